@@ -1,0 +1,171 @@
+/*
+ * boot_info: all that the loader hands to the kernel.
+ *
+ * The loader calls the kernel's entry point with the virtual address of one `struct boot_info` in RDI (System V
+ * calling convention), interrupts off, on a stack with an unmapped page below it, with the page tables described
+ * here in force. Everything the structure refers to by physical address lies in memory of type
+ * MEMORY_BOOT_INFO unless the field says otherwise, and can be read through the physmap.
+ *
+ * The layout is the contract (docs/boot.md): a kernel checks `magic`, `version` and `size` before anything else.
+ * A new version is made whenever a field changes its meaning or place; fields added at the end only grow `size`.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+
+#define BOOT_INFO_MAGIC   0x52414c4853410a00ULL /* "\0\nASHLAR" read as a little-endian number */
+#define BOOT_INFO_VERSION 1
+
+/*
+ * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value wins.
+ * The order is part of the contract.
+ */
+enum memory_type {
+    MEMORY_USABLE,           /* ordinary RAM, free from the first instruction */
+    MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel runs */
+    MEMORY_BOOT_INFO,        /* this structure and all it refers to */
+    MEMORY_PAGE_TABLES,      /* the page tables the loader built */
+    MEMORY_KERNEL,           /* kernel image and boot stack */
+    MEMORY_PERSISTENT,       /* byte-addressable persistent memory */
+    MEMORY_ACPI_RECLAIMABLE, /* ACPI tables: RAM that is free once they have been read */
+    MEMORY_ACPI_NVS,         /* kept for the firmware across sleep states */
+    MEMORY_RUNTIME,          /* code and data of the UEFI runtime services */
+    MEMORY_MMIO,             /* device registers named by the firmware's map */
+    MEMORY_RESERVED,         /* not ours, including kinds this version does not know */
+    MEMORY_UNUSABLE,         /* RAM in which errors were found */
+    MEMORY_TYPE_COUNT
+};
+
+/* One range of the normalised map. base and bytes are multiples of FRAME_BYTES; bytes is never 0. */
+struct memory_range {
+    phys_addr_t base; /* first byte */
+    uint64_t bytes;   /* length */
+    uint32_t type;    /* enum memory_type */
+    uint32_t unused;  /* 0 */
+};
+
+/* An array of fixed-size records in physical memory. */
+struct boot_table {
+    phys_addr_t base;    /* first record */
+    uint64_t bytes;      /* length of all records */
+    uint32_t count;      /* records */
+    uint32_t entry_size; /* bytes from one record to the next */
+};
+
+enum boot_segment_flags {
+    BOOT_SEGMENT_WRITE = 1 << 0,
+    BOOT_SEGMENT_EXECUTE = 1 << 1,
+};
+
+/* One loaded segment of the kernel. Always readable; never both writable and executable. */
+struct boot_segment {
+    virt_addr_t virtual_base;  /* where it runs, FRAME_BYTES aligned */
+    phys_addr_t physical_base; /* where it lies */
+    uint64_t bytes;            /* rounded up to FRAME_BYTES */
+    uint32_t flags;            /* enum boot_segment_flags */
+    uint32_t unused;           /* 0 */
+};
+
+#define BOOT_SEGMENTS_MAX 8
+
+struct boot_kernel {
+    virt_addr_t virtual_base;  /* run-time address of the lowest segment */
+    phys_addr_t physical_base; /* the image is physically contiguous from here */
+    uint64_t bytes;            /* from the lowest to the end of the highest segment */
+    uint64_t slide;            /* run-time minus link-time address */
+    virt_addr_t stack_bottom;  /* lowest usable byte of the boot stack; the page below is unmapped */
+    uint64_t stack_bytes;      /* length of the boot stack */
+    uint32_t segment_count;    /* entries used in `segments` */
+    uint32_t unused;           /* 0 */
+    struct boot_segment segments[BOOT_SEGMENTS_MAX];
+};
+
+/* Where a colour channel lies in a pixel. */
+struct boot_channel {
+    uint8_t shift; /* lowest bit */
+    uint8_t bits;  /* width; 0 where the channel does not exist */
+};
+
+struct boot_framebuffer {
+    phys_addr_t physical_base; /* first pixel; device memory */
+    virt_addr_t virtual_base;  /* mapped write-combining by the loader; never read from it */
+    uint64_t bytes;            /* length of the mapping; 0 when there is no framebuffer */
+    uint32_t width;            /* pixels in a row */
+    uint32_t height;           /* rows */
+    uint32_t pitch;            /* bytes from one row to the next; may be more than width needs */
+    uint32_t bytes_per_pixel;  /* 2, 3 or 4 */
+    struct boot_channel red;
+    struct boot_channel green;
+    struct boot_channel blue;
+    uint8_t unused[2]; /* 0 */
+};
+
+enum boot_seed_source {
+    BOOT_SEED_EFI_RNG,    /* EFI_RNG_PROTOCOL */
+    BOOT_SEED_RDSEED,     /* the CPU's entropy source */
+    BOOT_SEED_RDRAND,     /* the CPU's random generator */
+    BOOT_SEED_TIMESTAMPS, /* mixed time stamps: not unpredictable, and the kernel says so */
+};
+
+#define BOOT_SEED_BYTES 32
+
+struct boot_seed {
+    uint8_t bytes[BOOT_SEED_BYTES];
+    uint32_t source; /* enum boot_seed_source */
+    uint32_t unused; /* 0 */
+};
+
+struct boot_paging {
+    phys_addr_t root;           /* PML4 or PML5 in force on entry */
+    virt_addr_t physmap;        /* virtual address of physical address 0 */
+    uint64_t physmap_bytes;     /* from physical 0 to the end of the highest mapped range */
+    phys_addr_t runtime_root;   /* page tables for UEFI runtime calls (kernel half shared), or 0 */
+    uint32_t levels;            /* 4 or 5 */
+    uint32_t largest_page_size; /* bytes of the largest page the physmap uses: 2 MiB or 1 GiB */
+};
+
+#define BOOT_STAGE_NAME_BYTES 24
+#define BOOT_STAGES_MAX       24
+
+/* A point of the loader's work, in time-stamp counter ticks. The first is "loader.entry". */
+struct boot_stage {
+    char name[BOOT_STAGE_NAME_BYTES]; /* NUL-terminated */
+    uint64_t ticks;                   /* time-stamp counter */
+};
+
+#define BOOT_VENDOR_BYTES 64
+
+struct boot_firmware {
+    phys_addr_t system_table;       /* EFI_SYSTEM_TABLE, in runtime memory */
+    phys_addr_t acpi_rsdp;          /* ACPI root pointer, any memory type; 0 when there is none */
+    phys_addr_t smbios;             /* SMBIOS entry point (3.x preferred); 0 when there is none */
+    uint32_t smbios_major;          /* 3 for an SMBIOS 3 entry point, 2 for the older, 0 for none */
+    uint32_t uefi_revision;         /* of the system table: major << 16 | minor */
+    uint32_t firmware_revision;     /* vendor's own */
+    uint32_t secure_boot;           /* 1 when Secure Boot is enforced */
+    char vendor[BOOT_VENDOR_BYTES]; /* ASCII; other characters become '?' */
+};
+
+struct boot_info {
+    uint64_t magic;                     /* BOOT_INFO_MAGIC */
+    uint32_t version;                   /* BOOT_INFO_VERSION */
+    uint32_t size;                      /* sizeof(struct boot_info) as the loader knows it */
+    struct boot_table memory_map;       /* struct memory_range, normalised: sorted, merged, disjoint */
+    struct boot_table firmware_map;     /* raw EFI_MEMORY_DESCRIPTORs as the firmware gave them at exit */
+    struct boot_table runtime_map;      /* EFI_MEMORY_DESCRIPTORs with the RUNTIME attribute or a runtime type */
+    struct boot_table command_line;     /* NUL-terminated bytes; `bytes` counts the NUL */
+    struct boot_kernel kernel;          /* the image as it was loaded */
+    struct boot_framebuffer framebuffer;
+    struct boot_paging paging;
+    struct boot_firmware firmware;
+    struct boot_seed seed;
+    phys_addr_t loader_base;            /* BOOTX64.EFI in memory (reclaimable), for the debugger */
+    uint64_t loader_bytes;
+    uint32_t exit_attempts;             /* calls of ExitBootServices until it succeeded */
+    uint32_t stage_count;               /* entries used in `stages` */
+    struct boot_stage stages[BOOT_STAGES_MAX];
+};
+
+_Static_assert(sizeof(struct memory_range) == 24, "part of the contract");
+_Static_assert(sizeof(struct boot_table) == 24, "part of the contract");
+_Static_assert(offsetof(struct boot_info, memory_map) == 16, "part of the contract");

@@ -1,0 +1,17 @@
+/*
+ * Text formatting, by stb_sprintf (Debian's libstb-dev), without floating point.
+ *
+ * The conversions are printf's: %d %u %x %s %c %p %zu %llu, widths, and ' for thousands separators (%'llu).
+ */
+#pragma once
+
+#include <ashlar/types.h>
+#include <stdarg.h>
+
+/*
+ * Writes at most `bytes` characters with the final NUL to `buffer`; what does not fit is cut.
+ * Returns the length of the whole text without the NUL, as if `buffer` were large enough.
+ */
+size_t format(char *buffer, size_t bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+size_t format_list(char *buffer, size_t bytes, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));

@@ -1,0 +1,55 @@
+/*
+ * In-kernel tests. A test is one function, found by the linker: no list to keep.
+ *
+ *     KERNEL_TEST(frame_alloc_gives_distinct_frames)
+ *     {
+ *         EXPECT(a != b);
+ *     }
+ *
+ * `selftest` runs them in the order of their names and reports in KTAP. A failed EXPECT is reported with its file,
+ * line and expression, and ends that test; a panic ends the run, which the missing lines of the plan show.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+
+struct kernel_test {
+    const char *name;
+    void (*run)(void);
+};
+
+#define KERNEL_TEST(function)                                                                                \
+    static void function(void);                                                                              \
+    __attribute__((used, section("ashlar_tests"), aligned(8))) static const struct kernel_test               \
+        kernel_test_##function = {#function, function};                                                      \
+    static void function(void)
+
+/* Checks `condition`; on failure reports it and returns from the enclosing void function. */
+#define EXPECT(condition)                                                                                    \
+    do {                                                                                                     \
+        if (!kernel_test_expect((condition), __FILE__, __LINE__, #condition)) {                              \
+            return;                                                                                          \
+        }                                                                                                    \
+    } while (0)
+
+/* Checks that two unsigned numbers are equal and reports both when they are not. */
+#define EXPECT_EQUAL(actual, expected)                                                                       \
+    do {                                                                                                     \
+        if (!kernel_test_expect_equal((uint64_t)(actual), (uint64_t)(expected), __FILE__, __LINE__,          \
+                                      #actual " == " #expected)) {                                           \
+            return;                                                                                          \
+        }                                                                                                    \
+    } while (0)
+
+/* Marks the running test as skipped, with the reason; the caller returns afterwards. */
+void kernel_test_skip(const char *reason);
+
+bool kernel_test_expect(bool condition, const char *file, int line, const char *expression);
+bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *file, int line,
+                              const char *expression);
+
+/*
+ * Runs the tests whose name contains `pattern` ("" for all) and prints KTAP to the console.
+ * Returns the number of failed tests; a pattern that matches nothing is one failure.
+ */
+unsigned kernel_tests_run(const char *pattern);

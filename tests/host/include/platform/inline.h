@@ -1,0 +1,33 @@
+/* The platform for host tests: a thread stands for a CPU. See <ashlar/platform.h>. */
+#pragma once
+
+#include <ashlar/types.h>
+
+/* The CPU this thread stands for; a test that starts threads numbers them. */
+extern _Thread_local unsigned host_cpu;
+extern _Thread_local unsigned host_preempt_depth;
+
+static inline unsigned cpu_number(void)
+{
+    return host_cpu;
+}
+
+static inline void preempt_disable(void)
+{
+    host_preempt_depth++;
+}
+
+static inline void preempt_enable(void)
+{
+    host_preempt_depth--;
+}
+
+static inline void cpu_relax(void)
+{
+    __builtin_ia32_pause();
+}
+
+static inline uint64_t cpu_ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}

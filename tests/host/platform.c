@@ -1,0 +1,26 @@
+/* What <ashlar/platform.h> asks of a host process. */
+#include <ashlar/platform.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host.h"
+
+_Thread_local unsigned host_cpu;
+_Thread_local unsigned host_preempt_depth;
+_Thread_local struct host_panic_trap *host_panic_trap;
+
+_Noreturn void panic(const char *format, ...)
+{
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (host_panic_trap) {
+        snprintf(host_panic_trap->message, sizeof host_panic_trap->message, "%s", message);
+        longjmp(host_panic_trap->jump, 1);
+    }
+    fprintf(stderr, "panic: %s\n", message);
+    abort();
+}
