@@ -41,9 +41,6 @@ void console_add_input(struct console_input *input);
 /* Writes `bytes` bytes of text to every sink. Not from interrupt handlers. */
 void console_write(const char *text, size_t bytes);
 
-/* As console_write(), but writes nothing and returns false when somebody is writing. From any context. */
-bool console_try_write(const char *text, size_t bytes);
-
 /* Makes all written text visible: before the CPU halts, waits for a person, or panics. */
 void console_flush(void);
 
@@ -54,6 +51,15 @@ void console_print_list(const char *format, va_list arguments) __attribute__((fo
 
 /* The next typed byte from any input, or -1 when there is none. Does not wait. One reader at a time. */
 int console_read(void);
+
+/*
+ * For the log: holds the console for several writes if nobody else does, from any context. What is written in
+ * between comes out together; console_drop() ends it.
+ */
+bool console_try_hold(void);
+void console_write_held(const char *text, size_t bytes);
+void console_flush_held(void);
+void console_drop(void);
 
 /*
  * For panic: from now on nobody waits for the console's lock, whoever holds it. The caller has stopped the

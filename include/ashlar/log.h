@@ -83,7 +83,7 @@ void log_show_pending(void);
 
 /* Reading the ring. */
 #define LOG_RECORDS    512 /* lines the ring keeps; a power of two */
-#define LOG_TEXT_BYTES 215 /* longest text of a line */
+#define LOG_TEXT_BYTES 223 /* longest text of a line */
 
 struct log_record {
     uint64_t sequence;             /* number of the line, from 0 */
@@ -98,10 +98,11 @@ struct log_record {
 /* A place in the log; a value that its owner may copy. */
 struct log_reader {
     uint64_t next; /* sequence number of the line to read next */
+    uint64_t lost; /* lines passed over since the last one read */
 };
 
-/* A reader before the oldest line that is there, or before the last `lines` ones. */
-struct log_reader log_reader_oldest(void);
+/* A reader at the very first line (of which the ring may have lost many), or before the last `lines` ones. */
+struct log_reader log_reader_first(void);
 struct log_reader log_reader_last(uint64_t lines);
 
 /*
