@@ -10,11 +10,13 @@
 
 #define CONSOLE_SINKS_MAX 4
 
-/* One place that shows text. write() gets UTF-8 with '\n' line ends and the VT100 colour codes (ESC [ ... m). */
+/* One place that shows text. write() gets UTF-8 with '\n' line ends and the VT100 colour codes (ESC [ ... m).
+ */
 struct console_sink {
-    const char *name;                                                    /* "serial", "screen" */
-    void (*write)(struct console_sink *sink, const char *text, size_t bytes); /* never fails, never blocks for ever */
-    void (*flush)(struct console_sink *sink);                            /* makes all written text visible; or NULL */
+    const char *name; /* "serial", "screen" */
+    void (*write)(struct console_sink *sink, const char *text,
+                  size_t bytes);              /* never fails, never blocks for ever */
+    void (*flush)(struct console_sink *sink); /* makes all written text visible; or NULL */
 };
 
 /* Adds a sink; it shows what is written from now on. Panics when there are more than CONSOLE_SINKS_MAX. */
