@@ -31,8 +31,8 @@ enum key {
     KEY_ERASE_WORD,    /* ctrl-w */
     KEY_CLEAR_SCREEN,  /* ctrl-l */
     KEY_INTERRUPT,     /* ctrl-c */
-    KEY_CURSOR_REPORT, /* the terminal's answer to ESC [ 6 n: decoder->parameters are row and column, from 1
-                        */
+    KEY_WINDOW_SIZE,   /* the terminal's answer to ESC [ 18 t: decoder->parameters[1] rows, [2] columns */
+    KEY_IDENTITY,      /* the terminal's answer to ESC [ c: it is there */
     KEY_OTHER,         /* a key without a meaning here */
 };
 
@@ -44,7 +44,7 @@ struct key_decoder {
     unsigned text_bytes;    /* length of `text` */
     char text[4];           /* the character of KEY_TEXT, or the part of one that has come so far */
     unsigned parameter;     /* index of the parameter under way */
-    uint16_t parameters[2]; /* of the control sequence; 0 where absent */
+    uint16_t parameters[3]; /* of the control sequence; 0 where absent */
 };
 
 void key_decoder_init(struct key_decoder *decoder);

@@ -87,7 +87,7 @@ static enum key after_escape(struct key_decoder *decoder, uint8_t byte)
     case '[':
         decoder->state = IN_PARAMETERS;
         decoder->parameter = 0;
-        decoder->parameters[0] = decoder->parameters[1] = 0;
+        memset(decoder->parameters, 0, sizeof decoder->parameters);
         return KEY_NONE;
     case 'O':
         decoder->state = AFTER_SHIFT;
@@ -138,8 +138,10 @@ static enum key final_key(const struct key_decoder *decoder, uint8_t byte)
         return KEY_END;
     case 'H':
         return KEY_HOME;
-    case 'R':
-        return KEY_CURSOR_REPORT;
+    case 'c':
+        return KEY_IDENTITY;
+    case 't':
+        return decoder->parameters[0] == 8 ? KEY_WINDOW_SIZE : KEY_OTHER;
     case '~':
         return numbered_key(decoder->parameters[0]);
     default:
@@ -147,7 +149,7 @@ static enum key final_key(const struct key_decoder *decoder, uint8_t byte)
     }
 }
 
-/* A digit of the parameter under way; those after the second, and what passes 9999, are of no interest. */
+/* A digit of the parameter under way; those after the third, and what passes 9999, are of no interest. */
 static void parameter_digit(struct key_decoder *decoder, uint8_t byte)
 {
     if (decoder->parameter < ARRAY_LENGTH(decoder->parameters)) {
