@@ -131,8 +131,9 @@ bool case_parse(char *line, struct hostile_case *into);
 /* The name of a boot service by its index in the table. */
 const char *service_name(uint32_t service);
 
-/* services.c: the table the child gets. Both return EFI_SUCCESS or the firmware's error. */
-EFI_STATUS services_make(EFI_SYSTEM_TABLE **table, EFI_CONFIGURATION_TABLE *tables, UINTN count);
+/* services.c: the table the child gets; EFI_SUCCESS or the firmware's error. And what the child did with it.
+ */
+EFI_STATUS services_make(EFI_SYSTEM_TABLE **table);
 void services_begin(const struct injection *injection);
 struct gate_report services_end(void);
 

@@ -29,7 +29,6 @@
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
 
 #define CASES_BYTES_MAX 32768
-#define TABLES_MAX      64
 #define RUNS_MAX        1000
 #define MACHINE_GOOD    0x10
 #define MACHINE_BAD     0x11
@@ -114,7 +113,6 @@ static EFI_DEVICE_PATH *product_path(void)
 /* Loads the product and gives it the distorted table and options. */
 static EFI_STATUS load_child(EFI_HANDLE *child)
 {
-    static EFI_CONFIGURATION_TABLE tables[TABLES_MAX];
     EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
     EFI_LOADED_IMAGE *image;
     EFI_STATUS status = firmware->LoadImage(FALSE, own_image, product_path(), product, product_bytes, child);
@@ -126,7 +124,7 @@ static EFI_STATUS load_child(EFI_HANDLE *child)
         return status;
     }
     options_make(current->options, image);
-    status = services_make(&image->SystemTable, tables, configuration_copy(tables, TABLES_MAX));
+    status = services_make(&image->SystemTable);
     failed(status, "make the table");
     return status;
 }

@@ -386,7 +386,7 @@ EFI_STATUS EFIAPI hostile_exit_boot_services(EFI_HANDLE image, UINTN key)
 {
     exits++;
     if (current->dry) {
-        return EFI_INVALID_PARAMETER;
+        return EFI_ABORTED; /* not EFI_INVALID_PARAMETER, which would ask for another try */
     }
     if (exits <= current->stale) {
         make_stale();

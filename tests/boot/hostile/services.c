@@ -14,6 +14,7 @@
 
 extern char gate_entries[];
 #define ENTRY_BYTES 16
+#define TABLES_MAX  64
 
 void *gate_decide(uint32_t slot);
 
@@ -227,15 +228,17 @@ static void set_targets(void)
 }
 
 /*
- * Makes the system table of the child, with `count` configuration tables. It lies in memory of the runtime
- * services, as the firmware's does, because the kernel goes on using it. The first call allocates, later ones
- * fill the same memory anew.
+ * Makes the system table of the child. It lies in memory of the runtime services, as the firmware's does,
+ * because the kernel goes on using it. The first call allocates, later ones fill the same memory anew. The
+ * configuration tables are copied last: allocating runtime memory makes the firmware replace one of them (the
+ * memory attributes table, UEFI 2.10, 4.6.4).
  */
-EFI_STATUS services_make(EFI_SYSTEM_TABLE **table, EFI_CONFIGURATION_TABLE *tables, UINTN count)
+EFI_STATUS services_make(EFI_SYSTEM_TABLE **table)
 {
     static struct child {
         EFI_SYSTEM_TABLE system;
         EFI_BOOT_SERVICES services;
+        EFI_CONFIGURATION_TABLE tables[TABLES_MAX];
     } * child;
     if (child == NULL) {
         EFI_STATUS status = firmware->AllocatePool(EfiRuntimeServicesData, sizeof(*child), (VOID **)&child);
@@ -243,7 +246,6 @@ EFI_STATUS services_make(EFI_SYSTEM_TABLE **table, EFI_CONFIGURATION_TABLE *tabl
             return status;
         }
     }
-    child->system = *firmware_table;
     child->services = *firmware;
     for (unsigned slot = 0; slot < SERVICES_MAX; slot++) {
         void *entry = gate_entries + (size_t)slot * ENTRY_BYTES;
@@ -252,10 +254,11 @@ EFI_STATUS services_make(EFI_SYSTEM_TABLE **table, EFI_CONFIGURATION_TABLE *tabl
     }
     child->services.Hdr.HeaderSize = sizeof(child->services);
     checksum(&child->services.Hdr);
+    child->system = *firmware_table;
     child->system.Hdr.HeaderSize = sizeof(child->system);
     child->system.BootServices = &child->services;
-    child->system.ConfigurationTable = tables;
-    child->system.NumberOfTableEntries = count;
+    child->system.NumberOfTableEntries = configuration_copy(child->tables, TABLES_MAX);
+    child->system.ConfigurationTable = child->tables;
     checksum(&child->system.Hdr);
     set_targets();
     child_table = &child->system;
