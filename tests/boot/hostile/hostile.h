@@ -131,9 +131,15 @@ bool case_parse(char *line, struct hostile_case *into);
 /* The name of a boot service by its index in the table. */
 const char *service_name(uint32_t service);
 
-/* services.c: the table the child gets; EFI_SUCCESS or the firmware's error. And what the child did with it.
+/* services.c: the table the child gets, and what the child did with it. */
+/* Allocates the child's tables, once. Returns EFI_SUCCESS or the firmware's error. */
+EFI_STATUS services_init(void);
+/*
+ * Fills them as the case wants them. The configuration tables are read now and not before: allocating runtime
+ * memory makes the firmware replace one of them (memory attributes, UEFI 2.10, 4.6.4).
  */
-EFI_STATUS services_make(EFI_SYSTEM_TABLE **table);
+EFI_SYSTEM_TABLE *services_make(void);
+/* Starts counting, with `injection` to be done; and ends it. */
 void services_begin(const struct injection *injection);
 struct gate_report services_end(void);
 

@@ -124,9 +124,8 @@ static EFI_STATUS load_child(EFI_HANDLE *child)
         return status;
     }
     options_make(current->options, image);
-    status = services_make(&image->SystemTable);
-    failed(status, "make the table");
-    return status;
+    image->SystemTable = services_make();
+    return EFI_SUCCESS;
 }
 
 /* What the case needs around the child, besides its table. */
@@ -244,7 +243,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
     firmware->SetWatchdogTimer(0, 0, 0, NULL);
     EFI_FILE_HANDLE root;
     UINTN bytes;
-    if (!open_stick(&root)) {
+    if (!open_stick(&root) || failed(services_init(), "allocate the child's tables")) {
         machine_end(MACHINE_BAD);
         return EFI_LOAD_ERROR;
     }

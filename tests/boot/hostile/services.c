@@ -25,7 +25,14 @@ static struct injection injection;
 static struct gate_report report;
 static uint32_t calls_since_exit; /* other than GetMemoryMap, since the last ExitBootServices */
 static uint32_t call_slot;        /* of the last such call */
-static EFI_SYSTEM_TABLE *child_table;
+
+/* The child's tables, in memory of the runtime services, as the firmware's are: the kernel goes on using
+ * them. */
+static struct child {
+    EFI_SYSTEM_TABLE system;
+    EFI_BOOT_SERVICES services;
+    EFI_CONFIGURATION_TABLE tables[TABLES_MAX];
+} * child;
 
 #define LIVE_MAX 512
 static struct {
@@ -195,10 +202,10 @@ static EFI_STATUS EFIAPI last_exit_boot_services(EFI_HANDLE image, UINTN key)
 {
     EFI_STATUS status = hostile_exit_boot_services(image, key);
     if (!EFI_ERROR(status)) {
-        child_table->BootServices = NULL;
-        child_table->ConIn = NULL;
-        child_table->ConOut = NULL;
-        child_table->StdErr = NULL;
+        child->system.BootServices = NULL;
+        child->system.ConIn = NULL;
+        child->system.ConOut = NULL;
+        child->system.StdErr = NULL;
     }
     return status;
 }
@@ -227,25 +234,13 @@ static void set_targets(void)
     targets[SLOT(LocateHandleBuffer)] = (void *)counted_locate_handle_buffer;
 }
 
-/*
- * Makes the system table of the child. It lies in memory of the runtime services, as the firmware's does,
- * because the kernel goes on using it. The first call allocates, later ones fill the same memory anew. The
- * configuration tables are copied last: allocating runtime memory makes the firmware replace one of them (the
- * memory attributes table, UEFI 2.10, 4.6.4).
- */
-EFI_STATUS services_make(EFI_SYSTEM_TABLE **table)
+EFI_STATUS services_init(void)
 {
-    static struct child {
-        EFI_SYSTEM_TABLE system;
-        EFI_BOOT_SERVICES services;
-        EFI_CONFIGURATION_TABLE tables[TABLES_MAX];
-    } * child;
-    if (child == NULL) {
-        EFI_STATUS status = firmware->AllocatePool(EfiRuntimeServicesData, sizeof(*child), (VOID **)&child);
-        if (EFI_ERROR(status)) {
-            return status;
-        }
-    }
+    return firmware->AllocatePool(EfiRuntimeServicesData, sizeof(*child), (VOID **)&child);
+}
+
+EFI_SYSTEM_TABLE *services_make(void)
+{
     child->services = *firmware;
     for (unsigned slot = 0; slot < SERVICES_MAX; slot++) {
         void *entry = gate_entries + (size_t)slot * ENTRY_BYTES;
@@ -261,9 +256,7 @@ EFI_STATUS services_make(EFI_SYSTEM_TABLE **table)
     child->system.ConfigurationTable = child->tables;
     checksum(&child->system.Hdr);
     set_targets();
-    child_table = &child->system;
-    *table = child_table;
-    return EFI_SUCCESS;
+    return &child->system;
 }
 
 /* Starts counting, with `wanted` calls to fail. */
