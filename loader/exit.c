@@ -50,22 +50,43 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
+static bool is_in_physmap(const struct boot_paging *paging, const struct memory_range *range)
+{
+    struct page_walk_step steps[5];
+    virt_addr_t alias = virt_add(paging->physmap, range->base.raw);
+    unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
+    return page_entry_present(steps[count - 1].entry);
+}
+
+/* Joins ranges that touch and have one type, as the map's contract asks. */
+static void merge_ranges(struct loader *loader)
+{
+    struct memory_range *ranges = loader->ranges;
+    size_t kept = 0;
+    for (size_t i = 1; i < loader->range_count; i++) {
+        struct memory_range *last = &ranges[kept];
+        if (ranges[i].type == last->type && last->base.raw + last->bytes == ranges[i].base.raw) {
+            last->bytes += ranges[i].bytes;
+        } else {
+            ranges[++kept] = ranges[i];
+        }
+    }
+    loader->range_count = loader->range_count ? kept + 1 : 0;
+}
+
 /*
  * RAM that firmware added after the page tables were built is not in the physmap. The kernel must not touch
  * it, so it is reserved in its map; none is lost on firmware that keeps its promises.
  */
 static void reserve_unmapped_ram(struct loader *loader)
 {
-    const struct boot_paging *paging = &loader->info->paging;
     for (size_t i = 0; i < loader->range_count; i++) {
         struct memory_range *range = &loader->ranges[i];
-        struct page_walk_step steps[5];
-        virt_addr_t alias = virt_add(paging->physmap, range->base.raw);
-        unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
-        if (range->type < MEMORY_MMIO && !page_entry_present(steps[count - 1].entry)) {
+        if (range->type < MEMORY_MMIO && !is_in_physmap(&loader->info->paging, range)) {
             range->type = MEMORY_RESERVED;
         }
     }
+    merge_ranges(loader);
 }
 
 bool exit_boot_services(struct loader *loader)
