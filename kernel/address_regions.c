@@ -1,6 +1,6 @@
 /*
- * What an address belongs to; see <ashlar/trap.h>. Subsystems answer for their own through resolvers; the rooms of the
- * address space (<ashlar/layout.h>), the image and the boot stack are known here.
+ * What an address belongs to; see <ashlar/trap.h>. Subsystems answer for their own through resolvers; the
+ * rooms of the address space (<ashlar/layout.h>), the image and the boot stack are known here.
  */
 #include <ashlar/boot.h>
 #include <ashlar/layout.h>
@@ -32,7 +32,8 @@ static bool resolve_image(virt_addr_t address, struct memory_region *region)
     const struct boot_kernel *kernel = &boot_info()->kernel;
     for (uint32_t i = 0; i < kernel->segment_count; i++) {
         const struct boot_segment *segment = &kernel->segments[i];
-        *region = (struct memory_region){segment->virtual_base, segment->bytes, segment_name(segment->flags), false};
+        *region = (struct memory_region){segment->virtual_base, segment->bytes, segment_name(segment->flags),
+                                         false};
         if (contains(region, address)) {
             return true;
         }

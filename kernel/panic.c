@@ -1,10 +1,10 @@
 /*
  * The panic report; see <ashlar/panic.h>.
  *
- * It must work whatever is broken. So: it runs on a stack of its own with interrupts off; it reads memory it does not
- * own by probes (memory_try_read); it takes no lock, since the console's is broken open; it allocates nothing. If it
- * faults or panics all the same, that second panic says so in a few lines straight to the serial port, and a third
- * one says nothing.
+ * It must work whatever is broken. So: it runs on a stack of its own with interrupts off; it reads memory it
+ * does not own by probes (memory_try_read); it takes no lock, since the console's is broken open; it
+ * allocates nothing. If it faults or panics all the same, that second panic says so in a few lines straight
+ * to the serial port, and a third one says nothing.
  */
 #include <ashlar/console.h>
 #include <ashlar/format.h>
@@ -23,7 +23,8 @@
 #define BACKTRACE_STEPS 14
 #define LOG_LINES       6
 #define MESSAGE_BYTES   256
-#define EXIT_PORT       0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise */
+#define EXIT_PORT       0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise \
+                              */
 
 /* What the report is about. Written once, by the CPU that panics first. */
 static struct {
@@ -32,7 +33,7 @@ static struct {
     struct unwind origin;           /* where the backtrace starts */
 } cause;
 
-static _Atomic(unsigned) depth;        /* panics begun */
+static _Atomic(unsigned) depth;         /* panics begun */
 static _Atomic(unsigned) reporting_cpu; /* number + 1 of the CPU that panicked first */
 static void (*stop_others)(void);
 
@@ -142,8 +143,9 @@ static void report(void *unused)
     exception_report_control_registers();
     print_backtrace();
     print_log();
-    console_print("next:    %s\n", cause.frame ? exception_report_advice(cause.frame)
-                                               : "the code at the top of the backtrace: it says what it found broken");
+    console_print("next:    %s\n",
+                  cause.frame ? exception_report_advice(cause.frame)
+                              : "the code at the top of the backtrace: it says what it found broken");
     console_print("=== end of panic ===\n");
     console_flush();
     end_machine();

@@ -1,9 +1,9 @@
 /*
  * Names for addresses; see <ashlar/symbols.h>.
  *
- * The kernel is linked twice: tools/lib/symbols.py makes the table from the first link's ELF, and the second puts it
- * behind everything else, where it moves no address. In the table, addresses count from the image's start, so the
- * slide at load time does not matter.
+ * The kernel is linked twice: tools/lib/symbols.py makes the table from the first link's ELF, and the second
+ * puts it behind everything else, where it moves no address. In the table, addresses count from the image's
+ * start, so the slide at load time does not matter.
  */
 #include <ashlar/format.h>
 #include <ashlar/string.h>
@@ -38,7 +38,8 @@ bool symbol_find(virt_addr_t address, struct symbol *symbol)
     struct symbol_table table;
     struct symbol_entry entry;
     uint32_t offset;
-    if (!open_table(&table) || !image_offset(address, &offset) || !symbol_table_find(&table, offset, &entry)) {
+    if (!open_table(&table) || !image_offset(address, &offset) ||
+        !symbol_table_find(&table, offset, &entry)) {
         return false;
     }
     *symbol = symbol_of(&entry);

@@ -16,14 +16,14 @@ extern const uint8_t image_start[];
 
 /* What the exception turned out to be. */
 static struct finding {
-    bool has_address;         /* `address` is what the instruction used */
-    virt_addr_t address;      /* CR2, or the decoded memory operand */
-    bool has_kind;            /* `kind` is known */
-    enum fault_kind kind;     /* page-fault kinds and non-canonical addresses */
-    struct page_walk walk;    /* of `address` */
-    bool has_region;          /* `region` is known */
+    bool has_address;            /* `address` is what the instruction used */
+    virt_addr_t address;         /* CR2, or the decoded memory operand */
+    bool has_kind;               /* `kind` is known */
+    enum fault_kind kind;        /* page-fault kinds and non-canonical addresses */
+    struct page_walk walk;       /* of `address` */
+    bool has_region;             /* `region` is known */
     struct memory_region region; /* what `address` belongs to */
-    uint64_t cr2;             /* as it was at the exception; the report's own probes change it */
+    uint64_t cr2;                /* as it was at the exception; the report's own probes change it */
 } found;
 
 const char *exception_name_of(const struct trap_frame *frame)
@@ -51,7 +51,8 @@ static unsigned paging_levels(void)
     return cr4_read() & CR4_LA57 ? PAGE_LEVEL_PML5 : PAGE_LEVEL_PML4;
 }
 
-/* Which address a protection or stack fault is about, if it is about one: the instruction pointer, or its operand. */
+/* Which address a protection or stack fault is about, if it is about one: the instruction pointer, or its
+ * operand. */
 static bool find_operand(const struct trap_frame *frame, virt_addr_t *address)
 {
     uint8_t code[INSTRUCTION_BYTES];
@@ -111,14 +112,14 @@ static const char *double_fault_text(void)
         return "the stack pointer is not canonical";
     }
     return found.walk.end == WALK_MAPPED ? "an exception could not be delivered"
-                                          : "the stack pointer leads to unmapped memory";
+                                         : "the stack pointer leads to unmapped memory";
 }
 
 void exception_report_cause(const struct trap_frame *frame)
 {
     const char *name = exception_name_of(frame);
     if (frame->vector == EXCEPTION_DOUBLE_FAULT) {
-        console_print("reason:  %s: %s\n", name, double_fault_text(&found));
+        console_print("reason:  %s: %s\n", name, double_fault_text());
     } else if (found.has_kind) {
         console_print("reason:  %s: %s, at %#llx\n", name, fault_kind_text(found.kind),
                       (unsigned long long)found.address.raw);
@@ -133,7 +134,8 @@ const char *exception_report_advice(const struct trap_frame *frame)
     case EXCEPTION_DIVIDE:
         return "the divisor: zero, or a quotient too large";
     case EXCEPTION_INVALID_OPCODE:
-        return "an unreachable place that was reached, or code that was overwritten: compare the bytes with the ELF";
+        return "an unreachable place that was reached, or code that was overwritten: compare the bytes with "
+               "the ELF";
     case EXCEPTION_DOUBLE_FAULT:
         return "recursion without end, or a stack pointer that was overwritten";
     case EXCEPTION_NMI:
@@ -249,6 +251,6 @@ void exception_report_details(const struct trap_frame *frame)
 void exception_report_control_registers(void)
 {
     console_print("cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  efer %llx\n", (unsigned long long)cr0_read(),
-                  (unsigned long long)found.cr2, (unsigned long long)cr3_read(), (unsigned long long)cr4_read(),
-                  (unsigned long long)msr_read(MSR_EFER));
+                  (unsigned long long)found.cr2, (unsigned long long)cr3_read(),
+                  (unsigned long long)cr4_read(), (unsigned long long)msr_read(MSR_EFER));
 }

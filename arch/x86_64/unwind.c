@@ -1,6 +1,6 @@
 /*
- * Walking up the stack; see <x86/unwind.h>. Everything is compiled with frame pointers: RBP points at the saved RBP of
- * the caller, with the return address above it (System V ABI, 3.2.2). Three places need more:
+ * Walking up the stack; see <x86/unwind.h>. Everything is compiled with frame pointers: RBP points at the
+ * saved RBP of the caller, with the return address above it (System V ABI, 3.2.2). Three places need more:
  *   - a return into trap_entry.S: the trap frame lies at the stack pointer, and the walk goes on in what it
  *     interrupted;
  *   - a function interrupted before its prologue was done: its return address is still at the stack pointer;
@@ -12,9 +12,9 @@
 
 #include "trap.h"
 
-#define SCAN_BYTES  2048 /* how far above the stack pointer a broken stack is searched */
-#define PUSH_RBP    0x55
-#define PUSH_BYTES  1
+#define SCAN_BYTES     2048 /* how far above the stack pointer a broken stack is searched */
+#define PUSH_RBP       0x55
+#define PUSH_BYTES     1
 #define PROLOGUE_BYTES 4 /* push %rbp; mov %rsp, %rbp */
 
 extern const uint8_t text_start[];
@@ -73,7 +73,8 @@ static bool step_to(struct unwind *at, uint64_t address, uint64_t frame_pointer,
     return true;
 }
 
-/* How much of `push %rbp; mov %rsp, %rbp` the interrupted function had done: its words on the stack, or -1 for all. */
+/* How much of `push %rbp; mov %rsp, %rbp` the interrupted function had done: its words on the stack, or -1
+ * for all. */
 static int words_before_frame(const struct unwind *at)
 {
     struct symbol symbol;
@@ -93,7 +94,8 @@ static int words_before_frame(const struct unwind *at)
 static bool follows_call(uint64_t address)
 {
     uint8_t code[7];
-    if (!in_text(address - sizeof code) || !memory_try_read(code, virt_addr(address - sizeof code), sizeof code)) {
+    if (!in_text(address - sizeof code) ||
+        !memory_try_read(code, virt_addr(address - sizeof code), sizeof code)) {
         return false;
     }
     if (code[2] == 0xe8) {
@@ -146,7 +148,8 @@ bool unwind_next(struct unwind *at)
         return scan(at);
     }
     uint64_t frame = at->frame_pointer;
-    if (read_word(frame, &caller_frame) && caller_frame != frame && read_word(frame + sizeof caller, &caller) &&
+    if (read_word(frame, &caller_frame) && caller_frame != frame &&
+        read_word(frame + sizeof caller, &caller) &&
         step_to(at, caller, caller_frame, frame + 2 * sizeof caller)) {
         return true;
     }

@@ -1,15 +1,15 @@
 /*
- * Names for addresses, from a compact table inside the image: functions and objects, and source lines of code.
- * No locks: the table is constant. Any context, also while panicking.
+ * Names for addresses, from a compact table inside the image: functions and objects, and source lines of
+ * code. No locks: the table is constant. Any context, also while panicking.
  */
 #pragma once
 
 #include <ashlar/types.h>
 
 struct symbol {
-    const char *name;   /* in the table: stays where it is */
-    virt_addr_t start;  /* run-time address of its first byte */
-    uint64_t bytes;     /* to its end; 0 for a label */
+    const char *name;  /* in the table: stays where it is */
+    virt_addr_t start; /* run-time address of its first byte */
+    uint64_t bytes;    /* to its end; 0 for a label */
 };
 
 struct source_line {
@@ -26,7 +26,8 @@ bool symbol_find_line(virt_addr_t address, struct source_line *source);
 /* The address of the symbol whose name is the first `bytes` bytes of `name`; false when there is none. */
 bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address);
 
-/* Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names. */
+/* Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names.
+ */
 void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
                          void *context);
 

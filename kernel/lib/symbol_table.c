@@ -24,13 +24,15 @@ bool symbol_table_open(struct symbol_table *table, const void *data, size_t byte
 {
     const uint8_t *header = data;
     *table = (struct symbol_table){0};
-    if (bytes < SYMBOL_TABLE_HEADER_BYTES || load(header, 4) != SYMBOL_TABLE_MAGIC || load(header + 4, 4) > bytes) {
+    if (bytes < SYMBOL_TABLE_HEADER_BYTES || load(header, 4) != SYMBOL_TABLE_MAGIC ||
+        load(header + 4, 4) > bytes) {
         return false;
     }
     struct symbol_table opened;
     struct symbol_part *parts[] = {&opened.starts, &opened.sizes, &opened.names, &opened.by_name,
                                    &opened.blocks, &opened.rows,  &opened.files, &opened.text};
-    static const uint8_t entry_bytes[] = {START_BYTES, SIZE_BYTES, NAME_BYTES, ORDER_BYTES, BLOCK_BYTES, 1, FILE_BYTES, 1};
+    static const uint8_t entry_bytes[] = {START_BYTES, SIZE_BYTES, NAME_BYTES, ORDER_BYTES,
+                                          BLOCK_BYTES, 1,          FILE_BYTES, 1};
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         uint32_t place = load(header + 8 + 8 * i, 4);
         uint32_t count = load(header + 12 + 8 * i, 4);
@@ -126,7 +128,8 @@ static bool next_row(struct row_reader *reader)
     return !(packed & 1) || next_number(reader, &reader->file);
 }
 
-bool symbol_table_find_line(const struct symbol_table *table, uint32_t offset, const char **file, unsigned *line)
+bool symbol_table_find_line(const struct symbol_table *table, uint32_t offset, const char **file,
+                            unsigned *line)
 {
     uint32_t after = count_up_to(&table->blocks, BLOCK_BYTES, offset);
     if (after == 0) {
@@ -137,7 +140,8 @@ bool symbol_table_find_line(const struct symbol_table *table, uint32_t offset, c
     if (place > table->rows.count) {
         return false;
     }
-    struct row_reader reader = {table->rows.at + place, table->rows.at + table->rows.count, load(block, 4), 0, 0};
+    struct row_reader reader = {table->rows.at + place, table->rows.at + table->rows.count, load(block, 4), 0,
+                                0};
     struct row_reader found = {0};
     for (unsigned i = 0; i < SYMBOL_BLOCK_ROWS && next_row(&reader) && reader.address <= offset; i++) {
         found = reader;

@@ -1,21 +1,18 @@
 /*
- * The symbol table as tools/lib/symbols.py writes it into the image, and look-ups in it. Pure: every read is checked
- * against the table's bounds, so that a corrupted table gives wrong names or none, but never a fault.
+ * The symbol table as tools/lib/symbols.py writes it into the image, and look-ups in it. Pure: every read is
+ * checked against the table's bounds, so that a corrupted table gives wrong names or none, but never a fault.
  *
  * All numbers are little-endian and all addresses are offsets from the image's start:
- *   header    SYMBOL_TABLE_HEADER_BYTES: magic, bytes of the whole table, then for each part its place and count
- *   starts    u32 per symbol: its address, ascending
- *   sizes     u16 per symbol: its bytes; SYMBOL_SIZE_BIG: up to the next symbol
- *   names     u24 per symbol: where its name lies in the text
- *   by_name   u16 per symbol: symbol numbers in the order of their names
- *   blocks    {u32 address, u32 place in the rows} per SYMBOL_BLOCK_ROWS rows: where to start to read them
- *   rows      bytes: the line table; see below
- *   files     u24 per file: where its path lies in the text
- *   text      NUL-terminated names
+ *   header    SYMBOL_TABLE_HEADER_BYTES: magic, bytes of the whole table, then for each part its place and
+ * count starts    u32 per symbol: its address, ascending sizes     u16 per symbol: its bytes;
+ * SYMBOL_SIZE_BIG: up to the next symbol names     u24 per symbol: where its name lies in the text by_name
+ * u16 per symbol: symbol numbers in the order of their names blocks    {u32 address, u32 place in the rows}
+ * per SYMBOL_BLOCK_ROWS rows: where to start to read them rows      bytes: the line table; see below files
+ * u24 per file: where its path lies in the text text      NUL-terminated names
  *
- * A row says from which address on which line is meant: LEB128 numbers `address delta`, `signed line delta * 2 +
- * changed`, and, if changed, the file's number plus 1; 0 instead means that no line is known from there on. Each
- * block starts from its own address, line 0 and no file.
+ * A row says from which address on which line is meant: LEB128 numbers `address delta`, `signed line delta *
+ * 2 + changed`, and, if changed, the file's number plus 1; 0 instead means that no line is known from there
+ * on. Each block starts from its own address, line 0 and no file.
  */
 #pragma once
 
@@ -57,7 +54,8 @@ bool symbol_table_open(struct symbol_table *table, const void *data, size_t byte
 bool symbol_table_find(const struct symbol_table *table, uint32_t offset, struct symbol_entry *entry);
 
 /* The file and line of the code at `offset`. */
-bool symbol_table_find_line(const struct symbol_table *table, uint32_t offset, const char **file, unsigned *line);
+bool symbol_table_find_line(const struct symbol_table *table, uint32_t offset, const char **file,
+                            unsigned *line);
 
 /* How many names sort before the `bytes` bytes at `name`: where those that begin with it start. */
 uint32_t symbol_table_lower_bound(const struct symbol_table *table, const char *name, size_t bytes);

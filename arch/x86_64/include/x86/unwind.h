@@ -1,6 +1,6 @@
 /*
- * Walking up the stack: return addresses by the chain of frame pointers, across traps. Every read is a probe, so a
- * broken stack ends the walk instead of the kernel.
+ * Walking up the stack: return addresses by the chain of frame pointers, across traps. Every read is a probe,
+ * so a broken stack ends the walk instead of the kernel.
  */
 #pragma once
 
@@ -8,13 +8,13 @@
 #include <x86/trap_frame.h>
 
 struct unwind {
-    virt_addr_t address;   /* code at this step */
-    bool is_return;        /* it follows a call; otherwise it is the very instruction that was interrupted */
-    bool scanned;          /* found by searching the stack, after the chain broke: may be stale */
-    unsigned trap;         /* vector of the trap that interrupted `address`, or UNWIND_NO_TRAP */
+    virt_addr_t address;    /* code at this step */
+    bool is_return;         /* it follows a call; otherwise it is the very instruction that was interrupted */
+    bool scanned;           /* found by searching the stack, after the chain broke: may be stale */
+    unsigned trap;          /* vector of the trap that interrupted `address`, or UNWIND_NO_TRAP */
     uint64_t frame_pointer; /* RBP at `address` */
-    uint64_t stack;        /* RSP at `address` */
-    uint64_t scan_end;     /* scanning: where to stop; 0 before */
+    uint64_t stack;         /* RSP at `address` */
+    uint64_t scan_end;      /* scanning: where to stop; 0 before */
 };
 
 #define UNWIND_NO_TRAP 256
