@@ -2,6 +2,7 @@
 #define STB_SPRINTF_IMPLEMENTATION
 #define STB_SPRINTF_NOFLOAT
 #define STB_SPRINTF_STATIC
+#define STB_SPRINTF_NOUNALIGNED
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunused-function"
 #pragma clang diagnostic ignored "-Wshadow"
