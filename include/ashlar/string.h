@@ -15,3 +15,4 @@ size_t strnlen(const char *text, size_t limit);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t limit);
 char *strchr(const char *text, int character);
+char *strstr(const char *text, const char *part);

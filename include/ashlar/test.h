@@ -55,3 +55,6 @@ bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *fi
  * Returns the number of failed tests; a pattern that matches nothing is one failure.
  */
 unsigned kernel_tests_run(const char *pattern);
+
+/* The same for any array of tests; kernel_tests_run() takes those the linker collected. */
+unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern);

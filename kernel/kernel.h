@@ -1,0 +1,16 @@
+/* The kernel's private header: what main.c calls of its own room. */
+#pragma once
+
+#include <ashlar/boot_info.h>
+
+/* Entered from arch/x86_64/entry.S on the boot stack; does not return. */
+_Noreturn void kernel_main(const struct boot_info *info);
+
+/* Remembers what boot_info() returns. */
+void boot_info_keep(const struct boot_info *info);
+
+/* Prints who we are and what we run on: version, CPU, firmware, paging, memory map, timeline. */
+void banner_print(void);
+
+/* Ends the machine after `selftest`: QEMU gets the status, a real machine is powered off. Does not return. */
+_Noreturn void machine_end_tests(unsigned failures);
