@@ -39,3 +39,8 @@ const struct memory_range *boot_memory_map(size_t *count)
     *count = handed_over->memory_map.count;
     return physmap_pointer(handed_over->memory_map.base);
 }
+
+const char *boot_command_line(void)
+{
+    return physmap_pointer(handed_over->command_line.base);
+}

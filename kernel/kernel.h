@@ -9,6 +9,9 @@ _Noreturn void kernel_main(const struct boot_info *info);
 /* Remembers what boot_info() returns. */
 void boot_info_keep(const struct boot_info *info);
 
+/* Opens the serial port and the screen, as far as they exist and the command line wants them. */
+void consoles_start(void);
+
 /* Prints who we are and what we run on: version, CPU, firmware, paging, memory map, timeline. */
 void banner_print(void);
 

@@ -4,37 +4,17 @@
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
-#include <ashlar/console.h>
 #include <ashlar/log.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
-#include <ashlar/screen.h>
-#include <ashlar/serial.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
+#include <x86/boot_paging.h>
 #include <x86/cpu.h>
 
 #include "kernel.h"
 
 #define LOG_SUBSYSTEM "boot"
-
-static const char *command_line(void)
-{
-    return physmap_pointer(boot_info()->command_line.base);
-}
-
-/* Serial first: whatever goes wrong later has somewhere to be told. */
-static void consoles_start(const struct boot_info *info)
-{
-    char wish[8] = "both";
-    command_line_get(command_line(), "console", wish, sizeof wish);
-    if (wish[0] != 's' || wish[1] == 'e') {
-        serial_console_start();
-    }
-    if (wish[0] == 'b' || wish[1] == 'c') {
-        screen_console_start(&info->framebuffer);
-    }
-}
 
 static void report_option(void *context, const char *complaint)
 {
@@ -46,8 +26,8 @@ static void report_option(void *context, const char *complaint)
 static void run_tests_if_asked(void)
 {
     char pattern[64] = "";
-    if (command_line_has(command_line(), "selftest")) {
-        command_line_get(command_line(), "selftest", pattern, sizeof pattern);
+    if (command_line_has(boot_command_line(), "selftest")) {
+        command_line_get(boot_command_line(), "selftest", pattern, sizeof pattern);
         machine_end_tests(kernel_tests_run(pattern));
     }
 }
@@ -63,9 +43,10 @@ _Noreturn void kernel_main(const struct boot_info *info)
     }
     timeline_init(info);
     timeline_mark("kernel.entry");
-    consoles_start(info);
+    consoles_start();
     timeline_mark("kernel.console");
-    command_line_check(command_line(), command_line_options, command_line_option_count, report_option, NULL);
+    command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
+                       NULL);
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

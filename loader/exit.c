@@ -50,22 +50,43 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
+static bool is_in_physmap(const struct boot_paging *paging, const struct memory_range *range)
+{
+    struct page_walk_step steps[5];
+    virt_addr_t alias = virt_add(paging->physmap, range->base.raw);
+    unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
+    return page_entry_present(steps[count - 1].entry);
+}
+
+/* Joins ranges that touch and have one type, as the map's contract asks. */
+static void merge_ranges(struct loader *loader)
+{
+    struct memory_range *ranges = loader->ranges;
+    size_t kept = 0;
+    for (size_t i = 1; i < loader->range_count; i++) {
+        struct memory_range *last = &ranges[kept];
+        if (ranges[i].type == last->type && last->base.raw + last->bytes == ranges[i].base.raw) {
+            last->bytes += ranges[i].bytes;
+        } else {
+            ranges[++kept] = ranges[i];
+        }
+    }
+    loader->range_count = loader->range_count ? kept + 1 : 0;
+}
+
 /*
  * RAM that firmware added after the page tables were built is not in the physmap. The kernel must not touch
  * it, so it is reserved in its map; none is lost on firmware that keeps its promises.
  */
 static void reserve_unmapped_ram(struct loader *loader)
 {
-    const struct boot_paging *paging = &loader->info->paging;
     for (size_t i = 0; i < loader->range_count; i++) {
         struct memory_range *range = &loader->ranges[i];
-        struct page_walk_step steps[5];
-        virt_addr_t alias = virt_add(paging->physmap, range->base.raw);
-        unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
-        if (range->type < MEMORY_MMIO && !page_entry_present(steps[count - 1].entry)) {
+        if (range->type < MEMORY_MMIO && !is_in_physmap(&loader->info->paging, range)) {
             range->type = MEMORY_RESERVED;
         }
     }
+    merge_ranges(loader);
 }
 
 bool exit_boot_services(struct loader *loader)
@@ -74,20 +95,25 @@ bool exit_boot_services(struct loader *loader)
         return false;
     }
     /* The same buffer again and again: from the first attempt on only these two calls are allowed. */
-    for (unsigned attempt = 1; attempt <= EXIT_ATTEMPTS_MAX; attempt++) {
+    for (unsigned attempt = 1;; attempt++) {
         EFI_STATUS status = loader->boot->ExitBootServices(loader->image_handle, loader->map.key);
         if (!EFI_ERROR(status)) {
             message_leave_firmware();
             loader->info->exit_attempts = attempt;
             return true;
         }
-        loader->status = status;
-        if (status != EFI_INVALID_PARAMETER || !firmware_map_read(loader)) {
-            break;
+        if (status != EFI_INVALID_PARAMETER || attempt == EXIT_ATTEMPTS_MAX) {
+            return step_fail(loader, status, "the firmware refuses to end boot services (attempt %u): %s",
+                             attempt, efi_status_name(status));
+        }
+        if (!firmware_map_read(loader)) {
+            return step_fail(loader, loader->status,
+                             "the firmware's memory map cannot be read again after attempt %u to end boot "
+                             "services (%llu bytes of room): %s",
+                             attempt, (unsigned long long)loader->map.capacity,
+                             efi_status_name(loader->status));
         }
     }
-    return step_fail(loader, loader->status, "the firmware refuses to end boot services (%u attempts): %s",
-                     EXIT_ATTEMPTS_MAX, efi_status_name(loader->status));
 }
 
 bool boot_info_complete(struct loader *loader)

@@ -19,3 +19,6 @@ void *physmap_pointer(phys_addr_t address);
 
 /* The normalised memory map. */
 const struct memory_range *boot_memory_map(size_t *count);
+
+/* The kernel command line, NUL-terminated; see <ashlar/command_line.h>. */
+const char *boot_command_line(void);

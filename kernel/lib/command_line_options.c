@@ -13,6 +13,7 @@ const struct command_line_known command_line_options[] = {
     {"debug", OPTION_TEXT, NULL, 0, 0, "debug policies, each explained in its subsystem's chapter"},
     {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
      "shows messages up to this level (default: info)"},
+    {"pager", OPTION_CHOICE, "auto|on|off", 0, 0, "when long output of the monitor stops (default: auto)"},
     {"console", OPTION_CHOICE, "serial|screen|both", 0, 0, "where output goes (default: both)"},
 };
 
