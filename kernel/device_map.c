@@ -1,7 +1,7 @@
 /*
- * Device mappings; see <ashlar/device_map.h>. They grow from ARENA_BASE upwards, one unmapped page between any two,
- * in 4 KiB pages. The page tables come from a few frames inside the kernel image, so that this works before there
- * is an allocator: registers and firmware tables together need some dozens of pages.
+ * Device mappings; see <ashlar/device_map.h>. They grow from ARENA_BASE upwards, one unmapped page between
+ * any two, in 4 KiB pages. The page tables come from a few frames inside the kernel image, so that this works
+ * before there is an allocator: registers and firmware tables together need some dozens of pages.
  *
  * One lock guards all; nothing is locked under it.
  */

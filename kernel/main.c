@@ -4,6 +4,7 @@
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
+#include <ashlar/interrupts.h>
 #include <ashlar/log.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
@@ -47,6 +48,8 @@ _Noreturn void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+    devices_start(info);
+    timeline_mark("kernel.devices");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

@@ -1,5 +1,5 @@
 /*
- * Time: a clock that counts nanoseconds since the kernel's clock was started, the date, and timers.
+ * Time: a clock that counts nanoseconds since the loader's entry, the date, and timers.
  *
  * The clock is the CPU's time-stamp counter. Its rate comes from CPUID where the CPU states it, checked
  * against a device whose rate is known; else it is measured against that device: HPET, ACPI power-management
@@ -12,7 +12,8 @@
 /* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
 void clock_initialise(void);
 
-/* Nanoseconds since clock_initialise(); 0 before it. Never goes back on one CPU. From any context. */
+/* Nanoseconds since the loader's entry; 0 before clock_initialise(). Never goes back on one CPU. From any
+ * context. */
 uint64_t clock_nanoseconds(void);
 
 /* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the

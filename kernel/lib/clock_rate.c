@@ -1,10 +1,29 @@
 /* The arithmetic of time: scales, rates, and the calendar. See <ashlar/clock.h>. */
 #include <ashlar/clock.h>
 
+/*
+ * dividend / divisor, bit by bit: the kernel has no library behind the 128-bit division operator, and this
+ * runs at start only. A quotient of more than 64 bits gives UINT64_MAX.
+ */
+static uint64_t divide_wide(unsigned __int128 dividend, uint64_t divisor)
+{
+    unsigned __int128 quotient = 0;
+    unsigned __int128 rest = 0;
+    for (int bit = 127; bit >= 0; bit--) {
+        rest = rest << 1 | (dividend >> bit & 1);
+        quotient <<= 1;
+        if (rest >= divisor) {
+            rest -= divisor;
+            quotient |= 1;
+        }
+    }
+    return quotient > UINT64_MAX ? UINT64_MAX : (uint64_t)quotient;
+}
+
 struct clock_scale clock_scale_make(uint64_t from_hertz, uint64_t to_hertz)
 {
     return (struct clock_scale){
-        (uint64_t)((((unsigned __int128)to_hertz << 32) + from_hertz / 2) / from_hertz)};
+        divide_wide(((unsigned __int128)to_hertz << 32) + from_hertz / 2, from_hertz)};
 }
 
 uint64_t clock_scale_apply(struct clock_scale scale, uint64_t value)
@@ -21,8 +40,8 @@ uint64_t clock_rate_from_samples(const struct clock_sample *begin, const struct 
     if (counted == 0 || end->ticks <= begin->ticks) {
         return 0;
     }
-    unsigned __int128 rate = (unsigned __int128)ticks * hertz / counted;
-    return rate <= UINT64_MAX ? (uint64_t)rate : 0;
+    uint64_t rate = divide_wide((unsigned __int128)ticks * hertz, counted);
+    return rate != UINT64_MAX ? rate : 0;
 }
 
 static bool is_leap_year(unsigned year)
