@@ -20,8 +20,6 @@
 #include <x86/interrupt.h>
 #include <x86/port.h>
 
-#include "kernel.h"
-
 #define DEBUG_EXIT_PORT 0xf4
 
 /* PM1 control register (ACPI 6.5, 4.8.3.2.1) and sleep control register (4.8.3.7). */
@@ -142,11 +140,4 @@ _Noreturn void power_reboot(void)
     i8042_pulse_reset();
     wait_for_action();
     triple_fault();
-}
-
-_Noreturn void machine_end_tests(unsigned failures)
-{
-    console_flush();
-    power_debug_exit(failures == 0 ? POWER_EXIT_SUCCESS : POWER_EXIT_FAILED_TESTS);
-    power_off();
 }
