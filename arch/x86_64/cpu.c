@@ -1,10 +1,12 @@
 /*
- * CPU set-up: which features there are, and control registers set to known values, whatever the firmware left.
+ * CPU set-up: which features there are, and control registers set to known values, whatever the firmware
+ * left.
  *
- * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them, global
- * pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). What is off: everything else, most of all
- * user-mode access to GS (FSGSBASE: trap_entry.S tells the kernel's GS by its sign), CET, VMX, protection keys and
- * SYSCALL, until a subsystem brings what they need. Only LA57 stays as it is: it cannot change in long mode.
+ * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
+ * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). What is off: everything else,
+ * most of all user-mode access to GS (FSGSBASE: trap_entry.S tells the kernel's GS by its sign), CET, VMX,
+ * protection keys and SYSCALL, until a subsystem brings what they need. Only LA57 stays as it is: it cannot
+ * change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/string.h>
@@ -152,9 +154,10 @@ struct cpu_control cpu_control_actual(void)
 }
 
 /*
- * EFER before CR4 before CR0: NX must be on while page tables use it, and CET must be off before CR0.WP may be
- * touched (SDM volume 3, 2.5). PCID can only come on while CR3 names PCID 0 (4.10.1), which loading the masked CR3
- * makes sure; that load and the toggling of global pages also drop every translation the firmware's PAT gave.
+ * EFER before CR4 before CR0: NX must be on while page tables use it, and CET must be off before CR0.WP may
+ * be touched (SDM volume 3, 2.5). PCID can only come on while CR3 names PCID 0 (4.10.1), which loading the
+ * masked CR3 makes sure; that load and the toggling of global pages also drop every translation the
+ * firmware's PAT gave.
  */
 static void set_control_registers(void)
 {

@@ -1,8 +1,8 @@
 /*
  * Trap stacks of the boot CPU, each above a page that is unmapped: an overflow faults there, and is named.
  *
- * They lie in the image's zeroed data, since the first fault can come before there is any allocator. Each has room
- * for as many frames of IST_LEVEL_BYTES as can nest (see PARANOID in trap_entry.S).
+ * They lie in the image's zeroed data, since the first fault can come before there is any allocator. Each has
+ * room for as many frames of IST_LEVEL_BYTES as can nest (see PARANOID in trap_entry.S).
  */
 #define LOG_SUBSYSTEM "traps"
 #include "cpu_stacks.h"
@@ -15,7 +15,8 @@
 
 #define NESTING 2 /* an NMI inside an NMI, and so on */
 
-/* One stack overflow that stays here, moved down by debug, NMI and machine check, and one fault inside a report. */
+/* One stack overflow that stays here, moved down by debug, NMI and machine check, and one fault inside a
+ * report. */
 #define PAGE_FAULT_NESTING 6
 
 #define PANIC_STACK_BYTES (16 * 1024)
@@ -90,7 +91,8 @@ static bool resolve_stack(virt_addr_t address, struct memory_region *region)
 
 static struct region_resolver resolver = {.resolve = resolve_stack};
 
-/* The image is mapped by 4 KiB pages (boot_info's segments are only page-aligned), so each guard has its own entry. */
+/* The image is mapped by 4 KiB pages (boot_info's segments are only page-aligned), so each guard has its own
+ * entry. */
 static void unmap(virt_addr_t page)
 {
     struct page_walk walk = page_walk_current(page);

@@ -30,13 +30,19 @@ static const struct {
     const char *text;
     const char *advice;
 } kinds[] = {
-    [FAULT_NULL] = {"null dereference", "the pointer that is null: the address is the offset of the member used"},
-    [FAULT_UNMAPPED] = {"nothing is mapped there", "a pointer used after its memory was freed, or never valid"},
-    [FAULT_GUARD] = {"guard page", "what overran its stack or buffer: deep recursion or a large local variable"},
-    [FAULT_READ_ONLY] = {"write to read-only memory", "who writes to a constant, to code, or to a sealed page"},
+    [FAULT_NULL] = {"null dereference",
+                    "the pointer that is null: the address is the offset of the member used"},
+    [FAULT_UNMAPPED] = {"nothing is mapped there",
+                        "a pointer used after its memory was freed, or never valid"},
+    [FAULT_GUARD] = {"guard page",
+                     "what overran its stack or buffer: deep recursion or a large local variable"},
+    [FAULT_READ_ONLY] = {"write to read-only memory",
+                         "who writes to a constant, to code, or to a sealed page"},
     [FAULT_NO_EXECUTE] = {"execution of data", "a function pointer or return address that was overwritten"},
-    [FAULT_SMEP] = {"SMEP violation: the kernel executed user memory", "a function pointer under user control"},
-    [FAULT_SMAP] = {"SMAP violation: the kernel touched user memory", "a user pointer used without a copy function"},
+    [FAULT_SMEP] = {"SMEP violation: the kernel executed user memory",
+                    "a function pointer under user control"},
+    [FAULT_SMAP] = {"SMAP violation: the kernel touched user memory",
+                    "a user pointer used without a copy function"},
     [FAULT_KERNEL_ONLY] = {"user code touched kernel memory", "the user program"},
     [FAULT_CORRUPT_TABLE] = {"corrupted page table: a reserved bit is set",
                              "who wrote to the page table in the last step of the walk"},
@@ -121,7 +127,9 @@ enum fault_kind page_fault_classify(uint64_t error_code, virt_addr_t address, co
 
 const char *page_fault_bits_text(uint64_t error_code, char buffer[PAGE_FAULT_BITS_BYTES])
 {
-    const char *access = error_code & PAGE_FAULT_FETCH ? "fetch" : error_code & PAGE_FAULT_WRITE ? "write" : "read";
+    const char *access = error_code & PAGE_FAULT_FETCH   ? "fetch"
+                         : error_code & PAGE_FAULT_WRITE ? "write"
+                                                         : "read";
     format(buffer, PAGE_FAULT_BITS_BYTES, "%s by %s code, page %s%s%s%s%s", access,
            error_code & PAGE_FAULT_USER ? "user" : "kernel",
            error_code & PAGE_FAULT_PRESENT ? "present" : "not present",

@@ -23,28 +23,28 @@ enum page_fault_bits {
 #define NULL_AREA_BYTES KIB(64)
 
 enum fault_kind {
-    FAULT_NULL,           /* null dereference */
-    FAULT_UNMAPPED,       /* nothing is mapped there */
-    FAULT_GUARD,          /* a guard page */
-    FAULT_READ_ONLY,      /* write to read-only memory */
-    FAULT_NO_EXECUTE,     /* execution of data */
-    FAULT_SMEP,           /* the kernel executed user memory */
-    FAULT_SMAP,           /* the kernel touched user memory without saying so */
-    FAULT_KERNEL_ONLY,    /* user code touched kernel memory */
-    FAULT_CORRUPT_TABLE,  /* a reserved bit in a page-table entry */
-    FAULT_KEY,            /* protection key */
-    FAULT_SHADOW,         /* shadow stack */
-    FAULT_ENCLAVE,        /* SGX */
-    FAULT_STALE,          /* the page tables allow it now: a missing TLB flush, or another CPU changed them */
-    FAULT_NON_CANONICAL,  /* the address is none (arrives as #GP or #SS) */
+    FAULT_NULL,          /* null dereference */
+    FAULT_UNMAPPED,      /* nothing is mapped there */
+    FAULT_GUARD,         /* a guard page */
+    FAULT_READ_ONLY,     /* write to read-only memory */
+    FAULT_NO_EXECUTE,    /* execution of data */
+    FAULT_SMEP,          /* the kernel executed user memory */
+    FAULT_SMAP,          /* the kernel touched user memory without saying so */
+    FAULT_KERNEL_ONLY,   /* user code touched kernel memory */
+    FAULT_CORRUPT_TABLE, /* a reserved bit in a page-table entry */
+    FAULT_KEY,           /* protection key */
+    FAULT_SHADOW,        /* shadow stack */
+    FAULT_ENCLAVE,       /* SGX */
+    FAULT_STALE,         /* the page tables allow it now: a missing TLB flush, or another CPU changed them */
+    FAULT_NON_CANONICAL, /* the address is none (arrives as #GP or #SS) */
     FAULT_KIND_COUNT
 };
 
 /* One entry on the way from the root to the page. */
 struct page_walk_step {
-    unsigned level;      /* 5 .. 1 */
+    unsigned level;       /* 5 .. 1 */
     phys_addr_t entry_at; /* where the entry lies */
-    uint64_t entry;      /* its value */
+    uint64_t entry;       /* its value */
 };
 
 enum page_walk_end {
@@ -59,14 +59,15 @@ struct page_walk {
     enum page_walk_end end;
     unsigned step_count;
     struct page_walk_step steps[PAGE_LEVEL_PML5]; /* from the root down */
-    unsigned access;                              /* enum page_access allowed by all steps together, if mapped */
-    phys_addr_t target;                           /* where `address` lands, if mapped */
+    unsigned access;    /* enum page_access allowed by all steps together, if mapped */
+    phys_addr_t target; /* where `address` lands, if mapped */
 };
 
 /* Reads the page-table entry at physical address `at`; false when there is no memory there. */
 typedef bool page_table_reader(void *context, phys_addr_t at, uint64_t *entry);
 
-/* Translates `address` as the CPU does. physical_bits: of the CPU; address bits above are reserved in entries. */
+/* Translates `address` as the CPU does. physical_bits: of the CPU; address bits above are reserved in
+ * entries. */
 struct page_walk page_walk(page_table_reader *read, void *context, phys_addr_t root, unsigned levels,
                            unsigned physical_bits, virt_addr_t address);
 
@@ -84,7 +85,8 @@ const char *page_fault_bits_text(uint64_t error_code, char buffer[PAGE_FAULT_BIT
 
 /* The walk in one line: "PML4[511] 0x... > PT[3] 0x...: not present". Returns `buffer`. */
 #define PAGE_WALK_TEXT_BYTES 256
-const char *page_walk_text(const struct page_walk *walk, virt_addr_t address, char buffer[PAGE_WALK_TEXT_BYTES]);
+const char *page_walk_text(const struct page_walk *walk, virt_addr_t address,
+                           char buffer[PAGE_WALK_TEXT_BYTES]);
 
 /* A selector error code in words: "GDT entry 0x30, external event". Returns `buffer`. */
 #define SELECTOR_ERROR_BYTES 64
@@ -99,8 +101,9 @@ bool exception_has_selector_error(unsigned vector);
 #define INSTRUCTION_BYTES 15 /* longest instruction */
 
 /*
- * The address that the instruction `code` (of which `bytes` bytes could be read) uses as its memory operand, from the
- * registers in `frame`. Returns false when it has none or is not one this decoder knows (SDM volume 2, 2.1).
+ * The address that the instruction `code` (of which `bytes` bytes could be read) uses as its memory operand,
+ * from the registers in `frame`. Returns false when it has none or is not one this decoder knows (SDM volume
+ * 2, 2.1).
  */
 bool instruction_memory_operand(const uint8_t *code, size_t bytes, const struct trap_frame *frame,
                                 virt_addr_t *address);

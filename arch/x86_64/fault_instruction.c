@@ -1,9 +1,9 @@
 /*
  * The memory operand of one instruction (SDM volume 2, 2.1 and appendix A).
  *
- * A general protection fault does not say which address was at fault; the instruction does. The decoder knows the
- * one-byte and 0F opcodes that a compiler makes for general registers; VEX and what is relative to RIP, FS or GS it
- * leaves alone, as those never lead to a non-canonical address here.
+ * A general protection fault does not say which address was at fault; the instruction does. The decoder knows
+ * the one-byte and 0F opcodes that a compiler makes for general registers; VEX and what is relative to RIP,
+ * FS or GS it leaves alone, as those never lead to a non-canonical address here.
  */
 #include "fault.h"
 
@@ -107,9 +107,10 @@ static bool one_byte_has_modrm(uint8_t opcode)
 
 static bool two_byte_has_modrm(uint8_t opcode)
 {
-    bool without = (opcode >= 0x04 && opcode <= 0x0c) || (opcode >= 0x30 && opcode <= 0x37) || opcode == 0x77 ||
-                   (opcode >= 0x80 && opcode <= 0x8f) || (opcode >= 0xa0 && opcode <= 0xa2) ||
-                   (opcode >= 0xa8 && opcode <= 0xaa) || (opcode >= 0xc8 && opcode <= 0xcf);
+    bool without = (opcode >= 0x04 && opcode <= 0x0c) || (opcode >= 0x30 && opcode <= 0x37) ||
+                   opcode == 0x77 || (opcode >= 0x80 && opcode <= 0x8f) ||
+                   (opcode >= 0xa0 && opcode <= 0xa2) || (opcode >= 0xa8 && opcode <= 0xaa) ||
+                   (opcode >= 0xc8 && opcode <= 0xcf);
     return !without;
 }
 
@@ -138,9 +139,10 @@ static bool string_operand(uint8_t opcode, const struct trap_frame *frame, virt_
     }
 }
 
-/* Base and index of a SIB byte; *displacement grows to 4 where the base is left out (SDM volume 2, table 2-3). */
-static bool sib_address(struct code_reader *code, unsigned mode, const struct trap_frame *frame, uint64_t *sum,
-                        unsigned *displacement)
+/* Base and index of a SIB byte; *displacement grows to 4 where the base is left out (SDM volume 2, table
+ * 2-3). */
+static bool sib_address(struct code_reader *code, unsigned mode, const struct trap_frame *frame,
+                        uint64_t *sum, unsigned *displacement)
 {
     uint8_t sib;
     if (!next_byte(code, &sib)) {

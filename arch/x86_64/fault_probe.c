@@ -1,8 +1,8 @@
 /*
  * Memory probes, and page-table walks of the running machine; see <ashlar/trap.h>.
  *
- * A probe may only be of memory: reading a device's registers can have effects. The stack stays fit for one more
- * exception, which costs a trap and a search of the fixup table, nothing else.
+ * A probe may only be of memory: reading a device's registers can have effects. The stack stays fit for one
+ * more exception, which costs a trap and a search of the fixup table, nothing else.
  */
 #include <ashlar/boot.h>
 #include <ashlar/trap.h>

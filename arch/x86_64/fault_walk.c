@@ -1,9 +1,11 @@
-/* The page-table walk behind a fault, as the CPU does it (SDM volume 3, 4.5), with every entry kept to be shown. */
+/* The page-table walk behind a fault, as the CPU does it (SDM volume 3, 4.5), with every entry kept to be
+ * shown. */
 #include "fault.h"
 
 #include <ashlar/format.h>
 
-/* Bits that must be 0 in a present entry at `level`, beyond the CPU's physical address width (SDM 4.5, table 4-15). */
+/* Bits that must be 0 in a present entry at `level`, beyond the CPU's physical address width (SDM 4.5, table
+ * 4-15). */
 static uint64_t reserved_bits(uint64_t raw, unsigned level, unsigned physical_bits)
 {
     uint64_t reserved = PAGE_ENTRY_ADDRESS & ~((1ULL << physical_bits) - 1);
@@ -25,8 +27,8 @@ static void note_step(struct page_walk *walk, unsigned level, phys_addr_t at, ui
 }
 
 /* Notes one entry; returns true when the walk goes on to the table it names. */
-static bool walk_step(struct page_walk *walk, unsigned level, unsigned physical_bits, phys_addr_t at, uint64_t raw,
-                      virt_addr_t address)
+static bool walk_step(struct page_walk *walk, unsigned level, unsigned physical_bits, phys_addr_t at,
+                      uint64_t raw, virt_addr_t address)
 {
     page_table_entry_t entry = {raw};
     note_step(walk, level, at, raw);
@@ -93,7 +95,8 @@ static size_t end_text(const struct page_walk *walk, char *buffer, size_t bytes)
     return 0;
 }
 
-const char *page_walk_text(const struct page_walk *walk, virt_addr_t address, char buffer[PAGE_WALK_TEXT_BYTES])
+const char *page_walk_text(const struct page_walk *walk, virt_addr_t address,
+                           char buffer[PAGE_WALK_TEXT_BYTES])
 {
     size_t used = 0;
     buffer[0] = '\0';

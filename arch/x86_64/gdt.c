@@ -24,14 +24,14 @@ static void fill_descriptors(struct per_cpu *cpu)
         .kernel_data = DESCRIPTOR_DATA,
         .user_data = DESCRIPTOR_DATA | DESCRIPTOR_USER,
         .user_code = DESCRIPTOR_CODE | DESCRIPTOR_USER,
-        .task = {(sizeof cpu->tss - 1) | (task & 0xffffff) << 16 | TASK_AVAILABLE |
-                     (task >> 24 & 0xff) << 56,
+        .task = {(sizeof cpu->tss - 1) | (task & 0xffffff) << 16 | TASK_AVAILABLE | (task >> 24 & 0xff) << 56,
                  task >> 32},
     };
     cpu->tss.io_map_offset = sizeof cpu->tss;
 }
 
-/* Loads every segment register; CS by a far return, since no instruction writes it. FS and GS are used by base only. */
+/* Loads every segment register; CS by a far return, since no instruction writes it. FS and GS are used by
+ * base only. */
 static void reload_segments(void)
 {
     uint64_t scratch;

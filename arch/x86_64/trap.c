@@ -1,12 +1,13 @@
 /*
  * Traps: what every exception and interrupt does once trap_entry.S has built its frame.
  *
- * Exceptions (vectors 0 .. 31) go, in this order, to the fixup table if the faulting instruction is in it, to a
- * registered exception handler, and else to panic_exception(), which explains them. Device interrupts (32 .. 255) go
- * to their one registered handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
+ * Exceptions (vectors 0 .. 31) go, in this order, to the fixup table if the faulting instruction is in it, to
+ * a registered exception handler, and else to panic_exception(), which explains them. Device interrupts (32
+ * .. 255) go to their one registered handler, then to the interrupt controller's end-of-interrupt. All are
+ * counted by vector.
  *
- * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and read
- * without a lock: a slot's `run` is written last and read first.
+ * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and
+ * read without a lock: a slot's `run` is written last and read first.
  */
 #define LOG_SUBSYSTEM "traps"
 #include <ashlar/log.h>

@@ -6,10 +6,10 @@
 #include <x86/per_cpu.h>
 
 /*
- * Gives the boot CPU its per-CPU data, descriptor tables, trap stacks with guard pages, hardened control registers,
- * and the stack protector its secret. First of all that the kernel does, once, with interrupts off; anything that
- * uses <ashlar/platform.h> comes after it. boot_info() works already, though nothing in it has been checked: only the
- * physmap's address and the seed are used.
+ * Gives the boot CPU its per-CPU data, descriptor tables, trap stacks with guard pages, hardened control
+ * registers, and the stack protector its secret. First of all that the kernel does, once, with interrupts
+ * off; anything that uses <ashlar/platform.h> comes after it. boot_info() works already, though nothing in it
+ * has been checked: only the physmap's address and the seed are used.
  */
 void cpu_early_init(const struct boot_info *info);
 
@@ -33,5 +33,6 @@ void idt_load(void);
 /* CPU 0's structure. */
 extern struct per_cpu boot_cpu;
 
-/* Calls function(argument) on the stack that ends at `stack_top` (16-byte aligned) and returns to this one. */
+/* Calls function(argument) on the stack that ends at `stack_top` (16-byte aligned) and returns to this one.
+ */
 void call_on_stack(void (*function)(void *argument), void *argument, void *stack_top);

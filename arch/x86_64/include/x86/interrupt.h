@@ -29,9 +29,10 @@ void interrupt_unregister(unsigned vector);
 void interrupt_set_end(void (*end)(unsigned vector));
 
 /*
- * A handler of an exception: returns true when the interrupted code may continue from `frame` (which it may have
- * changed), false when the exception is a bug, which then panics. Runs with interrupts off; a page fault's on the
- * interrupted stack if that is sound, those of NMI, machine check and debug on 4 KiB stacks of their own.
+ * A handler of an exception: returns true when the interrupted code may continue from `frame` (which it may
+ * have changed), false when the exception is a bug, which then panics. Runs with interrupts off; a page
+ * fault's on the interrupted stack if that is sound, those of NMI, machine check and debug on 4 KiB stacks of
+ * their own.
  */
 typedef bool exception_handler(struct trap_frame *frame);
 
