@@ -72,7 +72,7 @@ static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t
     struct bitmap *bitmap = state;
     uint64_t size = 1ULL << order;
     uint64_t end = min_u64(limit, bitmap->frame_limit);
-    for (uint64_t frame = from; frame + size <= end;) {
+    for (uint64_t frame = align_up(from, size); frame + size <= end;) {
         uint64_t bits = bitmap->words[frame / 64] >> frame % 64;
         if (bits == 0) { /* nothing here: on to the next word that a block can start in */
             frame = align_up(align_down(frame, 64) + 64, size);

@@ -210,18 +210,31 @@ enum frame_error frame_pool_reclaim(struct frame_pool *pool, enum memory_type ty
     return allowed ? FRAME_OK : FRAME_RESERVED;
 }
 
-enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
+/* Backs the descriptors of frames [frame, end), holding the lock for one page of them at a time. */
+static bool back_frames(struct frame_pool *pool, uint64_t frame, uint64_t end)
 {
-    uint64_t end = min_u64((base.raw + bytes + FRAME_BYTES - 1) >> FRAME_SHIFT, pool->frame_limit);
-    uint64_t frame = base.raw >> FRAME_SHIFT;
     bool backed = true;
     while (backed && frame < end) {
         spinlock_acquire(&pool->lock);
-        if (frame_pool_range(pool, frame)) {
-            backed = frame_back(pool, frame);
-        }
+        backed = frame_back(pool, frame);
         spinlock_release(&pool->lock);
         frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
+    }
+    return backed;
+}
+
+enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
+{
+    uint64_t first = base.raw >> FRAME_SHIFT;
+    uint64_t last = (base.raw + bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
+    bool backed = true;
+    for (uint32_t i = 0; backed && i < pool->config.map_count; i++) {
+        const struct memory_range *range = &pool->config.map[i];
+        uint64_t range_first = range->base.raw >> FRAME_SHIFT;
+        uint64_t range_last = range_first + (range->bytes >> FRAME_SHIFT);
+        if (frame_type_is_ram(range->type)) {
+            backed = back_frames(pool, max_u64(first, range_first), min_u64(last, range_last));
+        }
     }
     return backed ? FRAME_OK : FRAME_NO_MEMORY;
 }

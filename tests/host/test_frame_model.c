@@ -53,7 +53,7 @@ static enum model_operation random_operation(void)
     return weights[number / 64 % ARRAY_LENGTH(weights)];
 }
 
-static struct model model;
+static struct model the_model;
 
 /* One random map, and `steps` operations on it. Returns false when the map has no room for a pool. */
 static bool run_one(struct machine *machine, uint64_t seed, uint64_t steps, const struct frame_policy *policy)
@@ -74,15 +74,15 @@ static bool run_one(struct machine *machine, uint64_t seed, uint64_t steps, cons
     enum frame_error backed = frame_pool_back(&machine->pool, phys_addr(0), machine->bytes);
     assert_true(backed == FRAME_OK || backed == FRAME_NO_MEMORY);
     if (backed == FRAME_OK) {
-        model_init(&model, &machine->pool);
-        model_verify(&model);
+        model_init(&the_model, &machine->pool);
+        model_verify(&the_model);
         for (uint64_t i = 0; i < steps; i++) {
             enum model_operation operation = random_operation();
             uint32_t a = random_number();
-            model_step(&model, operation, a, random_number());
+            model_step(&the_model, operation, a, random_number());
         }
-        model_verify(&model);
-        model_finish(&model);
+        model_verify(&the_model);
+        model_finish(&the_model);
     }
     host_cpu = 0;
     machine_destroy(machine);
@@ -127,23 +127,22 @@ static void small_machine(struct machine *machine, const struct frame_policy *po
 }
 
 /* The 20 operations of the exhaustive test, by number. */
-static void small_step(struct model *small, unsigned number)
+static void small_step(struct model *model, unsigned number)
 {
     if (number < 5) {
-        model_alloc(small, number, OWNER_TEST);
+        model_alloc(model, number, OWNER_TEST);
     } else if (number < 9) {
-        if (small->block_count > number - 5) {
-            model_free_block(small, number - 5);
+        if (model->block_count > number - 5) {
+            model_free_block(model, number - 5);
         }
     } else if (number < 12) {
-        model_request(small, (number - 9) * 4 + 2, 0, OWNER_TEST); /* 3, 7 and 11 frames */
+        model_request(model, (number - 9) * 4 + 2, 0, OWNER_TEST); /* 3, 7 and 11 frames */
     } else if (number < 16) {
-        model_alloc_at(small, small->first + (number - 12) * 4, (number - 12) % 3, OWNER_TEST);
+        model_alloc_at(model, model->first + (number - 12) * 4, (number - 12) % 3, OWNER_TEST);
     } else {
-        model_mistake(small, small->first + number - 16, number - 16, 0);
+        model_mistake(model, model->first + number - 16, number - 16, 0);
     }
-    struct model *model = small;
-    MODEL_CHECK(frame_pool_free(small->pool) == small->free);
+    MODEL_CHECK(frame_pool_free(model->pool) == model->free);
 }
 
 static void exhaust(const struct frame_policy *policy)
@@ -151,8 +150,8 @@ static void exhaust(const struct frame_policy *policy)
     static struct machine machine;
     machine_make(&machine, MIB(64));
     small_machine(&machine, policy);
-    model_init(&model, &machine.pool);
-    model.first = MIB(16) >> FRAME_SHIFT;
+    model_init(&the_model, &machine.pool);
+    the_model.first = MIB(16) >> FRAME_SHIFT;
     uint64_t sequences = 1;
     for (unsigned i = 0; i < 5; i++) {
         sequences *= 20;
@@ -160,17 +159,17 @@ static void exhaust(const struct frame_policy *policy)
     for (uint64_t sequence = 0; sequence < sequences; sequence++) {
         uint64_t digits = sequence;
         for (unsigned i = 0; i < 5; i++, digits /= 20) {
-            small_step(&model, digits % 20);
+            small_step(&the_model, digits % 20);
         }
         if (sequence % 64 == 0) {
-            model_verify(&model);
+            model_verify(&the_model);
         }
-        while (model.block_count > 0) {
-            model_free_block(&model, model.block_count - 1);
+        while (the_model.block_count > 0) {
+            model_free_block(&the_model, the_model.block_count - 1);
         }
         frame_pool_drain(&machine.pool);
     }
-    model_finish(&model);
+    model_finish(&the_model);
     machine_destroy(&machine);
 }
 
