@@ -1,6 +1,7 @@
 /*
- * Allocation with wishes: exact lengths, alignment, address limits, given addresses, batches. Each function first
- * checks what it was asked, then takes from the store; when the store has nothing, magazines are drained once.
+ * Allocation with wishes: exact lengths, alignment, address limits, given addresses, batches. Each function
+ * first checks what it was asked, then takes from the store; when the store has nothing, magazines are
+ * drained once.
  */
 #include "frame_internal.h"
 
@@ -156,7 +157,8 @@ enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, un
 }
 
 /* At most FRAME_BATCH frames under one hold of the lock; returns how many. */
-static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames, enum frame_owner owner)
+static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner)
 {
     uint64_t done = 0;
     count = min_u64(count, FRAME_BATCH);
@@ -177,7 +179,8 @@ static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
     return done;
 }
 
-uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames, enum frame_owner owner)
+uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner)
 {
     if ((unsigned)owner >= OWNER_COUNT) {
         return 0;

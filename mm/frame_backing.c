@@ -1,10 +1,11 @@
 /*
- * Backing the descriptors. One page of descriptors describes 1 MiB; it is backed when the first block that starts
- * there leaves the store. The frames for it come from the reserve, blocks set apart a good many frames at a time, so
- * that these frames, which are never given back, lie together and do not sit in every 2 MiB of memory.
+ * Backing the descriptors. One page of descriptors describes 1 MiB; it is backed when the first block that
+ * starts there leaves the store. The frames for it come from the reserve, blocks set apart a good many frames
+ * at a time, so that these frames, which are never given back, lie together and do not sit in every 2 MiB of
+ * memory.
  *
- * A block of the reserve is itself an allocated block with a descriptor, which may need backing: that page comes
- * out of the block itself. So the work ends after a few pages, whatever was asked for.
+ * A block of the reserve is itself an allocated block with a descriptor, which may need backing: that page
+ * comes out of the block itself. So the work ends after a few pages, whatever was asked for.
  */
 #include "frame_internal.h"
 
@@ -57,7 +58,8 @@ static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lo
     for (unsigned i = 0; i < FRAME_TABLES_MAX; i++) {
         tables[i] = reserve_peek(pool, i);
     }
-    unsigned used = backing->map(backing->context, &pool->descriptors[page << FRAME_PAGE_SHIFT], page_frame, tables);
+    unsigned used =
+        backing->map(backing->context, &pool->descriptors[page << FRAME_PAGE_SHIFT], page_frame, tables);
     if (used > FRAME_TABLES_MAX) {
         panic("frames: backing used %u page tables of %u", used, FRAME_TABLES_MAX);
     }

@@ -1,6 +1,6 @@
 /*
- * The bitmap policy: one bit per frame, 1 is free, first fit. It is what one would write first, and there to be
- * compared with: its searches pass over all memory in use, so their cost grows with the machine.
+ * The bitmap policy: one bit per frame, 1 is free, first fit. It is what one would write first, and there to
+ * be compared with: its searches pass over all memory in use, so their cost grows with the machine.
  *
  * All state is guarded by the pool's lock, which the callers hold.
  */
@@ -102,8 +102,7 @@ static int bitmap_free_order(void *state, uint64_t frame)
         return -1;
     }
     int order = 0;
-    while (order < FRAME_ORDER_MAX &&
-           all_free(state, align_down(frame, 2ULL << order), 2ULL << order)) {
+    while (order < FRAME_ORDER_MAX && all_free(state, align_down(frame, 2ULL << order), 2ULL << order)) {
         order++;
     }
     return order;

@@ -6,15 +6,16 @@
  * units (frame_tree.h): a leaf's tree holds free blocks of orders 0 to 8, an arena's those of orders 9 to 18.
  * A leaf that is whole, free or allocated, has no tree; it gets one, 17 words, when it is split.
  *
- * Search. An arena keeps for each order up to 8 the set of split leaves that have a free block of that order or a
- * larger one; above the arenas lies the same for all orders. So a small request finds the lowest partly used
- * leaf that can serve it, and a whole leaf is split only when there is none. Arenas that were never
- * used are one set of their own, and their state is written when they are first used.
+ * Search. An arena keeps for each order up to 8 the set of split leaves that have a free block of that order
+ * or a larger one; above the arenas lies the same for all orders. So a small request finds the lowest partly
+ * used leaf that can serve it, and a whole leaf is split only when there is none. Arenas that were never used
+ * are one set of their own, and their state is written when they are first used.
  *
- * Cost. Every search is a few find-first-set steps, every split or merge at most 18 bits; nothing depends on the
- * size of the machine or on what is free.
+ * Cost. Every search is a few find-first-set steps, every split or merge at most 18 bits; nothing depends on
+ * the size of the machine or on what is free.
  *
- * Locks. All state is guarded by the pool's lock, which the callers hold. To see inside: `frames`, buddy_check().
+ * Locks. All state is guarded by the pool's lock, which the callers hold. To see inside: `frames`,
+ * buddy_check().
  */
 #include "frame_internal.h"
 #include "frame_set.h"
@@ -31,18 +32,19 @@ struct leaf_set {
 };
 
 struct arena {
-    struct tree blocks;                   /* free blocks of whole leaves */
-    struct leaf_set able[LEAF_ORDER];     /* split leaves with a free block of this order or a larger one */
-    uint64_t split[LEAF_WORDS];           /* leaves that have a tree */
-    struct tree leaves[];                 /* as many as the arena's RAM reaches up to */
+    struct tree blocks;               /* free blocks of whole leaves */
+    struct leaf_set able[LEAF_ORDER]; /* split leaves with a free block of this order or a larger one */
+    uint64_t split[LEAF_WORDS];       /* leaves that have a tree */
+    struct tree leaves[];             /* as many as the arena's RAM reaches up to */
 };
 
 struct buddy {
-    uint64_t arena_count;          /* GiB up to the end of RAM */
-    struct set able[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole ones from 9 */
-    struct set untouched;          /* arenas that are wholly free and were never used: not in any `able` */
-    struct arena **arenas;         /* by GiB; NULL until first used */
-    struct arena **homes;          /* by GiB: where the arena's state goes; NULL where there is no RAM */
+    uint64_t arena_count; /* GiB up to the end of RAM */
+    struct set
+        able[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole ones from 9 */
+    struct set untouched;   /* arenas that are wholly free and were never used: not in any `able` */
+    struct arena **arenas;  /* by GiB; NULL until first used */
+    struct arena **homes;   /* by GiB: where the arena's state goes; NULL where there is no RAM */
 };
 
 /* ---- Indexes ---- */
@@ -251,7 +253,8 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
         if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
             return FRAME_NO_FRAME;
         }
-        unsigned leaf = leaf_set_find(&buddy->arenas[gib]->able[order], gib * ARENA_FRAMES < from ? first : 0);
+        unsigned leaf =
+            leaf_set_find(&buddy->arenas[gib]->able[order], gib * ARENA_FRAMES < from ? first : 0);
         if (leaf < TREE_UNITS) {
             struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
             unsigned below = units_below(limit, frame_at(gib, leaf, 0), 0);
@@ -264,7 +267,8 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
 }
 
 /* Bit of a block of whole leaves in one arena, between the bounds; TREE_NONE if there is none. */
-static unsigned find_leaves(const struct arena *arena, uint64_t gib, unsigned order, uint64_t from, uint64_t limit)
+static unsigned find_leaves(const struct arena *arena, uint64_t gib, unsigned order, uint64_t from,
+                            uint64_t limit)
 {
     uint64_t base = gib * ARENA_FRAMES;
     unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
@@ -275,7 +279,8 @@ static unsigned find_leaves(const struct arena *arena, uint64_t gib, unsigned or
     if (order < LEAF_ORDER) { /* a leaf of which only the front is below the limit will do */
         limit += TREE_UNITS - (1ULL << order);
     }
-    return tree_find_between(&arena->blocks, height, first, 1U << height, units_below(limit, base, LEAF_ORDER));
+    return tree_find_between(&arena->blocks, height, first, 1U << height,
+                             units_below(limit, base, LEAF_ORDER));
 }
 
 /* The lowest arena that has been used and can serve the request, and the block there. */
@@ -297,7 +302,8 @@ static uint64_t find_arena(struct buddy *buddy, unsigned order, uint64_t from, u
 }
 
 /* The lowest arena that was never used and can serve the request. */
-static uint64_t find_untouched(struct buddy *buddy, unsigned order, uint64_t from, uint64_t limit, unsigned *bit)
+static uint64_t find_untouched(struct buddy *buddy, unsigned order, uint64_t from, uint64_t limit,
+                               unsigned *bit)
 {
     uint64_t start = (from + ARENA_FRAMES - 1) / ARENA_FRAMES;
     uint64_t gib = set_find(&buddy->untouched, buddy->arena_count, start);
@@ -432,7 +438,8 @@ static void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS])
 /* ---- Checking ---- */
 
 /* The rules of one tree whose units are 2^unit_order frames from `base` on. */
-static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_order, struct frame_problem *problem)
+static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_order,
+                       struct frame_problem *problem)
 {
     for (unsigned word = 0; word < TREE_WORDS; word++) {
         bool used = tree->used >> word & 1;
@@ -461,14 +468,15 @@ static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_ord
 }
 
 /* Whether the arena's sets name the leaf exactly for the orders it can serve. */
-static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf, struct frame_problem *problem)
+static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf,
+                            struct frame_problem *problem)
 {
     int highest = leaf_is_split(arena, leaf) ? arena->leaves[leaf].highest : -1;
     for (int order = 0; order < (int)LEAF_ORDER; order++) {
         bool listed = arena->able[order].words[leaf / 64] >> leaf % 64 & 1;
         if (listed != (order <= highest)) {
-            return frame_problem_set(problem, "set of able leaves", base + (uint64_t)leaf * TREE_UNITS, listed,
-                                     !listed);
+            return frame_problem_set(problem, "set of able leaves", base + (uint64_t)leaf * TREE_UNITS,
+                                     listed, !listed);
         }
     }
     return true;
@@ -504,7 +512,8 @@ static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_pro
             for (unsigned i = 0; i < LEAF_WORDS; i++) {
                 bool used = arena->able[order].summary >> i & 1;
                 if (used != (arena->able[order].words[i] != 0)) {
-                    return frame_problem_set(problem, "summary of able leaves", gib * ARENA_FRAMES, used, !used);
+                    return frame_problem_set(problem, "summary of able leaves", gib * ARENA_FRAMES, used,
+                                             !used);
                 }
                 able |= used;
             }
@@ -527,8 +536,8 @@ static bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem
         if (set_has(&buddy->untouched, gib) && (arena || !buddy->homes[gib])) {
             return frame_problem_set(problem, "an untouched arena is in use", base, 1, 0);
         }
-        if (arena && (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) ||
-                      !check_leaves(arena, gib, problem))) {
+        if (arena &&
+            (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) || !check_leaves(arena, gib, problem))) {
             return false;
         }
         if (!check_arena_sets(buddy, gib, problem)) {
@@ -565,7 +574,8 @@ static uint64_t place_arenas(const struct frame_layout *layout, struct buddy *bu
             continue;
         }
         uint64_t end = (range->base.raw + range->bytes) >> FRAME_SHIFT;
-        for (uint64_t gib = range->base.raw >> FRAME_SHIFT >> FRAME_GIB_SHIFT; gib * ARENA_FRAMES < end; gib++) {
+        for (uint64_t gib = range->base.raw >> FRAME_SHIFT >> FRAME_GIB_SHIFT; gib * ARENA_FRAMES < end;
+             gib++) {
             offset = gib == last_gib ? last_offset : offset;
             last_gib = gib;
             last_offset = offset;

@@ -1,20 +1,21 @@
 /*
- * The validator. It trusts nothing: it walks every range the pool manages, block by block, asks the policy whether
- * each is free and reads the descriptor if it is not, and adds up what it saw; the sums must be those the pool keeps.
+ * The validator. It trusts nothing: it walks every range the pool manages, block by block, asks the policy
+ * whether each is free and reads the descriptor if it is not, and adds up what it saw; the sums must be those
+ * the pool keeps.
  */
 #include "frame_internal.h"
 
 /* What a walk over all managed frames has seen. */
 struct census {
-    uint64_t free;                /* frames */
-    uint64_t cached;              /* frames in blocks marked FRAME_CACHED */
-    uint64_t blocks_cached;       /* such blocks */
-    uint64_t owned[OWNER_COUNT];  /* frames by owner */
+    uint64_t free;               /* frames */
+    uint64_t cached;             /* frames in blocks marked FRAME_CACHED */
+    uint64_t blocks_cached;      /* such blocks */
+    uint64_t owned[OWNER_COUNT]; /* frames by owner */
 };
 
 /* A free block: nothing in it may claim to be allocated. */
-static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t end, struct frame_problem *problem)
-    REQUIRES(pool->lock)
+static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t end,
+                             struct frame_problem *problem) REQUIRES(pool->lock)
 {
     for (uint64_t frame = first; frame < end; frame++) {
         if (!frame_is_backed(pool, frame)) {
@@ -138,8 +139,8 @@ static bool check_all_frames(struct frame_pool *pool, struct census *census, str
 }
 
 /* Every block in a magazine is marked so, and there are no more marked ones than there. */
-static bool check_magazines(struct frame_pool *pool, const struct census *census, struct frame_problem *problem)
-    REQUIRES(pool->lock)
+static bool check_magazines(struct frame_pool *pool, const struct census *census,
+                            struct frame_problem *problem) REQUIRES(pool->lock)
 {
     uint64_t blocks = 0;
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
@@ -161,7 +162,8 @@ static bool check_magazines(struct frame_pool *pool, const struct census *census
                 }
                 for (uint64_t other = 0; other < slot; other++) {
                     if (magazine->bottom[other] == descriptor) {
-                        return frame_problem_set(problem, "a block is in a magazine twice", frame, slot, other);
+                        return frame_problem_set(problem, "a block is in a magazine twice", frame, slot,
+                                                 other);
                     }
                 }
             }
@@ -177,8 +179,8 @@ static bool check_sums(struct frame_pool *pool, const struct census *census, uin
                        struct frame_problem *problem) REQUIRES(pool->lock)
 {
     if (policy_free != census->free) {
-        return frame_problem_set(problem, "free frames the policy holds outside managed memory", 0, policy_free,
-                                 census->free);
+        return frame_problem_set(problem, "free frames the policy holds outside managed memory", 0,
+                                 policy_free, census->free);
     }
     if (pool->free_frames != census->free) {
         return frame_problem_set(problem, "count of free frames", 0, pool->free_frames, census->free);

@@ -1,6 +1,6 @@
 /*
- * Freeing, and what is wrong with a free. The fast path compares one word; everything that does not match comes here
- * and is looked at until the mistake has a name.
+ * Freeing, and what is wrong with a free. The fast path compares one word; everything that does not match
+ * comes here and is looked at until the mistake has a name.
  */
 #include "frame_internal.h"
 
@@ -32,7 +32,8 @@ static uint64_t find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(poo
     return FRAME_NO_FRAME;
 }
 
-/* What is wrong with using `block` as the start of an allocated block, whatever its order; FRAME_OK if nothing. */
+/* What is wrong with using `block` as the start of an allocated block, whatever its order; FRAME_OK if
+ * nothing. */
 static enum frame_error diagnose_start(struct frame_pool *pool, phys_addr_t block) REQUIRES(pool->lock)
 {
     uint64_t frame = block.raw >> FRAME_SHIFT;
@@ -45,7 +46,8 @@ static enum frame_error diagnose_start(struct frame_pool *pool, phys_addr_t bloc
     if (!frame_is_managed(pool, frame)) {
         return FRAME_RESERVED;
     }
-    enum frame_state state = frame_is_backed(pool, frame) ? frame_tag_state(tag_of(pool, frame)) : FRAME_UNKNOWN;
+    enum frame_state state =
+        frame_is_backed(pool, frame) ? frame_tag_state(tag_of(pool, frame)) : FRAME_UNKNOWN;
     if (state == FRAME_ALLOCATED || state == FRAME_RUN) {
         return FRAME_OK;
     }
@@ -54,8 +56,9 @@ static enum frame_error diagnose_start(struct frame_pool *pool, phys_addr_t bloc
     }
     uint64_t first = find_block(pool, frame);
     if (state == FRAME_RUN_PART || (first != FRAME_NO_FRAME && first != frame)) {
-        return first != FRAME_NO_FRAME && frame_tag_state(tag_of(pool, first)) == FRAME_CACHED ? FRAME_DOUBLE_FREE
-                                                                                             : FRAME_PART_OF_BLOCK;
+        return first != FRAME_NO_FRAME && frame_tag_state(tag_of(pool, first)) == FRAME_CACHED
+                   ? FRAME_DOUBLE_FREE
+                   : FRAME_PART_OF_BLOCK;
     }
     return state == FRAME_FREED ? FRAME_DOUBLE_FREE : FRAME_NOT_ALLOCATED;
 }
@@ -81,11 +84,11 @@ static enum frame_error diagnose_block(struct frame_pool *pool, phys_addr_t bloc
 }
 
 /* Panics with all that is known about a mistaken free. */
-static _Noreturn void report(struct frame_pool *pool, const char *operation, phys_addr_t block, uint64_t frames,
-                             enum frame_error error)
+static _Noreturn void report(struct frame_pool *pool, const char *operation, phys_addr_t block,
+                             uint64_t frames, enum frame_error error)
 {
-    static const char *const states[FRAME_STATE_COUNT] = {"never allocated", "free",    "free, in a magazine",
-                                                          "allocated",       "a run",   "part of a run"};
+    static const char *const states[FRAME_STATE_COUNT] = {"never allocated", "free",  "free, in a magazine",
+                                                          "allocated",       "a run", "part of a run"};
     struct frame_facts facts;
     frame_pool_look(pool, block, &facts);
     panic("%s: %s: address %#llx, %llu frames; the block there: %#llx order %u, %s, owner %s, %u references",

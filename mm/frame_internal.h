@@ -6,10 +6,10 @@
 #include <ashlar/frame.h>
 #include <ashlar/string.h>
 
-#define FRAME_NO_FRAME    UINT64_MAX
-#define FRAME_GIB_SHIFT   18 /* frames in 1 GiB */
-#define FRAME_PAGE_SHIFT  8  /* frames described by one page of descriptors */
-#define FRAME_LIMIT_MAX   ((uint64_t)1 << 34) /* 64 TiB: the room of the physmap (layout.h) */
+#define FRAME_NO_FRAME   UINT64_MAX
+#define FRAME_GIB_SHIFT  18                  /* frames in 1 GiB */
+#define FRAME_PAGE_SHIFT 8                   /* frames described by one page of descriptors */
+#define FRAME_LIMIT_MAX  ((uint64_t)1 << 34) /* 64 TiB: the room of the physmap (layout.h) */
 
 _Static_assert(FRAME_DESCRIPTORS_PER_PAGE == 1 << FRAME_PAGE_SHIFT, "a page of descriptors");
 
@@ -40,12 +40,13 @@ struct frame_policy {
     void (*give)(void *state, uint64_t frame, unsigned order);
 
     /*
-     * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames end
-     * at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its order.
-     * `from` is a multiple of 512; `limit` is at most FRAME_LIMIT_MAX, and a multiple of 512 if order < most, which
-     * is then at most 8. Returns the first frame, or none.
+     * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
+     * end at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its
+     * order. `from` is a multiple of 512; `limit` is at most FRAME_LIMIT_MAX, and a multiple of 512 if order
+     * < most, which is then at most 8. Returns the first frame, or none.
      */
-    uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit, unsigned *got);
+    uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
+                     unsigned *got);
 
     /* Takes exactly this block, if all of it is free; returns whether it was. */
     bool (*take_at)(void *state, uint64_t frame, unsigned order);
@@ -56,7 +57,8 @@ struct frame_policy {
     /* Adds the number of free blocks of each order to blocks[]. */
     void (*count)(void *state, uint64_t blocks[FRAME_ORDERS]);
 
-    /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not. */
+    /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
+     */
     bool (*check)(void *state, uint64_t *free_frames, struct frame_problem *problem);
 };
 
@@ -98,11 +100,11 @@ unsigned frame_reserve_order(uint64_t frame_limit);
 unsigned frame_first_zone(uint64_t frame_limit);
 
 /*
- * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptor backed but not yet written.
- * Returns its first frame and *got, or none.
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptor backed but not yet
+ * written. Returns its first frame and *got, or none.
  */
-uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit, unsigned *got)
-    REQUIRES(pool->lock);
+uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                          unsigned *got) REQUIRES(pool->lock);
 
 /* Takes exactly this block; false when it is not free or cannot be backed (*busy tells which). */
 bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, bool *busy)
@@ -114,7 +116,8 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 /* Returns frames that have no descriptors of their own yet. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
 
-/* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none. */
+/* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
+ */
 uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
 
 /* Writes the descriptor of a block that is now allocated. */
@@ -142,7 +145,8 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
 /* Empties this CPU's magazines; returns whether there was anything in them. */
 bool frame_magazines_drain_here(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* Drains here and asks the others: what is done before an allocation fails. Whether anything came back here. */
+/* Drains here and asks the others: what is done before an allocation fails. Whether anything came back here.
+ */
 bool frame_magazines_reclaim(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* Blocks a CPU holds in a magazine now. */

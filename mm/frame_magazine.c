@@ -1,9 +1,10 @@
 /*
- * Magazines: each CPU's small stock of free blocks, by order. Only its CPU touches it, with preemption off and no
- * lock; the fast paths are in <ashlar/frame.h>. A block in a magazine is FRAME_CACHED: free, but not in the store.
+ * Magazines: each CPU's small stock of free blocks, by order. Only its CPU touches it, with preemption off
+ * and no lock; the fast paths are in <ashlar/frame.h>. A block in a magazine is FRAME_CACHED: free, but not
+ * in the store.
  *
- * Another CPU can ask for a drain by setting a magazine's `limit` to NULL: then the next free that comes by finds no
- * room, takes the slow path, and empties all of them there. That costs the fast path nothing.
+ * Another CPU can ask for a drain by setting a magazine's `limit` to NULL: then the next free that comes by
+ * finds no room, takes the slow path, and empties all of them there. That costs the fast path nothing.
  */
 #include "frame_internal.h"
 
@@ -50,7 +51,8 @@ static struct frame_descriptor *pop(struct frame_magazine *magazine)
 }
 
 /* Returns the last `blocks` blocks of a magazine to the store. */
-static void drain(struct frame_pool *pool, struct frame_magazine *magazine, uint64_t blocks) REQUIRES(pool->lock)
+static void drain(struct frame_pool *pool, struct frame_magazine *magazine, uint64_t blocks)
+    REQUIRES(pool->lock)
 {
     while (blocks-- > 0) {
         struct frame_descriptor *descriptor = pop(magazine);

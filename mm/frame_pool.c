@@ -2,21 +2,23 @@
  * The frame pool: physical memory, handed out in blocks of 2^order frames.
  *
  * Concept. Three layers. A *policy* knows which frames are free and nothing more: the buddy system of
- * frame_buddy.c, or the plain bitmap of frame_bitmap.c. The *store* (frame_store.c) adds zones and counts, and sees
- * that whatever leaves it has a backed descriptor (frame_backing.c). *Magazines* (frame_magazine.c) keep a few free
- * blocks per CPU, so that most operations need neither lock nor policy.
+ * frame_buddy.c, or the plain bitmap of frame_bitmap.c. The *store* (frame_store.c) adds zones and counts,
+ * and sees that whatever leaves it has a backed descriptor (frame_backing.c). *Magazines* (frame_magazine.c)
+ * keep a few free blocks per CPU, so that most operations need neither lock nor policy.
  *
- * What a block is, who owns it and how many references it has is in its first frame's descriptor, and only there.
- * The tag word holds state, order and references, so one comparison tells a rightful free from every mistake.
+ * What a block is, who owns it and how many references it has is in its first frame's descriptor, and only
+ * there. The tag word holds state, order and references, so one comparison tells a rightful free from every
+ * mistake.
  *
- * Where it lives. The allocator's state is the front of one usable range, the descriptors' frames come from the
- * pool itself; both have owners like all else. Free frames are never touched.
+ * Where it lives. The allocator's state is the front of one usable range, the descriptors' frames come from
+ * the pool itself; both have owners like all else. Free frames are never touched.
  *
- * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for FRAME_BATCH single frames,
- * and no other lock is taken under it. Magazines belong to their CPU: preemption off, no lock. Descriptor tags are
- * relaxed atomics: written by whoever owns the block, read by anybody who asks.
+ * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for FRAME_BATCH single
+ * frames, and no other lock is taken under it. Magazines belong to their CPU: preemption off, no lock.
+ * Descriptor tags are relaxed atomics: written by whoever owns the block, read by anybody who asks.
  *
- * To see inside: frame_pool_look(), _ledger(), _statistics(), and frame_pool_check(), which verifies all of it.
+ * To see inside: frame_pool_look(), _ledger(), _statistics(), and frame_pool_check(), which verifies all of
+ * it.
  */
 #include "frame_internal.h"
 
@@ -49,8 +51,8 @@ static enum frame_error measure_map(struct frame_layout *layout)
 
 static enum frame_error check_config(const struct frame_config *config)
 {
-    if (config->cpus == 0 || config->cpus > CPUS_MAX || !config->backing.descriptors || !config->backing.map ||
-        !config->map) {
+    if (config->cpus == 0 || config->cpus > CPUS_MAX || !config->backing.descriptors ||
+        !config->backing.map || !config->map) {
         return FRAME_BAD_CONFIG;
     }
     return FRAME_OK;
@@ -59,10 +61,10 @@ static enum frame_error check_config(const struct frame_config *config)
 /* ---- Layout of the state ---- */
 
 struct state_layout {
-    uint64_t cpus;   /* offsets of the parts, in bytes */
+    uint64_t cpus; /* offsets of the parts, in bytes */
     uint64_t backed;
     uint64_t policy;
-    uint64_t bytes;  /* of all, rounded up to frames */
+    uint64_t bytes; /* of all, rounded up to frames */
 };
 
 static uint64_t backed_words(uint64_t frame_limit)

@@ -1,6 +1,6 @@
 /*
- * Sets of small numbers with "first member from here on" in a few steps: a bitmap, a bitmap of its words that are
- * not 0, and a bitmap of those words.
+ * Sets of small numbers with "first member from here on" in a few steps: a bitmap, a bitmap of its words that
+ * are not 0, and a bitmap of those words.
  */
 #pragma once
 
@@ -33,7 +33,8 @@ static inline uint64_t set_words(uint64_t size)
     return words;
 }
 
-/* Makes an empty set of numbers below `size` in set_words(size) words at `words`; returns what follows them. */
+/* Makes an empty set of numbers below `size` in set_words(size) words at `words`; returns what follows them.
+ */
 static inline uint64_t *set_init(struct set *set, uint64_t size, uint64_t *words)
 {
     for (uint64_t i = 0; i < set_words(size); i++) {

@@ -2,12 +2,14 @@
  * The common store: the policy, with the zones it is searched in, the count of free frames, and descriptors
  * backed for what leaves it. Everything here runs under the pool's lock.
  *
- * Zones. Memory that few addresses can name is given out last: a request is served from above 4 GiB if it can be,
- * else from 16 MiB on, else from 2 MiB on, else from anywhere. Within a zone the policy takes the lowest address.
+ * Zones. Memory that few addresses can name is given out last: a request is served from above 4 GiB if it can
+ * be, else from 16 MiB on, else from 2 MiB on, else from anywhere. Within a zone the policy takes the lowest
+ * address.
  */
 #include "frame_internal.h"
 
-static const uint64_t zone_starts[] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT, MIB(2) >> FRAME_SHIFT, 0};
+static const uint64_t zone_starts[] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT, MIB(2) >> FRAME_SHIFT,
+                                       0};
 
 unsigned frame_first_zone(uint64_t frame_limit)
 {
@@ -61,7 +63,8 @@ static uint64_t take_from_zones(struct frame_pool *pool, unsigned order, unsigne
     return FRAME_NO_FRAME;
 }
 
-uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit, unsigned *got)
+uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                          unsigned *got)
 {
     uint64_t frame = take_from_zones(pool, order, most, limit, got);
     if (frame != FRAME_NO_FRAME && !frame_back(pool, frame)) {

@@ -2,9 +2,10 @@
  * A tree of free blocks over 512 units, 1,024 bits in all: a buddy system in two cache lines.
  *
  * Bit numbers are those of a binary heap. Bit 1 is the block of all 512 units, bits 2 and 3 its halves, bits
- * 512 .. 1023 the single units: the block at bit i has its halves at 2i and 2i + 1, its buddy at i ^ 1, its parent
- * at i / 2. A set bit is a free block; buddies are never both set, and nothing below or above a set bit is.
- * `level` is the depth in the tree: 0 for all units, 9 for single ones; height = 9 - level is the order.
+ * 512 .. 1023 the single units: the block at bit i has its halves at 2i and 2i + 1, its buddy at i ^ 1, its
+ * parent at i / 2. A set bit is a free block; buddies are never both set, and nothing below or above a set
+ * bit is. `level` is the depth in the tree: 0 for all units, 9 for single ones; height = 9 - level is the
+ * order.
  */
 #pragma once
 
@@ -92,8 +93,8 @@ static inline int tree_highest(const struct tree *tree)
 }
 
 /*
- * The lowest of the smallest free blocks of at least `height`; TREE_NONE if there is none. The words of one level
- * follow each other, so the highest used word that is allowed names the level, and so within word 0.
+ * The lowest of the smallest free blocks of at least `height`; TREE_NONE if there is none. The words of one
+ * level follow each other, so the highest used word that is allowed names the level, and so within word 0.
  */
 static inline unsigned tree_find(const struct tree *tree, unsigned height)
 {
@@ -134,8 +135,8 @@ static inline unsigned tree_find_exact(const struct tree *tree, unsigned height,
  * As tree_find(), for blocks that start at or above `unit`, and at which `needed` of height 0 units end at or
  * below `limit`; the caller checks for blocks smaller than a unit by passing needed = 1.
  */
-static inline unsigned tree_find_between(const struct tree *tree, unsigned height, unsigned unit, unsigned needed,
-                                         unsigned limit)
+static inline unsigned tree_find_between(const struct tree *tree, unsigned height, unsigned unit,
+                                         unsigned needed, unsigned limit)
 {
     for (unsigned h = height; h <= TREE_HEIGHT; h++) {
         unsigned bit = tree_find_exact(tree, h, unit);
@@ -156,8 +157,8 @@ static inline void tree_carve(struct tree *tree, unsigned whole, unsigned part)
 }
 
 /*
- * Makes the block at `bit` free and merges it with its buddies. Returns the bit of the block that results; bit 1,
- * the whole, is returned without being set.
+ * Makes the block at `bit` free and merges it with its buddies. Returns the bit of the block that results;
+ * bit 1, the whole, is returned without being set.
  */
 static inline unsigned tree_give(struct tree *tree, unsigned bit)
 {

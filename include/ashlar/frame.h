@@ -1,13 +1,15 @@
 /*
  * Physical memory, frame by frame.
  *
- * A pool hands out blocks of 2^order frames, naturally aligned, and takes them back; every block has an owner.
- * A pool is an instance: it manages the RAM of one memory map, keeps its own state in that RAM, and touches
- * memory only through the `frame_backing` it was given. docs/physical.md explains how it works inside.
+ * A pool hands out blocks of 2^order frames, naturally aligned, and takes them back; every block has an
+ * owner. A pool is an instance: it manages the RAM of one memory map, keeps its own state in that RAM, and
+ * touches memory only through the `frame_backing` it was given. docs/physical.md explains how it works
+ * inside.
  *
  * Any number of CPUs may use one pool at once, unless a function says otherwise. Not from interrupt handlers.
- * The caller must not hold a lock that is taken after the pool's (docs/architecture.md has the order); the pool
- * takes no lock while it holds its own. "None" below is FRAME_NONE, the address 0: frame 0 is never handed out.
+ * The caller must not hold a lock that is taken after the pool's (docs/architecture.md has the order); the
+ * pool takes no lock while it holds its own. "None" below is FRAME_NONE, the address 0: frame 0 is never
+ * handed out.
  */
 #pragma once
 
@@ -56,8 +58,8 @@ struct frame_backing {
     struct frame_descriptor *descriptors;
     /*
      * Makes `frame`, already zeroed, appear at `page` in the array of descriptors. It may use up to
-     * FRAME_TABLES_MAX frames of `tables`, in order, as page tables for that, and keeps them; they are not zeroed.
-     * Returns how many it used. Called with the pool's lock held: calls nothing of the pool.
+     * FRAME_TABLES_MAX frames of `tables`, in order, as page tables for that, and keeps them; they are not
+     * zeroed. Returns how many it used. Called with the pool's lock held: calls nothing of the pool.
      */
     unsigned (*map)(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables);
     void *context; /* passed to map */
@@ -66,19 +68,22 @@ struct frame_backing {
 #define FRAME_TABLES_MAX 4
 
 struct frame_config {
-    const struct memory_range *map;    /* normalised (boot_info.h); stays valid and unchanged as long as the pool */
-    uint32_t map_count;                /* ranges */
-    uint32_t cpus;                     /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
+    const struct memory_range
+        *map;           /* normalised (boot_info.h); stays valid and unchanged as long as the pool */
+    uint32_t map_count; /* ranges */
+    uint32_t cpus;      /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
     struct frame_backing backing;      /* access to memory */
     const struct frame_policy *policy; /* which free frame is taken; NULL for frame_policy_buddy */
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */
 };
 
-/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, tiny machines). */
+/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, tiny machines).
+ */
 extern const struct frame_policy frame_policy_buddy;
 extern const struct frame_policy frame_policy_bitmap;
 
-/* One CPU's stock of free blocks of one order: descriptors of blocks, the last one in is the first one out. */
+/* One CPU's stock of free blocks of one order: descriptors of blocks, the last one in is the first one out.
+ */
 struct frame_magazine {
     _Atomic(struct frame_descriptor **) top;   /* where the next block is put; written by its CPU only */
     struct frame_descriptor **bottom;          /* first slot */
@@ -86,15 +91,16 @@ struct frame_magazine {
     struct frame_descriptor **end;             /* what limit is when no drain is asked for */
 };
 
-#define FRAME_MAGAZINES      (FRAME_ORDER_2M + 2)   /* one for each order up to 2 MiB, and zeroed frames */
-#define FRAME_MAGAZINE_ZERO  (FRAME_MAGAZINES - 1)  /* index of the stock of zeroed frames */
-#define FRAME_MAGAZINE_SLOTS 144                    /* of all magazines of a CPU together */
+#define FRAME_MAGAZINES      (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
+#define FRAME_MAGAZINE_ZERO  (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
+#define FRAME_MAGAZINE_SLOTS 144                   /* of all magazines of a CPU together */
 
 /* One CPU's part of a pool: written by that CPU only, with preemption off. */
 struct frame_cpu {
     struct frame_magazine magazine[FRAME_MAGAZINES];
-    _Atomic(int64_t) owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
-    _Atomic(uint64_t) slow_operations;   /* operations that took the lock */
+    _Atomic(int64_t)
+        owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
+    _Atomic(uint64_t) slow_operations; /* operations that took the lock */
     struct frame_descriptor *slots[FRAME_MAGAZINE_SLOTS];
 };
 
@@ -110,7 +116,7 @@ struct frame_pool {
     struct frame_descriptor *descriptors; /* of frame 0 */
     struct frame_cpu *cpu[CPUS_MAX];      /* NULL from `cpus` on */
 
-    struct spinlock lock; /* guards what is marked (L), and what policy_state leads to */
+    struct spinlock lock;              /* guards what is marked (L), and what policy_state leads to */
     void *policy_state;                /* the policy's own */
     uint64_t *backed;                  /* (L) one bit per page of descriptors: is it mapped? */
     uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
@@ -161,7 +167,8 @@ static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, e
 phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
     EXCLUDES(pool->lock);
 
-/* One frame filled with zeros; from the stock that frame_pool_idle() prepares, if it has one. None on failure. */
+/* One frame filled with zeros; from the stock that frame_pool_idle() prepares, if it has one. None on
+ * failure. */
 phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner) EXCLUDES(pool->lock);
 
 struct frame_request {
@@ -173,9 +180,9 @@ struct frame_request {
 };
 
 /*
- * The general allocation. `frames` that are a power of two give a block, to be freed with frame_free(); others
- * give a run, to be freed with frame_free_run(). A run is found where an aligned block of the next power of
- * two is free; what is left over stays free. Natural alignment of a run is that of its first block.
+ * The general allocation. `frames` that are a power of two give a block, to be freed with frame_free();
+ * others give a run, to be freed with frame_free_run(). A run is found where an aligned block of the next
+ * power of two is free; what is left over stays free. Natural alignment of a run is that of its first block.
  * On success *address is the first byte. Fails with FRAME_NO_MEMORY, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or
  * FRAME_BAD_OWNER, and has changed nothing then.
  */
@@ -192,17 +199,20 @@ enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, un
 
 /*
  * Up to `count` single frames, their addresses to frames[]; neighbours where that costs nothing. Returns how
- * many: fewer than `count` only when memory has run out. Holds the lock for at most FRAME_BATCH frames at once.
+ * many: fewer than `count` only when memory has run out. Holds the lock for at most FRAME_BATCH frames at
+ * once.
  */
-uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames, enum frame_owner owner)
-    EXCLUDES(pool->lock);
+uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner) EXCLUDES(pool->lock);
 
 #define FRAME_BATCH 16
 
-/* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ---- */
+/* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
+ */
 
 /* Gives a block back. Its one reference must be the caller's. Inline, below. */
-static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
+static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+    EXCLUDES(pool->lock);
 
 /* The same, but a mistake is returned: any of FRAME_NOT_MANAGED .. FRAME_SHARED; nothing has changed then. */
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
@@ -214,11 +224,13 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
     EXCLUDES(pool->lock);
 
 /* Gives single frames back. */
-void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames) EXCLUDES(pool->lock);
+void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames)
+    EXCLUDES(pool->lock);
 
 /* ---- References ---- */
 
-/* Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared. */
+/* Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared.
+ */
 void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
 
@@ -227,7 +239,8 @@ bool frame_put(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
 /* ---- Magazines ---- */
 
-/* Returns what this CPU's magazines hold to the common store, and asks the other CPUs to do so when they can. */
+/* Returns what this CPU's magazines hold to the common store, and asks the other CPUs to do so when they can.
+ */
 void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* The same for the magazines of `cpu`, which does not use the pool meanwhile (it is off, or waits). */
@@ -255,15 +268,15 @@ static inline struct frame_descriptor *frame_descriptor(const struct frame_pool 
 
 /* All that is known about one frame. */
 struct frame_facts {
-    enum memory_type type;    /* what the firmware said; MEMORY_TYPE_COUNT when its map has no such address */
-    enum frame_state state;   /* of the block it lies in */
-    bool managed;             /* the pool gives or has given it out; else state means nothing */
-    unsigned order;           /* of the free or allocated block */
-    phys_addr_t block;        /* first byte of that block */
-    enum frame_owner owner;   /* of the block; of the last one when free, if descriptor_backed */
-    uint32_t references;      /* to the block */
-    bool descriptor_backed;   /* this frame's descriptor can be read */
-    const void *object;       /* what the owner noted in the block's descriptor */
+    enum memory_type type;  /* what the firmware said; MEMORY_TYPE_COUNT when its map has no such address */
+    enum frame_state state; /* of the block it lies in */
+    bool managed;           /* the pool gives or has given it out; else state means nothing */
+    unsigned order;         /* of the free or allocated block */
+    phys_addr_t block;      /* first byte of that block */
+    enum frame_owner owner; /* of the block; of the last one when free, if descriptor_backed */
+    uint32_t references;    /* to the block */
+    bool descriptor_backed; /* this frame's descriptor can be read */
+    const void *object;     /* what the owner noted in the block's descriptor */
 };
 
 /* Fills *facts for any address whatever. Exact while no other CPU uses the block. */
@@ -272,11 +285,11 @@ void frame_pool_look(struct frame_pool *pool, phys_addr_t address, struct frame_
 
 /* Every byte of the firmware's map, by owner. Exact, to the byte, while no other CPU allocates or frees. */
 struct frame_ledger {
-    uint64_t firmware_bytes;             /* sum of all ranges of the map */
-    uint64_t free_bytes;                 /* held by the policy */
-    uint64_t magazine_bytes;             /* free too, but held for one CPU */
-    uint64_t owner_bytes[OWNER_COUNT];   /* allocated, or fixed by the map */
-    int64_t difference;                  /* firmware_bytes minus all the others: 0 */
+    uint64_t firmware_bytes;           /* sum of all ranges of the map */
+    uint64_t free_bytes;               /* held by the policy */
+    uint64_t magazine_bytes;           /* free too, but held for one CPU */
+    uint64_t owner_bytes[OWNER_COUNT]; /* allocated, or fixed by the map */
+    int64_t difference;                /* firmware_bytes minus all the others: 0 */
 };
 void frame_pool_ledger(struct frame_pool *pool, struct frame_ledger *ledger) EXCLUDES(pool->lock);
 
@@ -285,14 +298,14 @@ uint64_t frame_pool_free(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 struct frame_statistics {
     uint64_t managed_frames;
-    uint64_t free_frames;                    /* held by the policy */
-    uint64_t magazine_frames;                /* free, in magazines */
-    uint64_t free_blocks[FRAME_ORDERS];      /* by order, held by the policy */
-    uint64_t magazine_blocks[FRAME_ORDERS];  /* by order */
-    uint64_t state_bytes;                    /* allocator's state */
-    uint64_t descriptor_bytes;               /* memory taken for descriptors */
-    uint64_t slow_operations;                /* operations that took the lock, ever */
-    int largest_order;                       /* largest free block; -1 when there is none */
+    uint64_t free_frames;                   /* held by the policy */
+    uint64_t magazine_frames;               /* free, in magazines */
+    uint64_t free_blocks[FRAME_ORDERS];     /* by order, held by the policy */
+    uint64_t magazine_blocks[FRAME_ORDERS]; /* by order */
+    uint64_t state_bytes;                   /* allocator's state */
+    uint64_t descriptor_bytes;              /* memory taken for descriptors */
+    uint64_t slow_operations;               /* operations that took the lock, ever */
+    int largest_order;                      /* largest free block; -1 when there is none */
 };
 
 /* Walks the used part of the bitmaps: the cost grows with the memory in use. */
@@ -306,10 +319,10 @@ unsigned frame_fragmentation(const struct frame_statistics *statistics, unsigned
 
 /* What frame_pool_check() found wrong first. */
 struct frame_problem {
-    const char *what;    /* the broken rule */
-    uint64_t frame;      /* where, a frame number; 0 when it concerns no one frame */
-    uint64_t found;      /* the value that is wrong */
-    uint64_t expected;   /* the value it should have */
+    const char *what;  /* the broken rule */
+    uint64_t frame;    /* where, a frame number; 0 when it concerns no one frame */
+    uint64_t found;    /* the value that is wrong */
+    uint64_t expected; /* the value it should have */
 };
 
 /*
@@ -343,7 +356,8 @@ static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, e
             struct frame_descriptor *descriptor = top[-1];
             atomic_store_explicit(&magazine->top, top - 1, memory_order_relaxed);
             atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
-            atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
+            atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1),
+                                  memory_order_relaxed);
             frame_account(cpu, owner, (int64_t)1 << order);
             phys_addr_t block = phys_addr(descriptor->address);
             descriptor->object = NULL;
@@ -357,7 +371,8 @@ static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, e
 
 static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
-    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones. */
+    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
+     */
     uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
     if (order <= FRAME_ORDER_2M && frame < pool->frame_limit) {
         struct frame_descriptor *descriptor = &pool->descriptors[frame];
@@ -369,7 +384,8 @@ static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsign
             struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
             if (top < atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
                 uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
-                atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
+                atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1),
+                                      memory_order_relaxed);
                 descriptor->address = block.raw;
                 *top = descriptor;
                 atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);

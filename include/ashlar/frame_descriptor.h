@@ -1,8 +1,9 @@
 /*
  * The descriptor of a frame: 16 bytes that say what the block starting at this frame is, and who has it.
  *
- * Descriptors form one virtual array by frame number. Its pages are backed when the first block that starts in
- * their reach (1 MiB) is handed out; an unbacked page reads as all FRAME_UNKNOWN or, on the machine, faults.
+ * Descriptors form one virtual array by frame number. Its pages are backed when the first block that starts
+ * in their reach (1 MiB) is handed out; an unbacked page reads as all FRAME_UNKNOWN or, on the machine,
+ * faults.
  */
 #pragma once
 
@@ -21,7 +22,7 @@ enum frame_state {
 };
 
 struct frame_descriptor {
-    _Atomic(uint32_t) tag;   /* frame_tag(): state, order and references in one word, to be compared at once */
+    _Atomic(uint32_t) tag; /* frame_tag(): state, order and references in one word, to be compared at once */
     _Atomic(uint32_t) owner; /* enum frame_owner; of the last one when freed */
     union {
         void *object;     /* FRAME_ALLOCATED, FRAME_RUN: the owner's; NULL at first */

@@ -1,7 +1,7 @@
 /*
- * A machine for tests of the frame pool: physical memory that is reserved but not there until it is touched, so
- * that 960 GiB cost nothing; a virtual array of descriptors; a backing that uses up page-table frames as the kernel
- * would, one for each new 2 MiB of descriptors.
+ * A machine for tests of the frame pool: physical memory that is reserved but not there until it is touched,
+ * so that 960 GiB cost nothing; a virtual array of descriptors; a backing that uses up page-table frames as
+ * the kernel would, one for each new 2 MiB of descriptors.
  */
 #pragma once
 
@@ -25,7 +25,8 @@ struct machine {
 
 static inline void *machine_reserve(uint64_t bytes)
 {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
         perror("mmap");
         abort();
@@ -33,7 +34,8 @@ static inline void *machine_reserve(uint64_t bytes)
     return memory;
 }
 
-static inline unsigned machine_map_page(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
+static inline unsigned machine_map_page(void *context, void *page, phys_addr_t frame,
+                                        const phys_addr_t *tables)
 {
     struct machine *machine = context;
     uint64_t table = ((uintptr_t)page >> 21) + 1;
@@ -52,7 +54,8 @@ static inline void machine_make(struct machine *machine, uint64_t bytes)
 {
     machine->bytes = bytes;
     machine->memory = machine_reserve(bytes);
-    machine->descriptors = machine_reserve(bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+    machine->descriptors =
+        machine_reserve(bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
     machine->last_table = 0;
     machine->pages_mapped = 0;
     machine->map_count = 0;
@@ -61,10 +64,12 @@ static inline void machine_make(struct machine *machine, uint64_t bytes)
 static inline void machine_destroy(struct machine *machine)
 {
     munmap(machine->memory, machine->bytes);
-    munmap(machine->descriptors, machine->bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+    munmap(machine->descriptors,
+           machine->bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
 }
 
-static inline void machine_range(struct machine *machine, uint64_t base, uint64_t bytes, enum memory_type type)
+static inline void machine_range(struct machine *machine, uint64_t base, uint64_t bytes,
+                                 enum memory_type type)
 {
     machine->map[machine->map_count++] = (struct memory_range){phys_addr(base), bytes, type, 0};
 }

@@ -1,7 +1,8 @@
 /*
- * The reference model of a frame pool: one byte per frame, and a list of what was handed out. It speaks one language
- * of operations, model_step(), that long random runs, exhaustive small cases and the fuzzer share. Every step is
- * done by the pool and by the model, and the two must agree: on the answer, on what is free, on who owns what.
+ * The reference model of a frame pool: one byte per frame, and a list of what was handed out. It speaks one
+ * language of operations, model_step(), that long random runs, exhaustive small cases and the fuzzer share.
+ * Every step is done by the pool and by the model, and the two must agree: on the answer, on what is free, on
+ * who owns what.
  */
 #pragma once
 
@@ -32,10 +33,10 @@ struct model_block {
 struct model {
     struct frame_pool *pool;
     unsigned cpus;
-    uint8_t *frames;   /* enum model_frame by frame number */
-    uint64_t first;    /* frame numbers that can be free lie in [first, end) */
+    uint8_t *frames; /* enum model_frame by frame number */
+    uint64_t first;  /* frame numbers that can be free lie in [first, end) */
     uint64_t end;
-    uint64_t free;     /* frames marked MODEL_FREE */
+    uint64_t free; /* frames marked MODEL_FREE */
     uint64_t owned[OWNER_COUNT];
     struct model_block blocks[MODEL_BLOCKS_MAX];
     uint32_t block_count;
@@ -121,7 +122,8 @@ static inline void model_mark(struct model *model, uint64_t first, uint64_t fram
     model->free += what == MODEL_FREE ? frames : -frames;
 }
 
-static inline void model_took(struct model *model, phys_addr_t address, uint64_t frames, enum frame_owner owner)
+static inline void model_took(struct model *model, phys_addr_t address, uint64_t frames,
+                              enum frame_owner owner)
 {
     model_mark(model, address.raw >> FRAME_SHIFT, frames, MODEL_USED);
     model->owned[owner] += frames;

@@ -1,9 +1,9 @@
 /* The frame pool against its reference model: random maps, exhaustive small cases, both policies. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "frame_model.h"
 
