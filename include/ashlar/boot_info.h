@@ -1,13 +1,14 @@
 /*
  * boot_info: all that the loader hands to the kernel.
  *
- * The loader calls the kernel's entry point with the virtual address of one `struct boot_info` in RDI (System V
- * calling convention), interrupts off, on a stack with an unmapped page below it, with the page tables described
- * here in force. Everything the structure refers to by physical address lies in memory of type
+ * The loader calls the kernel's entry point with the virtual address of one `struct boot_info` in RDI (System
+ * V calling convention), interrupts off, on a stack with an unmapped page below it, with the page tables
+ * described here in force. Everything the structure refers to by physical address lies in memory of type
  * MEMORY_BOOT_INFO unless the field says otherwise, and can be read through the physmap.
  *
- * The layout is the contract (docs/boot.md): a kernel checks `magic`, `version` and `size` before anything else.
- * A new version is made whenever a field changes its meaning or place; fields added at the end only grow `size`.
+ * The layout is the contract (docs/boot.md): a kernel checks `magic`, `version` and `size` before anything
+ * else. A new version is made whenever a field changes its meaning or place; fields added at the end only
+ * grow `size`.
  */
 #pragma once
 
@@ -17,12 +18,13 @@
 #define BOOT_INFO_VERSION 1
 
 /*
- * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value wins.
- * The order is part of the contract.
+ * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value
+ * wins. The order is part of the contract.
  */
 enum memory_type {
     MEMORY_USABLE,           /* ordinary RAM, free from the first instruction */
-    MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel runs */
+    MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel
+                                runs */
     MEMORY_BOOT_INFO,        /* this structure and all it refers to */
     MEMORY_PAGE_TABLES,      /* the page tables the loader built */
     MEMORY_KERNEL,           /* kernel image and boot stack */
@@ -147,22 +149,22 @@ struct boot_firmware {
 };
 
 struct boot_info {
-    uint64_t magic;                     /* BOOT_INFO_MAGIC */
-    uint32_t version;                   /* BOOT_INFO_VERSION */
-    uint32_t size;                      /* sizeof(struct boot_info) as the loader knows it */
-    struct boot_table memory_map;       /* struct memory_range, normalised: sorted, merged, disjoint */
-    struct boot_table firmware_map;     /* raw EFI_MEMORY_DESCRIPTORs as the firmware gave them at exit */
-    struct boot_table runtime_map;      /* EFI_MEMORY_DESCRIPTORs with the RUNTIME attribute or a runtime type */
-    struct boot_table command_line;     /* NUL-terminated bytes; `bytes` counts the NUL */
-    struct boot_kernel kernel;          /* the image as it was loaded */
+    uint64_t magic;                 /* BOOT_INFO_MAGIC */
+    uint32_t version;               /* BOOT_INFO_VERSION */
+    uint32_t size;                  /* sizeof(struct boot_info) as the loader knows it */
+    struct boot_table memory_map;   /* struct memory_range, normalised: sorted, merged, disjoint */
+    struct boot_table firmware_map; /* raw EFI_MEMORY_DESCRIPTORs as the firmware gave them at exit */
+    struct boot_table runtime_map;  /* EFI_MEMORY_DESCRIPTORs with the RUNTIME attribute or a runtime type */
+    struct boot_table command_line; /* NUL-terminated bytes; `bytes` counts the NUL */
+    struct boot_kernel kernel;      /* the image as it was loaded */
     struct boot_framebuffer framebuffer;
     struct boot_paging paging;
     struct boot_firmware firmware;
     struct boot_seed seed;
-    phys_addr_t loader_base;            /* BOOTX64.EFI in memory (reclaimable), for the debugger */
+    phys_addr_t loader_base; /* BOOTX64.EFI in memory (reclaimable), for the debugger */
     uint64_t loader_bytes;
-    uint32_t exit_attempts;             /* calls of ExitBootServices until it succeeded */
-    uint32_t stage_count;               /* entries used in `stages` */
+    uint32_t exit_attempts; /* calls of ExitBootServices until it succeeded */
+    uint32_t stage_count;   /* entries used in `stages` */
     struct boot_stage stages[BOOT_STAGES_MAX];
 };
 

@@ -1,6 +1,6 @@
 /*
- * The rooms of kernel virtual memory (docs/architecture.md), 4-level addresses; with 5 levels the same rooms lie
- * at the same addresses, because they all are in the top half that both formats share.
+ * The rooms of kernel virtual memory (docs/architecture.md), 4-level addresses; with 5 levels the same rooms
+ * lie at the same addresses, because they all are in the top half that both formats share.
  */
 #pragma once
 

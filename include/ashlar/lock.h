@@ -1,6 +1,6 @@
 /*
- * Spinlocks, checked by clang's -Wthread-safety: a field marked GUARDED_BY(lock) can only be touched by code that
- * the compiler sees holding it.
+ * Spinlocks, checked by clang's -Wthread-safety: a field marked GUARDED_BY(lock) can only be touched by code
+ * that the compiler sees holding it.
  *
  * A ticket lock: fair, so that a bound on one hold is a bound on the wait. Taking one turns preemption off;
  * interrupts stay as they are, because interrupt handlers take none of these (see <ashlar/platform.h>).
@@ -11,21 +11,24 @@
 #include <ashlar/platform.h>
 #include <stdatomic.h>
 
-#define CAPABILITY(name)      __attribute__((capability(name)))
-#define GUARDED_BY(lock)      __attribute__((guarded_by(lock)))
-#define ACQUIRES(...)         __attribute__((acquire_capability(__VA_ARGS__)))
-#define RELEASES(...)         __attribute__((release_capability(__VA_ARGS__)))
-#define TRY_ACQUIRES(...)     __attribute__((try_acquire_capability(__VA_ARGS__)))
-#define REQUIRES(...)         __attribute__((requires_capability(__VA_ARGS__)))
-#define EXCLUDES(...)         __attribute__((locks_excluded(__VA_ARGS__)))
-#define NO_LOCK_ANALYSIS      __attribute__((no_thread_safety_analysis))
+#define CAPABILITY(name)  __attribute__((capability(name)))
+#define GUARDED_BY(lock)  __attribute__((guarded_by(lock)))
+#define ACQUIRES(...)     __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASES(...)     __attribute__((release_capability(__VA_ARGS__)))
+#define TRY_ACQUIRES(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define REQUIRES(...)     __attribute__((requires_capability(__VA_ARGS__)))
+#define EXCLUDES(...)     __attribute__((locks_excluded(__VA_ARGS__)))
+#define NO_LOCK_ANALYSIS  __attribute__((no_thread_safety_analysis))
 
 struct CAPABILITY("spinlock") spinlock {
     _Atomic(uint32_t) next;    /* ticket the next comer draws */
     _Atomic(uint32_t) serving; /* ticket that may enter */
 };
 
-#define SPINLOCK_INITIALIZER {0, 0}
+#define SPINLOCK_INITIALIZER                                                                                 \
+    {                                                                                                        \
+        0, 0                                                                                                 \
+    }
 
 /* Waits until the lock is ours. Preemption is off until the release. Not recursive. */
 static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS

@@ -1,7 +1,8 @@
 /*
- * What portable code (mm/, kernel/lib/) asks of the place it runs in. arch/x86_64 provides it for the machine,
- * tests/host for a host process where a thread stands for a CPU. Everything here is inline in
- * <platform/inline.h>, found on the include path, because the allocators' fast paths are a dozen instructions.
+ * What portable code (mm/, kernel/lib/) asks of the place it runs in. arch/x86_64 provides it for the
+ * machine, tests/host for a host process where a thread stands for a CPU. Everything here is inline in
+ * <platform/inline.h>, found on the include path, because the allocators' fast paths are a dozen
+ * instructions.
  *
  *   unsigned cpu_number(void)        this CPU, 0 .. CPUS_MAX - 1; stable only while preemption is off
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests

@@ -1,6 +1,6 @@
 /*
- * Memory and string functions of the freestanding C library, as in C17 7.24. The compiler calls the first four
- * on its own account, so both the loader and the kernel bring them.
+ * Memory and string functions of the freestanding C library, as in C17 7.24. The compiler calls the first
+ * four on its own account, so both the loader and the kernel bring them.
  */
 #pragma once
 
@@ -15,3 +15,4 @@ size_t strnlen(const char *text, size_t limit);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t limit);
 char *strchr(const char *text, int character);
+char *strstr(const char *text, const char *part);

@@ -6,8 +6,9 @@
  *         EXPECT(a != b);
  *     }
  *
- * `selftest` runs them in the order of their names and reports in KTAP. A failed EXPECT is reported with its file,
- * line and expression, and ends that test; a panic ends the run, which the missing lines of the plan show.
+ * `selftest` runs them in the order of their names and reports in KTAP. A failed EXPECT is reported with its
+ * file, line and expression, and ends that test; a panic ends the run, which the missing lines of the plan
+ * show.
  */
 #pragma once
 
@@ -20,8 +21,9 @@ struct kernel_test {
 
 #define KERNEL_TEST(function)                                                                                \
     static void function(void);                                                                              \
-    __attribute__((used, section("ashlar_tests"), aligned(8))) static const struct kernel_test               \
-        kernel_test_##function = {#function, function};                                                      \
+    __attribute__((used, section("ashlar_tests"),                                                            \
+                   aligned(8))) static const struct kernel_test kernel_test_##function = {#function,         \
+                                                                                          function};         \
     static void function(void)
 
 /* Checks `condition`; on failure reports it and returns from the enclosing void function. */
@@ -53,3 +55,6 @@ bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *fi
  * Returns the number of failed tests; a pattern that matches nothing is one failure.
  */
 unsigned kernel_tests_run(const char *pattern);
+
+/* The same for any array of tests; kernel_tests_run() takes those the linker collected. */
+unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern);

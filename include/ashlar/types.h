@@ -60,7 +60,8 @@ static inline void *virt_pointer(virt_addr_t address)
     return (void *)(uintptr_t)address.raw;
 }
 
-/* Rounding to a power of two. align_up() wraps to 0 when the result passes 2^64: check before where it can. */
+/* Rounding to a power of two. align_up() wraps to 0 when the result passes 2^64: check before where it can.
+ */
 static inline uint64_t align_down(uint64_t value, uint64_t alignment)
 {
     return value & ~(alignment - 1);

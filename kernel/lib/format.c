@@ -1,7 +1,9 @@
 /* Text formatting by stb_sprintf; see <ashlar/format.h>. */
 #define STB_SPRINTF_IMPLEMENTATION
 #define STB_SPRINTF_NOFLOAT
+#define STB_SPRINTF_NOUNALIGNED /* word stores at odd addresses are undefined behaviour in C */
 #define STB_SPRINTF_STATIC
+#define STB_SPRINTF_NOUNALIGNED
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunused-function"
 #pragma clang diagnostic ignored "-Wshadow"

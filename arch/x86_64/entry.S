@@ -1,0 +1,11 @@
+/* Where the loader jumps: boot_info in rdi, on the boot stack, interrupts off (<ashlar/boot_info.h>). */
+    .section .text.entry, "ax"
+    .globl kernel_entry
+    .type kernel_entry, @function
+kernel_entry:
+    xorl %ebp, %ebp         /* the end of every backtrace */
+    call kernel_main
+    ud2
+    .size kernel_entry, . - kernel_entry
+
+    .section .note.GNU-stack, "", @progbits

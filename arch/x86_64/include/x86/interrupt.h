@@ -1,0 +1,97 @@
+/*
+ * Device interrupts: vectors 32 .. 255, one handler each; and the interrupt flag.
+ *
+ * A handler runs with interrupts off, on the stack of whatever it interrupted. It may not sleep, allocate, or
+ * take a lock that other code holds with interrupts on (see <ashlar/platform.h>).
+ */
+#pragma once
+
+#include <ashlar/types.h>
+#include <x86/trap_frame.h>
+
+#define INTERRUPT_VECTORS 256
+#define RFLAGS_INTERRUPT  ((uint64_t)1 << 9)
+
+typedef void interrupt_handler(struct trap_frame *frame, void *context);
+
+/*
+ * Gives `vector` (32 .. 255) its handler. `name` lives as long as the kernel and is shown by the `irq`
+ * command. Panics on a vector out of range or already taken: both are bugs of the caller. Any context without
+ * that vector's interrupts arriving yet.
+ */
+void interrupt_register(unsigned vector, interrupt_handler *handler, void *context, const char *name);
+
+/* Takes the handler away; later interrupts of `vector` count as unexpected. */
+void interrupt_unregister(unsigned vector);
+
+/* Names the function that is called with the vector after each handler: the interrupt controller's
+ * end-of-interrupt. */
+void interrupt_set_end(void (*end)(unsigned vector));
+
+/*
+ * A handler of an exception: returns true when the interrupted code may continue from `frame` (which it may
+ * have changed), false when the exception is a bug, which then panics. Runs with interrupts off; a page
+ * fault's on the interrupted stack if that is sound, those of NMI, machine check and debug on 4 KiB stacks of
+ * their own.
+ */
+typedef bool exception_handler(struct trap_frame *frame);
+
+/* Makes `handler` (or none: NULL) the one of `vector`; returns the one before. */
+exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
+
+/* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU since start. */
+uint64_t interrupt_count(unsigned vector);
+
+/* The name given at registration, the exception's name for vectors below 32, or NULL for a vector without a
+ * handler. */
+const char *interrupt_name(unsigned vector);
+
+/* Whether this CPU is inside an interrupt handler. */
+bool interrupt_active(void);
+
+static inline uint64_t rflags_read(void)
+{
+    uint64_t flags;
+    __asm__ volatile("pushfq; popq %0" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static inline bool interrupts_enabled(void)
+{
+    return (rflags_read() & RFLAGS_INTERRUPT) != 0;
+}
+
+static inline void interrupts_enable(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
+
+/* Turns interrupts off and returns whether they were on, for interrupts_restore(). Nests. */
+static inline bool interrupts_disable(void)
+{
+    bool were_enabled = interrupts_enabled();
+    __asm__ volatile("cli" : : : "memory");
+    return were_enabled;
+}
+
+static inline void interrupts_restore(bool were_enabled)
+{
+    if (were_enabled) {
+        interrupts_enable();
+    }
+}
+
+/* Waits for the next interrupt, and lets it in: the two instructions leave no gap to lose one in (SDM volume
+ * 2, STI). */
+static inline void cpu_wait_for_interrupt(void)
+{
+    __asm__ volatile("sti; hlt" : : : "memory");
+}
+
+/* Stops this CPU for good, with interrupts off. */
+_Noreturn static inline void cpu_halt_forever(void)
+{
+    for (;;) {
+        __asm__ volatile("cli; hlt" : : : "memory");
+    }
+}

@@ -1,0 +1,27 @@
+/* Monitor command that runs the in-kernel tests: selftest. */
+#include <ashlar/monitor.h>
+#include <ashlar/test.h>
+
+extern const struct kernel_test ashlar_tests_start[];
+extern const struct kernel_test ashlar_tests_end[];
+
+static void selftest_run(struct monitor_call *call)
+{
+    call->failed = kernel_tests_run(call->arguments[0] ? call->arguments[0] : "") > 0;
+}
+
+static void complete_test(struct line_completion *completion)
+{
+    for (const struct kernel_test *test = ashlar_tests_start; test < ashlar_tests_end; test++) {
+        line_completion_add(completion, test->name);
+    }
+}
+
+MONITOR_COMMAND(
+    selftest, selftest_run, "[PATTERN]", "runs the kernel's own tests",
+    "Runs the tests whose name has PATTERN in it, all without one, and reports in KTAP: a plan, a line\n"
+    "for each test, the reason below each that failed. Some tests panic on purpose when they fail.\n"
+    "Examples:\n"
+    "  selftest\n"
+    "  selftest frame    those of the frame allocator\n",
+    .complete = complete_test, .arguments_max = 1);

@@ -1,0 +1,20 @@
+/* Every option of the kernel command line. Who reads an option is named in its help only where it matters. */
+#include <ashlar/command_line.h>
+
+const struct command_line_known command_line_options[] = {
+    {"nokaslr", OPTION_FLAG, NULL, 0, 0,
+     "loads the kernel at its link address, maps memory at fixed addresses"},
+    {"la57", OPTION_CHOICE, "on|off", 0, 0,
+     "5-level paging where the CPU has it (default: as the firmware runs)"},
+    {"selftest", OPTION_OPTIONAL_TEXT, NULL, 0, 0,
+     "runs the tests whose name has this text, then ends the machine"},
+    {"loader-fault", OPTION_CHOICE, "undefined|page|stack-guard", 0, 0,
+     "faults between boot services and kernel, to show the loader's report"},
+    {"debug", OPTION_TEXT, NULL, 0, 0, "debug policies, each explained in its subsystem's chapter"},
+    {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
+     "shows messages up to this level (default: info)"},
+    {"pager", OPTION_CHOICE, "auto|on|off", 0, 0, "when long output of the monitor stops (default: auto)"},
+    {"console", OPTION_CHOICE, "serial|screen|both", 0, 0, "where output goes (default: both)"},
+};
+
+const size_t command_line_option_count = ARRAY_LENGTH(command_line_options);

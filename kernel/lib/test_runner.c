@@ -1,0 +1,100 @@
+/* The runner of the in-kernel tests; see <ashlar/test.h>. Reports in KTAP (Linux's
+ * Documentation/dev-tools/ktap.rst). */
+#include <ashlar/console.h>
+#include <ashlar/string.h>
+#include <ashlar/test.h>
+
+/* The test that is running. Tests run one after the other, on one CPU. */
+static struct {
+    bool failed;             /* an expectation was not met */
+    const char *skip_reason; /* or NULL */
+} running;
+
+bool kernel_test_expect(bool condition, const char *file, int line, const char *expression)
+{
+    if (!condition) {
+        running.failed = true;
+        console_print("# %s:%d: %s\n", file, line, expression);
+    }
+    return condition;
+}
+
+bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *file, int line,
+                              const char *expression)
+{
+    if (actual != expected) {
+        running.failed = true;
+        console_print("# %s:%d: %s: is %llu (0x%llx), should be %llu (0x%llx)\n", file, line, expression,
+                      (unsigned long long)actual, (unsigned long long)actual, (unsigned long long)expected,
+                      (unsigned long long)expected);
+    }
+    return actual == expected;
+}
+
+void kernel_test_skip(const char *reason)
+{
+    running.skip_reason = reason;
+}
+
+/* Order of tests: by name, then by place, so that two of one name both run. */
+static bool comes_before(const struct kernel_test *a, const struct kernel_test *b)
+{
+    int order = strcmp(a->name, b->name);
+    return order < 0 || (order == 0 && a < b);
+}
+
+/* The first test in order that matches and comes after `last` (NULL: the very first), or NULL. */
+static const struct kernel_test *next_test(const struct kernel_test *tests, size_t count, const char *pattern,
+                                           const struct kernel_test *last)
+{
+    const struct kernel_test *next = NULL;
+    for (const struct kernel_test *test = tests; test < tests + count; test++) {
+        bool after = !last || comes_before(last, test);
+        if (after && strstr(test->name, pattern) && (!next || comes_before(test, next))) {
+            next = test;
+        }
+    }
+    return next;
+}
+
+static unsigned count_matching(const struct kernel_test *tests, size_t count, const char *pattern)
+{
+    unsigned matching = 0;
+    for (size_t i = 0; i < count; i++) {
+        matching += strstr(tests[i].name, pattern) != NULL;
+    }
+    return matching;
+}
+
+/* Runs one test as number `number` of the plan; returns whether it passed. */
+static bool run_test(const struct kernel_test *test, unsigned number)
+{
+    running.failed = false;
+    running.skip_reason = NULL;
+    test->run();
+    if (running.failed) {
+        console_print("not ok %u %s\n", number, test->name);
+    } else if (running.skip_reason) {
+        console_print("ok %u %s # SKIP %s\n", number, test->name, running.skip_reason);
+    } else {
+        console_print("ok %u %s\n", number, test->name);
+    }
+    return !running.failed;
+}
+
+unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern)
+{
+    unsigned planned = count_matching(tests, count, pattern);
+    console_print("KTAP version 1\n1..%u\n", planned);
+    if (planned == 0) {
+        console_print("# no test has \"%s\" in its name\n", pattern);
+        return 1;
+    }
+    unsigned failures = 0;
+    const struct kernel_test *test = NULL;
+    for (unsigned number = 1; number <= planned; number++) {
+        test = next_test(tests, count, pattern, test);
+        failures += !run_test(test, number);
+    }
+    return failures;
+}

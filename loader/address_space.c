@@ -1,0 +1,332 @@
+/*
+ * The page tables the kernel starts with (docs/boot.md):
+ *   identity   the loader itself, section by section, until the kernel drops it
+ *   physmap    all RAM, never executable; the kernel's text and constants read-only there too
+ *   image      the kernel, segment by segment
+ *   stack      with an unmapped page below
+ *   video      the framebuffer, write-combining
+ * and a second root for UEFI runtime calls. All is built before boot services end, so that a failure can be
+ * told.
+ */
+#include <ashlar/command_line.h>
+#include <ashlar/layout.h>
+#include <ashlar/string.h>
+
+#include "cpu.h"
+#include "loader.h"
+#include "message.h"
+#include "pe_image.h"
+
+enum { FIRST_CHUNK_FRAMES = 16 };
+
+/* Frames for page tables, taken from the firmware in chunks that double. */
+static bool take_frame(void *context, phys_addr_t *frame)
+{
+    struct loader *loader = context;
+    if (loader->frames_left == 0) {
+        /* The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4
+         * GiB. */
+        uint64_t limit = loader->trampoline && loader->chunk_frames == 0 ? GIB(4) : 0;
+        loader->chunk_frames = loader->chunk_frames ? loader->chunk_frames * 2 : FIRST_CHUNK_FRAMES;
+        if (!loader_allocate(loader, loader->chunk_frames * FRAME_BYTES, MEMORY_PAGE_TABLES, limit,
+                             "page tables", &loader->frames_next)) {
+            return false;
+        }
+        loader->frames_left = loader->chunk_frames;
+    }
+    *frame = loader->frames_next;
+    loader->frames_next = phys_add(loader->frames_next, FRAME_BYTES);
+    loader->frames_left--;
+    return true;
+}
+
+/* One mapping of the plan; `what` names it in an error. */
+static bool map(struct loader *loader, struct page_table_builder *tables, virt_addr_t virtual,
+                phys_addr_t physical, uint64_t bytes, unsigned access, enum page_cache cache,
+                const char *what)
+{
+    switch (page_tables_map(tables, virtual, physical, bytes, access, cache)) {
+    case PAGE_TABLES_OK:
+        return true;
+    case PAGE_TABLES_NO_MEMORY:
+        return false; /* loader_allocate() has said it */
+    case PAGE_TABLES_BAD_RANGE:
+    case PAGE_TABLES_CONFLICT:
+    default:
+        return step_fail(loader, EFI_LOAD_ERROR, "cannot map %s: %#llx to %#llx, %llu bytes", what,
+                         (unsigned long long)virtual.raw, (unsigned long long)physical.raw,
+                         (unsigned long long)bytes);
+    }
+}
+
+static bool map_loader_identity(struct loader *loader)
+{
+    const void *image = loader->loaded_image->ImageBase;
+    uint64_t base = (uintptr_t)image;
+    if (!map(loader, &loader->tables, virt_addr(base), phys_addr(base), pe_header_bytes(image), PAGE_READ,
+             CACHE_WRITE_BACK, "the loader's headers")) {
+        return false;
+    }
+    for (unsigned i = 0; i < pe_section_count(image); i++) {
+        struct pe_section section = pe_section_at(image, i);
+        unsigned access = (section.writable ? PAGE_WRITE : 0u) | (section.executable ? PAGE_EXECUTE : 0u);
+        uint64_t address = base + section.first;
+        if (!map(loader, &loader->tables, virt_addr(address), phys_addr(address), section.bytes, access,
+                 CACHE_WRITE_BACK, section.name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool map_trampoline(struct loader *loader)
+{
+    uint64_t address = (uintptr_t)loader->trampoline;
+    return address == 0 || map(loader, &loader->tables, virt_addr(address), phys_addr(address), FRAME_BYTES,
+                               PAGE_EXECUTE, CACHE_WRITE_BACK, "the trampoline");
+}
+
+static bool is_ram(uint32_t type)
+{
+    return type < MEMORY_MMIO;
+}
+
+/* Kinds that are one to the caches: a large page may cross from one to another of these. */
+static bool is_ordinary_ram(uint32_t type)
+{
+    return type <= MEMORY_KERNEL;
+}
+
+static bool map_physmap_part(struct loader *loader, uint64_t base, uint64_t end, unsigned access)
+{
+    uint64_t offset = loader->info->paging.physmap.raw;
+    return base == end || map(loader, &loader->tables, virt_addr(offset + base), phys_addr(base), end - base,
+                              access | PAGE_GLOBAL, CACHE_WRITE_BACK, "the physmap");
+}
+
+/* RAM from `base` to `end`; where the kernel's segments lie in it, the alias allows no more than the segment
+ * does. */
+static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
+{
+    const struct boot_kernel *kernel = &loader->info->kernel;
+    for (unsigned i = 0; i < kernel->segment_count; i++) {
+        uint64_t first = kernel->segments[i].physical_base.raw;
+        uint64_t last = first + kernel->segments[i].bytes;
+        if ((kernel->segments[i].flags & BOOT_SEGMENT_WRITE) || first < base || last > end) {
+            continue;
+        }
+        if (!map_physmap_part(loader, base, first, PAGE_WRITE) ||
+            !map_physmap_part(loader, first, last, PAGE_READ)) {
+            return false;
+        }
+        base = last;
+    }
+    return map_physmap_part(loader, base, end, PAGE_WRITE);
+}
+
+/* The end of the run of RAM that starts with range `first`: ranges that touch and are one to the caches. */
+static size_t physmap_run_end(const struct loader *loader, size_t first)
+{
+    const struct memory_range *ranges = loader->ranges;
+    size_t next = first + 1;
+    while (next < loader->range_count && is_ordinary_ram(ranges[first].type) &&
+           is_ordinary_ram(ranges[next].type) &&
+           ranges[next - 1].base.raw + ranges[next - 1].bytes == ranges[next].base.raw) {
+        next++;
+    }
+    return next;
+}
+
+static bool map_physmap(struct loader *loader)
+{
+    struct boot_paging *paging = &loader->info->paging;
+    for (size_t i = 0; i < loader->range_count;) {
+        size_t next = physmap_run_end(loader, i);
+        uint64_t end = loader->ranges[next - 1].base.raw + loader->ranges[next - 1].bytes;
+        uint64_t base = loader->ranges[i].base.raw;
+        /* Firmware's runtime code is executable in the other root, so no alias of it may be writable. */
+        bool read_only = loader->ranges[i].type == MEMORY_RUNTIME;
+        if (is_ram(loader->ranges[i].type)) {
+            if (!(read_only ? map_physmap_part(loader, base, end, PAGE_READ)
+                            : map_physmap_run(loader, base, end))) {
+                return false;
+            }
+            paging->physmap_bytes = end;
+        }
+        i = next;
+    }
+    return true;
+}
+
+/* Where the physmap begins: a random multiple of 1 GiB that leaves room for the highest RAM. */
+static bool place_physmap(struct loader *loader)
+{
+    uint64_t top = 0;
+    for (size_t i = 0; i < loader->range_count; i++) {
+        if (is_ram(loader->ranges[i].type)) {
+            top = loader->ranges[i].base.raw + loader->ranges[i].bytes;
+        }
+    }
+    if (top == 0 || top > PHYSMAP_END - PHYSMAP_BASE) {
+        return step_fail(
+            loader, EFI_UNSUPPORTED, "RAM ends at %#llx; between 1 byte and %llu TiB can be mapped",
+            (unsigned long long)top, (unsigned long long)((PHYSMAP_END - PHYSMAP_BASE) / TIB(1)));
+    }
+    uint64_t slots = (PHYSMAP_END - PHYSMAP_BASE - top) / GIB(1) + 1;
+    uint64_t slot = command_line_has(loader->command_line, "nokaslr") ? 0 : seed_random(loader, slots);
+    loader->info->paging.physmap = virt_addr(PHYSMAP_BASE + slot * GIB(1));
+    return true;
+}
+
+static bool map_kernel(struct loader *loader)
+{
+    const struct boot_kernel *kernel = &loader->info->kernel;
+    for (unsigned i = 0; i < kernel->segment_count; i++) {
+        const struct boot_segment *segment = &kernel->segments[i];
+        unsigned access = PAGE_GLOBAL | (segment->flags & BOOT_SEGMENT_WRITE ? PAGE_WRITE : 0u) |
+                          (segment->flags & BOOT_SEGMENT_EXECUTE ? PAGE_EXECUTE : 0u);
+        if (!map(loader, &loader->tables, segment->virtual_base, segment->physical_base, segment->bytes,
+                 access, CACHE_WRITE_BACK, "the kernel image")) {
+            return false;
+        }
+    }
+    return map(loader, &loader->tables, kernel->stack_bottom, phys_addr((uintptr_t)loader->stack_memory),
+               kernel->stack_bytes, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK, "the boot stack");
+}
+
+static bool map_video(struct loader *loader)
+{
+    const struct boot_framebuffer *video = &loader->info->framebuffer;
+    if (video->bytes == 0) {
+        return true;
+    }
+    uint64_t first = align_down(video->physical_base.raw, FRAME_BYTES);
+    uint64_t end = align_up(video->physical_base.raw + video->bytes, FRAME_BYTES);
+    return map(loader, &loader->tables, virt_addr(BOOT_VIDEO_BASE), phys_addr(first), end - first,
+               PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_COMBINING, "the framebuffer");
+}
+
+/* One part of a runtime region. Code that the firmware may also write is left out: nothing is both. */
+static bool map_runtime_part(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *part)
+{
+    bool writable = !(part->Attribute & EFI_MEMORY_RO);
+    bool executable = !(part->Attribute & EFI_MEMORY_XP);
+    if (!(part->Attribute & EFI_MEMORY_RUNTIME) || part->NumberOfPages == 0) {
+        return true;
+    }
+    unsigned access = (writable ? PAGE_WRITE : 0u) | (executable && !writable ? PAGE_EXECUTE : 0u);
+    return map(loader, &loader->runtime, virt_addr(part->PhysicalStart), phys_addr(part->PhysicalStart),
+               part->NumberOfPages * FRAME_BYTES, access, CACHE_WRITE_BACK, "a UEFI runtime region");
+}
+
+static bool map_runtime_parts(struct loader *loader, const struct memory_attributes_table *table)
+{
+    for (UINT32 i = 0; i < table->entries; i++) {
+        if (!map_runtime_part(loader, (const EFI_MEMORY_DESCRIPTOR *)(table->descriptors +
+                                                                      (size_t)i * table->descriptor_size))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Device registers the runtime services use are in the memory map, not in the attributes table. */
+static bool map_runtime_devices(struct loader *loader)
+{
+    const uint8_t *at = loader->map.buffer;
+    const uint8_t *end = at + loader->map.bytes;
+    for (; at + sizeof(EFI_MEMORY_DESCRIPTOR) <= end; at += loader->map.descriptor_size) {
+        const EFI_MEMORY_DESCRIPTOR *entry = (const EFI_MEMORY_DESCRIPTOR *)at;
+        bool device = entry->Type == EfiMemoryMappedIO || entry->Type == EfiMemoryMappedIOPortSpace;
+        if (device && (entry->Attribute & EFI_MEMORY_RUNTIME) && entry->NumberOfPages != 0 &&
+            !map(loader, &loader->runtime, virt_addr(entry->PhysicalStart), phys_addr(entry->PhysicalStart),
+                 entry->NumberOfPages * FRAME_BYTES, PAGE_WRITE, CACHE_UNCACHED, "UEFI runtime registers")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void share_kernel_half(const struct loader *loader)
+{
+    const page_table_entry_t *from = (const page_table_entry_t *)(uintptr_t)loader->tables.root.raw;
+    page_table_entry_t *to = (page_table_entry_t *)(uintptr_t)loader->runtime.root.raw;
+    memcpy(to + PAGE_TABLE_ENTRIES / 2, from + PAGE_TABLE_ENTRIES / 2, PAGE_TABLE_ENTRIES / 2 * sizeof *to);
+}
+
+/*
+ * The root for UEFI runtime calls: runtime regions where firmware knows them (identity), the kernel half
+ * shared. Without the memory attributes table code and data of the firmware cannot be told apart, so nothing
+ * is offered: a page both writable and executable is never made. A kernel without runtime services is still a
+ * kernel, so trouble here is a warning.
+ */
+static void build_runtime(struct loader *loader)
+{
+    EFI_GUID guid = MEMORY_ATTRIBUTES_TABLE_GUID;
+    const struct memory_attributes_table *table = firmware_table(loader, &guid);
+    if (!table || table->descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR)) {
+        message_warning(
+            "the firmware has no memory attributes table; UEFI runtime services will not be used");
+        return;
+    }
+    loader->runtime = loader->tables;
+    if (page_tables_init(&loader->runtime) == PAGE_TABLES_OK && map_runtime_parts(loader, table) &&
+        map_runtime_devices(loader)) {
+        share_kernel_half(loader);
+        loader->info->paging.runtime_root = loader->runtime.root;
+    } else {
+        message_warning("%s; UEFI runtime services will not be used", loader->error.text);
+    }
+}
+
+/* Chooses 4 or 5 levels: 5 where firmware has them on, or the CPU can and the command line says la57=on. */
+static bool choose_levels(struct loader *loader)
+{
+    char wish[8] = "";
+    bool asked = command_line_get(loader->command_line, "la57", wish, sizeof wish) && strcmp(wish, "on") == 0;
+    loader->five_levels_now = cr4_read() & CR4_LA57;
+    loader->five_levels = loader->five_levels_now || (asked && cpu_has_la57());
+    if (asked && !loader->five_levels) {
+        message_warning("la57=on: the CPU has no 5-level paging; 4 levels are used");
+    }
+    if (!loader->five_levels || loader->five_levels_now) {
+        return true;
+    }
+    return loader_allocate_code(loader, "the switch to 5-level paging", &loader->trampoline);
+}
+
+static bool builder_init(struct loader *loader)
+{
+    struct boot_paging *paging = &loader->info->paging;
+    if (!cpu_has_no_execute()) {
+        return step_fail(loader, EFI_UNSUPPORTED, "the CPU cannot protect pages from execution (NX)");
+    }
+    loader->tables = (struct page_table_builder){
+        .levels = loader->five_levels ? 5 : 4,
+        .largest_level = cpu_has_gigabyte_pages() ? PAGE_LEVEL_1G : PAGE_LEVEL_2M,
+        .take_frame = take_frame,
+        .context = loader,
+    };
+    paging->levels = loader->tables.levels;
+    paging->largest_page_size = (uint32_t)page_level_bytes(loader->tables.largest_level);
+    return page_tables_init(&loader->tables) == PAGE_TABLES_OK;
+}
+
+bool address_space_build(struct loader *loader)
+{
+    if (!choose_levels(loader) || !builder_init(loader)) {
+        return false;
+    }
+    if (!firmware_map_read(loader)) {
+        return step_fail(loader, loader->status, "the firmware's memory map cannot be read: %s",
+                         efi_status_name(loader->status));
+    }
+    if (!memory_normalise(loader) || !place_physmap(loader) || !map_loader_identity(loader) ||
+        !map_trampoline(loader) || !map_physmap(loader) || !map_kernel(loader) || !map_video(loader)) {
+        return false;
+    }
+    build_runtime(loader);
+    loader_trim(loader, loader->frames_next);
+    loader->info->paging.root = loader->tables.root;
+    return true;
+}

@@ -1,0 +1,16 @@
+/* The kernel's ELF file, a section of its own so that one signature covers loader and kernel. */
+    .section .kernel, "dr"
+    .balign 4096
+    .globl embedded_kernel
+embedded_kernel:
+    .incbin "kernel.elf"
+    .globl embedded_kernel_end
+embedded_kernel_end:
+
+/* SBAT: the generation numbers by which shim revokes vulnerable versions (shim's SBAT.md). */
+    .section .sbat, "dr"
+    .balign 4096
+    .ascii "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n"
+    .ascii "ashlar,1,Ashlar,ashlar,"
+    .ascii ASHLAR_VERSION
+    .ascii ",https://ashlar.example/\n"

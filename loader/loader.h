@@ -1,0 +1,131 @@
+/*
+ * The loader's own: one `struct loader` is its whole state, passed along the steps that main.c lists in
+ * order.
+ *
+ * A step returns true, or false with `loader->error` filled by loader_fail() and `loader->status` set; main.c
+ * then reports the line, gives every page back to the firmware and returns the status. Nothing here may be
+ * called after exit_boot_services() but what says so.
+ */
+#pragma once
+
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/boot_info.h>
+#include <efi.h>
+
+#include "efi_compat.h"
+#include "kernel_elf.h"
+#include "loader_error.h"
+#include "memory_map.h"
+#include "page_tables.h"
+
+#define LOADER_ALLOCATIONS_MAX 64
+#define COMMAND_LINE_BYTES     8192
+#define BOOT_STACK_BYTES       KIB(64)
+
+/* The firmware's memory map as GetMemoryMap gave it. */
+struct firmware_map {
+    void *buffer;          /* descriptors */
+    uint64_t capacity;     /* bytes of buffer */
+    UINTN bytes;           /* bytes in use */
+    UINTN key;             /* names this state of the map to ExitBootServices */
+    UINTN descriptor_size; /* from one descriptor to the next */
+    UINT32 descriptor_version;
+};
+
+struct loader {
+    EFI_HANDLE image_handle;        /* ours */
+    EFI_SYSTEM_TABLE *system;       /* the firmware's root */
+    EFI_BOOT_SERVICES *boot;        /* system->BootServices */
+    EFI_LOADED_IMAGE *loaded_image; /* where we lie, from which volume, with which options */
+    EFI_STATUS status;              /* what main returns when a step fails */
+    struct loader_error error;      /* and the line it prints */
+
+    struct memory_claim claims[LOADER_ALLOCATIONS_MAX]; /* pages allocated, as the kernel shall see them */
+    size_t claim_count;                                 /* entries used in `claims` */
+
+    struct boot_info *info;      /* being filled; in memory of type MEMORY_BOOT_INFO */
+    phys_addr_t info_base;       /* first byte of that memory */
+    char *command_line;          /* NUL-terminated, in the same memory */
+    struct firmware_map map;     /* buffer in the same memory */
+    struct memory_range *ranges; /* normalised map, in the same memory */
+    size_t range_capacity;       /* entries `ranges` has room for */
+    size_t range_count;          /* entries used */
+    void *workspace;             /* for memory_map_normalise() */
+    uint64_t workspace_bytes;    /* length of workspace */
+
+    struct kernel_elf kernel; /* the embedded file, checked */
+    void *kernel_memory;      /* where it was loaded */
+    void *stack_memory;       /* boot stack */
+    uint64_t seed_state[4];   /* generator for the loader's own random choices */
+
+    struct page_table_builder tables;  /* page tables the kernel starts with */
+    struct page_table_builder runtime; /* page tables for UEFI runtime calls */
+    phys_addr_t frames_next;           /* next free frame of the newest page-table chunk */
+    uint64_t frames_left;              /* frames free there */
+    uint64_t chunk_frames;             /* size of the next chunk */
+    bool five_levels_now;              /* the CPU runs with 5 levels already */
+    bool five_levels;                  /* and shall when the kernel starts */
+    void *trampoline;                  /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
+};
+
+/* memory.c: pages from the firmware, each claimed with the type the kernel shall see. */
+
+/*
+ * Allocates zeroed pages for `bytes` bytes, below `limit` (exclusive; 0: anywhere). On failure the error
+ * names `what`. The pages are claimed as `type` in the map the kernel gets.
+ */
+bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type type, uint64_t limit,
+                     const char *what, phys_addr_t *base);
+
+/*
+ * Allocates one page below 4 GiB that the firmware's own page tables let execute, claimed as
+ * boot-reclaimable.
+ */
+bool loader_allocate_code(struct loader *loader, const char *what, void **page);
+
+/* Gives the tail of the newest allocation back, from `first` (page-aligned) on. */
+void loader_trim(struct loader *loader, phys_addr_t first);
+
+/* Gives all pages back. */
+void loader_free_all(struct loader *loader);
+
+/* Reads the firmware's map into map->buffer; false with loader->status EFI_BUFFER_TOO_SMALL when it does not
+ * fit. */
+bool firmware_map_read(struct loader *loader);
+
+/* Allocates boot_info with room for all it refers to, and the workspace of normalisation. */
+bool boot_info_allocate(struct loader *loader);
+
+/* Normalises the map just read into loader->ranges. May be called after boot services. */
+bool memory_normalise(struct loader *loader);
+
+/* The steps, each in the file of its name. */
+bool settings_collect(struct loader *loader);
+void firmware_describe(struct loader *loader);
+void video_describe(struct loader *loader);
+void seed_collect(struct loader *loader);
+bool kernel_image_load(struct loader *loader);
+bool address_space_build(struct loader *loader);
+bool exit_boot_services(struct loader *loader);
+
+/* After boot services: normalises the final map and completes boot_info. */
+bool boot_info_complete(struct loader *loader);
+
+/* Enters the kernel. */
+_Noreturn void hand_off(struct loader *loader);
+
+/* A random number below `bound` from the loader's generator; bound > 0. */
+uint64_t seed_random(struct loader *loader, uint64_t bound);
+
+/* A table of the firmware's configuration table list, or NULL. */
+void *firmware_table(const struct loader *loader, const EFI_GUID *guid);
+
+/* Adds a point to the timeline. May be called after boot services. */
+void stage_mark(struct loader *loader, const char *name);
+
+/* Sets status and error, returns false. format: as in printf. */
+bool step_fail(struct loader *loader, EFI_STATUS status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* What an EFI status is called in the specification ("out of resources"), for error lines. */
+const char *efi_status_name(EFI_STATUS status);

@@ -1,0 +1,144 @@
+/*
+ * Ashlar's UEFI loader: firmware's map in, one boot_info out, the kernel running.
+ *
+ * The steps are listed in efi_main(), in order; each has its file. Until boot services end a step that fails
+ * is reported in one line, all memory goes back, and the firmware gets a status. After that a fault is
+ * reported by gap_faults.c. docs/boot.md tells the whole story.
+ */
+#include <ashlar/command_line.h>
+#include <ashlar/format.h>
+#include <ashlar/string.h>
+
+#include "cpu.h"
+#include "gap_faults.h"
+#include "loader.h"
+#include "message.h"
+
+/* Static, as it is too large for the firmware's stack to be trusted with; there is one loader in a process.
+ */
+static struct loader the_loader;
+
+bool step_fail(struct loader *loader, EFI_STATUS status, const char *text, ...)
+{
+    va_list arguments;
+    va_start(arguments, text);
+    format_list(loader->error.text, sizeof loader->error.text, text, arguments);
+    va_end(arguments);
+    loader->status = status;
+    return false;
+}
+
+const char *efi_status_name(EFI_STATUS status)
+{
+    static const char *const names[] = {
+        "success",          "load error",       "invalid parameter",
+        "unsupported",      "bad buffer size",  "buffer too small",
+        "not ready",        "device error",     "write protected",
+        "out of resources", "volume corrupted", "volume full",
+        "no media",         "media changed",    "not found",
+        "access denied",    "no response",      "no mapping",
+        "timeout",          "not started",      "already started",
+        "aborted",          "ICMP error",       "TFTP error",
+        "protocol error",   "unknown version",  "security violation",
+        "CRC error",
+    };
+    uint64_t number = status & ~EFI_ERROR_MASK;
+    return number < ARRAY_LENGTH(names) ? names[number] : "an unusual EFI status";
+}
+
+void stage_mark(struct loader *loader, const char *name)
+{
+    struct boot_info *info = loader->info;
+    if (info && info->stage_count < BOOT_STAGES_MAX) {
+        struct boot_stage *stage = &info->stages[info->stage_count++];
+        stage->ticks = cpu_ticks();
+        format(stage->name, sizeof stage->name, "%s", name);
+    }
+}
+
+static bool firmware_open(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+    EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+    loader->image_handle = image;
+    loader->system = system;
+    loader->boot = system->BootServices;
+    EFI_STATUS status = loader->boot->HandleProtocol(image, &guid, (void **)&loader->loaded_image);
+    if (EFI_ERROR(status)) {
+        return step_fail(loader, status, "the firmware does not tell where the loader lies: %s",
+                         efi_status_name(status));
+    }
+    /* The five-minute watchdog would reset a machine whose user is reading; a firmware without one does not
+     * matter. */
+    loader->boot->SetWatchdogTimer(0, 0, 0, NULL);
+    return true;
+}
+
+/* One line for debuggers: where loader and kernel lie. */
+static void announce(const struct loader *loader)
+{
+    message_debug_console("ashlar: loader=%#llx kernel=%#llx",
+                          (unsigned long long)(uintptr_t)loader->loaded_image->ImageBase,
+                          (unsigned long long)loader->info->kernel.virtual_base.raw);
+}
+
+/* All that happens while the firmware is still there. */
+static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *system, uint64_t entry_ticks)
+{
+    if (!firmware_open(loader, image, system) || !boot_info_allocate(loader)) {
+        return false;
+    }
+    stage_mark(loader, "loader.entry");
+    loader->info->stages[0].ticks = entry_ticks;
+    loader->info->loader_base = phys_addr((uintptr_t)loader->loaded_image->ImageBase);
+    loader->info->loader_bytes = loader->loaded_image->ImageSize;
+    firmware_describe(loader);
+    if (!settings_collect(loader)) {
+        return false;
+    }
+    stage_mark(loader, "loader.settings");
+    video_describe(loader);
+    seed_collect(loader);
+    stage_mark(loader, "loader.devices");
+    if (!kernel_image_load(loader)) {
+        return false;
+    }
+    stage_mark(loader, "loader.kernel");
+    if (!address_space_build(loader)) {
+        return false;
+    }
+    stage_mark(loader, "loader.page-tables");
+    announce(loader);
+    return exit_boot_services(loader);
+}
+
+/* All that happens after it: nothing can be returned to. */
+static _Noreturn void leave(struct loader *loader)
+{
+    gap_faults_install(loader);
+    stage_mark(loader, "loader.exit");
+    char fault[16] = "";
+    if (command_line_get(loader->command_line, "loader-fault", fault, sizeof fault)) {
+        gap_faults_provoke(fault);
+    }
+    if (!boot_info_complete(loader)) {
+        message_error("%s", loader->error.text);
+        gap_faults_stop();
+    }
+    stage_mark(loader, "loader.hand-off");
+    hand_off(loader);
+}
+
+EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+
+EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+    uint64_t entry_ticks = cpu_ticks();
+    struct loader *loader = &the_loader;
+    message_init(system);
+    if (prepare(loader, image, system, entry_ticks)) {
+        leave(loader);
+    }
+    message_error("%s", loader->error.text);
+    loader_free_all(loader);
+    return loader->status;
+}

@@ -1,0 +1,387 @@
+/*
+ * Checking and loading the kernel's ELF file.
+ *
+ * kernel_elf_parse() walks the file from the outside in: header, program headers, segments, dynamic table,
+ * relocations. Each step uses only what the steps before it have proved. Structures are copied out of the
+ * file before they are looked at, so the file may lie at any address.
+ */
+#include "kernel_elf.h"
+#include "elf64.h"
+
+#include <ashlar/layout.h>
+#include <ashlar/string.h>
+
+#define HEX(value) ((unsigned long long)(value))
+
+/* What the dynamic table says about relocations: addresses and sizes as they stand in the file. */
+struct relocation_table {
+    bool present;         /* there is a DT_RELA */
+    uint64_t address;     /* DT_RELA: link address of the table */
+    uint64_t bytes;       /* DT_RELASZ */
+    uint64_t entry_bytes; /* DT_RELAENT */
+};
+
+/* Whether [offset, offset + bytes) lies inside a thing of `limit` bytes. No sum here can wrap. */
+static bool is_within(uint64_t offset, uint64_t bytes, uint64_t limit)
+{
+    return offset <= limit && bytes <= limit - offset;
+}
+
+static bool check_ident(const Elf64_Ehdr *header, struct loader_error *error)
+{
+    const uint8_t *ident = header->e_ident;
+    if (memcmp(ident, "\177ELF", 4) != 0) {
+        return loader_fail(error, "kernel: not an ELF file (begins %02x %02x %02x %02x)", ident[0], ident[1],
+                           ident[2], ident[3]);
+    }
+    if (ident[EI_CLASS] != ELFCLASS64) {
+        return loader_fail(error, "kernel: ELF class is %u, not 64-bit (%d)", ident[EI_CLASS], ELFCLASS64);
+    }
+    if (ident[EI_DATA] != ELFDATA2LSB) {
+        return loader_fail(error, "kernel: byte order is %u, not little-endian (%d)", ident[EI_DATA],
+                           ELFDATA2LSB);
+    }
+    if (ident[EI_VERSION] != EV_CURRENT || header->e_version != EV_CURRENT) {
+        return loader_fail(error, "kernel: ELF version is %u/%u, not %d", ident[EI_VERSION],
+                           header->e_version, EV_CURRENT);
+    }
+    if ((ident[EI_OSABI] != ELFOSABI_SYSV && ident[EI_OSABI] != ELFOSABI_GNU) || ident[EI_ABIVERSION] != 0) {
+        return loader_fail(error, "kernel: ABI is %u version %u, not System V or GNU version 0",
+                           ident[EI_OSABI], ident[EI_ABIVERSION]);
+    }
+    return true;
+}
+
+static bool check_header(const Elf64_Ehdr *header, size_t file_bytes, struct loader_error *error)
+{
+    if (!check_ident(header, error)) {
+        return false;
+    }
+    if (header->e_type != ET_DYN) {
+        return loader_fail(error, "kernel: type is %u, not position-independent (%d)", header->e_type,
+                           ET_DYN);
+    }
+    if (header->e_machine != EM_X86_64) {
+        return loader_fail(error, "kernel: machine is %u, not x86-64 (%d)", header->e_machine, EM_X86_64);
+    }
+    if (header->e_flags != 0) {
+        return loader_fail(error, "kernel: processor flags are 0x%x, not 0", header->e_flags);
+    }
+    if (header->e_ehsize != sizeof(Elf64_Ehdr)) {
+        return loader_fail(error, "kernel: header size is %u, not %zu", header->e_ehsize, sizeof(Elf64_Ehdr));
+    }
+    if (header->e_phentsize != sizeof(Elf64_Phdr)) {
+        return loader_fail(error, "kernel: program header size is %u, not %zu", header->e_phentsize,
+                           sizeof(Elf64_Phdr));
+    }
+    if (!is_within(header->e_phoff, (uint64_t)header->e_phnum * sizeof(Elf64_Phdr), file_bytes)) {
+        return loader_fail(error, "kernel: %u program headers at 0x%llx pass the file's end at 0x%zx",
+                           header->e_phnum, HEX(header->e_phoff), file_bytes);
+    }
+    return true;
+}
+
+static Elf64_Phdr program_header(const struct kernel_elf *elf, const Elf64_Ehdr *header, size_t index)
+{
+    Elf64_Phdr program;
+    memcpy(&program, elf->file + header->e_phoff + index * sizeof program, sizeof program);
+    return program;
+}
+
+static bool check_alignment(const Elf64_Phdr *program, size_t index, struct loader_error *error)
+{
+    if (program->p_align != FRAME_BYTES) {
+        return loader_fail(error, "kernel: segment %zu is aligned to %llu, not %llu", index,
+                           HEX(program->p_align), HEX(FRAME_BYTES));
+    }
+    if (!is_aligned(program->p_vaddr, FRAME_BYTES)) {
+        return loader_fail(error, "kernel: segment %zu begins inside a page, at 0x%llx", index,
+                           HEX(program->p_vaddr));
+    }
+    if (!is_aligned(program->p_offset, FRAME_BYTES)) {
+        return loader_fail(error, "kernel: segment %zu has offset 0x%llx, not congruent to its address",
+                           index, HEX(program->p_offset));
+    }
+    return true;
+}
+
+static bool check_bounds(const struct kernel_elf *elf, const Elf64_Phdr *program, size_t index,
+                         struct loader_error *error)
+{
+    if (!is_within(program->p_offset, program->p_filesz, elf->file_bytes)) {
+        return loader_fail(error,
+                           "kernel: segment %zu (0x%llx bytes at 0x%llx) passes the file's end at 0x%zx",
+                           index, HEX(program->p_filesz), HEX(program->p_offset), elf->file_bytes);
+    }
+    if (program->p_memsz == 0 || program->p_filesz > program->p_memsz) {
+        return loader_fail(error, "kernel: segment %zu has 0x%llx bytes in memory and 0x%llx in the file",
+                           index, HEX(program->p_memsz), HEX(program->p_filesz));
+    }
+    if (program->p_vaddr < IMAGE_BASE ||
+        !is_within(program->p_vaddr - IMAGE_BASE, program->p_memsz, IMAGE_END - IMAGE_BASE)) {
+        return loader_fail(error, "kernel: segment %zu (0x%llx bytes at 0x%llx) lies outside 0x%llx-0x%llx",
+                           index, HEX(program->p_memsz), HEX(program->p_vaddr), IMAGE_BASE, IMAGE_END);
+    }
+    return true;
+}
+
+static bool check_permissions(const Elf64_Phdr *program, size_t index, struct loader_error *error)
+{
+    if (!(program->p_flags & PF_R) || (program->p_flags & ~(uint32_t)(PF_R | PF_W | PF_X))) {
+        return loader_fail(error, "kernel: segment %zu has flags 0x%x, not readable plus write or execute",
+                           index, program->p_flags);
+    }
+    if ((program->p_flags & PF_W) && (program->p_flags & PF_X)) {
+        return loader_fail(error, "kernel: segment %zu is both writable and executable", index);
+    }
+    return true;
+}
+
+/* The end of the highest segment so far, in whole pages; IMAGE_BASE when there is none. */
+static uint64_t image_end(const struct kernel_elf *elf)
+{
+    if (elf->segment_count == 0) {
+        return IMAGE_BASE;
+    }
+    const struct kernel_elf_segment *last = &elf->segments[elf->segment_count - 1];
+    return align_up(last->address + last->memory_bytes, FRAME_BYTES);
+}
+
+static bool add_segment(struct kernel_elf *elf, const Elf64_Phdr *program, size_t index,
+                        struct loader_error *error)
+{
+    if (elf->segment_count == BOOT_SEGMENTS_MAX) {
+        return loader_fail(error, "kernel: segment %zu is one more than the %d that fit", index,
+                           BOOT_SEGMENTS_MAX);
+    }
+    if (!check_alignment(program, index, error) || !check_bounds(elf, program, index, error) ||
+        !check_permissions(program, index, error)) {
+        return false;
+    }
+    if (program->p_vaddr < image_end(elf)) {
+        return loader_fail(error,
+                           "kernel: segment %zu at 0x%llx overlaps or precedes the one before, end 0x%llx",
+                           index, HEX(program->p_vaddr), HEX(image_end(elf)));
+    }
+    elf->segments[elf->segment_count++] = (struct kernel_elf_segment){
+        .offset = program->p_offset,
+        .file_bytes = program->p_filesz,
+        .address = program->p_vaddr,
+        .memory_bytes = program->p_memsz,
+        .flags = (program->p_flags & PF_W ? BOOT_SEGMENT_WRITE : 0) |
+                 (program->p_flags & PF_X ? BOOT_SEGMENT_EXECUTE : 0),
+    };
+    return true;
+}
+
+/* Adds the loadable segments and finds the dynamic table. */
+static bool walk_program_headers(struct kernel_elf *elf, const Elf64_Ehdr *header, Elf64_Phdr *dynamic,
+                                 struct loader_error *error)
+{
+    bool found = false;
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr program = program_header(elf, header, i);
+        if (program.p_type == PT_LOAD) {
+            if (!add_segment(elf, &program, i, error)) {
+                return false;
+            }
+        } else if (program.p_type == PT_INTERP || program.p_type == PT_TLS) {
+            return loader_fail(error, "kernel: program header %zu asks for %s", i,
+                               program.p_type == PT_TLS ? "thread-local storage" : "an interpreter");
+        } else if (program.p_type == PT_DYNAMIC) {
+            if (found) {
+                return loader_fail(error, "kernel: program header %zu is a second dynamic table", i);
+            }
+            *dynamic = program;
+            found = true;
+        }
+    }
+    if (elf->segment_count == 0) {
+        return loader_fail(error, "kernel: none of %u program headers is a loadable segment",
+                           header->e_phnum);
+    }
+    if (!found) {
+        return loader_fail(error, "kernel: no dynamic table, so it cannot be relocated");
+    }
+    return true;
+}
+
+static bool check_entry(const struct kernel_elf *elf, struct loader_error *error)
+{
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        if ((segment->flags & BOOT_SEGMENT_EXECUTE) && elf->entry >= segment->address &&
+            elf->entry - segment->address < segment->file_bytes) {
+            return true;
+        }
+    }
+    return loader_fail(error, "kernel: entry point 0x%llx is not in an executable segment", HEX(elf->entry));
+}
+
+/* Notes what a dynamic entry says; refuses what needs a dynamic linker. */
+static bool read_dynamic_entry(const Elf64_Dyn *entry, struct relocation_table *table,
+                               struct loader_error *error)
+{
+    switch (entry->d_tag) {
+    case DT_RELA:
+        table->present = true;
+        table->address = entry->d_val;
+        return true;
+    case DT_RELASZ:
+        table->bytes = entry->d_val;
+        return true;
+    case DT_RELAENT:
+        table->entry_bytes = entry->d_val;
+        return true;
+    case DT_NEEDED:
+        return loader_fail(error, "kernel: needs a shared library (DT_NEEDED)");
+    case DT_REL:
+    case DT_RELR:
+    case DT_PLTRELSZ:
+        return loader_fail(error, "kernel: has relocations of a kind it should not have (dynamic tag %lld)",
+                           (long long)entry->d_tag);
+    default:
+        return true;
+    }
+}
+
+static bool read_dynamic(const struct kernel_elf *elf, const Elf64_Phdr *dynamic,
+                         struct relocation_table *table, struct loader_error *error)
+{
+    if (!is_within(dynamic->p_offset, dynamic->p_filesz, elf->file_bytes)) {
+        return loader_fail(error,
+                           "kernel: dynamic table (0x%llx bytes at 0x%llx) passes the file's end at 0x%zx",
+                           HEX(dynamic->p_filesz), HEX(dynamic->p_offset), elf->file_bytes);
+    }
+    for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic->p_filesz; at += sizeof(Elf64_Dyn)) {
+        Elf64_Dyn entry;
+        memcpy(&entry, elf->file + dynamic->p_offset + at, sizeof entry);
+        if (entry.d_tag == DT_NULL) {
+            return true;
+        }
+        if (!read_dynamic_entry(&entry, table, error)) {
+            return false;
+        }
+    }
+    return loader_fail(error, "kernel: dynamic table of 0x%llx bytes has no end mark",
+                       HEX(dynamic->p_filesz));
+}
+
+/* Turns the table's link address into a file offset. */
+static bool locate_relocations(struct kernel_elf *elf, const struct relocation_table *table,
+                               struct loader_error *error)
+{
+    if (!table->present && table->bytes == 0) {
+        return true; /* nothing to relocate */
+    }
+    if (!table->present || table->entry_bytes != sizeof(Elf64_Rela) ||
+        table->bytes % sizeof(Elf64_Rela) != 0) {
+        return loader_fail(
+            error, "kernel: relocation table at 0x%llx of %llu bytes in entries of %llu, not %zu",
+            HEX(table->address), HEX(table->bytes), HEX(table->entry_bytes), sizeof(Elf64_Rela));
+    }
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        if (table->address >= segment->address &&
+            is_within(table->address - segment->address, table->bytes, segment->file_bytes)) {
+            elf->relocation_offset = segment->offset + (table->address - segment->address);
+            elf->relocation_count = table->bytes / sizeof(Elf64_Rela);
+            return true;
+        }
+    }
+    return loader_fail(error, "kernel: relocation table (0x%llx bytes at 0x%llx) lies in no segment",
+                       HEX(table->bytes), HEX(table->address));
+}
+
+static Elf64_Rela relocation(const struct kernel_elf *elf, uint64_t index)
+{
+    Elf64_Rela relocation;
+    memcpy(&relocation, elf->file + elf->relocation_offset + index * sizeof relocation, sizeof relocation);
+    return relocation;
+}
+
+static bool is_target(const struct kernel_elf *elf, uint64_t address)
+{
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        if (address >= segment->address &&
+            is_within(address - segment->address, sizeof(uint64_t), segment->memory_bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check_relocations(const struct kernel_elf *elf, struct loader_error *error)
+{
+    for (uint64_t i = 0; i < elf->relocation_count; i++) {
+        Elf64_Rela entry = relocation(elf, i);
+        if (ELF64_R_TYPE(entry.r_info) != R_X86_64_RELATIVE || ELF64_R_SYM(entry.r_info) != 0) {
+            return loader_fail(error,
+                               "kernel: relocation %llu has type %u on symbol %u, not R_X86_64_RELATIVE",
+                               HEX(i), ELF64_R_TYPE(entry.r_info), ELF64_R_SYM(entry.r_info));
+        }
+        if (!is_target(elf, entry.r_offset)) {
+            return loader_fail(error, "kernel: relocation %llu targets 0x%llx, outside every segment", HEX(i),
+                               HEX(entry.r_offset));
+        }
+    }
+    return true;
+}
+
+bool kernel_elf_parse(const void *file, size_t bytes, struct kernel_elf *elf, struct loader_error *error)
+{
+    Elf64_Ehdr header;
+    if (bytes < sizeof header) {
+        return loader_fail(error, "kernel: %zu bytes are too few for an ELF header", bytes);
+    }
+    memcpy(&header, file, sizeof header);
+    if (!check_header(&header, bytes, error)) {
+        return false;
+    }
+    memset(elf, 0, sizeof *elf);
+    elf->file = file;
+    elf->file_bytes = bytes;
+    elf->entry = header.e_entry;
+    Elf64_Phdr dynamic = {0};
+    struct relocation_table table = {0};
+    if (!walk_program_headers(elf, &header, &dynamic, error)) {
+        return false;
+    }
+    elf->base = elf->segments[0].address;
+    elf->bytes = image_end(elf) - elf->base;
+    return check_entry(elf, error) && read_dynamic(elf, &dynamic, &table, error) &&
+           locate_relocations(elf, &table, error) && check_relocations(elf, error);
+}
+
+/* Copies the segments and zeroes what lies between and behind their bytes, touching each byte once. */
+static void copy_segments(const struct kernel_elf *elf, uint8_t *image)
+{
+    uint64_t written = 0;
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        uint64_t at = segment->address - elf->base;
+        memset(image + written, 0, at - written);
+        memcpy(image + at, elf->file + segment->offset, segment->file_bytes);
+        written = at + segment->file_bytes;
+    }
+    memset(image + written, 0, elf->bytes - written);
+}
+
+bool kernel_elf_load(const struct kernel_elf *elf, void *image, uint64_t slide, struct loader_error *error)
+{
+    if (!is_aligned(slide, FRAME_BYTES) || slide > IMAGE_END - (elf->base + elf->bytes)) {
+        return loader_fail(error, "kernel: slide 0x%llx moves 0x%llx bytes at 0x%llx past 0x%llx", HEX(slide),
+                           HEX(elf->bytes), HEX(elf->base), IMAGE_END);
+    }
+    if (!is_aligned((uintptr_t)image, FRAME_BYTES)) {
+        return loader_fail(error, "kernel: image at %p is not page-aligned", image);
+    }
+    copy_segments(elf, image);
+    for (uint64_t i = 0; i < elf->relocation_count; i++) {
+        Elf64_Rela entry = relocation(elf, i);
+        uint64_t value = (uint64_t)entry.r_addend + slide;
+        memcpy((uint8_t *)image + (entry.r_offset - elf->base), &value, sizeof value);
+    }
+    return true;
+}

@@ -1,0 +1,51 @@
+/*
+ * Builds x86-64 page tables of 4 or 5 levels, once, before they are in force: nothing is ever unmapped and no
+ * TLB needs a flush. Pure: the frames come from a callback and are reached by identity plus a fixed offset (0
+ * in the loader, where firmware maps all memory one to one).
+ */
+#pragma once
+
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/types.h>
+
+struct page_table_builder {
+    phys_addr_t root;       /* the highest table */
+    unsigned levels;        /* 4 or 5 */
+    unsigned largest_level; /* largest leaf to use: PAGE_LEVEL_4K, _2M or _1G */
+    uint64_t access_offset; /* add to a physical address to touch it */
+    uint64_t table_frames;  /* frames taken so far */
+    bool (*take_frame)(void *context, phys_addr_t *frame); /* gives one zeroed frame, or false */
+    void *context;                                         /* for take_frame */
+};
+
+enum page_tables_result {
+    PAGE_TABLES_OK,
+    PAGE_TABLES_NO_MEMORY, /* take_frame had none */
+    PAGE_TABLES_BAD_RANGE, /* not page-aligned, empty, wrapping, or not canonical */
+    PAGE_TABLES_CONFLICT,  /* a part is mapped already, otherwise */
+};
+
+/* Takes a frame for the root. The other fields are set before. */
+enum page_tables_result page_tables_init(struct page_table_builder *builder);
+
+/*
+ * Maps `bytes` bytes at `virtual` to `physical` with the largest pages that alignment and
+ * builder->largest_level allow. All three are multiples of FRAME_BYTES. access: enum page_access; PAGE_USER
+ * leaves are refused here as a kernel has no use for them. Mapping the same again is no conflict. On failure
+ * a part may be mapped: the tables are then to be thrown away.
+ */
+enum page_tables_result page_tables_map(struct page_table_builder *builder, virt_addr_t virtual,
+                                        phys_addr_t physical, uint64_t bytes, unsigned access,
+                                        enum page_cache cache);
+
+/* One step of a translation, from the root down. */
+struct page_walk_step {
+    unsigned level;           /* of the table the entry lies in */
+    unsigned index;           /* within the table */
+    page_table_entry_t entry; /* as read */
+};
+
+/* Follows `virtual` from `root`; fills at most 5 steps and returns how many. The last is a leaf or not
+ * present. */
+unsigned page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset, virt_addr_t virtual,
+                          struct page_walk_step steps[5]);
