@@ -6,22 +6,23 @@ that refuse share the boot "refusals".
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" / "lib"))
 
 import media  # noqa: E402
-from hostile_cases import BOOTS, CONFIG, REFUSALS  # noqa: E402
+from hostile_cases import BOOTS, REFUSALS  # noqa: E402
 from hostile_screen import Picture, read_text  # noqa: E402
-from machine import Machine, VGA  # noqa: E402
+from machine import Machine  # noqa: E402
 from serial import Conversation  # noqa: E402
 
 REFUSALS_NAME = "refusals"
 END_GOOD = 33
+PAGE = 4096
 EFI_ERROR = 1 << 63
 RAM_TYPES = ("usable", "boot-reclaimable", "boot-info", "page-tables", "kernel")
 OTHER_TYPES = ("persistent", "acpi-reclaimable", "acpi-nvs", "runtime", "mmio", "reserved", "unusable")
@@ -149,33 +150,44 @@ def check_monitor(case, left, conversation):
     """The ledger closes, the command line is right, and the raw map looks as the case made it."""
     check(conversation.json("mem -j")["difference"] == 0, "the kernel's ledger does not close")
     check_says(rf"^command line: {re.escape(case.command_line)}$", conversation.command("boot"), "the kernel")
-    raw = conversation.json("firmware -j")
-    check(len(raw["descriptors"]) == int(left["descriptors"]), "the raw map has another length")
+    raw = [Descriptor(entry["type"], int(entry["start"], 16), entry["pages"], int(entry["attributes"], 16))
+           for entry in conversation.json("firmware -j")["descriptors"]]
+    check(len(raw) == int(left["descriptors"]), "the raw map has another length")
     if case.firmware_map:
-        check(RAW_MAPS[case.firmware_map](raw["descriptors"]), f"the raw map is not {case.firmware_map}")
+        check(RAW_MAPS[case.firmware_map](raw), f"the raw map is not {case.firmware_map}")
 
 
-def starts(descriptors):
-    """First addresses in the firmware's order."""
-    return [entry["base"] for entry in descriptors]
+@dataclass
+class Descriptor:
+    """One entry of the firmware's map, as the kernel got it."""
+
+    type: int
+    start: int
+    pages: int
+    attributes: int
+
+    @property
+    def end(self):
+        """The first byte after it; beyond 2^64 when it wraps."""
+        return self.start + self.pages * PAGE
 
 
-def pairs(descriptors):
-    """Neighbours by address among the descriptors that are not empty."""
-    ordered = sorted((entry for entry in descriptors if entry["pages"]), key=lambda entry: entry["base"])
-    return zip(ordered, ordered[1:])
+def overlap(raw):
+    """Whether any two descriptors that are not empty have a byte in common."""
+    ordered = sorted((entry for entry in raw if entry.pages), key=lambda entry: entry.start)
+    return any(before.end > after.start for before, after in zip(ordered, ordered[1:]))
 
 
 RAW_MAPS = {
-    "reversed": lambda raw: starts(raw)[0] > starts(raw)[-1],
-    "unsorted": lambda raw: starts(raw) != sorted(starts(raw)),
-    "overlapping": lambda raw: any(a["base"] + a["pages"] * 4096 > b["base"] for a, b in pairs(raw)),
-    "with-empty": lambda raw: any(entry["pages"] == 0 for entry in raw),
-    "with-wrapping": lambda raw: any(entry["base"] + entry["pages"] * 4096 > 1 << 64 for entry in raw),
-    "with-oem": lambda raw: any(entry["type"] >= 1 << 31 for entry in raw),
-    "unaligned": lambda raw: any(entry["base"] % 4096 for entry in raw),
-    "without-runtime-attribute": lambda raw: not any(entry["attributes"] >> 63 for entry in raw) and
-                                             any(entry["type"] in RUNTIME_TYPES for entry in raw),
+    "reversed": lambda raw: raw[0].start > raw[-1].start,
+    "unsorted": lambda raw: [entry.start for entry in raw] != sorted(entry.start for entry in raw),
+    "overlapping": overlap,
+    "with-empty": lambda raw: any(entry.pages == 0 for entry in raw),
+    "with-wrapping": lambda raw: any(entry.end > 1 << 64 for entry in raw),
+    "with-oem": lambda raw: any(entry.type >= 1 << 31 for entry in raw),
+    "unaligned": lambda raw: any(entry.start % PAGE for entry in raw),
+    "without-runtime-attribute": lambda raw: not any(entry.attributes >> 63 for entry in raw) and
+                                             any(entry.type in RUNTIME_TYPES for entry in raw),
 }
 
 
