@@ -9,6 +9,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
+#include <x86/boot_paging.h>
 #include <x86/cpu.h>
 
 #include "kernel.h"

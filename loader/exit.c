@@ -95,20 +95,25 @@ bool exit_boot_services(struct loader *loader)
         return false;
     }
     /* The same buffer again and again: from the first attempt on only these two calls are allowed. */
-    for (unsigned attempt = 1; attempt <= EXIT_ATTEMPTS_MAX; attempt++) {
+    for (unsigned attempt = 1;; attempt++) {
         EFI_STATUS status = loader->boot->ExitBootServices(loader->image_handle, loader->map.key);
         if (!EFI_ERROR(status)) {
             message_leave_firmware();
             loader->info->exit_attempts = attempt;
             return true;
         }
-        loader->status = status;
-        if (status != EFI_INVALID_PARAMETER || !firmware_map_read(loader)) {
-            break;
+        if (status != EFI_INVALID_PARAMETER || attempt == EXIT_ATTEMPTS_MAX) {
+            return step_fail(loader, status, "the firmware refuses to end boot services (attempt %u): %s",
+                             attempt, efi_status_name(status));
+        }
+        if (!firmware_map_read(loader)) {
+            return step_fail(loader, loader->status,
+                             "the firmware's memory map cannot be read again after attempt %u to end boot "
+                             "services (%llu bytes of room): %s",
+                             attempt, (unsigned long long)loader->map.capacity,
+                             efi_status_name(loader->status));
         }
     }
-    return step_fail(loader, loader->status, "the firmware refuses to end boot services (%u attempts): %s",
-                     EXIT_ATTEMPTS_MAX, efi_status_name(loader->status));
 }
 
 bool boot_info_complete(struct loader *loader)

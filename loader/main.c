@@ -31,17 +31,19 @@ bool step_fail(struct loader *loader, EFI_STATUS status, const char *text, ...)
 const char *efi_status_name(EFI_STATUS status)
 {
     static const char *const names[] = {
-        "success",         "load error",       "invalid parameter", "unsupported",
-        "bad buffer size", "buffer too small", "not ready",         "device error",
-        "write protected", "out of resources", "volume corrupted",  "volume full",
-        "no media",        "media changed",    "not found",         "access denied",
+        "success",          "load error",       "invalid parameter",
+        "unsupported",      "bad buffer size",  "buffer too small",
+        "not ready",        "device error",     "write protected",
+        "out of resources", "volume corrupted", "volume full",
+        "no media",         "media changed",    "not found",
+        "access denied",    "no response",      "no mapping",
+        "timeout",          "not started",      "already started",
+        "aborted",          "ICMP error",       "TFTP error",
+        "protocol error",   "unknown version",  "security violation",
+        "CRC error",
     };
     uint64_t number = status & ~EFI_ERROR_MASK;
-    if (number < ARRAY_LENGTH(names)) {
-        return names[number];
-    }
-    return number == (EFI_SECURITY_VIOLATION & ~EFI_ERROR_MASK) ? "security violation"
-                                                                : "an unusual EFI status";
+    return number < ARRAY_LENGTH(names) ? names[number] : "an unusual EFI status";
 }
 
 void stage_mark(struct loader *loader, const char *name)

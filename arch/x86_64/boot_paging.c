@@ -1,8 +1,8 @@
 /* Taking leave of the loader's page tables: see <ashlar/boot_info.h>. */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/boot.h>
+#include <x86/boot_paging.h>
 #include <x86/control_registers.h>
-#include <x86/cpu.h>
 
 /*
  * Empties the user half of the root. The entries were not global, so loading CR3 drops them from the TLB

@@ -55,8 +55,11 @@ struct screen {
 const char *screen_open(struct screen *screen, const struct boot_framebuffer *framebuffer,
                         const struct screen_font_file *files, size_t file_count);
 
-/* The same with the fonts in the kernel image. */
-const char *screen_init(struct screen *screen, const struct boot_framebuffer *framebuffer);
+/*
+ * The kernel's own screen: opens it with the fonts in the kernel image and adds it to the console. Logs what
+ * it found, or why there is none, and returns whether there is one. Called once.
+ */
+bool screen_console_start(const struct boot_framebuffer *framebuffer);
 
 /* Takes text; draws when the last redraw is SCREEN_FLUSH_TICKS ago. */
 void screen_write(struct screen *screen, const char *text, size_t bytes);
