@@ -18,9 +18,9 @@ static struct screen boot_screen;
  * default. */
 static bool is_wanted(const char *name)
 {
-    char wish[8] = "both";
-    command_line_get(boot_command_line(), "console", wish, sizeof wish);
-    return strcmp(wish, "both") == 0 || strcmp(wish, name) == 0;
+    char wish[8];
+    bool said = command_line_get(boot_command_line(), "console", wish, sizeof wish);
+    return !said || strcmp(wish, "both") == 0 || strcmp(wish, name) == 0;
 }
 
 static void level_from_command_line(void)
