@@ -1,6 +1,7 @@
 /* Text formatting by stb_sprintf; see <ashlar/format.h>. */
 #define STB_SPRINTF_IMPLEMENTATION
 #define STB_SPRINTF_NOFLOAT
+#define STB_SPRINTF_NOUNALIGNED /* word stores at odd addresses are undefined behaviour in C */
 #define STB_SPRINTF_STATIC
 #define STB_SPRINTF_NOUNALIGNED
 #pragma clang diagnostic push
