@@ -6,6 +6,7 @@ come back with one error line, so that many of them share one boot.
 
 from dataclasses import dataclass, field
 
+UNKNOWN_OPTION = "no-such-option"
 CONFIG = "pager=off"  # the command line on the stick; load options, where there are any, follow it
 
 
@@ -19,10 +20,10 @@ class Boot:
     warnings: list = field(default_factory=list) # patterns of the loader's warnings: these and no others
     command_line: str = CONFIG                   # what the kernel's has to be
     config: str = CONFIG                         # ashlar.cfg on the stick
-    screen: str = ""                             # "shown": the screen too; "memory": video memory in the case's format
-    vga: str = "std"
+    screen: str = ""                             # look at the screen ("shown") or in video memory ("memory")
+    coloured: str = ""                           # text in the kernel's yellow warning on the screen
+    devices: list = field(default_factory=list)  # more arguments for QEMU
     firmware_map: str = ""                       # how the raw map has to look: a name in hostile_matrix.RAW_MAPS
-    regions: str = ""                            # ...
 
 
 @dataclass
@@ -69,8 +70,15 @@ REFUSALS = {
 }
 
 
-def _map_case(words, rows=""):
-    return Boot(f"{words}", regions=rows)
+def screen(size, bytes_per_pixel, pitch, channels):
+    """The kernel's line about this framebuffer."""
+    return rf"^screen +{size}, {bytes_per_pixel} bytes a pixel, {pitch} bytes a row, {channels}$"
+
+
+def pixels(variant, seen, line):
+    """A framebuffer of this kind. The unknown option makes the kernel warn in yellow: a colour to be found."""
+    return Boot(f"graphics={variant}", screen=seen, shows=[line], warnings=[UNKNOWN_OPTION], coloured=UNKNOWN_OPTION,
+                config=f"{CONFIG} {UNKNOWN_OPTION}", command_line=f"{CONFIG} {UNKNOWN_OPTION}")
 
 
 BOOTS = {
@@ -108,30 +116,26 @@ BOOTS = {
     "graphics-broken-masks": Boot("graphics=broken-masks", shows=NO_SCREEN, said=[r"video .*masks=f0f000,0,ff"]),
     "graphics-no-mode": Boot("graphics=no-mode", shows=NO_SCREEN, said=[r"video graphics-no-mode "]),
     "graphics-fake-first": Boot("graphics=fake-first", said=[r"fake graphics-fake-first"], screen="shown",
-                                shows=[r"^screen +1280 x 800, 4 bytes a pixel, 5120 bytes a row"]),
-    "graphics-two": Boot("graphics=fake-first", said=[r"fake graphics-two"], vga="two",
+                                shows=[screen("1280 x 800", 4, 5120, "red 16:8 green 8:8 blue 0:8")]),
+    "graphics-two": Boot("graphics=fake-first", said=[r"fake graphics-two"], devices=["-device", "bochs-display"],
                          shows=[r"^screen +\d+ x \d+, 4 bytes a pixel"]),
-    "graphics-rgb": Boot("graphics=rgb", screen="memory",
-                         shows=[r"^screen .* 4 bytes a pixel, .* red 0:8 green 8:8 blue 16:8$"]),
-    "graphics-wide": Boot("graphics=wide", screen="shown",
-                          shows=[r"^screen +1366 x 768, 4 bytes a pixel, 5504 bytes a row, red 16:8 green 8:8 blue 0:8$"]),
-    "graphics-565": Boot("graphics=565", screen="shown",
-                         shows=[r"^screen +800 x 600, 2 bytes a pixel, 1664 bytes a row, red 11:5 green 5:6 blue 0:5$"]),
-    "graphics-555": Boot("graphics=555", screen="shown",
-                         shows=[r"^screen +800 x 600, 2 bytes a pixel, 1600 bytes a row, red 10:5 green 5:5 blue 0:5$"]),
-    "graphics-888": Boot("graphics=888", screen="shown",
-                         shows=[r"^screen +1024 x 768, 3 bytes a pixel, 3072 bytes a row, red 16:8 green 8:8 blue 0:8$"]),
-    "graphics-2101010": Boot("graphics=2101010", screen="memory",
-                             shows=[r"^screen .* 4 bytes a pixel, .* red 20:10 green 10:10 blue 0:10$"]),
-    "graphics-odd-masks": Boot("graphics=odd-masks", screen="memory",
-                               shows=[r"^screen .* 4 bytes a pixel, .* red 4:5 green 20:12 blue 9:6$"]),
+    "graphics-rgb": pixels("rgb", "memory", screen("1280 x 1600", 4, 5120, "red 0:8 green 8:8 blue 16:8")),
+    "graphics-wide": pixels("wide", "shown", screen("1366 x 1600", 4, 5504, "red 16:8 green 8:8 blue 0:8")),
+    "graphics-565": pixels("565", "shown", screen("1280 x 1600", 2, 2624, "red 11:5 green 5:6 blue 0:5")),
+    "graphics-555": pixels("555", "shown", screen("1280 x 1600", 2, 2560, "red 10:5 green 5:5 blue 0:5")),
+    "graphics-888": pixels("888", "shown", screen("1280 x 1600", 3, 3840, "red 16:8 green 8:8 blue 0:8")),
+    "graphics-2101010": pixels("2101010", "memory",
+                               screen("1280 x 1600", 4, 5120, "red 20:10 green 10:10 blue 0:10")),
+    "graphics-odd-masks": pixels("odd-masks", "memory",
+                                 screen("1280 x 1600", 4, 5120, "red 4:5 green 20:12 blue 9:6")),
     "random-none": Boot("", shows=[SEED.format("(RDSEED|RDRAND)")]),
     "random-good": Boot("random=good", shows=[SEED.format("EFI_RNG_PROTOCOL")], said=[r"random random-good bytes="]),
     "random-broken": Boot("random=broken", shows=[SEED.format("(RDSEED|RDRAND)")],
                           said=[r"random random-broken bytes="]),
     "no-acpi": Boot("tables=no-acpi", shows=[r"^tables +no ACPI, SMBIOS"]),
     "no-smbios": Boot("tables=no-smbios", shows=[r"^tables +ACPI at .*, no SMBIOS$"]),
-    "no-tables": Boot("tables=none", shows=[r"^tables +no ACPI, no SMBIOS$"]),
+    "no-tables": Boot("tables=none", warnings=[r"has no memory attributes table"],
+                      shows=[r"^tables +no ACPI, no SMBIOS$"]),
     "no-file-system": Boot("hide=file-system options=plain", said=[r"hidden no-file-system"],
                            command_line="log=debug"),
     "no-handles": Boot("fail=LocateHandle count=ever status=not-found"),

@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +58,11 @@ def make_stick(folder, build, lines, config):
     return image
 
 
-def boot(build, lines, config, converse, vga="std"):
+def boot(build, lines, config, converse, devices=()):
     """Boots a stick with these cases and hands the conversation to `converse`; failures end with the transcript."""
     with tempfile.TemporaryDirectory(prefix="ashlar-hostile.") as folder:
         stick = make_stick(folder, build, lines, config)
-        described = Machine(vga=vga, disk="virtio", entropy=False)
+        described = Machine(disk="virtio", entropy=False, extra=list(devices))
         described.prepare_firmware(folder)
         with Conversation(described, folder, stick) as conversation:
             try:
@@ -98,12 +99,12 @@ def run_boot(name, build):
         left = fields(kernel.splitlines()[0])
         check_handover(case, left, kernel)
         check_memory(left, kernel)
-        check_monitor(case, left, conversation)
         if case.screen:
-            check_screen(case, fields(next(iter(re.findall(r"^hostile: video .*", said, re.MULTILINE)), "")),
-                         conversation, folder)
+            video = fields("".join(re.findall(r"^hostile: video .*", said, re.MULTILINE)[:1]))
+            check_screen(case, video, conversation, folder)
+        check_monitor(case, left, conversation)
 
-    boot(build, [f"{name} {case.words}"], case.config, converse, case.vga)
+    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices)
 
 
 def check_loader(case, said):
@@ -193,15 +194,45 @@ RAW_MAPS = {
 
 # The screen -------------------------------------------------------------------------------------------------------
 
-RED_TEXT = "RED"
+SCREEN_SECONDS = 60
+YELLOW = (0xff, 0xff, 0x55)  # bright yellow of the kernel's palette
+SHADE_TOLERANCE = 8          # of 255: the fewest bits a channel has are 5
 
 
 def check_screen(case, video, conversation, folder):
-    """The prompt's last lines are on the screen, legible, and coloured text has its colour."""
-    conversation.command("help")
-    picture = take_picture(case, video, conversation, folder)
-    text = read_text(picture)
-    print("\n".join(text.lines))
+    """What is on the screen is, to the character, what was said on the serial port; the warning is yellow."""
+    # The screen is drawn after the serial port has the text: look until the prompt is there.
+    limit = time.monotonic() + SCREEN_SECONDS
+    while True:
+        text = read_text(take_picture(case, video, conversation, folder))
+        shown = drop_empty_end(text.lines)
+        if shown and shown[-1] == "ashlar>" or time.monotonic() > limit:
+            break
+    said = [line.rstrip() for line in conversation.transcript.splitlines()]
+    columns = len(text.colours[0])
+    check(max(map(len, said[-len(shown):])) <= columns, "a line is wider than the screen")
+    banner = text.row_of("Ashlar 0.")
+    first = 0 if banner is None else banner
+    print("\n".join(["", "on the screen:", *shown]))
+    check(shown[first:] == said[len(said) - len(shown) + first:], "the screen shows something else than the serial port")
+    if case.coloured:
+        check_colour(text, case.coloured)
+
+
+def check_colour(text, coloured):
+    """The row with this text has it in yellow."""
+    row = text.row_of(coloured)
+    check(row is not None, f"the screen does not show {coloured!r}")
+    colour = text.colours[row][text.lines[row].index(coloured)]
+    check(all(abs(is_ - wanted) <= SHADE_TOLERANCE for is_, wanted in zip(colour, YELLOW)),
+          f"{coloured!r} has the colour {colour} on the screen, not {YELLOW}")
+
+
+def drop_empty_end(lines):
+    """The lines without empty ones at the end."""
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    return lines
 
 
 def take_picture(case, video, conversation, folder):
