@@ -14,7 +14,7 @@ from tree import ToolError
 
 PROMPT = r"(?:^|[\r\n])(?:\x1b\[[0-9;]*m)*ashlar> "
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
-SECONDS = 120
+SECONDS = 300  # generous: an emulated CPU on a busy machine; nothing is judged by time
 
 
 class ConversationError(ToolError):
