@@ -5,24 +5,19 @@
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
 #include <ashlar/console.h>
+#include <ashlar/interrupts.h>
 #include <ashlar/log.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
+#include <ashlar/power.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
 #include <x86/boot_paging.h>
 #include <x86/cpu.h>
-#include <x86/interrupt.h>
-#include <x86/port.h>
 
 #include "kernel.h"
 
 #define LOG_SUBSYSTEM "boot"
-
-/* QEMU's isa-debug-exit, as tools/run sets it up. */
-#define DEBUG_EXIT_PORT         0xf4
-#define DEBUG_EXIT_SUCCESS      0x10
-#define DEBUG_EXIT_FAILED_TESTS 0x11
 
 static void report_option(void *context, const char *complaint)
 {
@@ -30,12 +25,12 @@ static void report_option(void *context, const char *complaint)
     log_warning("command line: %s", complaint);
 }
 
-/* Tells QEMU how the tests went; a machine without its exit device stays on with the report on the screen. */
+/* Tells QEMU how the tests went; a machine without its exit device is switched off. */
 static _Noreturn void end_tests(unsigned failures)
 {
     console_flush();
-    port_write8(DEBUG_EXIT_PORT, failures ? DEBUG_EXIT_FAILED_TESTS : DEBUG_EXIT_SUCCESS);
-    cpu_halt_forever();
+    power_debug_exit(failures ? POWER_EXIT_FAILED_TESTS : POWER_EXIT_SUCCESS);
+    power_off();
 }
 
 /* Runs the tests the command line asks for and ends the machine; returns when it asks for none. */
@@ -63,6 +58,8 @@ _Noreturn void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+    devices_start(info);
+    timeline_mark("kernel.devices");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();
