@@ -57,7 +57,7 @@ static uint32_t shown(uint32_t column, uint32_t row)
 static void expect_row(uint32_t row, const char *text)
 {
     for (uint32_t column = 0; column < screen.terminal.columns; column++) {
-        char expected = column < strlen(text) ? text[column] : ' ';
+        uint32_t expected = column < strlen(text) ? (uint8_t)text[column] : (uint32_t)' ';
         assert_int_equal(shown(column, row), expected);
     }
 }
