@@ -9,18 +9,13 @@
 
 #include "kernel.h"
 
-#define LOG_SUBSYSTEM "console"
-
-static struct serial_port first_serial;
-static struct screen boot_screen;
-
 /* Whether the command line leaves the console `name` on: console=serial, screen or both, which is the
  * default. */
 static bool is_wanted(const char *name)
 {
-    char wish[8] = "both";
-    command_line_get(boot_command_line(), "console", wish, sizeof wish);
-    return strcmp(wish, "both") == 0 || strcmp(wish, name) == 0;
+    char wish[8];
+    bool said = command_line_get(boot_command_line(), "console", wish, sizeof wish);
+    return !said || strcmp(wish, "both") == 0 || strcmp(wish, name) == 0;
 }
 
 static void level_from_command_line(void)
@@ -36,14 +31,10 @@ static void level_from_command_line(void)
 void consoles_start(void)
 {
     level_from_command_line();
-    if (is_wanted("serial") && serial_init(&first_serial, SERIAL_COM1)) {
-        console_add_sink(&first_serial.sink);
-        console_add_input(&first_serial.input);
+    if (is_wanted("serial")) {
+        serial_console_start();
     }
-    const char *problem = is_wanted("screen") ? screen_init(&boot_screen, &boot_info()->framebuffer) : NULL;
-    if (problem) {
-        log_info("no screen: %s", problem);
-    } else if (is_wanted("screen")) {
-        console_add_sink(&boot_screen.sink);
+    if (is_wanted("screen")) {
+        screen_console_start(&boot_info()->framebuffer);
     }
 }

@@ -1,0 +1,160 @@
+"""A conversation with a booted machine over its serial line, and QEMU's own control channel beside it."""
+
+import json
+import re
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import pexpect
+
+import machine
+from tree import ToolError
+
+PROMPT = r"(?:^|[\r\n])(?:\x1b\[[0-9;]*m)*ashlar> "
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
+SECONDS = 120
+
+
+class ConversationError(ToolError):
+    """The machine did not do what was waited for; the message ends with what it said last."""
+
+
+class Conversation:
+    """A running machine. Use it in a `with`, which ends the machine whatever happens."""
+
+    def __init__(self, described, folder, medium):
+        self._control_folder = tempfile.TemporaryDirectory(prefix="ashlar-qmp.", dir="/tmp")  # short: a socket's name
+        self._control_path = Path(self._control_folder.name) / "qmp"
+        self._control = None
+        self._events = []
+        command = described.command(folder, medium) + [
+            "-chardev", f"socket,id=qmp,server=on,wait=off,path={self._control_path}", "-mon", "chardev=qmp,mode=control"]
+        self._said = []
+        self._process = pexpect.spawn(command[0], [str(part) for part in command[1:]], encoding="utf-8",
+                                      codec_errors="replace", timeout=SECONDS, dimensions=(50, 200))
+        self._process.logfile_read = self
+        self._process.delaybeforesend = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self._process.close(force=True)
+        if self._control is not None:
+            self._control.close()
+        self._control_folder.cleanup()
+
+    def write(self, text):
+        """pexpect hands us all that the machine says."""
+        self._said.append(text)
+
+    def flush(self):
+        """Part of what pexpect expects of a log file."""
+
+    @property
+    def transcript(self):
+        """All the machine has said, without terminal escapes and carriage returns."""
+        return ESCAPES.sub("", "".join(self._said)).replace("\r", "")
+
+    def send(self, line):
+        """Types a line."""
+        self._process.send(line + "\r")
+
+    def send_raw(self, text):
+        """Types characters without an end of line."""
+        self._process.send(text)
+
+    def wait_for(self, pattern, seconds=SECONDS):
+        """Waits until the machine has said something that matches; returns the text before the match and the match."""
+        found = self._process.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=seconds)
+        if found != 0:
+            how = f"the machine ended (status {self.wait_for_end()})" if found == 1 else f"{seconds} s went by"
+            raise ConversationError(f"waiting for {pattern!r}, {how}; it said last:\n{self.last_words()}")
+        return ESCAPES.sub("", self._process.before).replace("\r", ""), self._process.match
+
+    def wait_for_prompt(self, seconds=SECONDS):
+        """Waits for the prompt; returns what was said before it."""
+        return self.wait_for(PROMPT, seconds)[0]
+
+    def command(self, line, seconds=SECONDS):
+        """Types a command at the prompt; returns its output, without the echo, once the next prompt is there."""
+        self.send(line)
+        echo, _, output = self.wait_for_prompt(seconds).partition("\n")
+        if echo.strip() != line.strip():
+            raise ConversationError(f"typed {line!r}, but the machine echoed {echo!r}")
+        return output.rstrip("\n")
+
+    def json(self, line):
+        """Types a command that answers with exactly one line of JSON; returns the value."""
+        output = self.command(line)
+        if output.count("\n") != 0:
+            raise ConversationError(f"{line!r} answered with more than one line:\n{output}")
+        try:
+            return json.loads(output)
+        except ValueError as error:
+            raise ConversationError(f"{line!r} did not answer with JSON ({error}): {output!r}") from error
+
+    def wait_for_end(self, seconds=SECONDS):
+        """Waits until QEMU has ended; returns its exit status, negative for a signal."""
+        if self._process.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=seconds) != 0:
+            raise ConversationError(f"the machine did not end within {seconds} s; it said last:\n{self.last_words()}")
+        self._process.wait()
+        return self._process.exitstatus if self._process.signalstatus is None else -self._process.signalstatus
+
+    def last_words(self, lines=40):
+        """The end of the transcript, for error messages."""
+        return "\n".join(self.transcript.splitlines()[-lines:])
+
+    def screenshot(self, target):
+        """Saves the screen as PNG."""
+        self.control("screendump", filename=str(target), format="png")
+
+    def control(self, execute, **arguments):
+        """Runs a QMP command; returns its result."""
+        self._connect()
+        return self._ask({"execute": execute, "arguments": arguments})
+
+    def watch_events(self):
+        """Starts to collect QEMU's events, for end_reason()."""
+        self._connect()
+
+    def end_reason(self):
+        """After the end: QEMU's reason for it, such as guest-shutdown or guest-reset; None if it gave none."""
+        self._connect()
+        while line := self._control.readline():
+            self._events.append(json.loads(line))
+        for message in self._events:
+            if message.get("event") == "SHUTDOWN":
+                return message["data"]["reason"]
+        return None
+
+    def _connect(self):
+        """Opens the control channel, once; QEMU makes its socket a moment after it has started."""
+        if self._control is not None:
+            return
+        limit = time.monotonic() + 10
+        while not self._control_path.exists():
+            if time.monotonic() > limit or not self._process.isalive():
+                raise ConversationError(f"QEMU did not start:\n{self.last_words()}")
+            time.sleep(0.02)
+        channel = socket.socket(socket.AF_UNIX)
+        channel.connect(str(self._control_path))
+        self._control = channel.makefile("rw", encoding="utf-8")
+        self._control.readline()
+        self._ask({"execute": "qmp_capabilities"})
+
+    def _ask(self, message):
+        """Sends one QMP message and waits for its answer, keeping events for later."""
+        self._control.write(json.dumps(message) + "\n")
+        self._control.flush()
+        while line := self._control.readline():
+            answer = json.loads(line)
+            if "event" in answer:
+                self._events.append(answer)
+            elif "error" in answer:
+                raise ConversationError(f"QEMU refused {message['execute']}: {answer['error']['desc']}")
+            else:
+                return answer["return"]
+        raise ConversationError(f"QEMU closed its control channel during {message['execute']}")

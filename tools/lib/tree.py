@@ -1,0 +1,67 @@
+"""Where things are in the source tree, how it is built, and how a tool ends with one clear error line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEFAULT_BUILD = ROOT / "build"
+EFI_IN_BUILD = Path("esp/EFI/BOOT/BOOTX64.EFI")
+
+
+class ToolError(Exception):
+    """Something the user should read in one line; main_of() prints it and ends with status 2."""
+
+
+def run_quietly(command, **options):
+    """Runs a helper program; on failure raises ToolError with what the program said."""
+    done = subprocess.run([str(part) for part in command], text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+    if done.returncode != 0:
+        raise ToolError(f"{Path(str(command[0])).name} failed with status {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
+
+
+def configure(build_dir, preset, log=None):
+    """Configures `build_dir` by a preset of CMakePresets.json; output goes to `log` (a file) or is shown on failure."""
+    _cmake(["cmake", "--preset", preset, "-B", str(build_dir)], log)
+
+
+def build(build_dir, log=None):
+    """Builds everything in a configured `build_dir`."""
+    _cmake(["cmake", "--build", str(build_dir)], log)
+
+
+def _cmake(command, log):
+    """Runs cmake in the source tree, keeping its output for the moment it fails."""
+    done = subprocess.run(command, cwd=ROOT, text=True, errors="replace", check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if log is not None:
+        log.write(done.stdout)
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout)
+        raise ToolError(f"{' '.join(command[:2])} failed (see above)")
+
+
+def efi_program(build_dir):
+    """The product in a build folder: loader and kernel in one file."""
+    return Path(build_dir) / EFI_IN_BUILD
+
+
+def fixed_time_environment():
+    """An environment in which disk images come out the same at any time and place."""
+    return {**os.environ, "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1704067200"),
+            "TZ": "UTC", "LC_ALL": "C", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1"}
+
+
+def main_of(main):
+    """Runs a tool's main() and turns its outcome into the process's status."""
+    try:
+        status = main(sys.argv[1:])
+    except ToolError as error:
+        print(f"tools/{Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
