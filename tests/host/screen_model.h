@@ -435,7 +435,7 @@ static inline void model_write(struct model *model, const uint8_t *bytes, size_t
 static inline uint32_t model_channel(struct boot_channel channel, uint32_t level)
 {
     uint64_t most = ((uint64_t)1 << channel.bits) - 1;
-    uint64_t rounded = (2 * level * most + 255) / 510;
+    uint64_t rounded = (2 * (uint64_t)level * most + 255) / 510;
     return (uint32_t)(rounded << channel.shift);
 }
 
