@@ -124,7 +124,7 @@ static bool decode(struct span span, char *out, size_t capacity, struct loader_e
             return loader_fail(error, "load options: the text of %zu bytes does not fit %zu characters",
                                span.bytes, capacity - 1);
         }
-        out[length++] = character < ' ' ? ' ' : (char)character;
+        out[length++] = (char)(character < ' ' ? ' ' : character);
     }
     out[length] = '\0';
     return true;
@@ -132,7 +132,8 @@ static bool decode(struct span span, char *out, size_t capacity, struct loader_e
 
 static char lower(char character)
 {
-    return character >= 'A' && character <= 'Z' ? (char)(character - 'A' + 'a') : character;
+    bool is_upper = character >= 'A' && character <= 'Z';
+    return (char)(is_upper ? character - 'A' + 'a' : character);
 }
 
 /* Whether the text of `length` characters ends with `ending` (lower case), in any case. */

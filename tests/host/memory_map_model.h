@@ -18,7 +18,7 @@
 #define MODEL_DESCRIPTORS 24
 #define MODEL_CLAIMS      4
 #define MODEL_UNTYPED     MEMORY_TYPE_COUNT
-#define MODEL_RAW_BYTES   (MODEL_DESCRIPTORS * 72)
+#define MODEL_RAW_BYTES   ((size_t)MODEL_DESCRIPTORS * 72)
 
 struct model_descriptor {
     uint32_t type;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
@@ -112,8 +113,8 @@ static char complaints[2048];
 static void collect(void *context, const char *complaint)
 {
     assert_ptr_equal(context, complaints);
-    strcat(complaints, complaint);
-    strcat(complaints, "\n");
+    size_t length = strlen(complaints);
+    assert_true(snprintf(complaints + length, sizeof complaints - length, "%s\n", complaint) > 0);
 }
 
 static size_t check(const char *line, const struct command_line_known *known, size_t count)

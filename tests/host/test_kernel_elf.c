@@ -173,7 +173,7 @@ static void too_many_segments_are_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i <= BOOT_SEGMENTS_MAX; i++) {
-        sample_load(&sample, i, i * 0x1000, 0, 0x1000, PF_R);
+        sample_load(&sample, i, i * FRAME_BYTES, 0, FRAME_BYTES, PF_R);
         sample_program(&sample, i)->p_offset = 0;
     }
     sample_header(&sample)->e_phnum = BOOT_SEGMENTS_MAX + 1;
@@ -203,7 +203,7 @@ static void relocations_are_checked(void **state)
     REFUSES(dynamic[0].d_val = UINT64_MAX, "lies in no segment");
     REFUSES(dynamic[0].d_val = IMAGE_BASE + SAMPLE_DATA + 0x6f8, "lies in no segment"); /* the zeroed tail */
     REFUSES(dynamic[1].d_val = 71, "of 71 bytes");
-    REFUSES(dynamic[1].d_val = 24 * 100000, "lies in no segment");
+    REFUSES(dynamic[1].d_val = (uint64_t)24 * 100000, "lies in no segment");
     REFUSES(dynamic[2].d_val = 16, "entries of 16");
     REFUSES(dynamic[2].d_tag = 0x6ffffff0, "entries of 0");
     REFUSES(dynamic[3].d_tag = DT_NEEDED, "shared library");

@@ -363,7 +363,7 @@ static void many_descriptors(void **state)
     assert_int_equal(count, COUNT);
     uint64_t totals[MEMORY_TYPE_COUNT];
     assert_int_equal(memory_ranges_totals(ranges, count, totals), (2 * COUNT + 1) * FRAME_BYTES);
-    assert_int_equal(totals[MEMORY_BOOT_RECLAIMABLE], 3 * (COUNT / 2) * FRAME_BYTES);
+    assert_int_equal(totals[MEMORY_BOOT_RECLAIMABLE], FRAME_BYTES * 3 * (COUNT / 2));
 }
 
 int main(void)
