@@ -49,7 +49,7 @@ static void boot_run(struct monitor_call *call)
                       (unsigned long long)(point.ticks - before));
         before = point.ticks;
     }
-    monitor_print("command line: %s\n", (const char *)physmap_pointer(boot_info()->command_line.base));
+    monitor_print("command line: %s\n", boot_command_line());
 }
 
 MONITOR_COMMAND(

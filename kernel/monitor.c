@@ -113,7 +113,7 @@ static void editor_complete(void *context, const char *line, size_t cursor,
 static void set_pager(void)
 {
     char mode[8];
-    const char *line = physmap_pointer(boot_info()->command_line.base);
+    const char *line = boot_command_line();
     if (command_line_get(line, "pager", mode, sizeof mode)) {
         pager_set(strcmp(mode, "off") == 0 ? PAGER_OFF : strcmp(mode, "on") == 0 ? PAGER_ON : PAGER_AUTO, 0);
     }

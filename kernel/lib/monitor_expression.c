@@ -1,7 +1,6 @@
 /* Addresses as people type them: numbers and symbols joined by + and -; see monitor_parse.h. */
 #include "monitor_parse.h"
 
-#include <ashlar/format.h>
 #include <ashlar/number.h>
 #include <ashlar/string.h>
 
@@ -37,17 +36,16 @@ static bool term_value(const char *text, size_t bytes,
         return true;
     }
     if (status == NUMBER_TOO_LARGE) {
-        format(error, MONITOR_ERROR_BYTES, "'%.*s' is more than 64 bits", shown, text);
-        return false;
+        return monitor_refuse(error, "'%.*s' is more than 64 bits", shown, text);
     }
     if (bytes > 0 && !is_digit(text[0]) && find_symbol(text, bytes, value)) {
         return true;
     }
     if (looks_hexadecimal(text, bytes)) {
-        format(error, MONITOR_ERROR_BYTES, "'%.*s' is neither number nor symbol; did you mean 0x%.*s?", shown,
-               text, shown, text);
+        monitor_refuse(error, "'%.*s' is neither number nor symbol; did you mean 0x%.*s?", shown, text, shown,
+                       text);
     } else {
-        format(error, MONITOR_ERROR_BYTES, "'%.*s' is neither number nor symbol", shown, text);
+        monitor_refuse(error, "'%.*s' is neither number nor symbol", shown, text);
     }
     return false;
 }
@@ -68,8 +66,7 @@ bool monitor_evaluate(const char *text, bool (*find_symbol)(const char *name, si
             return false;
         }
         if (sign == '+' ? __builtin_add_overflow(sum, term, &sum) : __builtin_sub_overflow(sum, term, &sum)) {
-            format(error, MONITOR_ERROR_BYTES, "'%.40s' leaves the 64-bit address space", text);
-            return false;
+            return monitor_refuse(error, "'%.40s' leaves the 64-bit address space", text);
         }
         at += bytes;
         if (*at == '\0') {

@@ -6,6 +6,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <ashlar/text.h>
+#include <stdarg.h>
 
 /* Where monitor_split() is. The text is moved towards the start of the line as quotes fall away. */
 struct splitter {
@@ -13,9 +14,17 @@ struct splitter {
     char *to;         /* where it goes */
 };
 
-static bool split_fails(char error[MONITOR_ERROR_BYTES], const char *what)
+bool monitor_refuse(char error[MONITOR_ERROR_BYTES], const char *text_format, ...)
 {
-    format(error, MONITOR_ERROR_BYTES, "%s", what);
+    va_list arguments;
+    va_start(arguments, text_format);
+    format_list(error, MONITOR_ERROR_BYTES, text_format, arguments);
+    va_end(arguments);
+    for (char *at = error; *at != '\0'; at++) {
+        if ((uint8_t)*at < ' ' || *at == 0x7f) {
+            *at = '?';
+        }
+    }
     return false;
 }
 
@@ -28,8 +37,7 @@ static bool copy_quoted(struct splitter *splitter, char error[MONITOR_ERROR_BYTE
             splitter->from++;
         }
         if (*splitter->from == '\0') {
-            format(error, MONITOR_ERROR_BYTES, "no closing %c", quote);
-            return false;
+            return monitor_refuse(error, "no closing %c", quote);
         }
         *splitter->to++ = *splitter->from++;
     }
@@ -53,7 +61,7 @@ static bool copy_word(struct splitter *splitter, char error[MONITOR_ERROR_BYTES]
             continue;
         }
         if (next == '\\' && *++splitter->from == '\0') {
-            return split_fails(error, "nothing after the last \\");
+            return monitor_refuse(error, "nothing after the last \\");
         }
         *splitter->to++ = *splitter->from++;
     }
@@ -72,8 +80,7 @@ bool monitor_split(char *line, struct monitor_words *words, char error[MONITOR_E
             return true;
         }
         if (words->count == MONITOR_WORDS_MAX) {
-            format(error, MONITOR_ERROR_BYTES, "more than %u words", MONITOR_WORDS_MAX);
-            return false;
+            return monitor_refuse(error, "more than %u words", MONITOR_WORDS_MAX);
         }
         words->words[words->count++] = splitter.to;
         if (!copy_word(&splitter, error)) {
@@ -153,10 +160,9 @@ static bool find_command(const struct monitor_table *table, const char *word, st
     }
     const struct monitor_command *nearest = nearest_command(table, word);
     if (nearest) {
-        format(error, MONITOR_ERROR_BYTES, "unknown command '%.40s'; did you mean '%s'?", word,
-               nearest->name);
+        monitor_refuse(error, "unknown command '%.40s'; did you mean '%s'?", word, nearest->name);
     } else {
-        format(error, MONITOR_ERROR_BYTES, "unknown command '%.40s'; 'help' lists all", word);
+        monitor_refuse(error, "unknown command '%.40s'; 'help' lists all", word);
     }
     return false;
 }
@@ -190,19 +196,17 @@ static bool take_option(const struct monitor_words *words, unsigned *at, struct 
     }
     int place = option_place(call->command, word);
     if (place < 0) {
-        format(error, MONITOR_ERROR_BYTES, "no option '%.40s'; see 'help %s'", word, call->command->name);
+        monitor_refuse(error, "no option '%.40s'; see 'help %s'", word, call->command->name);
         return false;
     }
     const struct monitor_option *option = &call->command->options[place];
     const char *equals = strchr(word, '=');
     if (call->options[place] || (equals && !option->value)) {
-        format(error, MONITOR_ERROR_BYTES,
-               call->options[place] ? "option %s given twice" : "option %s takes no value", option->name);
-        return false;
+        return monitor_refuse(
+            error, call->options[place] ? "option %s given twice" : "option %s takes no value", option->name);
     }
     if (option->value && !equals && *at + 1 == words->count) {
-        format(error, MONITOR_ERROR_BYTES, "option %s needs a %s", option->name, option->value);
-        return false;
+        return monitor_refuse(error, "option %s needs a %s", option->name, option->value);
     }
     if (!option->value) {
         call->options[place] = "";
@@ -234,8 +238,8 @@ static bool check_argument_count(const struct monitor_call *call, char error[MON
         return true;
     }
     char usage[MONITOR_USAGE_BYTES];
-    format(error, MONITOR_ERROR_BYTES, "too %s arguments (%u); usage: %s", few ? "few" : "many",
-           call->argument_count, monitor_usage(command, usage));
+    monitor_refuse(error, "too %s arguments (%u); usage: %s", few ? "few" : "many", call->argument_count,
+                   monitor_usage(command, usage));
     return false;
 }
 

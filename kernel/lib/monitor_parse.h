@@ -8,6 +8,13 @@
 
 #define MONITOR_ERROR_BYTES 200
 
+/*
+ * printf to `error`, on one line whatever was typed: control characters become '?'. Returns false, for the
+ * caller to return.
+ */
+bool monitor_refuse(char error[MONITOR_ERROR_BYTES], const char *text_format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* The commands there are, in any order. */
 struct monitor_table {
     const struct monitor_command *commands; /* first */

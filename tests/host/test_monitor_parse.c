@@ -175,6 +175,7 @@ static void wrong_calls_are_refused_by_name(void **state)
     refuses("log -n 1 -n 2", "option -n given twice");
     refuses("log --raw=1", "option --raw takes no value");
     refuses("log a b", "too many arguments (2); usage: log [-j] [-n COUNT] [--level LEVEL] [--raw] [TEXT]");
+    refuses("a\nb\x1b[2J\x7f", "unknown command 'a?b?[2J?'; 'help' lists all");
     char longest[256] = "";
     memset(longest, 'y', 200);
     refuses(longest, "unknown command 'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy'; 'help' lists all");

@@ -1,0 +1,576 @@
+/*
+ * The line editor, seen from the keyboard and from the screen. Every test reads what a terminal would show,
+ * through a small model of one, and a long random session is compared key by key with a plain model of a
+ * line.
+ */
+#include <ashlar/line_editor.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A terminal of one row that scrolls: what is on the row, and where the cursor is. */
+struct screen {
+    char cells[512][5]; /* a character each, "" where nothing was written */
+    size_t cursor;      /* column */
+    size_t most;        /* highest column ever written */
+    unsigned bells;
+    unsigned lines;  /* line feeds */
+    char escape[16]; /* sequence under way */
+    size_t escape_bytes;
+    char last[8192]; /* all text of the rows that have scrolled away */
+};
+
+static struct screen screen;
+static struct line_editor editor;
+
+static void erase_from(size_t column)
+{
+    for (; column < 512; column++) {
+        screen.cells[column][0] = '\0';
+    }
+}
+
+static void read_row(char *text)
+{
+    *text = '\0';
+    for (size_t i = 0; i < 512 && screen.cells[i][0]; i++) {
+        strcat(text, screen.cells[i]);
+    }
+}
+
+static void escape_byte(char byte)
+{
+    screen.escape[screen.escape_bytes++] = byte;
+    screen.escape[screen.escape_bytes] = '\0';
+    assert_true(screen.escape_bytes < 15);
+    if (screen.escape_bytes < 3 || byte < '@') {
+        return;
+    }
+    if (byte == 'K') {
+        erase_from(screen.cursor);
+    } else if (byte == 'C') {
+        assert_true(atoi(screen.escape + 2) > 0); /* a terminal takes 0 for 1 */
+        screen.cursor += (size_t)atoi(screen.escape + 2);
+    } else if (byte == 'J') {
+        erase_from(0);
+    } else {
+        assert_int_equal(byte, 'H');
+        screen.cursor = 0;
+    }
+    screen.escape_bytes = 0;
+}
+
+static void line_feed(void)
+{
+    char row[4096];
+    read_row(row);
+    assert_true(strlen(screen.last) + strlen(row) + 2 < sizeof screen.last);
+    strcat(strcat(screen.last, row), "\n");
+    screen.lines++;
+    screen.cursor = 0;
+    erase_from(0);
+}
+
+static void screen_byte(char byte)
+{
+    if (screen.escape_bytes > 0 || byte == '\x1b') {
+        escape_byte(byte);
+    } else if (byte == '\r') {
+        screen.cursor = 0;
+    } else if (byte == '\n') {
+        line_feed();
+    } else if (byte == '\a') {
+        screen.bells++;
+    } else if (((unsigned char)byte & 0xc0) == 0x80) {
+        strncat(screen.cells[screen.cursor - 1], &byte, 1);
+    } else {
+        assert_true((unsigned char)byte >= ' ' && byte != 0x7f);
+        memset(screen.cells[screen.cursor], 0, 5);
+        screen.cells[screen.cursor++][0] = byte;
+        screen.most = screen.cursor > screen.most ? screen.cursor : screen.most;
+    }
+}
+
+static void screen_write(void *context, const char *text, size_t bytes)
+{
+    assert_ptr_equal(context, &screen);
+    for (size_t i = 0; i < bytes; i++) {
+        screen_byte(text[i]);
+    }
+}
+
+static const char *const words[] = {"help", "mem", "memory", "mend", "x"};
+
+static void add_words(void *context, const char *line, size_t cursor, struct line_completion *completion)
+{
+    assert_ptr_equal(context, &screen);
+    completion->prefix = line;
+    completion->prefix_bytes = cursor;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        line_completion_add(completion, words[i]);
+    }
+}
+
+static void start(void)
+{
+    static const struct line_editor_hooks hooks = {screen_write, add_words, &screen};
+    memset(&screen, 0, sizeof screen);
+    line_editor_init(&editor, &hooks);
+    line_editor_start(&editor, "> ");
+}
+
+/* Types `keys`; every byte but the last must leave the line being edited. */
+static enum line_event type_bytes(const char *keys, size_t bytes)
+{
+    enum line_event event = LINE_EDITING;
+    for (size_t i = 0; i < bytes; i++) {
+        assert_int_equal(event, LINE_EDITING);
+        event = line_editor_feed(&editor, (uint8_t)keys[i]);
+    }
+    return event;
+}
+
+static enum line_event type(const char *keys)
+{
+    return type_bytes(keys, strlen(keys));
+}
+
+/* Types a line with Enter, checks what arrives, and starts the next. */
+static void enters(const char *keys, const char *line)
+{
+    assert_int_equal(type(keys), LINE_EDITING);
+    assert_int_equal(type("\r"), LINE_ENTERED);
+    assert_string_equal(editor.text, line);
+    line_editor_start(&editor, "> ");
+}
+
+/* The row shows `text` after the prompt, with the cursor in `column` of it. */
+static void shows(const char *text, size_t column)
+{
+    char row[4096];
+    read_row(row);
+    assert_memory_equal(row, "> ", 2);
+    assert_string_equal(row + 2, text);
+    assert_int_equal(screen.cursor, column + 2);
+}
+
+static void typed_text_is_shown_and_entered(void **state)
+{
+    (void)state;
+    start();
+    shows("", 0);
+    type("mem -j");
+    shows("mem -j", 6);
+    enters("", "mem -j");
+    assert_string_equal(screen.last, "> mem -j\n");
+    enters("", "");
+}
+
+static void arrows_move_and_text_goes_in_between(void **state)
+{
+    (void)state;
+    start();
+    type("abcd\x1b[D\x1b[D");
+    shows("abcd", 2);
+    type("XY");
+    shows("abXYcd", 4);
+    type("\x1b[C\x06\x06\x06!");
+    shows("abXYcd!", 7);
+    type("\x1b[H^\x05$\x01\x02");
+    shows("^abXYcd!$", 0);
+    enters("\x1bOF.\x1b[1~,\x1b[4~;", ",^abXYcd!$.;");
+}
+
+static void every_way_of_erasing(void **state)
+{
+    (void)state;
+    start();
+    type("one two three\x7f\b");
+    shows("one two thr", 11);
+    type("\x17");
+    shows("one two ", 8);
+    type("\x17");
+    shows("one ", 4);
+    type("more\x1b[D\x1b[D\x0b");
+    shows("one mo", 6);
+    type("\x01\x04\x1b[3~");
+    shows("e mo", 0);
+    type("\x05\x1b[D\x15");
+    shows("o", 0);
+    type("\x7f\x02\x04\x04\x04\x0b\x15\x17");
+    shows("", 0);
+    enters("x", "x");
+}
+
+static void words_are_jumped_over(void **state)
+{
+    (void)state;
+    start();
+    type("one  two\x1b"
+         "b");
+    shows("one  two", 5);
+    type("\x1b[1;5D");
+    shows("one  two", 0);
+    type("\x1b"
+         "f");
+    shows("one  two", 3);
+    type("\x1b[1;3C");
+    shows("one  two", 8);
+}
+
+static void utf8_moves_as_a_whole(void **state)
+{
+    (void)state;
+    start();
+    type("a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80z");
+    shows("a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80z", 5);
+    type("\x1b[D\x7f");
+    shows("a\xc3\xbc\xe2\x82\xacz", 3);
+    type("\x1b[D\x04");
+    shows("a\xc3\xbcz", 2);
+    enters("", "a\xc3\xbcz");
+}
+
+static void damaged_input_shows_as_such(void **state)
+{
+    (void)state;
+    start();
+    enters("\xff"
+           "a\x80",
+           "\xef\xbf\xbd"
+           "a\xef\xbf\xbd");
+    enters("\xe2\x82"
+           "b",
+           "\xef\xbf\xbd"
+           "b");
+    enters("\xed\xa0\x80", "\xef\xbf\xbd");
+    enters("\xe2\x82", "\xef\xbf\xbd");
+    type_bytes("q\0r", 3);
+    enters("\x1b[99;99;99;99x\x1b[200~\x1bQ\x1b\x1b[A", "\xef\xbf\xbd"); /* the last is "up" */
+}
+
+static void sequences_broken_off_do_no_harm(void **state)
+{
+    (void)state;
+    start();
+    enters("ab\x1b", "ab");
+    enters("ab\x1b[12;", "ab");
+    enters("ab\x1bO", "ab");
+    enters("ab\x1b[\x1b[Dc", "acb");
+}
+
+static void line_ends_of_all_kinds(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(type("a\r"), LINE_ENTERED);
+    line_editor_start(&editor, "> ");
+    assert_int_equal(type("\n"), LINE_EDITING);
+    assert_int_equal(type("b\n"), LINE_ENTERED);
+    line_editor_start(&editor, "> ");
+    assert_int_equal(type("\n"), LINE_ENTERED);
+    assert_int_equal(screen.lines, 3);
+}
+
+static void history_comes_back(void **state)
+{
+    (void)state;
+    start();
+    enters("first", "first");
+    enters("second", "second");
+    enters("second", "second");
+    enters("   ", "   ");
+    type("draft\x1b[A");
+    shows("second", 6);
+    type("\x1b[A");
+    shows("first", 5);
+    type("\x10");
+    assert_int_equal(screen.bells, 1);
+    shows("first", 5);
+    type("\x1b[B\x1b[B");
+    shows("draft", 5);
+    type("\x0e");
+    shows("draft", 5);
+    type("\x1b[A\x1b[A!");
+    enters("", "first!");
+    type("\x1b[A");
+    shows("first!", 6);
+}
+
+static void old_history_makes_room(void **state)
+{
+    (void)state;
+    char line[LINE_BYTES];
+    start();
+    for (int i = 0; i < 300; i++) {
+        snprintf(line, sizeof line, "line number %d", i);
+        enters(line, line);
+    }
+    for (int i = 299; i > 150; i--) {
+        snprintf(line, sizeof line, "line number %d", i);
+        type("\x1b[A");
+        shows(line, strlen(line));
+    }
+    memset(line, 'w', LINE_BYTES - 1);
+    line[LINE_BYTES - 1] = '\0';
+    type("\x03");
+    line_editor_start(&editor, "> ");
+    for (int i = 0; i < 10; i++) {
+        line[0] = (char)('a' + i);
+        enters(line, line);
+        assert_true(editor.history_bytes <= sizeof editor.history);
+    }
+    type("\x1b[A\x1b[A\x1b[A\x1b[A");
+    line[0] = 'g';
+    assert_string_equal(editor.text, line);
+    type("\x1b[A");
+    assert_string_equal(editor.text, line);
+}
+
+static void interrupt_abandons_the_line(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(type("abc\x1b[D\x03"), LINE_INTERRUPTED);
+    assert_string_equal(screen.last, "> abc^C\n");
+    line_editor_start(&editor, "> ");
+    type("\x1b[A");
+    shows("", 0);
+}
+
+static void tab_completes(void **state)
+{
+    (void)state;
+    start();
+    type("h\t");
+    shows("help ", 5);
+    type("\x15"
+         "m\t");
+    shows("me", 2);
+    type("\t");
+    assert_int_equal(screen.bells, 1);
+    assert_int_equal(screen.lines, 0);
+    type("\t");
+    assert_string_equal(screen.last, "> me\nmem  memory  mend\n");
+    shows("me", 2);
+    type("m\t");
+    shows("mem", 3);
+    type("o\t");
+    shows("memory ", 7);
+    type("\x15q\t");
+    shows("q", 1);
+    assert_int_equal(screen.bells, 3);
+}
+
+static void completion_goes_in_at_the_cursor(void **state)
+{
+    (void)state;
+    start();
+    type("h tail\x01\x1b[C\t");
+    shows("help  tail", 5);
+}
+
+static void clear_screen_keeps_the_line(void **state)
+{
+    (void)state;
+    start();
+    type("abc\x1b[D\x0c");
+    shows("abc", 2);
+}
+
+static void long_lines_scroll_sideways(void **state)
+{
+    (void)state;
+    char text[301];
+    for (int i = 0; i < 300; i++) {
+        text[i] = (char)('a' + i % 26);
+    }
+    text[300] = '\0';
+    start();
+    type(text);
+    assert_true(screen.most < LINE_COLUMNS);
+    assert_int_equal(screen.cells[screen.cursor - 1][0], text[299]);
+    type("\x01");
+    char row[4096];
+    read_row(row);
+    assert_memory_equal(row + 2, text, strlen(row) - 2);
+    assert_int_equal(screen.cursor, 2);
+    enters("", text);
+    line_editor_set_columns(&editor, 0);
+    type(text);
+    assert_int_equal(screen.lines, 1);
+}
+
+static void a_line_that_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 10000; i++) {
+        type("y");
+    }
+    assert_int_equal(screen.bells, 1);
+    assert_int_equal(type("\x7f\x7f\x1b[A\r"), LINE_TOO_LONG);
+    assert_int_equal(editor.typed_bytes, 10000);
+    line_editor_start(&editor, "> ");
+    enters("after", "after");
+    for (int i = 0; i < LINE_BYTES; i++) {
+        type("y");
+    }
+    enters("\x15"
+           "fresh",
+           "fresh");
+    for (int i = 0; i < LINE_BYTES - 1; i++) {
+        type("z");
+    }
+    assert_int_equal(type("\r"), LINE_ENTERED);
+    assert_int_equal(strlen(editor.text), LINE_BYTES - 1);
+}
+
+/* A line as plainly as can be: an array of code points and a cursor. */
+struct model {
+    unsigned line[LINE_BYTES];
+    size_t length;
+    size_t cursor;
+};
+
+static void model_insert(struct model *model, unsigned point)
+{
+    for (size_t i = model->length++; i > model->cursor; i--) {
+        model->line[i] = model->line[i - 1];
+    }
+    model->line[model->cursor++] = point;
+}
+
+static void model_erase(struct model *model, size_t from, size_t to)
+{
+    for (size_t i = to; i < model->length; i++) {
+        model->line[i - (to - from)] = model->line[i];
+    }
+    model->length -= to - from;
+    model->cursor = from;
+}
+
+static size_t model_word_left(const struct model *model)
+{
+    size_t at = model->cursor;
+    while (at > 0 && model->line[at - 1] == ' ') {
+        at--;
+    }
+    while (at > 0 && model->line[at - 1] != ' ') {
+        at--;
+    }
+    return at;
+}
+
+static const char *const characters[] = {"a", "b", " ", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+
+static void model_key(struct model *model, int key)
+{
+    switch (key) {
+    case 0:
+        model->cursor -= model->cursor > 0;
+        type("\x1b[D");
+        break;
+    case 1:
+        model->cursor += model->cursor < model->length;
+        type("\x1b[C");
+        break;
+    case 2:
+        model->cursor = 0;
+        type("\x01");
+        break;
+    case 3:
+        model->cursor = model->length;
+        type("\x05");
+        break;
+    case 4:
+        model_erase(model, model->cursor - (model->cursor > 0), model->cursor);
+        type("\x7f");
+        break;
+    case 5: {
+        size_t cursor = model->cursor;
+        model_erase(model, cursor, cursor + (cursor < model->length));
+        type("\x04");
+        break;
+    }
+    case 6:
+        model_erase(model, model_word_left(model), model->cursor);
+        type("\x17");
+        break;
+    default:
+        if (model->length < 200) {
+            model_insert(model, (unsigned)key % 6);
+            model->line[model->cursor - 1] = (unsigned)key % 6 == 2 ? ' ' : (unsigned)key % 6;
+            type(characters[key % 6]);
+        }
+        break;
+    }
+}
+
+static void model_text(const struct model *model, char *text)
+{
+    *text = '\0';
+    for (size_t i = 0; i < model->length; i++) {
+        strcat(text, model->line[i] == ' ' ? " " : characters[model->line[i]]);
+    }
+}
+
+/* The row is a stretch of the line with the cursor's character in it. */
+static void compare_row(const struct model *model, const char *text)
+{
+    char row[4096];
+    read_row(row);
+    assert_memory_equal(row, "> ", 2);
+    assert_non_null(strstr(text, row + 2));
+    assert_true(screen.cursor < LINE_COLUMNS);
+    assert_true(model->cursor >= screen.cursor - 2);
+    size_t left = model->cursor - (screen.cursor - 2);
+    for (size_t column = 2; column < LINE_COLUMNS && screen.cells[column][0]; column++) {
+        unsigned expected = model->line[left + column - 2];
+        assert_true(left + column - 2 < model->length);
+        assert_string_equal(screen.cells[column], expected == ' ' ? " " : characters[expected]);
+    }
+}
+
+static void random_editing_agrees_with_the_model(void **state)
+{
+    (void)state;
+    static struct model model;
+    char text[LINE_BYTES * 4];
+    srand(7);
+    start();
+    for (int step = 0; step < 30000; step++) {
+        model_key(&model, rand() % 28);
+        model_text(&model, text);
+        assert_string_equal(editor.text, text);
+        compare_row(&model, text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(typed_text_is_shown_and_entered),
+        cmocka_unit_test(arrows_move_and_text_goes_in_between),
+        cmocka_unit_test(every_way_of_erasing),
+        cmocka_unit_test(words_are_jumped_over),
+        cmocka_unit_test(utf8_moves_as_a_whole),
+        cmocka_unit_test(damaged_input_shows_as_such),
+        cmocka_unit_test(sequences_broken_off_do_no_harm),
+        cmocka_unit_test(line_ends_of_all_kinds),
+        cmocka_unit_test(history_comes_back),
+        cmocka_unit_test(old_history_makes_room),
+        cmocka_unit_test(interrupt_abandons_the_line),
+        cmocka_unit_test(tab_completes),
+        cmocka_unit_test(completion_goes_in_at_the_cursor),
+        cmocka_unit_test(clear_screen_keeps_the_line),
+        cmocka_unit_test(long_lines_scroll_sideways),
+        cmocka_unit_test(a_line_that_does_not_fit_is_refused),
+        cmocka_unit_test(random_editing_agrees_with_the_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
