@@ -2,6 +2,7 @@
  * here. */
 #include <ashlar/boot.h>
 #include <ashlar/console.h>
+#include <ashlar/format.h>
 #include <ashlar/memory_type.h>
 #include <ashlar/timeline.h>
 #include <x86/cpuid.h>
@@ -28,6 +29,20 @@ static void print_machine(const struct boot_info *info)
     console_print("kernel    %#llx, %llu KiB, slid by %#llx\n",
                   (unsigned long long)info->kernel.virtual_base.raw,
                   (unsigned long long)info->kernel.bytes / KIB(1), (unsigned long long)info->kernel.slide);
+}
+
+static void print_tables(const struct boot_firmware *firmware)
+{
+    char acpi[32] = "no ACPI";
+    char smbios[32] = "no SMBIOS";
+    if (firmware->acpi_rsdp.raw) {
+        format(acpi, sizeof acpi, "ACPI at %#llx", (unsigned long long)firmware->acpi_rsdp.raw);
+    }
+    if (firmware->smbios.raw) {
+        format(smbios, sizeof smbios, "SMBIOS %u at %#llx", firmware->smbios_major,
+               (unsigned long long)firmware->smbios.raw);
+    }
+    console_print("tables    %s, %s\n", acpi, smbios);
 }
 
 static void print_video_and_seed(const struct boot_info *info)
@@ -96,6 +111,7 @@ static void print_timeline(void)
 void banner_print(void)
 {
     print_machine(boot_info());
+    print_tables(&boot_info()->firmware);
     print_video_and_seed(boot_info());
     print_memory_map();
     print_timeline();

@@ -26,12 +26,21 @@ static struct efi_memory_descriptor firmware_descriptor(uint32_t index)
     return descriptor;
 }
 
-/* End of a descriptor; what passes the physical address space is cut off there, as in the normalised map. */
+/* A descriptor as whole frames, as the normalised map has it: a frame of which a part is named counts. */
+static uint64_t descriptor_start(const struct efi_memory_descriptor *descriptor)
+{
+    return align_down(min_u64(descriptor->physical_start, PHYSICAL_END), FRAME_BYTES);
+}
+
+/* Its end; what passes the physical address space is cut off there, and an empty one ends where it starts. */
 static uint64_t descriptor_end(const struct efi_memory_descriptor *descriptor)
 {
     uint64_t start = min_u64(descriptor->physical_start, PHYSICAL_END);
     uint64_t room = (PHYSICAL_END - start) >> FRAME_SHIFT;
-    return start + (min_u64(descriptor->pages, room) << FRAME_SHIFT);
+    if (descriptor->pages == 0) {
+        return descriptor_start(descriptor);
+    }
+    return align_up(start + (min_u64(descriptor->pages, room) << FRAME_SHIFT), FRAME_BYTES);
 }
 
 /*
@@ -44,12 +53,13 @@ static uint64_t covered_until(uint64_t from, uint64_t *next)
     *next = PHYSICAL_END;
     for (uint32_t i = 0; i < boot_info()->firmware_map.count; i++) {
         struct efi_memory_descriptor descriptor = firmware_descriptor(i);
+        uint64_t descriptor_first = descriptor_start(&descriptor);
         uint64_t descriptor_last = descriptor_end(&descriptor);
-        if (descriptor.physical_start <= from && descriptor_last > end) {
+        if (descriptor_first <= from && descriptor_last > end) {
             end = descriptor_last;
         }
-        if (descriptor.physical_start > from && descriptor_last > descriptor.physical_start) {
-            *next = min_u64(*next, descriptor.physical_start);
+        if (descriptor_first > from && descriptor_last > descriptor_first) {
+            *next = min_u64(*next, descriptor_first);
         }
     }
     return end;

@@ -14,6 +14,3 @@ void consoles_start(void);
 
 /* Prints who we are and what we run on: version, CPU, firmware, paging, memory map, timeline. */
 void banner_print(void);
-
-/* Ends the machine after `selftest`: QEMU gets the status, a real machine is powered off. Does not return. */
-_Noreturn void machine_end_tests(unsigned failures);

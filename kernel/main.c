@@ -4,9 +4,12 @@
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
+#include <ashlar/console.h>
+#include <ashlar/interrupts.h>
 #include <ashlar/log.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
+#include <ashlar/power.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
 #include <x86/boot_paging.h>
@@ -22,13 +25,21 @@ static void report_option(void *context, const char *complaint)
     log_warning("command line: %s", complaint);
 }
 
+/* Tells QEMU how the tests went; a machine without its exit device is switched off. */
+static _Noreturn void end_tests(unsigned failures)
+{
+    console_flush();
+    power_debug_exit(failures ? POWER_EXIT_FAILED_TESTS : POWER_EXIT_SUCCESS);
+    power_off();
+}
+
 /* Runs the tests the command line asks for and ends the machine; returns when it asks for none. */
 static void run_tests_if_asked(void)
 {
     char pattern[64] = "";
     if (command_line_has(boot_command_line(), "selftest")) {
         command_line_get(boot_command_line(), "selftest", pattern, sizeof pattern);
-        machine_end_tests(kernel_tests_run(pattern));
+        end_tests(kernel_tests_run(pattern));
     }
 }
 
@@ -47,6 +58,8 @@ _Noreturn void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+    devices_start(info);
+    timeline_mark("kernel.devices");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

@@ -26,6 +26,7 @@ enum {
     LINE_DIVISOR_ACCESS = 0x80,
     MODEM_READY = 0x0b,    /* DTR, RTS, and OUT2, which lets interrupts out of the chip */
     MODEM_LOOPBACK = 0x10, /* the transmitter feeds the receiver */
+    INTERRUPT_ON_RECEIVE = 0x01,
     STATUS_RECEIVED = 0x01,
     STATUS_TRANSMITTER_READY = 0x20,
     STATUS_TRANSMITTER_EMPTY = 0x40,
@@ -159,4 +160,9 @@ bool serial_read(struct serial_port *port, uint8_t *byte)
     }
     *byte = read_register(port, DATA);
     return true;
+}
+
+void serial_interrupt_on_receive(struct serial_port *port)
+{
+    write_register(port, INTERRUPT_ENABLE, INTERRUPT_ON_RECEIVE);
 }

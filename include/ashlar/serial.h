@@ -32,3 +32,13 @@ bool serial_read(struct serial_port *port, uint8_t *byte);
 /* The kernel's own port: COM1, if it is there, added to the console's sinks and inputs. Logs it; called once.
  */
 bool serial_console_start(void);
+
+/* Has the port raise its interrupt for every received byte. The handler reads until serial_read() gives
+ * nothing. */
+void serial_interrupt_on_receive(struct serial_port *port);
+
+/*
+ * Has the console's port put what it receives into a ring, by interrupt. Returns false when there is no port
+ * or no way for its interrupt: it is polled then, as before. After interrupts_initialise().
+ */
+bool serial_console_use_interrupt(void);

@@ -26,24 +26,30 @@ enum adapter_register {
 
 struct pixels {
     uint32_t format;        /* EFI_GRAPHICS_PIXEL_FORMAT */
-    EFI_PIXEL_BITMASK mask; /* for PixelBitMask */
+    EFI_PIXEL_BITMASK mask; /* where the channels are, in every format */
     uint32_t bits;          /* per pixel */
-    uint32_t width;         /* pixels; 0: as the real mode */
-    uint32_t height;
-    uint32_t stride; /* pixels */
-    bool real;       /* the adapter can show it */
+    uint32_t width;         /* pixels */
+    uint32_t height;        /* rows; enough of them for all the kernel says at start */
+    uint32_t stride;        /* pixels */
+    bool real;              /* the adapter can show it */
 };
 
 static const struct pixels pixel_cases[] = {
-    [GRAPHICS_RGB] = {PixelRedGreenBlueReserved8BitPerColor, {0, 0, 0, 0}, 32, 0, 0, 0, false},
-    [GRAPHICS_WIDE] = {PixelBlueGreenRedReserved8BitPerColor, {0, 0, 0, 0}, 32, 1366, 768, 1376, true},
-    [GRAPHICS_MASK_565] = {PixelBitMask, {0xf800, 0x7e0, 0x1f, 0}, 16, 800, 600, 832, true},
-    [GRAPHICS_MASK_555] = {PixelBitMask, {0x7c00, 0x3e0, 0x1f, 0}, 15, 800, 600, 800, true},
-    [GRAPHICS_MASK_888] = {PixelBitMask, {0xff0000, 0xff00, 0xff, 0}, 24, 1024, 768, 1024, true},
-    [GRAPHICS_MASK_2101010] = {PixelBitMask, {0x3ff00000, 0xffc00, 0x3ff, 0xc0000000}, 32, 0, 0, 0, false},
-    [GRAPHICS_MASK_ODD] = {PixelBitMask, {0x1f0, 0xfff00000, 0x7e00, 0}, 32, 0, 0, 0, false},
-    [GRAPHICS_MASK_BROKEN] = {PixelBitMask, {0xf0f000, 0, 0xff, 0}, 32, 0, 0, 0, false},
+    [GRAPHICS_RGB] =
+        {PixelRedGreenBlueReserved8BitPerColor, {0xff, 0xff00, 0xff0000, 0}, 32, 1280, 1600, 1280, false},
+    [GRAPHICS_WIDE] =
+        {PixelBlueGreenRedReserved8BitPerColor, {0xff0000, 0xff00, 0xff, 0}, 32, 1366, 1600, 1376, true},
+    [GRAPHICS_MASK_565] = {PixelBitMask, {0xf800, 0x7e0, 0x1f, 0}, 16, 1280, 1600, 1312, true},
+    [GRAPHICS_MASK_555] = {PixelBitMask, {0x7c00, 0x3e0, 0x1f, 0}, 15, 1280, 1600, 1280, true},
+    [GRAPHICS_MASK_888] = {PixelBitMask, {0xff0000, 0xff00, 0xff, 0}, 24, 1280, 1600, 1280, true},
+    [GRAPHICS_MASK_2101010] =
+        {PixelBitMask, {0x3ff00000, 0xffc00, 0x3ff, 0xc0000000}, 32, 1280, 1600, 1280, false},
+    [GRAPHICS_MASK_ODD] = {PixelBitMask, {0x1f0, 0xfff00000, 0x7e00, 0}, 32, 1280, 1600, 1280, false},
+    [GRAPHICS_MASK_BROKEN] = {PixelBitMask, {0xf0f000, 0, 0xff, 0}, 32, 1280, 1600, 1280, false},
 };
+
+/* What PixelInformation holds when the format does not need it. */
+static const EFI_PIXEL_BITMASK no_mask = {0xa5a5a5a5, 0xa5a5a5a5, 0xa5a5a5a5, 0xa5a5a5a5};
 
 /* What a child sees in place of one real output. */
 static struct output {
@@ -99,13 +105,11 @@ EFI_GRAPHICS_OUTPUT_PROTOCOL graphics_fake = {query_mode, set_mode, blt, &fake_m
 static void set_pixels(struct output *output, const struct pixels *pixels)
 {
     EFI_GRAPHICS_OUTPUT_MODE_INFORMATION *info = &output->info;
-    if (pixels->width != 0) {
-        info->HorizontalResolution = pixels->width;
-        info->VerticalResolution = pixels->height;
-        info->PixelsPerScanLine = pixels->stride;
-    }
+    info->HorizontalResolution = pixels->width;
+    info->VerticalResolution = pixels->height;
+    info->PixelsPerScanLine = pixels->stride;
     info->PixelFormat = (EFI_GRAPHICS_PIXEL_FORMAT)pixels->format;
-    info->PixelInformation = pixels->mask;
+    info->PixelInformation = pixels->format == PixelBitMask ? pixels->mask : no_mask;
     output->mode.FrameBufferSize =
         (UINTN)info->PixelsPerScanLine * info->VerticalResolution * ((pixels->bits + 7) / 8);
 }
@@ -132,12 +136,15 @@ static void set_case(struct output *output)
 
 static void say_output(const struct output *output)
 {
-    const EFI_PIXEL_BITMASK *mask = &output->info.PixelInformation;
+    EFI_PIXEL_BITMASK mask = {0, 0, 0, 0};
+    if (current->graphics < ARRAY_LENGTH(pixel_cases)) {
+        mask = pixel_cases[current->graphics].mask;
+    }
     say("video %s base=%llx width=%u height=%u stride=%u bytes=%llu format=%u masks=%x,%x,%x", current->name,
         (unsigned long long)output->mode.FrameBufferBase, output->info.HorizontalResolution,
         output->info.VerticalResolution, output->info.PixelsPerScanLine,
-        (unsigned long long)output->mode.FrameBufferSize, (unsigned)output->info.PixelFormat, mask->RedMask,
-        mask->GreenMask, mask->BlueMask);
+        (unsigned long long)output->mode.FrameBufferSize, (unsigned)output->info.PixelFormat, mask.RedMask,
+        mask.GreenMask, mask.BlueMask);
 }
 
 EFI_GRAPHICS_OUTPUT_PROTOCOL *graphics_distort(EFI_GRAPHICS_OUTPUT_PROTOCOL *real)

@@ -123,7 +123,7 @@ extern EFI_SYSTEM_TABLE *firmware_table;
 extern const struct hostile_case *current;
 
 /* serial.c: the first serial port, driven directly: it works before and after ExitBootServices. */
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void say(const char *text, ...) __attribute__((format(printf, 1, 2)));
 void machine_end(uint8_t value);
 
 /* cases.c: reads one line into `into`. Returns false for an empty line, a comment, or (said) an error. */
@@ -140,7 +140,7 @@ EFI_STATUS services_init(void);
  */
 EFI_SYSTEM_TABLE *services_make(void);
 /* Starts counting, with `injection` to be done; and ends it. */
-void services_begin(const struct injection *injection);
+void services_begin(const struct injection *wanted);
 struct gate_report services_end(void);
 
 /* memory_map.c: GetMemoryMap as the case wants it, and ExitBootServices. */

@@ -51,27 +51,46 @@ static bool failed(EFI_STATUS status, const char *doing)
     return EFI_ERROR(status);
 }
 
-/* Reads a file of the stick into pool memory; *bytes gets its size. Returns NULL when it cannot. */
+/* The size of an open file, or 0. */
+static UINTN file_bytes(EFI_FILE_HANDLE file)
+{
+    union {
+        EFI_FILE_INFO info;
+        UINT8 room[512];
+    } space;
+    UINTN bytes = sizeof(space);
+    EFI_GUID guid = EFI_FILE_INFO_ID;
+    return failed(file->GetInfo(file, &guid, &bytes, &space), "ask for a file's size") ? 0
+                                                                                       : space.info.FileSize;
+}
+
+/* Reads an open file into pool memory, with a NUL behind it; *bytes gets its size. Returns NULL when it
+ * cannot. */
+static void *read_open_file(EFI_FILE_HANDLE file, UINTN *bytes)
+{
+    char *buffer;
+    *bytes = file_bytes(file);
+    if (*bytes == 0 || failed(firmware->AllocatePool(EfiLoaderData, *bytes + 1, (VOID **)&buffer),
+                              "allocate a file's memory")) {
+        return NULL;
+    }
+    if (failed(file->Read(file, bytes, buffer), "read a file")) {
+        firmware->FreePool(buffer);
+        return NULL;
+    }
+    buffer[*bytes] = 0;
+    return buffer;
+}
+
 static void *read_file(EFI_FILE_HANDLE root, CHAR16 *path, UINTN *bytes)
 {
     EFI_FILE_HANDLE file;
     if (failed(root->Open(root, &file, path, EFI_FILE_MODE_READ, 0), "open a file of the stick")) {
         return NULL;
     }
-    UINT8 space[512];
-    UINTN room = sizeof(space);
-    EFI_GUID guid = EFI_FILE_INFO_ID;
-    void *buffer = NULL;
-    EFI_STATUS status = file->GetInfo(file, &guid, &room, space);
-    if (!failed(status, "ask for a file's size")) {
-        *bytes = ((EFI_FILE_INFO *)space)->FileSize;
-        status = firmware->AllocatePool(EfiLoaderData, *bytes + 1, &buffer);
-    }
-    if (buffer != NULL && !failed(file->Read(file, bytes, buffer), "read a file")) {
-        ((char *)buffer)[*bytes] = 0;
-    }
+    void *text = read_open_file(file, bytes);
     file->Close(file);
-    return buffer;
+    return text;
 }
 
 static UINTN path_bytes(const EFI_DEVICE_PATH *path)

@@ -192,9 +192,10 @@ void quarry_free(void)
     }
 }
 
-static void expect_type(uint32_t efi_type, uint64_t bytes)
+/* What the kernel calls memory of an EFI type; MEMORY_USABLE for all that is RAM to it in the end. */
+static enum memory_type kernel_type(uint32_t efi_type)
 {
-    static const int types[] = {
+    static const enum memory_type types[] = {
         [EfiReservedMemoryType] = MEMORY_RESERVED,
         [EfiRuntimeServicesCode] = MEMORY_RUNTIME,
         [EfiRuntimeServicesData] = MEMORY_RUNTIME,
@@ -205,8 +206,12 @@ static void expect_type(uint32_t efi_type, uint64_t bytes)
         [EfiMemoryMappedIOPortSpace] = MEMORY_MMIO,
         [EfiPalCode] = MEMORY_RESERVED,
     };
-    int type = efi_type < ARRAY_LENGTH(types) ? types[efi_type] : MEMORY_RESERVED;
-    if (type == 0) { /* MEMORY_USABLE: loader, boot services and conventional memory */
+    return efi_type < ARRAY_LENGTH(types) ? types[efi_type] : MEMORY_RESERVED;
+}
+
+static void expect_bytes(enum memory_type type, uint64_t bytes)
+{
+    if (type == MEMORY_USABLE) {
         expected.ram += bytes;
     } else {
         expected.types[type] += bytes;
@@ -219,13 +224,15 @@ static void expect_list(void)
     memset(&expected, 0, sizeof(expected));
     for (size_t i = 0; i < list.count; i++) {
         const EFI_MEMORY_DESCRIPTOR *entry = &list.entries[i];
-        if (entry->Type != (uint32_t)QUARRY_TYPE || quarry_base == 0) {
-            expect_type(entry->Type, entry->NumberOfPages * FRAME_BYTES);
+        enum memory_type type = kernel_type(entry->Type);
+        if (entry->Type == (uint32_t)QUARRY_TYPE && quarry_base != 0) {
+            continue;
         }
-        if (entry->PhysicalStart == 0 && entry->Type == EfiConventionalMemory) {
+        expect_bytes(type, entry->NumberOfPages * FRAME_BYTES);
+        if (entry->PhysicalStart == 0 && type == MEMORY_USABLE) {
             /* The null page is never free memory. */
             expected.ram -= FRAME_BYTES;
-            expected.types[MEMORY_RESERVED] += FRAME_BYTES;
+            expect_bytes(MEMORY_RESERVED, FRAME_BYTES);
         }
     }
 }

@@ -39,14 +39,14 @@ static size_t put_load_option(void)
     at += sizeof(CHAR16); /* the buffer is zero */
     memcpy(buffer.bytes + at, path_end, sizeof(path_end));
     at += sizeof(path_end);
-    at += put_text(buffer.bytes + at, L"selftest");
+    at += put_text(buffer.bytes + at, L"log=debug");
     return at + sizeof(CHAR16);
 }
 
 /* Text of the given length, with something readable right behind it that is not part of it. */
 static size_t put_unterminated(void)
 {
-    size_t bytes = put_text(buffer.bytes, L"selftest");
+    size_t bytes = put_text(buffer.bytes, L"log=debug");
     put_text(buffer.bytes + bytes, L"=behind-the-end");
     return bytes;
 }
@@ -73,19 +73,19 @@ static size_t put_options(uint32_t kind)
 {
     switch (kind) {
     case OPTIONS_PLAIN:
-        return put_text(buffer.bytes, L"selftest") + sizeof(CHAR16);
+        return put_text(buffer.bytes, L"log=debug") + sizeof(CHAR16);
     case OPTIONS_BINARY:
         return put_binary();
     case OPTIONS_UNTERMINATED:
         return put_unterminated();
     case OPTIONS_ODD_BYTES:
-        return put_text(buffer.bytes, L"selftest ") + 1;
+        return put_text(buffer.bytes, L"log=debug ") + 1;
     case OPTIONS_BYTE_ORDER_MARK:
         return put_text(buffer.bytes, L"\xfeff"
-                                      L"selftest") +
+                                      L"log=debug") +
                sizeof(CHAR16);
     case OPTIONS_PROGRAM_NAME:
-        return put_text(buffer.bytes, L"\\EFI\\ASHLAR\\BOOTX64.EFI selftest") + sizeof(CHAR16);
+        return put_text(buffer.bytes, L"\\EFI\\ASHLAR\\BOOTX64.EFI log=debug") + sizeof(CHAR16);
     case OPTIONS_WHOLE_LOAD_OPTION:
         return put_load_option();
     case OPTIONS_HUGE:

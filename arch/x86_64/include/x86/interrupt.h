@@ -28,7 +28,18 @@ void interrupt_unregister(unsigned vector);
  * end-of-interrupt. */
 void interrupt_set_end(void (*end)(unsigned vector));
 
-/* Interrupts of `vector` (0 .. 255, exceptions too) seen by all CPUs since start. */
+/*
+ * A handler of an exception: returns true when the interrupted code may continue from `frame` (which it may
+ * have changed), false when the exception is a bug, which then panics. Runs with interrupts off; a page
+ * fault's on the interrupted stack if that is sound, those of NMI, machine check and debug on 4 KiB stacks of
+ * their own.
+ */
+typedef bool exception_handler(struct trap_frame *frame);
+
+/* Makes `handler` (or none: NULL) the one of `vector`; returns the one before. */
+exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
+
+/* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU since start. */
 uint64_t interrupt_count(unsigned vector);
 
 /* The name given at registration, the exception's name for vectors below 32, or NULL for a vector without a

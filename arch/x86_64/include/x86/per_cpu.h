@@ -24,6 +24,9 @@ struct per_cpu {
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
 };
 
+_Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "trap_entry.S uses it");
+_Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "trap_entry.S uses it");
+
 /* This CPU's structure; stable only while preemption is off. */
 static inline struct per_cpu *per_cpu(void)
 {

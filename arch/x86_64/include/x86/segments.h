@@ -22,6 +22,10 @@
  */
 #define IST_LEVEL_BYTES 4096
 
+/* Offsets into struct per_cpu that trap_entry.S uses; checked in per_cpu.h. */
+#define PER_CPU_RSP0 36
+#define PER_CPU_IST  68
+
 #ifndef __ASSEMBLER__
 #include <ashlar/types.h>
 

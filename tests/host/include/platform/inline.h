@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ashlar/types.h>
+#include <sched.h>
 
 /* The CPU this thread stands for; a test that starts threads numbers them. */
 extern _Thread_local unsigned host_cpu;
@@ -24,7 +25,11 @@ static inline void preempt_enable(void)
 
 static inline void cpu_relax(void)
 {
+    static _Thread_local unsigned turns;
     __builtin_ia32_pause();
+    if (++turns % 64 == 0) { /* more threads than processors: let the one that holds the lock run */
+        sched_yield();
+    }
 }
 
 static inline uint64_t cpu_ticks(void)

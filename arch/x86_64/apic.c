@@ -1,0 +1,206 @@
+/*
+ * The local APIC. Two ways to its registers: memory (xAPIC) or MSRs (x2APIC). The firmware chose; we stay
+ * with its choice: x2APIC cannot be left without turning the APIC off, and xAPIC is enough for any identifier
+ * below 255, which firmware must respect when it hands over in xAPIC mode (SDM volume 3, 10.12.5
+ * and 10.12.8.1).
+ *
+ * All state is the CPU's own or written once at start, so there is no lock.
+ */
+#define LOG_SUBSYSTEM "apic"
+#include <ashlar/device_map.h>
+#include <ashlar/log.h>
+#include <stdatomic.h>
+#include <x86/apic.h>
+#include <x86/cpuid.h>
+#include <x86/interrupt.h>
+#include <x86/msr.h>
+
+/* Registers: offset in memory; the MSR is 0x800 + offset / 16 (SDM 10.4.1, table 10-1; 10.12.1.2, table
+ * 10-6). */
+enum apic_register {
+    APIC_ID = 0x20,
+    APIC_VERSION = 0x30,
+    APIC_TASK_PRIORITY = 0x80,
+    APIC_END_OF_INTERRUPT = 0xb0,
+    APIC_SPURIOUS = 0xf0,
+    APIC_IN_SERVICE = 0x100, /* 8 registers of 32 vectors */
+    APIC_ERROR_STATUS = 0x280,
+    APIC_LVT_CMCI = 0x2f0,
+    APIC_LVT_TIMER = 0x320,
+    APIC_LVT_THERMAL = 0x330,
+    APIC_LVT_PERFORMANCE = 0x340,
+    APIC_LVT_LINT0 = 0x350,
+    APIC_LVT_LINT1 = 0x360,
+    APIC_LVT_ERROR = 0x370,
+    APIC_TIMER_INITIAL = 0x380,
+    APIC_TIMER_CURRENT = 0x390,
+    APIC_TIMER_DIVIDE = 0x3e0,
+};
+
+#define MSR_X2APIC       0x800
+#define MSR_TSC_DEADLINE 0x6e0
+
+#define APIC_BASE_X2APIC     ((uint64_t)1 << 10)
+#define APIC_BASE_ENABLE     ((uint64_t)1 << 11)
+#define APIC_BASE_ADDRESS    0x000ffffffffff000ULL
+#define APIC_REGISTERS_BYTES 0x400
+
+#define SPURIOUS_ENABLE    (1u << 8)
+#define LVT_MASKED         (1u << 16)
+#define LVT_NMI            (4u << 8)
+#define LVT_TIMER_DEADLINE (2u << 17)
+#define DIVIDE_BY_1        0xbu
+
+#define CPUID_1_EDX_APIC (1u << 9)
+
+static volatile uint32_t *registers; /* of this CPU's APIC, the same address on each; NULL in x2APIC mode */
+static bool available;
+static bool x2apic;
+static _Atomic(uint64_t) error_status; /* all error bits ever seen */
+
+static uint32_t apic_read(enum apic_register number)
+{
+    return x2apic ? (uint32_t)msr_read(MSR_X2APIC + number / 16) : registers[number / 4];
+}
+
+static void apic_write(enum apic_register number, uint32_t value)
+{
+    if (x2apic) {
+        msr_write(MSR_X2APIC + number / 16, value);
+    } else {
+        registers[number / 4] = value;
+    }
+}
+
+static void end_of_interrupt(unsigned vector)
+{
+    if (vector != VECTOR_SPURIOUS) { /* a spurious interrupt is not in service (SDM 10.9) */
+        apic_write(APIC_END_OF_INTERRUPT, 0);
+    }
+}
+
+static void spurious(struct trap_frame *frame, void *context)
+{
+    (void)frame;
+    (void)context; /* the count by vector, which every interrupt has, is all there is to do */
+}
+
+static void report_error(struct trap_frame *frame, void *context)
+{
+    (void)frame;
+    (void)context;
+    apic_write(APIC_ERROR_STATUS, 0); /* latches what has happened since the last write (SDM 10.5.3) */
+    uint32_t status = apic_read(APIC_ERROR_STATUS);
+    atomic_fetch_or(&error_status, status);
+    log_warning_limited("error status 0x%02x", status);
+}
+
+/* Turns the APIC on if it was off, and finds its registers. */
+static bool open_registers(void)
+{
+    uint64_t base = msr_read(MSR_APIC_BASE);
+    x2apic = (base & APIC_BASE_ENABLE) && (base & APIC_BASE_X2APIC);
+    if (x2apic) {
+        return true;
+    }
+    if (!(base & APIC_BASE_ENABLE)) {
+        msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
+    }
+    phys_addr_t address = phys_addr(base & APIC_BASE_ADDRESS);
+    registers = device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    if (registers == NULL) {
+        log_error("registers at %#llx cannot be mapped", (unsigned long long)address.raw);
+    }
+    return registers != NULL;
+}
+
+/* Entries of the local vector table beyond the first ones exist where the version register says so
+ * (SDM 10.4.8). */
+static void mask_local_vectors(void)
+{
+    static const enum apic_register entries[] = {APIC_LVT_TIMER, APIC_LVT_LINT0,       APIC_LVT_LINT1,
+                                                 APIC_LVT_ERROR, APIC_LVT_PERFORMANCE, APIC_LVT_THERMAL,
+                                                 APIC_LVT_CMCI};
+    unsigned count = (apic_read(APIC_VERSION) >> 16 & 0xff) + 1;
+    for (unsigned i = 0; i < ARRAY_LENGTH(entries) && i < count; i++) {
+        apic_write(entries[i], LVT_MASKED);
+    }
+}
+
+/* What the firmware left in service would block every interrupt of lower priority for ever. */
+static void finish_pending(void)
+{
+    for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
+        enum apic_register word = (enum apic_register)(APIC_IN_SERVICE + vector / 32 * 16);
+        if (apic_read(word) >> vector % 32 & 1) {
+            apic_write(APIC_END_OF_INTERRUPT, 0);
+        }
+    }
+}
+
+bool apic_initialise(void)
+{
+    if (!(cpuid(1, 0).edx & CPUID_1_EDX_APIC) || !open_registers()) {
+        log_warning("no local APIC: no timers and no device interrupts");
+        return false;
+    }
+    apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
+    mask_local_vectors();
+    finish_pending();
+    apic_write(APIC_TASK_PRIORITY, 0);
+    apic_write(APIC_LVT_LINT1, LVT_NMI); /* where the MADTs of PCs wire the NMI to */
+    apic_write(APIC_LVT_ERROR, VECTOR_APIC_ERROR);
+    apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
+    apic_write(APIC_ERROR_STATUS, 0);
+    interrupt_register(VECTOR_SPURIOUS, spurious, NULL, "spurious");
+    interrupt_register(VECTOR_APIC_ERROR, report_error, NULL, "APIC error");
+    interrupt_set_end(end_of_interrupt);
+    available = true;
+    log_info("%s mode, identifier %u, version 0x%02x", x2apic ? "x2APIC" : "xAPIC", apic_id(),
+             apic_read(APIC_VERSION) & 0xff);
+    return true;
+}
+
+bool apic_available(void)
+{
+    return available;
+}
+
+bool apic_is_x2apic(void)
+{
+    return x2apic;
+}
+
+uint32_t apic_id(void)
+{
+    uint32_t id = apic_read(APIC_ID);
+    return x2apic ? id : id >> 24;
+}
+
+uint64_t apic_error_status(void)
+{
+    return atomic_load(&error_status);
+}
+
+void apic_timer_start(uint32_t count)
+{
+    apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
+    apic_write(APIC_TIMER_INITIAL, count);
+}
+
+uint32_t apic_timer_left(void)
+{
+    return apic_read(APIC_TIMER_CURRENT);
+}
+
+void apic_timer_use_deadline(void)
+{
+    apic_write(APIC_TIMER_INITIAL, 0);
+    apic_write(APIC_LVT_TIMER, LVT_TIMER_DEADLINE | VECTOR_TIMER);
+    __asm__ volatile("mfence" : : : "memory"); /* between a write to memory and the MSR's (SDM 10.5.4.1) */
+}
+
+void apic_timer_deadline(uint64_t ticks)
+{
+    msr_write(MSR_TSC_DEADLINE, ticks);
+}

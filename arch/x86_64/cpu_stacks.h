@@ -1,0 +1,13 @@
+/* The stacks that traps of the boot CPU run on when the interrupted one may be broken. */
+#pragma once
+
+#include <x86/per_cpu.h>
+
+/* Enters the stacks into `cpu`'s task state. */
+void cpu_stacks_init(struct per_cpu *cpu);
+
+/* Unmaps the page below each stack and names it for fault reports. Needs boot_info() and this CPU's traps. */
+void cpu_stacks_guard(void);
+
+/* Top of the stack that panic reports run on. */
+void *panic_stack_top(void);

@@ -1,0 +1,42 @@
+/* The high-precision event timer's main counter (IA-PC HPET specification 1.0a, 2.3). */
+#define LOG_SUBSYSTEM "clock"
+#include <ashlar/acpi.h>
+#include <ashlar/device_map.h>
+#include <ashlar/log.h>
+#include <x86/clock_reference.h>
+
+#define HPET_CAPABILITIES  (0x00 / 8)
+#define HPET_CONFIGURATION (0x10 / 8)
+#define HPET_COUNTER       (0xf0 / 8)
+#define HPET_BYTES         0x400
+
+#define HPET_ENABLE             ((uint64_t)1 << 0)
+#define HPET_PERIOD_MAX         100000000ULL /* femtoseconds: 10 MHz at least */
+#define FEMTOSECONDS_PER_SECOND 1000000000000000ULL
+
+static volatile uint64_t *registers;
+static struct clock_reference hpet;
+
+static uint64_t read_counter(void)
+{
+    return *(volatile uint32_t *)&registers[HPET_COUNTER]; /* half of it: one access on any bus */
+}
+
+const struct clock_reference *hpet_reference(void)
+{
+    const struct acpi_hpet *table = &acpi_info()->hpet;
+    if (!table->present) {
+        return NULL;
+    }
+    registers = device_map(table->address, HPET_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    uint64_t period = registers != NULL ? registers[HPET_CAPABILITIES] >> 32 : 0;
+    if (period == 0 || period > HPET_PERIOD_MAX) {
+        log_warning("HPET at %#llx: period %llu fs: not used", (unsigned long long)table->address.raw,
+                    (unsigned long long)period);
+        return NULL;
+    }
+    registers[HPET_CONFIGURATION] |= HPET_ENABLE;
+    hpet = (struct clock_reference){
+        .name = "hpet", .hertz = FEMTOSECONDS_PER_SECOND / period, .bits = 32, .read = read_counter};
+    return clock_reference_counts(&hpet) ? &hpet : NULL;
+}

@@ -1,0 +1,56 @@
+/*
+ * Interrupt controllers: each CPU's local APIC (SDM volume 3, chapter 10), the IO-APICs that devices are
+ * wired to (82093AA data sheet), and the legacy pair of 8259s, which is only silenced.
+ */
+#pragma once
+
+#include <ashlar/acpi.h>
+#include <ashlar/types.h>
+
+/* Vectors. A higher 16-block has the higher priority. Devices get 0x30 upwards. */
+#define VECTOR_PIC         0x20 /* .. 0x2f: where the 8259s would deliver, were they not masked */
+#define VECTOR_DEVICES     0x30
+#define VECTOR_DEVICES_END 0xe0
+#define VECTOR_TIMER       0xe0
+#define VECTOR_APIC_ERROR  0xfe
+#define VECTOR_SPURIOUS    0xff
+
+/*
+ * Takes this CPU's local APIC over in the mode it is in (xAPIC or x2APIC), turned on if it was off:
+ * everything masked but NMI, nothing in service. Returns false when the CPU has none, or it cannot be
+ * reached.
+ */
+bool apic_initialise(void);
+
+/* Whether apic_initialise() succeeded, whether it is in x2APIC mode, and this CPU's identifier. */
+bool apic_available(void);
+bool apic_is_x2apic(void);
+uint32_t apic_id(void);
+
+/* Interrupts the local APIC reported as spurious or as errors since start, for `irq`. */
+uint64_t apic_error_status(void);
+
+/* The timer: counts down once from `count` at apic_timer_frequency(), then raises VECTOR_TIMER. 0 stops it.
+ */
+void apic_timer_start(uint32_t count);
+uint32_t apic_timer_left(void);
+
+/* Lets the timer take time-stamp deadlines (SDM 10.5.4.1); the CPU has CPU_FEATURE_TSC_DEADLINE. 0 disarms.
+ */
+void apic_timer_use_deadline(void);
+void apic_timer_deadline(uint64_t ticks);
+
+/* Remaps the 8259s to VECTOR_PIC and masks every input. Harmless where there are none. */
+void pic_disable(void);
+
+/* Finds and masks all IO-APICs that the MADT names. Returns how many can be used. */
+unsigned ioapic_initialise(const struct acpi_madt *madt);
+
+/*
+ * Sends one device interrupt to `vector` of the CPU with `destination` and lets it through. Returns false
+ * when no IO-APIC has that input, or the destination does not fit (8 bits).
+ */
+bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination);
+
+/* Masks the input again. */
+void ioapic_mask(uint32_t interrupt);

@@ -1,0 +1,38 @@
+/* Bringing the CPU under the kernel's control. */
+#pragma once
+
+#include <ashlar/boot_info.h>
+#include <x86/cpuid.h>
+#include <x86/per_cpu.h>
+
+/*
+ * Gives the boot CPU its per-CPU data, descriptor tables, trap stacks with guard pages, hardened control
+ * registers, and the stack protector its secret. First of all that the kernel does, once, with interrupts
+ * off; anything that uses <ashlar/platform.h> comes after it. boot_info() works already, though nothing in it
+ * has been checked: only the physmap's address and the seed are used.
+ */
+void cpu_early_init(const struct boot_info *info);
+
+/* What the control registers ought to hold on this CPU, for the audit; cpu_early_init() has set them so. */
+struct cpu_control {
+    uint64_t cr0;
+    uint64_t cr4;
+    uint64_t efer;
+    uint64_t pat; /* 0 on a CPU without a page attribute table */
+};
+struct cpu_control cpu_control_wanted(void);
+struct cpu_control cpu_control_actual(void);
+
+/* Loads this CPU's descriptor table, task register and GS base. For each CPU on its own start. */
+void gdt_load(struct per_cpu *cpu);
+
+/* Fills the interrupt descriptor table and makes it this CPU's / only makes it this CPU's. */
+void idt_init(void);
+void idt_load(void);
+
+/* CPU 0's structure. */
+extern struct per_cpu boot_cpu;
+
+/* Calls function(argument) on the stack that ends at `stack_top` (16-byte aligned) and returns to this one.
+ */
+void call_on_stack(void (*function)(void *argument), void *argument, void *stack_top);

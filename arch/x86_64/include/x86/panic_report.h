@@ -1,0 +1,28 @@
+/* The parts of a panic report that know the CPU. Called on the panic stack; print by console_print(). */
+#pragma once
+
+#include <x86/trap_frame.h>
+
+/* Finds out what the exception of `frame` is. First of all: CR2 is read here. */
+void exception_report_begin(const struct trap_frame *frame);
+
+/* "reason:" for the exception of `frame`: its name and what it means. */
+void exception_report_cause(const struct trap_frame *frame);
+
+/* The address with its owner and page-table walk, the registers, and the instruction's bytes. */
+void exception_report_details(const struct trap_frame *frame);
+
+/* The control registers; CR2 as it was at the exception. */
+void exception_report_control_registers(void);
+
+/* What to look at next. */
+const char *exception_report_advice(const struct trap_frame *frame);
+
+/* "page fault". */
+const char *exception_name_of(const struct trap_frame *frame);
+
+/* Top of the stack the report runs on. */
+void *panic_stack_top(void);
+
+/* Run-time address of the image, to place bare addresses. */
+uint64_t panic_image_start(void);

@@ -1,0 +1,121 @@
+/*
+ * The IO-APICs: device interrupts in, messages to a local APIC out. Each has two registers in memory, an
+ * index and a window; the lock keeps the two accesses together. Nothing is locked under it.
+ */
+#define LOG_SUBSYSTEM "ioapic"
+#include <ashlar/device_map.h>
+#include <ashlar/lock.h>
+#include <ashlar/log.h>
+#include <x86/apic.h>
+
+/* Offsets in memory, and indexes behind the window (82093AA data sheet, 3.1 and 3.2). */
+#define IOAPIC_INDEX       (0x00 / 4)
+#define IOAPIC_WINDOW      (0x10 / 4)
+#define IOAPIC_BYTES       0x20
+#define IOAPIC_VERSION     0x01
+#define IOAPIC_REDIRECTION 0x10 /* two words for each input */
+
+#define REDIRECT_ACTIVE_LOW (1u << 13)
+#define REDIRECT_LEVEL      (1u << 15)
+#define REDIRECT_MASKED     (1u << 16)
+#define INPUTS_MAX          240 /* the field allows 256; the data sheet stops here */
+
+struct ioapic {
+    volatile uint32_t *registers; /* index and window */
+    uint32_t base;                /* global number of input 0 */
+    uint32_t inputs;              /* how many it has */
+};
+
+static struct spinlock ioapic_lock = SPINLOCK_INITIALIZER;
+static struct ioapic ioapics[ACPI_IO_APICS_MAX] GUARDED_BY(ioapic_lock);
+static unsigned ioapic_count GUARDED_BY(ioapic_lock);
+
+static uint32_t ioapic_read(const struct ioapic *ioapic, uint32_t index) REQUIRES(ioapic_lock)
+{
+    ioapic->registers[IOAPIC_INDEX] = index;
+    return ioapic->registers[IOAPIC_WINDOW];
+}
+
+static void ioapic_write(const struct ioapic *ioapic, uint32_t index, uint32_t value) REQUIRES(ioapic_lock)
+{
+    ioapic->registers[IOAPIC_INDEX] = index;
+    ioapic->registers[IOAPIC_WINDOW] = value;
+}
+
+static void write_input(const struct ioapic *ioapic, uint32_t input, uint32_t low, uint32_t high)
+    REQUIRES(ioapic_lock)
+{
+    uint32_t index = IOAPIC_REDIRECTION + 2 * input;
+    ioapic_write(ioapic, index, REDIRECT_MASKED); /* never live with half of the old and half of the new */
+    ioapic_write(ioapic, index + 1, high);
+    ioapic_write(ioapic, index, low);
+}
+
+static bool open_ioapic(const struct acpi_io_apic *from, struct ioapic *ioapic) REQUIRES(ioapic_lock)
+{
+    ioapic->base = from->interrupt_base;
+    ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    if (ioapic->registers == NULL) {
+        log_error("IO-APIC %u at %#llx cannot be mapped", from->id, (unsigned long long)from->address.raw);
+        return false;
+    }
+    uint32_t version = ioapic_read(ioapic, IOAPIC_VERSION);
+    ioapic->inputs = (version >> 16 & 0xff) + 1;
+    if (version == UINT32_MAX || version == 0 || ioapic->inputs > INPUTS_MAX) {
+        log_error("IO-APIC %u at %#llx: version register %#x: not there", from->id,
+                  (unsigned long long)from->address.raw, version);
+        return false;
+    }
+    for (uint32_t input = 0; input < ioapic->inputs; input++) {
+        write_input(ioapic, input, REDIRECT_MASKED, 0);
+    }
+    return true;
+}
+
+unsigned ioapic_initialise(const struct acpi_madt *madt)
+{
+    spinlock_acquire(&ioapic_lock);
+    for (uint32_t i = 0; i < madt->io_apic_count; i++) {
+        if (open_ioapic(&madt->io_apics[i], &ioapics[ioapic_count])) {
+            ioapic_count++;
+        }
+    }
+    unsigned count = ioapic_count;
+    spinlock_release(&ioapic_lock);
+    return count;
+}
+
+/* The IO-APIC that has a global interrupt; NULL when none has. */
+static const struct ioapic *owner_of(uint32_t interrupt) REQUIRES(ioapic_lock)
+{
+    for (unsigned i = 0; i < ioapic_count; i++) {
+        if (interrupt - ioapics[i].base < ioapics[i].inputs) {
+            return &ioapics[i];
+        }
+    }
+    return NULL;
+}
+
+bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination)
+{
+    spinlock_acquire(&ioapic_lock);
+    const struct ioapic *owner = owner_of(interrupt->interrupt);
+    bool possible = owner != NULL && destination <= 0xff;
+    if (possible) {
+        uint32_t low = vector | (interrupt->active_low ? REDIRECT_ACTIVE_LOW : 0) |
+                       (interrupt->level_triggered ? REDIRECT_LEVEL : 0);
+        write_input(owner, interrupt->interrupt - owner->base, low, destination << 24);
+    }
+    spinlock_release(&ioapic_lock);
+    return possible;
+}
+
+void ioapic_mask(uint32_t interrupt)
+{
+    spinlock_acquire(&ioapic_lock);
+    const struct ioapic *owner = owner_of(interrupt);
+    if (owner != NULL) {
+        write_input(owner, interrupt - owner->base, REDIRECT_MASKED, 0);
+    }
+    spinlock_release(&ioapic_lock);
+}

@@ -1,0 +1,232 @@
+/*
+ * Where exceptions and interrupts enter and leave the kernel. docs/traps.md draws the paths.
+ *
+ * Every vector has a stub of 16 bytes that pushes its number (and a 0 where the CPU pushes no error code) and joins
+ * one of three paths:
+ *   common    most vectors, on the stack that was interrupted (or RSP0 when user mode was)
+ *   paranoid  NMI, double fault, machine check, debug: each on a stack of its own, at any instruction, even
+ *             between entry from user mode and its swapgs
+ *   page fault: arrives on a stack of its own and moves to the interrupted one if that is usable
+ * All build a struct trap_frame and call trap_dispatch(frame), which returns with interrupts off.
+ */
+#include <x86/segments.h>
+
+    .set FRAME_WORDS, 22
+    .set FRAME_BYTES, FRAME_WORDS * 8
+    .set FRAME_RIP, 136
+    .set FRAME_CS, 144
+    .set FRAME_RSP, 160
+    .set MSR_GS_BASE, 0xc0000101
+
+/* A page fault this far around the stack pointer is the stack's own: pushes below it, locals just above. */
+    .set STACK_FAULT_REACH, 4096
+
+.macro PUSH_REGISTERS
+    pushq %rax
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rbp
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+.endm
+
+.macro POP_REGISTERS
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rbx
+    popq %rax
+.endm
+
+/* AC, DF and NT come from the interrupted code: the kernel wants them clear. Works without SMAP too, unlike CLAC. */
+.macro CLEAR_FLAGS
+    pushq $2
+    popfq
+.endm
+
+    .section .text.trap, "ax"
+
+    .globl trap_stubs
+    .type trap_stubs, @function
+    .balign 16
+trap_stubs:
+    .set vector, 0
+    .rept 256
+    .balign 16
+    /* The CPU pushes an error code for 8, 10-14, 17, 21, 29 and 30 (SDM volume 3, table 6-1; AMD volume 2, 8.2). */
+    .if (vector != 8) && ((vector < 10) || (vector > 14)) && (vector != 17) && (vector != 21) && (vector != 29) && (vector != 30)
+    pushq $0
+    .endif
+    pushq $vector
+    .if vector == 1
+    jmp trap_debug
+    .elseif vector == 2
+    jmp trap_nmi
+    .elseif vector == 8
+    jmp trap_double_fault
+    .elseif vector == 14
+    jmp trap_page_fault
+    .elseif vector == 18
+    jmp trap_machine_check
+    .else
+    jmp trap_common
+    .endif
+    .set vector, vector + 1
+    .endr
+    .size trap_stubs, . - trap_stubs
+
+    .globl trap_common
+    .type trap_common, @function
+    .balign 16
+trap_common:
+    PUSH_REGISTERS
+    testb $3, FRAME_CS(%rsp)
+    jnz 1f
+    /* The one kernel instruction that can fault with the user's GS: the return to a broken user state. */
+    leaq trap_iretq(%rip), %rax
+    cmpq %rax, FRAME_RIP(%rsp)
+    jne 2f
+1:  swapgs
+2:  CLEAR_FLAGS
+trap_call:
+    movq %rsp, %rdi
+    call trap_dispatch
+    .globl trap_return
+trap_return: /* the unwinder knows this return address: the frame is at the stack pointer */
+    testb $3, FRAME_CS(%rsp)
+    jz trap_exit
+    swapgs
+trap_exit:
+    POP_REGISTERS
+    addq $16, %rsp
+trap_iretq:
+    iretq
+    .size trap_common, . - trap_common
+
+/*
+ * NMI and its like: GS may be either, whatever CS says, so GS_BASE itself is asked: the kernel's is in the upper half.
+ * The slot's stack pointer moves down while the frame lives, so that the same vector may arrive again (an IRET in
+ * a nested page fault unblocks NMIs). The page fault's slot moves too: this may have interrupted its first
+ * instructions. CR2 belongs to a page fault that may be about to read it.
+ */
+.macro PARANOID name, slot
+    .globl \name\()_return
+    .type \name, @function
+    .balign 16
+\name:
+    PUSH_REGISTERS
+    CLEAR_FLAGS
+    movl $MSR_GS_BASE, %ecx
+    rdmsr
+    xorl %ebx, %ebx
+    testl %edx, %edx
+    js 1f
+    swapgs
+    incl %ebx
+1:  movq %cr2, %r12
+    subq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (\slot - 1) * 8
+    subq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+    movq %rsp, %rdi
+    call trap_dispatch
+\name\()_return:
+    addq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+    addq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (\slot - 1) * 8
+    movq %r12, %cr2
+    testl %ebx, %ebx
+    jz trap_exit
+    swapgs
+    jmp trap_exit
+    .size \name, . - \name
+.endm
+
+    PARANOID trap_debug, IST_DEBUG
+    PARANOID trap_nmi, IST_NMI
+    PARANOID trap_double_fault, IST_DOUBLE_FAULT
+    PARANOID trap_machine_check, IST_MACHINE_CHECK
+
+/*
+ * The page fault starts on its own stack, because the interrupted one may be what is missing. If it is not, the
+ * frame moves over there, so that handling may sleep and nest like any other trap.
+ */
+    .type trap_page_fault, @function
+    .globl trap_page_fault_return
+    .balign 16
+trap_page_fault:
+    PUSH_REGISTERS
+    CLEAR_FLAGS
+    movq %rsp, %rsi
+    movq %cr2, %rax
+    testb $3, FRAME_CS(%rsp)
+    jz 1f
+    swapgs
+    movq %gs:PER_CPU_RSP0, %rdi
+    jmp 2f
+1:  movq FRAME_RSP(%rsi), %rdi
+    movq %rax, %rdx
+    subq %rdi, %rdx
+    addq $STACK_FAULT_REACH, %rdx
+    cmpq $STACK_FAULT_REACH * 2, %rdx
+    jb 4f
+    andq $-16, %rdi
+2:  subq $FRAME_BYTES, %rdi
+    movq %rdi, %rbx
+    movl $FRAME_WORDS, %ecx
+    subq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+trap_move_frame:
+    rep movsq
+    movq %rbx, %rsp
+    addq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+    jmp trap_call
+
+trap_cannot_move: /* by way of the fixup table: the interrupted stack pointer leads nowhere */
+    movq %rax, %cr2
+    jmp 5f
+4:  subq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+5:  movq %rsp, %rdi
+    call trap_dispatch
+trap_page_fault_return:
+    addq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8
+    jmp trap_return
+    .size trap_page_fault, . - trap_page_fault
+
+    .section ashlar_fixups, "a"
+    .balign 4
+    .long trap_move_frame - .
+    .long trap_cannot_move - .
+
+/* void call_on_stack(void (*function)(void *argument), void *argument, void *stack_top): a backtrace crosses it. */
+    .section .text.call_on_stack, "ax"
+    .globl call_on_stack
+    .type call_on_stack, @function
+call_on_stack:
+    pushq %rbp
+    movq %rsp, %rbp
+    movq %rdi, %rax
+    movq %rsi, %rdi
+    movq %rdx, %rsp
+    call *%rax
+    movq %rbp, %rsp
+    popq %rbp
+    ret
+    .size call_on_stack, . - call_on_stack
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,32 @@
+/*
+ * Assertions in three tiers. A failed one panics with its file, line and expression.
+ *   ASSERT            always: the cost of a compare and a branch not taken
+ *   DEBUG_ASSERT      in builds with ASHLAR_DEBUG
+ *   EXPENSIVE_ASSERT  the same builds, where the condition walks a structure
+ */
+#pragma once
+
+#include <ashlar/platform.h>
+
+#define ASSERT(condition)                                                                                    \
+    do {                                                                                                     \
+        if (__builtin_expect(!(condition), 0)) {                                                             \
+            panic("assertion failed: %s at %s:%d", #condition, __FILE__, __LINE__);                          \
+        }                                                                                                    \
+    } while (0)
+
+/* Compiled but not run in a release build: what it names must exist, and nothing is "unused" there. */
+#define ASSERT_UNCHECKED(condition)                                                                          \
+    do {                                                                                                     \
+        if (0) {                                                                                             \
+            (void)(condition);                                                                               \
+        }                                                                                                    \
+    } while (0)
+
+#ifdef ASHLAR_DEBUG
+#define DEBUG_ASSERT(condition)     ASSERT(condition)
+#define EXPENSIVE_ASSERT(condition) ASSERT(condition)
+#else
+#define DEBUG_ASSERT(condition)     ASSERT_UNCHECKED(condition)
+#define EXPENSIVE_ASSERT(condition) ASSERT_UNCHECKED(condition)
+#endif

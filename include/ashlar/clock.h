@@ -1,0 +1,108 @@
+/*
+ * Time: a clock that counts nanoseconds since the loader's entry, the date, and timers.
+ *
+ * The clock is the CPU's time-stamp counter. Its rate comes from CPUID where the CPU states it, checked
+ * against a device whose rate is known; else it is measured against that device: HPET, ACPI power-management
+ * timer, or PIT.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+
+/* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
+void clock_initialise(void);
+
+/* Nanoseconds since the loader's entry; 0 before clock_initialise(). Never goes back on one CPU. From any
+ * context. */
+uint64_t clock_nanoseconds(void);
+
+/* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the
+ * start. */
+uint64_t clock_frequency(void);
+const char *clock_source(void);
+
+/* Converts between time-stamp counter ticks and nanoseconds; 0 before clock_initialise(). */
+uint64_t clock_ticks_to_nanoseconds(uint64_t ticks);
+uint64_t clock_nanoseconds_to_ticks(uint64_t nanoseconds);
+
+/* Spins for at least `nanoseconds`. */
+void clock_wait(uint64_t nanoseconds);
+
+/*
+ * Timers. expired() is called once, in interrupt context with interrupts off, on the CPU that started the
+ * timer, at or soon after its deadline. It may start the timer again.
+ */
+struct timer {
+    uint64_t deadline;                    /* clock_nanoseconds() at which it expires */
+    void (*expired)(struct timer *timer); /* set by the owner before the start */
+    struct timer *next;                   /* in the CPU's list, by deadline; the list's own */
+    bool running;                         /* in the list */
+};
+
+/* Prepares the CPU's timer device. After clock_initialise() and apic_initialise(). */
+void timer_initialise(void);
+
+/* Whether timers work: false when the CPU has no local APIC. */
+bool timer_available(void);
+
+/* Starts a timer that is not running. Does nothing when timers are not available. From any context. */
+void timer_start(struct timer *timer, uint64_t deadline);
+
+/* Stops it; returns whether it was running. On the CPU that started it. */
+bool timer_cancel(struct timer *timer);
+
+/*
+ * A conversion by multiplication: value * multiplier >> 32. Holds for any 64-bit value; the result is exact
+ * to within value / 2^32 + 1 and wraps past 2^64.
+ */
+struct clock_scale {
+    uint64_t multiplier; /* target units per source unit, times 2^32 */
+};
+
+/* The scale from counts at `from_hertz` to counts at `to_hertz`. from_hertz is not 0; the quotient is below
+ * 2^32. */
+struct clock_scale clock_scale_make(uint64_t from_hertz, uint64_t to_hertz);
+uint64_t clock_scale_apply(struct clock_scale scale, uint64_t value);
+
+/* Two readings of both counters, as taken at the start and the end of a measurement. */
+struct clock_sample {
+    uint64_t ticks; /* time-stamp counter, amid the reading of the reference */
+    uint64_t count; /* reference counter */
+    uint64_t width; /* ticks the reading took: how uncertain `ticks` is */
+};
+
+/*
+ * The rate of the time-stamp counter from two samples of a reference counter of `bits` bits (1 .. 64) that
+ * runs at `hertz` and wrapped at most once in between. Returns 0 when the samples cannot give one: no time
+ * passed.
+ */
+uint64_t clock_rate_from_samples(const struct clock_sample *begin, const struct clock_sample *end,
+                                 unsigned bits, uint64_t hertz);
+
+/* A moment of the civil calendar, as a clock on the wall shows it. */
+struct clock_date {
+    uint16_t year;  /* 1900 .. 9999 */
+    uint8_t month;  /* 1 .. 12 */
+    uint8_t day;    /* 1 .. 31 */
+    uint8_t hour;   /* 0 .. 23 */
+    uint8_t minute; /* 0 .. 59 */
+    uint8_t second; /* 0 .. 59 */
+    int16_t zone;   /* minutes to subtract from UTC to get local time, or CLOCK_ZONE_UNKNOWN */
+};
+
+#define CLOCK_ZONE_UNKNOWN 2047 /* EFI_UNSPECIFIED_TIMEZONE: the date is taken for UTC */
+
+/* Whether every field is in its range and the day exists in that month of that year. */
+bool clock_date_is_valid(const struct clock_date *date);
+
+/* Seconds since 1970-01-01 00:00:00 UTC, without leap seconds; negative before. The date is valid. */
+int64_t clock_date_to_seconds(const struct clock_date *date);
+
+/* The opposite: a date in UTC. false when it lies outside the years 1900 .. 9999. */
+bool clock_date_from_seconds(int64_t seconds, struct clock_date *date);
+
+/*
+ * The date now, in UTC, from the firmware's clock as read once at start and the clock since. false when the
+ * firmware has none.
+ */
+bool clock_date_now(struct clock_date *date);

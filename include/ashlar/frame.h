@@ -1,0 +1,400 @@
+/*
+ * Physical memory, frame by frame.
+ *
+ * A pool hands out blocks of 2^order frames, naturally aligned, and takes them back; every block has an
+ * owner. A pool is an instance: it manages the RAM of one memory map, keeps its own state in that RAM, and
+ * touches memory only through the `frame_backing` it was given. docs/physical.md explains how it works
+ * inside.
+ *
+ * Any number of CPUs may use one pool at once, unless a function says otherwise. Not from interrupt handlers.
+ * The caller must not hold a lock that is taken after the pool's (docs/architecture.md has the order); the
+ * pool takes no lock while it holds its own. "None" below is FRAME_NONE, the address 0: frame 0 is never
+ * handed out.
+ */
+#pragma once
+
+#include <ashlar/boot_info.h>
+#include <ashlar/frame_descriptor.h>
+#include <ashlar/lock.h>
+#include <ashlar/owner.h>
+#include <ashlar/types.h>
+
+#define FRAME_ORDERS    19 /* orders 0 (4 KiB) .. 18 (1 GiB) */
+#define FRAME_ORDER_MAX (FRAME_ORDERS - 1)
+#define FRAME_ORDER_2M  9
+#define FRAME_RUN_MAX   ((uint64_t)1 << FRAME_ORDER_MAX) /* frames in the longest run */
+#define FRAME_NONE      ((phys_addr_t){0})
+
+enum frame_error {
+    FRAME_OK,
+    FRAME_NO_MEMORY,     /* no free block fits */
+    FRAME_BAD_ORDER,     /* order above FRAME_ORDER_MAX, or a run of 0 or too many frames */
+    FRAME_BAD_OWNER,     /* not an enum frame_owner */
+    FRAME_BAD_ALIGNMENT, /* not a power of two, or above 1 GiB; or an address that its order does not align */
+    FRAME_BAD_MAP,       /* the map is not normalised, or has no RAM */
+    FRAME_BAD_CONFIG,    /* a value of struct frame_config that cannot be */
+    FRAME_NO_ROOM,       /* no usable range holds the allocator's state */
+    FRAME_NOT_MANAGED,   /* no RAM of this pool */
+    FRAME_RESERVED,      /* in the map, but not the pool's to give or take */
+    FRAME_BUSY,          /* frame_alloc_at(): part of the block is in use */
+    FRAME_NOT_ALLOCATED, /* never handed out */
+    FRAME_DOUBLE_FREE,   /* handed out once, and given back already */
+    FRAME_WRONG_ORDER,   /* a block starts here, but of another order */
+    FRAME_WRONG_LENGTH,  /* a run starts here, but of another length; or a run freed as a block */
+    FRAME_PART_OF_BLOCK, /* inside an allocated block, not its start */
+    FRAME_SHARED,        /* other references are held */
+    FRAME_TOO_SHARED,    /* no room for another reference */
+    FRAME_ERROR_COUNT
+};
+
+/* The error's name for people, such as "double free". */
+const char *frame_error_name(enum frame_error error);
+
+/* How the pool reaches the memory it manages, and where its descriptors appear. */
+struct frame_backing {
+    /* Address at which physical address 0 would be: pointer = base + physical address. */
+    uintptr_t base;
+    /* Descriptor of frame 0 in a virtual array for all frames, of which nothing needs to be mapped yet. */
+    struct frame_descriptor *descriptors;
+    /*
+     * Makes `frame`, already zeroed, appear at `page` in the array of descriptors. It may use up to
+     * FRAME_TABLES_MAX frames of `tables`, in order, as page tables for that, and keeps them; they are not
+     * zeroed. Returns how many it used. Called with the pool's lock held: calls nothing of the pool.
+     */
+    unsigned (*map)(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables);
+    void *context; /* passed to map */
+};
+
+#define FRAME_TABLES_MAX 4
+
+struct frame_config {
+    const struct memory_range
+        *map;           /* normalised (boot_info.h); stays valid and unchanged as long as the pool */
+    uint32_t map_count; /* ranges */
+    uint32_t cpus;      /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
+    struct frame_backing backing;      /* access to memory */
+    const struct frame_policy *policy; /* which free frame is taken; NULL for frame_policy_buddy */
+    bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */
+};
+
+/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, tiny machines).
+ */
+extern const struct frame_policy frame_policy_buddy;
+extern const struct frame_policy frame_policy_bitmap;
+
+/* One CPU's stock of free blocks of one order: descriptors of blocks, the last one in is the first one out.
+ */
+struct frame_magazine {
+    _Atomic(struct frame_descriptor **) top;   /* where the next block is put; written by its CPU only */
+    struct frame_descriptor **bottom;          /* first slot */
+    _Atomic(struct frame_descriptor **) limit; /* top may not pass it; NULL asks the CPU to drain */
+    struct frame_descriptor **end;             /* what limit is when no drain is asked for */
+};
+
+#define FRAME_MAGAZINES      (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
+#define FRAME_MAGAZINE_ZERO  (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
+#define FRAME_MAGAZINE_SLOTS 144                   /* of all magazines of a CPU together */
+
+/* One CPU's part of a pool: written by that CPU only, with preemption off. */
+struct frame_cpu {
+    struct frame_magazine magazine[FRAME_MAGAZINES];
+    _Atomic(int64_t)
+        owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
+    _Atomic(uint64_t) slow_operations; /* operations that took the lock */
+    struct frame_descriptor *slots[FRAME_MAGAZINE_SLOTS];
+};
+
+/* Frames set apart for descriptors and their page tables. */
+struct frame_reserve {
+    uint64_t next; /* first frame not yet used */
+    uint64_t end;  /* behind the last one */
+};
+
+struct frame_pool {
+    /* read by the fast paths; constant after frame_pool_init() */
+    uint64_t frame_limit;                 /* all frames of the pool have smaller numbers */
+    struct frame_descriptor *descriptors; /* of frame 0 */
+    struct frame_cpu *cpu[CPUS_MAX];      /* NULL from `cpus` on */
+
+    struct spinlock lock;              /* guards what is marked (L), and what policy_state leads to */
+    void *policy_state;                /* the policy's own */
+    uint64_t *backed;                  /* (L) one bit per page of descriptors: is it mapped? */
+    uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
+    uint64_t managed_frames;           /* (L) frames that are free or whose owner is in their descriptor */
+    uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
+    struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
+    uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
+
+    struct frame_config config; /* as given; policy is never NULL */
+    phys_addr_t state_base;     /* the allocator's state, in the memory it manages */
+    uint64_t state_bytes;       /* its length, a multiple of FRAME_BYTES */
+    unsigned first_zone;        /* first zone of the search order that the machine has */
+    unsigned reserve_order;     /* size of the blocks that the reserve takes from the policy */
+};
+
+/* ---- Life of a pool ---- */
+
+/*
+ * Makes a pool of all MEMORY_USABLE ranges of the map, its state placed in them. Frame 0 is kept back.
+ * Cost: some instructions per range, and per GiB of address space up to the last RAM; not per frame.
+ * Fails with FRAME_BAD_MAP, FRAME_BAD_CONFIG or FRAME_NO_ROOM, and then has changed nothing but *pool.
+ */
+enum frame_error frame_pool_init(struct frame_pool *pool, const struct frame_config *config);
+
+/*
+ * Adds all ranges of `type` to the free memory: MEMORY_BOOT_RECLAIMABLE once nothing of the firmware's boot
+ * services and of the loader is in use, and so on. Each type once. Fails with FRAME_RESERVED for a type that
+ * is not RAM to be had or was added before; with FRAME_BAD_CONFIG for a number that is no type.
+ */
+enum frame_error frame_pool_reclaim(struct frame_pool *pool, enum memory_type type);
+
+/*
+ * Backs the descriptors of all frames of [base, base + bytes) ahead of their first use, so that no later
+ * allocation in the range needs memory for them. Fails with FRAME_NO_MEMORY, having backed a part.
+ */
+enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes);
+
+/* ---- Allocating ---- */
+
+/*
+ * One block of 2^order frames for `owner`, with one reference, contents unspecified. None when there is no
+ * memory. Up to order FRAME_ORDER_2M it mostly takes some 15 instructions and no lock. Inline, below.
+ */
+static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+    EXCLUDES(pool->lock);
+
+/* The same, for callers that cannot go on without: panics, naming the owner, instead of returning none. */
+phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+    EXCLUDES(pool->lock);
+
+/* One frame filled with zeros; from the stock that frame_pool_idle() prepares, if it has one. None on
+ * failure. */
+phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner) EXCLUDES(pool->lock);
+
+struct frame_request {
+    uint64_t frames;        /* length, 1 .. FRAME_RUN_MAX; need not be a power of two */
+    uint64_t alignment;     /* bytes, a power of two up to 1 GiB; 0 for natural */
+    uint64_t limit;         /* every byte lies below this physical address; 0 for no limit */
+    enum frame_owner owner; /* who will own it */
+    bool zeroed;            /* fill with zeros */
+};
+
+/*
+ * The general allocation. `frames` that are a power of two give a block, to be freed with frame_free();
+ * others give a run, to be freed with frame_free_run(). A run is found where an aligned block of the next
+ * power of two is free; what is left over stays free. Natural alignment of a run is that of its first block.
+ * On success *address is the first byte. Fails with FRAME_NO_MEMORY, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or
+ * FRAME_BAD_OWNER, and has changed nothing then.
+ */
+enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame_request *request,
+                                     phys_addr_t *address) EXCLUDES(pool->lock);
+
+/*
+ * The block of 2^order frames at `address`. Fails with FRAME_BUSY when part of it is in use, FRAME_NO_MEMORY
+ * when its descriptor cannot be backed, FRAME_NOT_MANAGED, FRAME_RESERVED, FRAME_BAD_ORDER,
+ * FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER.
+ */
+enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
+                                enum frame_owner owner) EXCLUDES(pool->lock);
+
+/*
+ * Up to `count` single frames, their addresses to frames[]; neighbours where that costs nothing. Returns how
+ * many: fewer than `count` only when memory has run out. Holds the lock for at most FRAME_BATCH frames at
+ * once.
+ */
+uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner) EXCLUDES(pool->lock);
+
+#define FRAME_BATCH 16
+
+/* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
+ */
+
+/* Gives a block back. Its one reference must be the caller's. Inline, below. */
+static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+    EXCLUDES(pool->lock);
+
+/* The same, but a mistake is returned: any of FRAME_NOT_MANAGED .. FRAME_SHARED; nothing has changed then. */
+enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+    EXCLUDES(pool->lock);
+
+/* Gives a run (or a block) of `frames` frames back. */
+void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames) EXCLUDES(pool->lock);
+enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+    EXCLUDES(pool->lock);
+
+/* Gives single frames back. */
+void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames)
+    EXCLUDES(pool->lock);
+
+/* ---- References ---- */
+
+/* Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared.
+ */
+void frame_get(struct frame_pool *pool, phys_addr_t block);
+enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
+
+/* Drops a reference; the last one frees the block. Returns whether it did. Panics as frame_free() does. */
+bool frame_put(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/* ---- Magazines ---- */
+
+/* Returns what this CPU's magazines hold to the common store, and asks the other CPUs to do so when they can.
+ */
+void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* The same for the magazines of `cpu`, which does not use the pool meanwhile (it is off, or waits). */
+void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
+
+/* For the idle loop: prepares one zeroed frame for this CPU. Returns whether there was anything to do. */
+bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* ---- Seeing inside ---- */
+
+/* Where the pool sees physical memory. Only for memory that the backing covers. */
+static inline void *frame_pointer(const struct frame_pool *pool, phys_addr_t address)
+{
+    return (void *)(pool->config.backing.base + address.raw);
+}
+
+/*
+ * Descriptor of the frame at `address`. Only for frames of allocated blocks: of a block the first frame's is
+ * always backed, another frame's when frame_pool_back() or an earlier use saw to it.
+ */
+static inline struct frame_descriptor *frame_descriptor(const struct frame_pool *pool, phys_addr_t address)
+{
+    return &pool->descriptors[address.raw >> FRAME_SHIFT];
+}
+
+/* All that is known about one frame. */
+struct frame_facts {
+    enum memory_type type;  /* what the firmware said; MEMORY_TYPE_COUNT when its map has no such address */
+    enum frame_state state; /* of the block it lies in */
+    bool managed;           /* the pool gives or has given it out; else state means nothing */
+    unsigned order;         /* of the free or allocated block */
+    phys_addr_t block;      /* first byte of that block */
+    enum frame_owner owner; /* of the block; of the last one when free, if descriptor_backed */
+    uint32_t references;    /* to the block */
+    bool descriptor_backed; /* this frame's descriptor can be read */
+    const void *object;     /* what the owner noted in the block's descriptor */
+};
+
+/* Fills *facts for any address whatever. Exact while no other CPU uses the block. */
+void frame_pool_look(struct frame_pool *pool, phys_addr_t address, struct frame_facts *facts)
+    EXCLUDES(pool->lock);
+
+/* Every byte of the firmware's map, by owner. Exact, to the byte, while no other CPU allocates or frees. */
+struct frame_ledger {
+    uint64_t firmware_bytes;           /* sum of all ranges of the map */
+    uint64_t free_bytes;               /* held by the policy */
+    uint64_t magazine_bytes;           /* free too, but held for one CPU */
+    uint64_t owner_bytes[OWNER_COUNT]; /* allocated, or fixed by the map */
+    int64_t difference;                /* firmware_bytes minus all the others: 0 */
+};
+void frame_pool_ledger(struct frame_pool *pool, struct frame_ledger *ledger) EXCLUDES(pool->lock);
+
+/* Free frames, magazines included. */
+uint64_t frame_pool_free(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+struct frame_statistics {
+    uint64_t managed_frames;
+    uint64_t free_frames;                   /* held by the policy */
+    uint64_t magazine_frames;               /* free, in magazines */
+    uint64_t free_blocks[FRAME_ORDERS];     /* by order, held by the policy */
+    uint64_t magazine_blocks[FRAME_ORDERS]; /* by order */
+    uint64_t state_bytes;                   /* allocator's state */
+    uint64_t descriptor_bytes;              /* memory taken for descriptors */
+    uint64_t slow_operations;               /* operations that took the lock, ever */
+    int largest_order;                      /* largest free block; -1 when there is none */
+};
+
+/* Walks the used part of the bitmaps: the cost grows with the memory in use. */
+void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *statistics) EXCLUDES(pool->lock);
+
+/*
+ * Share of free memory, in 1/1000, that a request of 2^order frames cannot use because it lies in smaller
+ * blocks: 0 is not fragmented at all.
+ */
+unsigned frame_fragmentation(const struct frame_statistics *statistics, unsigned order);
+
+/* What frame_pool_check() found wrong first. */
+struct frame_problem {
+    const char *what;  /* the broken rule */
+    uint64_t frame;    /* where, a frame number; 0 when it concerns no one frame */
+    uint64_t found;    /* the value that is wrong */
+    uint64_t expected; /* the value it should have */
+};
+
+/*
+ * Verifies the whole pool: bitmaps, indexes, descriptors, magazines, accounts, ledger. Returns whether all is
+ * well; if not, *problem says what is not. No other CPU uses the pool meanwhile.
+ */
+bool frame_pool_check(struct frame_pool *pool, struct frame_problem *problem) EXCLUDES(pool->lock);
+
+/* ---- The fast paths ---- */
+
+/* The slow paths behind them; not to be called otherwise. */
+phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+    EXCLUDES(pool->lock);
+void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
+
+/* Books `frames` more (or fewer) for `owner`. Preemption is off. */
+static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t frames)
+{
+    int64_t owned = atomic_load_explicit(&cpu->owned[owner], memory_order_relaxed);
+    atomic_store_explicit(&cpu->owned[owner], owned + frames, memory_order_relaxed);
+}
+
+static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+{
+    if (order <= FRAME_ORDER_2M) {
+        preempt_disable();
+        struct frame_cpu *cpu = pool->cpu[cpu_number()];
+        struct frame_magazine *magazine = &cpu->magazine[order];
+        struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+        if (top != magazine->bottom) {
+            struct frame_descriptor *descriptor = top[-1];
+            atomic_store_explicit(&magazine->top, top - 1, memory_order_relaxed);
+            atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+            atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1),
+                                  memory_order_relaxed);
+            frame_account(cpu, owner, (int64_t)1 << order);
+            phys_addr_t block = phys_addr(descriptor->address);
+            descriptor->object = NULL;
+            preempt_enable();
+            return block;
+        }
+        preempt_enable();
+    }
+    return frame_alloc_slow(pool, order, owner);
+}
+
+static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
+     */
+    uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
+    if (order <= FRAME_ORDER_2M && frame < pool->frame_limit) {
+        struct frame_descriptor *descriptor = &pool->descriptors[frame];
+        uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+        if (tag == frame_tag(FRAME_ALLOCATED, order, 1)) {
+            preempt_disable();
+            struct frame_cpu *cpu = pool->cpu[cpu_number()];
+            struct frame_magazine *magazine = &cpu->magazine[order];
+            struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+            if (top < atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
+                uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+                atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1),
+                                      memory_order_relaxed);
+                descriptor->address = block.raw;
+                *top = descriptor;
+                atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
+                frame_account(cpu, owner, -((int64_t)1 << order));
+                preempt_enable();
+                return;
+            }
+            preempt_enable();
+        }
+    }
+    frame_free_slow(pool, block, order);
+}

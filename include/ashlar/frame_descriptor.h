@@ -1,0 +1,60 @@
+/*
+ * The descriptor of a frame: 16 bytes that say what the block starting at this frame is, and who has it.
+ *
+ * Descriptors form one virtual array by frame number. Its pages are backed when the first block that starts
+ * in their reach (1 MiB) is handed out; an unbacked page reads as all FRAME_UNKNOWN or, on the machine,
+ * faults.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+#include <stdatomic.h>
+
+/* What a frame is, as seen from its descriptor. */
+enum frame_state {
+    FRAME_UNKNOWN,   /* no block that was ever handed out starts here */
+    FRAME_FREED,     /* a block started here and was given back */
+    FRAME_CACHED,    /* a free block in a magazine starts here */
+    FRAME_ALLOCATED, /* an allocated block starts here */
+    FRAME_RUN,       /* the first block of a run starts here */
+    FRAME_RUN_PART,  /* a further block of a run starts here */
+    FRAME_STATE_COUNT
+};
+
+struct frame_descriptor {
+    _Atomic(uint32_t) tag; /* frame_tag(): state, order and references in one word, to be compared at once */
+    _Atomic(uint32_t) owner; /* enum frame_owner; of the last one when freed */
+    union {
+        void *object;     /* FRAME_ALLOCATED, FRAME_RUN: the owner's; NULL at first */
+        uint64_t address; /* FRAME_CACHED: physical address of the block */
+    };
+};
+
+_Static_assert(sizeof(struct frame_descriptor) == 16, "promised: at most 16 bytes per frame");
+
+#define FRAME_DESCRIPTORS_PER_PAGE (FRAME_BYTES / sizeof(struct frame_descriptor))
+
+/* Tag layout: bits 0-3 state, bits 4-8 order, bits 9-31 references. */
+#define FRAME_TAG_ORDER_SHIFT      4
+#define FRAME_TAG_REFERENCES_SHIFT 9
+#define FRAME_REFERENCES_MAX       ((1U << 23) - 1)
+
+static inline uint32_t frame_tag(enum frame_state state, unsigned order, uint32_t references)
+{
+    return references << FRAME_TAG_REFERENCES_SHIFT | order << FRAME_TAG_ORDER_SHIFT | (uint32_t)state;
+}
+
+static inline enum frame_state frame_tag_state(uint32_t tag)
+{
+    return (enum frame_state)(tag & 0xf);
+}
+
+static inline unsigned frame_tag_order(uint32_t tag)
+{
+    return tag >> FRAME_TAG_ORDER_SHIFT & 0x1f;
+}
+
+static inline uint32_t frame_tag_references(uint32_t tag)
+{
+    return tag >> FRAME_TAG_REFERENCES_SHIFT;
+}

@@ -1,0 +1,27 @@
+/*
+ * The end of the kernel, with an explanation. panic() itself is in <ashlar/platform.h>, since portable code
+ * calls it.
+ *
+ * A panic turns interrupts off, stops the other CPUs, and prints one report on every console: what, where,
+ * the decoded exception, registers, the page-table walk, a symbolised backtrace, what the address belongs to,
+ * the last log lines, and where to look next. A panic inside the report prints a few lines on the serial
+ * port; a third says nothing. Then QEMU's isa-debug-exit, if present, gets PANIC_EXIT_VALUE, and the CPU
+ * halts.
+ */
+#pragma once
+
+#include <ashlar/platform.h>
+
+struct trap_frame;
+
+#define PANIC_EXIT_VALUE 0x12
+
+/* Panics for the exception that `frame` is of. Interrupts are off. */
+_Noreturn void panic_exception(struct trap_frame *frame);
+
+/* Whether a panic is being reported: what is not needed for the report then keeps its hands off. */
+bool panic_active(void);
+
+/* Names the function that makes all other CPUs stop, without waiting for them for ever; none from the start.
+ */
+void panic_set_stop_others(void (*stop)(void));

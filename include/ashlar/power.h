@@ -1,0 +1,31 @@
+/*
+ * Switching the machine off and on again.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+
+/* Values for QEMU's isa-debug-exit device; QEMU's status is 2 * value + 1. */
+enum power_exit {
+    POWER_EXIT_SUCCESS = 0x10,
+    POWER_EXIT_FAILED_TESTS = 0x11,
+    POWER_EXIT_PANIC = 0x12,
+};
+
+/*
+ * Ends QEMU with `value` if we run under a hypervisor and the isa-debug-exit device is there; else returns.
+ * From any context, also in a panic.
+ */
+void power_debug_exit(enum power_exit value);
+
+/*
+ * Switches the machine off: by the firmware's ResetSystem, else through the ACPI registers, else says on the
+ * console that it cannot, and halts. Console output is made visible first.
+ */
+_Noreturn void power_off(void);
+
+/*
+ * Restarts the machine: by the firmware's ResetSystem, else the ACPI reset register, else the keyboard
+ * controller, else a triple fault.
+ */
+_Noreturn void power_reboot(void);

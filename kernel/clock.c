@@ -1,0 +1,126 @@
+/*
+ * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>.
+ *
+ * A stated rate (CPUID) is exact where it is true, but virtual machines may pass on another machine's. So it
+ * is believed when a short measurement agrees within 1 %; else the measurement counts. All values are written
+ * once, before interrupts are on and other CPUs run, and then only read: no lock.
+ */
+#define LOG_SUBSYSTEM "clock"
+#include <ashlar/boot.h>
+#include <ashlar/clock.h>
+#include <ashlar/efi_runtime.h>
+#include <ashlar/log.h>
+#include <ashlar/platform.h>
+#include <x86/clock_reference.h>
+#include <x86/cpuid.h>
+#include <x86/timer_device.h>
+
+#define MEASURE_MICROSECONDS   2000
+#define NANOSECONDS_PER_SECOND 1000000000ULL
+
+static uint64_t origin; /* time-stamp counter at the loader's entry */
+static uint64_t hertz;  /* its rate */
+static const char *source = "none";
+static struct clock_scale to_nanoseconds;
+static struct clock_scale to_ticks;
+static int64_t date_seconds; /* the firmware's date, in seconds since 1970 */
+static uint64_t date_taken;  /* clock_nanoseconds() when it was asked */
+static bool date_known;
+
+static bool agree_within_percent(uint64_t a, uint64_t b)
+{
+    uint64_t difference = a > b ? a - b : b - a;
+    return difference <= a / 100;
+}
+
+static void set_rate(uint64_t rate, const char *from)
+{
+    hertz = rate;
+    source = from;
+    to_nanoseconds = clock_scale_make(rate, NANOSECONDS_PER_SECOND);
+    to_ticks = clock_scale_make(NANOSECONDS_PER_SECOND, rate);
+    origin = boot_info()->stages[0].ticks;
+}
+
+/* Chooses between what CPUID states and what was measured (0: nothing was). */
+static void choose_rate(uint64_t stated, uint64_t measured, const char *reference)
+{
+    if (stated != 0 && (measured == 0 || agree_within_percent(stated, measured))) {
+        set_rate(stated, "cpuid");
+    } else if (measured != 0) {
+        set_rate(measured, reference);
+    } else {
+        set_rate(NANOSECONDS_PER_SECOND, "assumed");
+        log_error("nothing tells the time-stamp counter's rate; 1 GHz is assumed and time will be wrong");
+    }
+    if (stated != 0 && measured != 0 && !agree_within_percent(stated, measured)) {
+        log_warning("CPUID states %llu Hz, the %s says %llu Hz", (unsigned long long)stated, reference,
+                    (unsigned long long)measured);
+    }
+}
+
+void clock_initialise(void)
+{
+    const struct clock_reference *reference = clock_reference_find();
+    uint64_t stated = tsc_stated_frequency();
+    uint64_t measured = 0;
+    uint64_t timer_hertz = 0;
+    if (reference != NULL && !clock_measure(reference, MEASURE_MICROSECONDS, &measured, &timer_hertz)) {
+        log_warning("the %s stopped while it was measured against", reference->name);
+        measured = 0;
+    }
+    choose_rate(stated, measured, reference != NULL ? reference->name : "none");
+    timer_device_set_frequency(timer_hertz);
+    log_set_clock(origin, hertz);
+    log_info("time-stamp counter at %'llu Hz by %s%s", (unsigned long long)hertz, source,
+             cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
+}
+
+uint64_t clock_nanoseconds(void)
+{
+    return hertz != 0 ? clock_scale_apply(to_nanoseconds, cpu_ticks() - origin) : 0;
+}
+
+uint64_t clock_frequency(void)
+{
+    return hertz;
+}
+
+const char *clock_source(void)
+{
+    return source;
+}
+
+uint64_t clock_ticks_to_nanoseconds(uint64_t ticks)
+{
+    return clock_scale_apply(to_nanoseconds, ticks);
+}
+
+uint64_t clock_nanoseconds_to_ticks(uint64_t nanoseconds)
+{
+    return clock_scale_apply(to_ticks, nanoseconds);
+}
+
+void clock_wait(uint64_t nanoseconds)
+{
+    uint64_t begin = cpu_ticks();
+    uint64_t ticks = clock_nanoseconds_to_ticks(nanoseconds);
+    while (cpu_ticks() - begin < ticks) {
+        cpu_relax();
+    }
+}
+
+bool clock_date_now(struct clock_date *date)
+{
+    if (!date_known) {
+        struct clock_date firmware;
+        if (efi_get_time(&firmware) != EFI_STATUS_SUCCESS) {
+            return false;
+        }
+        date_taken = clock_nanoseconds();
+        date_seconds = clock_date_to_seconds(&firmware);
+        date_known = true;
+    }
+    int64_t since = (int64_t)((clock_nanoseconds() - date_taken) / NANOSECONDS_PER_SECOND);
+    return clock_date_from_seconds(date_seconds + since, date);
+}

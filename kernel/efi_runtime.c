@@ -1,0 +1,392 @@
+/*
+ * UEFI runtime services; see <ashlar/efi_runtime.h>.
+ *
+ * The services were never told of virtual addresses (SetVirtualAddressMap): they run where they lie, in a
+ * page table that has the runtime regions at their physical addresses, code read-only, data not executable,
+ * and the kernel's half. Whatever they are handed lies in that half, in the static buffers here: user memory
+ * and small stacks stay away from firmware. The kernel keeps nothing in SSE registers, so there is nothing of
+ * that kind to save; CR4.OSFXSR stays on for the firmware's use.
+ *
+ * A call that faults is abandoned: the exception's frame is turned to firmware_call_abandon(), the fault is
+ * logged, and the services are not called again, because what the firmware was in the middle of is unknown.
+ *
+ * call_lock guards every call and buffer; nothing is locked under it but the log's and console's leaves.
+ */
+#define LOG_SUBSYSTEM "efi"
+#include <ashlar/boot.h>
+#include <ashlar/efi_runtime.h>
+#include <ashlar/format.h>
+#include <ashlar/lock.h>
+#include <ashlar/log.h>
+#include <ashlar/string.h>
+#include <x86/firmware_call.h>
+#include <x86/interrupt.h>
+
+#define STACK_BYTES                                                                                          \
+    KIB(32) /* UEFI promises to need no more than 4 KiB (2.3.4.2); firmware has been seen to */
+#define REASON_BYTES 96
+#define STACK_CANARY 0x5ca1ab1e0ddba11ULL
+
+#define SYSTEM_TABLE_SIGNATURE  0x5453595320494249ULL /* "IBI SYST" */
+#define RUNTIME_TABLE_SIGNATURE 0x56524553544e5552ULL /* "RUNTSERV" */
+
+struct table_header {
+    uint64_t signature; /* which table */
+    uint32_t revision;  /* of the specification */
+    uint32_t bytes;     /* of the table, with this header */
+    uint32_t crc32;     /* of the table, with 0 here */
+    uint32_t reserved;  /* 0 */
+};
+
+/* EFI_SYSTEM_TABLE as far as we read it (4.3.1); addresses are physical. */
+struct system_table {
+    struct table_header header;
+    uint64_t before[8];        /* vendor, revision, and consoles that are gone */
+    uint64_t runtime_services; /* EFI_RUNTIME_SERVICES */
+};
+
+/* EFI_RUNTIME_SERVICES (4.5.1): functions as physical addresses. */
+struct runtime_table {
+    struct table_header header;
+    uint64_t get_time;
+    uint64_t set_time;
+    uint64_t get_wakeup_time;
+    uint64_t set_wakeup_time;
+    uint64_t set_virtual_address_map;
+    uint64_t convert_pointer;
+    uint64_t get_variable;
+    uint64_t get_next_variable_name;
+    uint64_t set_variable;
+    uint64_t get_next_high_monotonic_count;
+    uint64_t reset_system;
+};
+
+_Static_assert(offsetof(struct system_table, runtime_services) == 88, "UEFI 4.3.1");
+_Static_assert(offsetof(struct runtime_table, reset_system) == 104, "UEFI 4.5.1");
+
+/* EFI_TIME (8.3.1). */
+struct efi_time {
+    uint16_t year;
+    uint8_t month;
+    uint8_t day;
+    uint8_t hour;
+    uint8_t minute;
+    uint8_t second;
+    uint8_t pad1;
+    uint32_t nanosecond;
+    int16_t zone; /* minutes from UTC: local time = UTC - zone */
+    uint8_t daylight;
+    uint8_t pad2;
+};
+
+/* EFI_MEMORY_DESCRIPTOR (7.2.3), as in boot_info.runtime_map. */
+struct runtime_region {
+    uint32_t type;
+    uint32_t pad;
+    uint64_t physical;
+    uint64_t virtual;
+    uint64_t pages;
+    uint64_t attributes;
+};
+
+static struct spinlock call_lock = SPINLOCK_INITIALIZER;
+static struct runtime_table services;             /* a copy: the firmware's own may move under us */
+static char reason[REASON_BYTES] = "not started"; /* why there are no services; "" while there are */
+static uint64_t stack[STACK_BYTES / 8] __attribute__((aligned(16))) GUARDED_BY(call_lock);
+static struct firmware_call call GUARDED_BY(call_lock);
+static volatile bool calling; /* firmware runs on this CPU; for the exception handlers */
+
+/* What is lent to the firmware. */
+static struct efi_time time_buffer GUARDED_BY(call_lock);
+static struct efi_variable_name name_buffer GUARDED_BY(call_lock);
+static uint8_t data_buffer[EFI_VARIABLE_BYTES_MAX] GUARDED_BY(call_lock);
+static uint64_t size_buffer GUARDED_BY(call_lock);
+static uint32_t attribute_buffer GUARDED_BY(call_lock);
+
+static void give_up(const char *text, uint64_t value)
+{
+    format(reason, sizeof reason, "%s (%#llx)", text, (unsigned long long)value);
+    log_warning("UEFI runtime services are not used: %s", reason);
+}
+
+/* Whether a range lies in one region that the firmware declared for use at run time. */
+static bool in_runtime_region(uint64_t address, uint64_t bytes)
+{
+    const struct boot_table *map = &boot_info()->runtime_map;
+    const uint8_t *at = physmap_pointer(map->base);
+    for (uint32_t i = 0; i < map->count && map->entry_size >= sizeof(struct runtime_region); i++) {
+        const struct runtime_region *region = (const void *)(at + (size_t)i * map->entry_size);
+        uint64_t offset = address - region->physical;
+        uint64_t length = region->pages * FRAME_BYTES;
+        if (address >= region->physical && offset < length && bytes <= length - offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A table of the firmware in runtime memory; NULL, with the reason noted, when it is not what it should be.
+ */
+static const void *check_table(uint64_t address, uint64_t signature, uint64_t bytes, const char *what)
+{
+    if (!is_aligned(address, 8) || !in_runtime_region(address, bytes)) {
+        give_up(what, address);
+        return NULL;
+    }
+    const struct table_header *header = physmap_pointer(phys_addr(address));
+    if (header->signature != signature || header->bytes < bytes) {
+        give_up(what, header->signature);
+        return NULL;
+    }
+    return header;
+}
+
+/* Every function we may call lies in runtime memory. */
+static bool check_services(void)
+{
+    const uint64_t functions[] = {services.get_time, services.get_variable, services.get_next_variable_name,
+                                  services.reset_system};
+    for (size_t i = 0; i < ARRAY_LENGTH(functions); i++) {
+        if (!in_runtime_region(functions[i], 1)) {
+            give_up("a service lies outside runtime memory", functions[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+void efi_runtime_initialise(const struct boot_info *info)
+{
+    if (info->paging.runtime_root.raw == 0) {
+        give_up("the firmware does not tell its code from its data", info->paging.runtime_root.raw);
+        return;
+    }
+    const struct system_table *system = check_table(info->firmware.system_table.raw, SYSTEM_TABLE_SIGNATURE,
+                                                    sizeof *system, "no system table");
+    if (system == NULL) {
+        return;
+    }
+    const struct runtime_table *table = check_table(system->runtime_services, RUNTIME_TABLE_SIGNATURE,
+                                                    sizeof *table, "no runtime services table");
+    if (table == NULL) {
+        return;
+    }
+    services = *table;
+    if (check_services()) {
+        reason[0] = '\0';
+        log_info("UEFI %u.%u runtime services ready", table->header.revision >> 16,
+                 (table->header.revision & 0xffff) / 10);
+    }
+}
+
+bool efi_runtime_available(void)
+{
+    return reason[0] == '\0';
+}
+
+const char *efi_runtime_reason(void)
+{
+    return reason;
+}
+
+/* Exceptions that firmware may raise. NMI, debug and machine checks are not its doing. */
+static const enum exception_vector firmware_faults[] = {
+    EXCEPTION_DIVIDE,
+    EXCEPTION_BREAKPOINT,
+    EXCEPTION_INVALID_OPCODE,
+    EXCEPTION_DEVICE_NOT_AVAILABLE,
+    EXCEPTION_SEGMENT_NOT_PRESENT,
+    EXCEPTION_STACK_SEGMENT,
+    EXCEPTION_GENERAL_PROTECTION,
+    EXCEPTION_PAGE_FAULT,
+    EXCEPTION_X87,
+    EXCEPTION_ALIGNMENT_CHECK,
+    EXCEPTION_SIMD,
+};
+
+static exception_handler *displaced[ARRAY_LENGTH(firmware_faults)] GUARDED_BY(call_lock);
+static struct trap_frame fault_frame; /* of the exception that ended the last call */
+
+static bool abandon(struct trap_frame *frame)
+{
+    if (!calling) {
+        return false;
+    }
+    calling = false;
+    fault_frame = *frame;
+    frame->rip = (uintptr_t)firmware_call_abandon;
+    frame->rsp = firmware_call_saved_stack;
+    return true;
+}
+
+static void catch_faults(bool on) REQUIRES(call_lock)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(firmware_faults); i++) {
+        if (on) {
+            displaced[i] = exception_set_handler(firmware_faults[i], abandon);
+        } else {
+            exception_set_handler(firmware_faults[i], displaced[i]);
+        }
+    }
+}
+
+/* The kernel half may have got new top-level tables since the loader copied them. */
+static void share_kernel_half(void)
+{
+    const struct boot_paging *paging = &boot_info()->paging;
+    const uint64_t *from = physmap_pointer(paging->root);
+    uint64_t *to = physmap_pointer(paging->runtime_root);
+    memcpy(to + 256, from + 256, 256 * sizeof *to);
+}
+
+static void judge_call(void) REQUIRES(call_lock)
+{
+    if (call.faulted) {
+        give_up("a call raised an exception", fault_frame.vector);
+        log_error("exception %llu in the firmware at %#llx, error code %#llx",
+                  (unsigned long long)fault_frame.vector, (unsigned long long)fault_frame.rip,
+                  (unsigned long long)fault_frame.error_code);
+    } else if (stack[0] != STACK_CANARY) {
+        give_up("a call used up its stack", STACK_BYTES);
+    }
+}
+
+/* Calls a service. All addresses among the arguments are the kernel's. */
+static efi_status_t call_service(uint64_t function, const uint64_t arguments[5]) REQUIRES(call_lock)
+{
+    call = (struct firmware_call){.function = function,
+                                  .root = boot_info()->paging.runtime_root.raw,
+                                  .stack_top = (uintptr_t)stack + sizeof stack};
+    memcpy(call.arguments, arguments, sizeof call.arguments);
+    stack[0] = STACK_CANARY;
+    bool enabled = interrupts_disable();
+    share_kernel_half();
+    catch_faults(true);
+    calling = true;
+    firmware_call_enter(&call);
+    calling = false;
+    catch_faults(false);
+    interrupts_restore(enabled);
+    judge_call();
+    return call.faulted ? EFI_STATUS_ABORTED : call.result;
+}
+
+efi_status_t efi_get_time(struct clock_date *date)
+{
+    if (!efi_runtime_available()) {
+        return EFI_STATUS_UNSUPPORTED;
+    }
+    spinlock_acquire(&call_lock);
+    time_buffer = (struct efi_time){0};
+    const uint64_t arguments[5] = {(uintptr_t)&time_buffer, 0};
+    efi_status_t status = call_service(services.get_time, arguments);
+    struct clock_date read = {.year = time_buffer.year,
+                              .month = time_buffer.month,
+                              .day = time_buffer.day,
+                              .hour = time_buffer.hour,
+                              .minute = time_buffer.minute,
+                              .second = time_buffer.second,
+                              .zone = time_buffer.zone};
+    spinlock_release(&call_lock);
+    if (status != EFI_STATUS_SUCCESS) {
+        return status;
+    }
+    if (!clock_date_is_valid(&read)) {
+        log_warning("the firmware's clock shows %u-%02u-%02u %02u:%02u:%02u, zone %d", read.year, read.month,
+                    read.day, read.hour, read.minute, read.second, read.zone);
+        return EFI_STATUS_DEVICE_ERROR;
+    }
+    *date = read;
+    return status;
+}
+
+efi_status_t efi_next_variable(struct efi_variable_name *name)
+{
+    if (!efi_runtime_available()) {
+        return EFI_STATUS_UNSUPPORTED;
+    }
+    spinlock_acquire(&call_lock);
+    name_buffer = *name;
+    size_buffer = sizeof name_buffer.name;
+    const uint64_t arguments[5] = {(uintptr_t)&size_buffer, (uintptr_t)name_buffer.name,
+                                   (uintptr_t)&name_buffer.vendor};
+    efi_status_t status = call_service(services.get_next_variable_name, arguments);
+    if (status == EFI_STATUS_SUCCESS) {
+        name_buffer.name[EFI_VARIABLE_NAME_UNITS - 1] = 0;
+        *name = name_buffer;
+    }
+    spinlock_release(&call_lock);
+    return status;
+}
+
+efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, uint64_t *bytes,
+                              uint32_t *attributes)
+{
+    if (!efi_runtime_available()) {
+        return EFI_STATUS_UNSUPPORTED;
+    }
+    spinlock_acquire(&call_lock);
+    name_buffer = *name;
+    size_buffer = min_u64(*bytes, sizeof data_buffer);
+    uint64_t room = size_buffer;
+    attribute_buffer = 0;
+    const uint64_t arguments[5] = {(uintptr_t)name_buffer.name, (uintptr_t)&name_buffer.vendor,
+                                   (uintptr_t)&attribute_buffer, (uintptr_t)&size_buffer,
+                                   (uintptr_t)data_buffer};
+    efi_status_t status = call_service(services.get_variable, arguments);
+    if (status == EFI_STATUS_SUCCESS && size_buffer > room) {
+        status = EFI_STATUS_DEVICE_ERROR; /* it cannot have written more than it was given room for */
+    }
+    if (status == EFI_STATUS_SUCCESS) {
+        memcpy(data, data_buffer, size_buffer);
+        *attributes = attribute_buffer;
+    }
+    *bytes = size_buffer;
+    spinlock_release(&call_lock);
+    return status;
+}
+
+/*
+ * Takes no lock: it is the last thing done, perhaps out of a panic in the middle of another call; nothing of
+ * that call is needed any more.
+ */
+efi_status_t efi_reset(enum efi_reset kind) NO_LOCK_ANALYSIS
+{
+    if (!efi_runtime_available()) {
+        return EFI_STATUS_UNSUPPORTED;
+    }
+    if (calling) {
+        return EFI_STATUS_ABORTED;
+    }
+    const uint64_t arguments[5] = {kind, EFI_STATUS_SUCCESS, 0, 0};
+    return call_service(services.reset_system, arguments);
+}
+
+const char *efi_status_name(efi_status_t status)
+{
+    switch (status) {
+    case EFI_STATUS_SUCCESS:
+        return "success";
+    case EFI_STATUS_INVALID:
+        return "invalid parameter";
+    case EFI_STATUS_UNSUPPORTED:
+        return "unsupported";
+    case EFI_STATUS_BUFFER_TOO_SMALL:
+        return "buffer too small";
+    case EFI_STATUS_DEVICE_ERROR:
+        return "device error";
+    case EFI_STATUS_NOT_FOUND:
+        return "not found";
+    case EFI_STATUS_ABORTED:
+        return "aborted";
+    default:
+        return "error";
+    }
+}
+
+void efi_guid_format(const struct efi_guid *guid, char text[EFI_GUID_TEXT_BYTES])
+{
+    const uint8_t *d = guid->d;
+    format(text, EFI_GUID_TEXT_BYTES, "%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", guid->a, guid->b,
+           guid->c, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]);
+}

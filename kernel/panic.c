@@ -1,0 +1,210 @@
+/*
+ * The panic report; see <ashlar/panic.h>.
+ *
+ * It must work whatever is broken. So: it runs on a stack of its own with interrupts off; it reads memory it
+ * does not own by probes (memory_try_read); it takes no lock, since the console's is broken open; it
+ * allocates nothing. If it faults or panics all the same, that second panic says so in a few lines straight
+ * to the serial port, and a third one says nothing.
+ */
+#include <ashlar/console.h>
+#include <ashlar/format.h>
+#include <ashlar/log.h>
+#include <ashlar/panic.h>
+#include <ashlar/string.h>
+#include <ashlar/symbols.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <x86/cpu.h>
+#include <x86/interrupt.h>
+#include <x86/panic_report.h>
+#include <x86/port.h>
+#include <x86/unwind.h>
+
+#define BACKTRACE_STEPS 14
+#define LOG_LINES       6
+#define MESSAGE_BYTES   256
+#define EXIT_PORT       0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise \
+                              */
+
+/* What the report is about. Written once, by the CPU that panics first. */
+static struct {
+    char message[MESSAGE_BYTES];    /* of panic() */
+    const struct trap_frame *frame; /* of panic_exception(), else NULL */
+    struct unwind origin;           /* where the backtrace starts */
+} cause;
+
+static _Atomic(unsigned) depth;         /* panics begun */
+static _Atomic(unsigned) reporting_cpu; /* number + 1 of the CPU that panicked first */
+static void (*stop_others)(void);
+
+void panic_set_stop_others(void (*stop)(void))
+{
+    stop_others = stop;
+}
+
+bool panic_active(void)
+{
+    return atomic_load(&depth) != 0;
+}
+
+/* Status 2 * value + 1 for QEMU, if it is there; then nothing more. */
+_Noreturn static void end_machine(void)
+{
+    port_write8(EXIT_PORT, PANIC_EXIT_VALUE);
+    cpu_halt_forever();
+}
+
+/* The first serial port without any layer between: bounded waits, no state. */
+static void emergency_write(const char *text)
+{
+    enum { COM1 = 0x3f8, LINE_STATUS = 5, TRANSMITTER_READY = 0x20, POLLS = 100000 };
+    for (; *text; text++) {
+        for (unsigned i = 0; i < POLLS && !(port_read8(COM1 + LINE_STATUS) & TRANSMITTER_READY); i++) {
+            cpu_relax();
+        }
+        port_write8(COM1, (uint8_t)*text);
+    }
+}
+
+/* A panic in a report: no symbols, no console, no stack to speak of. */
+_Noreturn static void report_inside_report(const char *what, uint64_t where)
+{
+    static char line[MESSAGE_BYTES + 64];
+    emergency_write("\r\nPANIC INSIDE THE PANIC REPORT: ");
+    emergency_write(what);
+    format(line, sizeof line, "\r\nat %#llx, image at %#llx; the first was: ", (unsigned long long)where,
+           (unsigned long long)panic_image_start());
+    emergency_write(line);
+    emergency_write(cause.frame ? exception_name_of(cause.frame) : cause.message);
+    emergency_write("\r\n");
+    end_machine();
+}
+
+static void print_backtrace(void)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    struct unwind at = cause.origin;
+    bool scanned = false;
+    console_print("backtrace:\n");
+    for (unsigned i = 0; i < BACKTRACE_STEPS; i++) {
+        if (at.trap != UNWIND_NO_TRAP && i > 0) {
+            const char *name = interrupt_name(at.trap);
+            console_print("   --- interrupted by vector %u (%s) ---\n", at.trap, name ? name : "unexpected");
+        }
+        if (at.scanned && !scanned) {
+            scanned = true;
+            console_print("   --- the chain of frames is broken; what follows was found on the stack ---\n");
+        }
+        console_print("  %2u %#018llx %s\n", i, (unsigned long long)at.address.raw,
+                      symbol_text(at.address, at.is_return, text));
+        if (!unwind_next(&at)) {
+            return;
+        }
+    }
+    console_print("     ...\n");
+}
+
+static void print_log(void)
+{
+    static struct log_record record;
+    static char line[LOG_LINE_BYTES];
+    struct log_reader reader = log_reader_last(LOG_LINES);
+    console_print("last log lines:\n");
+    while (log_read(&reader, &record)) {
+        log_format_record(&record, line, sizeof line);
+        console_print("  %.100s\n", line);
+    }
+}
+
+static void print_where(void)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    console_print("where:   %s\n", symbol_text(cause.origin.address, cause.origin.is_return, text));
+    if (interrupt_active()) {
+        console_print("context: inside an interrupt handler\n");
+    }
+}
+
+static void report(void *unused)
+{
+    (void)unused;
+    console_break_lock();
+    console_print("\n=== PANIC on CPU %u ===\n", cpu_number());
+    if (cause.frame) {
+        exception_report_begin(cause.frame);
+        exception_report_cause(cause.frame);
+    } else {
+        console_print("reason:  %s\n", cause.message);
+    }
+    print_where();
+    if (cause.frame) {
+        exception_report_details(cause.frame);
+    }
+    exception_report_control_registers();
+    print_backtrace();
+    print_log();
+    console_print("next:    %s\n",
+                  cause.frame ? exception_report_advice(cause.frame)
+                              : "the code at the top of the backtrace: it says what it found broken");
+    console_print("=== end of panic ===\n");
+    console_flush();
+    end_machine();
+}
+
+/* Decides who reports: the first CPU to come, once. Returns how many panics this CPU has begun. */
+static unsigned begin(void)
+{
+    interrupts_disable();
+    unsigned nobody = 0;
+    unsigned self = cpu_number() + 1;
+    if (!atomic_compare_exchange_strong(&reporting_cpu, &nobody, self) && nobody != self) {
+        cpu_halt_forever();
+    }
+    unsigned level = atomic_fetch_add(&depth, 1) + 1;
+    if (level == 1 && stop_others) {
+        stop_others();
+    }
+    if (level > 2) {
+        end_machine();
+    }
+    return level;
+}
+
+_Noreturn static void report_on_own_stack(void)
+{
+    call_on_stack(report, NULL, panic_stack_top());
+    end_machine();
+}
+
+_Noreturn __attribute__((noinline)) void panic(const char *text, ...)
+{
+    static char second[MESSAGE_BYTES];
+    struct unwind origin = unwind_caller();
+    unsigned level = begin();
+    va_list arguments;
+    va_start(arguments, text);
+    format_list(level == 1 ? cause.message : second, MESSAGE_BYTES, text, arguments);
+    va_end(arguments);
+    if (level > 1) {
+        report_inside_report(second, origin.address.raw);
+    }
+    cause.origin = origin;
+    report_on_own_stack();
+}
+
+_Noreturn void panic_exception(struct trap_frame *frame)
+{
+    if (begin() > 1) {
+        report_inside_report(exception_name_of(frame), frame->rip);
+    }
+    cause.frame = frame;
+    cause.origin = unwind_frame(frame);
+    report_on_own_stack();
+}
+
+/* Called by code compiled with -fstack-protector when the value above its locals has changed. */
+_Noreturn __attribute__((noinline, no_stack_protector)) void __stack_chk_fail(void);
+_Noreturn void __stack_chk_fail(void)
+{
+    panic("stack smashing detected: a buffer on the stack was overrun in the function named below");
+}

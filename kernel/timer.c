@@ -1,0 +1,75 @@
+/*
+ * Timers; see <ashlar/clock.h>. Each CPU keeps its running timers in a list by deadline, and its device armed
+ * for the first. The list is touched only by its CPU with interrupts off, so it needs no lock.
+ */
+#include <ashlar/clock.h>
+#include <ashlar/platform.h>
+#include <x86/interrupt.h>
+#include <x86/timer_device.h>
+
+static struct timer *lists[CPUS_MAX]; /* first to expire; each only by its CPU, interrupts off */
+static bool available;
+
+static void arm(const struct timer *first)
+{
+    timer_device_arm(first != NULL ? first->deadline : UINT64_MAX);
+}
+
+/* Called by the device's interrupt: runs what is due, then waits for the next. */
+static void expire(void)
+{
+    struct timer **list = &lists[cpu_number()];
+    for (struct timer *timer; (timer = *list) != NULL && timer->deadline <= clock_nanoseconds();) {
+        *list = timer->next;
+        timer->running = false;
+        timer->expired(timer);
+    }
+    arm(*list);
+}
+
+void timer_initialise(void)
+{
+    available = timer_device_initialise(expire);
+}
+
+bool timer_available(void)
+{
+    return available;
+}
+
+void timer_start(struct timer *timer, uint64_t deadline)
+{
+    if (!available) {
+        return;
+    }
+    bool enabled = interrupts_disable();
+    struct timer **list = &lists[cpu_number()];
+    struct timer **at = list;
+    while (*at != NULL && (*at)->deadline <= deadline) {
+        at = &(*at)->next;
+    }
+    timer->deadline = deadline;
+    timer->running = true;
+    timer->next = *at;
+    *at = timer;
+    if (at == list) {
+        arm(timer);
+    }
+    interrupts_restore(enabled);
+}
+
+bool timer_cancel(struct timer *timer)
+{
+    bool enabled = interrupts_disable();
+    bool was_running = timer->running;
+    struct timer **at = &lists[cpu_number()];
+    while (*at != NULL && *at != timer) {
+        at = &(*at)->next;
+    }
+    if (*at == timer) {
+        *at = timer->next;
+        timer->running = false;
+    }
+    interrupts_restore(enabled);
+    return was_running;
+}

@@ -1,0 +1,117 @@
+/*
+ * Backing the descriptors. One page of descriptors describes 1 MiB; it is backed when the first block that
+ * starts there leaves the store. The frames for it come from the reserve, blocks set apart a good many frames
+ * at a time, so that these frames, which are never given back, lie together and do not sit in every 2 MiB of
+ * memory.
+ *
+ * A block of the reserve is itself an allocated block with a descriptor, which may need backing: that page
+ * comes out of the block itself. So the work ends after a few pages, whatever was asked for.
+ */
+#include "frame_internal.h"
+
+#define RESERVE_ORDER_MIN 3 /* more than one page of descriptors and its page tables need */
+
+unsigned frame_reserve_order(uint64_t frame_limit)
+{
+    /* A sixteenth of what describes the whole machine, at most 2 MiB. */
+    uint64_t frames = (frame_limit >> FRAME_PAGE_SHIFT) / 16;
+    unsigned order = frames == 0 ? 0 : frame_order_below(frames);
+    return order < RESERVE_ORDER_MIN ? RESERVE_ORDER_MIN : (unsigned)min_u64(order, FRAME_ORDER_2M);
+}
+
+bool frame_is_backed(struct frame_pool *pool, uint64_t frame)
+{
+    uint64_t page = frame >> FRAME_PAGE_SHIFT;
+    return pool->backed[page / 64] >> page % 64 & 1;
+}
+
+static uint64_t reserve_frames(const struct frame_pool *pool) REQUIRES(pool->lock)
+{
+    return pool->reserve[0].end - pool->reserve[0].next + pool->reserve[1].end - pool->reserve[1].next;
+}
+
+static uint64_t reserve_take(struct frame_pool *pool) REQUIRES(pool->lock)
+{
+    if (pool->reserve[0].next == pool->reserve[0].end) {
+        pool->reserve[0] = pool->reserve[1];
+        pool->reserve[1] = (struct frame_reserve){0, 0};
+    }
+    return pool->reserve[0].next++;
+}
+
+/* The frames that reserve_take() would give next, one of them `skip` further on. */
+static phys_addr_t reserve_peek(const struct frame_pool *pool, uint64_t skip) REQUIRES(pool->lock)
+{
+    uint64_t first = pool->reserve[0].end - pool->reserve[0].next;
+    uint64_t frame = skip < first ? pool->reserve[0].next + skip : pool->reserve[1].next + skip - first;
+    return phys_addr(frame << FRAME_SHIFT);
+}
+
+/* Backs the page of descriptors that holds `frame`'s; the reserve has enough. */
+static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock)
+{
+    const struct frame_backing *backing = &pool->config.backing;
+    uint64_t page = frame >> FRAME_PAGE_SHIFT;
+    phys_addr_t page_frame = phys_addr(reserve_take(pool) << FRAME_SHIFT);
+    memset(frame_pointer(pool, page_frame), 0, FRAME_BYTES);
+    phys_addr_t tables[FRAME_TABLES_MAX];
+    for (unsigned i = 0; i < FRAME_TABLES_MAX; i++) {
+        tables[i] = reserve_peek(pool, i);
+    }
+    unsigned used =
+        backing->map(backing->context, &pool->descriptors[page << FRAME_PAGE_SHIFT], page_frame, tables);
+    if (used > FRAME_TABLES_MAX) {
+        panic("frames: backing used %u page tables of %u", used, FRAME_TABLES_MAX);
+    }
+    while (used-- > 0) {
+        reserve_take(pool);
+    }
+    pool->backed[page / 64] |= 1ULL << page % 64;
+}
+
+/* Sets another block apart; smaller ones when memory is short. Its frame, or none; *order is its order. */
+static uint64_t reserve_grow(struct frame_pool *pool, unsigned *order) REQUIRES(pool->lock)
+{
+    for (*order = pool->reserve_order;; --*order) {
+        uint64_t frame = frame_store_take_plain(pool, *order);
+        if (frame != FRAME_NO_FRAME) {
+            pool->reserve[1] = (struct frame_reserve){frame, frame + (1ULL << *order)};
+            return frame;
+        }
+        if (*order == RESERVE_ORDER_MIN) {
+            return FRAME_NO_FRAME;
+        }
+    }
+}
+
+/* Sees to it that the reserve can back one page, and leaves nothing undescribed. */
+static bool reserve_fill(struct frame_pool *pool) REQUIRES(pool->lock)
+{
+    while (reserve_frames(pool) < 1 + FRAME_TABLES_MAX) {
+        unsigned order;
+        uint64_t frame = reserve_grow(pool, &order);
+        if (frame == FRAME_NO_FRAME) {
+            return false;
+        }
+        if (!frame_is_backed(pool, frame)) {
+            back_page(pool, frame);
+        }
+        frame_describe(pool, frame, FRAME_ALLOCATED, order, OWNER_DESCRIPTORS);
+        frame_book(pool, OWNER_DESCRIPTORS, (int64_t)1 << order);
+    }
+    return true;
+}
+
+bool frame_back(struct frame_pool *pool, uint64_t frame)
+{
+    if (frame_is_backed(pool, frame)) {
+        return true;
+    }
+    if (!reserve_fill(pool)) {
+        return false;
+    }
+    if (!frame_is_backed(pool, frame)) { /* filling the reserve may have done it */
+        back_page(pool, frame);
+    }
+    return true;
+}

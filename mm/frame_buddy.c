@@ -1,0 +1,642 @@
+/*
+ * The buddy policy: which frames are free, in two storeys of small trees.
+ *
+ * Concept. Memory is cut into arenas of 1 GiB, an arena into 512 leaves of 2 MiB, a leaf into 512 frames: the
+ * radix of page tables. A leaf and an arena are the same thing one size apart, a tree of free blocks over 512
+ * units (frame_tree.h): a leaf's tree holds free blocks of orders 0 to 8, an arena's those of orders 9 to 18.
+ * A leaf that is whole, free or allocated, has no tree; it gets one, 17 words, when it is split.
+ *
+ * Search. An arena keeps for each order up to 8 the set of split leaves that have a free block of that order
+ * or a larger one; above the arenas lies the same for all orders. So a small request finds the lowest partly
+ * used leaf that can serve it, and a whole leaf is split only when there is none. Arenas that were never used
+ * are one set of their own, and their state is written when they are first used.
+ *
+ * Cost. Every search is a few find-first-set steps, every split or merge at most 18 bits; nothing depends on
+ * the size of the machine or on what is free.
+ *
+ * Locks. All state is guarded by the pool's lock, which the callers hold. To see inside: `frames`,
+ * buddy_check().
+ */
+#include "frame_internal.h"
+#include "frame_set.h"
+#include "frame_tree.h"
+
+#define LEAF_ORDER   TREE_HEIGHT /* order of a whole leaf: 2 MiB */
+#define ARENA_FRAMES (1ULL << FRAME_GIB_SHIFT)
+#define LEAF_WORDS   (TREE_UNITS / 64)
+
+/* A set of leaves of one arena. */
+struct leaf_set {
+    uint64_t summary;           /* bit w: words[w] is not 0 */
+    uint64_t words[LEAF_WORDS]; /* bit per leaf */
+};
+
+struct arena {
+    struct tree blocks;               /* free blocks of whole leaves */
+    struct leaf_set able[LEAF_ORDER]; /* split leaves with a free block of this order or a larger one */
+    uint64_t split[LEAF_WORDS];       /* leaves that have a tree */
+    struct tree leaves[];             /* as many as the arena's RAM reaches up to */
+};
+
+struct buddy {
+    uint64_t arena_count; /* GiB up to the end of RAM */
+    struct set
+        able[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole ones from 9 */
+    struct set untouched;   /* arenas that are wholly free and were never used: not in any `able` */
+    struct arena **arenas;  /* by GiB; NULL until first used */
+    struct arena **homes;   /* by GiB: where the arena's state goes; NULL where there is no RAM */
+};
+
+/* ---- Indexes ---- */
+
+static void leaf_set_clear(struct leaf_set *set)
+{
+    set->summary = 0;
+    for (unsigned i = 0; i < LEAF_WORDS; i++) {
+        set->words[i] = 0;
+    }
+}
+
+/* Returns whether the set was empty before. */
+static bool leaf_set_add(struct leaf_set *set, unsigned leaf)
+{
+    bool was_empty = set->summary == 0;
+    set->words[leaf / 64] |= 1ULL << leaf % 64;
+    set->summary |= 1ULL << leaf / 64;
+    return was_empty;
+}
+
+/* Returns whether the set is empty now. */
+static bool leaf_set_remove(struct leaf_set *set, unsigned leaf)
+{
+    set->words[leaf / 64] &= ~(1ULL << leaf % 64);
+    if (set->words[leaf / 64] == 0) {
+        set->summary &= ~(1ULL << leaf / 64);
+    }
+    return set->summary == 0;
+}
+
+/* Smallest member from `from` (below 512) on, or TREE_UNITS. */
+static unsigned leaf_set_find(const struct leaf_set *set, unsigned from)
+{
+    unsigned word = from / 64;
+    uint64_t bits = set->words[word] & (~0ULL << from % 64);
+    if (bits == 0) {
+        uint64_t later = set->summary & (~0ULL << (word + 1));
+        if (later == 0) {
+            return TREE_UNITS;
+        }
+        word = lowest_bit(later);
+        bits = set->words[word];
+    }
+    return word * 64 + lowest_bit(bits);
+}
+
+/* Publishes what the tree of a leaf can serve now. */
+static void leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    struct tree *tree = &arena->leaves[leaf];
+    int now = tree_highest(tree);
+    int before = tree->highest;
+    tree->highest = (int8_t)now;
+    for (int order = before + 1; order <= now; order++) {
+        if (leaf_set_add(&arena->able[order], leaf)) {
+            set_add(&buddy->able[order], gib);
+        }
+    }
+    for (int order = now + 1; order <= before; order++) {
+        if (leaf_set_remove(&arena->able[order], leaf)) {
+            set_remove(&buddy->able[order], gib);
+        }
+    }
+}
+
+/* Publishes what the whole leaves of an arena can serve now. */
+static void arena_changed(struct buddy *buddy, uint64_t gib, struct arena *arena)
+{
+    int now = tree_highest(&arena->blocks);
+    int before = arena->blocks.highest;
+    arena->blocks.highest = (int8_t)now;
+    for (int height = before + 1; height <= now; height++) {
+        set_add(&buddy->able[LEAF_ORDER + height], gib);
+    }
+    for (int height = now + 1; height <= before; height++) {
+        set_remove(&buddy->able[LEAF_ORDER + height], gib);
+    }
+}
+
+/* ---- Arenas and leaves come to life ---- */
+
+static struct arena *arena_open(struct buddy *buddy, uint64_t gib)
+{
+    struct arena *arena = buddy->homes[gib];
+    tree_init(&arena->blocks);
+    for (unsigned order = 0; order < LEAF_ORDER; order++) {
+        leaf_set_clear(&arena->able[order]);
+    }
+    for (unsigned i = 0; i < LEAF_WORDS; i++) {
+        arena->split[i] = 0;
+    }
+    buddy->arenas[gib] = arena;
+    return arena;
+}
+
+/* The arena of a GiB that is known to have free memory, whole if it was never used. */
+static struct arena *arena_enter(struct buddy *buddy, uint64_t gib)
+{
+    struct arena *arena = buddy->arenas[gib];
+    if (!arena) {
+        arena = arena_open(buddy, gib);
+        set_remove(&buddy->untouched, gib);
+        tree_set(&arena->blocks, 1);
+        arena_changed(buddy, gib, arena);
+    }
+    return arena;
+}
+
+static bool leaf_is_split(const struct arena *arena, unsigned leaf)
+{
+    return arena->split[leaf / 64] >> leaf % 64 & 1;
+}
+
+static struct tree *leaf_open(struct arena *arena, unsigned leaf)
+{
+    tree_init(&arena->leaves[leaf]);
+    arena->split[leaf / 64] |= 1ULL << leaf % 64;
+    return &arena->leaves[leaf];
+}
+
+static uint64_t frame_at(uint64_t gib, unsigned leaf, unsigned unit)
+{
+    return gib * ARENA_FRAMES + (uint64_t)leaf * TREE_UNITS + unit;
+}
+
+/* ---- Giving ---- */
+
+static void give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned bit)
+{
+    if (tree_give(&arena->blocks, bit) == 1) {
+        tree_set(&arena->blocks, 1);
+    }
+    arena_changed(buddy, gib, arena);
+}
+
+static void buddy_give(void *state, uint64_t frame, unsigned order)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (order >= LEAF_ORDER) {
+        give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
+        return;
+    }
+    bool whole = tree_give(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, order)) == 1;
+    leaf_changed(buddy, gib, arena, leaf);
+    if (whole) {
+        arena->split[leaf / 64] &= ~(1ULL << leaf % 64);
+        give_leaves(buddy, gib, arena, tree_bit(leaf, 0));
+    }
+}
+
+static void buddy_add(void *state, uint64_t frame, unsigned order)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    if (!arena) {
+        if (order == FRAME_ORDER_MAX) {
+            set_add(&buddy->untouched, gib);
+            return;
+        }
+        arena = arena_open(buddy, gib);
+    }
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (order < LEAF_ORDER && !leaf_is_split(arena, leaf)) {
+        leaf_open(arena, leaf);
+    }
+    buddy_give(state, frame, order);
+}
+
+/* ---- Taking ---- */
+
+/* Takes the front of a leaf's free block at `bit`: as much as is wanted. */
+static uint64_t take_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned bit, unsigned most,
+                               unsigned *got)
+{
+    struct arena *arena = buddy->arenas[gib];
+    unsigned height = tree_bit_height(bit);
+    unsigned unit = tree_bit_unit(bit);
+    *got = height < most ? height : most;
+    tree_carve(&arena->leaves[leaf], bit, tree_bit(unit, *got));
+    leaf_changed(buddy, gib, arena, leaf);
+    return frame_at(gib, leaf, unit);
+}
+
+/* Room for `limit` in units of an arena or a leaf that starts at `start`. */
+static unsigned units_below(uint64_t limit, uint64_t start, unsigned unit_shift)
+{
+    if (limit <= start) {
+        return 0;
+    }
+    return (unsigned)min_u64((limit - start) >> unit_shift, TREE_UNITS);
+}
+
+/* A small block out of a leaf that is split already. */
+static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, uint64_t from, uint64_t limit,
+                           unsigned *got)
+{
+    unsigned first = from / TREE_UNITS % TREE_UNITS;
+    uint64_t start = from / ARENA_FRAMES;
+    for (;;) {
+        uint64_t gib = set_find(&buddy->able[order], buddy->arena_count, start);
+        if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
+            return FRAME_NO_FRAME;
+        }
+        unsigned leaf =
+            leaf_set_find(&buddy->arenas[gib]->able[order], gib * ARENA_FRAMES < from ? first : 0);
+        if (leaf < TREE_UNITS) {
+            struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
+            unsigned below = units_below(limit, frame_at(gib, leaf, 0), 0);
+            unsigned bit = below == TREE_UNITS ? tree_find(tree, order)
+                                               : tree_find_between(tree, order, 0, 1U << order, below);
+            return bit == TREE_NONE ? FRAME_NO_FRAME : take_from_leaf(buddy, gib, leaf, bit, most, got);
+        }
+        start = gib + 1; /* only the arena that `from` lies inside of can be searched in vain */
+    }
+}
+
+/* Bit of a block of whole leaves in one arena, between the bounds; TREE_NONE if there is none. */
+static unsigned find_leaves(const struct arena *arena, uint64_t gib, unsigned order, uint64_t from,
+                            uint64_t limit)
+{
+    uint64_t base = gib * ARENA_FRAMES;
+    unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
+    unsigned first = from > base ? (unsigned)((from - base) / TREE_UNITS) : 0;
+    if (first == 0 && limit >= base + ARENA_FRAMES) {
+        return tree_find(&arena->blocks, height);
+    }
+    if (order < LEAF_ORDER) { /* a leaf of which only the front is below the limit will do */
+        limit += TREE_UNITS - (1ULL << order);
+    }
+    return tree_find_between(&arena->blocks, height, first, 1U << height,
+                             units_below(limit, base, LEAF_ORDER));
+}
+
+/* The lowest arena that has been used and can serve the request, and the block there. */
+static uint64_t find_arena(struct buddy *buddy, unsigned order, uint64_t from, uint64_t limit, unsigned *bit)
+{
+    unsigned index = order < LEAF_ORDER ? LEAF_ORDER : order;
+    uint64_t start = from / ARENA_FRAMES;
+    for (;;) {
+        uint64_t gib = set_find(&buddy->able[index], buddy->arena_count, start);
+        if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
+            return SET_NONE;
+        }
+        *bit = find_leaves(buddy->arenas[gib], gib, order, from, limit);
+        if (*bit != TREE_NONE) {
+            return gib;
+        }
+        start = gib + 1; /* only the arenas that `from` and `limit` lie inside of can be searched in vain */
+    }
+}
+
+/* The lowest arena that was never used and can serve the request. */
+static uint64_t find_untouched(struct buddy *buddy, unsigned order, uint64_t from, uint64_t limit,
+                               unsigned *bit)
+{
+    uint64_t start = (from + ARENA_FRAMES - 1) / ARENA_FRAMES;
+    uint64_t gib = set_find(&buddy->untouched, buddy->arena_count, start);
+    if (gib == SET_NONE || gib * ARENA_FRAMES + (1ULL << order) > limit) {
+        return SET_NONE;
+    }
+    *bit = 1;
+    return gib;
+}
+
+static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
+                           unsigned *got)
+{
+    struct buddy *buddy = state;
+    if (order < LEAF_ORDER) {
+        uint64_t frame = take_small(buddy, order, most, from, limit, got);
+        if (frame != FRAME_NO_FRAME) {
+            return frame;
+        }
+    }
+    unsigned bit = TREE_NONE;
+    uint64_t gib = find_arena(buddy, order, from, limit, &bit);
+    if (gib == SET_NONE) {
+        gib = find_untouched(buddy, order, from, limit, &bit);
+        if (gib == SET_NONE) {
+            return FRAME_NO_FRAME;
+        }
+    }
+    struct arena *arena = arena_enter(buddy, gib);
+    unsigned leaf = tree_bit_unit(bit);
+    unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
+    tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
+    arena_changed(buddy, gib, arena);
+    if (order < LEAF_ORDER) {
+        tree_set(leaf_open(arena, leaf), 1);
+        return take_from_leaf(buddy, gib, leaf, 1, most, got);
+    }
+    *got = order;
+    return frame_at(gib, leaf, 0);
+}
+
+/* The arena that holds the block, if it is free there as (part of) whole leaves; the holder's bit. */
+static unsigned find_holder(struct buddy *buddy, uint64_t gib, unsigned bit)
+{
+    if (buddy->arenas[gib]) {
+        return tree_holder(&buddy->arenas[gib]->blocks, bit);
+    }
+    return buddy->homes[gib] && set_has(&buddy->untouched, gib) ? 1 : TREE_NONE;
+}
+
+static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)
+{
+    unsigned holder = find_holder(buddy, gib, bit);
+    if (holder == TREE_NONE) {
+        return false;
+    }
+    struct arena *arena = arena_enter(buddy, gib);
+    tree_carve(&arena->blocks, holder, bit);
+    arena_changed(buddy, gib, arena);
+    return true;
+}
+
+static bool buddy_take_at(void *state, uint64_t frame, unsigned order)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (order >= LEAF_ORDER) {
+        return take_leaves_at(buddy, gib, tree_bit(leaf, order - LEAF_ORDER));
+    }
+    struct arena *arena = buddy->arenas[gib];
+    if (!arena || !leaf_is_split(arena, leaf)) {
+        if (!take_leaves_at(buddy, gib, tree_bit(leaf, 0))) {
+            return false;
+        }
+        arena = buddy->arenas[gib];
+        tree_set(leaf_open(arena, leaf), 1);
+    }
+    unsigned bit = tree_bit(frame % TREE_UNITS, order);
+    unsigned holder = tree_holder(&arena->leaves[leaf], bit);
+    if (holder == TREE_NONE) {
+        return false;
+    }
+    tree_carve(&arena->leaves[leaf], holder, bit);
+    leaf_changed(buddy, gib, arena, leaf);
+    return true;
+}
+
+/* ---- Looking ---- */
+
+static int buddy_free_order(void *state, uint64_t frame)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (arena && leaf_is_split(arena, leaf)) {
+        unsigned bit = tree_holder(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, 0));
+        return bit == TREE_NONE ? -1 : (int)tree_bit_height(bit);
+    }
+    unsigned bit = find_holder(buddy, gib, tree_bit(leaf, 0));
+    return bit == TREE_NONE ? -1 : (int)(LEAF_ORDER + tree_bit_height(bit));
+}
+
+static void count_tree(const struct tree *tree, unsigned lowest_order, uint64_t blocks[FRAME_ORDERS])
+{
+    for (unsigned word = 0; word < TREE_WORDS; word++) {
+        for (uint64_t bits = tree->words[word]; bits != 0; bits &= bits - 1) {
+            blocks[lowest_order + tree_bit_height(word * 64 + lowest_bit(bits))]++;
+        }
+    }
+}
+
+static void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS])
+{
+    struct buddy *buddy = state;
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        struct arena *arena = buddy->arenas[gib];
+        blocks[FRAME_ORDER_MAX] += set_has(&buddy->untouched, gib);
+        if (!arena) {
+            continue;
+        }
+        count_tree(&arena->blocks, LEAF_ORDER, blocks);
+        for (unsigned leaf = 0; leaf < TREE_UNITS; leaf++) {
+            if (leaf_is_split(arena, leaf)) {
+                count_tree(&arena->leaves[leaf], 0, blocks);
+            }
+        }
+    }
+}
+
+/* ---- Checking ---- */
+
+/* The rules of one tree whose units are 2^unit_order frames from `base` on. */
+static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_order,
+                       struct frame_problem *problem)
+{
+    for (unsigned word = 0; word < TREE_WORDS; word++) {
+        bool used = tree->used >> word & 1;
+        if (used != (tree->words[word] != 0)) {
+            return frame_problem_set(problem, "summary of a tree", base, used, !used);
+        }
+        for (uint64_t bits = tree->words[word]; bits != 0; bits &= bits - 1) {
+            unsigned bit = word * 64 + lowest_bit(bits);
+            uint64_t frame = base + ((uint64_t)(bit ? tree_bit_unit(bit) : 0) << unit_order);
+            if (bit == 0 || (bit == 1 && unit_order == 0)) {
+                return frame_problem_set(problem, "a bit that stands for no block", frame, bit, 0);
+            }
+            if (bit != 1 && tree_test(tree, bit ^ 1)) {
+                return frame_problem_set(problem, "free buddies are not merged", frame, bit, bit ^ 1);
+            }
+            if (tree_holder(tree, bit >> 1) != TREE_NONE) {
+                return frame_problem_set(problem, "a free block inside a free block", frame, bit, 0);
+            }
+        }
+    }
+    if (tree->highest != tree_highest(tree)) {
+        return frame_problem_set(problem, "published largest block", base, (uint64_t)tree->highest,
+                                 (uint64_t)tree_highest(tree));
+    }
+    return true;
+}
+
+/* Whether the arena's sets name the leaf exactly for the orders it can serve. */
+static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf,
+                            struct frame_problem *problem)
+{
+    int highest = leaf_is_split(arena, leaf) ? arena->leaves[leaf].highest : -1;
+    for (int order = 0; order < (int)LEAF_ORDER; order++) {
+        bool listed = arena->able[order].words[leaf / 64] >> leaf % 64 & 1;
+        if (listed != (order <= highest)) {
+            return frame_problem_set(problem, "set of able leaves", base + (uint64_t)leaf * TREE_UNITS,
+                                     listed, !listed);
+        }
+    }
+    return true;
+}
+
+static bool check_leaves(const struct arena *arena, uint64_t gib, struct frame_problem *problem)
+{
+    uint64_t base = gib * ARENA_FRAMES;
+    for (unsigned leaf = 0; leaf < TREE_UNITS; leaf++) {
+        uint64_t frame = base + (uint64_t)leaf * TREE_UNITS;
+        if (leaf_is_split(arena, leaf)) {
+            if (!check_tree(&arena->leaves[leaf], frame, 0, problem)) {
+                return false;
+            }
+            if (tree_holder(&arena->blocks, tree_bit(leaf, 0)) != TREE_NONE) {
+                return frame_problem_set(problem, "a split leaf is also free", frame, leaf, 0);
+            }
+        }
+        if (!check_leaf_sets(arena, base, leaf, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the summaries and the sets over all arenas agree with one arena. */
+static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_problem *problem)
+{
+    const struct arena *arena = buddy->arenas[gib];
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        bool able = false;
+        if (arena && order < LEAF_ORDER) {
+            for (unsigned i = 0; i < LEAF_WORDS; i++) {
+                bool used = arena->able[order].summary >> i & 1;
+                if (used != (arena->able[order].words[i] != 0)) {
+                    return frame_problem_set(problem, "summary of able leaves", gib * ARENA_FRAMES, used,
+                                             !used);
+                }
+                able |= used;
+            }
+        } else if (arena) {
+            able = (int)(order - LEAF_ORDER) <= arena->blocks.highest;
+        }
+        if (set_has(&buddy->able[order], gib) != able) {
+            return frame_problem_set(problem, "set of able arenas", gib * ARENA_FRAMES, !able, able);
+        }
+    }
+    return true;
+}
+
+static bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem)
+{
+    struct buddy *buddy = state;
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        struct arena *arena = buddy->arenas[gib];
+        uint64_t base = gib * ARENA_FRAMES;
+        if (set_has(&buddy->untouched, gib) && (arena || !buddy->homes[gib])) {
+            return frame_problem_set(problem, "an untouched arena is in use", base, 1, 0);
+        }
+        if (arena &&
+            (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) || !check_leaves(arena, gib, problem))) {
+            return false;
+        }
+        if (!check_arena_sets(buddy, gib, problem)) {
+            return false;
+        }
+    }
+    uint64_t blocks[FRAME_ORDERS] = {0};
+    buddy_count(state, blocks);
+    *free_frames = 0;
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        *free_frames += blocks[order] << order;
+    }
+    return true;
+}
+
+/* ---- Layout ---- */
+
+static uint64_t arena_bytes(unsigned leaves)
+{
+    return sizeof(struct arena) + leaves * sizeof(struct tree);
+}
+
+/*
+ * Gives each arena that has RAM its place, one after the other from `offset` on: as long as its RAM reaches.
+ * With buddy NULL it only counts. Returns the offset behind the last.
+ */
+static uint64_t place_arenas(const struct frame_layout *layout, struct buddy *buddy, uint64_t offset)
+{
+    uint64_t last_gib = UINT64_MAX;
+    uint64_t last_offset = offset;
+    for (uint32_t i = 0; i < layout->map_count; i++) {
+        const struct memory_range *range = &layout->map[i];
+        if (!frame_type_is_ram(range->type)) {
+            continue;
+        }
+        uint64_t end = (range->base.raw + range->bytes) >> FRAME_SHIFT;
+        for (uint64_t gib = range->base.raw >> FRAME_SHIFT >> FRAME_GIB_SHIFT; gib * ARENA_FRAMES < end;
+             gib++) {
+            offset = gib == last_gib ? last_offset : offset;
+            last_gib = gib;
+            last_offset = offset;
+            if (buddy) {
+                buddy->homes[gib] = (struct arena *)((char *)buddy + offset);
+            }
+            uint64_t frames = min_u64(end - gib * ARENA_FRAMES, ARENA_FRAMES);
+            offset += arena_bytes((unsigned)((frames + TREE_UNITS - 1) / TREE_UNITS));
+        }
+    }
+    return offset;
+}
+
+static uint64_t arenas_of(const struct frame_layout *layout)
+{
+    return (layout->frame_limit + ARENA_FRAMES - 1) / ARENA_FRAMES;
+}
+
+/* Bytes before the first arena: the head, the sets, the two tables. */
+static uint64_t head_bytes(const struct frame_layout *layout)
+{
+    uint64_t count = arenas_of(layout);
+    return sizeof(struct buddy) + (FRAME_ORDERS + 1) * set_words(count) * sizeof(uint64_t) +
+           2 * count * sizeof(struct arena *);
+}
+
+static uint64_t buddy_state_bytes(const struct frame_layout *layout)
+{
+    return place_arenas(layout, NULL, head_bytes(layout));
+}
+
+static void buddy_init(const struct frame_layout *layout, void *state)
+{
+    struct buddy *buddy = state;
+    buddy->arena_count = arenas_of(layout);
+    uint64_t *words = (uint64_t *)(buddy + 1);
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        words = set_init(&buddy->able[order], buddy->arena_count, words);
+    }
+    words = set_init(&buddy->untouched, buddy->arena_count, words);
+    buddy->arenas = (struct arena **)words;
+    buddy->homes = buddy->arenas + buddy->arena_count;
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        buddy->arenas[gib] = NULL;
+        buddy->homes[gib] = NULL;
+    }
+    place_arenas(layout, buddy, head_bytes(layout));
+}
+
+_Static_assert(SET_MAXIMUM >= FRAME_LIMIT_MAX / ARENA_FRAMES, "the sets hold every arena");
+_Static_assert(sizeof(struct tree) * 2 <= TREE_UNITS, "promised: at most half a byte per frame");
+
+const struct frame_policy frame_policy_buddy = {
+    .name = "buddy",
+    .state_bytes = buddy_state_bytes,
+    .init = buddy_init,
+    .add = buddy_add,
+    .give = buddy_give,
+    .take = buddy_take,
+    .take_at = buddy_take_at,
+    .free_order = buddy_free_order,
+    .count = buddy_count,
+    .check = buddy_check,
+};

@@ -1,0 +1,224 @@
+/*
+ * The validator. It trusts nothing: it walks every range the pool manages, block by block, asks the policy
+ * whether each is free and reads the descriptor if it is not, and adds up what it saw; the sums must be those
+ * the pool keeps.
+ */
+#include "frame_internal.h"
+
+/* What a walk over all managed frames has seen. */
+struct census {
+    uint64_t free;               /* frames */
+    uint64_t cached;             /* frames in blocks marked FRAME_CACHED */
+    uint64_t blocks_cached;      /* such blocks */
+    uint64_t owned[OWNER_COUNT]; /* frames by owner */
+};
+
+/* A free block: nothing in it may claim to be allocated. */
+static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t end,
+                             struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    for (uint64_t frame = first; frame < end; frame++) {
+        if (!frame_is_backed(pool, frame)) {
+            frame |= FRAME_DESCRIPTORS_PER_PAGE - 1;
+            continue;
+        }
+        uint32_t tag = atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
+        if (frame_tag_state(tag) >= FRAME_CACHED) {
+            return frame_problem_set(problem, "a free frame's descriptor says allocated", frame, tag, 0);
+        }
+    }
+    return true;
+}
+
+/* An allocated block: described, inside its range, none of it free, none of it described again. */
+static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t range_end, uint64_t *end,
+                             struct census *census, struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    if (!frame_is_backed(pool, frame)) {
+        return frame_problem_set(problem, "neither free nor described", frame, 0, 1);
+    }
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    unsigned order = frame_tag_order(tag);
+    enum frame_state state = frame_tag_state(tag);
+    if (state < FRAME_CACHED || state >= FRAME_STATE_COUNT) {
+        return frame_problem_set(problem, "neither free nor allocated", frame, tag, 0);
+    }
+    if (order > FRAME_ORDER_MAX || (state != FRAME_RUN_PART && !is_aligned(frame, 1ULL << order)) ||
+        frame + (1ULL << order) > range_end || frame_tag_references(tag) == 0 || owner >= OWNER_COUNT) {
+        return frame_problem_set(problem, "impossible descriptor", frame, tag, owner);
+    }
+    *end = frame + (1ULL << order);
+    if (state == FRAME_CACHED) {
+        census->cached += 1ULL << order;
+        census->blocks_cached++;
+        if (descriptor->address != frame << FRAME_SHIFT) {
+            return frame_problem_set(problem, "address of a block in a magazine", frame, descriptor->address,
+                                     frame << FRAME_SHIFT);
+        }
+    } else {
+        census->owned[owner] += 1ULL << order;
+    }
+    for (uint64_t inside = frame; inside < *end; inside++) {
+        if (pool->config.policy->free_order(pool->policy_state, inside) >= 0) {
+            return frame_problem_set(problem, "a free frame inside an allocated block", inside, order, 0);
+        }
+    }
+    return check_free_block(pool, frame + 1, *end, problem);
+}
+
+/* Walks managed frames [frame, end). */
+static bool check_frames(struct frame_pool *pool, uint64_t frame, uint64_t end, struct census *census,
+                         struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    while (frame < end) {
+        int order = pool->config.policy->free_order(pool->policy_state, frame);
+        uint64_t next = frame;
+        if (order < 0) {
+            if (!check_used_block(pool, frame, end, &next, census, problem)) {
+                return false;
+            }
+        } else {
+            /* Neighbouring ranges merge, so a free block may reach into the next one: count our part. */
+            next = min_u64(align_down(frame, 1ULL << order) + (1ULL << order), end);
+            census->free += next - frame;
+            if (!check_free_block(pool, frame, next, problem)) {
+                return false;
+            }
+        }
+        frame = next;
+    }
+    return true;
+}
+
+/* End of the managed frames that start at `frame`: ranges that touch are one. */
+static uint64_t managed_end(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock)
+{
+    uint64_t state_first = pool->state_base.raw >> FRAME_SHIFT;
+    for (;;) {
+        const struct memory_range *range = frame_pool_range(pool, frame);
+        uint64_t end = (range->base.raw + range->bytes) >> FRAME_SHIFT;
+        if (frame < state_first && end > state_first) {
+            return state_first;
+        }
+        if (!frame_is_managed(pool, end)) {
+            return end;
+        }
+        frame = end;
+    }
+}
+
+static bool check_all_frames(struct frame_pool *pool, struct census *census, struct frame_problem *problem)
+    REQUIRES(pool->lock)
+{
+    uint64_t state_end = (pool->state_base.raw + pool->state_bytes) >> FRAME_SHIFT;
+    uint64_t frame = 0;
+    for (uint32_t i = 0; i < pool->config.map_count; i++) {
+        const struct memory_range *range = &pool->config.map[i];
+        uint64_t range_end = (range->base.raw + range->bytes) >> FRAME_SHIFT;
+        frame = max_u64(frame, range->base.raw >> FRAME_SHIFT);
+        while (frame < range_end) {
+            if (!frame_is_managed(pool, frame)) {
+                if (frame_is_managed(pool, max_u64(frame, 1)) && frame == 0) {
+                    frame = 1;
+                } else {
+                    bool in_state = frame < state_end && frame >= pool->state_base.raw >> FRAME_SHIFT;
+                    frame = in_state ? state_end : range_end;
+                }
+                continue;
+            }
+            uint64_t end = managed_end(pool, frame);
+            if (!check_frames(pool, frame, end, census, problem)) {
+                return false;
+            }
+            frame = end;
+        }
+    }
+    return true;
+}
+
+/* Every block in a magazine is marked so, and there are no more marked ones than there. */
+static bool check_magazines(struct frame_pool *pool, const struct census *census,
+                            struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    uint64_t blocks = 0;
+    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
+        for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+            struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[i];
+            uint64_t count = frame_magazine_count(magazine);
+            if (count > (uint64_t)(magazine->end - magazine->bottom)) {
+                return frame_problem_set(problem, "length of a magazine", 0, count,
+                                         (uint64_t)(magazine->end - magazine->bottom));
+            }
+            blocks += count;
+            for (uint64_t slot = 0; slot < count; slot++) {
+                struct frame_descriptor *descriptor = magazine->bottom[slot];
+                uint64_t frame = (uint64_t)(descriptor - pool->descriptors);
+                uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+                if (tag != frame_tag(FRAME_CACHED, frame_magazine_order(i), 1)) {
+                    return frame_problem_set(problem, "a block in a magazine is not marked so", frame, tag,
+                                             frame_tag(FRAME_CACHED, frame_magazine_order(i), 1));
+                }
+                for (uint64_t other = 0; other < slot; other++) {
+                    if (magazine->bottom[other] == descriptor) {
+                        return frame_problem_set(problem, "a block is in a magazine twice", frame, slot,
+                                                 other);
+                    }
+                }
+            }
+        }
+    }
+    if (blocks != census->blocks_cached) {
+        return frame_problem_set(problem, "blocks in magazines", 0, blocks, census->blocks_cached);
+    }
+    return true;
+}
+
+static bool check_sums(struct frame_pool *pool, const struct census *census, uint64_t policy_free,
+                       struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    if (policy_free != census->free) {
+        return frame_problem_set(problem, "free frames the policy holds outside managed memory", 0,
+                                 policy_free, census->free);
+    }
+    if (pool->free_frames != census->free) {
+        return frame_problem_set(problem, "count of free frames", 0, pool->free_frames, census->free);
+    }
+    uint64_t sum = census->free + census->cached;
+    for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
+        int64_t owned = 0;
+        for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
+            owned += atomic_load_explicit(&pool->cpu[cpu]->owned[owner], memory_order_relaxed);
+        }
+        if ((uint64_t)owned != census->owned[owner]) {
+            return frame_problem_set(problem, "an owner's account", owner, (uint64_t)owned,
+                                     census->owned[owner]);
+        }
+        sum += census->owned[owner];
+    }
+    if (sum != pool->managed_frames) {
+        return frame_problem_set(problem, "count of managed frames", 0, pool->managed_frames, sum);
+    }
+    return true;
+}
+
+bool frame_pool_check(struct frame_pool *pool, struct frame_problem *problem)
+{
+    struct census census = {0};
+    uint64_t policy_free = 0;
+    *problem = (struct frame_problem){0};
+    spinlock_acquire(&pool->lock);
+    bool good = pool->config.policy->check(pool->policy_state, &policy_free, problem) &&
+                check_all_frames(pool, &census, problem) && check_magazines(pool, &census, problem) &&
+                check_sums(pool, &census, policy_free, problem);
+    spinlock_release(&pool->lock);
+    if (good) {
+        struct frame_ledger ledger;
+        frame_pool_ledger(pool, &ledger);
+        if (ledger.difference != 0) {
+            good = frame_problem_set(problem, "the ledger does not close", 0, (uint64_t)ledger.difference, 0);
+        }
+    }
+    return good;
+}

@@ -1,0 +1,289 @@
+/*
+ * Freeing, and what is wrong with a free. The fast path compares one word; everything that does not match
+ * comes here and is looked at until the mistake has a name.
+ */
+#include "frame_internal.h"
+
+static uint32_t tag_of(const struct frame_pool *pool, uint64_t frame)
+{
+    return atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
+}
+
+static bool state_is_allocated(enum frame_state state)
+{
+    return state == FRAME_ALLOCATED || state == FRAME_RUN || state == FRAME_RUN_PART;
+}
+
+/* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
+static uint64_t find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock)
+{
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        uint64_t first = align_down(frame, 1ULL << order);
+        if (!frame_is_backed(pool, first)) {
+            continue;
+        }
+        uint32_t tag = tag_of(pool, first);
+        enum frame_state state = frame_tag_state(tag);
+        if ((state_is_allocated(state) || state == FRAME_CACHED) &&
+            first + (1ULL << frame_tag_order(tag)) > frame) {
+            return first;
+        }
+    }
+    return FRAME_NO_FRAME;
+}
+
+/* What is wrong with using `block` as the start of an allocated block, whatever its order; FRAME_OK if
+ * nothing. */
+static enum frame_error diagnose_start(struct frame_pool *pool, phys_addr_t block) REQUIRES(pool->lock)
+{
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    if (!is_aligned(block.raw, FRAME_BYTES)) {
+        return FRAME_BAD_ALIGNMENT;
+    }
+    if (frame >= pool->frame_limit || !frame_pool_range(pool, frame)) {
+        return FRAME_NOT_MANAGED;
+    }
+    if (!frame_is_managed(pool, frame)) {
+        return FRAME_RESERVED;
+    }
+    enum frame_state state =
+        frame_is_backed(pool, frame) ? frame_tag_state(tag_of(pool, frame)) : FRAME_UNKNOWN;
+    if (state == FRAME_ALLOCATED || state == FRAME_RUN) {
+        return FRAME_OK;
+    }
+    if (state == FRAME_CACHED) {
+        return FRAME_DOUBLE_FREE;
+    }
+    uint64_t first = find_block(pool, frame);
+    if (state == FRAME_RUN_PART || (first != FRAME_NO_FRAME && first != frame)) {
+        return first != FRAME_NO_FRAME && frame_tag_state(tag_of(pool, first)) == FRAME_CACHED
+                   ? FRAME_DOUBLE_FREE
+                   : FRAME_PART_OF_BLOCK;
+    }
+    return state == FRAME_FREED ? FRAME_DOUBLE_FREE : FRAME_NOT_ALLOCATED;
+}
+
+static enum frame_error diagnose_block(struct frame_pool *pool, phys_addr_t block, unsigned order)
+    REQUIRES(pool->lock)
+{
+    if (order > FRAME_ORDER_MAX) {
+        return FRAME_BAD_ORDER;
+    }
+    enum frame_error error = diagnose_start(pool, block);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    uint32_t tag = tag_of(pool, block.raw >> FRAME_SHIFT);
+    if (frame_tag_state(tag) == FRAME_RUN) {
+        return FRAME_WRONG_LENGTH;
+    }
+    if (frame_tag_order(tag) != order) {
+        return FRAME_WRONG_ORDER;
+    }
+    return frame_tag_references(tag) == 1 ? FRAME_OK : FRAME_SHARED;
+}
+
+/* Panics with all that is known about a mistaken free. */
+static _Noreturn void report(struct frame_pool *pool, const char *operation, phys_addr_t block,
+                             uint64_t frames, enum frame_error error)
+{
+    static const char *const states[FRAME_STATE_COUNT] = {"never allocated", "free",  "free, in a magazine",
+                                                          "allocated",       "a run", "part of a run"};
+    struct frame_facts facts;
+    frame_pool_look(pool, block, &facts);
+    panic("%s: %s: address %#llx, %llu frames; the block there: %#llx order %u, %s, owner %s, %u references",
+          operation, frame_error_name(error), (unsigned long long)block.raw, (unsigned long long)frames,
+          (unsigned long long)facts.block.raw, facts.order,
+          facts.managed ? states[facts.state] : "not the pool's", frame_owner_name(facts.owner),
+          facts.references);
+}
+
+enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    spinlock_acquire(&pool->lock);
+    enum frame_error error = diagnose_block(pool, block, order);
+    spinlock_release(&pool->lock);
+    if (error == FRAME_OK) {
+        frame_magazine_free(pool, block.raw >> FRAME_SHIFT, order);
+    }
+    return error;
+}
+
+void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    if (order <= FRAME_ORDER_MAX && is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit &&
+        tag_of(pool, frame) == frame_tag(FRAME_ALLOCATED, order, 1)) {
+        frame_magazine_free(pool, frame, order);
+        return;
+    }
+    enum frame_error error = frame_try_free(pool, block, order);
+    if (error != FRAME_OK) {
+        report(pool, "frame_free", block, order <= FRAME_ORDER_MAX ? 1ULL << order : 0, error);
+    }
+}
+
+void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        frame_free(pool, frames[i], 0);
+    }
+}
+
+/* ---- Runs ---- */
+
+/* Whether the blocks that start at `first` are those of a run of exactly `frames` frames. */
+static bool run_matches(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+{
+    uint64_t end = align_up(first + frames, 1ULL << frame_order_above(frames));
+    enum frame_state state = FRAME_RUN;
+    unsigned order = 0;
+    for (uint64_t left = frames; left > 0; left -= 1ULL << order) {
+        order = frame_order_below(left);
+        if (!frame_is_backed(pool, first) || tag_of(pool, first) != frame_tag(state, order, 1)) {
+            return false;
+        }
+        state = FRAME_RUN_PART;
+        first += 1ULL << order;
+    }
+    /* A longer run goes on with a smaller block; a neighbour starts with FRAME_RUN or FRAME_ALLOCATED. */
+    return first >= end || !frame_is_backed(pool, first) ||
+           frame_tag_state(tag_of(pool, first)) != FRAME_RUN_PART;
+}
+
+static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+    REQUIRES(pool->lock)
+{
+    if (frames == 0 || frames > FRAME_RUN_MAX) {
+        return FRAME_BAD_ORDER;
+    }
+    enum frame_error error = diagnose_start(pool, run);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    uint32_t tag = tag_of(pool, run.raw >> FRAME_SHIFT);
+    if (frame_tag_references(tag) != 1) {
+        return FRAME_SHARED;
+    }
+    return frame_tag_state(tag) == FRAME_RUN && run_matches(pool, run.raw >> FRAME_SHIFT, frames)
+               ? FRAME_OK
+               : FRAME_WRONG_LENGTH;
+}
+
+/* Gives the blocks of a checked run back. */
+static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+{
+    frame_book(pool, atomic_load_explicit(&pool->descriptors[first].owner, memory_order_relaxed),
+               -(int64_t)frames);
+    while (frames > 0) {
+        unsigned order = frame_order_below(frames);
+        frame_store_give(pool, first, order);
+        first += 1ULL << order;
+        frames -= 1ULL << order;
+    }
+}
+
+enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+{
+    if (is_power_of_two(frames) && frames <= FRAME_RUN_MAX) {
+        enum frame_error error = frame_try_free(pool, run, frame_order_below(frames));
+        return error == FRAME_WRONG_ORDER ? FRAME_WRONG_LENGTH : error;
+    }
+    spinlock_acquire(&pool->lock);
+    enum frame_error error = diagnose_run(pool, run, frames);
+    if (error == FRAME_OK) {
+        give_run(pool, run.raw >> FRAME_SHIFT, frames);
+    }
+    spinlock_release(&pool->lock);
+    return error;
+}
+
+void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+{
+    enum frame_error error = frame_try_free_run(pool, run, frames);
+    if (error != FRAME_OK) {
+        report(pool, "frame_free_run", run, frames, error);
+    }
+}
+
+/* ---- References ---- */
+
+enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
+{
+    spinlock_acquire(&pool->lock);
+    enum frame_error error = diagnose_start(pool, block);
+    spinlock_release(&pool->lock);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    do {
+        if (frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
+            return FRAME_TOO_SHARED;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
+                                                    tag + (1U << FRAME_TAG_REFERENCES_SHIFT),
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return FRAME_OK;
+}
+
+void frame_get(struct frame_pool *pool, phys_addr_t block)
+{
+    enum frame_error error = frame_try_get(pool, block);
+    if (error != FRAME_OK) {
+        report(pool, "frame_get", block, 1, error);
+    }
+}
+
+/* Frames of the run that starts at `first`: the sum of its blocks. */
+static uint64_t run_length(struct frame_pool *pool, uint64_t first) REQUIRES(pool->lock)
+{
+    uint64_t frames = 0;
+    unsigned order = FRAME_ORDERS;
+    for (;;) {
+        uint64_t next = first + frames;
+        if (next >= pool->frame_limit || !frame_is_backed(pool, next)) {
+            return frames;
+        }
+        uint32_t tag = tag_of(pool, next);
+        if (frame_tag_order(tag) >= order || frame_tag_state(tag) != (frames ? FRAME_RUN_PART : FRAME_RUN)) {
+            return frames;
+        }
+        order = frame_tag_order(tag);
+        frames += 1ULL << order;
+    }
+}
+
+/* Frees a block or run whose last reference was dropped. */
+static void put_last(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
+{
+    if (frame_tag_state(tag) == FRAME_ALLOCATED) {
+        frame_free(pool, block, frame_tag_order(tag));
+        return;
+    }
+    spinlock_acquire(&pool->lock);
+    give_run(pool, block.raw >> FRAME_SHIFT, run_length(pool, block.raw >> FRAME_SHIFT));
+    spinlock_release(&pool->lock);
+}
+
+bool frame_put(struct frame_pool *pool, phys_addr_t block)
+{
+    spinlock_acquire(&pool->lock);
+    enum frame_error error = diagnose_start(pool, block);
+    spinlock_release(&pool->lock);
+    if (error != FRAME_OK) {
+        report(pool, "frame_put", block, 1, error);
+    }
+    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_acquire);
+    do {
+        if (frame_tag_references(tag) == 1) { /* nobody else can add one: they would need one to do so */
+            put_last(pool, block, tag);
+            return true;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
+                                                    tag - (1U << FRAME_TAG_REFERENCES_SHIFT),
+                                                    memory_order_acq_rel, memory_order_acquire));
+    return false;
+}

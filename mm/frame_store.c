@@ -1,0 +1,110 @@
+/*
+ * The common store: the policy, with the zones it is searched in, the count of free frames, and descriptors
+ * backed for what leaves it. Everything here runs under the pool's lock.
+ *
+ * Zones. Memory that few addresses can name is given out last: a request is served from above 4 GiB if it can
+ * be, else from 16 MiB on, else from 2 MiB on, else from anywhere. Within a zone the policy takes the lowest
+ * address.
+ */
+#include "frame_internal.h"
+
+static const uint64_t zone_starts[] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT, MIB(2) >> FRAME_SHIFT,
+                                       0};
+
+unsigned frame_first_zone(uint64_t frame_limit)
+{
+    unsigned zone = 0;
+    while (zone_starts[zone] >= frame_limit) {
+        zone++;
+    }
+    return zone;
+}
+
+unsigned frame_order_above(uint64_t frames)
+{
+    return frames <= 1 ? 0 : 64U - (unsigned)__builtin_clzll(frames - 1);
+}
+
+unsigned frame_order_below(uint64_t frames)
+{
+    return 63U - (unsigned)__builtin_clzll(frames);
+}
+
+void frame_for_each_block(void *state, uint64_t first, uint64_t end,
+                          void (*visit)(void *state, uint64_t frame, unsigned order))
+{
+    while (first < end) {
+        unsigned order = frame_order_below(end - first);
+        if (first != 0) {
+            order = (unsigned)min_u64(order, (uint64_t)__builtin_ctzll(first));
+        }
+        order = (unsigned)min_u64(order, FRAME_ORDER_MAX);
+        visit(state, first, order);
+        first += 1ULL << order;
+    }
+}
+
+/* Asks the policy zone by zone; counts what it gives. */
+static uint64_t take_from_zones(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                                unsigned *got) REQUIRES(pool->lock)
+{
+    uint64_t end = min_u64(limit, FRAME_LIMIT_MAX);
+    for (unsigned zone = pool->first_zone; zone < ARRAY_LENGTH(zone_starts); zone++) {
+        uint64_t from = zone_starts[zone];
+        uint64_t frame = FRAME_NO_FRAME;
+        if (from < end) {
+            frame = pool->config.policy->take(pool->policy_state, order, most, from, end, got);
+        }
+        if (frame != FRAME_NO_FRAME) {
+            pool->free_frames -= 1ULL << *got;
+            return frame;
+        }
+    }
+    return FRAME_NO_FRAME;
+}
+
+uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                          unsigned *got)
+{
+    uint64_t frame = take_from_zones(pool, order, most, limit, got);
+    if (frame != FRAME_NO_FRAME && !frame_back(pool, frame)) {
+        frame_store_give_plain(pool, frame, frame + (1ULL << *got));
+        return FRAME_NO_FRAME;
+    }
+    return frame;
+}
+
+uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order)
+{
+    unsigned got;
+    return take_from_zones(pool, order, order, FRAME_LIMIT_MAX, &got);
+}
+
+bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, bool *busy)
+{
+    *busy = !pool->config.policy->take_at(pool->policy_state, frame, order);
+    if (*busy) {
+        return false;
+    }
+    pool->free_frames -= 1ULL << order;
+    if (!frame_back(pool, frame)) {
+        frame_store_give_plain(pool, frame, frame + (1ULL << order));
+        return false;
+    }
+    return true;
+}
+
+void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order)
+{
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    descriptor->object = NULL;
+    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_FREED, order, 0), memory_order_relaxed);
+    pool->config.policy->give(pool->policy_state, frame, order);
+    pool->free_frames += 1ULL << order;
+}
+
+void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end)
+{
+    frame_for_each_block(pool->policy_state, first, end, pool->config.policy->give);
+    pool->free_frames += end - first;
+}

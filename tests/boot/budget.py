@@ -1,0 +1,27 @@
+"""The budget: guest instructions from the loader's entry to the prompt. Counted, not timed: the same on every run."""
+
+from frame import expect
+from machine import Machine
+
+MOST_INSTRUCTIONS = 40_000_000
+MOST_GROWTH = 1.3
+
+
+def instructions_to_prompt(setting, memory):
+    """Instructions until the prompt of a machine with that much memory."""
+    with setting.boot(Machine(memory=memory, icount=True)) as talk:
+        talk.wait_for_prompt()
+        return talk.json("boot -j")["ready_ticks"]
+
+
+def within_budget(setting):
+    """256 MiB within the budget, and 960 GiB hardly more."""
+    small = instructions_to_prompt(setting, "256M")
+    large = instructions_to_prompt(setting, "960G")
+    print(f"instructions to the prompt: {small} with 256 MiB, {large} with 960 GiB ({large / small:.2f} times)")
+    expect(small > 10_000, f"{small} instructions cannot be a count")
+    expect(small <= MOST_INSTRUCTIONS, f"{small} instructions with 256 MiB, more than {MOST_INSTRUCTIONS}")
+    expect(large <= small * MOST_GROWTH, f"{large} instructions with 960 GiB, more than {MOST_GROWTH} times {small}")
+
+
+CASES = {"budget.instructions": within_budget}

@@ -1,0 +1,69 @@
+"""What every boot test stands on: a medium made for it, a machine booted from it, and checks that say what failed."""
+
+import contextlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" / "lib"))
+
+# pylint: disable=wrong-import-position
+import ktap  # noqa: E402
+import media  # noqa: E402
+import serial  # noqa: E402
+import tree  # noqa: E402
+
+STATUS_PASSED = 33
+STATUS_FAILED = 35
+STATUS_PANIC = 37
+CDROM_MEDIA = "iso"
+
+
+class Failure(Exception):
+    """A boot test's finding."""
+
+
+@dataclass
+class Setting:
+    """What a boot test is given."""
+
+    build_dir: Path  # where the product is
+
+    @property
+    def product(self):
+        """BOOTX64.EFI of the build under test."""
+        return tree.efi_program(self.build_dir)
+
+    @contextlib.contextmanager
+    def boot(self, machine, cmdline=None, medium="fat", contents=None):
+        """Boots the product with a command line (text, or bytes for a raw ashlar.cfg); yields the Conversation.
+
+        `contents` replaces what is on the medium."""
+        with tempfile.TemporaryDirectory(prefix="ashlar-boot.") as folder:
+            image = Path(folder) / "medium.img"
+            media.MAKERS[medium](image, contents or media.contents_of(self.product, cmdline))
+            machine.prepare_firmware(folder)
+            with serial.Conversation(machine, folder, image) as talk:
+                yield talk
+
+
+def expect(condition, complaint, talk=None):
+    """Fails the test unless the condition holds; with a conversation, shows how it ended."""
+    if not condition:
+        raise Failure(complaint + (f"; the machine said last:\n{talk.last_words()}" if talk else ""))
+
+
+def expect_in(needle, text):
+    """Fails unless `needle` is in the text."""
+    if needle not in text:
+        raise Failure(f"{needle!r} is not in:\n{text}")
+
+
+def expect_selftest_passes(talk):
+    """Waits for the end of a machine that was booted with `selftest`: a perfect report, and the status of success."""
+    status = talk.wait_for_end()
+    report = ktap.parse(talk.transcript)
+    expect(report.good, report.summary(), talk)
+    expect(status == STATUS_PASSED, f"QEMU's status is {status}, not {STATUS_PASSED}", talk)
+    return report

@@ -1,0 +1,144 @@
+"""Conversations: what a person at the prompt, or a wrong configuration, gets to see."""
+
+import re
+
+import ktap
+from frame import STATUS_FAILED, expect, expect_in, expect_selftest_passes
+from machine import Machine
+
+POWER_OFF_REASONS = ("guest-shutdown",)
+
+
+def commands_answer(setting):
+    """Every basic command answers; an unknown one does in one line that names it."""
+    with setting.boot(Machine()) as talk:
+        talk.wait_for_prompt()
+        listed = talk.command("help")
+        for name in ("help", "mem", "boot", "selftest", "reboot", "poweroff"):
+            expect(re.search(rf"^\s*{name}\b", listed, re.MULTILINE), f"help does not list {name}:\n{listed}")
+        unknown = talk.command("frobnicate")
+        expect("frobnicate" in unknown and "\n" not in unknown, f"an unknown command answers: {unknown!r}")
+        expect(talk.command("") == "", "an empty line answers with something")
+        boot = talk.json("boot -j")
+        check_timeline(boot)
+        check_memory(talk.json("mem -j"), 256 << 20)
+
+
+def check_timeline(boot):
+    """`boot -j`: stages in order of time, from the loader's entry at 0 to ready."""
+    stages = [(stage["name"], stage["ticks"]) for stage in boot["stages"]]
+    expect(stages[0] == ("loader.entry", 0), f"the first stage is {stages[0]}")
+    ticks = [tick for _, tick in stages] + [boot["ready_ticks"]]
+    expect(ticks == sorted(ticks), f"ticks do not rise: {stages}")
+    expect(any(name.startswith("kernel.") for name, _ in stages), f"no stage of the kernel: {stages}")
+
+
+def check_memory(memory, installed):
+    """`mem -j`: the ledger closes, and it is about this machine."""
+    expect(memory["difference"] == 0, f"the ledger does not close: {memory}")
+    expect(memory["firmware_bytes"] == memory["accounted_bytes"], f"the ledger's sides differ: {memory}")
+    expect(sum(owner["bytes"] for owner in memory["owners"]) + memory["free_bytes"] in
+           (memory["accounted_bytes"], memory["accounted_bytes"] + memory["free_bytes"]),
+           f"owners and free do not add up: {memory}")
+    expect(0 < memory["free_bytes"] < installed, f"free bytes of a machine with {installed}: {memory}")
+
+
+def selftest_at_prompt(setting):
+    """`selftest` at the prompt reports in KTAP and comes back; a pattern chooses; one that matches nothing fails."""
+    with setting.boot(Machine()) as talk:
+        talk.wait_for_prompt()
+        everything = ktap.parse(talk.command("selftest"))
+        expect(everything.good, everything.summary(), talk)
+        name = everything.passed[0]
+        chosen = ktap.parse(talk.command(f"selftest {name}"))
+        expect(chosen.good and name in chosen.passed, f"selftest {name}: {chosen.summary()}", talk)
+        expect(not ktap.parse(talk.command("selftest no-such-test")).good, "a pattern without a match passes")
+
+
+def selftest_pattern_without_match(setting):
+    """A pattern on the command line that matches nothing is a failure, in the exit status too."""
+    with setting.boot(Machine(), "selftest=no-such-test") as talk:
+        status = talk.wait_for_end()
+        expect(status == STATUS_FAILED, f"QEMU's status is {status}, not {STATUS_FAILED}", talk)
+
+
+def power_off(setting):
+    """`poweroff` ends the machine as a power off does."""
+    with setting.boot(Machine()) as talk:
+        talk.watch_events()
+        talk.wait_for_prompt()
+        talk.send("poweroff")
+        status = talk.wait_for_end()
+        expect(status == 0 and talk.end_reason() in POWER_OFF_REASONS,
+               f"poweroff ended with status {status}, reason {talk.end_reason()}", talk)
+
+
+def reboot(setting):
+    """`reboot` resets the machine, which comes up again."""
+    with setting.boot(Machine(reboot=True)) as talk:
+        talk.wait_for_prompt()
+        talk.send("reboot")
+        talk.wait_for_prompt()
+        check_timeline(talk.json("boot -j"))
+
+
+def debugger_line(setting, folder):
+    """The debug console tells once where loader and kernel are, in a form a debugger's script can read."""
+    log = folder / "debug.log"
+    with setting.boot(Machine(debug_log=log), "nokaslr") as talk:
+        talk.wait_for_prompt()
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = re.findall(r"^ashlar: loader=(0x[0-9a-f]+) kernel=(0x[0-9a-f]+)$", text, re.MULTILINE)
+    expect(len(lines) == 1, f"{len(lines)} such lines on the debug console:\n{text}")
+    loader, kernel = (int(value, 16) for value in lines[0])
+    expect(loader % 4096 == 0 and loader < 1 << 32, f"the loader at {loader:#x}")
+    expect(kernel == 0xffffffff80000000, f"without KASLR the kernel is at {kernel:#x}")
+
+
+def kaslr_moves(setting, folder):
+    """With KASLR two boots put the kernel at two places in the top 2 GiB."""
+    places = set()
+    for number in range(2):
+        log = folder / f"debug{number}.log"
+        with setting.boot(Machine(debug_log=log)) as talk:
+            talk.wait_for_prompt()
+        places.add(int(re.search(r"kernel=(0x[0-9a-f]+)", log.read_text(errors="replace"))[1], 16))
+    expect(len(places) == 2, f"both boots put the kernel at {places}")
+    expect(all(place >= 0xffffffff80000000 and place % 4096 == 0 for place in places), f"places {places}")
+
+
+def configuration_joined(setting):
+    """Lines are joined, comments and a byte order mark ignored."""
+    text = b"\xef\xbb\xbf# Ashlar\r\nnokaslr # a fixed place\r\n\r\n  selftest\r\n"
+    with setting.boot(Machine(), text) as talk:
+        expect_selftest_passes(talk)
+        expect("warning" not in talk.transcript, "a warning about a good configuration", talk)
+
+
+def wrong_configuration(content, *complaints):
+    """A test in which ashlar.cfg holds `content`: a warning names what is wrong, and the machine boots without it."""
+    def test(setting):
+        with setting.boot(Machine(), content) as talk:
+            before = talk.wait_for_prompt()
+            warnings = [line for line in before.splitlines() if "ashlar loader: warning: " in line]
+            for complaint in complaints:
+                expect(any(complaint in line for line in warnings), f"no warning has {complaint!r}: {warnings}", talk)
+    return test
+
+
+CASES = {
+    "prompt.commands": commands_answer,
+    "prompt.selftest": selftest_at_prompt,
+    "prompt.poweroff": power_off,
+    "prompt.reboot": reboot,
+    "selftest.no-match": selftest_pattern_without_match,
+    "debugger.line": debugger_line,
+    "kaslr.moves": kaslr_moves,
+    "config.joined": configuration_joined,
+    "config.oversized": wrong_configuration(b"selftest " + b"#" * 4096, "ashlar.cfg: ", "4096"),
+    "config.binary": wrong_configuration(bytes(range(256)), "ashlar.cfg: ", "byte 0x00 at offset 0"),
+    "config.utf16": wrong_configuration("selftest".encode("utf-16"), "ashlar.cfg: ", "UTF-16"),
+    "config.open-quote": wrong_configuration(b'selftest="frame\n', "ashlar.cfg: ", "quote"),
+    "options.unknown": wrong_configuration(b"colour=red nokaslr", "colour"),
+    "options.malformed": wrong_configuration(b"la57=maybe =x nokaslr=7", "la57", "maybe", "=x", "nokaslr"),
+}

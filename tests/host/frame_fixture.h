@@ -1,0 +1,95 @@
+/*
+ * A machine for tests of the frame pool: physical memory that is reserved but not there until it is touched,
+ * so that 960 GiB cost nothing; a virtual array of descriptors; a backing that uses up page-table frames as
+ * the kernel would, one for each new 2 MiB of descriptors.
+ */
+#pragma once
+
+#include <ashlar/frame.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define MACHINE_RANGES_MAX 64
+
+struct machine {
+    uint64_t bytes;                              /* of physical address space */
+    void *memory;                                /* physical address 0 */
+    struct frame_descriptor *descriptors;        /* of frame 0 */
+    uint64_t last_table;                         /* 2 MiB of descriptors that has a page table */
+    uint64_t pages_mapped;                       /* calls of the backing */
+    struct memory_range map[MACHINE_RANGES_MAX]; /* the map given to the pool */
+    uint32_t map_count;
+    struct frame_pool pool;
+};
+
+static inline void *machine_reserve(uint64_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        perror("mmap");
+        abort();
+    }
+    return memory;
+}
+
+static inline unsigned machine_map_page(void *context, void *page, phys_addr_t frame,
+                                        const phys_addr_t *tables)
+{
+    struct machine *machine = context;
+    uint64_t table = ((uintptr_t)page >> 21) + 1;
+    (void)frame;
+    (void)tables;
+    machine->pages_mapped++;
+    if (table == machine->last_table) {
+        return 0;
+    }
+    machine->last_table = table;
+    return 1;
+}
+
+/* A machine of `bytes` of address space without a map. */
+static inline void machine_make(struct machine *machine, uint64_t bytes)
+{
+    machine->bytes = bytes;
+    machine->memory = machine_reserve(bytes);
+    machine->descriptors =
+        machine_reserve(bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+    machine->last_table = 0;
+    machine->pages_mapped = 0;
+    machine->map_count = 0;
+}
+
+static inline void machine_destroy(struct machine *machine)
+{
+    munmap(machine->memory, machine->bytes);
+    munmap(machine->descriptors,
+           machine->bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+}
+
+static inline void machine_range(struct machine *machine, uint64_t base, uint64_t bytes,
+                                 enum memory_type type)
+{
+    machine->map[machine->map_count++] = (struct memory_range){phys_addr(base), bytes, type, 0};
+}
+
+static inline struct frame_config machine_config(struct machine *machine, unsigned cpus,
+                                                 const struct frame_policy *policy)
+{
+    return (struct frame_config){
+        .map = machine->map,
+        .map_count = machine->map_count,
+        .cpus = cpus,
+        .policy = policy,
+        .backing = {(uintptr_t)machine->memory, machine->descriptors, machine_map_page, machine},
+    };
+}
+
+/* Makes the machine's pool from its map. */
+static inline enum frame_error machine_start(struct machine *machine, unsigned cpus,
+                                             const struct frame_policy *policy)
+{
+    struct frame_config config = machine_config(machine, cpus, policy);
+    return frame_pool_init(&machine->pool, &config);
+}

@@ -1,0 +1,173 @@
+/* The clock against devices that count by themselves, and timers against the clock. */
+#include <ashlar/acpi.h>
+#include <ashlar/clock.h>
+#include <ashlar/interrupts.h>
+#include <ashlar/platform.h>
+#include <ashlar/test.h>
+#include <x86/clock_reference.h>
+#include <x86/interrupt.h>
+
+#define MILLISECOND 1000000ULL
+#define SECOND      1000000000ULL
+
+/* Nanoseconds that the reference counts while our clock counts `ours`; 0 when it stopped. */
+static uint64_t reference_nanoseconds(const struct clock_reference *reference, uint64_t ours)
+{
+    uint64_t mask = ((uint64_t)1 << reference->bits) - 1;
+    uint64_t last = reference->read() & mask;
+    uint64_t begin = clock_nanoseconds();
+    uint64_t counts = 0;
+    while (clock_nanoseconds() - begin < ours) {
+        uint64_t now = reference->read() & mask;
+        counts += (now - last) & mask; /* often enough that it wraps at most once in between */
+        last = now;
+    }
+    return counts * SECOND / reference->hertz;
+}
+
+static bool within_percent(uint64_t a, uint64_t b)
+{
+    uint64_t difference = a > b ? a - b : b - a;
+    return difference <= b / 100;
+}
+
+/* The reference that calibrated the clock cannot judge it alone: each one that is there is asked. */
+static void judge_by(const struct clock_reference *reference)
+{
+    if (reference == NULL) {
+        kernel_test_skip("the machine has no such counter");
+        return;
+    }
+    EXPECT(within_percent(reference_nanoseconds(reference, 50 * MILLISECOND), 50 * MILLISECOND));
+}
+
+KERNEL_TEST(clock_agrees_with_hpet)
+{
+    judge_by(hpet_reference());
+}
+
+KERNEL_TEST(clock_agrees_with_pm_timer)
+{
+    judge_by(pm_timer_reference());
+}
+
+KERNEL_TEST(clock_agrees_with_pit)
+{
+    judge_by(pit_reference());
+}
+
+KERNEL_TEST(clock_never_goes_back)
+{
+    uint64_t last = clock_nanoseconds();
+    for (unsigned i = 0; i < 10000; i++) {
+        uint64_t now = clock_nanoseconds();
+        EXPECT(now >= last);
+        last = now;
+    }
+    EXPECT(last != 0);
+}
+
+KERNEL_TEST(clock_ticks_convert_both_ways)
+{
+    uint64_t ticks = clock_nanoseconds_to_ticks(SECOND);
+    EXPECT(ticks + 2 >= clock_frequency() && ticks <= clock_frequency() + 2);
+    uint64_t back = clock_ticks_to_nanoseconds(clock_frequency());
+    EXPECT(back + 2 >= SECOND && back <= SECOND + 2);
+}
+
+KERNEL_TEST(clock_wait_is_not_short)
+{
+    uint64_t begin = clock_nanoseconds();
+    clock_wait(MILLISECOND);
+    EXPECT(clock_nanoseconds() - begin >= MILLISECOND - 1);
+}
+
+/* Timers note the order in which they expire and when. */
+struct noting_timer {
+    struct timer timer;
+    volatile uint64_t expired_at; /* clock_nanoseconds(), 0 before */
+    volatile unsigned order;
+};
+
+static volatile unsigned expired_count;
+
+static void note(struct timer *timer)
+{
+    struct noting_timer *noting = (struct noting_timer *)timer;
+    noting->expired_at = clock_nanoseconds();
+    noting->order = ++expired_count;
+}
+
+/* Rests until `timer` has expired; false if that takes a hundred interrupts. */
+static bool rest_until_expired(const struct noting_timer *timer)
+{
+    bool enabled = interrupts_disable();
+    for (unsigned i = 0; i < 100 && timer->expired_at == 0; i++) {
+        cpu_idle();
+    }
+    interrupts_restore(enabled);
+    return timer->expired_at != 0;
+}
+
+KERNEL_TEST(timer_expires_at_its_deadline)
+{
+    if (!timer_available()) {
+        kernel_test_skip("no timer");
+        return;
+    }
+    struct noting_timer timer = {.timer.expired = note};
+    uint64_t deadline = clock_nanoseconds() + 2 * MILLISECOND;
+    timer_start(&timer.timer, deadline);
+    EXPECT(timer.timer.running);
+    EXPECT(rest_until_expired(&timer));
+    EXPECT(timer.expired_at >= deadline);
+    EXPECT(!timer.timer.running);
+}
+
+KERNEL_TEST(timer_order_is_by_deadline)
+{
+    if (!timer_available()) {
+        kernel_test_skip("no timer");
+        return;
+    }
+    static struct noting_timer timers[3];
+    static const unsigned delays[3] = {3, 1, 2};
+    expired_count = 0;
+    uint64_t now = clock_nanoseconds();
+    for (unsigned i = 0; i < 3; i++) {
+        timers[i] = (struct noting_timer){.timer.expired = note};
+        timer_start(&timers[i].timer, now + delays[i] * MILLISECOND);
+    }
+    EXPECT(rest_until_expired(&timers[0]));
+    EXPECT_EQUAL(timers[1].order, 1);
+    EXPECT_EQUAL(timers[2].order, 2);
+    EXPECT_EQUAL(timers[0].order, 3);
+}
+
+KERNEL_TEST(timer_past_deadline_expires_at_once)
+{
+    if (!timer_available()) {
+        kernel_test_skip("no timer");
+        return;
+    }
+    struct noting_timer timer = {.timer.expired = note};
+    timer_start(&timer.timer, 0);
+    EXPECT(rest_until_expired(&timer));
+}
+
+KERNEL_TEST(timer_cancelled_does_not_expire)
+{
+    if (!timer_available()) {
+        kernel_test_skip("no timer");
+        return;
+    }
+    struct noting_timer cancelled = {.timer.expired = note};
+    struct noting_timer later = {.timer.expired = note};
+    uint64_t now = clock_nanoseconds();
+    timer_start(&cancelled.timer, now + MILLISECOND);
+    timer_start(&later.timer, now + 2 * MILLISECOND);
+    EXPECT(timer_cancel(&cancelled.timer));
+    EXPECT(!timer_cancel(&cancelled.timer));
+    EXPECT(rest_until_expired(&later));
+    EXPECT_EQUAL(cancelled.expired_at, 0);
+}

@@ -1,0 +1,54 @@
+/* Interrupt controllers: delivery, counting, spurious vectors, and what an interrupt costs. */
+#include <ashlar/clock.h>
+#include <ashlar/interrupts.h>
+#include <ashlar/platform.h>
+#include <ashlar/test.h>
+#include <x86/apic.h>
+#include <x86/interrupt.h>
+
+KERNEL_TEST(irq_spurious_vector_is_counted_and_harmless)
+{
+    uint64_t before = interrupt_count(VECTOR_SPURIOUS);
+    __asm__ volatile("int %0" : : "i"(VECTOR_SPURIOUS) : "memory");
+    EXPECT_EQUAL(interrupt_count(VECTOR_SPURIOUS), before + 1);
+}
+
+KERNEL_TEST(irq_8259_spurious_is_counted_and_harmless)
+{
+    uint64_t before = interrupt_count(VECTOR_PIC + 7);
+    __asm__ volatile("int %0" : : "i"(VECTOR_PIC + 7) : "memory");
+    EXPECT_EQUAL(interrupt_count(VECTOR_PIC + 7), before + 1);
+}
+
+static void count_expiry(struct timer *timer)
+{
+    (void)timer;
+}
+
+KERNEL_TEST(irq_timer_is_counted_once_for_each_expiry)
+{
+    if (!timer_available()) {
+        kernel_test_skip("no timer");
+        return;
+    }
+    struct timer timer = {.expired = count_expiry};
+    uint64_t before = interrupt_count(VECTOR_TIMER);
+    bool enabled = interrupts_disable();
+    timer_start(&timer, clock_nanoseconds() + 100000);
+    for (unsigned i = 0; i < 100 && timer.running; i++) {
+        cpu_idle();
+    }
+    interrupts_restore(enabled);
+    EXPECT(!timer.running);
+    EXPECT(interrupt_count(VECTOR_TIMER) > before);
+}
+
+KERNEL_TEST(irq_legacy_interrupt_is_routed_once)
+{
+    if (!apic_available()) {
+        kernel_test_skip("no local APIC");
+        return;
+    }
+    EXPECT(!interrupts_route_legacy(16, NULL, NULL, "no such interrupt"));
+    EXPECT(apic_error_status() == 0);
+}
