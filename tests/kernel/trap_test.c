@@ -276,6 +276,8 @@ KERNEL_TEST(unwind_crosses_a_trap)
     EXPECT(trace_has_prefix("trap_dispatch unwind_interrupted unwind_crosses_a_trap "));
 }
 
+static void (*volatile no_function)(void);
+
 static bool trace_and_return(struct trap_frame *frame)
 {
     trace_names(unwind_frame(frame));
@@ -287,8 +289,7 @@ static bool trace_and_return(struct trap_frame *frame)
 KERNEL_TEST(unwind_finds_who_called_a_null_pointer)
 {
     exception_handler *before = exception_set_handler(EXCEPTION_PAGE_FAULT, trace_and_return);
-    void (*volatile function)(void) = NULL;
-    function();
+    no_function();
     exception_set_handler(EXCEPTION_PAGE_FAULT, before);
     EXPECT(trace_has_prefix("? unwind_finds_who_called_a_null_pointer "));
 }
