@@ -22,12 +22,13 @@
 #include <x86/unwind.h>
 
 #define BACKTRACE_LINES 14
-#define BACKTRACE_STEPS 65536 /* of recursion; a loop of frames ends here */
+/* Steps of recursion that are counted; a loop of frames ends here. */
+#define BACKTRACE_STEPS 65536
 #define LOG_LINES       6
 #define MESSAGE_BYTES   256
-#define EXIT_PORT                                                                                            \
-    0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise                \
-          */
+
+/* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise. */
+#define EXIT_PORT 0xf4
 
 /* What the report is about. Written once, by the CPU that panics first. */
 static struct {
