@@ -23,8 +23,9 @@
 #define BACKTRACE_STEPS 14
 #define LOG_LINES       6
 #define MESSAGE_BYTES   256
-#define EXIT_PORT       0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise \
-                              */
+#define EXIT_PORT                                                                                            \
+    0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise                \
+          */
 
 /* What the report is about. Written once, by the CPU that panics first. */
 static struct {
