@@ -16,8 +16,8 @@
 
 #include "monitor_output.h"
 
-#define ANSWER_TICKS                                                                                         \
-    500000000ULL /* about a fifth of a second: a terminal answers within a few milliseconds */
+/* A terminal answers within milliseconds, one at the far end of a slow network within a second. */
+#define ANSWER_NANOSECONDS 1000000000ULL
 
 static struct {
     enum pager_mode mode; /* as set by the user */
@@ -71,7 +71,7 @@ static void write_text(const char *text)
 }
 
 /* Waits for one key. What the bytes were is kept in bytes[0..*count), as far as they fit. */
-static enum key wait_key(struct key_decoder *decoder, uint64_t ticks, uint8_t *bytes, size_t room,
+static enum key wait_key(struct key_decoder *decoder, uint64_t nanoseconds, uint8_t *bytes, size_t room,
                          size_t *count)
 {
     for (;;) {
@@ -79,7 +79,7 @@ static enum key wait_key(struct key_decoder *decoder, uint64_t ticks, uint8_t *b
         if (key != KEY_NONE) {
             return key;
         }
-        int byte = monitor_wait_byte_for(ticks);
+        int byte = monitor_wait_byte_for(nanoseconds);
         if (byte < 0) {
             return KEY_NONE;
         }
@@ -99,7 +99,7 @@ static bool ask_terminal(void)
     key_decoder_init(&decoder);
     write_text("\x1b[18t\x1b[c");
     for (;;) {
-        enum key key = wait_key(&decoder, ANSWER_TICKS, bytes, sizeof bytes, &count);
+        enum key key = wait_key(&decoder, ANSWER_NANOSECONDS, bytes, sizeof bytes, &count);
         if (key == KEY_WINDOW_SIZE && decoder.parameters[1] > 0 && decoder.parameters[2] > 0) {
             pager.rows = decoder.parameters[1];
             pager.columns = decoder.parameters[2];
