@@ -1,11 +1,12 @@
 /* The frame pool, promise by promise: start-up, errors with their names, the ledger, bounds, the validator.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "frame_fixture.h"
 #include "frame_internal.h"
