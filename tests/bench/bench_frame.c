@@ -266,15 +266,23 @@ static void exchange_blocks(phys_addr_t *a, phys_addr_t *b)
     *b = block;
 }
 
-/* Fills half the memory with frames, then 100 rounds of freeing a random tenth and allocating as many. */
+/*
+ * Fills the memory with frames and frees a random half of them, the worst there is; then 100 rounds of
+ * freeing a random tenth and allocating as many. Each CPU does 64 operations in turn.
+ */
 static uint64_t run_fragmentation(void *context)
 {
     static phys_addr_t frames[MACHINE_BYTES / FRAME_BYTES];
     struct job *job = context;
-    uint64_t count = MACHINE_BYTES / FRAME_BYTES / 2;
-    for (uint64_t i = 0; i < count; i++) {
-        host_cpu = i / 64 % job->threads;
-        frames[i] = job->allocator->alloc(job->allocator, 0);
+    uint64_t all = 0;
+    for (phys_addr_t frame; (frame = job->allocator->alloc(job->allocator, 0)).raw != 0; all++) {
+        frames[all] = frame;
+    }
+    uint64_t count = all / 2;
+    while (all > count) {
+        uint64_t victim = random_number() % all;
+        job->allocator->free(job->allocator, frames[victim], 0);
+        frames[victim] = frames[--all];
     }
     for (unsigned round = 0; round < 100; round++) {
         uint64_t tenth = count / 10;
