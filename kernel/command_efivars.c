@@ -17,7 +17,10 @@ static void name_text(const struct efi_variable_name *name, char text[NAME_BYTES
     size_t length = 0;
     for (; length < NAME_BYTES - 1 && name->name[length] != 0; length++) {
         uint16_t unit = name->name[length];
-        text[length] = unit >= ' ' && unit <= '~' ? (char)unit : '?';
+        text[length] = '?';
+        if (unit >= ' ' && unit <= '~') {
+            text[length] = (char)unit;
+        }
     }
     text[length] = '\0';
 }

@@ -14,13 +14,14 @@
  */
 #define LOG_SUBSYSTEM "efi"
 #include <ashlar/boot.h>
+#include <ashlar/command_line.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/format.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/string.h>
 #include <x86/firmware_call.h>
-#include <x86/interrupt.h>
+#include <x86/trap_frame.h>
 
 #define STACK_BYTES                                                                                          \
     KIB(32) /* UEFI promises to need no more than 4 KiB (2.3.4.2); firmware has been seen to */
@@ -94,7 +95,7 @@ static struct runtime_table services;             /* a copy: the firmware's own 
 static char reason[REASON_BYTES] = "not started"; /* why there are no services; "" while there are */
 static uint64_t stack[STACK_BYTES / 8] __attribute__((aligned(16))) GUARDED_BY(call_lock);
 static struct firmware_call call GUARDED_BY(call_lock);
-static volatile bool calling; /* firmware runs on this CPU; for the exception handlers */
+static struct trap_frame fault_frame GUARDED_BY(call_lock); /* of the exception that ended the last call */
 
 /* What is lent to the firmware. */
 static struct efi_time time_buffer GUARDED_BY(call_lock);
@@ -155,8 +156,21 @@ static bool check_services(void)
     return true;
 }
 
+/* A way out on machines whose services break what they touch. */
+static bool is_switched_off(void)
+{
+    char wish[4] = "";
+    return command_line_get(boot_command_line(), "efi-runtime", wish, sizeof wish) &&
+           strcmp(wish, "off") == 0;
+}
+
 void efi_runtime_initialise(const struct boot_info *info)
 {
+    if (is_switched_off()) {
+        format(reason, sizeof reason, "switched off on the command line");
+        log_info("UEFI runtime services are %s", reason);
+        return;
+    }
     if (info->paging.runtime_root.raw == 0) {
         give_up("the firmware does not tell its code from its data", info->paging.runtime_root.raw);
         return;
@@ -189,47 +203,6 @@ const char *efi_runtime_reason(void)
     return reason;
 }
 
-/* Exceptions that firmware may raise. NMI, debug and machine checks are not its doing. */
-static const enum exception_vector firmware_faults[] = {
-    EXCEPTION_DIVIDE,
-    EXCEPTION_BREAKPOINT,
-    EXCEPTION_INVALID_OPCODE,
-    EXCEPTION_DEVICE_NOT_AVAILABLE,
-    EXCEPTION_SEGMENT_NOT_PRESENT,
-    EXCEPTION_STACK_SEGMENT,
-    EXCEPTION_GENERAL_PROTECTION,
-    EXCEPTION_PAGE_FAULT,
-    EXCEPTION_X87,
-    EXCEPTION_ALIGNMENT_CHECK,
-    EXCEPTION_SIMD,
-};
-
-static exception_handler *displaced[ARRAY_LENGTH(firmware_faults)] GUARDED_BY(call_lock);
-static struct trap_frame fault_frame; /* of the exception that ended the last call */
-
-static bool abandon(struct trap_frame *frame)
-{
-    if (!calling) {
-        return false;
-    }
-    calling = false;
-    fault_frame = *frame;
-    frame->rip = (uintptr_t)firmware_call_abandon;
-    frame->rsp = firmware_call_saved_stack;
-    return true;
-}
-
-static void catch_faults(bool on) REQUIRES(call_lock)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(firmware_faults); i++) {
-        if (on) {
-            displaced[i] = exception_set_handler(firmware_faults[i], abandon);
-        } else {
-            exception_set_handler(firmware_faults[i], displaced[i]);
-        }
-    }
-}
-
 /* The kernel half may have got new top-level tables since the loader copied them. */
 static void share_kernel_half(void)
 {
@@ -259,16 +232,10 @@ static efi_status_t call_service(uint64_t function, const uint64_t arguments[5])
                                   .stack_top = (uintptr_t)stack + sizeof stack};
     memcpy(call.arguments, arguments, sizeof call.arguments);
     stack[0] = STACK_CANARY;
-    bool enabled = interrupts_disable();
     share_kernel_half();
-    catch_faults(true);
-    calling = true;
-    firmware_call_enter(&call);
-    calling = false;
-    catch_faults(false);
-    interrupts_restore(enabled);
+    bool returned = firmware_call(&call, &fault_frame);
     judge_call();
-    return call.faulted ? EFI_STATUS_ABORTED : call.result;
+    return returned ? call.result : EFI_STATUS_ABORTED;
 }
 
 efi_status_t efi_get_time(struct clock_date *date)
@@ -355,7 +322,7 @@ efi_status_t efi_reset(enum efi_reset kind) NO_LOCK_ANALYSIS
     if (!efi_runtime_available()) {
         return EFI_STATUS_UNSUPPORTED;
     }
-    if (calling) {
+    if (firmware_call_active()) {
         return EFI_STATUS_ABORTED;
     }
     const uint64_t arguments[5] = {kind, EFI_STATUS_SUCCESS, 0, 0};

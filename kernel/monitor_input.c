@@ -84,6 +84,17 @@ bool monitor_input_waits(void)
 }
 
 /*
+ * Between two looks for a byte while interrupts are off. An emulator that is asked all the time finds none to bring it
+ * one; 64 pauses are a few microseconds, in which a serial line at 115200 baud brings not even one byte.
+ */
+static void pause_polling(void)
+{
+    for (unsigned i = 0; i < 64; i++) {
+        cpu_relax();
+    }
+}
+
+/*
  * Looks for a byte and, when there is none, rests until an interrupt: the look and the rest are one step for
  * the CPU, or the byte that comes between them would wait for the interrupt after. With interrupts off it
  * only pauses.
@@ -95,7 +106,7 @@ static int take_or_rest(void)
     if (byte < 0 && enabled) {
         cpu_wait_for_interrupt();
     } else if (byte < 0) {
-        cpu_relax();
+        pause_polling();
     }
     interrupts_restore(enabled);
     return byte;

@@ -11,7 +11,7 @@
 #include <x86/clock_reference.h>
 #include <x86/cpuid.h>
 
-#define SAMPLE_TRIES   5
+#define SAMPLE_TRIES   16
 #define SPIN_TURNS     256     /* between two looks at the reference, which may cost a microsecond each */
 #define WAIT_LOOKS_MAX 1000000 /* a reference that stops is given up */
 #define COUNTING_LOOKS 1000

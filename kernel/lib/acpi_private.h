@@ -18,8 +18,7 @@ struct acpi_view {
 };
 
 /* Complains: "NAME at 0xADDRESS: " and the formatted text. */
-void acpi_complain(const struct acpi_view *view, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void acpi_complain(const struct acpi_view *view, const char *text, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reads a little-endian number at any alignment; the caller has checked that it is inside. */
 static inline uint16_t acpi_read16(const uint8_t *bytes)

@@ -47,7 +47,11 @@ static void copy_text(char *to, const uint8_t *from, size_t width)
 {
     size_t end = 0;
     for (size_t i = 0; i < width && from[i] != '\0'; i++) {
-        to[i] = from[i] >= ' ' && from[i] <= '~' ? (char)from[i] : '?';
+        bool printable = from[i] >= ' ' && from[i] <= '~';
+        to[i] = '?';
+        if (printable) {
+            to[i] = (char)from[i];
+        }
         end = to[i] == ' ' ? end : i + 1;
     }
     memset(to + end, '\0', width + 1 - end);

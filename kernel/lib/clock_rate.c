@@ -80,7 +80,8 @@ int64_t clock_date_to_seconds(const struct clock_date *date)
         days += days_in_month(date->year, month);
     }
     int64_t zone = date->zone == CLOCK_ZONE_UNKNOWN ? 0 : date->zone;
-    return days * DAY_SECONDS + date->hour * 3600 + (date->minute + zone) * 60 + date->second;
+    int64_t minutes = (days * 24 + date->hour) * 60 + date->minute + zone;
+    return minutes * 60 + date->second;
 }
 
 bool clock_date_from_seconds(int64_t seconds, struct clock_date *date)

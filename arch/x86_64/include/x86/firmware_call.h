@@ -12,13 +12,21 @@ struct firmware_call {
     uint64_t faulted;      /* out: 1 when an exception ended the call */
 };
 
+struct trap_frame;
+
 /*
- * Makes the call. Interrupts are off. Returns when the firmware does, or when an exception in it was handed
- * to firmware_call_abandon(): then `faulted` is 1. Not reentrant.
+ * Makes the call with interrupts off. Returns whether it came back by itself; when an exception ended it,
+ * false, and *fault is the state at that exception. One call at a time, on one CPU: the caller holds a lock.
+ */
+bool firmware_call(struct firmware_call *call, struct trap_frame *fault);
+
+/* Whether firmware runs now, as a panic out of an interrupt in the middle of it must know. */
+bool firmware_call_active(void);
+
+/*
+ * The assembly part (firmware_call_entry.S): makes the call; and where an exception in it continues, with the
+ * saved stack pointer, to return from it with `faulted` set.
  */
 void firmware_call_enter(struct firmware_call *call);
-
-/* Where an exception during the call continues, with rsp = firmware_call_saved_stack: returns from the call.
- */
 extern const uint8_t firmware_call_abandon[];
 extern uint64_t firmware_call_saved_stack;

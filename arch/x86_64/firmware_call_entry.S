@@ -1,5 +1,5 @@
 /*
- * void firmware_call_enter(struct firmware_call *call): see <x86/firmware_call.h>.
+ * void firmware_call_enter(struct firmware_call *call): see <x86/firmware_call.h>. Interrupts are off.
  *
  * All that must survive is on the kernel's stack, which the saved stack pointer leads back to, so that the same exit
  * serves a call that ended in an exception. The kernel half of both page tables is the same: code and stacks stay
