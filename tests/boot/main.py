@@ -11,6 +11,7 @@ from pathlib import Path
 
 import budget
 import corrupt
+import devices
 import frame
 import matrix
 import monitor
@@ -24,7 +25,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, monitor, corrupt, budget, secure):
+    for module in (talks, monitor, corrupt, budget, secure, devices):
         cases.update(module.CASES)
     return cases
 
