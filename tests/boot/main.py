@@ -14,6 +14,7 @@ import corrupt
 import devices
 import frame
 import matrix
+import monitor
 import secure
 import talks
 from tree import ToolError
@@ -24,7 +25,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, corrupt, budget, secure, devices):
+    for module in (talks, monitor, corrupt, budget, secure, devices):
         cases.update(module.CASES)
     return cases
 
