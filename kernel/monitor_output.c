@@ -26,6 +26,7 @@ static struct {
     unsigned columns;     /* width of the terminal */
     bool asked;           /* the terminal was asked what it is */
     bool answered;        /* and answered */
+    bool attended;        /* it answered during this command */
     bool free;            /* this command's output is not paged any more */
     unsigned used;        /* rows of the page that are written */
 } pager = {.rows = 24, .columns = LINE_COLUMNS};
@@ -63,6 +64,7 @@ void monitor_output_begin(void)
 {
     pager.used = 0;
     pager.free = false;
+    pager.attended = false;
 }
 
 static void write_text(const char *text)
@@ -119,7 +121,7 @@ static bool should_stop(void)
     if (pager.free || pager.mode == PAGER_OFF) {
         return false;
     }
-    if (pager.mode == PAGER_ON) {
+    if (pager.mode == PAGER_ON || pager.attended) {
         return true;
     }
     if (monitor_input_waits() || (pager.asked && !pager.answered)) {
@@ -127,8 +129,9 @@ static bool should_stop(void)
     }
     pager.asked = true;
     pager.answered = ask_terminal();
+    pager.attended = pager.answered;
     pager.free = !pager.answered;
-    return pager.answered && pager.used + 1 >= pager_rows();
+    return pager.attended && pager.used + 1 >= pager_rows();
 }
 
 /* Waits at the end of a page for what the person wants. */
