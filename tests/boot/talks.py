@@ -107,6 +107,16 @@ def kaslr_moves(setting, folder):
     expect(all(place >= 0xffffffff80000000 and place % 4096 == 0 for place in places), f"places {places}")
 
 
+def refused(machine, complaint):
+    """A test on a machine that Ashlar cannot run on: one line says why, and the firmware goes on."""
+    def test(setting):
+        with setting.boot(machine) as talk:
+            said, _ = talk.wait_for(r"BdsDxe: failed to start ")
+            errors = re.findall(r"^ashlar loader: error: (.*)$", said, re.MULTILINE)
+            expect(len(errors) == 1 and complaint in errors[0], f"not one error line with {complaint!r}: {errors}", talk)
+    return test
+
+
 def configuration_joined(setting):
     """Lines are joined, comments and a byte order mark ignored."""
     text = b"\xef\xbb\xbf# Ashlar\r\nnokaslr # a fixed place\r\n\r\n  selftest\r\n"
@@ -127,6 +137,7 @@ def wrong_configuration(content, *complaints):
 
 
 CASES = {
+    "cpu.no-nx": refused(Machine(cpu="max,nx=off"), "NX"),
     "prompt.commands": commands_answer,
     "prompt.selftest": selftest_at_prompt,
     "prompt.poweroff": power_off,

@@ -73,7 +73,7 @@ static void version1_fonts_are_read(void **state)
     (void)state;
     static uint8_t old[4 + 256 * 4 + 16] = {0x36, 0x04, 2, 4};
     static const uint8_t table[] = {'A', 0, 0x02, 0x25, 0xfe, 0xff, 'a', 0, 0xff, 0xff, '?', 0, 0xff, 0xff};
-    memcpy(old + 4 + 256 * 4, table, sizeof table);
+    memcpy(old + 4 + (size_t)256 * 4, table, sizeof table);
     assert_null(psf_open(&font, old, sizeof old));
     assert_int_equal(font.height, 4);
     assert_int_equal(psf_glyph(&font, 'A'), 0);
