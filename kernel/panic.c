@@ -94,7 +94,7 @@ _Noreturn static void report_inside_report(const char *what, virt_addr_t where)
 static void print_step(const struct unwind *at, unsigned number, unsigned times)
 {
     char text[SYMBOL_TEXT_BYTES];
-    console_print("  %2u %#018llx %s", number, (unsigned long long)at->address.raw,
+    console_print("  %2u 0x%016llx %s", number, (unsigned long long)at->address.raw,
                   symbol_text(at->address, at->is_return, text));
     if (times > 1) {
         console_print(" [%u times]", times);
