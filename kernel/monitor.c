@@ -134,7 +134,12 @@ static void serve_line(struct line_editor *editor)
     line_editor_set_columns(editor, pager_columns());
     line_editor_start(editor, PROMPT);
     do {
-        event = line_editor_feed(editor, monitor_wait_byte());
+        int byte = monitor_take_byte();
+        if (byte < 0) {
+            line_editor_show(editor);
+            byte = monitor_wait_byte();
+        }
+        event = line_editor_feed(editor, (uint8_t)byte);
     } while (event == LINE_EDITING);
     if (event == LINE_ENTERED) {
         monitor_execute(editor->text);

@@ -29,7 +29,7 @@ static void append(uint8_t byte)
     }
 }
 
-static int take(void)
+int monitor_take_byte(void)
 {
     if (input.count == 0) {
         return console_read();
@@ -104,7 +104,7 @@ static void pause_polling(void)
 static int take_or_rest(void)
 {
     bool enabled = interrupts_disable();
-    int byte = take();
+    int byte = monitor_take_byte();
     if (byte < 0 && enabled) {
         cpu_wait_for_interrupt();
     } else if (byte < 0) {
@@ -116,7 +116,7 @@ static int take_or_rest(void)
 
 uint8_t monitor_wait_byte(void)
 {
-    int byte = take();
+    int byte = monitor_take_byte();
     if (byte >= 0) {
         return (uint8_t)byte;
     }
@@ -130,11 +130,11 @@ uint8_t monitor_wait_byte(void)
 int monitor_wait_byte_for(uint64_t nanoseconds)
 {
     uint64_t start = clock_nanoseconds();
-    int byte = take();
+    int byte = monitor_take_byte();
     console_flush();
     while (byte < 0 && clock_frequency() > 0 && clock_nanoseconds() - start < nanoseconds) {
         pause_polling();
-        byte = take();
+        byte = monitor_take_byte();
     }
     return byte;
 }

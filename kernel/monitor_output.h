@@ -3,6 +3,9 @@
 
 #include <ashlar/types.h>
 
+/* The next typed byte, or -1 when there is none now. */
+int monitor_take_byte(void);
+
 /* The next typed byte; waits for it with the CPU at rest. */
 uint8_t monitor_wait_byte(void);
 

@@ -203,7 +203,7 @@ def check_pager(talk):
     talk.send_raw("\r")
     expect(talk.wait_for(page_end)[0].count("\n") == 1, "enter does not show one line")
     talk.send_raw("q")
-    expect("^C" not in talk.wait_for_prompt(), "q looks like an interruption")
+    expect("^C" not in talk.wait_for("ashlar> ")[0], "q looks like an interruption")
     talk.send("firmware -j")
     talk.wait_for_prompt()
     talk.send("pager off")
