@@ -1,11 +1,18 @@
-/* Monitor command that shows clock, timer and date: time. */
+/* Monitor command that shows clock, timer and date, and compares the clock with a device: time. */
 #include <ashlar/clock.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/format.h>
+#include <ashlar/interrupts.h>
 #include <ashlar/monitor.h>
+#include <ashlar/platform.h>
+#include <x86/clock_reference.h>
+#include <x86/interrupt.h>
 #include <x86/timer_device.h>
 
-#define DATE_BYTES 24
+#define DATE_BYTES             24
+#define NANOSECONDS_PER_SECOND 1000000000ULL
+#define LOOK_NANOSECONDS       10000000ULL /* between two looks at a counter that may wrap within 50 ms */
+#define COMPARE_SECONDS_MAX    3600
 
 /* "2026-01-31 23:59:59", or "" when the firmware has no clock. */
 static void format_date(char text[DATE_BYTES])
@@ -32,29 +39,132 @@ static void time_json(const char *date)
     json_end(&json);
 }
 
-static void time_run(struct monitor_call *call)
+static void time_print(const char *date)
 {
-    char date[DATE_BYTES];
-    format_date(date);
-    if (call->json) {
-        time_json(date);
-        return;
-    }
     uint64_t now = clock_nanoseconds();
-    monitor_print("since the start  %llu.%09llu s\n", (unsigned long long)(now / 1000000000),
-                  (unsigned long long)(now % 1000000000));
+    monitor_print("since the start  %llu.%09llu s\n", (unsigned long long)(now / NANOSECONDS_PER_SECOND),
+                  (unsigned long long)(now % NANOSECONDS_PER_SECOND));
     monitor_print("clock            time-stamp counter, %'llu Hz by %s\n",
                   (unsigned long long)clock_frequency(), clock_source());
     monitor_print("timer            %s\n", timer_device_name());
-    monitor_print("date             %s%s\n",
-                  date[0] != '\0' ? date : "unknown: ", date[0] != '\0' ? " UTC" : efi_runtime_reason());
+    if (date[0] != '\0') {
+        monitor_print("date             %s UTC\n", date);
+    } else {
+        monitor_print("date             unknown: %s\n", efi_runtime_reason());
+    }
+}
+
+/* A stretch of time by our clock and by a device's. */
+struct comparison {
+    const struct clock_reference *reference; /* the device */
+    uint64_t ours;                           /* nanoseconds */
+    uint64_t theirs;                         /* nanoseconds */
+};
+
+static void expire(struct timer *timer)
+{
+    (void)timer; /* its interrupt ends the rest, which is all it is for */
+}
+
+static void rest(uint64_t nanoseconds)
+{
+    struct timer timer = {.expired = expire};
+    if (!timer_available()) {
+        clock_wait(nanoseconds);
+        return;
+    }
+    bool enabled = interrupts_disable();
+    timer_start(&timer, clock_nanoseconds() + nanoseconds);
+    while (*(volatile bool *)&timer.running) {
+        cpu_idle();
+    }
+    interrupts_restore(enabled);
+}
+
+/* Lets `seconds` go by and takes both times. Returns false when it was interrupted. */
+static bool compare(struct comparison *comparison, uint64_t seconds)
+{
+    const struct clock_reference *reference = comparison->reference;
+    uint64_t mask = ((uint64_t)1 << reference->bits) - 1;
+    uint64_t last = reference->read();
+    uint64_t begin = clock_nanoseconds();
+    uint64_t counts = 0;
+    do {
+        rest(LOOK_NANOSECONDS);
+        uint64_t now = reference->read();
+        counts += (now - last) & mask;
+        last = now;
+        comparison->ours = clock_nanoseconds() - begin;
+        if (monitor_interrupted()) {
+            return false;
+        }
+    } while (comparison->ours < seconds * NANOSECONDS_PER_SECOND);
+    comparison->theirs =
+        clock_scale_apply(clock_scale_make(reference->hertz, NANOSECONDS_PER_SECOND), counts);
+    return true;
+}
+
+static void comparison_json(const struct comparison *comparison)
+{
+    struct json json;
+    monitor_json_begin(&json);
+    json_object_begin(&json, NULL);
+    json_string(&json, "reference", comparison->reference->name);
+    json_number(&json, "clock_nanoseconds", comparison->ours);
+    json_number(&json, "reference_nanoseconds", comparison->theirs);
+    json_object_end(&json);
+    json_end(&json);
+}
+
+static void comparison_print(const struct comparison *comparison)
+{
+    bool fast = comparison->ours >= comparison->theirs;
+    uint64_t difference =
+        fast ? comparison->ours - comparison->theirs : comparison->theirs - comparison->ours;
+    monitor_print("%'llu ns by the clock, %'llu ns by the %s: %llu parts in a million %s\n",
+                  (unsigned long long)comparison->ours, (unsigned long long)comparison->theirs,
+                  comparison->reference->name,
+                  (unsigned long long)(difference / (comparison->theirs / 1000000 + 1)),
+                  fast ? "fast" : "slow");
+}
+
+static void compare_run(struct monitor_call *call)
+{
+    uint64_t seconds;
+    if (!monitor_number(call, call->arguments[0], &seconds)) {
+        return;
+    }
+    if (seconds == 0 || seconds > COMPARE_SECONDS_MAX) {
+        monitor_error(call, "%llu seconds; 1 to %u can be compared", (unsigned long long)seconds,
+                      COMPARE_SECONDS_MAX);
+        return;
+    }
+    struct comparison comparison = {.reference = clock_reference_find()};
+    if (comparison.reference == NULL) {
+        monitor_error(call, "the machine has neither HPET nor ACPI timer nor PIT to compare with");
+    } else if (compare(&comparison, seconds)) {
+        (call->json ? comparison_json : comparison_print)(&comparison);
+    }
+}
+
+static void time_run(struct monitor_call *call)
+{
+    char date[DATE_BYTES];
+    if (call->argument_count != 0) {
+        compare_run(call);
+        return;
+    }
+    format_date(date);
+    (call->json ? time_json : time_print)(date);
 }
 
 MONITOR_COMMAND(
-    time, time_run, "", "the clock, where its rate is from, and the date",
+    time, time_run, "[SECONDS]", "the clock, where its rate is from, and the date",
     "The clock counts from the loader's entry. The date is the firmware's, read once; a clock that\n"
-    "names no time zone is taken for UTC.\n"
+    "names no time zone is taken for UTC. With SECONDS the clock is compared for so long with a\n"
+    "counter of the machine: the HPET, the ACPI timer, or the PIT.\n"
     "Examples:\n"
     "  time\n"
+    "  time 10    how far the clock is off after ten seconds\n"
     "  time -j    {\"nanoseconds\":N,\"hertz\":N,\"source\":\"hpet\",\"timer\":\"one-shot\",...}\n",
-    .flags = MONITOR_JSON);
+    .flags = MONITOR_JSON, .arguments_max = 1);

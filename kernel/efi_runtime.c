@@ -14,6 +14,7 @@
  */
 #define LOG_SUBSYSTEM "efi"
 #include <ashlar/boot.h>
+#include <ashlar/command_line.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/format.h>
 #include <ashlar/lock.h>
@@ -155,8 +156,21 @@ static bool check_services(void)
     return true;
 }
 
+/* A way out on machines whose services break what they touch. */
+static bool is_switched_off(void)
+{
+    char wish[4] = "";
+    return command_line_get(boot_command_line(), "efi-runtime", wish, sizeof wish) &&
+           strcmp(wish, "off") == 0;
+}
+
 void efi_runtime_initialise(const struct boot_info *info)
 {
+    if (is_switched_off()) {
+        format(reason, sizeof reason, "switched off on the command line");
+        log_info("UEFI runtime services are %s", reason);
+        return;
+    }
     if (info->paging.runtime_root.raw == 0) {
         give_up("the firmware does not tell its code from its data", info->paging.runtime_root.raw);
         return;

@@ -14,18 +14,21 @@
 #include <ashlar/symbols.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/panic_report.h>
 #include <x86/port.h>
 #include <x86/unwind.h>
 
-#define BACKTRACE_STEPS 14
+#define BACKTRACE_LINES 14
+/* Steps of recursion that are counted; a loop of frames ends here. */
+#define BACKTRACE_STEPS 65536
 #define LOG_LINES       6
 #define MESSAGE_BYTES   256
-#define EXIT_PORT                                                                                            \
-    0xf4 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise                \
-          */
+
+/* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise. */
+#define EXIT_PORT 0xf4
 
 /* What the report is about. Written once, by the CPU that panics first. */
 static struct {
@@ -67,40 +70,70 @@ static void emergency_write(const char *text)
     }
 }
 
-/* A panic in a report: no symbols, no console, no stack to speak of. */
-_Noreturn static void report_inside_report(const char *what, uint64_t where)
+/*
+ * A panic in a report, told without the console. What cannot fail comes first; if naming the place faults in
+ * turn, that ends the machine.
+ */
+_Noreturn static void report_inside_report(const char *what, virt_addr_t where)
 {
-    static char line[MESSAGE_BYTES + 64];
+    static char line[MESSAGE_BYTES];
+    static char text[SYMBOL_TEXT_BYTES];
     emergency_write("\r\nPANIC INSIDE THE PANIC REPORT: ");
     emergency_write(what);
-    format(line, sizeof line, "\r\nat %#llx, image at %#llx; the first was: ", (unsigned long long)where,
-           (unsigned long long)panic_image_start());
+    format(line, sizeof line, "\r\nat %#llx (image at %#llx, cr2 %#llx)\r\n", (unsigned long long)where.raw,
+           (unsigned long long)panic_image_start(), (unsigned long long)cr2_read());
     emergency_write(line);
+    emergency_write("the first was: ");
     emergency_write(cause.frame ? exception_name_of(cause.frame) : cause.message);
+    emergency_write("\r\nwhich is in ");
+    emergency_write(symbol_text(where, false, text));
     emergency_write("\r\n");
     end_machine();
 }
 
-static void print_backtrace(void)
+static void print_step(const struct unwind *at, unsigned number, unsigned times)
 {
     char text[SYMBOL_TEXT_BYTES];
+    console_print("  %2u 0x%016llx %s", number, (unsigned long long)at->address.raw,
+                  symbol_text(at->address, at->is_return, text));
+    if (times > 1) {
+        console_print(" [%u times]", times);
+    }
+    console_print("\n");
+}
+
+static void print_transition(const struct unwind *from, const struct unwind *to)
+{
+    if (to->trap != UNWIND_NO_TRAP) {
+        const char *name = interrupt_name(to->trap);
+        console_print("   --- interrupted by vector %u (%s) ---\n", to->trap, name ? name : "unexpected");
+    }
+    if (to->scanned && !from->scanned) {
+        console_print("   --- the chain of frames is broken; what follows was found on the stack ---\n");
+    }
+}
+
+/* Recursion takes one line, however deep: equal steps are counted. */
+static void print_backtrace(void)
+{
     struct unwind at = cause.origin;
-    bool scanned = false;
     console_print("backtrace:\n");
-    for (unsigned i = 0; i < BACKTRACE_STEPS; i++) {
-        if (at.trap != UNWIND_NO_TRAP && i > 0) {
-            const char *name = interrupt_name(at.trap);
-            console_print("   --- interrupted by vector %u (%s) ---\n", at.trap, name ? name : "unexpected");
+    unsigned steps = 0;
+    for (unsigned lines = 0; lines < BACKTRACE_LINES; lines++) {
+        struct unwind next = at;
+        unsigned times = 1;
+        bool more;
+        while ((more = unwind_next(&next)) && next.address.raw == at.address.raw &&
+               next.is_return == at.is_return && steps < BACKTRACE_STEPS) {
+            times++;
+            steps++;
         }
-        if (at.scanned && !scanned) {
-            scanned = true;
-            console_print("   --- the chain of frames is broken; what follows was found on the stack ---\n");
-        }
-        console_print("  %2u %#018llx %s\n", i, (unsigned long long)at.address.raw,
-                      symbol_text(at.address, at.is_return, text));
-        if (!unwind_next(&at)) {
+        print_step(&at, lines, times);
+        if (!more) {
             return;
         }
+        print_transition(&at, &next);
+        at = next;
     }
     console_print("     ...\n");
 }
@@ -120,7 +153,12 @@ static void print_log(void)
 static void print_where(void)
 {
     char text[SYMBOL_TEXT_BYTES];
-    console_print("where:   %s\n", symbol_text(cause.origin.address, cause.origin.is_return, text));
+    struct unwind caller = cause.origin;
+    console_print("where:   %s", symbol_text(cause.origin.address, cause.origin.is_return, text));
+    if (!unwind_is_code(cause.origin.address) && unwind_next(&caller)) {
+        console_print(", called from %s", symbol_text(caller.address, caller.is_return, text));
+    }
+    console_print("\n");
     if (interrupt_active()) {
         console_print("context: inside an interrupt handler\n");
     }
@@ -177,35 +215,47 @@ _Noreturn static void report_on_own_stack(void)
     end_machine();
 }
 
-_Noreturn __attribute__((noinline)) void panic(const char *text, ...)
+__attribute__((format(printf, 2, 0))) _Noreturn static void panic_from(struct unwind origin, const char *text,
+                                                                       va_list arguments)
 {
     static char second[MESSAGE_BYTES];
-    struct unwind origin = unwind_caller();
-    unsigned level = begin();
-    va_list arguments;
-    va_start(arguments, text);
-    format_list(level == 1 ? cause.message : second, MESSAGE_BYTES, text, arguments);
-    va_end(arguments);
-    if (level > 1) {
-        report_inside_report(second, origin.address.raw);
+    bool first = begin() == 1;
+    format_list(first ? cause.message : second, MESSAGE_BYTES, text, arguments);
+    if (!first) {
+        report_inside_report(second, origin.address);
     }
     cause.origin = origin;
     report_on_own_stack();
 }
 
+_Noreturn __attribute__((noinline)) void panic(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    panic_from(unwind_caller(), format, arguments);
+}
+
 _Noreturn void panic_exception(struct trap_frame *frame)
 {
     if (begin() > 1) {
-        report_inside_report(exception_name_of(frame), frame->rip);
+        report_inside_report(exception_name_of(frame), virt_addr(frame->rip));
     }
     cause.frame = frame;
     cause.origin = unwind_frame(frame);
     report_on_own_stack();
 }
 
+__attribute__((format(printf, 2, 3))) _Noreturn static void panic_at(struct unwind origin, const char *text,
+                                                                     ...)
+{
+    va_list arguments;
+    va_start(arguments, text);
+    panic_from(origin, text, arguments);
+}
+
 /* Called by code compiled with -fstack-protector when the value above its locals has changed. */
 _Noreturn __attribute__((noinline, no_stack_protector)) void __stack_chk_fail(void);
 _Noreturn void __stack_chk_fail(void)
 {
-    panic("stack smashing detected: a buffer on the stack was overrun in the function named below");
+    panic_at(unwind_caller(), "stack smashing detected: a buffer on this function's stack was overrun");
 }

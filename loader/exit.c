@@ -50,43 +50,60 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
-static bool is_in_physmap(const struct boot_paging *paging, const struct memory_range *range)
+/* Whether the kernel's page tables map `alias`; `*end` is where the entry that says so ends, or `limit`. */
+static bool is_mapped(const struct boot_paging *paging, virt_addr_t alias, uint64_t limit, uint64_t *end)
 {
     struct page_walk_step steps[5];
-    virt_addr_t alias = virt_add(paging->physmap, range->base.raw);
     unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
-    return page_entry_present(steps[count - 1].entry);
+    const struct page_walk_step *last = &steps[count - 1];
+    uint64_t physical = alias.raw - paging->physmap.raw;
+    *end =
+        min_u64(align_down(physical, page_level_bytes(last->level)) + page_level_bytes(last->level), limit);
+    return page_entry_present(last->entry);
 }
 
-/* Joins ranges that touch and have one type, as the map's contract asks. */
-static void merge_ranges(struct loader *loader)
+/* Claims [first, end) as reserved, if there is anything in it. */
+static bool claim_run(struct loader *loader, uint64_t first, uint64_t end)
 {
-    struct memory_range *ranges = loader->ranges;
-    size_t kept = 0;
-    for (size_t i = 1; i < loader->range_count; i++) {
-        struct memory_range *last = &ranges[kept];
-        if (ranges[i].type == last->type && last->base.raw + last->bytes == ranges[i].base.raw) {
-            last->bytes += ranges[i].bytes;
-        } else {
-            ranges[++kept] = ranges[i];
+    if (first == end || loader_claim(loader, phys_addr(first), end - first, MEMORY_RESERVED)) {
+        return true;
+    }
+    return step_fail(loader, EFI_OUT_OF_RESOURCES,
+                     "RAM appeared late in the firmware's map in too many places: %#llx",
+                     (unsigned long long)first);
+}
+
+/* Claims the parts of one range of RAM that are not in the physmap. */
+static bool claim_unmapped_parts(struct loader *loader, const struct memory_range *range)
+{
+    const struct boot_paging *paging = &loader->info->paging;
+    uint64_t limit = range->base.raw + range->bytes;
+    uint64_t unmapped = range->base.raw; /* start of the run that `at` ends */
+    uint64_t end;
+    for (uint64_t at = range->base.raw; at < limit; at = end) {
+        if (is_mapped(paging, virt_add(paging->physmap, at), limit, &end)) {
+            if (!claim_run(loader, unmapped, at)) {
+                return false;
+            }
+            unmapped = end;
         }
     }
-    loader->range_count = loader->range_count ? kept + 1 : 0;
+    return claim_run(loader, unmapped, limit);
 }
 
 /*
  * RAM that firmware added after the page tables were built is not in the physmap. The kernel must not touch
  * it, so it is reserved in its map; none is lost on firmware that keeps its promises.
  */
-static void reserve_unmapped_ram(struct loader *loader)
+static bool reserve_unmapped_ram(struct loader *loader)
 {
+    size_t before = loader->claim_count;
     for (size_t i = 0; i < loader->range_count; i++) {
-        struct memory_range *range = &loader->ranges[i];
-        if (range->type < MEMORY_MMIO && !is_in_physmap(&loader->info->paging, range)) {
-            range->type = MEMORY_RESERVED;
+        if (loader->ranges[i].type < MEMORY_MMIO && !claim_unmapped_parts(loader, &loader->ranges[i])) {
+            return false;
         }
     }
-    merge_ranges(loader);
+    return loader->claim_count == before || memory_normalise(loader);
 }
 
 bool exit_boot_services(struct loader *loader)
@@ -118,10 +135,9 @@ bool exit_boot_services(struct loader *loader)
 
 bool boot_info_complete(struct loader *loader)
 {
-    if (!memory_normalise(loader)) {
+    if (!memory_normalise(loader) || !reserve_unmapped_ram(loader)) {
         return false;
     }
-    reserve_unmapped_ram(loader);
     describe_maps(loader);
     return true;
 }

@@ -78,6 +78,12 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
                      const char *what, phys_addr_t *base);
 
 /*
+ * Says what `bytes` bytes at `base` are, whatever the firmware's map says of them. False when too much was
+ * claimed. May be called after boot services.
+ */
+bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum memory_type type);
+
+/*
  * Allocates one page below 4 GiB that the firmware's own page tables let execute, claimed as
  * boot-reclaimable.
  */

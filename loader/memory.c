@@ -7,12 +7,12 @@
  * theirs. */
 #define MAP_SLACK_DESCRIPTORS 96
 
-static bool claim(struct loader *loader, uint64_t base, uint64_t bytes, enum memory_type type)
+bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum memory_type type)
 {
     if (loader->claim_count == LOADER_ALLOCATIONS_MAX) {
         return false;
     }
-    loader->claims[loader->claim_count++] = (struct memory_claim){phys_addr(base), bytes, type};
+    loader->claims[loader->claim_count++] = (struct memory_claim){base, bytes, type};
     return true;
 }
 
@@ -26,7 +26,7 @@ static bool allocate(struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint6
         return step_fail(loader, status, "no memory for %s (%llu bytes): %s", what, whole,
                          efi_status_name(status));
     }
-    if (!claim(loader, address, whole, type)) {
+    if (!loader_claim(loader, phys_addr(address), whole, type)) {
         loader->boot->FreePages(address, whole / FRAME_BYTES);
         return step_fail(loader, EFI_OUT_OF_RESOURCES, "no entry left to remember the pages of %s", what);
     }

@@ -19,6 +19,9 @@ static EFI_STATUS open_volume(const struct loader *loader, EFI_FILE_HANDLE *root
     }
     EFI_STATUS status =
         loader->boot->HandleProtocol(loader->loaded_image->DeviceHandle, &guid, (void **)&volume);
+    if (status == EFI_UNSUPPORTED) {
+        return EFI_NOT_FOUND; /* started from memory or from a network: there is no file beside us */
+    }
     return EFI_ERROR(status) ? status : volume->OpenVolume(volume, root);
 }
 
@@ -29,7 +32,7 @@ static EFI_STATUS read_configuration(const struct loader *loader, void *out, UIN
     EFI_FILE_HANDLE file = NULL;
     EFI_STATUS status = open_volume(loader, &root);
     if (EFI_ERROR(status)) {
-        return EFI_NOT_FOUND; /* started from memory or from a network: there is no file beside us */
+        return status;
     }
     status = root->Open(root, &file, (CHAR16 *)configuration_path, EFI_FILE_MODE_READ, 0);
     if (!EFI_ERROR(status)) {

@@ -36,6 +36,9 @@ static const struct {
                         "a pointer used after its memory was freed, or never valid"},
     [FAULT_GUARD] = {"guard page",
                      "what overran its stack or buffer: deep recursion or a large local variable"},
+    [FAULT_STACK] =
+        {"the stack pointer leads to unmapped memory",
+         "who set the stack pointer: a saved frame that was overwritten, or a wrong stack switch"},
     [FAULT_READ_ONLY] = {"write to read-only memory",
                          "who writes to a constant, to code, or to a sealed page"},
     [FAULT_NO_EXECUTE] = {"execution of data", "a function pointer or return address that was overwritten"},
@@ -76,10 +79,14 @@ const char *fault_kind_advice(enum fault_kind kind)
     return kinds[kind].advice;
 }
 
-static enum fault_kind classify_absent(virt_addr_t address, bool guard)
+static enum fault_kind classify_absent(const struct trap_frame *frame, virt_addr_t address, bool guard)
 {
     if (guard) {
         return FAULT_GUARD;
+    }
+    if (!trap_from_user(frame) &&
+        address.raw - (frame->rsp - STACK_REACH_BYTES) < 2 * (uint64_t)STACK_REACH_BYTES) {
+        return FAULT_STACK;
     }
     return address.raw < NULL_AREA_BYTES ? FAULT_NULL : FAULT_UNMAPPED;
 }
@@ -106,9 +113,10 @@ static enum fault_kind classify_forbidden(uint64_t error_code, const struct page
     return !(error_code & PAGE_FAULT_USER) && user_page ? FAULT_SMAP : FAULT_STALE;
 }
 
-enum fault_kind page_fault_classify(uint64_t error_code, virt_addr_t address, const struct page_walk *walk,
-                                    bool guard)
+enum fault_kind page_fault_classify(const struct trap_frame *frame, virt_addr_t address,
+                                    const struct page_walk *walk, bool guard)
 {
+    uint64_t error_code = frame->error_code;
     if (error_code & PAGE_FAULT_SGX) {
         return FAULT_ENCLAVE;
     }
@@ -122,7 +130,7 @@ enum fault_kind page_fault_classify(uint64_t error_code, virt_addr_t address, co
         return FAULT_SHADOW;
     }
     return error_code & PAGE_FAULT_PRESENT ? classify_forbidden(error_code, walk)
-                                           : classify_absent(address, guard);
+                                           : classify_absent(frame, address, guard);
 }
 
 const char *page_fault_bits_text(uint64_t error_code, char buffer[PAGE_FAULT_BITS_BYTES])

@@ -26,6 +26,7 @@ enum fault_kind {
     FAULT_NULL,          /* null dereference */
     FAULT_UNMAPPED,      /* nothing is mapped there */
     FAULT_GUARD,         /* a guard page */
+    FAULT_STACK,         /* the stack pointer leads to unmapped memory */
     FAULT_READ_ONLY,     /* write to read-only memory */
     FAULT_NO_EXECUTE,    /* execution of data */
     FAULT_SMEP,          /* the kernel executed user memory */
@@ -71,9 +72,15 @@ typedef bool page_table_reader(void *context, phys_addr_t at, uint64_t *entry);
 struct page_walk page_walk(page_table_reader *read, void *context, phys_addr_t root, unsigned levels,
                            unsigned physical_bits, virt_addr_t address);
 
-/* What a page fault at `address` is; guard: whether the address lies in a guard page. */
-enum fault_kind page_fault_classify(uint64_t error_code, virt_addr_t address, const struct page_walk *walk,
-                                    bool guard);
+/* A page fault this close to the stack pointer is the stack's own. */
+#define STACK_REACH_BYTES 256
+
+/*
+ * What the page fault of `frame` at `address` is. walk: of the address; guard: whether the address lies in a
+ * guard page.
+ */
+enum fault_kind page_fault_classify(const struct trap_frame *frame, virt_addr_t address,
+                                    const struct page_walk *walk, bool guard);
 
 /* "write to read-only memory", and what to look at next. */
 const char *fault_kind_text(enum fault_kind kind);

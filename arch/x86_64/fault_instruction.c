@@ -101,7 +101,8 @@ static bool one_byte_has_modrm(uint8_t opcode)
     case 0x8d: /* LEA only computes */
         return false;
     default:
-        return (opcode >= 0x80 && opcode <= 0x8f) || (opcode >= 0xd0 && opcode <= 0xd3) || opcode >= 0xd8;
+        return (opcode >= 0x80 && opcode <= 0x8f) || (opcode >= 0xd0 && opcode <= 0xd3) ||
+               (opcode >= 0xd8 && opcode <= 0xdf);
     }
 }
 

@@ -94,8 +94,8 @@ void exception_report_begin(const struct trap_frame *frame)
     found.walk = page_walk_current(found.address);
     if (frame->vector == EXCEPTION_PAGE_FAULT) {
         found.has_kind = true;
-        found.kind = page_fault_classify(frame->error_code, found.address, &found.walk,
-                                         found.has_region && found.region.guard);
+        found.kind =
+            page_fault_classify(frame, found.address, &found.walk, found.has_region && found.region.guard);
     } else if (found.walk.end == WALK_NON_CANONICAL) {
         found.has_kind = true;
         found.kind = FAULT_NON_CANONICAL;
@@ -178,7 +178,7 @@ static void print_address(void)
     char text[PAGE_WALK_TEXT_BYTES];
     struct symbol symbol;
     console_print("address: %#llx: %s", raw, found.has_region ? found.region.name : "nobody's");
-    if (found.has_region && !found.region.guard) {
+    if (found.has_region && !found.region.guard && found.region.base.raw != 0) {
         console_print("+%#llx", (unsigned long long)(raw - found.region.base.raw));
     }
     if (symbol_find(found.address, &symbol)) {
@@ -229,11 +229,13 @@ static void print_code(const struct trap_frame *frame)
 static void print_stack(const struct trap_frame *frame)
 {
     struct memory_region region;
-    if (region_find(virt_addr(frame->rsp), &region)) {
+    if (!region_find(virt_addr(frame->rsp), &region)) {
+        console_print("stack:   rsp leads nowhere\n");
+    } else if (region.guard) {
+        console_print("stack:   rsp is in: %s\n", region.name);
+    } else {
         console_print("stack:   rsp is in: %s, %llu bytes above its bottom\n", region.name,
                       (unsigned long long)(frame->rsp - region.base.raw));
-    } else {
-        console_print("stack:   rsp leads nowhere\n");
     }
 }
 

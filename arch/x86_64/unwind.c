@@ -12,10 +12,11 @@
 
 #include "trap.h"
 
-#define SCAN_BYTES     2048 /* how far above the stack pointer a broken stack is searched */
-#define PUSH_RBP       0x55
-#define PUSH_BYTES     1
-#define PROLOGUE_BYTES 4 /* push %rbp; mov %rsp, %rbp */
+#define SCAN_BYTES       2048    /* how far above the stack pointer a broken stack is searched */
+#define LINK_REACH_BYTES KIB(64) /* two frames are hardly farther apart */
+#define PUSH_RBP         0x55
+#define PUSH_BYTES       1
+#define PROLOGUE_BYTES   4 /* push %rbp; mov %rsp, %rbp */
 
 extern const uint8_t text_start[];
 extern const uint8_t text_end[];
@@ -23,6 +24,11 @@ extern const uint8_t text_end[];
 static bool in_text(uint64_t address)
 {
     return address >= (uintptr_t)text_start && address < (uintptr_t)text_end;
+}
+
+bool unwind_is_code(virt_addr_t address)
+{
+    return in_text(address.raw);
 }
 
 static bool read_word(uint64_t address, uint64_t *word)
@@ -109,9 +115,42 @@ static bool follows_call(uint64_t address)
     return false;
 }
 
+/* Whether `frame`, found at `slot`, looks like a link of an intact chain: above it, near, with a return
+ * address. */
+static bool plausible_frame(uint64_t slot, uint64_t frame)
+{
+    uint64_t address;
+    return frame > slot && frame - slot < LINK_REACH_BYTES && read_word(frame + sizeof address, &address) &&
+           (returns_to_trap_entry(address) || (in_text(address) && follows_call(address)));
+}
+
+/*
+ * Looks above the stack pointer for a saved RBP with a return address, where the chain is whole again, so
+ * that the walk goes on as usual from there.
+ */
+static bool rejoin(struct unwind *at)
+{
+    uint64_t frame;
+    uint64_t address;
+    uint64_t end = at->stack + SCAN_BYTES;
+    for (uint64_t slot = align_up(at->stack, sizeof frame); slot < end && read_word(slot, &frame);
+         slot += sizeof frame) {
+        if (plausible_frame(slot, frame) && read_word(slot + sizeof frame, &address) && in_text(address) &&
+            follows_call(address)) {
+            at->scanned = true;
+            return step_to(at, address, frame, slot + 2 * sizeof frame);
+        }
+    }
+    return false;
+}
+
+/* Without any chain: whatever looks like a return address. */
 static bool scan(struct unwind *at)
 {
     if (at->scan_end == 0) {
+        if (rejoin(at)) {
+            return true;
+        }
         at->scan_end = at->stack + SCAN_BYTES;
         at->stack = align_up(at->stack, sizeof(uint64_t));
     }

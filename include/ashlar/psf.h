@@ -6,10 +6,11 @@
 
 #include <ashlar/types.h>
 
-#define PSF_WIDTH_MAX  32   /* pixels */
-#define PSF_HEIGHT_MAX 64   /* pixels */
-#define PSF_GLYPHS_MAX 2048 /* so that a code point (21 bits) and its glyph (11 bits) fit one word */
-#define PSF_SLOTS      4096 /* of the table of code points; a power of two */
+#define PSF_WIDTH_MAX       32   /* pixels */
+#define PSF_HEIGHT_MAX      64   /* pixels */
+#define PSF_GLYPHS_MAX      2048 /* so that a code point (21 bits) and its glyph (11 bits) fit one word */
+#define PSF_SLOTS           4096 /* of the table of code points; a power of two */
+#define PSF_CODE_POINTS_MAX 3072 /* used ones: so a search always meets an empty one, and soon */
 
 struct psf_font {
     uint32_t width;            /* pixels of a glyph */
@@ -18,6 +19,7 @@ struct psf_font {
     uint32_t bytes_per_glyph;  /* from one glyph to the next */
     uint32_t glyph_count;      /* glyphs */
     const uint8_t *glyphs;     /* bitmaps, inside the file */
+    uint32_t slot_count;       /* slots in use */
     uint16_t fallback;         /* glyph of what the font does not have */
     uint16_t ascii[128];       /* glyph of each ASCII character */
     uint32_t slots[PSF_SLOTS]; /* hash table: code point << 11 | glyph, linear probing, 0 is empty */

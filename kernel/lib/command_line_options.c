@@ -14,6 +14,8 @@ const struct command_line_known command_line_options[] = {
     {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
      "shows messages up to this level (default: info)"},
     {"pager", OPTION_CHOICE, "auto|on|off", 0, 0, "when long output of the monitor stops (default: auto)"},
+    {"efi-runtime", OPTION_CHOICE, "on|off", 0, 0,
+     "whether the firmware's clock, variables and reset are used (default: on)"},
     {"console", OPTION_CHOICE, "serial|screen|both", 0, 0, "where output goes (default: both)"},
 };
 

@@ -3,6 +3,7 @@
 #define STB_SPRINTF_NOFLOAT
 #define STB_SPRINTF_NOUNALIGNED /* word stores at odd addresses are undefined behaviour in C */
 #define STB_SPRINTF_STATIC
+#define STB_SPRINTF_MIN 64 /* writes straight into a buffer with this much room, not through a copy */
 #define STB_SPRINTF_NOUNALIGNED
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunused-function"

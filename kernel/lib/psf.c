@@ -112,6 +112,16 @@ static uint32_t slot_of(uint32_t code_point)
     return (code_point * 2654435769U) >> 20 & (PSF_SLOTS - 1);
 }
 
+/* The slot that has a code point, or the empty one where it belongs. */
+static uint32_t find_slot(const struct psf_font *font, uint32_t code_point)
+{
+    uint32_t slot = slot_of(code_point);
+    while (font->slots[slot] != 0 && font->slots[slot] >> GLYPH_BITS != code_point) {
+        slot = (slot + 1) & (PSF_SLOTS - 1);
+    }
+    return slot;
+}
+
 /* Returns false when the table is full. The first glyph that claims a code point keeps it. */
 static bool add_code_point(struct psf_font *font, uint32_t code_point, uint32_t glyph)
 {
@@ -121,19 +131,16 @@ static bool add_code_point(struct psf_font *font, uint32_t code_point, uint32_t 
         }
         return true;
     }
-    uint32_t slot = slot_of(code_point);
-    for (uint32_t probes = 0; probes < PSF_SLOTS - 1; probes++) {
-        uint32_t entry = font->slots[slot];
-        if (entry == 0) {
-            font->slots[slot] = code_point << GLYPH_BITS | glyph;
-            return true;
-        }
-        if (entry >> GLYPH_BITS == code_point) {
-            return true;
-        }
-        slot = (slot + 1) & (PSF_SLOTS - 1);
+    uint32_t slot = find_slot(font, code_point);
+    if (font->slots[slot] != 0) {
+        return true;
     }
-    return false;
+    if (font->slot_count == PSF_CODE_POINTS_MAX) {
+        return false;
+    }
+    font->slots[slot] = code_point << GLYPH_BITS | glyph;
+    font->slot_count++;
+    return true;
 }
 
 static bool read_table1(struct psf_font *font, const struct psf_layout *layout)
@@ -189,18 +196,9 @@ static bool number_glyphs(struct psf_font *font, const struct psf_layout *layout
     return true;
 }
 
-static uint32_t find_slot(const struct psf_font *font, uint32_t code_point)
-{
-    uint32_t slot = slot_of(code_point);
-    while (font->slots[slot] != 0 && font->slots[slot] >> GLYPH_BITS != code_point) {
-        slot = (slot + 1) & (PSF_SLOTS - 1);
-    }
-    return font->slots[slot];
-}
-
 static void choose_fallback(struct psf_font *font)
 {
-    uint32_t replacement = find_slot(font, UTF8_REPLACEMENT);
+    uint32_t replacement = font->slots[find_slot(font, UTF8_REPLACEMENT)];
     if (replacement != 0) {
         font->fallback = (uint16_t)(replacement & GLYPH_MASK);
     } else {
@@ -226,6 +224,7 @@ const char *psf_open(struct psf_font *font, const void *file, size_t bytes)
     font->bytes_per_glyph = layout.bytes_per_glyph;
     font->glyph_count = layout.glyph_count;
     font->glyphs = layout.glyphs;
+    font->slot_count = 0;
     memset(font->slots, 0, sizeof font->slots);
     memset(font->ascii, 0xff, sizeof font->ascii);
     bool fits = !layout.has_table     ? number_glyphs(font, &layout)
@@ -251,6 +250,6 @@ uint16_t psf_glyph(const struct psf_font *font, uint32_t code_point)
     if (code_point < ARRAY_LENGTH(font->ascii)) {
         return font->ascii[code_point];
     }
-    uint32_t entry = code_point <= 0x10ffff ? find_slot(font, code_point) : 0;
+    uint32_t entry = code_point <= 0x10ffff ? font->slots[find_slot(font, code_point)] : 0;
     return entry == 0 ? font->fallback : (uint16_t)(entry & GLYPH_MASK);
 }

@@ -95,14 +95,14 @@ static void fill_line(const struct screen *screen, uint8_t *to, uint32_t pixels,
     }
 }
 
-/* A line of a glyph, its leftmost pixel in bit `width` - 1. */
-static inline uint32_t glyph_line(const uint8_t *line, uint32_t bytes_per_row, uint32_t width)
+/* A line of a glyph, its leftmost pixel in bit 31. */
+static inline uint32_t glyph_line(const uint8_t *line, uint32_t bytes_per_row)
 {
     uint32_t bits = 0;
     for (uint32_t i = 0; i < bytes_per_row; i++) {
-        bits = bits << 8 | line[i];
+        bits |= (uint32_t)line[i] << (24 - 8 * i);
     }
-    return bits >> (bytes_per_row * 8 - width);
+    return bits;
 }
 
 /* --- runs of cells -----------------------------------------------------------------------------------------
@@ -143,9 +143,9 @@ draw_quads(const struct screen *screen, const struct run *run, uint32_t bytes_pe
         uint8_t *to = line_start;
         for (uint32_t i = 0; i < run->count; i++) {
             const uint8_t *line = line_glyphs + (size_t)run->cells[i].glyph * font->bytes_per_glyph;
-            uint32_t bits = glyph_line(line, bytes_per_row, quads * 4);
+            uint32_t bits = glyph_line(line, bytes_per_row);
             for (uint32_t quad = 0; quad < quads; quad++) {
-                const uint64_t *pixels = screen->expanded[bits >> (4 * (quads - 1 - quad)) & 15];
+                const uint64_t *pixels = screen->expanded[bits >> (28 - 4 * quad) & 15];
                 store64(to, pixels[0]);
                 store64(to + 8, pixels[1]);
                 to += 16;
@@ -166,10 +166,9 @@ static void draw_pixels(const struct screen *screen, const struct run *run)
         uint8_t *to = pixel_at(screen, run->column * font->width, run->row * font->height + y);
         for (uint32_t i = 0; i < run->count; i++) {
             const uint8_t *line = font->glyphs + (size_t)run->cells[i].glyph * font->bytes_per_glyph;
-            uint32_t bits =
-                glyph_line(line + (size_t)y * font->bytes_per_row, font->bytes_per_row, font->width);
-            for (uint32_t x = font->width; x-- > 0;) {
-                to = store_pixel(to, pixels[bits >> x & 1], screen->framebuffer.bytes_per_pixel);
+            uint32_t bits = glyph_line(line + (size_t)y * font->bytes_per_row, font->bytes_per_row);
+            for (uint32_t x = 0; x < font->width; x++) {
+                to = store_pixel(to, pixels[bits >> (31 - x) & 1], screen->framebuffer.bytes_per_pixel);
             }
         }
     }
@@ -399,8 +398,8 @@ const char *screen_open(struct screen *screen, const struct boot_framebuffer *fr
     if (error) {
         return error;
     }
-    uint32_t columns;
-    uint32_t rows;
+    uint32_t columns = 0;
+    uint32_t rows = 0;
     grid_of(framebuffer, screen->font.width, screen->font.height, &columns, &rows);
     screen->sink = (struct console_sink){.name = "screen", .write = sink_write, .flush = sink_flush};
     screen->framebuffer = *framebuffer;

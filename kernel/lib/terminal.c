@@ -301,7 +301,7 @@ static void control_character(struct terminal *terminal, uint8_t byte)
         move(terminal, (int64_t)terminal->column - 1, terminal->row);
         break;
     case '\t':
-        move(terminal, (terminal->column / TAB_COLUMNS + 1) * TAB_COLUMNS, terminal->row);
+        move(terminal, ((int64_t)terminal->column / TAB_COLUMNS + 1) * TAB_COLUMNS, terminal->row);
         break;
     case ESC:
         terminal->state = TERMINAL_ESCAPE;

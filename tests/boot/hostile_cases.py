@@ -96,6 +96,7 @@ BOOTS = {
     "map-oem-types": Boot("quarry=oem", firmware_map="with-oem"),
     "map-every-type": Boot("quarry=types"),
     "map-sub-page": Boot("quarry=subpage", firmware_map="unaligned"),
+    "map-late": Boot("quarry=late"),
     "map-special": Boot("quarry=special"),
     "map-growing": Boot("quarry=plain growth=8 stale=2"),
     "stride-56": Boot("quarry=plain stride=56"),

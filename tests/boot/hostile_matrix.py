@@ -287,13 +287,7 @@ def check_refusal(name, case, text):
     check(case.failing <= failing, f"{name}: failed were only {failing}")
     check("dry=" not in case.words or int(fields(runs[-1].splitlines()[0])["injected"]) == 0 or "sweep" not in case.words,
           f"{name}: the sweep did not come to its end")
-    check_warnings_allowed(name, case, text)
-
-
-def check_warnings_allowed(name, case, text):
-    """Warnings are those the case allows."""
-    for warning in re.findall(r"^ashlar loader: warning: (.*)", text, re.MULTILINE):
-        check(any(re.search(pattern, warning) for pattern in case.warnings), f"{name}: unexpected warning: {warning}")
+    check_warnings(case.warnings, text)
 
 
 def main():

@@ -67,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         if (event != LINE_EDITING || i % 16 == 0 ||
             i + 1 == bytes) { /* a look at the whole line takes long */
             check_line(editor);
+            line_editor_show(editor);
         }
         if (event != LINE_EDITING) {
             line_editor_start(editor, "> ");

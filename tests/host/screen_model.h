@@ -72,9 +72,9 @@ static inline void model_font_make(struct model_font *font, uint32_t width, uint
     font->width = width;
     font->height = height;
     for (int i = 0; i < 8; i++) {
-        model_put_word(font->file + 4 * i, header[i]);
+        model_put_word(font->file + (size_t)4 * i, header[i]);
     }
-    uint8_t *next = font->file + 32 + MODEL_GLYPHS * glyph_bytes;
+    uint8_t *next = font->file + 32 + (size_t)MODEL_GLYPHS * glyph_bytes;
     for (uint32_t glyph = 0; glyph < MODEL_GLYPHS; glyph++) {
         uint32_t code_point = glyph < 95 ? 32 + glyph : 0x2500 + (glyph - 95);
         code_point = glyph == 150 ? 0xe9 : glyph == 151 ? 0x1f642 : glyph == 152 ? 0xfffd : code_point;
@@ -435,7 +435,7 @@ static inline void model_write(struct model *model, const uint8_t *bytes, size_t
 static inline uint32_t model_channel(struct boot_channel channel, uint32_t level)
 {
     uint64_t most = ((uint64_t)1 << channel.bits) - 1;
-    uint64_t rounded = (2 * level * most + 255) / 510;
+    uint64_t rounded = (2 * (uint64_t)level * most + 255) / 510;
     return (uint32_t)(rounded << channel.shift);
 }
 
@@ -480,7 +480,7 @@ static inline uint32_t model_expected(const struct model *model, const struct bo
 static inline bool model_matches(const struct model *model, const struct boot_framebuffer *framebuffer)
 {
     const uint8_t *bytes = virt_pointer(framebuffer->virtual_base);
-    uint32_t line_bytes = framebuffer->width * framebuffer->bytes_per_pixel;
+    size_t line_bytes = (size_t)framebuffer->width * framebuffer->bytes_per_pixel;
     for (uint32_t y = 0; y < framebuffer->height; y++) {
         const uint8_t *line = bytes + (size_t)y * framebuffer->pitch;
         for (uint32_t x = 0; x < framebuffer->width; x++) {

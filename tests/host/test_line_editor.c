@@ -130,6 +130,7 @@ static enum line_event type_bytes(const char *keys, size_t bytes)
     for (size_t i = 0; i < bytes; i++) {
         assert_int_equal(event, LINE_EDITING);
         event = line_editor_feed(&editor, (uint8_t)keys[i]);
+        line_editor_show(&editor);
     }
     return event;
 }
@@ -183,6 +184,22 @@ static void arrows_move_and_text_goes_in_between(void **state)
     type("\x1b[H^\x05$\x01\x02");
     shows("^abXYcd!$", 0);
     enters("\x1bOF.\x1b[1~,\x1b[4~;", ",^abXYcd!$.;");
+}
+
+static void keys_that_come_together_are_drawn_once(void **state)
+{
+    (void)state;
+    start();
+    const char *keys = "abc\x1b[D\x1b[Dxy\x7fz";
+    for (size_t i = 0; i < strlen(keys); i++) {
+        line_editor_feed(&editor, (uint8_t)keys[i]);
+    }
+    shows("abc", 3);
+    line_editor_show(&editor);
+    shows("axzbc", 3);
+    line_editor_feed(&editor, '!');
+    assert_int_equal(line_editor_feed(&editor, '\r'), LINE_ENTERED);
+    assert_string_equal(screen.last, "> axz!bc\n");
 }
 
 static void every_way_of_erasing(void **state)
@@ -556,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(typed_text_is_shown_and_entered),
         cmocka_unit_test(arrows_move_and_text_goes_in_between),
+        cmocka_unit_test(keys_that_come_together_are_drawn_once),
         cmocka_unit_test(every_way_of_erasing),
         cmocka_unit_test(words_are_jumped_over),
         cmocka_unit_test(utf8_moves_as_a_whole),

@@ -57,7 +57,7 @@ static uint32_t shown(uint32_t column, uint32_t row)
 static void expect_row(uint32_t row, const char *text)
 {
     for (uint32_t column = 0; column < screen.terminal.columns; column++) {
-        char expected = column < strlen(text) ? text[column] : ' ';
+        uint32_t expected = column < strlen(text) ? (uint8_t)text[column] : (uint32_t)' ';
         assert_int_equal(shown(column, row), expected);
     }
 }
@@ -130,6 +130,20 @@ static void colours(void **state)
     close_both();
 }
 
+/* Every level of a true colour goes to the step of the cube that is nearest. */
+static void true_colours_are_approximated(void **state)
+{
+    (void)state;
+    open_both(8, 16, 10, 4, 0);
+    for (uint32_t level = 0; level < 300; level++) {
+        char text[64];
+        write_both(text, (size_t)snprintf(text, sizeof text, "\x1b[H\x1b[48;2;%u;%u;%um.", level, 299 - level,
+                                          level));
+        check_both();
+    }
+    close_both();
+}
+
 static void unknown_sequences_are_swallowed_whole(void **state)
 {
     (void)state;
@@ -152,6 +166,19 @@ static void utf8_and_what_is_none(void **state)
     (void)state;
     open_and_write("\xe2\x94\x82\xf0\x9f\x99\x82\xc3\xa9|\xff\xc3|\xed\xa0\x80\xe2\x94");
     static const uint32_t expected[] = {0x2502, 0x1f642, 0xe9, '|', 0xfffd, 0xfffd, '|', 0xfffd, ' ', ' '};
+    for (uint32_t column = 0; column < ARRAY_LENGTH(expected); column++) {
+        assert_int_equal(shown(column, 0), expected[column]);
+    }
+    close_both();
+}
+
+static void overlong_and_out_of_range_utf8(void **state)
+{
+    (void)state;
+    open_and_write("\xe0\x80\xaf\xc0\xaf"
+                   "a"
+                   "\xf0\x82\x82\xac\xf4\x90\x80\x80\xed\xbf\xbf");
+    static const uint32_t expected[] = {0xfffd, 0xfffd, 0xfffd, 'a', 0xfffd, 0xfffd, 0xfffd, ' '};
     for (uint32_t column = 0; column < ARRAY_LENGTH(expected); column++) {
         assert_int_equal(shown(column, 0), expected[column]);
     }
@@ -336,9 +363,11 @@ int main(void)
         cmocka_unit_test(line_editing),
         cmocka_unit_test(erasing_the_display),
         cmocka_unit_test(colours),
+        cmocka_unit_test(true_colours_are_approximated),
         cmocka_unit_test(unknown_sequences_are_swallowed_whole),
         cmocka_unit_test(an_unfinished_string_ends_with_the_line),
         cmocka_unit_test(utf8_and_what_is_none),
+        cmocka_unit_test(overlong_and_out_of_range_utf8),
         cmocka_unit_test(a_late_write_draws_by_itself),
         cmocka_unit_test(only_differences_are_drawn),
         cmocka_unit_test(random_text_in_all_formats),

@@ -1,7 +1,9 @@
 """A conversation with a booted machine over its serial line, and QEMU's own control channel beside it."""
 
 import json
+import os
 import re
+import select
 import socket
 import tempfile
 import time
@@ -12,9 +14,10 @@ import pexpect
 import machine
 from tree import ToolError
 
-PROMPT = r"(?:^|[\r\n])(?:\x1b\[[0-9;]*m)*ashlar> "
+PROMPT = r"(?:^|\n)(?:\x1b\[[0-9;]*m)*ashlar> "
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
 SECONDS = 300  # generous: an emulated CPU on a busy machine; nothing is judged by time
+SERIAL_LINE = ("-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line")  # Ctrl-C is for the guest
 
 
 class ConversationError(ToolError):
@@ -29,7 +32,7 @@ class Conversation:
         self._control_path = Path(self._control_folder.name) / "qmp"
         self._control = None
         self._events = []
-        command = described.command(folder, medium) + [
+        command = described.command(folder, medium, SERIAL_LINE) + [
             "-chardev", f"socket,id=qmp,server=on,wait=off,path={self._control_path}", "-mon", "chardev=qmp,mode=control"]
         self._said = []
         self._process = pexpect.spawn(command[0], [str(part) for part in command[1:]], encoding="utf-8",
@@ -58,6 +61,11 @@ class Conversation:
         """All the machine has said, without terminal escapes and carriage returns."""
         return ESCAPES.sub("", "".join(self._said)).replace("\r", "")
 
+    @property
+    def raw_transcript(self):
+        """All the machine has said, as it came."""
+        return "".join(self._said)
+
     def send(self, line):
         """Types a line."""
         self._process.send(line + "\r")
@@ -65,6 +73,22 @@ class Conversation:
     def send_raw(self, text):
         """Types characters without an end of line."""
         self._process.send(text)
+
+    def send_bytes(self, data):
+        """Sends any bytes whatever. When the line is full, drops what the machine says, so that neither side blocks."""
+        line = self._process.child_fd
+        os.set_blocking(line, False)
+        try:
+            while data:
+                readable, writable, _ = select.select([line], [line], [], SECONDS)
+                if writable:
+                    data = data[os.write(line, data):]
+                elif readable:
+                    self._process.read_nonblocking(1 << 16, timeout=0)
+                else:
+                    raise ConversationError(f"the machine took no input for {SECONDS} s")
+        finally:
+            os.set_blocking(line, True)
 
     def wait_for(self, pattern, seconds=SECONDS):
         """Waits until the machine has said something that matches; returns the text before the match and the match."""

@@ -10,7 +10,9 @@ import re
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = f"{Path(__file__).resolve().parents[2]}/"  # the assembler's paths begin with it
 MAGIC = 0x4D595341
 HEADER_BYTES = 72
 SIZE_BIG = 0xFFFF
@@ -54,6 +56,9 @@ def read_lines(path):
             fields = line.split()
             address, number, file = int(fields[0], 16), int(fields[1]), int(fields[3])
             ends = "end_sequence" in fields
+            if number == 0 and not ends and rows:  # made by the compiler: counts to the line before
+                file, number = last
+            last = (file, number)
             rows.append((address, files.get(file, "?"), 0 if ends else number))
         elif match := re.match(r"\s*version: (\d+)", line):
             version, directories, files = int(match[1]), {}, {}
@@ -66,7 +71,7 @@ def read_lines(path):
         elif match := re.match(r"\s*dir_index: (\d+)", line):
             directory = int(match[1])
             home = directories.get(directory, "") if version >= 5 or directory else ""
-            files[pending] = name if name.startswith("/") or home in ("", ".") else f"{home}/{name}"
+            files[pending] = (name if name.startswith("/") or home in ("", ".") else f"{home}/{name}").removeprefix(ROOT)
     return rows
 
 

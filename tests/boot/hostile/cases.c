@@ -12,17 +12,12 @@ struct choice {
 
 static const struct choice sweeps[] = {{"calls", SWEEP_CALLS}, {"memory", SWEEP_MEMORY}, {NULL, 0}};
 static const struct choice orders[] = {{"reversed", MAP_REVERSED}, {"shuffled", MAP_SHUFFLED}, {NULL, 0}};
-static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},
-                                         {"nested", QUARRY_NESTED},
-                                         {"overlap", QUARRY_OVERLAP},
-                                         {"duplicate", QUARRY_DUPLICATE},
-                                         {"zero", QUARRY_ZERO},
-                                         {"wrap", QUARRY_WRAP},
-                                         {"oem", QUARRY_OEM},
-                                         {"types", QUARRY_TYPES},
-                                         {"subpage", QUARRY_SUBPAGE},
-                                         {"special", QUARRY_SPECIAL},
-                                         {NULL, 0}};
+static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},         {"late", QUARRY_LATE},
+                                         {"nested", QUARRY_NESTED},       {"overlap", QUARRY_OVERLAP},
+                                         {"duplicate", QUARRY_DUPLICATE}, {"zero", QUARRY_ZERO},
+                                         {"wrap", QUARRY_WRAP},           {"oem", QUARRY_OEM},
+                                         {"types", QUARRY_TYPES},         {"subpage", QUARRY_SUBPAGE},
+                                         {"special", QUARRY_SPECIAL},     {NULL, 0}};
 static const struct choice graphics[] = {{"none", GRAPHICS_NONE},
                                          {"blt-only", GRAPHICS_BLT_ONLY},
                                          {"base-zero", GRAPHICS_BASE_ZERO},

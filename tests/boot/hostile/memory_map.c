@@ -47,6 +47,7 @@ struct quarry_case {
 
 static const struct quarry_case quarry_cases[] = {
     [QUARRY_PLAIN] = {{{EfiBootServicesData, 0, 64, 0, false}}, {.ram = PAGES(64)}},
+    [QUARRY_LATE] = {{{EfiBootServicesData, 0, 64, 0, false}}, {.types[MEMORY_RESERVED] = PAGES(64)}},
     [QUARRY_NESTED] = {{{EfiBootServicesData, 0, 64, 0, false},
                         {EfiReservedMemoryType, PAGES(16), 8, 0, false},
                         {EfiConventionalMemory, PAGES(18), 2, 0, false}},
@@ -120,6 +121,9 @@ static const struct quarry_case quarry_cases[] = {
                          .types[MEMORY_RESERVED] = PAGES(16),
                          .types[MEMORY_PERSISTENT] = PAGES(16)}},
 };
+
+/* QUARRY_LATE is not in the map before this call, the loader's last: it has built its page tables by then. */
+#define LATE_CALL 3
 
 struct map_list {
     EFI_MEMORY_DESCRIPTOR entries[DESCRIPTORS_MAX];
@@ -251,7 +255,7 @@ static void distort_quarry(void)
         }
     }
     list.count = keep;
-    for (unsigned i = 0; i < ENTRIES_MAX; i++) {
+    for (unsigned i = 0; i < ENTRIES_MAX && (current->quarry != QUARRY_LATE || map_calls >= LATE_CALL); i++) {
         const struct entry *entry = &wanted->entries[i];
         if (entry->type == 0 && entry->start == 0 && entry->pages == 0) {
             break;

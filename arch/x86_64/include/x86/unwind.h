@@ -10,7 +10,7 @@
 struct unwind {
     virt_addr_t address;    /* code at this step */
     bool is_return;         /* it follows a call; otherwise it is the very instruction that was interrupted */
-    bool scanned;           /* found by searching the stack, after the chain broke: may be stale */
+    bool scanned;           /* found by searching the stack after the chain broke, or behind such a step */
     unsigned trap;          /* vector of the trap that interrupted `address`, or UNWIND_NO_TRAP */
     uint64_t frame_pointer; /* RBP at `address` */
     uint64_t stack;         /* RSP at `address` */
@@ -35,3 +35,6 @@ struct unwind unwind_frame(const struct trap_frame *frame);
 
 /* Moves to the next outer step; false at the end. */
 bool unwind_next(struct unwind *at);
+
+/* Whether `address` lies in the kernel's code. */
+bool unwind_is_code(virt_addr_t address);

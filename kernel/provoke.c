@@ -1,0 +1,232 @@
+/*
+ * Faults on purpose; see <ashlar/provoke.h>.
+ *
+ * Each is a function of its own, never inlined and named after its kind, so that a test can demand the name
+ * and the line in the backtrace. Pointers go through volatile, so that the compiler does not see what is
+ * wrong with them.
+ */
+#include <ashlar/assert.h>
+#include <ashlar/boot.h>
+#include <ashlar/console.h>
+#include <ashlar/provoke.h>
+#include <ashlar/string.h>
+#include <ashlar/trap.h>
+#include <x86/control_registers.h>
+#include <x86/interrupt.h>
+#include <x86/per_cpu.h>
+#include <x86/user_page.h>
+
+#define PROVOCATION __attribute__((noinline)) static void
+
+static const volatile uint64_t constant = 1;
+static volatile uint64_t sink;
+static volatile uint32_t zero;
+static void (*volatile no_function)(void);
+
+/* Macros, so that the access is in the provoking function's own line. */
+#define READ_AT(address)  (*(const volatile uint64_t *)(uintptr_t)(address))
+#define WRITE_AT(address) (*(volatile uint64_t *)(uintptr_t)(address) = 0)
+
+PROVOCATION provoke_null(void)
+{
+    sink = READ_AT(zero + 0x18);
+}
+
+PROVOCATION provoke_unmapped(void)
+{
+    sink = READ_AT(0xffffdfff00001000ULL); /* near the end of the kernel address arena */
+}
+
+PROVOCATION provoke_guard(void)
+{
+    WRITE_AT(boot_info()->kernel.stack_bottom.raw - sizeof(uint64_t));
+}
+
+PROVOCATION provoke_read_only(void)
+{
+    WRITE_AT((uintptr_t)&constant);
+}
+
+PROVOCATION provoke_execute_data(void)
+{
+    static uint8_t data[] = {0xc3}; /* RET, where nothing may be executed */
+    void (*volatile function)(void) = (void (*)(void))(uintptr_t)data;
+    function();
+}
+
+PROVOCATION provoke_jump_null(void)
+{
+    no_function();
+}
+
+PROVOCATION provoke_smep(void)
+{
+    void (*volatile function)(void) = (void (*)(void))(uintptr_t)user_page_map(USER_PAGE_CODE).raw;
+    function();
+}
+
+PROVOCATION provoke_smap(void)
+{
+    sink = READ_AT(user_page_map(USER_PAGE_DATA).raw);
+}
+
+PROVOCATION provoke_corrupt_table(void)
+{
+    sink = READ_AT(user_page_map(USER_PAGE_CORRUPT).raw);
+}
+
+PROVOCATION provoke_non_canonical(void)
+{
+    sink = READ_AT(0x8000000000000000ULL);
+}
+
+PROVOCATION provoke_selector(void)
+{
+    __asm__ volatile("movl %0, %%ds" : : "r"(0xff8)); /* beyond the table */
+}
+
+PROVOCATION provoke_divide(void)
+{
+    sink = 100 / zero;
+}
+
+PROVOCATION provoke_invalid_opcode(void)
+{
+    __asm__ volatile("ud2");
+}
+
+/* Each level keeps a buffer in use over the call, so that no optimisation makes a loop of it. */
+__attribute__((noinline)) static uint64_t recurse_for_ever(volatile uint64_t *outer, uint64_t level)
+{
+    volatile uint64_t local[64];
+    local[level % 64] = *outer + level;
+    if (level == UINT64_MAX) {
+        return local[0];
+    }
+    return recurse_for_ever(&local[level % 64], level + 1) + local[level % 64];
+}
+
+PROVOCATION provoke_stack_overflow(void)
+{
+    volatile uint64_t start = 0;
+    sink = recurse_for_ever(&start, 0);
+}
+
+/* With no stack for page faults either, the overflow's page fault cannot be delivered: a double fault. */
+PROVOCATION provoke_double_fault(void)
+{
+    volatile uint64_t start = 0;
+    per_cpu()->tss.ist[IST_PAGE_FAULT - 1] = boot_info()->kernel.stack_bottom.raw;
+    sink = recurse_for_ever(&start, 0);
+}
+
+PROVOCATION provoke_stack_smash(void)
+{
+    char buffer[16];
+    volatile size_t too_many = 48;
+    memset(buffer, 'A', too_many);
+    sink = (uint64_t)buffer[sink % sizeof buffer];
+}
+
+/* RBP and RSP lead nowhere: the report has to do without frames. */
+PROVOCATION provoke_lost_stack(void)
+{
+    __asm__ volatile("movq $0x1000, %rsp; movq $0x2000, %rbp; ud2");
+}
+
+PROVOCATION provoke_assertion(void)
+{
+    ASSERT(sink == constant + 1);
+}
+
+PROVOCATION provoke_panic(void)
+{
+    panic("provoked on purpose, with the number %d", 42);
+}
+
+/* The vector of the provocations' own interrupt: no device's. */
+#define PROVOKED_VECTOR 0xe1
+
+static void handle_and_panic(struct trap_frame *frame, void *context)
+{
+    (void)context;
+    panic("provoked inside the handler of vector %u", (unsigned)frame->vector);
+}
+
+PROVOCATION provoke_panic_in_interrupt(void)
+{
+    interrupt_register(PROVOKED_VECTOR, handle_and_panic, NULL, "provoked");
+    __asm__ volatile("int %0" : : "i"(PROVOKED_VECTOR) : "memory");
+}
+
+/* The report asks every resolver what the address belongs to; this one faults itself. */
+__attribute__((noinline)) static bool resolve_by_faulting(virt_addr_t address, struct memory_region *region)
+{
+    (void)address;
+    region->bytes = READ_AT(0x10);
+    return false;
+}
+
+PROVOCATION provoke_panic_in_panic(void)
+{
+    static struct region_resolver resolver = {.resolve = resolve_by_faulting};
+    region_resolver_add(&resolver);
+    provoke_null();
+}
+
+PROVOCATION provoke_nmi(void)
+{
+    console_print("waiting for an NMI (in QEMU's monitor: nmi); any key gives up\n");
+    console_flush();
+    while (console_read() < 0) {
+        cpu_relax();
+    }
+}
+
+PROVOCATION provoke_breakpoint(void)
+{
+    __asm__ volatile("int3");
+}
+
+static const struct provocation all[] = {
+    {"null", "reads a member of a null pointer: null dereference", provoke_null},
+    {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
+    {"unmapped", "reads where nothing is mapped", provoke_unmapped},
+    {"guard", "writes below the boot stack: guard page", provoke_guard},
+    {"read-only", "writes to a constant: write to read-only memory", provoke_read_only},
+    {"execute-data", "calls into a variable: execution of data", provoke_execute_data},
+    {"smep", "calls a user page: SMEP violation", provoke_smep},
+    {"smap", "reads a user page: SMAP violation", provoke_smap},
+    {"corrupt-table", "reads through an entry with a reserved bit: corrupted page table",
+     provoke_corrupt_table},
+    {"non-canonical", "reads address 2^63: non-canonical address", provoke_non_canonical},
+    {"selector", "loads a selector beyond the table: general protection fault", provoke_selector},
+    {"divide", "divides by zero: divide error", provoke_divide},
+    {"invalid-opcode", "executes UD2: invalid opcode", provoke_invalid_opcode},
+    {"breakpoint", "executes INT3 without a debugger: breakpoint", provoke_breakpoint},
+    {"stack-overflow", "recurses for ever: guard page, reported from another stack", provoke_stack_overflow},
+    {"double-fault", "the same without a stack for page faults: double fault", provoke_double_fault},
+    {"stack-smash", "overruns a buffer on the stack: stack smashing", provoke_stack_smash},
+    {"lost-stack", "faults with a stack pointer that leads nowhere", provoke_lost_stack},
+    {"assertion", "fails an assertion", provoke_assertion},
+    {"panic", "panics", provoke_panic},
+    {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
+    {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},
+    {"nmi", "waits for an NMI from outside", provoke_nmi},
+};
+
+const struct provocation *provocations(size_t *count)
+{
+    *count = ARRAY_LENGTH(all);
+    return all;
+}
+
+const struct provocation *provocation_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        if (strcmp(all[i].name, name) == 0) {
+            return &all[i];
+        }
+    }
+    return NULL;
+}
