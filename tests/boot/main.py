@@ -11,6 +11,7 @@ from pathlib import Path
 
 import budget
 import corrupt
+import debugger
 import devices
 import frame
 import matrix
@@ -24,7 +25,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, corrupt, budget, secure, devices):
+    for module in (talks, corrupt, budget, secure, devices, debugger):
         cases.update(module.CASES)
     return cases
 
