@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#define ROW_BYTES 4096 /* room for the text of a row */
+
 /* A terminal of one row that scrolls: what is on the row, and where the cursor is. */
 struct screen {
     char cells[512][5]; /* a character each, "" where nothing was written */
@@ -26,6 +28,14 @@ struct screen {
 static struct screen screen;
 static struct line_editor editor;
 
+/* Adds `more` to a text that has room for it. */
+static void append(char *text, size_t room, const char *more)
+{
+    size_t length = strlen(text);
+    assert_true(length + strlen(more) < room);
+    memcpy(text + length, more, strlen(more) + 1);
+}
+
 static void erase_from(size_t column)
 {
     for (; column < 512; column++) {
@@ -37,7 +47,7 @@ static void read_row(char *text)
 {
     *text = '\0';
     for (size_t i = 0; i < 512 && screen.cells[i][0]; i++) {
-        strcat(text, screen.cells[i]);
+        append(text, ROW_BYTES, screen.cells[i]);
     }
 }
 
@@ -52,8 +62,9 @@ static void escape_byte(char byte)
     if (byte == 'K') {
         erase_from(screen.cursor);
     } else if (byte == 'C') {
-        assert_true(atoi(screen.escape + 2) > 0); /* a terminal takes 0 for 1 */
-        screen.cursor += (size_t)atoi(screen.escape + 2);
+        unsigned long columns = strtoul(screen.escape + 2, NULL, 10);
+        assert_true(columns > 0); /* a terminal takes 0 for 1 */
+        screen.cursor += columns;
     } else if (byte == 'J') {
         erase_from(0);
     } else {
@@ -65,10 +76,10 @@ static void escape_byte(char byte)
 
 static void line_feed(void)
 {
-    char row[4096];
+    char row[ROW_BYTES];
     read_row(row);
-    assert_true(strlen(screen.last) + strlen(row) + 2 < sizeof screen.last);
-    strcat(strcat(screen.last, row), "\n");
+    append(screen.last, sizeof screen.last, row);
+    append(screen.last, sizeof screen.last, "\n");
     screen.lines++;
     screen.cursor = 0;
     erase_from(0);

@@ -1,5 +1,8 @@
 /* A long random session at the line editor, compared key by key with a plain model of a line. */
 #include "line_terminal.h"
+#include "random.h"
+
+#define MODEL_TEXT_BYTES (LINE_BYTES * 4)
 
 /* A line as plainly as can be: an array of code points and a cursor. */
 struct model {
@@ -86,14 +89,14 @@ static void model_text(const struct model *model, char *text)
 {
     *text = '\0';
     for (size_t i = 0; i < model->length; i++) {
-        strcat(text, model->line[i] == ' ' ? " " : characters[model->line[i]]);
+        append(text, MODEL_TEXT_BYTES, model->line[i] == ' ' ? " " : characters[model->line[i]]);
     }
 }
 
 /* The row is a stretch of the line with the cursor's character in it. */
 static void compare_row(const struct model *model, const char *text)
 {
-    char row[4096];
+    char row[ROW_BYTES];
     read_row(row);
     assert_memory_equal(row, "> ", 2);
     assert_non_null(strstr(text, row + 2));
@@ -111,11 +114,11 @@ static void random_editing_agrees_with_the_model(void **state)
 {
     (void)state;
     static struct model model;
-    char text[LINE_BYTES * 4];
-    srand(7);
+    char text[MODEL_TEXT_BYTES];
+    uint64_t state_of_random = 7;
     start_with(NULL);
     for (int step = 0; step < 30000; step++) {
-        model_key(&model, rand() % 28);
+        model_key(&model, (int)(random_next(&state_of_random) % 28));
         model_text(&model, text);
         assert_string_equal(editor.text, text);
         compare_row(&model, text);
