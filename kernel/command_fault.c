@@ -1,70 +1,59 @@
-/* Monitor command that makes the kernel fail on purpose: fault. */
+/* Monitor command that makes things go wrong on purpose: fault. */
 #include <ashlar/monitor.h>
 #include <ashlar/provoke.h>
 
-static void list_kinds(void)
+static void list_kinds(struct monitor_call *call)
 {
     size_t count;
-    const struct provocation *kinds = provocations(&count);
-    for (size_t i = 0; i < count; i++) {
-        monitor_print("  %-20s %s\n", kinds[i].name, kinds[i].help);
-    }
-}
-
-static void list_kinds_json(void)
-{
-    size_t count;
+    const struct provocation *all = provocations(&count);
     struct json json;
-    const struct provocation *kinds = provocations(&count);
-    monitor_json_begin(&json);
-    json_object_begin(&json, NULL);
-    json_array_begin(&json, "kinds");
-    for (size_t i = 0; i < count; i++) {
-        json_object_begin(&json, NULL);
-        json_string(&json, "name", kinds[i].name);
-        json_string(&json, "help", kinds[i].help);
-        json_object_end(&json);
+    if (call->json) {
+        monitor_json_begin(&json);
+        json_array_begin(&json, NULL);
     }
-    json_array_end(&json);
-    json_object_end(&json);
-    json_end(&json);
+    for (size_t i = 0; i < count && !monitor_interrupted(); i++) {
+        if (call->json) {
+            json_string(&json, NULL, all[i].name);
+        } else {
+            monitor_print("  %-18s  %s\n", all[i].name, all[i].help);
+        }
+    }
+    if (call->json) {
+        json_array_end(&json);
+        json_end(&json);
+    }
 }
 
 static void fault_run(struct monitor_call *call)
 {
-    const char *name = call->arguments[0];
-    if (!name && call->json) {
-        list_kinds_json();
+    if (call->argument_count == 0) {
+        list_kinds(call);
         return;
     }
-    if (!name) {
-        list_kinds();
+    const struct provocation *provocation = provocation_find(call->arguments[0]);
+    if (!provocation) {
+        monitor_error(call, "'%.40s' is no kind of fault; 'fault' alone lists them", call->arguments[0]);
         return;
     }
-    const struct provocation *kind = provocation_find(name);
-    if (!kind) {
-        monitor_error(call, "no kind '%.40s'; 'fault' lists all", name);
-        return;
-    }
-    kind->run();
-    monitor_error(call, "%s came back", kind->name);
+    provocation->run();
+    monitor_error(call, "%s did not happen", provocation->name);
 }
 
 static void complete_kind(struct line_completion *completion)
 {
     size_t count;
-    const struct provocation *kinds = provocations(&count);
+    const struct provocation *all = provocations(&count);
     for (size_t i = 0; i < count; i++) {
-        line_completion_add(completion, kinds[i].name);
+        line_completion_add(completion, all[i].name);
     }
 }
 
 MONITOR_COMMAND(
-    fault, fault_run, "[KIND]", "makes the kernel fail on purpose, to see how it explains itself",
-    "Without KIND lists the kinds. All but a few end the machine with a panic report; a kind that does\n"
-    "not says that it came back.\n"
+    fault, fault_run, "[KIND]", "provokes a fault on purpose, to see it explained",
+    "Makes a failure of the kind named, which ends the machine with a panic report; without KIND it\n"
+    "lists the kinds. 'nmi' only waits for an interrupt from outside, until a key is pressed.\n"
     "Examples:\n"
-    "  fault         the kinds, a line each\n"
-    "  fault null    reads through a null pointer\n"
-    "  fault -j      {\"kinds\":[{\"name\":...,\"help\":...},...]}\n",
+    "  fault\n"
+    "  fault null             reads a member of a null pointer\n"
+    "  fault stack-overflow   recurses for ever\n",
     .complete = complete_kind, .arguments_max = 1, .flags = MONITOR_JSON);

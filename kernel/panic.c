@@ -228,11 +228,11 @@ __attribute__((format(printf, 2, 0))) _Noreturn static void panic_from(struct un
     report_on_own_stack();
 }
 
-_Noreturn __attribute__((noinline)) void panic(const char *text, ...)
+_Noreturn __attribute__((noinline)) void panic(const char *format, ...)
 {
     va_list arguments;
-    va_start(arguments, text);
-    panic_from(unwind_caller(), text, arguments);
+    va_start(arguments, format);
+    panic_from(unwind_caller(), format, arguments);
 }
 
 _Noreturn void panic_exception(struct trap_frame *frame)

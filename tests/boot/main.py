@@ -12,6 +12,7 @@ from pathlib import Path
 import budget
 import corrupt
 import devices
+import faults
 import frame
 import matrix
 import monitor
@@ -25,7 +26,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, monitor, corrupt, budget, secure, devices):
+    for module in (talks, monitor, corrupt, budget, secure, devices, faults):
         cases.update(module.CASES)
     return cases
 
