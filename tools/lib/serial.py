@@ -16,7 +16,7 @@ from tree import ToolError
 
 PROMPT = r"(?:^|\n)(?:\x1b\[[0-9;]*m)*ashlar> "
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
-SECONDS = 120
+SECONDS = 300  # generous: an emulated CPU on a busy machine; nothing is judged by time
 SERIAL_LINE = ("-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line")  # Ctrl-C is for the guest
 
 
