@@ -47,6 +47,7 @@ struct linux_bench {
 static void *slots[SLOTS];
 static u8 slot_orders[SLOTS];
 static struct kmem_cache *objects;
+
 /* The next random number; the higher bits are the better ones. */
 static u64 next_random(u64 random)
 {
