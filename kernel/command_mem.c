@@ -118,9 +118,9 @@ static void mem_json(const uint64_t totals[MEMORY_TYPE_COUNT], uint64_t accounte
 static void mem_map(const struct memory_range *ranges, size_t count)
 {
     char size[NUMBER_SIZE_BYTES];
-    monitor_print("%-17s  %-17s %11s  %s\n", "first byte", "last byte", "size", "type");
+    monitor_print("%-16s  %-16s %11s  %s\n", "first byte", "last byte", "size", "type");
     for (size_t i = 0; i < count && !monitor_interrupted(); i++) {
-        monitor_print("%#017llx  %#017llx %11s  %s\n", (unsigned long long)ranges[i].base.raw,
+        monitor_print("0x%014llx  0x%014llx %11s  %s\n", (unsigned long long)ranges[i].base.raw,
                       (unsigned long long)(ranges[i].base.raw + ranges[i].bytes - 1),
                       number_format_size(size, ranges[i].bytes),
                       memory_type_name((enum memory_type)ranges[i].type));
@@ -193,7 +193,8 @@ static const char *attribute_letters(uint64_t attributes, char text[16])
     };
     size_t at = 0;
     for (; at < ARRAY_LENGTH(known); at++) {
-        text[at] = attributes >> known[at].bit & 1 ? known[at].letter : '-';
+        bool set = attributes >> known[at].bit & 1;
+        text[at] = (char)(set ? known[at].letter : '-');
     }
     text[at] = '\0';
     return text;
@@ -233,7 +234,7 @@ static void firmware_run(struct monitor_call *call)
     monitor_print("   #  %-18s %12s  %-13s  %s\n", "start", "pages", "attributes", "type");
     for (uint32_t i = 0; i < table->count && !monitor_interrupted(); i++) {
         struct efi_memory_descriptor descriptor = firmware_descriptor(i);
-        monitor_print("%4u  %#018llx %12llu  %s  %u %s\n", i, (unsigned long long)descriptor.physical_start,
+        monitor_print("%4u  0x%016llx %12llu  %s  %u %s\n", i, (unsigned long long)descriptor.physical_start,
                       (unsigned long long)descriptor.pages, attribute_letters(descriptor.attributes, letters),
                       descriptor.type, efi_type_name(descriptor.type));
     }

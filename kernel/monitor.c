@@ -17,6 +17,7 @@
 #include <ashlar/monitor.h>
 #include <ashlar/number.h>
 #include <ashlar/string.h>
+#include <ashlar/symbols.h>
 
 #include "monitor_commands.h"
 #include "monitor_output.h"
@@ -34,15 +35,22 @@ struct monitor_table monitor_commands(void)
 
 static bool find_symbol(const char *name, size_t bytes, uint64_t *value)
 {
-    (void)name;
-    (void)bytes;
-    (void)value;
-    return false;
+    virt_addr_t address;
+    if (!symbol_find_name(name, bytes, &address)) {
+        return false;
+    }
+    *value = address.raw;
+    return true;
+}
+
+static void add_symbol(void *completion, const char *name)
+{
+    line_completion_add(completion, name);
 }
 
 static void add_symbols(struct line_completion *completion)
 {
-    (void)completion;
+    symbol_visit_prefix(completion->prefix, completion->prefix_bytes, add_symbol, completion);
 }
 
 bool monitor_number(struct monitor_call *call, const char *text, uint64_t *number)
@@ -126,7 +134,12 @@ static void serve_line(struct line_editor *editor)
     line_editor_set_columns(editor, pager_columns());
     line_editor_start(editor, PROMPT);
     do {
-        event = line_editor_feed(editor, monitor_wait_byte());
+        int byte = monitor_take_byte();
+        if (byte < 0) {
+            line_editor_show(editor);
+            byte = monitor_wait_byte();
+        }
+        event = line_editor_feed(editor, (uint8_t)byte);
     } while (event == LINE_EDITING);
     if (event == LINE_ENTERED) {
         monitor_execute(editor->text);

@@ -3,6 +3,7 @@
  * runs wait in a ring for the next prompt. ctrl-c is seen when it arrives, not when it is read: it stops the
  * command and throws away what was typed before it, as a terminal driver does.
  */
+#include <ashlar/clock.h>
 #include <ashlar/console.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
@@ -28,7 +29,7 @@ static void append(uint8_t byte)
     }
 }
 
-static int take(void)
+int monitor_take_byte(void)
 {
     if (input.count == 0) {
         return console_read();
@@ -84,8 +85,9 @@ bool monitor_input_waits(void)
 }
 
 /*
- * Between two looks for a byte while interrupts are off. An emulator that is asked all the time finds none to bring it
- * one; 64 pauses are a few microseconds, in which a serial line at 115200 baud brings not even one byte.
+ * Between two looks for a byte while interrupts are off. An emulator that is asked all the time finds none to
+ * bring it one; 64 pauses are a few microseconds, in which a serial line at 115200 baud brings not even one
+ * byte.
  */
 static void pause_polling(void)
 {
@@ -102,7 +104,7 @@ static void pause_polling(void)
 static int take_or_rest(void)
 {
     bool enabled = interrupts_disable();
-    int byte = take();
+    int byte = monitor_take_byte();
     if (byte < 0 && enabled) {
         cpu_wait_for_interrupt();
     } else if (byte < 0) {
@@ -114,7 +116,7 @@ static int take_or_rest(void)
 
 uint8_t monitor_wait_byte(void)
 {
-    int byte = take();
+    int byte = monitor_take_byte();
     if (byte >= 0) {
         return (uint8_t)byte;
     }
@@ -125,14 +127,14 @@ uint8_t monitor_wait_byte(void)
     return (uint8_t)byte;
 }
 
-int monitor_wait_byte_for(uint64_t ticks)
+int monitor_wait_byte_for(uint64_t nanoseconds)
 {
-    uint64_t start = cpu_ticks();
-    int byte = take();
+    uint64_t start = clock_nanoseconds();
+    int byte = monitor_take_byte();
     console_flush();
-    while (byte < 0 && cpu_ticks() - start < ticks) {
-        cpu_relax();
-        byte = take();
+    while (byte < 0 && clock_frequency() > 0 && clock_nanoseconds() - start < nanoseconds) {
+        pause_polling();
+        byte = monitor_take_byte();
     }
     return byte;
 }

@@ -16,8 +16,8 @@
 
 #include "monitor_output.h"
 
-#define ANSWER_TICKS                                                                                         \
-    500000000ULL /* about a fifth of a second: a terminal answers within a few milliseconds */
+/* A terminal answers within milliseconds, one at the far end of a slow network within a second. */
+#define ANSWER_NANOSECONDS 1000000000ULL
 
 static struct {
     enum pager_mode mode; /* as set by the user */
@@ -26,6 +26,7 @@ static struct {
     unsigned columns;     /* width of the terminal */
     bool asked;           /* the terminal was asked what it is */
     bool answered;        /* and answered */
+    bool attended;        /* it answered during this command */
     bool free;            /* this command's output is not paged any more */
     unsigned used;        /* rows of the page that are written */
 } pager = {.rows = 24, .columns = LINE_COLUMNS};
@@ -63,6 +64,7 @@ void monitor_output_begin(void)
 {
     pager.used = 0;
     pager.free = false;
+    pager.attended = false;
 }
 
 static void write_text(const char *text)
@@ -71,7 +73,7 @@ static void write_text(const char *text)
 }
 
 /* Waits for one key. What the bytes were is kept in bytes[0..*count), as far as they fit. */
-static enum key wait_key(struct key_decoder *decoder, uint64_t ticks, uint8_t *bytes, size_t room,
+static enum key wait_key(struct key_decoder *decoder, uint64_t nanoseconds, uint8_t *bytes, size_t room,
                          size_t *count)
 {
     for (;;) {
@@ -79,7 +81,7 @@ static enum key wait_key(struct key_decoder *decoder, uint64_t ticks, uint8_t *b
         if (key != KEY_NONE) {
             return key;
         }
-        int byte = monitor_wait_byte_for(ticks);
+        int byte = monitor_wait_byte_for(nanoseconds);
         if (byte < 0) {
             return KEY_NONE;
         }
@@ -99,7 +101,7 @@ static bool ask_terminal(void)
     key_decoder_init(&decoder);
     write_text("\x1b[18t\x1b[c");
     for (;;) {
-        enum key key = wait_key(&decoder, ANSWER_TICKS, bytes, sizeof bytes, &count);
+        enum key key = wait_key(&decoder, ANSWER_NANOSECONDS, bytes, sizeof bytes, &count);
         if (key == KEY_WINDOW_SIZE && decoder.parameters[1] > 0 && decoder.parameters[2] > 0) {
             pager.rows = decoder.parameters[1];
             pager.columns = decoder.parameters[2];
@@ -119,7 +121,7 @@ static bool should_stop(void)
     if (pager.free || pager.mode == PAGER_OFF) {
         return false;
     }
-    if (pager.mode == PAGER_ON) {
+    if (pager.mode == PAGER_ON || pager.attended) {
         return true;
     }
     if (monitor_input_waits() || (pager.asked && !pager.answered)) {
@@ -127,8 +129,9 @@ static bool should_stop(void)
     }
     pager.asked = true;
     pager.answered = ask_terminal();
+    pager.attended = pager.answered;
     pager.free = !pager.answered;
-    return pager.answered && pager.used + 1 >= pager_rows();
+    return pager.attended && pager.used + 1 >= pager_rows();
 }
 
 /* Waits at the end of a page for what the person wants. */
@@ -171,7 +174,11 @@ static unsigned rows_of(const char *text, size_t bytes)
             characters += text[at] != '\n' && !text_is_continuation((uint8_t)text[at]);
         }
     }
-    return characters <= pager.columns ? 1 : (characters + pager.columns - 1) / pager.columns;
+    unsigned rows = 1;
+    for (; characters > pager.columns && pager.columns > 0; characters -= pager.columns) {
+        rows++;
+    }
+    return rows;
 }
 
 /* Writes one line, or a part of one that ends without '\n'. */

@@ -3,11 +3,14 @@
 
 #include <ashlar/types.h>
 
+/* The next typed byte, or -1 when there is none now. */
+int monitor_take_byte(void);
+
 /* The next typed byte; waits for it with the CPU at rest. */
 uint8_t monitor_wait_byte(void);
 
-/* The next typed byte, or -1 when `ticks` time-stamp ticks pass without one. */
-int monitor_wait_byte_for(uint64_t ticks);
+/* The next typed byte, or -1 when `nanoseconds` pass without one; they pass at once before the clock runs. */
+int monitor_wait_byte_for(uint64_t nanoseconds);
 
 /* Whether something typed is waiting to be read. */
 bool monitor_input_waits(void);

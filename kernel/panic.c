@@ -94,7 +94,7 @@ _Noreturn static void report_inside_report(const char *what, virt_addr_t where)
 static void print_step(const struct unwind *at, unsigned number, unsigned times)
 {
     char text[SYMBOL_TEXT_BYTES];
-    console_print("  %2u %#018llx %s", number, (unsigned long long)at->address.raw,
+    console_print("  %2u 0x%016llx %s", number, (unsigned long long)at->address.raw,
                   symbol_text(at->address, at->is_return, text));
     if (times > 1) {
         console_print(" [%u times]", times);
@@ -228,11 +228,11 @@ __attribute__((format(printf, 2, 0))) _Noreturn static void panic_from(struct un
     report_on_own_stack();
 }
 
-_Noreturn __attribute__((noinline)) void panic(const char *text, ...)
+_Noreturn __attribute__((noinline)) void panic(const char *format, ...)
 {
     va_list arguments;
-    va_start(arguments, text);
-    panic_from(unwind_caller(), text, arguments);
+    va_start(arguments, format);
+    panic_from(unwind_caller(), format, arguments);
 }
 
 _Noreturn void panic_exception(struct trap_frame *frame)

@@ -20,6 +20,8 @@
 
 static const volatile uint64_t constant = 1;
 static volatile uint64_t sink;
+static volatile uint32_t zero;
+static void (*volatile no_function)(void);
 
 /* Macros, so that the access is in the provoking function's own line. */
 #define READ_AT(address)  (*(const volatile uint64_t *)(uintptr_t)(address))
@@ -27,8 +29,7 @@ static volatile uint64_t sink;
 
 PROVOCATION provoke_null(void)
 {
-    volatile uint64_t null = 0;
-    sink = READ_AT(null + 0x18);
+    sink = READ_AT(zero + 0x18);
 }
 
 PROVOCATION provoke_unmapped(void)
@@ -55,8 +56,7 @@ PROVOCATION provoke_execute_data(void)
 
 PROVOCATION provoke_jump_null(void)
 {
-    void (*volatile function)(void) = NULL;
-    function();
+    no_function();
 }
 
 PROVOCATION provoke_smep(void)
@@ -87,8 +87,7 @@ PROVOCATION provoke_selector(void)
 
 PROVOCATION provoke_divide(void)
 {
-    volatile uint32_t divisor = 0;
-    sink = 1 / divisor;
+    sink = 100 / zero;
 }
 
 PROVOCATION provoke_invalid_opcode(void)

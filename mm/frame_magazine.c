@@ -10,7 +10,7 @@
 
 #define REFILL_ORDER 4 /* single frames come from the store this many at a time: 2^4 */
 
-/* Slots by magazine: what a CPU may hold. A magazine holds at most 1/256 of its CPU's share of memory. */
+/* Slots by magazine: what a CPU may hold. A magazine holds at most 1/64 of its CPU's share of memory. */
 static const uint8_t capacities[FRAME_MAGAZINES] = {64, 16, 12, 8, 8, 4, 4, 4, 4, 4, 16};
 
 #define SLOTS_SUM (64 + 16 + 12 + 8 + 8 + 4 + 4 + 4 + 4 + 4 + 16)
@@ -22,7 +22,7 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
     memset(cpu, 0, sizeof *cpu);
     struct frame_descriptor **slot = cpu->slots;
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        uint64_t share = frames / cpus / 256 >> frame_magazine_order(i);
+        uint64_t share = frames / cpus / 64 >> frame_magazine_order(i);
         uint64_t slots = no_magazines ? 0 : min_u64(capacities[i], share);
         struct frame_magazine *magazine = &cpu->magazine[i];
         magazine->bottom = slot;

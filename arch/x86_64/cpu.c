@@ -98,7 +98,8 @@ void cpu_name(char name[CPU_NAME_BYTES])
     if (cpuid(0x80000000U, 0).eax >= 0x80000004U) {
         for (uint32_t part = 0; part < 3; part++) {
             struct cpuid text = cpuid(0x80000002U + part, 0);
-            copy_words(name + part * 16, (const uint32_t[]){text.eax, text.ebx, text.ecx, text.edx}, 4);
+            copy_words(name + (size_t)part * 16, (const uint32_t[]){text.eax, text.ebx, text.ecx, text.edx},
+                       4);
         }
     } else {
         struct cpuid vendor = cpuid(0, 0);

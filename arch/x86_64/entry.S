@@ -7,6 +7,7 @@ kernel_entry:
     .cfi_startproc
     .cfi_undefined rip      /* the same for debuggers */
     xorl %ebp, %ebp         /* the end of every backtrace */
+    subq $8, %rsp           /* as the ABI asks at a call: kernel_entry was itself entered as if by one */
     call kernel_main
     ud2
     .cfi_endproc

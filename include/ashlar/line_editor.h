@@ -59,6 +59,7 @@ struct line_editor {
     size_t window;                    /* offset in `text` of the first character shown */
     size_t typed_bytes;               /* bytes of the line with those that did not fit; 0 while all fit */
     bool tab_before;                  /* the last key was a Tab that could not go on */
+    bool stale;                       /* the row on the terminal is not what it should be */
     unsigned listed;                  /* candidates listed by this Tab */
     size_t recalled;                  /* history line shown: 0 the one being typed, 1 the newest ... */
     size_t history_bytes;             /* used bytes of `history` */
@@ -81,5 +82,8 @@ void line_editor_start(struct line_editor *editor, const char *prompt);
  */
 enum line_event line_editor_feed(struct line_editor *editor, uint8_t byte);
 
-/* Shows prompt and line again, for example after somebody else wrote to the terminal. */
-void line_editor_redraw(struct line_editor *editor);
+/*
+ * Draws the row if keys have changed what it should show. The owner calls it when no more input waits: of
+ * many keys that come at once, such as pasted text, only the outcome is drawn.
+ */
+void line_editor_show(struct line_editor *editor);

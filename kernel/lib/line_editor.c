@@ -62,9 +62,11 @@ static size_t room(const struct line_editor *editor)
     return used + 8 < editor->columns ? editor->columns - used : 8;
 }
 
+/* A line that was replaced may have no character that starts where the window did. */
 static bool cursor_is_shown(const struct line_editor *editor)
 {
-    return editor->cursor >= editor->window && width(editor, editor->window, editor->cursor) <= room(editor);
+    return editor->cursor >= editor->window && !text_is_continuation((uint8_t)editor->text[editor->window]) &&
+           width(editor, editor->window, editor->cursor) <= room(editor);
 }
 
 static void move_window(struct line_editor *editor)
@@ -75,8 +77,12 @@ static void move_window(struct line_editor *editor)
     }
 }
 
-void line_editor_redraw(struct line_editor *editor)
+void line_editor_show(struct line_editor *editor)
 {
+    if (!editor->stale) {
+        return;
+    }
+    editor->stale = false;
     if (!cursor_is_shown(editor)) {
         move_window(editor);
     }
@@ -113,10 +119,10 @@ static void insert(struct line_editor *editor, const char *text, size_t bytes)
     memcpy(gap, text, bytes);
     editor->length += bytes;
     editor->cursor += bytes;
-    if (at_end && cursor_is_shown(editor)) {
+    if (at_end && !editor->stale && cursor_is_shown(editor)) {
         put(editor, text, bytes);
     } else {
-        line_editor_redraw(editor);
+        editor->stale = true;
     }
 }
 
@@ -131,14 +137,14 @@ static void erase(struct line_editor *editor, size_t from, size_t to)
     editor->length -= to - from;
     editor->cursor = from;
     editor->typed_bytes = editor->length == 0 ? 0 : editor->typed_bytes;
-    line_editor_redraw(editor);
+    editor->stale = true;
 }
 
 static void move_cursor(struct line_editor *editor, size_t to)
 {
     if (to != editor->cursor) {
         editor->cursor = to;
-        line_editor_redraw(editor);
+        editor->stale = true;
     }
 }
 
@@ -172,7 +178,7 @@ static void replace_line(struct line_editor *editor, const char *text)
     editor->length = editor->cursor = strlen(text);
     editor->window = 0;
     memcpy(editor->text, text, editor->length + 1);
-    line_editor_redraw(editor);
+    editor->stale = true;
 }
 
 static void recall(struct line_editor *editor, size_t back)
@@ -226,6 +232,7 @@ static struct line_completion ask_completion(struct line_editor *editor, struct 
 
 static void list_completions(struct line_editor *editor)
 {
+    line_editor_show(editor);
     editor->listed = 0;
     ask_completion(editor, editor);
     if (editor->listed > LINE_COMPLETIONS_LISTED) {
@@ -234,7 +241,7 @@ static void list_completions(struct line_editor *editor)
         put_text(editor, rest);
     }
     put_text(editor, "\n");
-    line_editor_redraw(editor);
+    editor->stale = true;
 }
 
 /* Tab: goes on as far as all candidates agree; a second Tab without progress lists them. */
@@ -342,7 +349,7 @@ static void recall_newer(struct line_editor *editor)
 static void clear_screen(struct line_editor *editor)
 {
     put_text(editor, "\x1b[H\x1b[2J");
-    line_editor_redraw(editor);
+    editor->stale = true;
 }
 
 static void (*const actions[])(struct line_editor *editor) = {
@@ -368,6 +375,7 @@ static void (*const actions[])(struct line_editor *editor) = {
 static enum line_event finish(struct line_editor *editor, enum line_event event)
 {
     move_cursor(editor, editor->length);
+    line_editor_show(editor);
     put_text(editor, event == LINE_INTERRUPTED ? "^C\n" : "\n");
     if (event == LINE_ENTERED) {
         line_history_add(editor);
@@ -423,6 +431,7 @@ void line_editor_start(struct line_editor *editor, const char *prompt)
     editor->typed_bytes = 0;
     editor->recalled = 0;
     editor->tab_before = false;
+    editor->stale = false;
     editor->text[0] = '\0';
     put_text(editor, prompt);
 }

@@ -13,8 +13,10 @@ import budget
 import corrupt
 import debugger
 import devices
+import faults
 import frame
 import matrix
+import monitor
 import secure
 import talks
 from tree import ToolError
@@ -25,7 +27,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, corrupt, budget, secure, devices, debugger):
+    for module in (talks, monitor, corrupt, budget, secure, devices, faults, debugger):
         cases.update(module.CASES)
     return cases
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from frame import expect_in, expect_selftest_passes
 from machine import Machine
 
-# MiB that OVMF needs itself: with less it does not get as far as a loader.
-LEAST_MEMORY = "48M"
+# OVMF itself starts with 48 MiB: on the older board half a MiB more of them is left than on q35, where 49 are needed.
+LEAST = Machine(memory="48M", board="pc", vga="none")
+LEAST_Q35 = Machine(memory="49M")
 
 
 @dataclass
@@ -28,7 +29,8 @@ class Case:
 
 
 CASES = {
-    "memory.48m": Case(Machine(memory=LEAST_MEMORY)),
+    "memory.48m": Case(LEAST),
+    "memory.49m": Case(LEAST_Q35),
     "memory.64m": Case(Machine(memory="64M"), also_debug=True),
     "memory.256m": Case(Machine(memory="256M"), also_debug=True),
     "memory.3g": Case(Machine(memory="3G")),
@@ -38,12 +40,11 @@ CASES = {
     "memory.960g": Case(Machine(memory="960G"), also_debug=True),
     "cpu.qemu64": Case(Machine(cpu="qemu64")),
     "cpu.qemu64.16g": Case(Machine(cpu="qemu64", memory="16G")),
-    "cpu.no-nx": Case(Machine(cpu="max,nx=off")),
-    "cpu.la57.off": Case(Machine(cpu="max,la57=on"), cmdline="la57=off", says=["4-level"]),
-    "cpu.la57.on": Case(Machine(cpu="max,la57=on"), cmdline="la57=on", says=["5-level"], also_debug=True),
+    "cpu.la57.off": Case(Machine(cpu="max,la57=on"), cmdline="la57=off", says=["4 levels"]),
+    "cpu.la57.on": Case(Machine(cpu="max,la57=on"), cmdline="la57=on", says=["5 levels"], also_debug=True),
     "cpu.la57.on.960g": Case(Machine(cpu="max,la57=on,vendor=GenuineIntel", memory="960G"), cmdline="la57=on",
-                             says=["5-level"]),
-    "cpu.la57.missing": Case(Machine(cpu="max,la57=off"), cmdline="la57=on", says=["4-level"]),
+                             says=["5 levels"]),
+    "cpu.la57.missing": Case(Machine(cpu="max,la57=off"), cmdline="la57=on", says=["4 levels"]),
     "cpus.1": Case(Machine(cpus=1)),
     "cpus.8": Case(Machine(cpus=8)),
     "video.none": Case(Machine(vga="none")),

@@ -139,6 +139,22 @@ static void nodes_are_read(void **state)
     assert_int_equal(bytes[1], MIB(64));
 }
 
+static void first_revision_has_nodes_of_8_bits(void **state)
+{
+    (void)state;
+    load("q35.acpi");
+    struct image_piece *srat = piece_named("SRAT");
+    memset(srat->content + 48 + 9, 0x55, 3); /* of the first processor: reserved in that revision */
+    srat->content[8] = 1;
+    mend_table(srat);
+    assert_true(image_parse(&image, &info));
+    assert_int_equal(info.srat.cpus[0].node, 0);
+    srat->content[8] = 2;
+    mend_table(srat);
+    assert_true(image_parse(&image, &info));
+    assert_int_equal(info.srat.cpus[0].node, 0x55555500);
+}
+
 static void power_registers_are_read(void **state)
 {
     (void)state;
@@ -439,6 +455,7 @@ int main(void)
         cmocka_unit_test(q35_is_read_completely),
         cmocka_unit_test(legacy_interrupts_follow_the_overrides),
         cmocka_unit_test(nodes_are_read),
+        cmocka_unit_test(first_revision_has_nodes_of_8_bits),
         cmocka_unit_test(power_registers_are_read),
         cmocka_unit_test(acpi_1_root_pointer_is_read),
         cmocka_unit_test(pc_is_read),

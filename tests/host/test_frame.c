@@ -1,11 +1,12 @@
 /* The frame pool, promise by promise: start-up, errors with their names, the ledger, bounds, the validator.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "frame_fixture.h"
 #include "frame_internal.h"
@@ -316,6 +317,78 @@ static void other_cpus_give_back_when_asked(void **state)
     assert_int_equal(statistics.magazine_frames, 1);
 }
 
+/* A machine of `frames` frames at 16 MiB and two at 32 MiB, far from each other's descriptors. */
+static void tiny_machine(struct machine *tiny, uint64_t frames)
+{
+    memset(tiny, 0, sizeof *tiny);
+    machine_make(tiny, MIB(64));
+    machine_range(tiny, MIB(16), frames * FRAME_BYTES, MEMORY_USABLE);
+    machine_range(tiny, MIB(32), FRAME_BYTES * 2, MEMORY_USABLE);
+    assert_int_equal(machine_start(tiny, 1, NULL), FRAME_OK);
+}
+
+static void descriptors_may_lie_beside_what_they_describe(void **state)
+{
+    (void)state;
+    static struct machine tiny;
+    struct frame_problem problem;
+    tiny_machine(&tiny, 128);
+    phys_addr_t block = frame_alloc(&tiny.pool, 0, OWNER_TEST);
+    assert_true(block.raw != 0 && block.raw < MIB(17));
+    assert_int_equal(tiny.pages_mapped, 1);
+    assert_true(frame_pool_check(&tiny.pool, &problem));
+    machine_destroy(&tiny);
+}
+
+static void without_memory_for_descriptors_nothing_changes(void **state)
+{
+    (void)state;
+    static struct machine tiny;
+    struct frame_problem problem;
+    struct frame_ledger before;
+    struct frame_ledger after;
+    tiny_machine(&tiny, 128);
+    struct frame_request request = {.frames = 1, .owner = OWNER_TEST};
+    phys_addr_t address;
+    while (frame_pool_free(&tiny.pool) > 2) {
+        assert_int_equal(frame_alloc_request(&tiny.pool, &request, &address), FRAME_OK);
+        assert_true(address.raw < MIB(17));
+    }
+    memset(tiny.pool.reserve, 0, sizeof tiny.pool.reserve); /* used up */
+    frame_pool_ledger(&tiny.pool, &before);
+    address = FRAME_NONE;
+    request.frames = 2;
+    assert_int_equal(frame_alloc(&tiny.pool, 0, OWNER_TEST).raw, 0);
+    assert_int_equal(frame_alloc(&tiny.pool, 1, OWNER_TEST).raw, 0);
+    assert_int_equal(frame_alloc_request(&tiny.pool, &request, &address), FRAME_NO_MEMORY);
+    assert_int_equal(frame_alloc_at(&tiny.pool, phys_addr(MIB(32)), 0, OWNER_TEST), FRAME_NO_MEMORY);
+    assert_int_equal(frame_alloc_batch(&tiny.pool, 1, &address, OWNER_TEST), 0);
+    assert_false(frame_pool_idle(&tiny.pool));
+    assert_int_equal(frame_pool_back(&tiny.pool, phys_addr(MIB(32)), FRAME_BYTES), FRAME_NO_MEMORY);
+    assert_int_equal(address.raw, 0);
+    frame_pool_ledger(&tiny.pool, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_true(frame_pool_check(&tiny.pool, &problem));
+    machine_destroy(&tiny);
+}
+
+static void a_limit_inside_an_untouched_arena_is_kept(void **state)
+{
+    (void)state;
+    static struct machine large;
+    machine_make(&large, GIB(9));
+    machine_range(&large, GIB(4), GIB(4), MEMORY_USABLE);
+    assert_int_equal(machine_start(&large, 1, NULL), FRAME_OK);
+    struct frame_request request = {
+        .frames = FRAME_RUN_MAX, .limit = GIB(6) - FRAME_BYTES, .owner = OWNER_TEST};
+    phys_addr_t address = FRAME_NONE;
+    assert_int_equal(frame_alloc_request(&large.pool, &request, &address), FRAME_NO_MEMORY);
+    request.limit += FRAME_BYTES;
+    assert_int_equal(frame_alloc_request(&large.pool, &request, &address), FRAME_OK);
+    assert_int_equal(address.raw, GIB(5));
+    machine_destroy(&large);
+}
+
 /* ---- The validator sees what is broken ---- */
 
 static void expect_problem(const char *what)
@@ -403,6 +476,9 @@ int main(void)
         FRAME_TEST(every_byte_handed_out_is_booked),
         FRAME_TEST(allocate_until_nothing_is_left),
         FRAME_TEST(other_cpus_give_back_when_asked),
+        FRAME_TEST(descriptors_may_lie_beside_what_they_describe),
+        FRAME_TEST(without_memory_for_descriptors_nothing_changes),
+        FRAME_TEST(a_limit_inside_an_untouched_arena_is_kept),
         FRAME_TEST(the_validator_sees_each_corruption),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

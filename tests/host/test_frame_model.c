@@ -1,93 +1,12 @@
 /* The frame pool against its reference model: random maps, exhaustive small cases, both policies. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "frame_model.h"
+#include <cmocka.h>
 
-static uint64_t random_state;
-
-static uint32_t random_number(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 16);
-}
-
-/* A map of up to 20 ranges with holes, odd ends and every type, some of it beyond 4 GiB or across arenas. */
-static void random_map(struct machine *machine)
-{
-    static const uint64_t starts[] = {0, MIB(1), MIB(15), GIB(1) - MIB(3), GIB(4) - MIB(2), GIB(5) + MIB(7)};
-    uint64_t address = starts[random_number() % 3];
-    unsigned ranges = 3 + random_number() % 17;
-    machine->map_count = 0;
-    for (unsigned i = 0; i < ranges; i++) {
-        uint64_t frames = random_number() % 4 == 0 ? 1 + random_number() % 1500 : 1 + random_number() % 70;
-        enum memory_type type = random_number() % 2 ? MEMORY_USABLE : random_number() % MEMORY_TYPE_COUNT;
-        machine_range(machine, address, frames << FRAME_SHIFT, type);
-        address += (frames + (random_number() % 3 ? 0 : random_number() % 300)) << FRAME_SHIFT;
-        uint64_t jump = starts[random_number() % ARRAY_LENGTH(starts)];
-        if (random_number() % 8 == 0 && jump > address) {
-            address = jump;
-        }
-    }
-    machine_range(machine, address, FRAME_BYTES * (64 + random_number() % 2000), MEMORY_USABLE);
-}
-
-static enum model_operation random_operation(void)
-{
-    static const uint8_t weights[] = {MODEL_ALLOC,    MODEL_ALLOC,      MODEL_ALLOC,      MODEL_ALLOC,
-                                      MODEL_ALLOC,    MODEL_FREE_BLOCK, MODEL_FREE_BLOCK, MODEL_FREE_BLOCK,
-                                      MODEL_REQUEST,  MODEL_FREE_BLOCK, MODEL_FREE_BLOCK, MODEL_FREE_BLOCK,
-                                      MODEL_ALLOC_AT, MODEL_MISTAKE,    MODEL_SHARE,      MODEL_FREE_BLOCK};
-    uint32_t number = random_number();
-    if (number % 61 == 0) {
-        return MODEL_DRAIN;
-    }
-    if (number % 37 == 0) {
-        return number & 64 ? MODEL_BATCH : MODEL_ZEROED;
-    }
-    return weights[number / 64 % ARRAY_LENGTH(weights)];
-}
-
-static struct model the_model;
-
-/* One random map, and `steps` operations on it. Returns false when the map has no room for a pool. */
-static bool run_one(struct machine *machine, uint64_t seed, uint64_t steps, const struct frame_policy *policy)
-{
-    random_state = seed * 0x9e3779b97f4a7c15ULL + 1;
-    machine_make(machine, GIB(6));
-    random_map(machine);
-    enum frame_error error = machine_start(machine, 1 + seed % 3, policy);
-    if (error != FRAME_OK) {
-        assert_int_equal(error, FRAME_NO_ROOM);
-        machine_destroy(machine);
-        return false;
-    }
-    if (seed % 4 == 0) {
-        assert_int_equal(frame_pool_reclaim(&machine->pool, MEMORY_BOOT_RECLAIMABLE), FRAME_OK);
-        assert_int_equal(frame_pool_reclaim(&machine->pool, MEMORY_BOOT_RECLAIMABLE), FRAME_RESERVED);
-    }
-    enum frame_error backed = frame_pool_back(&machine->pool, phys_addr(0), machine->bytes);
-    assert_true(backed == FRAME_OK || backed == FRAME_NO_MEMORY);
-    if (backed == FRAME_OK) {
-        model_init(&the_model, &machine->pool);
-        model_verify(&the_model);
-        for (uint64_t i = 0; i < steps; i++) {
-            enum model_operation operation = random_operation();
-            uint32_t a = random_number();
-            model_step(&the_model, operation, a, random_number());
-        }
-        model_verify(&the_model);
-        model_finish(&the_model);
-    }
-    host_cpu = 0;
-    machine_destroy(machine);
-    return backed == FRAME_OK;
-}
+#include "frame_random.h"
 
 static void run_many(const struct frame_policy *policy)
 {

@@ -103,6 +103,7 @@ static void arrows_and_function_keys_give_sequences(void **state)
     EXPECT_TYPED("\xe0\x47\xe0\x4f\xe0\x49\xe0\x51\xe0\x52\xe0\x53",
                  "\033[H\033[F\033[5~\033[6~\033[2~\033[3~");
     EXPECT_TYPED("\x3b\x44\x57\x58", "\033OP\033[21~\033[23~\033[24~");
+    EXPECT_TYPED("\xe0\x2a\x1e\xe0\xaa", "a");
     EXPECT_TYPED("\xe0\x2a\xe0\x48\xe0\xc8\xe0\xaa\x1e",
                  "\033[Aa"); /* the shift that wraps an arrow is none */
 }

@@ -53,7 +53,7 @@ def _read_results(lines, planned, report):
     for line in lines:
         match = re.fullmatch(r"(ok|not ok) ([0-9]+) (?:- )?(\S+)(?: # SKIP\b.*)?", line)
         if match is None:
-            if re.match(r"(ok|not ok|Bail out!)\b", line):
+            if re.match(r"(ok\b|not ok\b|Bail out!)", line):
                 report.problems.append(f"malformed: {line!r}")
             continue
         seen += 1

@@ -12,7 +12,7 @@ import machine
 import media
 import tree
 
-PROMPT_SECONDS = 120
+PROMPT_SECONDS = 300
 DISK_OF_MEDIA = {"fat": "ahci", "image": "ahci", "iso": "cdrom"}
 
 

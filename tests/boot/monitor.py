@@ -1,38 +1,19 @@
-"""The monitor, driven over the serial line as a person types.
-
-    test_monitor.py BUILD_DIR
-"""
+"""The monitor, driven over the serial line as a person types."""
 
 import random
 import re
-import sys
-import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "lib"))
-
-import media  # noqa: E402
-import tree  # noqa: E402
-from machine import Machine  # noqa: E402
-from serial import Conversation, ConversationError  # noqa: E402
+import tree
+from frame import Failure, expect
+from machine import Machine
+from serial import ConversationError
 
 LEFT, RIGHT, UP, DOWN = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"
 HOME, END, DELETE, TAB, BACKSPACE, CONTROL_C = "\x1b[H", "\x1b[F", "\x1b[3~", "\t", "\x7f", "\x03"
 CONTROL_A, CONTROL_E, CONTROL_K, CONTROL_L, CONTROL_U, CONTROL_W = "\x01", "\x05", "\x0b", "\x0c", "\x15", "\x17"
 IDENTITY = "\x1b[?62c"
 RANDOM_BYTES = 1 << 20
-
-
-class Failure(Exception):
-    """The monitor did not answer as it should."""
-
-
-def expect(condition, what):
-    """Fails with `what` unless the condition holds."""
-    if not condition:
-        raise Failure(what)
 
 
 def typed(talk, keys):
@@ -149,14 +130,14 @@ def check_json(talk):
     expect(talk.json("x/2w -j 0x100000+0")["error"] == "cannot read 0x100000", "the identity map is still there")
     names = [command["name"] for command in talk.json("help -j")["commands"]]
     expect(names == sorted(names) and "mem" in names, f"help -j: {names}")
-    for command in ("version", "cpu", "log"):
+    for command in ("version", "cpu", "log", "bt", "sym kernel_main"):
         talk.json(f"{command} -j")
-    return names
 
 
-def check_help(talk, names):
+def check_help(talk):
     """Every command explains itself, and the documentation has a section on it."""
-    chapter = (ROOT / "docs" / "monitor.md").read_text(encoding="utf-8")
+    names = [command["name"] for command in talk.json("help -j")["commands"]]
+    chapter = (tree.ROOT / "docs" / "monitor.md").read_text(encoding="utf-8")
     overview = typed(talk, "help")
     for name in names:
         expect(re.search(rf"^  {name} ", overview, re.MULTILINE), f"help does not list {name}")
@@ -212,8 +193,6 @@ def check_random(talk):
 def check_pager(talk):
     """On a terminal that answers, long output stops; space and enter go on, q ends it."""
     page_end = r"-- more: space, enter, q --"
-    talk.send("boot")
-    talk.wait_for_prompt()
     talk.send("firmware")
     talk.wait_for(r"\x1b\[18t\x1b\[c")
     talk.send_raw("\x1b[8;20;100t" + IDENTITY)
@@ -224,7 +203,7 @@ def check_pager(talk):
     talk.send_raw("\r")
     expect(talk.wait_for(page_end)[0].count("\n") == 1, "enter does not show one line")
     talk.send_raw("q")
-    expect("^C" not in talk.wait_for_prompt(), "q looks like an interruption")
+    expect("^C" not in talk.wait_for("ashlar> ")[0], "q looks like an interruption")
     talk.send("firmware -j")
     talk.wait_for_prompt()
     talk.send("pager off")
@@ -240,39 +219,26 @@ def check_silent_terminal(talk):
     expect(talk.raw_transcript.count("\x1b[c") == 1, "the terminal was not asked exactly once")
 
 
-def with_machine(efi, folder, cmdline, checks):
-    """Boots and runs the checks in one conversation; returns how many failed."""
-    medium = Path(folder) / "medium.img"
-    media.MAKERS["fat"](medium, media.contents_of(efi, cmdline))
-    described = Machine(entropy=False)
-    described.prepare_firmware(folder)
-    failed = 0
-    with Conversation(described, folder, medium) as talk:
-        talk.wait_for_prompt()
-        for name, check in checks:
-            try:
-                check(talk)
-                print(f"ok {name}", flush=True)
-            except (Failure, ConversationError) as error:
-                failed += 1
-                print(f"not ok {name}: {error}", flush=True)
-    return failed
+def conversation(cmdline, *checks):
+    """A test that boots once and holds every check against the same machine; it names all that failed."""
+    def test(setting):
+        failed = []
+        with setting.boot(Machine(), cmdline) as talk:
+            talk.wait_for_prompt()
+            for check in checks:
+                try:
+                    check(talk)
+                except (Failure, ConversationError) as failure:
+                    failed.append(f"{check.__name__}: {failure}")
+        expect(not failed, "\n".join(failed))
+    return test
 
 
-def main(arguments):
-    """Runs all checks."""
-    efi = tree.efi_program(Path(arguments[0]))
-    typing = [("editing", check_editing), ("history", check_history), ("completion", check_completion),
-              ("symbols", check_symbols), ("wrong input", check_wrong_input),
-              ("json and help", lambda talk: check_help(talk, check_json(talk))),
-              ("interruption", check_interruption), ("typing ahead", check_type_ahead),
-              ("long line", check_long_line), ("binary", check_binary), ("random bytes", check_random)]
-    with tempfile.TemporaryDirectory(prefix="ashlar-monitor.") as folder:
-        failed = with_machine(efi, folder, "pager=off", typing)
-        failed += with_machine(efi, folder, "", [("pager", check_pager)])
-        failed += with_machine(efi, folder, "", [("silent terminal", check_silent_terminal)])
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    tree.main_of(main)
+CASES = {
+    "monitor.typing": conversation("pager=off", check_editing, check_history, check_completion, check_symbols,
+                                   check_wrong_input, check_json, check_help, check_interruption,
+                                   check_type_ahead, check_long_line, check_binary),
+    "monitor.random": conversation("pager=off", check_random),
+    "monitor.pager": conversation("", check_pager),
+    "monitor.silent-terminal": conversation("", check_silent_terminal),
+}

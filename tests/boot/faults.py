@@ -1,0 +1,149 @@
+"""Faults on purpose: `fault KIND` ends in a panic that classifies it and names the right function and line."""
+
+import re
+from dataclasses import dataclass
+
+from frame import STATUS_PANIC, expect
+from machine import Machine
+from tree import ROOT
+
+SOURCE = "kernel/provoke.c"
+LONGEST_REPORT = 45  # lines: fits a small screen
+BELOW = ("monitor_execute", "monitor_run", "kernel_main", "kernel_entry")  # what every provocation was called by
+STEP = re.compile(r"^ +\d+ 0x[0-9a-f]{16} (\S+)\+\S+(?: \((\S+):(\d+)\))?", re.MULTILINE)
+
+
+@dataclass
+class Kind:
+    """What the panic of one provocation must say."""
+
+    reason: str  # a regular expression that the reason matches
+    line: str  # text of the line in kernel/provoke.c that does it
+    function: str = ""  # where it happens, if not in the provocation itself
+    says: tuple = ()  # further regular expressions, each found in the report
+    outer: tuple = BELOW  # and below it, in this order
+
+
+KINDS = {
+    "null": Kind(r"page fault: null dereference, at 0x18$", "READ_AT(zero + 0x18)",
+                 says=(r"access:  read by kernel code, page not present", r"address: 0x18: null area")),
+    "jump-null": Kind(r"page fault: null dereference, at 0$", "no_function();",
+                      says=(r"access:  fetch by kernel code", r"called from provoke_jump_null")),
+    "unmapped": Kind(r"page fault: nothing is mapped there, at 0xffffdfff00001000$", "READ_AT(0xffffdfff00001000ULL)",
+                     says=(r"address: .*kernel address arena",)),
+    "guard": Kind(r"page fault: guard page, at 0x", "WRITE_AT(boot_info()",
+                  says=(r"address: .*guard page below the boot stack", r"access:  write by kernel code")),
+    "read-only": Kind(r"page fault: write to read-only memory, at 0x", "WRITE_AT((uintptr_t)&constant)",
+                      says=(r"address: .*kernel constants.*, constant\+0", r"-> physical .*, read-only, no-execute")),
+    "execute-data": Kind(r"page fault: execution of data, at 0x", "    function();",
+                         says=(r"address: .*kernel data", r"called from provoke_execute_data",
+                               r"-> physical .*, writable, no-execute")),
+    "smep": Kind(r"page fault: SMEP violation", "    function();",
+                 says=(r"-> physical .*, read-only, executable, user", r"called from provoke_smep")),
+    "smap": Kind(r"page fault: SMAP violation", "READ_AT(user_page_map(USER_PAGE_DATA)",
+                 says=(r"-> physical .*, writable, no-execute, user",)),
+    "corrupt-table": Kind(r"page fault: corrupted page table: a reserved bit is set",
+                          "READ_AT(user_page_map(USER_PAGE_CORRUPT)", says=(r"walk: .*: reserved bits set",)),
+    "non-canonical": Kind(r"general protection fault: non-canonical address, at 0x8000000000000000$",
+                          "READ_AT(0x8000000000000000ULL)"),
+    "selector": Kind(r"general protection fault", "movl %0, %%ds",
+                     says=(r"access:  GDT entry 511 \(0xff8\)",)),
+    "divide": Kind(r"divide error", "100 / zero"),
+    "invalid-opcode": Kind(r"invalid opcode", 'volatile("ud2")', says=(r"code:.* <0f> 0b",)),
+    "breakpoint": Kind(r"breakpoint", "}", function="provoke_breakpoint"),
+    "stack-overflow": Kind(r"page fault: guard page, at 0x", "return recurse_for_ever(",
+                           function="recurse_for_ever", outer=("provoke_stack_overflow", *BELOW),
+                           says=(r"address: .*guard page below the boot stack", r"recurse_for_ever.* \[\d+ times\]")),
+    "double-fault": Kind(r"double fault: stack overflow", "return recurse_for_ever(",
+                         function="recurse_for_ever", outer=("provoke_double_fault", *BELOW),
+                         says=(r"rsp is in: guard page below the boot stack",)),
+    "stack-smash": Kind(r"stack smashing detected", "}", function="provoke_stack_smash",
+                        says=(r"the chain of frames is broken",)),
+    "lost-stack": Kind(r"page fault: the stack pointer leads to unmapped memory, at 0xff8$", "movq $0x1000, %rsp", outer=()),
+    "assertion": Kind(r"assertion failed: sink == constant \+ 1 at kernel/provoke.c:\d+$", "ASSERT(sink"),
+    "panic": Kind(r"provoked on purpose, with the number 42$", "panic(\"provoked on purpose"),
+    "panic-in-interrupt": Kind(r"provoked inside the handler of vector 225$", "panic(\"provoked inside",
+                               function="handle_and_panic",
+                               outer=("trap_dispatch", "provoke_panic_in_interrupt", *BELOW),
+                               says=(r"context: inside an interrupt handler", r"interrupted by vector 225 \(provoked\)")),
+}
+
+
+def lines_with(text):
+    """Numbers of the lines of the provocations' source that hold `text`."""
+    source = (ROOT / SOURCE).read_text(encoding="utf-8").splitlines()
+    return {number for number, line in enumerate(source, 1) if text in line}
+
+
+def provoke(setting, name, machine=None):
+    """Boots, provokes one kind, waits for the end; returns what was said from the report on."""
+    with setting.boot(machine or Machine()) as talk:
+        talk.wait_for_prompt()
+        talk.send(f"fault {name}")
+        if name == "nmi":
+            talk.wait_for("waiting for an NMI")
+            talk.control("inject-nmi")
+        status = talk.wait_for_end()
+        expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
+        report = talk.transcript.partition("=== PANIC on CPU 0 ===")[2]
+        expect(report, "there is no panic report", talk)
+        return report
+
+
+def backtrace_of(report):
+    """(function, file, line) of each step."""
+    return [(name, file, int(line or 0)) for name, file, line in STEP.findall(report.partition("backtrace:")[2])]
+
+
+def check_order(wanted, names, report):
+    """Each wanted function is in the backtrace, in this order."""
+    rest = iter(names)
+    for name in wanted:
+        expect(name in rest, f"{name} is missing in the backtrace, or out of order:\n{report}")
+
+
+def check(setting, name):
+    """One kind: its report says what it must, in the right place, in few lines."""
+    kind = KINDS[name]
+    report = provoke(setting, name)
+    function = kind.function or "provoke_" + name.replace("-", "_")
+    for pattern in (rf"^reason:  {kind.reason}", r"^next:    \S", r"^last log lines:", *kind.says):
+        expect(re.search(pattern, report, re.MULTILINE), f"nothing matches {pattern!r} in:\n{report}")
+    expect("=== end of panic ===" in report, f"the report has no end:\n{report}")
+    expect(report.count("\n") <= LONGEST_REPORT, f"the report has more than {LONGEST_REPORT} lines:\n{report}")
+    steps = backtrace_of(report)
+    check_order((function, *kind.outer), [step[0] for step in steps], report)
+    places = [(file, line) for step, file, line in steps if step == function]
+    expect(any(file == SOURCE and line in lines_with(kind.line) for file, line in places),
+           f"{function} is shown at {places}, not at {SOURCE}:{sorted(lines_with(kind.line))}:\n{report}")
+
+
+def panic_in_panic(setting):
+    """A fault inside the report: a few lines on the serial port name both, and the machine ends all the same."""
+    report = provoke(setting, "panic-in-panic")
+    for pattern in (r"^PANIC INSIDE THE PANIC REPORT: page fault$", r"^the first was: page fault$",
+                    r"^which is in resolve_by_faulting\+.*\(kernel/provoke.c:\d+\)$"):
+        expect(re.search(pattern, report, re.MULTILINE), f"nothing matches {pattern!r} in:\n{report}")
+    expect(report.count("\n") < 15, f"the second report is not short:\n{report}")
+
+
+def nmi(setting):
+    """An NMI from QEMU's monitor: what was running is named."""
+    report = provoke(setting, "nmi")
+    expect(re.search(r"^reason:  non-maskable interrupt", report, re.MULTILINE), f"not an NMI:\n{report}")
+    check_order(("provoke_nmi", *BELOW), [step[0] for step in backtrace_of(report)], report)
+
+
+def wrong_kind(setting):
+    """A kind that does not exist is answered in one line, and `fault` alone lists every kind."""
+    with setting.boot(Machine()) as talk:
+        talk.wait_for_prompt()
+        answer = talk.command("fault frobnicate")
+        expect("frobnicate" in answer and "\n" not in answer, f"an unknown kind answers: {answer!r}")
+        listed = set(talk.json("fault -j"))
+        tested = {*KINDS, "panic-in-panic", "nmi"}
+        expect(listed == tested, f"kinds without a test: {listed - tested}; tests without a kind: {tested - listed}")
+
+
+CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in KINDS}
+CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.nmi": nmi, "fault.unknown": wrong_kind}
