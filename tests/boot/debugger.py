@@ -138,7 +138,7 @@ def loader_session(setting, folder):
     expect(re.search(r"#0 +seed_collect .*\n(#\d .*\n)*#\d .*efi_main .* at loader/main\.c", inside), f"bt:\n{inside}")
     expect_in("command line  \"la57=on\"", early)
     expect_in("about to enter the kernel", leaving)
-    expect(re.search(r"#0 +kernel_enter .*\n#1 .*hand_off .*\n(#\d .*\n)*#\d .*efi_main ", last), f"bt:\n{last}")
+    expect(re.search(r"#0 +kernel_enter .*\n#1 .*leave .*\n#2 .*efi_main ", last), f"bt:\n{last}")
     expect(re.search(r"kernel_main .*kernel/main\.c:\d+", arrived), f"start:\n{arrived}")
     expect(re.findall(r"(\w+) +entry", walked) == ["PML5", "PML4", "PDPT", "PD", "PT"], f"levels of:\n{walked}")
 
