@@ -147,7 +147,8 @@ its bits mean, then the page, what may be done with it, and how it is cached."""
         way = walk(memory.number(argument))
         print(f"{way.address:#x} from CR3 {way.root:#x}, {way.levels} levels")
         for step in way.steps:
-            print(f"  {TABLES[step.level]:4} entry {step.index:3} at {step.where:#x}: {step.entry:#018x}  {step.flags()}".rstrip())
+            line = f"  {TABLES[step.level]:4} entry {step.index:3} at {step.where:#x}: {step.entry:#018x}  {step.flags()}"
+            print(line.rstrip())
         if way.problem:
             print(f"  not mapped: {way.problem}")
             return

@@ -42,8 +42,7 @@ class TrapUnwinder(Unwinder):
         if symbols.State.slide is None:
             return None
         pc = memory.integer(pending.read_register("rip"))
-        symbol = gdb.execute(f"info symbol {pc:#x}", to_string=True)
-        if not any(symbol.startswith(f"{name} in") for name in TRAP_RETURNS):
+        if pc not in (memory.number(f"&{name}") for name in TRAP_RETURNS):
             return None
         sp = memory.integer(pending.read_register("rsp"))
         frame = gdb.Value(sp).cast(gdb.lookup_type("struct trap_frame").pointer()).dereference()
