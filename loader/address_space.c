@@ -119,16 +119,49 @@ static bool map_physmap_part(struct loader *loader, uint64_t base, uint64_t end,
                               access | PAGE_GLOBAL, CACHE_WRITE_BACK, "the physmap");
 }
 
-/* RAM from `base` to `end`; where the kernel's segments, which ascend, lie in it, the alias allows no more
- * than the segment does. */
-static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
+/* Notes RAM that is executable at some address, and so must not be writable at another. */
+static bool note_read_only(struct loader *loader, uint64_t first, uint64_t end)
+{
+    size_t at = loader->read_only_count;
+    if (at == READ_ONLY_MAX) {
+        return step_fail(loader, EFI_LOAD_ERROR, "more than %u stretches of code in loader and kernel",
+                         READ_ONLY_MAX);
+    }
+    for (; at > 0 && loader->read_only[at - 1].first > first; at--) {
+        loader->read_only[at] = loader->read_only[at - 1];
+    }
+    loader->read_only[at] = (struct stretch){first, end};
+    loader->read_only_count++;
+    return true;
+}
+
+/* The kernel's code and constants, the loader's code, the trampoline. */
+static bool note_all_read_only(struct loader *loader)
 {
     const struct boot_kernel *kernel = &loader->info->kernel;
-    for (unsigned i = 0; i < kernel->segment_count; i++) {
-        const struct boot_segment *segment = &kernel->segments[i];
-        uint64_t first = max_u64(segment->physical_base.raw, base);
-        uint64_t last = min_u64(segment->physical_base.raw + segment->bytes, end);
-        if ((segment->flags & BOOT_SEGMENT_WRITE) || first >= last) {
+    const void *image = loader->loaded_image->ImageBase;
+    bool noted = true;
+    for (unsigned i = 0; noted && i < kernel->segment_count; i++) {
+        uint64_t first = kernel->segments[i].physical_base.raw;
+        noted = (kernel->segments[i].flags & BOOT_SEGMENT_WRITE) ||
+                note_read_only(loader, first, first + kernel->segments[i].bytes);
+    }
+    for (unsigned i = 0; noted && i < pe_section_count(image); i++) {
+        struct pe_section section = pe_section_at(image, i);
+        uint64_t first = (uintptr_t)image + section.first;
+        noted = !section.executable || note_read_only(loader, first, first + section.bytes);
+    }
+    uint64_t trampoline = (uintptr_t)loader->trampoline;
+    return noted && (trampoline == 0 || note_read_only(loader, trampoline, trampoline + FRAME_BYTES));
+}
+
+/* RAM from `base` to `end`, writable where it is executable nowhere. */
+static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
+{
+    for (size_t i = 0; i < loader->read_only_count; i++) {
+        uint64_t first = max_u64(loader->read_only[i].first, base);
+        uint64_t last = min_u64(loader->read_only[i].end, end);
+        if (first >= last) {
             continue;
         }
         if (!map_physmap_part(loader, base, first, PAGE_WRITE) ||
@@ -373,8 +406,8 @@ bool address_space_build(struct loader *loader)
         return false;
     }
     place_physmap(loader);
-    if (!map_loader_identity(loader) || !map_trampoline(loader) || !map_physmap(loader) ||
-        !map_kernel(loader) || !map_video(loader)) {
+    if (!map_loader_identity(loader) || !map_trampoline(loader) || !note_all_read_only(loader) ||
+        !map_physmap(loader) || !map_kernel(loader) || !map_video(loader)) {
         return false;
     }
     build_runtime(loader);

@@ -41,6 +41,14 @@ struct code_page {
     bool changed;                               /* they are not to be trusted to be so still */
 };
 
+/* Physical memory from `first` up to, not including, `end`. */
+struct stretch {
+    uint64_t first; /* a multiple of FRAME_BYTES */
+    uint64_t end;   /* likewise */
+};
+
+#define READ_ONLY_MAX 32
+
 struct loader {
     EFI_HANDLE image_handle;        /* ours */
     EFI_SYSTEM_TABLE *system;       /* the firmware's root */
@@ -67,16 +75,18 @@ struct loader {
     void *stack_memory;       /* boot stack */
     uint64_t seed_state[4];   /* generator for the loader's own random choices */
 
-    struct page_table_builder tables;  /* page tables the kernel starts with */
-    struct page_table_builder runtime; /* page tables for UEFI runtime calls */
-    phys_addr_t frames_next;           /* next free frame of the newest page-table chunk */
-    uint64_t frames_left;              /* frames free there */
-    uint64_t chunk_frames;             /* size of the next chunk */
-    bool five_levels_now;              /* the CPU runs with 5 levels already */
-    bool five_levels;                  /* and shall when the kernel starts */
-    void *trampoline;                  /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
-    struct code_page code_page;        /* how that page is protected */
-    struct hand_off hand_off;          /* what kernel_enter() needs */
+    struct stretch read_only[READ_ONLY_MAX]; /* RAM that is executable somewhere, ascending */
+    size_t read_only_count;                  /* entries used in `read_only` */
+    struct page_table_builder tables;        /* page tables the kernel starts with */
+    struct page_table_builder runtime;       /* page tables for UEFI runtime calls */
+    phys_addr_t frames_next;                 /* next free frame of the newest page-table chunk */
+    uint64_t frames_left;                    /* frames free there */
+    uint64_t chunk_frames;                   /* size of the next chunk */
+    bool five_levels_now;                    /* the CPU runs with 5 levels already */
+    bool five_levels;                        /* and shall when the kernel starts */
+    void *trampoline;           /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
+    struct code_page code_page; /* how that page is protected */
+    struct hand_off hand_off;   /* what kernel_enter() needs */
 };
 
 /* memory.c: pages from the firmware, each claimed with the type the kernel shall see. */
@@ -95,7 +105,7 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
 bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum memory_type type);
 
 /*
- * Allocates one page below 4 GiB for code, claimed as boot-reclaimable. It can be written;
+ * Allocates one page below 4 GiB for code, claimed as page-tables. It can be written;
  * code_page_protect() then makes it executable instead.
  */
 bool loader_allocate_code(struct loader *loader, const char *what, void **page);

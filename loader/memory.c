@@ -60,7 +60,9 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
 bool loader_allocate_code(struct loader *loader, const char *what, void **page)
 {
     phys_addr_t base = phys_addr(0);
-    if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_BOOT_RECLAIMABLE, GIB(4), what, &base)) {
+    /* With the page tables it serves, not reclaimable: it stays read-only in the physmap, being executable.
+     */
+    if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_PAGE_TABLES, GIB(4), what, &base)) {
         return false;
     }
     *page = (void *)(uintptr_t)base.raw;
