@@ -1,14 +1,23 @@
 /* Monitor command that lists and shows the firmware's variables: efivars. Nothing is ever written. */
+#include <ashlar/boot.h>
 #include <ashlar/efi_runtime.h>
+#include <ashlar/memory.h>
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 
 #define NAME_BYTES    EFI_VARIABLE_NAME_UNITS
 #define VARIABLES_MAX 4096 /* firmware whose list never ends */
+#define BUFFER_ORDER  5    /* frames of the answer's buffer */
 #define DUMP_BYTES    16   /* on a line */
 
-/* The answer's buffer: the monitor runs one command at a time. */
-static uint8_t content[EFI_VARIABLE_BYTES_MAX];
+/*
+ * The answer's buffer while the command runs, of which the monitor runs one at a time. A variable is read
+ * into the upper half, from where hexadecimal digits are made of it front to back: the digits of a byte never
+ * reach a byte that is still to come.
+ */
+_Static_assert((FRAME_BYTES << BUFFER_ORDER) > 2 * EFI_VARIABLE_BYTES_MAX, "it fits");
+static char *hex;
+static uint8_t *content;
 static struct efi_variable_name variable;
 
 /* Names are ASCII in practice; what is not shows as '?'. */
@@ -60,7 +69,7 @@ static void print_dump(const uint8_t *bytes, uint64_t count)
 static void show(const char *name, bool dump)
 {
     char vendor[EFI_GUID_TEXT_BYTES];
-    uint64_t bytes = sizeof content;
+    uint64_t bytes = EFI_VARIABLE_BYTES_MAX;
     uint32_t attributes = 0;
     efi_status_t status = efi_get_variable(&variable, content, &bytes, &attributes);
     efi_guid_format(&variable.vendor, vendor);
@@ -78,9 +87,8 @@ static void show(const char *name, bool dump)
 static void show_json(struct json *json, const char *name, bool dump)
 {
     static const char digits[] = "0123456789abcdef";
-    static char hex[2 * EFI_VARIABLE_BYTES_MAX + 1];
     char vendor[EFI_GUID_TEXT_BYTES];
-    uint64_t bytes = sizeof content;
+    uint64_t bytes = EFI_VARIABLE_BYTES_MAX;
     uint32_t attributes = 0;
     efi_status_t status = efi_get_variable(&variable, content, &bytes, &attributes);
     efi_guid_format(&variable.vendor, vendor);
@@ -92,8 +100,9 @@ static void show_json(struct json *json, const char *name, bool dump)
     json_number(json, "attributes", attributes);
     if (dump && status == EFI_STATUS_SUCCESS) {
         for (uint64_t i = 0; i < bytes; i++) {
-            hex[2 * i] = digits[content[i] >> 4];
-            hex[2 * i + 1] = digits[content[i] & 15];
+            uint8_t byte = content[i];
+            hex[2 * i] = digits[byte >> 4];
+            hex[2 * i + 1] = digits[byte & 15];
         }
         hex[2 * bytes] = '\0';
         json_string(json, "content", hex);
@@ -138,14 +147,10 @@ static efi_status_t walk_json(const char *wanted, unsigned *shown)
     return status;
 }
 
-static void efivars_run(struct monitor_call *call)
+static void answer(struct monitor_call *call)
 {
     const char *wanted = call->arguments[0];
     unsigned shown = 0;
-    if (!efi_runtime_available()) {
-        monitor_error(call, "no UEFI runtime services: %s", efi_runtime_reason());
-        return;
-    }
     if (call->json) {
         walk_json(wanted, &shown);
         return;
@@ -156,6 +161,24 @@ static void efivars_run(struct monitor_call *call)
     } else if (wanted != NULL && shown == 0 && !monitor_interrupted()) {
         monitor_error(call, "no variable is named %s", wanted);
     }
+}
+
+static void efivars_run(struct monitor_call *call)
+{
+    if (!efi_runtime_available()) {
+        monitor_error(call, "no UEFI runtime services: %s", efi_runtime_reason());
+        return;
+    }
+    phys_addr_t block = frame_alloc(kernel_frames(), BUFFER_ORDER, OWNER_OTHER);
+    if (block.raw == 0) {
+        monitor_error(call, "no memory for the longest variable (%llu bytes)",
+                      (unsigned long long)FRAME_BYTES << BUFFER_ORDER);
+        return;
+    }
+    hex = physmap_pointer(block);
+    content = (uint8_t *)hex + EFI_VARIABLE_BYTES_MAX;
+    answer(call);
+    frame_free(kernel_frames(), block, BUFFER_ORDER);
 }
 
 MONITOR_COMMAND(

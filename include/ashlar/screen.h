@@ -19,7 +19,7 @@
  * Cells a screen has at most: 3840 x 2160 pixels are 240 x 67 cells of the 16 x 32 font, 5120 x 2880 are 320
  * x 90. A larger screen shows text in its upper left part only.
  */
-#define SCREEN_CELLS_MAX   32768
+#define SCREEN_CELLS_MAX   16384
 #define SCREEN_COLUMNS_MAX 512
 
 /* Some 20 ms on today's CPUs: the eye sees no more redraws than that, and a boot has few of them. */

@@ -1,10 +1,10 @@
 /* What frames cost. Under -icount shift=0 a tick is one guest instruction. Names as on the host. */
 #include <ashlar/bench.h>
 #include <ashlar/memory.h>
+#include <ashlar/string.h>
 
 #define PAIRS 1000
 #define BATCH 4096
-#define SLOTS 4096
 
 static void pairs(struct bench *bench, unsigned order)
 {
@@ -43,7 +43,7 @@ KERNEL_BENCH(frame_pair_o9, "frame.pair.o9")
     pairs(bench, 9);
 }
 
-static phys_addr_t blocks[BATCH];
+static phys_addr_t blocks[BATCH]; /* one benchmark runs at a time */
 
 KERNEL_BENCH(frame_batch_o0, "frame.batch.o0")
 {
@@ -69,28 +69,28 @@ KERNEL_BENCH(frame_array_o0, "frame.array.o0")
 
 KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
 {
-    static phys_addr_t slots[SLOTS];
-    static uint8_t orders[SLOTS];
+    static uint8_t orders[BATCH];
     struct frame_pool *pool = kernel_frames();
     uint64_t random = 88172645463325252ULL;
     const unsigned operations = 10000;
+    memset(blocks, 0, sizeof blocks);
     bench_start(bench);
     for (unsigned i = 0; i < operations; i++) {
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
         unsigned slot = random >> 52;
-        if (slots[slot].raw != 0) {
-            frame_free(pool, slots[slot], orders[slot]);
-            slots[slot] = FRAME_NONE;
+        if (blocks[slot].raw != 0) {
+            frame_free(pool, blocks[slot], orders[slot]);
+            blocks[slot] = FRAME_NONE;
         } else {
             orders[slot] = (random >> 40 & 0xff) % 5;
-            slots[slot] = frame_alloc(pool, orders[slot], OWNER_TEST);
+            blocks[slot] = frame_alloc(pool, orders[slot], OWNER_TEST);
         }
     }
     bench_stop(bench, operations);
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
-        if (slots[slot].raw != 0) {
-            frame_free(pool, slots[slot], orders[slot]);
-            slots[slot] = FRAME_NONE;
+    for (unsigned slot = 0; slot < BATCH; slot++) {
+        if (blocks[slot].raw != 0) {
+            frame_free(pool, blocks[slot], orders[slot]);
+            blocks[slot] = FRAME_NONE;
         }
     }
 }
