@@ -7,6 +7,7 @@
 #include <ashlar/console.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/log.h>
+#include <ashlar/memory.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
@@ -58,8 +59,12 @@ _Noreturn void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+    memory_start(info);
+    timeline_mark("kernel.memory");
     devices_start(info);
     timeline_mark("kernel.devices");
+    memory_reclaim_boot(info);
+    timeline_mark("kernel.reclaim");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

@@ -3,7 +3,8 @@
  * saved RBP of the caller, with the return address above it (System V ABI, 3.2.2). Three places need more:
  *   - a return into trap_entry.S: the trap frame lies at the stack pointer, and the walk goes on in what it
  *     interrupted;
- *   - a function interrupted before its prologue was done: its return address is still at the stack pointer;
+ *   - a function interrupted before its prologue was done, or at its RET, or without a frame: its return
+ * address is at the stack pointer;
  *   - a broken chain: the stack is searched for what looks like return addresses, and these are marked.
  */
 #include <ashlar/symbols.h>
@@ -14,8 +15,8 @@
 
 #define SCAN_BYTES       2048    /* how far above the stack pointer a broken stack is searched */
 #define LINK_REACH_BYTES KIB(64) /* two frames are hardly farther apart */
+#define RET              0xc3
 #define PUSH_RBP         0x55
-#define PUSH_BYTES       1
 #define PROLOGUE_BYTES   4 /* push %rbp; mov %rsp, %rbp */
 
 extern const uint8_t text_start[];
@@ -79,23 +80,6 @@ static bool step_to(struct unwind *at, uint64_t address, uint64_t frame_pointer,
     return true;
 }
 
-/* How much of `push %rbp; mov %rsp, %rbp` the interrupted function had done: its words on the stack, or -1
- * for all. */
-static int words_before_frame(const struct unwind *at)
-{
-    struct symbol symbol;
-    uint8_t first;
-    if (!at->is_return && !in_text(at->address.raw)) {
-        return 0; /* called what is no code */
-    }
-    if (at->is_return || !symbol_find(at->address, &symbol) ||
-        !memory_try_read(&first, symbol.start, sizeof first) || first != PUSH_RBP) {
-        return -1;
-    }
-    uint64_t offset = at->address.raw - symbol.start.raw;
-    return offset == 0 ? 0 : offset < PROLOGUE_BYTES ? PUSH_BYTES : -1;
-}
-
 /* Whether the bytes before `address` are a call: E8 with its displacement, or FF /2 in its usual lengths. */
 static bool follows_call(uint64_t address)
 {
@@ -113,6 +97,46 @@ static bool follows_call(uint64_t address)
         }
     }
     return false;
+}
+
+static bool read_byte(virt_addr_t address, uint8_t *byte)
+{
+    return memory_try_read(byte, address, sizeof *byte);
+}
+
+static bool return_address_at(uint64_t stack)
+{
+    uint64_t address;
+    return read_word(stack, &address) && in_text(address) && follows_call(address);
+}
+
+/*
+ * Where an interrupted function's return address lies when its frame is not there: words above the stack
+ * pointer; -1 when the frame is there, as RBP says.
+ */
+static int words_to_return_address(const struct unwind *at)
+{
+    struct symbol symbol;
+    uint8_t first;
+    uint8_t current;
+    if (at->is_return) {
+        return -1;
+    }
+    if (!in_text(at->address.raw)) {
+        return 0; /* what was called is no code */
+    }
+    if (!symbol_find(at->address, &symbol) || !read_byte(symbol.start, &first) ||
+        !read_byte(at->address, &current)) {
+        return -1;
+    }
+    if (first != PUSH_RBP) { /* assembler without a frame */
+        return return_address_at(at->stack) ? 0 : -1;
+    }
+    uint64_t offset = at->address.raw - symbol.start.raw;
+    if (offset == 0 || current == RET) {
+        return 0;
+    }
+    return offset < PROLOGUE_BYTES ? 1 : -1;
 }
 
 /* Whether `frame`, found at `slot`, looks like a link of an intact chain: above it, near, with a return
@@ -178,7 +202,7 @@ bool unwind_next(struct unwind *at)
     if (at->frame_pointer == 0) {
         return false; /* kernel_entry and each new thread start with 0, and user code has none of ours */
     }
-    int words = words_before_frame(at);
+    int words = words_to_return_address(at);
     if (words >= 0) {
         uint64_t slot = at->stack + (uint64_t)words * sizeof caller;
         if (read_word(slot, &caller) && step_to(at, caller, at->frame_pointer, slot + sizeof caller)) {

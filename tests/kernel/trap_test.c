@@ -12,9 +12,13 @@
 #include <x86/unwind.h>
 #include <x86/user_page.h>
 
+#define FLAG_SINGLE_STEP     0x100
+#define FLAG_DIRECTION       0x400
+#define FLAG_ALIGNMENT_CHECK 0x40000
+
 static unsigned handled;
-static struct task_state seen_tss; /* as it was inside a handler */
-static uint64_t seen_frame;        /* where the frame was */
+static uint64_t seen_flags; /* as they were inside a handler */
+static uint64_t seen_frame; /* where the frame was */
 
 KERNEL_TEST(cpu_control_registers_are_hardened)
 {
@@ -54,26 +58,33 @@ KERNEL_TEST(cpu_per_cpu_data_is_this_cpus)
 
 static bool count_and_continue(struct trap_frame *frame)
 {
+    (void)frame;
+    seen_flags = rflags_read();
     handled++;
-    seen_tss = per_cpu()->tss;
-    seen_frame = (uintptr_t)frame;
     return true;
 }
 
+/* The interrupted flags stay outside, and come back: a set AC would switch SMAP off, a set DF reverse every
+ * copy. */
 KERNEL_TEST(trap_breakpoint_reaches_its_handler_and_returns)
 {
     exception_handler *before = exception_set_handler(EXCEPTION_BREAKPOINT, count_and_continue);
     uint64_t count = interrupt_count(EXCEPTION_BREAKPOINT);
-    handled = 0;
+    uint64_t flags_after;
+    bool were_enabled = interrupts_disable();
     register uint64_t kept __asm__("r12") = 0x1122334455667788;
-    __asm__ volatile("std; int3; pushfq; popq %%rax; cld; movq %%rax, %1"
-                     : "+r"(kept), "=m"(seen_tss.rsp1)
+    handled = 0;
+    __asm__ volatile("pushfq; orq $0x40400, (%%rsp); popfq; int3; pushfq; popq %1; pushq $2; popfq"
+                     : "+r"(kept), "=r"(flags_after)
                      :
-                     : "rax", "memory", "cc");
+                     : "memory", "cc");
+    interrupts_restore(were_enabled);
     exception_set_handler(EXCEPTION_BREAKPOINT, before);
     EXPECT_EQUAL(handled, 1);
     EXPECT_EQUAL(kept, 0x1122334455667788);
-    EXPECT_EQUAL(seen_tss.rsp1 & 1 << 10, 1 << 10); /* the interrupted direction flag came back */
+    EXPECT_EQUAL(seen_flags & (FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK | RFLAGS_INTERRUPT), 0);
+    EXPECT_EQUAL(flags_after & (FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK),
+                 FLAG_DIRECTION | FLAG_ALIGNMENT_CHECK);
     EXPECT_EQUAL(interrupt_count(EXCEPTION_BREAKPOINT), count + 1);
 }
 
@@ -115,7 +126,7 @@ KERNEL_TEST(trap_nmi_may_fault_and_nest)
 static bool stop_single_step(struct trap_frame *frame)
 {
     handled++;
-    frame->rflags &= ~(uint64_t)(1 << 8);
+    frame->rflags &= ~(uint64_t)FLAG_SINGLE_STEP;
     return in_region((uintptr_t)frame, "debug stack");
 }
 
@@ -274,6 +285,42 @@ KERNEL_TEST(unwind_crosses_a_trap)
     unwind_interrupted();
     exception_set_handler(EXCEPTION_BREAKPOINT, before);
     EXPECT(trace_has_prefix("trap_dispatch unwind_interrupted unwind_crosses_a_trap "));
+}
+
+__attribute__((noinline)) static uint64_t unwind_stepped(uint64_t value)
+{
+    volatile uint64_t local[2] = {value, value + 1};
+    return local[value % 2] + 1;
+}
+
+static unsigned steps_inside; /* instructions of unwind_stepped() that were interrupted */
+static unsigned steps_lost;   /* those from which the walk did not find the way back */
+
+static bool trace_step(struct trap_frame *frame)
+{
+    struct symbol symbol;
+    if (symbol_find(virt_addr(frame->rip), &symbol) && strcmp(symbol.name, "unwind_stepped") == 0) {
+        trace_names(unwind_frame(frame));
+        steps_inside++;
+        steps_lost += !trace_has_prefix("unwind_stepped unwind_steps_through_a_function ");
+    }
+    return true;
+}
+
+/* From every instruction of a function, its prologue and return included, the walk finds the caller. */
+KERNEL_TEST(unwind_steps_through_a_function)
+{
+    exception_handler *before = exception_set_handler(EXCEPTION_DEBUG, trace_step);
+    bool were_enabled = interrupts_disable();
+    steps_inside = steps_lost = 0;
+    __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq" : : : "memory", "cc");
+    uint64_t result = unwind_stepped(3);
+    __asm__ volatile("pushfq; andl $~0x100, (%%rsp); popfq" : : : "memory", "cc");
+    interrupts_restore(were_enabled);
+    exception_set_handler(EXCEPTION_DEBUG, before);
+    EXPECT_EQUAL(result, 5);
+    EXPECT(steps_inside >= 6);
+    EXPECT_EQUAL(steps_lost, 0);
 }
 
 static void (*volatile no_function)(void);

@@ -1,0 +1,98 @@
+/*
+ * The kernel's frame pool: where the memory map, the physmap and the array of descriptors come together. How
+ * the pool works is in mm/frame_pool.c and docs/physical.md.
+ */
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/boot.h>
+#include <ashlar/layout.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+
+#define LOG_SUBSYSTEM "memory"
+#include <ashlar/log.h>
+
+#define LOW_MEMORY_END MIB(1) /* firmware in system management mode has been seen to write below it */
+
+static struct frame_pool frames;
+
+struct frame_pool *kernel_frames(void)
+{
+    return &frames;
+}
+
+/*
+ * Maps a page of descriptors in the page tables in force. Only absent entries become present, which no TLB
+ * holds (Intel SDM volume 3, 4.10.2.3): nothing to flush, on any CPU.
+ */
+static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
+{
+    const struct boot_paging *paging = context;
+    page_table_entry_t *table = physmap_pointer(paging->root);
+    unsigned used = 0;
+    for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
+        page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
+        if (!page_entry_present(*entry)) {
+            memset(physmap_pointer(tables[used]), 0, FRAME_BYTES);
+            *entry = page_entry_table(tables[used], false);
+            used++;
+        }
+        table = physmap_pointer(page_entry_table_address(*entry));
+    }
+    table[page_table_index(virt_of(page), PAGE_LEVEL_4K)] =
+        page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK);
+    return used;
+}
+
+/* Keeps the low memory from ordinary use, whoever runs short. */
+static void keep_low_memory(void)
+{
+    struct frame_request request = {.frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT};
+    phys_addr_t frame;
+    while (frame_alloc_request(&frames, &request, &frame) == FRAME_OK) {
+    }
+}
+
+void memory_start(const struct boot_info *info)
+{
+    size_t count;
+    const struct memory_range *map = boot_memory_map(&count);
+    const struct frame_config config = {
+        .map = map,
+        .map_count = (uint32_t)count,
+        .cpus = 1, /* the others are not started */
+        .backing =
+            {
+                .base = info->paging.physmap.raw,
+                .descriptors = virt_pointer(virt_addr(DESCRIPTORS_BASE)),
+                .map = map_descriptors,
+                .context = (void *)&info->paging,
+            },
+    };
+    enum frame_error error = frame_pool_init(&frames, &config);
+    if (error != FRAME_OK) {
+        panic("memory: no pool of frames from the memory map of %zu ranges: %s", count,
+              frame_error_name(error));
+    }
+    keep_low_memory();
+}
+
+/* Keeps the frame of a table that a firmware left in its boot services' memory. */
+static void keep_table(phys_addr_t table)
+{
+    phys_addr_t frame = phys_addr(align_down(table.raw, FRAME_BYTES));
+    if (table.raw != 0 && frame_alloc_at(&frames, frame, 0, OWNER_RESERVED) == FRAME_OK) {
+        log_info("kept the frame at %#llx: the firmware left a table in it", (unsigned long long)frame.raw);
+    }
+}
+
+void memory_reclaim_boot(const struct boot_info *info)
+{
+    enum frame_error error = frame_pool_reclaim(&frames, MEMORY_BOOT_RECLAIMABLE);
+    if (error != FRAME_OK) {
+        panic("memory: reclaiming boot memory: %s", frame_error_name(error));
+    }
+    keep_low_memory();
+    keep_table(info->firmware.acpi_rsdp);
+    keep_table(info->firmware.smbios);
+    log_info("%llu MiB free", (unsigned long long)(frame_pool_free(&frames) << FRAME_SHIFT >> 20));
+}

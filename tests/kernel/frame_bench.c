@@ -1,0 +1,95 @@
+/* What frames cost. Under -icount shift=0 a tick is one guest instruction. Names as on the host. */
+#include <ashlar/bench.h>
+#include <ashlar/memory.h>
+
+#define PAIRS 1000
+#define BATCH 4096
+#define SLOTS 4096
+
+static void pairs(struct bench *bench, unsigned order)
+{
+    struct frame_pool *pool = kernel_frames();
+    phys_addr_t first = frame_alloc(pool, order, OWNER_TEST);
+    if (first.raw == 0) {
+        bench_skip(bench, "not enough memory");
+        return;
+    }
+    frame_free(pool, first, order);
+    bench_start(bench);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        frame_free(pool, frame_alloc(pool, order, OWNER_TEST), order);
+    }
+    bench_stop(bench, PAIRS);
+}
+
+KERNEL_BENCH(frame_pair_o0, "frame.pair.o0")
+{
+    struct frame_pool *pool = kernel_frames();
+    bench_start(bench);
+    for (unsigned i = 0; i < PAIRS; i++) {
+        frame_free(pool, frame_alloc(pool, 0, OWNER_TEST), 0);
+    }
+    bench_stop(bench, PAIRS);
+}
+
+KERNEL_BENCH(frame_pair_o3, "frame.pair.o3")
+{
+    pairs(bench, 3);
+}
+
+KERNEL_BENCH(frame_pair_o9, "frame.pair.o9")
+{
+    pairs(bench, 9);
+}
+
+static phys_addr_t blocks[BATCH];
+
+KERNEL_BENCH(frame_batch_o0, "frame.batch.o0")
+{
+    struct frame_pool *pool = kernel_frames();
+    bench_start(bench);
+    for (unsigned i = 0; i < BATCH; i++) {
+        blocks[i] = frame_alloc(pool, 0, OWNER_TEST);
+    }
+    for (unsigned i = 0; i < BATCH; i++) {
+        frame_free(pool, blocks[i], 0);
+    }
+    bench_stop(bench, BATCH);
+}
+
+KERNEL_BENCH(frame_array_o0, "frame.array.o0")
+{
+    struct frame_pool *pool = kernel_frames();
+    bench_start(bench);
+    uint64_t count = frame_alloc_batch(pool, BATCH, blocks, OWNER_TEST);
+    frame_free_batch(pool, count, blocks);
+    bench_stop(bench, BATCH);
+}
+
+KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
+{
+    static phys_addr_t slots[SLOTS];
+    static uint8_t orders[SLOTS];
+    struct frame_pool *pool = kernel_frames();
+    uint64_t random = 88172645463325252ULL;
+    const unsigned operations = 10000;
+    bench_start(bench);
+    for (unsigned i = 0; i < operations; i++) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        unsigned slot = random >> 52;
+        if (slots[slot].raw != 0) {
+            frame_free(pool, slots[slot], orders[slot]);
+            slots[slot] = FRAME_NONE;
+        } else {
+            orders[slot] = (random >> 40 & 0xff) % 5;
+            slots[slot] = frame_alloc(pool, orders[slot], OWNER_TEST);
+        }
+    }
+    bench_stop(bench, operations);
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        if (slots[slot].raw != 0) {
+            frame_free(pool, slots[slot], orders[slot]);
+            slots[slot] = FRAME_NONE;
+        }
+    }
+}

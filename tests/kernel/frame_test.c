@@ -1,0 +1,122 @@
+/* The kernel's frame pool, on the real machine: the ledger, real memory behind the frames, mistakes by name.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+#include <ashlar/test.h>
+
+#define BLOCKS 200
+
+static bool ledger_closes(void)
+{
+    struct frame_ledger ledger;
+    frame_pool_ledger(kernel_frames(), &ledger);
+    return ledger.difference == 0;
+}
+
+static bool pool_is_sound(void)
+{
+    struct frame_problem problem;
+    return frame_pool_check(kernel_frames(), &problem);
+}
+
+KERNEL_TEST(frame_ledger_closes_after_boot)
+{
+    struct frame_ledger ledger;
+    frame_pool_ledger(kernel_frames(), &ledger);
+    EXPECT_EQUAL(ledger.difference, 0);
+    EXPECT(ledger.firmware_bytes > 0);
+    EXPECT(ledger.owner_bytes[OWNER_KERNEL] >= boot_info()->kernel.bytes);
+    EXPECT_EQUAL(ledger.owner_bytes[OWNER_BOOT_RECLAIMABLE], 0);
+}
+
+KERNEL_TEST(frame_pool_is_sound_after_boot)
+{
+    EXPECT(pool_is_sound());
+}
+
+KERNEL_TEST(frame_overhead_is_small)
+{
+    struct frame_ledger ledger;
+    struct frame_statistics statistics;
+    frame_pool_ledger(kernel_frames(), &ledger);
+    frame_pool_statistics(kernel_frames(), &statistics);
+    uint64_t overhead = statistics.state_bytes + statistics.descriptor_bytes;
+    EXPECT(overhead <= MIB(1) + (statistics.managed_frames << FRAME_SHIFT) / 2000);
+    EXPECT(statistics.state_bytes <= statistics.managed_frames / 2 + KIB(16));
+}
+
+/* Blocks of many orders, each filled with its own pattern and looked at again: no two overlap. */
+KERNEL_TEST(frame_blocks_are_memory_and_do_not_overlap)
+{
+    static phys_addr_t blocks[BLOCKS];
+    struct frame_pool *pool = kernel_frames();
+    uint64_t free = frame_pool_free(pool);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = frame_alloc(pool, i % 6, OWNER_TEST);
+        EXPECT(blocks[i].raw != 0);
+        memset(frame_pointer(pool, blocks[i]), (int)i, FRAME_BYTES << i % 6);
+        EXPECT(ledger_closes());
+    }
+    bool intact = true;
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        const uint8_t *bytes = frame_pointer(pool, blocks[i]);
+        for (uint64_t at = 0; at < FRAME_BYTES << i % 6; at += 64) {
+            intact = intact && bytes[at] == (uint8_t)i;
+        }
+        frame_free(pool, blocks[i], i % 6);
+    }
+    EXPECT(intact);
+    EXPECT(ledger_closes());
+    EXPECT(pool_is_sound());
+    /* Only descriptors may have stayed. */
+    EXPECT(free - frame_pool_free(pool) <= 1024);
+}
+
+KERNEL_TEST(frame_zeroed_frames_are_zero)
+{
+    struct frame_pool *pool = kernel_frames();
+    for (unsigned i = 0; i < 8; i++) {
+        phys_addr_t frame = frame_alloc(pool, 0, OWNER_TEST);
+        memset(frame_pointer(pool, frame), 0xa5, FRAME_BYTES);
+        frame_free(pool, frame, 0);
+        frame_pool_idle(pool);
+        frame = frame_alloc_zeroed(pool, OWNER_TEST);
+        const uint64_t *words = frame_pointer(pool, frame);
+        uint64_t sum = 0;
+        for (unsigned word = 0; word < FRAME_BYTES / sizeof *words; word++) {
+            sum |= words[word];
+        }
+        frame_free(pool, frame, 0);
+        EXPECT_EQUAL(sum, 0);
+    }
+}
+
+KERNEL_TEST(frame_limits_hold)
+{
+    struct frame_pool *pool = kernel_frames();
+    struct frame_request request = {.frames = 5, .limit = MIB(16), .owner = OWNER_TEST};
+    phys_addr_t run;
+    if (frame_alloc_request(pool, &request, &run) != FRAME_OK) {
+        kernel_test_skip("no memory below 16 MiB is free");
+        return;
+    }
+    EXPECT(run.raw + 5 * FRAME_BYTES <= MIB(16));
+    EXPECT_EQUAL(frame_try_free_run(pool, run, 4), FRAME_WRONG_LENGTH);
+    EXPECT_EQUAL(frame_try_free(pool, run, 2), FRAME_WRONG_LENGTH);
+    frame_free_run(pool, run, 5);
+    EXPECT(pool_is_sound());
+}
+
+KERNEL_TEST(frame_mistakes_have_names)
+{
+    struct frame_pool *pool = kernel_frames();
+    phys_addr_t block = frame_alloc(pool, 1, OWNER_TEST);
+    EXPECT_EQUAL(frame_try_free(pool, block, 0), FRAME_WRONG_ORDER);
+    EXPECT_EQUAL(frame_try_free(pool, phys_add(block, FRAME_BYTES), 0), FRAME_PART_OF_BLOCK);
+    frame_free(pool, block, 1);
+    EXPECT_EQUAL(frame_try_free(pool, block, 1), FRAME_DOUBLE_FREE);
+    EXPECT_EQUAL(frame_try_free(pool, boot_info()->kernel.physical_base, 0), FRAME_RESERVED);
+    EXPECT_EQUAL(frame_try_free(pool, phys_addr(TIB(60)), 0), FRAME_NOT_MANAGED);
+    EXPECT_EQUAL(frame_try_free(pool, phys_addr(0), 0), FRAME_RESERVED);
+}
