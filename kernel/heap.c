@@ -1,6 +1,7 @@
 /*
- * The kernel's heap: one instance of <ashlar/heap.h> on the kernel's frames, with the debug rules of the command
- * line, backtraces of who allocates, and reports that end in a panic, because a damaged heap damages everything.
+ * The kernel's heap: one instance of <ashlar/heap.h> on the kernel's frames, with the debug rules of the
+ * command line, backtraces of who allocates, and reports that end in a panic, because a damaged heap damages
+ * everything.
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>

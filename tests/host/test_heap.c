@@ -1,9 +1,10 @@
 /* The heap: sizes and classes, resizing, large blocks, virtually contiguous pages, leaks, waste, failure. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "heap_fixture.h"
 #include "host.h"

@@ -1,9 +1,10 @@
 /* Every mistake, made on purpose, must be noticed and named: without any policy first, then with each. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "heap_fixture.h"
 #include "host.h"

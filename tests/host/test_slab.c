@@ -1,9 +1,10 @@
 /* Slab caches: layout, constructors, magazines and slabs, giving memory back, statistics, the validator. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "heap_fixture.h"
 #include "host.h"

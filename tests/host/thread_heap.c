@@ -1,10 +1,11 @@
 /* Several CPUs (threads) use one heap at once, under the thread sanitizer. */
-#include <cmocka.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "heap_fixture.h"
 #include "random.h"
