@@ -79,7 +79,8 @@ static void print_row(virt_addr_t address, const uint8_t *bytes, size_t length, 
     }
     at += format(text + at, sizeof text - at, "  ");
     for (size_t offset = 0; offset < length; offset++) {
-        text[at++] = bytes[offset] >= ' ' && bytes[offset] < 0x7f ? (char)bytes[offset] : '.';
+        bool printable = bytes[offset] >= ' ' && bytes[offset] < 0x7f;
+        text[at++] = (char)(printable ? bytes[offset] : '.');
     }
     text[at] = '\0';
     monitor_print("%s\n", text);

@@ -193,7 +193,8 @@ static const char *attribute_letters(uint64_t attributes, char text[16])
     };
     size_t at = 0;
     for (; at < ARRAY_LENGTH(known); at++) {
-        text[at] = attributes >> known[at].bit & 1 ? known[at].letter : '-';
+        bool set = attributes >> known[at].bit & 1;
+        text[at] = (char)(set ? known[at].letter : '-');
     }
     text[at] = '\0';
     return text;

@@ -49,10 +49,10 @@ _Noreturn void kernel_main(const struct boot_info *info)
     const char *complaint = boot_info_check(info);
     boot_info_keep(info);
     cpu_early_init(info);
-    identity_map_drop();
     if (complaint) {
         panic("%s", complaint);
     }
+    identity_map_drop();
     timeline_init(info);
     timeline_mark("kernel.entry");
     consoles_start();

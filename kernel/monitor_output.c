@@ -174,7 +174,11 @@ static unsigned rows_of(const char *text, size_t bytes)
             characters += text[at] != '\n' && !text_is_continuation((uint8_t)text[at]);
         }
     }
-    return characters <= pager.columns ? 1 : (characters + pager.columns - 1) / pager.columns;
+    unsigned rows = 1;
+    for (; characters > pager.columns && pager.columns > 0; characters -= pager.columns) {
+        rows++;
+    }
+    return rows;
 }
 
 /* Writes one line, or a part of one that ends without '\n'. */

@@ -10,6 +10,7 @@
  */
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
+#include <ashlar/memory_type.h>
 #include <ashlar/string.h>
 
 #include "cpu.h"
@@ -97,6 +98,20 @@ static bool is_ordinary_ram(uint32_t type)
     return type <= MEMORY_KERNEL;
 }
 
+static uint64_t range_end(const struct memory_range *range)
+{
+    return range->base.raw + range->bytes;
+}
+
+/*
+ * Beyond it the room of the physmap or the CPU's address lines end. reserve_unmapped_ram() (exit.c) takes RAM
+ * that lies there out of the kernel's map.
+ */
+uint64_t physmap_limit(void)
+{
+    return min_u64(PHYSMAP_END - PHYSMAP_BASE, 1ULL << cpu_physical_address_bits());
+}
+
 static bool map_physmap_part(struct loader *loader, uint64_t base, uint64_t end, unsigned access)
 {
     uint64_t offset = loader->info->paging.physmap.raw;
@@ -104,15 +119,49 @@ static bool map_physmap_part(struct loader *loader, uint64_t base, uint64_t end,
                               access | PAGE_GLOBAL, CACHE_WRITE_BACK, "the physmap");
 }
 
-/* RAM from `base` to `end`; where the kernel's segments lie in it, the alias allows no more than the segment
- * does. */
-static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
+/* Notes RAM that is executable at some address, and so must not be writable at another. */
+static bool note_read_only(struct loader *loader, uint64_t first, uint64_t end)
+{
+    size_t at = loader->read_only_count;
+    if (at == READ_ONLY_MAX) {
+        return step_fail(loader, EFI_LOAD_ERROR, "more than %u stretches of code in loader and kernel",
+                         READ_ONLY_MAX);
+    }
+    for (; at > 0 && loader->read_only[at - 1].first > first; at--) {
+        loader->read_only[at] = loader->read_only[at - 1];
+    }
+    loader->read_only[at] = (struct stretch){first, end};
+    loader->read_only_count++;
+    return true;
+}
+
+/* The kernel's code and constants, the loader's code, the trampoline. */
+static bool note_all_read_only(struct loader *loader)
 {
     const struct boot_kernel *kernel = &loader->info->kernel;
-    for (unsigned i = 0; i < kernel->segment_count; i++) {
+    const void *image = loader->loaded_image->ImageBase;
+    bool noted = true;
+    for (unsigned i = 0; noted && i < kernel->segment_count; i++) {
         uint64_t first = kernel->segments[i].physical_base.raw;
-        uint64_t last = first + kernel->segments[i].bytes;
-        if ((kernel->segments[i].flags & BOOT_SEGMENT_WRITE) || first < base || last > end) {
+        noted = (kernel->segments[i].flags & BOOT_SEGMENT_WRITE) ||
+                note_read_only(loader, first, first + kernel->segments[i].bytes);
+    }
+    for (unsigned i = 0; noted && i < pe_section_count(image); i++) {
+        struct pe_section section = pe_section_at(image, i);
+        uint64_t first = (uintptr_t)image + section.first;
+        noted = !section.executable || note_read_only(loader, first, first + section.bytes);
+    }
+    uint64_t trampoline = (uintptr_t)loader->trampoline;
+    return noted && (trampoline == 0 || note_read_only(loader, trampoline, trampoline + FRAME_BYTES));
+}
+
+/* RAM from `base` to `end`, writable where it is executable nowhere. */
+static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
+{
+    for (size_t i = 0; i < loader->read_only_count; i++) {
+        uint64_t first = max_u64(loader->read_only[i].first, base);
+        uint64_t last = min_u64(loader->read_only[i].end, end);
+        if (first >= last) {
             continue;
         }
         if (!map_physmap_part(loader, base, first, PAGE_WRITE) ||
@@ -130,8 +179,7 @@ static size_t physmap_run_end(const struct loader *loader, size_t first)
     const struct memory_range *ranges = loader->ranges;
     size_t next = first + 1;
     while (next < loader->range_count && is_ordinary_ram(ranges[first].type) &&
-           is_ordinary_ram(ranges[next].type) &&
-           ranges[next - 1].base.raw + ranges[next - 1].bytes == ranges[next].base.raw) {
+           is_ordinary_ram(ranges[next].type) && range_end(&ranges[next - 1]) == ranges[next].base.raw) {
         next++;
     }
     return next;
@@ -140,13 +188,14 @@ static size_t physmap_run_end(const struct loader *loader, size_t first)
 static bool map_physmap(struct loader *loader)
 {
     struct boot_paging *paging = &loader->info->paging;
+    uint64_t limit = physmap_limit();
     for (size_t i = 0; i < loader->range_count;) {
         size_t next = physmap_run_end(loader, i);
-        uint64_t end = loader->ranges[next - 1].base.raw + loader->ranges[next - 1].bytes;
+        uint64_t end = min_u64(range_end(&loader->ranges[next - 1]), limit);
         uint64_t base = loader->ranges[i].base.raw;
         /* Firmware's runtime code is executable in the other root, so no alias of it may be writable. */
         bool read_only = loader->ranges[i].type == MEMORY_RUNTIME;
-        if (is_ram(loader->ranges[i].type)) {
+        if (is_ram(loader->ranges[i].type) && base < end) {
             if (!(read_only ? map_physmap_part(loader, base, end, PAGE_READ)
                             : map_physmap_run(loader, base, end))) {
                 return false;
@@ -158,24 +207,29 @@ static bool map_physmap(struct loader *loader)
     return true;
 }
 
-/* Where the physmap begins: a random multiple of 1 GiB that leaves room for the highest RAM. */
-static bool place_physmap(struct loader *loader)
+static uint64_t ram_top(const struct loader *loader)
 {
     uint64_t top = 0;
     for (size_t i = 0; i < loader->range_count; i++) {
         if (is_ram(loader->ranges[i].type)) {
-            top = loader->ranges[i].base.raw + loader->ranges[i].bytes;
+            top = range_end(&loader->ranges[i]);
         }
     }
-    if (top == 0 || top > PHYSMAP_END - PHYSMAP_BASE) {
-        return step_fail(
-            loader, EFI_UNSUPPORTED, "RAM ends at %#llx; between 1 byte and %llu TiB can be mapped",
-            (unsigned long long)top, (unsigned long long)((PHYSMAP_END - PHYSMAP_BASE) / TIB(1)));
+    return top;
+}
+
+/* Where the physmap begins: a random multiple of 1 GiB that leaves room for the highest RAM. */
+static void place_physmap(struct loader *loader)
+{
+    uint64_t top = ram_top(loader);
+    if (top > physmap_limit()) {
+        message_warning("RAM ends at %#llx, but the physmap at %#llx: what lies above is not used",
+                        (unsigned long long)top, (unsigned long long)physmap_limit());
+        top = physmap_limit();
     }
     uint64_t slots = (PHYSMAP_END - PHYSMAP_BASE - top) / GIB(1) + 1;
     uint64_t slot = command_line_has(loader->command_line, "nokaslr") ? 0 : seed_random(loader, slots);
     loader->info->paging.physmap = virt_addr(PHYSMAP_BASE + slot * GIB(1));
-    return true;
 }
 
 static bool map_kernel(struct loader *loader)
@@ -206,6 +260,35 @@ static bool map_video(struct loader *loader)
                PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_COMBINING, "the framebuffer");
 }
 
+/* Whether [base, end) is all the firmware's for good, so that the physmap has no writable alias of it. */
+static bool is_firmware_memory(const struct loader *loader, uint64_t base, uint64_t end)
+{
+    for (size_t i = 0; i < loader->range_count && base < end; i++) {
+        const struct memory_range *range = &loader->ranges[i];
+        if (base >= range->base.raw && base < range_end(range) && range->type >= MEMORY_RUNTIME) {
+            base = range_end(range);
+        }
+    }
+    return base >= end;
+}
+
+/* Data may lie in memory that the map calls otherwise: the attributes table can be older than the map. Code
+ * may not. */
+static bool map_runtime_region(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *region, unsigned access,
+                               enum page_cache cache)
+{
+    uint64_t base = region->PhysicalStart;
+    uint64_t pages = region->NumberOfPages;
+    if (base >= PHYSICAL_END || pages > (PHYSICAL_END - base) / FRAME_BYTES ||
+        ((access & PAGE_EXECUTE) && !is_firmware_memory(loader, base, base + pages * FRAME_BYTES))) {
+        return step_fail(loader, EFI_UNSUPPORTED,
+                         "the firmware's memory map has no UEFI runtime region %#llx, %llu pages",
+                         (unsigned long long)base, (unsigned long long)pages);
+    }
+    return map(loader, &loader->runtime, virt_addr(base), phys_addr(base), pages * FRAME_BYTES, access, cache,
+               "a UEFI runtime region");
+}
+
 /* One part of a runtime region. Code that the firmware may also write is left out: nothing is both. */
 static bool map_runtime_part(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *part)
 {
@@ -215,8 +298,7 @@ static bool map_runtime_part(struct loader *loader, const EFI_MEMORY_DESCRIPTOR 
         return true;
     }
     unsigned access = (writable ? PAGE_WRITE : 0u) | (executable && !writable ? PAGE_EXECUTE : 0u);
-    return map(loader, &loader->runtime, virt_addr(part->PhysicalStart), phys_addr(part->PhysicalStart),
-               part->NumberOfPages * FRAME_BYTES, access, CACHE_WRITE_BACK, "a UEFI runtime region");
+    return map_runtime_region(loader, part, access, CACHE_WRITE_BACK);
 }
 
 static bool map_runtime_parts(struct loader *loader, const struct memory_attributes_table *table)
@@ -239,8 +321,7 @@ static bool map_runtime_devices(struct loader *loader)
         const EFI_MEMORY_DESCRIPTOR *entry = (const EFI_MEMORY_DESCRIPTOR *)at;
         bool device = entry->Type == EfiMemoryMappedIO || entry->Type == EfiMemoryMappedIOPortSpace;
         if (device && (entry->Attribute & EFI_MEMORY_RUNTIME) && entry->NumberOfPages != 0 &&
-            !map(loader, &loader->runtime, virt_addr(entry->PhysicalStart), phys_addr(entry->PhysicalStart),
-                 entry->NumberOfPages * FRAME_BYTES, PAGE_WRITE, CACHE_UNCACHED, "UEFI runtime registers")) {
+            !map_runtime_region(loader, entry, PAGE_WRITE, CACHE_UNCACHED)) {
             return false;
         }
     }
@@ -321,8 +402,12 @@ bool address_space_build(struct loader *loader)
         return step_fail(loader, loader->status, "the firmware's memory map cannot be read: %s",
                          efi_status_name(loader->status));
     }
-    if (!memory_normalise(loader) || !place_physmap(loader) || !map_loader_identity(loader) ||
-        !map_trampoline(loader) || !map_physmap(loader) || !map_kernel(loader) || !map_video(loader)) {
+    if (!memory_normalise(loader)) {
+        return false;
+    }
+    place_physmap(loader);
+    if (!map_loader_identity(loader) || !map_trampoline(loader) || !note_all_read_only(loader) ||
+        !map_physmap(loader) || !map_kernel(loader) || !map_video(loader)) {
         return false;
     }
     build_runtime(loader);

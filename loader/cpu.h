@@ -78,6 +78,14 @@ static inline bool cpu_has_gigabyte_pages(void)
     return cpuid_checked(0x80000001u).edx & (1u << 26);
 }
 
+/* How many bits a physical address has: SDM volume 2, CPUID leaf 0x80000008; 36 where there is no such leaf.
+ */
+static inline unsigned cpu_physical_address_bits(void)
+{
+    unsigned bits = cpuid_checked(0x80000008u).eax & 0xff;
+    return bits ? bits : 36;
+}
+
 static inline bool cpu_has_rdrand(void)
 {
     return cpuid_checked(1).ecx & (1u << 30);

@@ -20,6 +20,25 @@ struct memory_attributes_table {
     UINT8 descriptors[];    /* EFI_MEMORY_DESCRIPTORs with XP and RO attributes */
 };
 
+/* EFI_MEMORY_ATTRIBUTE_PROTOCOL (UEFI 2.10): what the firmware's page tables allow. Attributes: RP, XP, RO.
+ */
+#define MEMORY_ATTRIBUTE_PROTOCOL_GUID                                                                       \
+    {                                                                                                        \
+        0xf4560cf6, 0x40ec, 0x4b4a,                                                                          \
+        {                                                                                                    \
+            0xa1, 0x92, 0xbf, 0x1d, 0x57, 0xd0, 0xb1, 0x89                                                   \
+        }                                                                                                    \
+    }
+
+struct memory_attribute_protocol {
+    EFI_STATUS(EFIAPI *GetMemoryAttributes)
+    (struct memory_attribute_protocol *, EFI_PHYSICAL_ADDRESS base, UINT64 bytes, UINT64 *attributes);
+    EFI_STATUS(EFIAPI *SetMemoryAttributes)
+    (struct memory_attribute_protocol *, EFI_PHYSICAL_ADDRESS base, UINT64 bytes, UINT64 attributes);
+    EFI_STATUS(EFIAPI *ClearMemoryAttributes)
+    (struct memory_attribute_protocol *, EFI_PHYSICAL_ADDRESS base, UINT64 bytes, UINT64 attributes);
+};
+
 #ifndef EFI_MEMORY_RO
 #define EFI_MEMORY_RO 0x0000000000020000ULL
 #endif

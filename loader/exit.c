@@ -1,6 +1,7 @@
 /* Leaving boot services (UEFI 2.10, 7.4.6), and completing boot_info from the map that then is final. */
 #include <ashlar/string.h>
 
+#include "gap_faults.h"
 #include "loader.h"
 #include "message.h"
 
@@ -50,15 +51,20 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
-/* Whether the kernel's page tables map `alias`; `*end` is where the entry that says so ends, or `limit`. */
-static bool is_mapped(const struct boot_paging *paging, virt_addr_t alias, uint64_t limit, uint64_t *end)
+/* Whether the physmap has the byte at `physical`; the answer is the same up to `*end`, which is `limit` or
+ * less. */
+static bool is_mapped(const struct boot_paging *paging, uint64_t physical, uint64_t limit, uint64_t *end)
 {
+    if (physical >= paging->physmap_bytes) {
+        *end = limit;
+        return false;
+    }
+    virt_addr_t alias = virt_add(paging->physmap, physical);
     struct page_walk_step steps[5];
     unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
     const struct page_walk_step *last = &steps[count - 1];
-    uint64_t physical = alias.raw - paging->physmap.raw;
-    *end =
-        min_u64(align_down(physical, page_level_bytes(last->level)) + page_level_bytes(last->level), limit);
+    uint64_t span = page_level_bytes(last->level);
+    *end = min_u64(align_down(alias.raw, span) + span - paging->physmap.raw, limit);
     return page_entry_present(last->entry);
 }
 
@@ -69,7 +75,7 @@ static bool claim_run(struct loader *loader, uint64_t first, uint64_t end)
         return true;
     }
     return step_fail(loader, EFI_OUT_OF_RESOURCES,
-                     "RAM appeared late in the firmware's map in too many places: %#llx",
+                     "RAM that is not mapped lies in too many places; the last begins at %#llx",
                      (unsigned long long)first);
 }
 
@@ -81,7 +87,7 @@ static bool claim_unmapped_parts(struct loader *loader, const struct memory_rang
     uint64_t unmapped = range->base.raw; /* start of the run that `at` ends */
     uint64_t end;
     for (uint64_t at = range->base.raw; at < limit; at = end) {
-        if (is_mapped(paging, virt_add(paging->physmap, at), limit, &end)) {
+        if (is_mapped(paging, at, limit, &end)) {
             if (!claim_run(loader, unmapped, at)) {
                 return false;
             }
@@ -92,8 +98,8 @@ static bool claim_unmapped_parts(struct loader *loader, const struct memory_rang
 }
 
 /*
- * RAM that firmware added after the page tables were built is not in the physmap. The kernel must not touch
- * it, so it is reserved in its map; none is lost on firmware that keeps its promises.
+ * RAM that firmware added after the page tables were built, or that lies above all the physmap can hold, is
+ * not mapped. The kernel must not touch it, so it is reserved in its map.
  */
 static bool reserve_unmapped_ram(struct loader *loader)
 {
@@ -115,6 +121,7 @@ bool exit_boot_services(struct loader *loader)
     for (unsigned attempt = 1;; attempt++) {
         EFI_STATUS status = loader->boot->ExitBootServices(loader->image_handle, loader->map.key);
         if (!EFI_ERROR(status)) {
+            gap_faults_install(loader);
             message_leave_firmware();
             loader->info->exit_attempts = attempt;
             return true;

@@ -38,7 +38,8 @@ static void copy_vendor(char *out, const CHAR16 *vendor)
 {
     size_t length = 0;
     for (; vendor && vendor[length] != 0 && length < BOOT_VENDOR_BYTES - 1; length++) {
-        out[length] = vendor[length] >= ' ' && vendor[length] < 0x7f ? (char)vendor[length] : '?';
+        bool printable = vendor[length] >= ' ' && vendor[length] < 0x7f;
+        out[length] = (char)(printable ? vendor[length] : '?');
     }
     out[length] = 0;
 }

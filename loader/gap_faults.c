@@ -54,9 +54,9 @@ static struct task_state task_state;
 static struct gate gates[GAP_VECTORS];
 static uint64_t segments[5];
 static _Alignas(16) uint8_t stack[GAP_STACK_BYTES];
-static const struct loader *state;
-static phys_addr_t kernel_root;     /* the tables in force after the switch */
-static uint64_t kernel_root_offset; /* and where physical memory is found through them */
+static const struct boot_info *info; /* where it is seen: by identity, then through the physmap */
+static phys_addr_t kernel_root;      /* the tables in force after the switch */
+static uint64_t kernel_root_offset;  /* and where physical memory is found through them */
 static bool reporting;
 
 static const char *const vector_names[GAP_VECTORS] = {
@@ -87,7 +87,7 @@ static const char *const vector_names[GAP_VECTORS] = {
 static void fill_gates(void)
 {
     for (unsigned vector = 0; vector < GAP_VECTORS; vector++) {
-        uint64_t offset = (uintptr_t)gap_stubs + vector * GAP_STUB_BYTES;
+        uint64_t offset = (uintptr_t)gap_stubs + (uint64_t)vector * GAP_STUB_BYTES;
         gates[vector] = (struct gate){
             .offset_low = (uint16_t)offset,
             .selector = SELECTOR_CODE,
@@ -111,7 +111,7 @@ static void fill_segments(void)
 
 void gap_faults_install(const struct loader *loader)
 {
-    state = loader;
+    info = loader->info;
     task_state.interrupt_stacks[0] = (uintptr_t)(stack + sizeof stack);
     task_state.io_map = sizeof task_state;
     fill_gates();
@@ -136,12 +136,17 @@ void gap_faults_provoke(const char *kind)
     }
 }
 
+static bool kernel_tables_in_force(void)
+{
+    return kernel_root.raw != 0 && (cr3_read() & PAGE_ENTRY_ADDRESS) == kernel_root.raw;
+}
+
 /* Names `address`: a section of the loader, a segment of the kernel, the boot stack, or nothing known. */
 static void report_place(const char *what, uint64_t address)
 {
-    const void *image = state->loaded_image->ImageBase;
+    const void *image = (const void *)(uintptr_t)info->loader_base.raw;
     uint64_t offset = address - (uintptr_t)image;
-    const struct boot_kernel *kernel = &state->info->kernel;
+    const struct boot_kernel *kernel = &info->kernel;
     for (unsigned i = 0; i < pe_section_count(image); i++) {
         struct pe_section section = pe_section_at(image, i);
         if (offset - section.first < section.bytes) {
@@ -166,7 +171,7 @@ static void report_walk(uint64_t address)
     phys_addr_t root = phys_addr(cr3_read() & PAGE_ENTRY_ADDRESS);
     unsigned levels = cr4_read() & CR4_LA57 ? 5 : 4;
     struct page_walk_step steps[5];
-    unsigned count = page_tables_walk(root, levels, root.raw == kernel_root.raw ? kernel_root_offset : 0,
+    unsigned count = page_tables_walk(root, levels, kernel_tables_in_force() ? kernel_root_offset : 0,
                                       virt_addr(address), steps);
     message_raw("  page-table walk of %#llx from %#llx:\n", (unsigned long long)address,
                 (unsigned long long)root.raw);
@@ -225,6 +230,9 @@ _Noreturn void gap_fault_report(const struct gap_frame *frame)
 {
     if (!reporting) {
         reporting = true;
+        if (kernel_tables_in_force()) {
+            info = (const struct boot_info *)(kernel_root_offset + (uintptr_t)info);
+        }
         message_raw(
             "ashlar loader: fault between boot services and the kernel: %s (vector %llu, error %#llx)\n",
             vector_names[frame->vector] ? vector_names[frame->vector] : "reserved",
@@ -235,7 +243,7 @@ _Noreturn void gap_fault_report(const struct gap_frame *frame)
         }
         report_registers(frame);
         message_raw("  the last stage reached was %s; docs/boot.md says what each does\n",
-                    state->info->stages[state->info->stage_count - 1].name);
+                    info->stages[info->stage_count - 1].name);
     }
     gap_faults_stop();
 }

@@ -13,7 +13,8 @@ void gap_faults_install(const struct loader *loader);
 /* Tells the report that the kernel's page tables are now in force and where it can read them. */
 void gap_faults_tables(phys_addr_t root, uint64_t physmap);
 
-/* Provokes a fault on purpose, for tests: "undefined", "page". Returns when `kind` is another. */
+/* Provokes a fault on purpose, for tests: "undefined", "page". Returns when `kind` is another; "stack-guard"
+ * is hand_off()'s. */
 void gap_faults_provoke(const char *kind);
 
 /* What the assembly stub saves, lowest address first. */

@@ -6,6 +6,7 @@
     .set CR4_LA57, 1 << 12
     .set MSR_PAT, 0x277
     .set MSR_EFER, 0xc0000080
+    .set EFER_LONG_MODE, 1 << 8 | 1 << 10   /* LME LMA */
     .set EFER_NXE, 1 << 11
     .set PAT_LOW, 0x00070106        /* WB WC UC- UC: PAGE_ATTRIBUTE_TABLE */
     .set PAT_HIGH, 0x04070506       /* WB WP UC- WT */
@@ -24,7 +25,9 @@ kernel_enter:
     wrmsr
     movl $MSR_EFER, %ecx
     rdmsr
+    andl $EFER_LONG_MODE, %eax
     orl $EFER_NXE, %eax
+    xorl %edx, %edx
     wrmsr
     /* LA57 cannot change in long mode: it stays as it is. CR4 goes first, as CET forbids clearing CR0.WP. */
     movq %cr4, %rax
@@ -89,13 +92,17 @@ la57_code_64:
     pushq $0
     jmpq *%rax
 
+/*
+ * The page is mapped read-only, so the descriptors say "accessed" from the start: the CPU would write that bit when it
+ * loads one that does not (SDM volume 3, 3.4.5.1), and fault. Emulators do not, processors do.
+ */
     .balign 8
     .globl la57_gdt
 la57_gdt:
     .quad 0
-    .quad 0x00209a0000000000        /* 0x08: 64-bit code, as in the loader's own table */
-    .quad 0x00cf9a000000ffff        /* 0x10: 32-bit code */
-    .quad 0x00cf92000000ffff        /* 0x18: data */
+    .quad 0x00209b0000000000        /* 0x08: 64-bit code, as in the loader's own table */
+    .quad 0x00cf9b000000ffff        /* 0x10: 32-bit code */
+    .quad 0x00cf93000000ffff        /* 0x18: data */
     .globl la57_gdt_pointer
 la57_gdt_pointer:
     .word la57_gdt_pointer - la57_gdt - 1

@@ -2,7 +2,7 @@
  * The loader's own: one `struct loader` is its whole state, passed along the steps that main.c lists in
  * order.
  *
- * A step returns true, or false with `loader->error` filled by loader_fail() and `loader->status` set; main.c
+ * A step returns true, or false with `loader->error` and `loader->status` set, as step_fail() does; main.c
  * then reports the line, gives every page back to the firmware and returns the status. Nothing here may be
  * called after exit_boot_services() but what says so.
  */
@@ -13,6 +13,7 @@
 #include <efi.h>
 
 #include "efi_compat.h"
+#include "hand_off.h"
 #include "kernel_elf.h"
 #include "loader_error.h"
 #include "memory_map.h"
@@ -31,6 +32,22 @@ struct firmware_map {
     UINTN descriptor_size; /* from one descriptor to the next */
     UINT32 descriptor_version;
 };
+
+/* The trampoline's page as the firmware protects it; see code_page.c. */
+struct code_page {
+    struct memory_attribute_protocol *protocol; /* NULL: the firmware has none */
+    EFI_PHYSICAL_ADDRESS base;                  /* of the page */
+    UINT64 attributes;                          /* XP and RO as they were before */
+    bool changed;                               /* they are not to be trusted to be so still */
+};
+
+/* Physical memory from `first` up to, not including, `end`. */
+struct stretch {
+    uint64_t first; /* a multiple of FRAME_BYTES */
+    uint64_t end;   /* likewise */
+};
+
+#define READ_ONLY_MAX 32
 
 struct loader {
     EFI_HANDLE image_handle;        /* ours */
@@ -58,14 +75,18 @@ struct loader {
     void *stack_memory;       /* boot stack */
     uint64_t seed_state[4];   /* generator for the loader's own random choices */
 
-    struct page_table_builder tables;  /* page tables the kernel starts with */
-    struct page_table_builder runtime; /* page tables for UEFI runtime calls */
-    phys_addr_t frames_next;           /* next free frame of the newest page-table chunk */
-    uint64_t frames_left;              /* frames free there */
-    uint64_t chunk_frames;             /* size of the next chunk */
-    bool five_levels_now;              /* the CPU runs with 5 levels already */
-    bool five_levels;                  /* and shall when the kernel starts */
-    void *trampoline;                  /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
+    struct stretch read_only[READ_ONLY_MAX]; /* RAM that is executable somewhere, ascending */
+    size_t read_only_count;                  /* entries used in `read_only` */
+    struct page_table_builder tables;        /* page tables the kernel starts with */
+    struct page_table_builder runtime;       /* page tables for UEFI runtime calls */
+    phys_addr_t frames_next;                 /* next free frame of the newest page-table chunk */
+    uint64_t frames_left;                    /* frames free there */
+    uint64_t chunk_frames;                   /* size of the next chunk */
+    bool five_levels_now;                    /* the CPU runs with 5 levels already */
+    bool five_levels;                        /* and shall when the kernel starts */
+    void *trampoline;           /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
+    struct code_page code_page; /* how that page is protected */
+    struct hand_off hand_off;   /* what kernel_enter() needs */
 };
 
 /* memory.c: pages from the firmware, each claimed with the type the kernel shall see. */
@@ -84,15 +105,22 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
 bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum memory_type type);
 
 /*
- * Allocates one page below 4 GiB that the firmware's own page tables let execute, claimed as
- * boot-reclaimable.
+ * Allocates one page below 4 GiB for code, claimed as page-tables. It can be written;
+ * code_page_protect() then makes it executable instead.
  */
 bool loader_allocate_code(struct loader *loader, const char *what, void **page);
 
 /* Gives the tail of the newest allocation back, from `first` (page-aligned) on. */
 void loader_trim(struct loader *loader, phys_addr_t first);
 
-/* Gives all pages back. */
+/*
+ * Makes the trampoline's page read-only and executable in the firmware's own page tables, where these can be
+ * changed; the second undoes it. Fails when the firmware refuses.
+ */
+bool code_page_protect(struct loader *loader);
+void code_page_restore(struct loader *loader);
+
+/* Gives all pages back, protected as they came. */
 void loader_free_all(struct loader *loader);
 
 /* Reads the firmware's map into map->buffer; false with loader->status EFI_BUFFER_TOO_SMALL when it does not
@@ -112,13 +140,15 @@ void video_describe(struct loader *loader);
 void seed_collect(struct loader *loader);
 bool kernel_image_load(struct loader *loader);
 bool address_space_build(struct loader *loader);
+bool hand_off_prepare(struct loader *loader);
 bool exit_boot_services(struct loader *loader);
 
 /* After boot services: normalises the final map and completes boot_info. */
 bool boot_info_complete(struct loader *loader);
 
-/* Enters the kernel. */
-_Noreturn void hand_off(struct loader *loader);
+/* The first physical address that the physmap cannot hold, on this CPU. The loader allocates nothing beyond.
+ */
+uint64_t physmap_limit(void);
 
 /* A random number below `bound` from the loader's generator; bound > 0. */
 uint64_t seed_random(struct loader *loader, uint64_t bound);

@@ -106,6 +106,9 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
     if (!address_space_build(loader)) {
         return false;
     }
+    if (!hand_off_prepare(loader)) {
+        return false;
+    }
     stage_mark(loader, "loader.page-tables");
     announce(loader);
     return exit_boot_services(loader);
@@ -114,7 +117,6 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
 /* All that happens after it: nothing can be returned to. */
 static _Noreturn void leave(struct loader *loader)
 {
-    gap_faults_install(loader);
     stage_mark(loader, "loader.exit");
     char fault[16] = "";
     if (command_line_get(loader->command_line, "loader-fault", fault, sizeof fault)) {
@@ -125,7 +127,8 @@ static _Noreturn void leave(struct loader *loader)
         gap_faults_stop();
     }
     stage_mark(loader, "loader.hand-off");
-    hand_off(loader);
+    gap_faults_tables(loader->info->paging.root, loader->info->paging.physmap.raw);
+    kernel_enter(&loader->hand_off);
 }
 
 EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);

@@ -16,12 +16,28 @@ bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum 
     return true;
 }
 
+/* Pages below `limit`, or below the physmap's end when that is 0: the kernel has to see all of ours there. */
+static EFI_STATUS allocate_pages(const struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint64_t bytes,
+                                 uint64_t limit, EFI_PHYSICAL_ADDRESS *base)
+{
+    EFI_BOOT_SERVICES *boot = loader->boot;
+    if (limit == 0) {
+        limit = physmap_limit();
+        EFI_STATUS status = boot->AllocatePages(AllocateAnyPages, firmware_type, bytes / FRAME_BYTES, base);
+        if (EFI_ERROR(status) || (*base < limit && bytes <= limit - *base)) {
+            return status;
+        }
+        boot->FreePages(*base, bytes / FRAME_BYTES);
+    }
+    *base = limit - 1;
+    return boot->AllocatePages(AllocateMaxAddress, firmware_type, bytes / FRAME_BYTES, base);
+}
+
 static bool allocate(struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint64_t whole,
                      enum memory_type type, uint64_t limit, const char *what, phys_addr_t *base)
 {
-    EFI_PHYSICAL_ADDRESS address = limit ? limit - 1 : 0;
-    EFI_STATUS status = loader->boot->AllocatePages(limit ? AllocateMaxAddress : AllocateAnyPages,
-                                                    firmware_type, whole / FRAME_BYTES, &address);
+    EFI_PHYSICAL_ADDRESS address = 0;
+    EFI_STATUS status = allocate_pages(loader, firmware_type, whole, limit, &address);
     if (EFI_ERROR(status)) {
         return step_fail(loader, status, "no memory for %s (%llu bytes): %s", what, whole,
                          efi_status_name(status));
@@ -43,8 +59,10 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
 
 bool loader_allocate_code(struct loader *loader, const char *what, void **page)
 {
-    phys_addr_t base;
-    if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_BOOT_RECLAIMABLE, GIB(4), what, &base)) {
+    phys_addr_t base = phys_addr(0);
+    /* With the page tables it serves, not reclaimable: it stays read-only in the physmap, being executable.
+     */
+    if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_PAGE_TABLES, GIB(4), what, &base)) {
         return false;
     }
     *page = (void *)(uintptr_t)base.raw;
@@ -63,6 +81,7 @@ void loader_trim(struct loader *loader, phys_addr_t first)
 
 void loader_free_all(struct loader *loader)
 {
+    code_page_restore(loader);
     while (loader->claim_count > 0) {
         struct memory_claim *newest = &loader->claims[--loader->claim_count];
         if (newest->bytes != 0) {

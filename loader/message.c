@@ -29,9 +29,10 @@ static bool
 static bool serial_probe(void)
 {
     /* A port that is not there reads 0xff or 0x00 for ever; a real one remembers its scratch register. */
-    for (unsigned pattern = 0x5a; pattern != 0; pattern = pattern == 0x5a ? 0xa5 : 0) {
-        port_write(UART_BASE + UART_SCRATCH, (uint8_t)pattern);
-        if (port_read(UART_BASE + UART_SCRATCH) != pattern) {
+    static const uint8_t patterns[] = {0x5a, 0xa5};
+    for (size_t i = 0; i < ARRAY_LENGTH(patterns); i++) {
+        port_write(UART_BASE + UART_SCRATCH, patterns[i]);
+        if (port_read(UART_BASE + UART_SCRATCH) != patterns[i]) {
             return false;
         }
     }

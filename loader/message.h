@@ -7,7 +7,8 @@
 #include <ashlar/types.h>
 #include <efi.h>
 
-/* Probes the serial port. `system` may be NULL; its console is used until message_leave_firmware(). */
+/* Probes the serial port and the debug console. The console of `system` is used, too, until
+ * message_leave_firmware(). */
 void message_init(EFI_SYSTEM_TABLE *system);
 
 /* From here on only the serial port and the debug console are written: boot services are gone. */

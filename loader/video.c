@@ -1,5 +1,6 @@
 /* The framebuffer, from the Graphics Output Protocol in whichever form the firmware has it. */
 #include <ashlar/layout.h>
+#include <ashlar/memory_type.h>
 
 #include "loader.h"
 #include "message.h"
@@ -68,8 +69,8 @@ static bool describe_output(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop, struct boot
     uint32_t width = mode->HorizontalResolution;
     uint32_t height = mode->VerticalResolution;
     *out = (struct boot_framebuffer){.physical_base = phys_addr(gop->Mode->FrameBufferBase)};
-    if (gop->Mode->FrameBufferBase == 0 || gop->Mode->FrameBufferBase >> 52 || width == 0 || height == 0 ||
-        width > VIDEO_SIDE_MAX || height > VIDEO_SIDE_MAX || !describe_format(mode, out)) {
+    if (gop->Mode->FrameBufferBase == 0 || gop->Mode->FrameBufferBase >= PHYSICAL_END || width == 0 ||
+        height == 0 || width > VIDEO_SIDE_MAX || height > VIDEO_SIDE_MAX || !describe_format(mode, out)) {
         return false;
     }
     uint32_t row = mode->PixelsPerScanLine < width ? width : mode->PixelsPerScanLine;
@@ -80,6 +81,9 @@ static bool describe_output(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop, struct boot
     out->height = height;
     out->pitch = row * out->bytes_per_pixel;
     out->bytes = (uint64_t)out->pitch * height;
+    if (out->bytes > PHYSICAL_END - out->physical_base.raw) {
+        return false;
+    }
     /* A size the firmware states bounds what is really there; 0 means it does not say. */
     if (gop->Mode->FrameBufferSize != 0 && gop->Mode->FrameBufferSize < out->bytes) {
         return false;

@@ -92,13 +92,11 @@ static unsigned leaf_set_find(const struct leaf_set *set, unsigned from)
     return word * 64 + lowest_bit(bits);
 }
 
-/* Publishes what the tree of a leaf can serve now. */
-static void leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+/* Moves a leaf in or out of the sets: the largest block it has was of order `before` and is of order `now`.
+ */
+static __attribute__((noinline)) void leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena,
+                                                   unsigned leaf, int before, int now)
 {
-    struct tree *tree = &arena->leaves[leaf];
-    int now = tree_highest(tree);
-    int before = tree->highest;
-    tree->highest = (int8_t)now;
     for (int order = before + 1; order <= now; order++) {
         if (leaf_set_add(&arena->able[order], leaf)) {
             set_add(&buddy->able[order], gib);
@@ -108,6 +106,18 @@ static void leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena,
         if (leaf_set_remove(&arena->able[order], leaf)) {
             set_remove(&buddy->able[order], gib);
         }
+    }
+}
+
+/* Publishes what the tree of a leaf can serve now; mostly that is what it was. */
+static inline void leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    struct tree *tree = &arena->leaves[leaf];
+    int now = tree_highest(tree);
+    int before = tree->highest;
+    if (now != before) {
+        tree->highest = (int8_t)now;
+        leaf_publish(buddy, gib, arena, leaf, before, now);
     }
 }
 

@@ -147,13 +147,12 @@ static bool check_magazines(struct frame_pool *pool, const struct census *census
         for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
             struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[i];
             uint64_t count = frame_magazine_count(magazine);
-            if (count > (uint64_t)(magazine->end - magazine->bottom)) {
-                return frame_problem_set(problem, "length of a magazine", 0, count,
-                                         (uint64_t)(magazine->end - magazine->bottom));
+            if (count > magazine->capacity) {
+                return frame_problem_set(problem, "length of a magazine", 0, count, magazine->capacity);
             }
             blocks += count;
             for (uint64_t slot = 0; slot < count; slot++) {
-                struct frame_descriptor *descriptor = magazine->bottom[slot];
+                struct frame_descriptor *descriptor = magazine->slots[slot];
                 uint64_t frame = (uint64_t)(descriptor - pool->descriptors);
                 uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
                 if (tag != frame_tag(FRAME_CACHED, frame_magazine_order(i), 1)) {
@@ -161,7 +160,7 @@ static bool check_magazines(struct frame_pool *pool, const struct census *census
                                              frame_tag(FRAME_CACHED, frame_magazine_order(i), 1));
                 }
                 for (uint64_t other = 0; other < slot; other++) {
-                    if (magazine->bottom[other] == descriptor) {
+                    if (magazine->slots[other] == descriptor) {
                         return frame_problem_set(problem, "a block is in a magazine twice", frame, slot,
                                                  other);
                     }

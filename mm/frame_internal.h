@@ -113,7 +113,7 @@ bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order
 /* Returns a block whose descriptor was written; it becomes FRAME_FREED. */
 void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
 
-/* Returns frames that have no descriptors of their own yet. */
+/* Returns frames whose descriptors say nothing that matters any more. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
 
 /* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
@@ -125,7 +125,6 @@ static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum 
                                   unsigned order, enum frame_owner owner)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    descriptor->object = NULL;
     atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
     atomic_store_explicit(&descriptor->tag, frame_tag(state, order, 1), memory_order_relaxed);
 }
@@ -152,7 +151,7 @@ bool frame_magazines_reclaim(struct frame_pool *pool) EXCLUDES(pool->lock);
 /* Blocks a CPU holds in a magazine now. */
 static inline uint64_t frame_magazine_count(struct frame_magazine *magazine)
 {
-    return (uint64_t)(atomic_load_explicit(&magazine->top, memory_order_relaxed) - magazine->bottom);
+    return atomic_load_explicit(&magazine->count, memory_order_relaxed);
 }
 
 /* Order of the blocks in magazine number `index`. */

@@ -3,62 +3,85 @@
  * and no lock; the fast paths are in <ashlar/frame.h>. A block in a magazine is FRAME_CACHED: free, but not
  * in the store.
  *
- * Another CPU can ask for a drain by setting a magazine's `limit` to NULL: then the next free that comes by
+ * Another CPU can ask for a drain by setting a magazine's `limit` to 0: then the next free that comes by
  * finds no room, takes the slow path, and empties all of them there. That costs the fast path nothing.
  */
 #include "frame_internal.h"
 
-#define REFILL_ORDER 4 /* single frames come from the store this many at a time: 2^4 */
+#define REFILL_ORDER    5 /* single frames come from the store at most this many at a time: 2^5 */
+#define ALIGNED_STRETCH (sizeof(struct frame_descriptor) << REFILL_ORDER) /* descriptors are page-aligned */
+#define STRETCHES_MAX   8 /* a drain gives the policy at most this many blocks of neighbours */
 
-/* Slots by magazine: what a CPU may hold. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {64, 16, 12, 8, 8, 4, 4, 4, 4, 4, 16};
+/* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
+static const uint8_t capacities[FRAME_MAGAZINES] = {64, 16, 16, 16, 16, 8, 8, 4, 4, 4, 16};
 
-#define SLOTS_SUM (64 + 16 + 12 + 8 + 8 + 4 + 4 + 4 + 4 + 4 + 16)
-_Static_assert(SLOTS_SUM <= FRAME_MAGAZINE_SLOTS, "the slots hold all magazines");
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
+_Static_assert(FRAME_BATCH <= FRAME_MAGAZINE_SLOTS, "a refill fits");
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines)
 {
     memset(cpu, 0, sizeof *cpu);
-    struct frame_descriptor **slot = cpu->slots;
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
         uint64_t share = frames / cpus / 64 >> frame_magazine_order(i);
-        uint64_t slots = no_magazines ? 0 : min_u64(capacities[i], share);
         struct frame_magazine *magazine = &cpu->magazine[i];
-        magazine->bottom = slot;
-        magazine->end = slot + slots;
-        atomic_init(&magazine->top, slot);
-        atomic_init(&magazine->limit, magazine->end);
-        slot += slots;
+        magazine->capacity = no_magazines ? 0 : (uint32_t)min_u64(capacities[i], share);
+        atomic_init(&magazine->limit, magazine->capacity);
     }
 }
 
 static void push(struct frame_magazine *magazine, struct frame_descriptor *descriptor, uint64_t frame,
                  unsigned order)
 {
-    struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
     descriptor->address = frame << FRAME_SHIFT;
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
-    *top = descriptor;
-    atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
+    magazine->slots[count] = descriptor;
+    atomic_store_explicit(&magazine->count, count + 1, memory_order_relaxed);
 }
 
 static struct frame_descriptor *pop(struct frame_magazine *magazine)
 {
-    struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
-    atomic_store_explicit(&magazine->top, top - 1, memory_order_relaxed);
-    return top[-1];
+    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed) - 1;
+    atomic_store_explicit(&magazine->count, count, memory_order_relaxed);
+    return magazine->slots[count];
 }
 
-/* Returns the last `blocks` blocks of a magazine to the store. */
-static void drain(struct frame_pool *pool, struct frame_magazine *magazine, uint64_t blocks)
+/*
+ * Returns the last `blocks` blocks of a magazine to the store, fewer if they are scattered: this bounds the
+ * time that the lock is held. Neighbours that follow each other, up or down, as what is freed in a row does,
+ * are returned together: that spares most of the merging.
+ */
+static void drain(struct frame_pool *pool, struct frame_magazine *magazine, unsigned order, uint64_t blocks)
     REQUIRES(pool->lock)
 {
-    while (blocks-- > 0) {
-        struct frame_descriptor *descriptor = pop(magazine);
-        unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-        frame_store_give(pool, descriptor->address >> FRAME_SHIFT, order);
+    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
+    struct frame_descriptor **slot = &magazine->slots[count];
+    struct frame_descriptor **last = slot - blocks;
+    struct frame_descriptor **half = slot - blocks / 2;
+    uint32_t freed = frame_tag(FRAME_FREED, order, 0);
+    uint64_t size = 1ULL << order;
+    for (unsigned stretches = 0; slot != last && stretches < STRETCHES_MAX; stretches++) {
+        struct frame_descriptor *first = slot[-1] + size;
+        struct frame_descriptor *end = first;
+        while (slot != last) {
+            struct frame_descriptor *descriptor = slot[-1];
+            if (descriptor + size == first) { /* the common case */
+                first = descriptor;
+            } else if (descriptor == end) {
+                end += size;
+            } else {
+                break;
+            }
+            atomic_store_explicit(&descriptor->tag, freed, memory_order_relaxed);
+            slot--;
+            if (slot <= half && (uintptr_t)first % ALIGNED_STRETCH == 0) {
+                last = slot; /* the rest can wait: what was freed in a row goes back in aligned pieces */
+            }
+        }
+        frame_store_give_plain(pool, (uint64_t)(first - pool->descriptors),
+                               (uint64_t)(end - pool->descriptors));
     }
+    atomic_store_explicit(&magazine->count, (uint32_t)(slot - magazine->slots), memory_order_relaxed);
 }
 
 /* Empties all magazines of a CPU; returns whether there was anything in them. */
@@ -70,11 +93,11 @@ static bool drain_cpu(struct frame_pool *pool, struct frame_cpu *cpu)
         uint64_t blocks;
         while ((blocks = min_u64(frame_magazine_count(magazine), FRAME_BATCH)) > 0) {
             spinlock_acquire(&pool->lock);
-            drain(pool, magazine, blocks);
+            drain(pool, magazine, frame_magazine_order(i), blocks);
             spinlock_release(&pool->lock);
             any = true;
         }
-        atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
+        atomic_store_explicit(&magazine->limit, magazine->capacity, memory_order_relaxed);
     }
     return any;
 }
@@ -100,7 +123,7 @@ bool frame_magazines_reclaim(struct frame_pool *pool)
     unsigned here = cpu_number();
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; cpu != here && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, NULL, memory_order_relaxed);
+            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
         }
     }
     bool any = drain_cpu(pool, pool->cpu[here]);
@@ -113,29 +136,48 @@ void frame_pool_drain(struct frame_pool *pool)
     frame_magazines_reclaim(pool);
 }
 
-/* Takes single frames into the magazine, as many as are to be had at once; returns whether there were any. */
+/* Puts `frames` neighbouring frames into a magazine, the lowest on top. */
+static void push_piece(struct frame_pool *pool, struct frame_magazine *magazine, uint64_t frame,
+                       uint64_t frames)
+{
+    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
+    struct frame_descriptor **slot = &magazine->slots[count];
+    struct frame_descriptor *first = &pool->descriptors[frame];
+    uint64_t address = (frame + frames) << FRAME_SHIFT;
+    for (struct frame_descriptor *descriptor = first + frames; descriptor != first;) {
+        descriptor--;
+        address -= FRAME_BYTES;
+        descriptor->address = address;
+        atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, 0, 1), memory_order_relaxed);
+        *slot++ = descriptor;
+    }
+    atomic_store_explicit(&magazine->count, count + (uint32_t)frames, memory_order_relaxed);
+}
+
+/*
+ * Takes single frames into an empty magazine; returns whether there were any. Pieces of up to 2^REFILL_ORDER
+ * are taken until half that many frames are there: asking for an exact number would cut up aligned blocks
+ * again and again.
+ */
 static bool refill(struct frame_pool *pool, struct frame_magazine *magazine)
 {
-    uint64_t room = (uint64_t)(magazine->end - magazine->bottom);
-    if (room == 0) {
+    uint64_t taken = 0;
+    if (magazine->capacity == 0) {
         return false;
     }
-    unsigned most = (unsigned)min_u64(REFILL_ORDER, frame_order_below(room));
-    uint64_t wanted = 1ULL << most;
+    unsigned most = (unsigned)min_u64(REFILL_ORDER, frame_order_below((magazine->capacity + 1) / 2));
     spinlock_acquire(&pool->lock);
-    while (wanted > 0) {
+    do {
         unsigned got;
-        uint64_t frame = frame_store_take(pool, 0, frame_order_below(wanted), FRAME_LIMIT_MAX, &got);
+        uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
         if (frame == FRAME_NO_FRAME) {
             break;
         }
-        wanted -= 1ULL << got;
-        for (uint64_t i = 1ULL << got; i-- > 0;) { /* the lowest on top */
-            push(magazine, &pool->descriptors[frame + i], frame + i, 0);
-        }
-    }
+        taken += 1ULL << got;
+        push_piece(pool, magazine, frame, 1ULL << got);
+    } while (taken < 1ULL << most >> 1);
     spinlock_release(&pool->lock);
-    return wanted < 1ULL << most;
+    return taken > 0;
 }
 
 /* A block straight from the store. */
@@ -157,7 +199,6 @@ static phys_addr_t take_top(struct frame_cpu *cpu, struct frame_magazine *magazi
 {
     struct frame_descriptor *descriptor = pop(magazine);
     phys_addr_t block = phys_addr(descriptor->address);
-    descriptor->object = NULL;
     atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, 1), memory_order_relaxed);
     frame_account(cpu, owner, 1);
@@ -197,15 +238,16 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
 }
 
 /* Makes room in a magazine that is full, or whose CPU was asked to drain. */
-static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, struct frame_magazine *magazine)
+static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
 {
-    if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == NULL) {
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == 0) {
         drain_cpu(pool, cpu);
         return;
     }
-    uint64_t blocks = min_u64((frame_magazine_count(magazine) + 1) / 2, FRAME_BATCH);
+    uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
     spinlock_acquire(&pool->lock);
-    drain(pool, magazine, blocks);
+    drain(pool, magazine, order, blocks);
     spinlock_release(&pool->lock);
 }
 
@@ -218,8 +260,8 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
     count_slow(cpu);
     frame_account(cpu, owner, -((int64_t)1 << order));
     struct frame_magazine *magazine = order <= FRAME_ORDER_2M ? &cpu->magazine[order] : NULL;
-    if (magazine && magazine->bottom != magazine->end) {
-        make_room(pool, cpu, magazine);
+    if (magazine && magazine->capacity != 0) {
+        make_room(pool, cpu, order);
         push(magazine, descriptor, frame, order);
     } else {
         spinlock_acquire(&pool->lock);
@@ -253,7 +295,7 @@ bool frame_pool_idle(struct frame_pool *pool)
 {
     preempt_disable();
     struct frame_magazine *magazine = &pool->cpu[cpu_number()]->magazine[FRAME_MAGAZINE_ZERO];
-    bool room = atomic_load_explicit(&magazine->top, memory_order_relaxed) <
+    bool room = atomic_load_explicit(&magazine->count, memory_order_relaxed) <
                 atomic_load_explicit(&magazine->limit, memory_order_relaxed);
     uint64_t frame = FRAME_NO_FRAME;
     if (room) {

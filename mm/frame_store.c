@@ -97,7 +97,6 @@ bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order
 void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    descriptor->object = NULL;
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_FREED, order, 0), memory_order_relaxed);
     pool->config.policy->give(pool->policy_state, frame, order);
     pool->free_frames += 1ULL << order;

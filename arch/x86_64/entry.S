@@ -1,11 +1,16 @@
 /* Where the loader jumps: boot_info in rdi, on the boot stack, interrupts off (<ashlar/boot_info.h>). */
+    .cfi_sections .debug_frame
     .section .text.entry, "ax"
     .globl kernel_entry
     .type kernel_entry, @function
 kernel_entry:
+    .cfi_startproc
+    .cfi_undefined rip      /* the same for debuggers */
     xorl %ebp, %ebp         /* the end of every backtrace */
+    subq $8, %rsp           /* as the ABI asks at a call: kernel_entry was itself entered as if by one */
     call kernel_main
     ud2
+    .cfi_endproc
     .size kernel_entry, . - kernel_entry
 
     .section .note.GNU-stack, "", @progbits

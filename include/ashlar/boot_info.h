@@ -79,7 +79,7 @@ struct boot_kernel {
     uint64_t stack_bytes;      /* length of the boot stack */
     uint32_t segment_count;    /* entries used in `segments` */
     uint32_t unused;           /* 0 */
-    struct boot_segment segments[BOOT_SEGMENTS_MAX];
+    struct boot_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
 };
 
 /* Where a colour channel lies in a pixel. */
@@ -96,10 +96,10 @@ struct boot_framebuffer {
     uint32_t height;           /* rows */
     uint32_t pitch;            /* bytes from one row to the next; may be more than width needs */
     uint32_t bytes_per_pixel;  /* 2, 3 or 4 */
-    struct boot_channel red;
-    struct boot_channel green;
-    struct boot_channel blue;
-    uint8_t unused[2]; /* 0 */
+    struct boot_channel red;   /* where the red lies */
+    struct boot_channel green; /* the green */
+    struct boot_channel blue;  /* the blue */
+    uint8_t unused[2];         /* 0 */
 };
 
 enum boot_seed_source {
@@ -112,9 +112,9 @@ enum boot_seed_source {
 #define BOOT_SEED_BYTES 32
 
 struct boot_seed {
-    uint8_t bytes[BOOT_SEED_BYTES];
-    uint32_t source; /* enum boot_seed_source */
-    uint32_t unused; /* 0 */
+    uint8_t bytes[BOOT_SEED_BYTES]; /* random as far as `source` is */
+    uint32_t source;                /* enum boot_seed_source */
+    uint32_t unused;                /* 0 */
 };
 
 struct boot_paging {
@@ -157,15 +157,15 @@ struct boot_info {
     struct boot_table runtime_map;  /* EFI_MEMORY_DESCRIPTORs with the RUNTIME attribute or a runtime type */
     struct boot_table command_line; /* NUL-terminated bytes; `bytes` counts the NUL */
     struct boot_kernel kernel;      /* the image as it was loaded */
-    struct boot_framebuffer framebuffer;
-    struct boot_paging paging;
-    struct boot_firmware firmware;
-    struct boot_seed seed;
-    phys_addr_t loader_base; /* BOOTX64.EFI in memory (reclaimable), for the debugger */
-    uint64_t loader_bytes;
-    uint32_t exit_attempts; /* calls of ExitBootServices until it succeeded */
-    uint32_t stage_count;   /* entries used in `stages` */
-    struct boot_stage stages[BOOT_STAGES_MAX];
+    struct boot_framebuffer framebuffer;       /* the screen, or none */
+    struct boot_paging paging;                 /* the page tables in force */
+    struct boot_firmware firmware;             /* who started the loader, and its tables */
+    struct boot_seed seed;                     /* for the kernel's random choices */
+    phys_addr_t loader_base;                   /* BOOTX64.EFI in memory (reclaimable), for the debugger */
+    uint64_t loader_bytes;                     /* its length */
+    uint32_t exit_attempts;                    /* calls of ExitBootServices until it succeeded */
+    uint32_t stage_count;                      /* entries used in `stages` */
+    struct boot_stage stages[BOOT_STAGES_MAX]; /* the loader's timeline, oldest first */
 };
 
 _Static_assert(sizeof(struct memory_range) == 24, "part of the contract");

@@ -82,18 +82,19 @@ struct frame_config {
 extern const struct frame_policy frame_policy_buddy;
 extern const struct frame_policy frame_policy_bitmap;
 
+#define FRAME_MAGAZINE_SLOTS 64
+
 /* One CPU's stock of free blocks of one order: descriptors of blocks, the last one in is the first one out.
  */
 struct frame_magazine {
-    _Atomic(struct frame_descriptor **) top;   /* where the next block is put; written by its CPU only */
-    struct frame_descriptor **bottom;          /* first slot */
-    _Atomic(struct frame_descriptor **) limit; /* top may not pass it; NULL asks the CPU to drain */
-    struct frame_descriptor **end;             /* what limit is when no drain is asked for */
+    _Atomic(uint32_t) count; /* slots in use; written by its CPU only */
+    _Atomic(uint32_t) limit; /* count may not pass it; 0 asks the CPU to drain */
+    uint32_t capacity;       /* what limit is when no drain is asked for */
+    struct frame_descriptor *slots[FRAME_MAGAZINE_SLOTS];
 };
 
-#define FRAME_MAGAZINES      (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
-#define FRAME_MAGAZINE_ZERO  (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
-#define FRAME_MAGAZINE_SLOTS 144                   /* of all magazines of a CPU together */
+#define FRAME_MAGAZINES     (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
+#define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
 
 /* One CPU's part of a pool: written by that CPU only, with preemption off. */
 struct frame_cpu {
@@ -101,7 +102,6 @@ struct frame_cpu {
     _Atomic(int64_t)
         owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
     _Atomic(uint64_t) slow_operations; /* operations that took the lock */
-    struct frame_descriptor *slots[FRAME_MAGAZINE_SLOTS];
 };
 
 /* Frames set apart for descriptors and their page tables. */
@@ -157,7 +157,8 @@ enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint
 /* ---- Allocating ---- */
 
 /*
- * One block of 2^order frames for `owner`, with one reference, contents unspecified. None when there is no
+ * One block of 2^order frames for `owner`, with one reference; its contents and its descriptor's `object` are
+ * unspecified. None when there is no
  * memory. Up to order FRAME_ORDER_2M it mostly takes some 15 instructions and no lock. Inline, below.
  */
 static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
@@ -205,7 +206,7 @@ enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, un
 uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner) EXCLUDES(pool->lock);
 
-#define FRAME_BATCH 16
+#define FRAME_BATCH 32
 
 /* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
  */
@@ -351,16 +352,15 @@ static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, e
         preempt_disable();
         struct frame_cpu *cpu = pool->cpu[cpu_number()];
         struct frame_magazine *magazine = &cpu->magazine[order];
-        struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
-        if (top != magazine->bottom) {
-            struct frame_descriptor *descriptor = top[-1];
-            atomic_store_explicit(&magazine->top, top - 1, memory_order_relaxed);
+        uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
+        if (count != 0) {
+            struct frame_descriptor *descriptor = magazine->slots[count - 1];
+            atomic_store_explicit(&magazine->count, count - 1, memory_order_relaxed);
             atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
             atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1),
                                   memory_order_relaxed);
             frame_account(cpu, owner, (int64_t)1 << order);
             phys_addr_t block = phys_addr(descriptor->address);
-            descriptor->object = NULL;
             preempt_enable();
             return block;
         }
@@ -381,14 +381,14 @@ static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsign
             preempt_disable();
             struct frame_cpu *cpu = pool->cpu[cpu_number()];
             struct frame_magazine *magazine = &cpu->magazine[order];
-            struct frame_descriptor **top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
-            if (top < atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
+            uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
+            if (count < atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
                 uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
                 atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1),
                                       memory_order_relaxed);
                 descriptor->address = block.raw;
-                *top = descriptor;
-                atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
+                magazine->slots[count] = descriptor;
+                atomic_store_explicit(&magazine->count, count + 1, memory_order_relaxed);
                 frame_account(cpu, owner, -((int64_t)1 << order));
                 preempt_enable();
                 return;

@@ -1,6 +1,6 @@
 /*
- * Owners: who a frame of physical memory belongs to. Every byte the firmware's map names is either free or has
- * exactly one of these (see frame_pool_ledger() in <ashlar/frame.h>).
+ * Owners: who a frame of physical memory belongs to. Every byte the firmware's map names is either free or
+ * has exactly one of these (see frame_pool_ledger() in <ashlar/frame.h>).
  *
  * To add one, add a line: names, accounts and the monitor follow.
  */

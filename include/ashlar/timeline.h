@@ -1,5 +1,6 @@
 /*
  * The timeline of start-up: named points in time-stamp counter ticks, the loader's first, then the kernel's.
+ * Written by the boot CPU alone, before others run; there is no lock.
  */
 #pragma once
 
@@ -12,6 +13,7 @@ void timeline_init(const struct boot_info *info);
  */
 void timeline_mark(const char *name);
 
-/* The points so far, oldest first; ticks are counted from the first, which is 0. */
+/* The points so far, oldest first; ticks are counted from the first, which is 0.
+ * index: below timeline_count(). */
 unsigned timeline_count(void);
 struct boot_stage timeline_point(unsigned index);

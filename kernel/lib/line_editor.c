@@ -62,9 +62,11 @@ static size_t room(const struct line_editor *editor)
     return used + 8 < editor->columns ? editor->columns - used : 8;
 }
 
+/* A line that was replaced may have no character that starts where the window did. */
 static bool cursor_is_shown(const struct line_editor *editor)
 {
-    return editor->cursor >= editor->window && width(editor, editor->window, editor->cursor) <= room(editor);
+    return editor->cursor >= editor->window && !text_is_continuation((uint8_t)editor->text[editor->window]) &&
+           width(editor, editor->window, editor->cursor) <= room(editor);
 }
 
 static void move_window(struct line_editor *editor)

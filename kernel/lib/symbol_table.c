@@ -167,13 +167,6 @@ bool symbol_table_by_name(const struct symbol_table *table, uint32_t position, s
     return true;
 }
 
-/* As strcmp(), of a NUL-terminated name with `bytes` bytes. */
-static int compare(const char *name, const char *wanted, size_t bytes)
-{
-    int order = strncmp(name, wanted, bytes);
-    return order != 0 || name[bytes] == '\0' ? order : 1;
-}
-
 uint32_t symbol_table_lower_bound(const struct symbol_table *table, const char *name, size_t bytes)
 {
     uint32_t low = 0;
@@ -181,7 +174,7 @@ uint32_t symbol_table_lower_bound(const struct symbol_table *table, const char *
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         struct symbol_entry entry;
-        if (symbol_table_by_name(table, middle, &entry) && compare(entry.name, name, bytes) < 0) {
+        if (symbol_table_by_name(table, middle, &entry) && strncmp(entry.name, name, bytes) < 0) {
             low = middle + 1;
         } else {
             high = middle;

@@ -108,7 +108,7 @@ int bench_main(int argc, char **argv, const struct bench_case *cases, unsigned c
     }
     if (!any) {
         fprintf(stderr, "%s: no benchmark's name contains \"%s\"\n", argv[0], options.pattern);
-        return 2;
+        return BENCH_NO_MATCH;
     }
     if (!options.json) {
         printf("%-28s %-12s %12s %12s %12s\n", "", "", "median", "min", "max");

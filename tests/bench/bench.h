@@ -21,6 +21,10 @@ struct bench_case {
 };
 
 #define BENCH_CASES_MAX 96
+#define BENCH_NO_MATCH  3
 
-/* Runs the cases as the arguments ask and prints the results. Returns the program's exit status. */
+/*
+ * Runs the cases as the arguments ask and prints the results. Returns the program's exit status: 0, 2 for
+ * wrong arguments, BENCH_NO_MATCH when no case's name contains PATTERN.
+ */
 int bench_main(int argc, char **argv, const struct bench_case *cases, unsigned count);

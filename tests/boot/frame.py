@@ -62,6 +62,8 @@ def expect_in(needle, text):
 
 def expect_selftest_passes(talk):
     """Waits for the end of a machine that was booted with `selftest`: a perfect report, and the status of success."""
+    _, ending = talk.wait_for(r"ashlar loader: error: [^\r\n]*", or_end=True)
+    expect(ending is None, f"the loader refused: {ending and ending[0]}")
     status = talk.wait_for_end()
     report = ktap.parse(talk.transcript)
     expect(report.good, report.summary(), talk)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import budget
 import corrupt
+import debugger
 import devices
 import faults
 import frame
@@ -26,7 +27,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, monitor, corrupt, budget, secure, devices, faults):
+    for module in (talks, monitor, corrupt, budget, secure, devices, faults, debugger):
         cases.update(module.CASES)
     return cases
 

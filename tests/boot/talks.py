@@ -3,7 +3,7 @@
 import re
 
 import ktap
-from frame import STATUS_FAILED, expect, expect_in, expect_selftest_passes
+from frame import STATUS_FAILED, STATUS_PANIC, expect, expect_in, expect_selftest_passes
 from machine import Machine
 
 POWER_OFF_REASONS = ("guest-shutdown",)
@@ -107,6 +107,19 @@ def kaslr_moves(setting, folder):
     expect(all(place >= 0xffffffff80000000 and place % 4096 == 0 for place in places), f"places {places}")
 
 
+def loader_fault(kind, *reports):
+    """A test in which a fault before the kernel has its own interrupt table is told, and ends the machine."""
+    def test(setting):
+        with setting.boot(Machine(), f"loader-fault={kind}") as talk:
+            status = talk.wait_for_end()
+            said = talk.transcript
+        expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}")
+        for report in (r"ashlar loader: fault between boot services and the kernel: ", *reports, r"^  rax [0-9a-f]{16} ",
+                       r"^  the last stage reached was loader\."):
+            expect(re.search(report, said, re.MULTILINE), f"no {report!r} in:\n{said}")
+    return test
+
+
 def refused(machine, complaint):
     """A test on a machine that Ashlar cannot run on: one line says why, and the firmware goes on."""
     def test(setting):
@@ -150,6 +163,11 @@ CASES = {
     "config.binary": wrong_configuration(bytes(range(256)), "ashlar.cfg: ", "byte 0x00 at offset 0"),
     "config.utf16": wrong_configuration("selftest".encode("utf-16"), "ashlar.cfg: ", "UTF-16"),
     "config.open-quote": wrong_configuration(b'selftest="frame\n', "ashlar.cfg: ", "quote"),
+    "gap.undefined": loader_fault("undefined", r"invalid opcode \(vector 6, ", r"rip lies in the loader's section \.text "),
+    "gap.page": loader_fault("page", r"page fault \(vector 14, error 0x2\)", r"write of 0x123456789000: no page is mapped",
+                             r"^    level 4 entry +36: 0{16} not present"),
+    "gap.stack-guard": loader_fault("stack-guard", r"write of 0xffffff8000000ff8: no page is mapped",
+                                    r"the address lies in the guard page below the boot stack", r"^    level 1 entry +0: 0{16} "),
     "options.unknown": wrong_configuration(b"colour=red nokaslr", "colour"),
     "options.malformed": wrong_configuration(b"la57=maybe =x nokaslr=7", "la57", "maybe", "=x", "nokaslr"),
 }

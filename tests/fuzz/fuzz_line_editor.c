@@ -65,9 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     for (size_t i = 1; i < bytes; i++) {
         enum line_event event = line_editor_feed(editor, data[i]);
         if (event != LINE_EDITING || i % 16 == 0 ||
-            i + 1 == bytes) { /* a look at the whole line takes long */
+            i + 1 == bytes) {         /* a look at the whole line takes long */
+            line_editor_show(editor); /* what moves the window back into a line that got shorter */
             check_line(editor);
-            line_editor_show(editor);
         }
         if (event != LINE_EDITING) {
             line_editor_start(editor, "> ");

@@ -156,8 +156,6 @@ static inline void model_alloc(struct model *model, unsigned order, enum frame_o
         return;
     }
     MODEL_CHECK(is_aligned(block.raw, FRAME_BYTES << order));
-    MODEL_CHECK(frame_descriptor(model->pool, block)->object == NULL);
-    frame_descriptor(model->pool, block)->object = model;
     model_took(model, block, 1ULL << order, owner);
 }
 

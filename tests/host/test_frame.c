@@ -310,7 +310,7 @@ static void other_cpus_give_back_when_asked(void **state)
     frame_pool_drain(&machine.pool);
     struct frame_statistics statistics;
     frame_pool_statistics(&machine.pool, &statistics);
-    assert_int_equal(statistics.magazine_frames, 11);
+    assert_int_equal(statistics.magazine_frames, 27);
     host_cpu = 1; /* the next free there empties its magazines */
     frame_free(&machine.pool, blocks[0], 0);
     frame_pool_statistics(&machine.pool, &statistics);
@@ -436,10 +436,10 @@ static void the_validator_sees_each_corruption(void **state)
     descriptor->address -= FRAME_BYTES;
 
     struct frame_magazine *magazine = &pool->cpu[0]->magazine[0];
-    struct frame_descriptor *saved = magazine->bottom[0];
-    magazine->bottom[0] = magazine->bottom[1];
+    struct frame_descriptor *saved = magazine->slots[0];
+    magazine->slots[0] = magazine->slots[1];
     expect_problem("twice");
-    magazine->bottom[0] = saved;
+    magazine->slots[0] = saved;
 
     pool->free_frames++;
     expect_problem("count of free frames");

@@ -63,8 +63,8 @@ static void splits(const char *line, const char *expected)
     snprintf(copy, sizeof copy, "%s", line);
     assert_true(monitor_split(copy, &words, error));
     for (unsigned i = 0; i < words.count; i++) {
-        strcat(joined, i > 0 ? "|" : "");
-        strcat(joined, words.words[i]);
+        size_t length = strlen(joined);
+        snprintf(joined + length, sizeof joined - length, i > 0 ? "|%s" : "%s", words.words[i]);
     }
     assert_string_equal(joined, expected);
     assert_string_equal(error, "");
@@ -210,7 +210,8 @@ static void commands_come_in_order(void **state)
     char joined[128] = "";
     const struct monitor_command *command = NULL;
     while ((command = monitor_next(&table, command))) {
-        strcat(strcat(joined, command->name), " ");
+        size_t length = strlen(joined);
+        snprintf(joined + length, sizeof joined - length, "%s ", command->name);
     }
     assert_string_equal(joined, "a fault log mem pager reboot x ");
 }

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "random.h"
+
 static void accepted(const char *text, uint64_t expected)
 {
     uint64_t number = ~expected;
@@ -68,14 +70,13 @@ static void overflow_is_told_from_nonsense(void **state)
 static void random_numbers_come_back(void **state)
 {
     (void)state;
-    srand(1);
+    uint64_t seed = 1;
     for (int round = 0; round < 20000; round++) {
-        uint64_t value =
-            ((uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand()) >> (rand() % 64);
+        uint64_t value = random_next(&seed) >> (random_next(&seed) % 64);
         char text[64];
         snprintf(text, sizeof text, round % 2 ? "%llu" : "0x%llx", (unsigned long long)value);
         accepted(text, value);
-        unsigned power = (unsigned)rand() % 5;
+        unsigned power = (unsigned)(random_next(&seed) % 5);
         if (value << (10 * (power + 1)) >> (10 * (power + 1)) == value) {
             size_t length = strlen(text);
             snprintf(text + length, sizeof text - length, "%c", "KMGTP"[power]);

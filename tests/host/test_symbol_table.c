@@ -364,6 +364,9 @@ static void a_header_that_lies_is_refused(void **state)
         expect_refused(model, 12 + 8 * part, UINT32_MAX);
         expect_refused(model, 12 + 8 * part, (uint32_t)model->used);
     }
+    for (size_t part = 1; part < 4; part++) {
+        expect_refused(model, 12 + 8 * part, 19); /* fewer sizes, names or numbers than starts */
+    }
     expect_refused(model, 12, 19);        /* fewer starts than sizes */
     expect_refused(model, 12 + 8 * 7, 0); /* no text */
     model->bytes[model->used - 1] = 'x';  /* text without an end */

@@ -88,11 +88,15 @@ class Machine:
 
     def command(self, folder, medium, serial=("-serial", "stdio"), display=("-display", "none")):
         """The QEMU command; `folder` is what prepare_firmware() filled, `medium` a disk image or ISO."""
-        return [EMULATOR, "-nodefaults", "-no-user-config", *self._board(), *self._processors(), *self._memory(),
+        return [EMULATOR, "-nodefaults", "-no-user-config", *self.platform(),
                 *self._firmware(Path(folder) / "firmware.fd"), *self._medium(medium), *VGA[self.vga],
                 *(["-device", "virtio-rng-pci"] if self.entropy else []),
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *self._debug_console(),
                 *([] if self.reboot else ["-no-reboot"]), *serial, *display, *self.extra]
+
+    def platform(self):
+        """The part of the command that says what processor, memory and board there are, and how time passes."""
+        return [*self._board(), *self._processors(), *self._memory()]
 
     def _board(self):
         features = ",smm=on" if self.secure_boot else ""

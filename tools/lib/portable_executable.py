@@ -1,4 +1,4 @@
-"""Reading a PE32+ file as far as a check of our loader needs it (Microsoft's PE format specification)."""
+"""Reading a PE32+ file as far as our tools need it of the loader (Microsoft's PE format specification)."""
 
 import struct
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ class PortableExecutable:
         self.optional_bytes = struct.unpack_from("<H", image, self.header + 20)[0]
         self.optional = self.header + 24
         self.magic = self._number("<H", 0)
+        self.entry = self._number("<I", 16)
         self.section_alignment = self._number("<I", 32)
         self.subsystem = self._number("<H", 68)
         self.characteristics = self._number("<H", 70)

@@ -23,27 +23,32 @@ def parse(arguments):
         description="Builds Ashlar and boots it in QEMU under OVMF, with the serial line on this terminal. "
         "Status: 0 success or power off, 1 failed selftest, 2 panic (or a usage error), 3 anything else.")
     parser.add_argument("--headless", action="store_true", help="no window, only the serial line")
-    parser.add_argument("--memory", metavar="SIZE", default="256M", help="guest RAM, may exceed the host's")
-    parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="virtual CPUs")
-    parser.add_argument("--cpu", metavar="MODEL", default="", help="QEMU CPU model, with features (empty: the richest)")
-    parser.add_argument("--cmdline", metavar="TEXT", default="", help="kernel command line")
-    parser.add_argument("--machine", choices=["q35", "pc"], default="q35", help="board")
-    parser.add_argument("--vga", choices=list(machine.VGA), default="std", help="display adapter")
     parser.add_argument("--media", choices=list(media.MAKERS), default="fat", help="what is booted from")
     parser.add_argument("--disk", choices=["ahci", "usb", "nvme", "virtio"], default="ahci",
                         help="what the medium is attached to; an ISO is always in a CD drive")
     parser.add_argument("--accel", choices=["auto", "tcg", "kvm"], default="auto",
                         help="auto takes KVM only when the firmware is seen to run on it")
     parser.add_argument("--icount", action="store_true", help="one clock tick per guest instruction; implies --accel tcg")
-    parser.add_argument("--firmware", metavar="PATH", type=Path, help="firmware image instead of Debian's OVMF")
     parser.add_argument("--secure-boot", nargs="?", choices=["signed", "unsigned"], const="signed",
                         help="firmware that checks signatures; 'unsigned' shows the refusal")
     parser.add_argument("--screenshot", metavar="FILE", type=Path, help="save the screen at the prompt as PNG, and end")
+    parser.add_argument("--dry-run", action="store_true", help="build nothing, print the QEMU command")
+    add_machine_options(parser)
+    return parser.parse_args(arguments)
+
+
+def add_machine_options(parser):
+    """The options that tools/run and tools/debug share."""
+    parser.add_argument("--memory", metavar="SIZE", default="256M", help="guest RAM, may exceed the host's")
+    parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="virtual CPUs")
+    parser.add_argument("--cpu", metavar="MODEL", default="", help="QEMU CPU model, with features (empty: the richest)")
+    parser.add_argument("--cmdline", metavar="TEXT", default="", help="kernel command line")
+    parser.add_argument("--machine", choices=["q35", "pc"], default="q35", help="board")
+    parser.add_argument("--vga", choices=list(machine.VGA), default="std", help="display adapter")
+    parser.add_argument("--firmware", metavar="PATH", type=Path, help="firmware image instead of Debian's OVMF")
     parser.add_argument("--debug-log", metavar="FILE", type=Path, help="write the debug console (port 0xe9) here")
     parser.add_argument("--build-dir", metavar="DIR", type=Path, default=tree.DEFAULT_BUILD, help="build folder")
-    parser.add_argument("--dry-run", action="store_true", help="build nothing, print the QEMU command")
     parser.add_argument("qemu", nargs="*", metavar="-- ARGUMENT", help="more arguments for QEMU")
-    return parser.parse_args(arguments)
 
 
 def positive(text):
@@ -70,11 +75,10 @@ def describe(options):
         firmware=options.firmware, debug_log=options.debug_log, extra=options.qemu)
 
 
-def display_arguments(options):
-    """A window where there is a screen to show one."""
-    windowed = not options.headless and not options.screenshot and (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    return ["-display", "gtk" if windowed else "none"]
+def display_arguments(window_wanted):
+    """A window, if it is wanted and there is a screen to show one."""
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return ["-display", "gtk" if window_wanted and screen else "none"]
 
 
 def serial_arguments():
@@ -126,9 +130,9 @@ def main(arguments):
     options = parse(arguments)
     machine.parse_memory(options.memory)
     described = describe(options)
+    display = display_arguments(not options.headless and not options.screenshot)
     if options.dry_run:
-        print(machine.shell_line(described.command("ashlar-run", "ashlar-run/medium.img", serial_arguments(),
-                                                   display_arguments(options))))
+        print(machine.shell_line(described.command("ashlar-run", "ashlar-run/medium.img", serial_arguments(), display)))
         return 0
     tree.configure(options.build_dir, "default")
     tree.build(options.build_dir)
@@ -139,7 +143,7 @@ def main(arguments):
             return status_of(take_screenshot(described, folder, medium, options.screenshot.absolute()))
         if sys.stdin.isatty():
             print("tools/run: Ctrl-A X ends the machine", file=sys.stderr)
-        return status_of(boot(described.command(folder, medium, serial_arguments(), display_arguments(options))))
+        return status_of(boot(described.command(folder, medium, serial_arguments(), display)))
 
 
 if __name__ == "__main__":

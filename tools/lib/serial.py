@@ -90,9 +90,13 @@ class Conversation:
         finally:
             os.set_blocking(line, True)
 
-    def wait_for(self, pattern, seconds=SECONDS):
-        """Waits until the machine has said something that matches; returns the text before the match and the match."""
+    def wait_for(self, pattern, seconds=SECONDS, or_end=False):
+        """Waits until the machine has said something that matches; returns the text before the match and the match.
+
+        With `or_end` the machine's end is as good: the match is then None."""
         found = self._process.expect([pattern, pexpect.EOF, pexpect.TIMEOUT], timeout=seconds)
+        if found == 1 and or_end:
+            return ESCAPES.sub("", self._process.before).replace("\r", ""), None
         if found != 0:
             how = f"the machine ended (status {self.wait_for_end()})" if found == 1 else f"{seconds} s went by"
             raise ConversationError(f"waiting for {pattern!r}, {how}; it said last:\n{self.last_words()}")

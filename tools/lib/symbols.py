@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes the symbol table of the kernel image from its ELF file (form: kernel/lib/symbol_table.h).
 
-    symbols.py ELF TABLE          writes the table
+    symbols.py ELF TABLE ROOT     writes the table; ROOT is the source tree, which no path in it begins with
     symbols.py --check ELF FIRST  fails unless both ELF files place every symbol alike
 
 The kernel is linked twice: the table comes from the first link and lies at the end of the second.
@@ -10,9 +10,7 @@ import re
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = f"{Path(__file__).resolve().parents[2]}/"  # the assembler's paths begin with it
 MAGIC = 0x4D595341
 HEADER_BYTES = 72
 SIZE_BIG = 0xFFFF
@@ -46,7 +44,7 @@ def read_symbols(path):
     return symbols
 
 
-def read_lines(path):
+def read_lines(path, root):
     """Rows (address, file, line) of the line table, ascending; line 0 where a sequence ends or has no source."""
     text = subprocess.run(["llvm-dwarfdump", "--debug-line", path], check=True, capture_output=True, text=True).stdout
     directories, files, version, rows = {}, {}, 5, []
@@ -71,7 +69,7 @@ def read_lines(path):
         elif match := re.match(r"\s*dir_index: (\d+)", line):
             directory = int(match[1])
             home = directories.get(directory, "") if version >= 5 or directory else ""
-            files[pending] = (name if name.startswith("/") or home in ("", ".") else f"{home}/{name}").removeprefix(ROOT)
+            files[pending] = (name if name.startswith("/") or home in ("", ".") else f"{home}/{name}").removeprefix(f"{root}/")
     return rows
 
 
@@ -140,7 +138,7 @@ def chosen_symbols(symbols, base):
     return sorted(chosen, key=lambda s: (s[0], s[1], s[3] == STT_FUNC, s[4], s[2]))
 
 
-def make_table(path):
+def make_table(path, root):
     symbols = read_symbols(path)
     base = next(address for address, _, name, _, _ in symbols if name == "image_start")
     chosen = chosen_symbols(symbols, base)
@@ -149,7 +147,7 @@ def make_table(path):
     text = Text()
     names = [text.place(name) for _, _, name, _, _ in chosen]
     by_name = sorted(range(len(chosen)), key=lambda i: (chosen[i][2].encode(), i))
-    blocks, rows, files = encode_rows(clean_rows(read_lines(path), base), text)
+    blocks, rows, files = encode_rows(clean_rows(read_lines(path, root), base), text)
     parts = [
         (b"".join(struct.pack("<I", s[0]) for s in chosen), len(chosen)),
         (b"".join(struct.pack("<H", s[1] if 0 < s[1] < SIZE_BIG else SIZE_BIG) for s in chosen), len(chosen)),
@@ -178,8 +176,8 @@ def check(final, first):
 def main():
     if len(sys.argv) == 4 and sys.argv[1] == "--check":
         check(sys.argv[2], sys.argv[3])
-    elif len(sys.argv) == 3:
-        table = make_table(sys.argv[1])
+    elif len(sys.argv) == 4:
+        table = make_table(sys.argv[1], sys.argv[3])
         with open(sys.argv[2], "wb") as file:
             file.write(table)
     else:

@@ -28,9 +28,9 @@ def configure(build_dir, preset, log=None):
     _cmake(["cmake", "--preset", preset, "-B", str(build_dir)], log)
 
 
-def build(build_dir, log=None):
-    """Builds everything in a configured `build_dir`."""
-    _cmake(["cmake", "--build", str(build_dir)], log)
+def build(build_dir, log=None, targets=()):
+    """Builds a configured `build_dir`: everything, or only the targets."""
+    _cmake(["cmake", "--build", str(build_dir), *(["--target", *targets] if targets else [])], log)
 
 
 def _cmake(command, log):

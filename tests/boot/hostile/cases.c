@@ -12,12 +12,19 @@ struct choice {
 
 static const struct choice sweeps[] = {{"calls", SWEEP_CALLS}, {"memory", SWEEP_MEMORY}, {NULL, 0}};
 static const struct choice orders[] = {{"reversed", MAP_REVERSED}, {"shuffled", MAP_SHUFFLED}, {NULL, 0}};
-static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},         {"late", QUARRY_LATE},
-                                         {"nested", QUARRY_NESTED},       {"overlap", QUARRY_OVERLAP},
-                                         {"duplicate", QUARRY_DUPLICATE}, {"zero", QUARRY_ZERO},
-                                         {"wrap", QUARRY_WRAP},           {"oem", QUARRY_OEM},
-                                         {"types", QUARRY_TYPES},         {"subpage", QUARRY_SUBPAGE},
-                                         {"special", QUARRY_SPECIAL},     {NULL, 0}};
+static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},
+                                         {"late", QUARRY_LATE},
+                                         {"nested", QUARRY_NESTED},
+                                         {"overlap", QUARRY_OVERLAP},
+                                         {"duplicate", QUARRY_DUPLICATE},
+                                         {"zero", QUARRY_ZERO},
+                                         {"wrap", QUARRY_WRAP},
+                                         {"oem", QUARRY_OEM},
+                                         {"types", QUARRY_TYPES},
+                                         {"subpage", QUARRY_SUBPAGE},
+                                         {"special", QUARRY_SPECIAL},
+                                         {"far", QUARRY_FAR},
+                                         {NULL, 0}};
 static const struct choice graphics[] = {{"none", GRAPHICS_NONE},
                                          {"blt-only", GRAPHICS_BLT_ONLY},
                                          {"base-zero", GRAPHICS_BASE_ZERO},
@@ -45,6 +52,7 @@ static const struct choice options[] = {{"none", OPTIONS_NONE},
 static const struct choice tables[] = {
     {"no-acpi", TABLES_NO_ACPI}, {"no-smbios", TABLES_NO_SMBIOS}, {"none", TABLES_NONE}, {NULL, 0}};
 static const struct choice randoms[] = {{"good", RANDOM_GOOD}, {"broken", RANDOM_BROKEN}, {NULL, 0}};
+static const struct choice attributes[] = {{"good", ATTRIBUTES_GOOD}, {"fixed", ATTRIBUTES_FIXED}, {NULL, 0}};
 static const struct choice hides[] = {
     {"file-system", HIDE_FILE_SYSTEM}, {"loaded-image", HIDE_LOADED_IMAGE}, {NULL, 0}};
 static const struct choice refusals[] = {{"address", REFUSE_ADDRESS}, {"limit", REFUSE_LIMIT}, {NULL, 0}};
@@ -130,6 +138,7 @@ static const struct {
     {"random", FIELD(random), randoms},
     {"hide", FIELD(hidden), hides},
     {"refuse", FIELD(refused), refusals},
+    {"attributes", FIELD(attributes), attributes},
     {"spare-pages", FIELD(spare_pages), NULL},
     {"first", FIELD(injection.first), NULL},
     {"count", FIELD(injection.count), NULL},

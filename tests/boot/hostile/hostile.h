@@ -30,6 +30,7 @@ enum quarry {
     QUARRY_TYPES,
     QUARRY_SUBPAGE,
     QUARRY_SPECIAL,
+    QUARRY_FAR,
 };
 
 enum graphics {
@@ -64,6 +65,9 @@ enum load_options {
 enum tables { TABLES_ALL, TABLES_NO_ACPI, TABLES_NO_SMBIOS, TABLES_NONE };
 
 enum random { RANDOM_AS_IT_IS, RANDOM_GOOD, RANDOM_BROKEN };
+
+/* EFI_MEMORY_ATTRIBUTE_PROTOCOL: none, one that works, one that lets no page become executable. */
+enum attributes { ATTRIBUTES_NONE, ATTRIBUTES_GOOD, ATTRIBUTES_FIXED };
 
 enum hidden { HIDE_NOTHING, HIDE_FILE_SYSTEM, HIDE_LOADED_IMAGE };
 
@@ -103,6 +107,7 @@ struct hostile_case {
     uint32_t random;            /* enum random */
     uint32_t hidden;            /* enum hidden */
     uint32_t refused;           /* enum refused */
+    uint32_t attributes;        /* enum attributes */
     uint32_t spare_pages;       /* pages left free, ALL_MEMORY for as many as there are */
     struct injection injection;
 };
@@ -172,6 +177,11 @@ EFI_STATUS EFIAPI hostile_locate_handle_buffer(EFI_LOCATE_SEARCH_TYPE search, EF
 EFI_STATUS protocols_begin(void);
 void protocols_end(void);
 bool guid_equal(const EFI_GUID *a, const EFI_GUID *b);
+
+/* attributes.c: a firmware whose pages do not execute until it is asked. */
+EFI_STATUS attributes_begin(void);
+void attributes_at_exit(void);
+void attributes_end(void);
 
 /* graphics.c */
 /* The output the child sees in place of `real`. */

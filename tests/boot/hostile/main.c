@@ -153,6 +153,9 @@ static EFI_STATUS surround(void)
     map_begin();
     graphics_begin();
     EFI_STATUS status = protocols_begin();
+    if (!EFI_ERROR(status)) {
+        status = attributes_begin();
+    }
     if (!EFI_ERROR(status) && current->quarry != QUARRY_NONE) {
         status = quarry_make();
     }
@@ -169,6 +172,7 @@ static void clear_away(void)
     quarry_free();
     map_end();
     protocols_end();
+    attributes_end();
 }
 
 /* One start of the child. Returns only when the child does, with what it left behind. */

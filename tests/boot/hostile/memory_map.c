@@ -120,6 +120,12 @@ static const struct quarry_case quarry_cases[] = {
                         {.ram = PAGES(32),
                          .types[MEMORY_RESERVED] = PAGES(16),
                          .types[MEMORY_PERSISTENT] = PAGES(16)}},
+    /* No CPU of the tests has so many address lines; the second would not fit the physmap of any. */
+    [QUARRY_FAR] = {{{EfiBootServicesData, 0, 64, 0, false},
+                     {EfiConventionalMemory, 1ULL << 45, 16, 0, true},
+                     {EfiConventionalMemory, 1ULL << 47, 16, 0, true},
+                     {EfiACPIMemoryNVS, 1ULL << 51, 1, 0, true}},
+                    {.ram = PAGES(64), .types[MEMORY_RESERVED] = PAGES(33)}},
 };
 
 /* QUARRY_LATE is not in the map before this call, the loader's last: it has built its page tables by then. */
@@ -396,6 +402,7 @@ static void make_stale(void)
 EFI_STATUS EFIAPI hostile_exit_boot_services(EFI_HANDLE image, UINTN key)
 {
     exits++;
+    attributes_at_exit();
     if (current->dry) {
         return EFI_ABORTED; /* not EFI_INVALID_PARAMETER, which would ask for another try */
     }

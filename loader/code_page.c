@@ -1,0 +1,62 @@
+/*
+ * A page to execute code in while the firmware's page tables are still in force. Firmware that maps its
+ * memory no-execute offers EFI_MEMORY_ATTRIBUTE_PROTOCOL to change that; older firmware has neither, and
+ * executes what is allocated as loader code. The page is never writable and executable at once, and goes back
+ * as it came.
+ */
+#include "loader.h"
+
+static struct memory_attribute_protocol *find_protocol(const struct loader *loader)
+{
+    EFI_GUID guid = MEMORY_ATTRIBUTE_PROTOCOL_GUID;
+    struct memory_attribute_protocol *protocol = NULL;
+    return EFI_ERROR(loader->boot->LocateProtocol(&guid, NULL, (void **)&protocol)) ? NULL : protocol;
+}
+
+/* Gives the page `wanted` of the attributes XP and RO. Nothing is taken away before what is new is there, so
+ * that no state between is writable and executable. */
+static EFI_STATUS change(const struct code_page *page, UINT64 now, UINT64 wanted)
+{
+    EFI_STATUS status = EFI_SUCCESS;
+    if (wanted & ~now) {
+        status = page->protocol->SetMemoryAttributes(page->protocol, page->base, FRAME_BYTES, wanted & ~now);
+    }
+    if (!EFI_ERROR(status) && (now & ~wanted)) {
+        status =
+            page->protocol->ClearMemoryAttributes(page->protocol, page->base, FRAME_BYTES, now & ~wanted);
+    }
+    return status;
+}
+
+bool code_page_protect(struct loader *loader)
+{
+    struct code_page *page = &loader->code_page;
+    page->base = (uintptr_t)loader->trampoline;
+    page->protocol = find_protocol(loader);
+    if (!page->protocol) {
+        return true;
+    }
+    EFI_STATUS status =
+        page->protocol->GetMemoryAttributes(page->protocol, page->base, FRAME_BYTES, &page->attributes);
+    page->attributes &= EFI_MEMORY_XP | EFI_MEMORY_RO;
+    if (!EFI_ERROR(status)) {
+        page->changed = true;
+        status = change(page, page->attributes, EFI_MEMORY_RO);
+    }
+    if (EFI_ERROR(status)) {
+        return step_fail(loader, status,
+                         "the firmware does not let the page at %#llx execute, which la57=on needs: %s",
+                         (unsigned long long)page->base, efi_status_name(status));
+    }
+    return true;
+}
+
+void code_page_restore(struct loader *loader)
+{
+    struct code_page *page = &loader->code_page;
+    if (page->changed) {
+        page->changed = false;
+        /* After a failure on the way it is not known how far it came: ask for each change anew. */
+        change(page, (EFI_MEMORY_XP | EFI_MEMORY_RO) & ~page->attributes, page->attributes);
+    }
+}
