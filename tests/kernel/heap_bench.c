@@ -1,6 +1,7 @@
 /* What the heap costs. Under -icount shift=0 a tick is one guest instruction. Names as on the host. */
 #include <ashlar/bench.h>
 #include <ashlar/heap.h>
+#include <ashlar/string.h>
 
 #define PAIRS      1000
 #define BATCH      4096
@@ -60,6 +61,7 @@ static uint32_t steps[OPERATIONS]; /* slot in the low half, size in the high one
 
 static void plan_steps(void)
 {
+    memset(blocks, 0, sizeof blocks); /* the batches leave what they freed */
     uint64_t random = 0x9e3779b97f4a7c15ULL;
     for (unsigned i = 0; i < OPERATIONS; i++) {
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
