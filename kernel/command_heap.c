@@ -4,6 +4,7 @@
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
+#include <ashlar/trap.h>
 
 extern uint64_t data_start[]; /* kernel.ld: what is neither code nor constant */
 extern uint64_t data_end[];
@@ -190,14 +191,34 @@ static bool show_leak(void *context, const struct heap_block *block)
     return !monitor_interrupted();
 }
 
+#define ROOTS_MAX 32
+
+/* The kernel's data in as many pieces as guard pages cut it into; returns how many. */
+static unsigned data_roots(struct heap_root roots[ROOTS_MAX])
+{
+    unsigned count = 0;
+    bool readable = false;
+    for (char *page = (char *)data_start; page < (char *)data_end; page += FRAME_BYTES) {
+        uint64_t word;
+        bool before = readable;
+        readable = memory_try_read(&word, virt_of(page), sizeof word);
+        if (readable && !before && count < ROOTS_MAX) {
+            roots[count++] = (struct heap_root){page, 0};
+        }
+        if (readable) {
+            roots[count - 1].bytes += FRAME_BYTES;
+        }
+    }
+    return count;
+}
+
 static void show_leaks(struct monitor_call *call)
 {
+    struct heap_root roots[ROOTS_MAX + 1];
     const struct boot_kernel *kernel = &boot_info()->kernel;
-    const struct heap_root roots[] = {
-        {data_start, (uint64_t)((char *)data_end - (char *)data_start)},
-        {virt_pointer(kernel->stack_bottom), kernel->stack_bytes},
-    };
-    int64_t leaks = heap_leaks(&kernel_heap, roots, ARRAY_LENGTH(roots), show_leak, NULL);
+    unsigned count = data_roots(roots);
+    roots[count++] = (struct heap_root){virt_pointer(kernel->stack_bottom), kernel->stack_bytes};
+    int64_t leaks = heap_leaks(&kernel_heap, roots, count, show_leak, NULL);
     if (leaks < 0) {
         monitor_error(call, "no memory for the marks");
         return;

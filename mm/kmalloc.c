@@ -141,15 +141,22 @@ void *heap_duplicate(struct heap *heap, const void *source, size_t bytes)
 
 /* ---- Freeing and resizing ---- */
 
-/* Whether the frame at `pointer` says that a large block is there, or the pointer is none of the frame
- * pool's. */
-static bool may_be_large(struct heap *heap, const void *pointer)
+/* The large block at `pointer`, of whose frame the fast path has read the descriptor; or NULL. */
+static struct heap_large *large_at(struct heap *heap, const void *pointer)
 {
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (address >= heap->slabs.limit) {
-        return heap->virtually.free != NULL;
+        return NULL;
     }
-    return slab_encoded_number(heap->slabs.descriptors[address >> FRAME_SHIFT].object) == SLAB_NUMBER_LARGE;
+    const struct frame_descriptor *descriptor = &heap->slabs.descriptors[address >> FRAME_SHIFT];
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    if (frame_tag_state(tag) < FRAME_ALLOCATED ||
+        slab_encoded_number(descriptor->object) != SLAB_NUMBER_LARGE ||
+        atomic_load_explicit(&descriptor->owner, memory_order_relaxed) != OWNER_HEAP) {
+        return NULL;
+    }
+    struct heap_large *large = slab_decode(descriptor->object);
+    return large->pointer == pointer ? large : NULL;
 }
 
 void heap_free_slow(struct heap *heap, void *pointer)
@@ -157,15 +164,14 @@ void heap_free_slow(struct heap *heap, void *pointer)
     if (!pointer) {
         return;
     }
-    if (may_be_large(heap, pointer)) {
-        struct heap_large *large = heap_large_find(heap, pointer);
-        if (large) {
-            heap_large_free(heap, large);
-            return;
-        }
-        if (heap->virtually.free && heap->virtually.free(heap->virtually.context, pointer)) {
-            return;
-        }
+    struct heap_large *large = large_at(heap, pointer);
+    if (large) {
+        heap_large_free(heap, large);
+        return;
+    }
+    bool outside = (uintptr_t)pointer - heap->slabs.base >= heap->slabs.limit;
+    if (outside && heap->virtually.free && heap->virtually.free(heap->virtually.context, pointer)) {
+        return;
     }
     slab_free_checked(&heap->slabs, NULL, pointer, __builtin_return_address(0));
 }

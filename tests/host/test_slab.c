@@ -280,6 +280,33 @@ static void objects_pass_between_cpus(void **state)
     slab_cache_destroy(&cache);
 }
 
+/* Magazines that lie empty in the depot hold nothing, whatever their slots say. */
+static void emptied_magazines_hold_nothing(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    void *objects[300];
+    make(&cache, "emptied", 64, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            objects[i] = slab_cache_alloc(&cache);
+        }
+        if (round == 0) {
+            for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+                slab_cache_free(&cache, objects[i]);
+            }
+        }
+    }
+    assert_non_null(cache.depot_empty);
+    slab_reap(&fixture.heap.slabs);
+    assert_int_equal(fixture.reports, 0);
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    slab_cache_destroy(&cache);
+}
+
 /* All memory goes into one cache, then another needs it: what the first holds free is given back to serve. */
 static void idle_memory_serves_other_caches(void **state)
 {
@@ -474,6 +501,7 @@ int main(void)
         TEST(most_of_what_is_unused_is_returned),
         TEST(places_in_a_slab_are_random),
         TEST(objects_pass_between_cpus),
+        TEST(emptied_magazines_hold_nothing),
         TEST(idle_memory_serves_other_caches),
         TEST(every_failure_is_survived),
         TEST(the_validator_sees_damage),
