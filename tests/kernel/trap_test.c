@@ -161,6 +161,35 @@ KERNEL_TEST(trap_page_fault_moves_to_the_interrupted_stack)
     EXPECT_EQUAL(per_cpu()->tss.ist[IST_PAGE_FAULT - 1], stack_fault_slot);
 }
 
+static uint64_t seen_address; /* CR2 inside the handler */
+
+static bool skip_read_and_note(struct trap_frame *frame)
+{
+    seen_address = cr2_read();
+    return skip_read(frame);
+}
+
+/* A stack pointer that leads nowhere, and a fault elsewhere: the frame cannot move, and CR2 is still the
+ * fault's. */
+KERNEL_TEST(trap_page_fault_stays_when_the_stack_is_lost)
+{
+    exception_handler *before = exception_set_handler(EXCEPTION_PAGE_FAULT, skip_read_and_note);
+    bool were_enabled = interrupts_disable();
+    struct task_state before_tss = per_cpu()->tss;
+    uint64_t pointer = 0x40;
+    handled = 0;
+    __asm__ volatile("movq %%rsp, %%r12; movl $0x700000, %%esp; movq (%0), %0; movq %%r12, %%rsp"
+                     : "+a"(pointer)
+                     :
+                     : "r12", "memory");
+    interrupts_restore(were_enabled);
+    exception_set_handler(EXCEPTION_PAGE_FAULT, before);
+    EXPECT_EQUAL(handled, 1);
+    EXPECT_EQUAL(seen_address, 0x40);
+    EXPECT(in_region(seen_frame, "page-fault stack"));
+    EXPECT(memcmp(&before_tss, &per_cpu()->tss, sizeof before_tss) == 0);
+}
+
 KERNEL_TEST(trap_guard_pages_are_unmapped)
 {
     uint8_t byte;

@@ -1,0 +1,88 @@
+/*
+ * The structures of the buddy policy and what both of its files do with them; frame_buddy.c explains it.
+ */
+#pragma once
+
+#include "frame_internal.h"
+#include "frame_set.h"
+#include "frame_tree.h"
+
+#define LEAF_ORDER   TREE_HEIGHT /* order of a whole leaf: 2 MiB */
+#define ARENA_FRAMES (1ULL << FRAME_GIB_SHIFT)
+#define LEAF_WORDS   (TREE_UNITS / 64)
+
+/* A set of leaves of one arena. */
+struct leaf_set {
+    uint64_t summary;           /* bit w: words[w] is not 0 */
+    uint64_t words[LEAF_WORDS]; /* bit per leaf */
+};
+
+struct arena {
+    struct tree blocks;               /* free blocks of whole leaves */
+    struct leaf_set able[LEAF_ORDER]; /* split leaves with a free block of this order or a larger one */
+    uint64_t split[LEAF_WORDS];       /* leaves that have a tree */
+    struct tree leaves[];             /* as many as the arena's RAM reaches up to */
+};
+
+struct buddy {
+    uint64_t arena_count; /* GiB up to the end of RAM */
+    struct set
+        able[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole ones from 9 */
+    struct set untouched;   /* arenas that are wholly free and were never used: not in any `able` */
+    struct arena **arenas;  /* by GiB; NULL until first used */
+    struct arena **homes;   /* by GiB: where the arena's state goes; NULL where there is no RAM */
+};
+
+static inline void leaf_set_clear(struct leaf_set *set)
+{
+    set->summary = 0;
+    for (unsigned i = 0; i < LEAF_WORDS; i++) {
+        set->words[i] = 0;
+    }
+}
+
+/* Returns whether the set was empty before. */
+static inline bool leaf_set_add(struct leaf_set *set, unsigned leaf)
+{
+    bool was_empty = set->summary == 0;
+    set->words[leaf / 64] |= 1ULL << leaf % 64;
+    set->summary |= 1ULL << leaf / 64;
+    return was_empty;
+}
+
+/* Returns whether the set is empty now. */
+static inline bool leaf_set_remove(struct leaf_set *set, unsigned leaf)
+{
+    set->words[leaf / 64] &= ~(1ULL << leaf % 64);
+    if (set->words[leaf / 64] == 0) {
+        set->summary &= ~(1ULL << leaf / 64);
+    }
+    return set->summary == 0;
+}
+
+/* Smallest member from `from` (below 512) on, or TREE_UNITS. */
+static inline unsigned leaf_set_find(const struct leaf_set *set, unsigned from)
+{
+    unsigned word = from / 64;
+    uint64_t bits = set->words[word] & (~0ULL << from % 64);
+    if (bits == 0) {
+        uint64_t later = set->summary & (~0ULL << (word + 1));
+        if (later == 0) {
+            return TREE_UNITS;
+        }
+        word = lowest_bit(later);
+        bits = set->words[word];
+    }
+    return word * 64 + lowest_bit(bits);
+}
+
+static inline bool leaf_is_split(const struct arena *arena, unsigned leaf)
+{
+    return arena->split[leaf / 64] >> leaf % 64 & 1;
+}
+
+/* Adds the free blocks of each order to `blocks`; `state` is a struct buddy. */
+void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS]);
+
+/* Verifies trees and indexes, and counts the free frames; `state` is a struct buddy. */
+bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem);

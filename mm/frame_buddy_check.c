@@ -1,0 +1,147 @@
+/* Counting and verifying what the buddy policy (frame_buddy.c) holds. */
+#include "frame_buddy.h"
+
+static void count_tree(const struct tree *tree, unsigned lowest_order, uint64_t blocks[FRAME_ORDERS])
+{
+    for (unsigned word = 0; word < TREE_WORDS; word++) {
+        for (uint64_t bits = tree->words[word]; bits != 0; bits &= bits - 1) {
+            blocks[lowest_order + tree_bit_height(word * 64 + lowest_bit(bits))]++;
+        }
+    }
+}
+
+void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS])
+{
+    struct buddy *buddy = state;
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        struct arena *arena = buddy->arenas[gib];
+        blocks[FRAME_ORDER_MAX] += set_has(&buddy->untouched, gib);
+        if (!arena) {
+            continue;
+        }
+        count_tree(&arena->blocks, LEAF_ORDER, blocks);
+        for (unsigned leaf = 0; leaf < TREE_UNITS; leaf++) {
+            if (leaf_is_split(arena, leaf)) {
+                count_tree(&arena->leaves[leaf], 0, blocks);
+            }
+        }
+    }
+}
+
+/* ---- Checking ---- */
+
+/* The rules of one tree whose units are 2^unit_order frames from `base` on. */
+static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_order,
+                       struct frame_problem *problem)
+{
+    for (unsigned word = 0; word < TREE_WORDS; word++) {
+        bool used = tree->used >> word & 1;
+        if (used != (tree->words[word] != 0)) {
+            return frame_problem_set(problem, "summary of a tree", base, used, !used);
+        }
+        for (uint64_t bits = tree->words[word]; bits != 0; bits &= bits - 1) {
+            unsigned bit = word * 64 + lowest_bit(bits);
+            uint64_t frame = base + ((uint64_t)(bit ? tree_bit_unit(bit) : 0) << unit_order);
+            if (bit == 0 || (bit == 1 && unit_order == 0)) {
+                return frame_problem_set(problem, "a bit that stands for no block", frame, bit, 0);
+            }
+            if (bit != 1 && tree_test(tree, bit ^ 1)) {
+                return frame_problem_set(problem, "free buddies are not merged", frame, bit, bit ^ 1);
+            }
+            if (tree_holder(tree, bit >> 1) != TREE_NONE) {
+                return frame_problem_set(problem, "a free block inside a free block", frame, bit, 0);
+            }
+        }
+    }
+    if (tree->highest != tree_highest(tree)) {
+        return frame_problem_set(problem, "published largest block", base, (uint64_t)tree->highest,
+                                 (uint64_t)tree_highest(tree));
+    }
+    return true;
+}
+
+/* Whether the arena's sets name the leaf exactly for the orders it can serve. */
+static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf,
+                            struct frame_problem *problem)
+{
+    int highest = leaf_is_split(arena, leaf) ? arena->leaves[leaf].highest : -1;
+    for (int order = 0; order < (int)LEAF_ORDER; order++) {
+        bool listed = arena->able[order].words[leaf / 64] >> leaf % 64 & 1;
+        if (listed != (order <= highest)) {
+            return frame_problem_set(problem, "set of able leaves", base + (uint64_t)leaf * TREE_UNITS,
+                                     listed, !listed);
+        }
+    }
+    return true;
+}
+
+static bool check_leaves(const struct arena *arena, uint64_t gib, struct frame_problem *problem)
+{
+    uint64_t base = gib * ARENA_FRAMES;
+    for (unsigned leaf = 0; leaf < TREE_UNITS; leaf++) {
+        uint64_t frame = base + (uint64_t)leaf * TREE_UNITS;
+        if (leaf_is_split(arena, leaf)) {
+            if (!check_tree(&arena->leaves[leaf], frame, 0, problem)) {
+                return false;
+            }
+            if (tree_holder(&arena->blocks, tree_bit(leaf, 0)) != TREE_NONE) {
+                return frame_problem_set(problem, "a split leaf is also free", frame, leaf, 0);
+            }
+        }
+        if (!check_leaf_sets(arena, base, leaf, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the summaries and the sets over all arenas agree with one arena. */
+static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_problem *problem)
+{
+    const struct arena *arena = buddy->arenas[gib];
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        bool able = false;
+        if (arena && order < LEAF_ORDER) {
+            for (unsigned i = 0; i < LEAF_WORDS; i++) {
+                bool used = arena->able[order].summary >> i & 1;
+                if (used != (arena->able[order].words[i] != 0)) {
+                    return frame_problem_set(problem, "summary of able leaves", gib * ARENA_FRAMES, used,
+                                             !used);
+                }
+                able |= used;
+            }
+        } else if (arena) {
+            able = (int)(order - LEAF_ORDER) <= arena->blocks.highest;
+        }
+        if (set_has(&buddy->able[order], gib) != able) {
+            return frame_problem_set(problem, "set of able arenas", gib * ARENA_FRAMES, !able, able);
+        }
+    }
+    return true;
+}
+
+bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem)
+{
+    struct buddy *buddy = state;
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        struct arena *arena = buddy->arenas[gib];
+        uint64_t base = gib * ARENA_FRAMES;
+        if (set_has(&buddy->untouched, gib) && (arena || !buddy->homes[gib])) {
+            return frame_problem_set(problem, "an untouched arena is in use", base, 1, 0);
+        }
+        if (arena &&
+            (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) || !check_leaves(arena, gib, problem))) {
+            return false;
+        }
+        if (!check_arena_sets(buddy, gib, problem)) {
+            return false;
+        }
+    }
+    uint64_t blocks[FRAME_ORDERS] = {0};
+    buddy_count(state, blocks);
+    *free_frames = 0;
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        *free_frames += blocks[order] << order;
+    }
+    return true;
+}
