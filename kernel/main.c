@@ -61,6 +61,8 @@ _Noreturn void kernel_main(const struct boot_info *info)
                        NULL);
     memory_start(info);
     timeline_mark("kernel.memory");
+    heap_start(info);
+    timeline_mark("kernel.heap");
     devices_start(info);
     timeline_mark("kernel.devices");
     memory_reclaim_boot(info);

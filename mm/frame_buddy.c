@@ -125,6 +125,9 @@ static void buddy_give(void *state, uint64_t frame, unsigned order)
         give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
         return;
     }
+    if (!leaf_is_split(arena, leaf)) { /* part of a block that was taken whole */
+        leaf_open(arena, leaf);
+    }
     bool whole = tree_give(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, order)) == 1;
     leaf_changed(buddy, gib, arena, leaf);
     if (whole) {
@@ -144,10 +147,6 @@ static void buddy_add(void *state, uint64_t frame, unsigned order)
             return;
         }
         arena = arena_open(buddy, gib);
-    }
-    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
-    if (order < LEAF_ORDER && !leaf_is_split(arena, leaf)) {
-        leaf_open(arena, leaf);
     }
     buddy_give(state, frame, order);
 }

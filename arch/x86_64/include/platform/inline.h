@@ -6,9 +6,10 @@
 
 static inline unsigned cpu_number(void)
 {
-    unsigned number;
-    __asm__ volatile("movl %%gs:%c1, %0" : "=r"(number) : "i"(offsetof(struct per_cpu, number)));
-    return number;
+    uint64_t number; /* 64 bits wide, as the load leaves them zero: an index then needs no extension */
+    __asm__ volatile("movl %%gs:%c1, %k0" : "=r"(number) : "i"(offsetof(struct per_cpu, number)));
+    __builtin_assume(number <= UINT32_MAX);
+    return (unsigned)number;
 }
 
 /* The clobbers keep what the compiler moves inside the section: the counter orders nothing for the CPU. */

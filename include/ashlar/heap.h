@@ -1,0 +1,269 @@
+/*
+ * The heap: memory of any size, freed by its pointer alone.
+ *
+ * Up to HEAP_CLASS_MAX bytes a request is served from the slab cache of its size class (four to a doubling,
+ * from 32 bytes on; multiples of 8 below), beyond that from a run of whole frames, and when no run is long
+ * enough from virtually contiguous pages, if the heap was given a source of them. docs/heap.md explains the
+ * choice.
+ *
+ * A heap is an instance. kmalloc() and its family, below, are those of the kernel's. Locks and contexts are
+ * as in <ashlar/slab.h>. All memory is aligned to 8 bytes; a class that is a multiple of a larger power of
+ * two is aligned to that. Contents are unspecified unless zeroed. Nothing panics for want of memory: NULL is
+ * returned.
+ */
+#pragma once
+
+#include <ashlar/slab.h>
+
+#define HEAP_CLASS_MAX KIB(8)                         /* bytes of the largest size class */
+#define HEAP_CLASSES   35                             /* size classes */
+#define HEAP_BYTES_MAX (FRAME_RUN_MAX << FRAME_SHIFT) /* largest request */
+
+/* Virtually contiguous pages, for what is too large for a run. All may be NULL together. */
+struct heap_virtual {
+    void *(*alloc)(void *context, uint64_t bytes);         /* page-aligned, or NULL */
+    bool (*free)(void *context, void *pointer);            /* false: not the start of such an allocation */
+    uint64_t (*bytes)(void *context, const void *pointer); /* its length, or 0: not the start of one */
+    void *context;                                         /* passed to all */
+};
+
+struct heap_config {
+    struct slab_pool_config slabs; /* frames, CPUs, seed, debug rules, reports */
+    struct heap_virtual virtually; /* where larger requests go, or zeros */
+};
+
+/* A block that has frames of its own. Kept in a list, for accounting and the leak scan. */
+struct heap_large {
+    struct heap_large *next;
+    struct heap_large *previous;
+    void *pointer;             /* first byte */
+    uint64_t bytes;            /* as asked for */
+    uint64_t frames;           /* length of its run */
+    struct slab_who allocated; /* with a debug rule for "large" that has the owner policy */
+};
+
+struct heap {
+    struct slab_pool slabs;                  /* its caches; other caches may be made in it, too */
+    uint16_t part[HEAP_CLASS_MAX / 8 + 1];   /* by (bytes + 7) / 8: offset of the class's slab_cpu */
+    struct slab_cache classes[HEAP_CLASSES]; /* by class */
+    struct spinlock large_lock;              /* guards what follows; taken before slabs.records_lock */
+    struct heap_large *large;                /* list of large blocks */
+    uint64_t large_count;                    /* blocks in it */
+    uint64_t large_bytes;                    /* their frames */
+    uint64_t large_asked;                    /* their bytes as asked for */
+    uint32_t large_policy;                   /* enum slab_policy for large blocks: SLAB_OWNER counts */
+    struct heap_virtual virtually;           /* as given */
+};
+
+/* ---- Life ---- */
+
+/* Makes a heap. On failure nothing is kept. */
+enum slab_error heap_init(struct heap *heap, const struct heap_config *config);
+
+/* Returns all memory, whatever is still allocated (reported as LIVE_AT_DESTROY). No other CPU uses the heap.
+ */
+void heap_destroy(struct heap *heap);
+
+/* ---- Allocating and freeing ---- */
+
+/* `bytes` bytes, or NULL. 0 bytes give a valid pointer to nothing, to be freed like any other. Inline. */
+static inline void *heap_alloc(struct heap *heap, size_t bytes);
+
+/* The same, filled with zeros. */
+void *heap_alloc_zeroed(struct heap *heap, size_t bytes);
+
+/* count * bytes, filled with zeros. A product that does not fit is reported as SIZE_OVERFLOW and gives NULL.
+ */
+void *heap_alloc_array(struct heap *heap, size_t count, size_t bytes);
+
+/* Aligned to `alignment`, a power of two up to 1 GiB; anything else gives NULL. */
+void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t alignment);
+
+/*
+ * Makes a block `bytes` long, moving it when it must; what fits of the contents is kept. A pointer of NULL
+ * allocates. 0 bytes shrink the block to the smallest. On failure NULL, and the old block is as it was.
+ */
+void *heap_resize(struct heap *heap, void *pointer, size_t bytes);
+
+/* A copy of `bytes` bytes, or NULL. */
+void *heap_duplicate(struct heap *heap, const void *source, size_t bytes);
+
+/* Gives a block back; NULL does nothing. A mistake is reported, and then nothing is freed. Inline. */
+static inline void heap_free(struct heap *heap, void *pointer);
+
+/* Bytes that may be used at `pointer`, at least as many as were asked for; 0 for what is no allocated block.
+ */
+size_t heap_usable_size(struct heap *heap, const void *pointer);
+
+/* ---- Giving memory back, seeing inside ---- */
+
+struct heap_statistics {
+    uint64_t class_bytes;  /* frames of all slabs of the size classes */
+    uint64_t class_live;   /* bytes of live objects, by the size of their class */
+    uint64_t large_blocks; /* blocks with frames of their own */
+    uint64_t large_bytes;  /* their frames */
+    uint64_t large_asked;  /* their bytes as asked for */
+    uint64_t record_bytes; /* frames of slab, magazine and block records, and of the CPUs' parts */
+};
+void heap_statistics(struct heap *heap, struct heap_statistics *statistics);
+
+/* The class that serves `bytes` bytes, 0 .. HEAP_CLASSES - 1, and its size. Only up to HEAP_CLASS_MAX. */
+static inline unsigned heap_class(size_t bytes);
+static inline size_t heap_class_bytes(unsigned index);
+
+/* Verifies all caches, records and large blocks. Conditions and result as for slab_check(). */
+bool heap_check(struct heap *heap, struct slab_problem *problem);
+
+/* One allocated block, as heap_visit() and heap_leaks() show it. */
+struct heap_block {
+    const void *pointer;              /* first byte */
+    uint64_t bytes;                   /* usable length */
+    const struct slab_cache *cache;   /* NULL for large blocks */
+    const struct slab_who *allocated; /* with the owner policy; else NULL */
+};
+
+/* Calls `visit` for each allocated block until it returns false. No other CPU uses the heap meanwhile. */
+void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
+                void *context);
+
+/* Memory that is known to be in use: statics, stacks, registers. */
+struct heap_root {
+    const void *base; /* aligned to 8 */
+    uint64_t bytes;
+};
+
+/*
+ * The leak scan: every word of the roots, and of every block that is found reachable, is taken for a possible
+ * pointer into a block. Calls `visit` for each block that nothing reaches. Returns how many, or -1 when there
+ * is no memory for the marks. Empties all magazines. No other CPU uses the heap meanwhile.
+ */
+int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned root_count,
+                   bool (*visit)(void *context, const struct heap_block *block), void *context);
+
+/* ---- The fast paths ---- */
+
+void *heap_alloc_slow(struct heap *heap, size_t bytes);
+void heap_free_slow(struct heap *heap, void *pointer);
+
+static inline unsigned heap_class(size_t bytes)
+{
+    if (bytes <= 64) { /* 16, 24, 32, 40, 48, 56, 64 */
+        return bytes <= 16 ? 0 : (unsigned)((bytes + 7) / 8 - 2);
+    }
+    unsigned doubling =
+        63 - (unsigned)__builtin_clzll(bytes - 1); /* bytes is in (2^doubling, 2^(doubling+1)] */
+    return (doubling - 6) * 4 + 6 + (unsigned)((bytes - 1) >> (doubling - 2)) - 3;
+}
+
+static inline size_t heap_class_bytes(unsigned index)
+{
+    if (index <= 6) {
+        return (index + 2) * (size_t)8;
+    }
+    unsigned step = (index - 7) % 4 + 1;
+    unsigned doubling = (index - 7) / 4 + 6;
+    return ((size_t)4 + step) << (doubling - 2);
+}
+
+/* A cache's number: never a multiple of 8, so that no aligned pointer in a descriptor can look like one. */
+static inline unsigned slab_number(unsigned index)
+{
+    return 1 + index + index / 7;
+}
+
+/* A class's part of a CPU: known to the compiler when the size is. */
+static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
+{
+    if (__builtin_constant_p(bytes)) {
+        return slab_number(heap_class(bytes)) * SLAB_CPU_BYTES;
+    }
+    return heap->part[(bytes + 7) / 8];
+}
+
+static inline void *heap_alloc(struct heap *heap, size_t bytes)
+{
+    if (__builtin_expect(bytes <= HEAP_CLASS_MAX, 1)) {
+        uint32_t part = heap_part(heap, bytes);
+        preempt_disable();
+        struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
+        _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
+        if (__builtin_expect(top != cpu->bottom, 1)) {
+            void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
+            atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
+            *(slab_mark_t *)object = SLAB_MARK_LIVE;
+            preempt_enable();
+            return object;
+        }
+        preempt_enable();
+    }
+    return heap_alloc_slow(heap, bytes);
+}
+
+static inline void heap_free(struct heap *heap, void *pointer)
+{
+    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
+    if (__builtin_expect(address < heap->slabs.limit, 1)) {
+        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a part without room.
+         */
+        uint8_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+        preempt_disable();
+        struct slab_cpu *cpu = heap->slabs.cpu[cpu_number()] + number;
+        __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
+        _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
+        if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
+                                 *(slab_mark_t *)pointer != SLAB_MARK_FREE && top < cpu->end,
+                             1)) {
+            *(slab_mark_t *)pointer = SLAB_MARK_FREE;
+            atomic_store_explicit(top, pointer, memory_order_relaxed);
+            atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
+            preempt_enable();
+            return;
+        }
+        preempt_enable();
+    }
+    heap_free_slow(heap, pointer);
+}
+
+/* ---- The kernel's heap ---- */
+
+extern struct heap kernel_heap;
+
+static inline void *kmalloc(size_t bytes)
+{
+    return heap_alloc(&kernel_heap, bytes);
+}
+
+static inline void *kzalloc(size_t bytes)
+{
+    return heap_alloc_zeroed(&kernel_heap, bytes);
+}
+
+static inline void *kcalloc(size_t count, size_t bytes)
+{
+    return heap_alloc_array(&kernel_heap, count, bytes);
+}
+
+static inline void *kmalloc_aligned(size_t bytes, size_t alignment)
+{
+    return heap_alloc_aligned(&kernel_heap, bytes, alignment);
+}
+
+static inline void *krealloc(void *pointer, size_t bytes)
+{
+    return heap_resize(&kernel_heap, pointer, bytes);
+}
+
+static inline void *kmemdup(const void *source, size_t bytes)
+{
+    return heap_duplicate(&kernel_heap, source, bytes);
+}
+
+static inline void kfree(void *pointer)
+{
+    heap_free(&kernel_heap, pointer);
+}
+
+static inline size_t ksize(const void *pointer)
+{
+    return heap_usable_size(&kernel_heap, pointer);
+}

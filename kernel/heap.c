@@ -1,0 +1,94 @@
+/*
+ * The kernel's heap: one instance of <ashlar/heap.h> on the kernel's frames, with the debug rules of the
+ * command line, backtraces of who allocates, and reports that end in a panic, because a damaged heap damages
+ * everything.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/command_line.h>
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+#include <ashlar/symbols.h>
+#include <x86/unwind.h>
+
+#define LOG_SUBSYSTEM "heap"
+#include <ashlar/log.h>
+
+#include "kernel.h"
+
+#define RULES_BYTES  128
+#define RULES_PREFIX "slab:"
+
+struct heap kernel_heap;
+
+static char rules[RULES_BYTES];
+
+static unsigned note_callers(void *context, void **stack, unsigned limit)
+{
+    (void)context;
+    unsigned depth = 0;
+    struct unwind at = unwind_caller();
+    for (bool more = true; more && depth < limit; more = unwind_next(&at)) {
+        stack[depth++] = virt_pointer(at.address);
+    }
+    return depth;
+}
+
+static void log_who(const char *what, const struct slab_who *who)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    if (!who) {
+        return;
+    }
+    log_error("%s on CPU %u at tick %llu by:", what, who->cpu, (unsigned long long)who->ticks);
+    for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
+        log_error("    %s", symbol_text(virt_of(who->stack[i]), true, text));
+    }
+}
+
+/* A size that overflowed or a cache destroyed too early has damaged nothing: the caller goes on. */
+static void report_mistake(void *context, const struct slab_report *report)
+{
+    (void)context;
+    char text[SLAB_REPORT_BYTES];
+    slab_report_text(report, text);
+    if (report->fault == SLAB_SIZE_OVERFLOW || report->fault == SLAB_LIVE_AT_DESTROY) {
+        log_warning("%s", text);
+        return;
+    }
+    log_who("allocated", report->allocated);
+    log_who("freed", report->freed);
+    panic("%s", text);
+}
+
+/* The rules of "debug=slab:RULES", or "". */
+static const char *debug_rules(void)
+{
+    size_t length = strlen(RULES_PREFIX);
+    if (!command_line_get(boot_command_line(), "debug", rules, sizeof rules) ||
+        strncmp(rules, RULES_PREFIX, length) != 0) {
+        return "";
+    }
+    return rules + length;
+}
+
+void heap_start(const struct boot_info *info)
+{
+    struct heap_config config = {.slabs = {.frames = kernel_frames(),
+                                           .cpus = kernel_frames()->config.cpus,
+                                           .debug = debug_rules(),
+                                           .report = report_mistake,
+                                           .backtrace = note_callers}};
+    memcpy(&config.slabs.seed, info->seed.bytes, sizeof config.slabs.seed);
+    config.slabs.seed |= 1;
+    enum slab_error error = heap_init(&kernel_heap, &config);
+    if (error == SLAB_BAD_DEBUG) {
+        log_warning("debug=slab:%s: cannot be read from \"%s\" on; no policies", config.slabs.debug,
+                    config.slabs.debug + kernel_heap.slabs.debug_error);
+        config.slabs.debug = NULL;
+        error = heap_init(&kernel_heap, &config);
+    }
+    if (error != SLAB_OK) {
+        panic("heap: %s", slab_error_name(error));
+    }
+}

@@ -1,0 +1,265 @@
+/*
+ * Walking over all allocated blocks, and the leak scan.
+ *
+ * The scan is conservative: any aligned word that could be a pointer into a block keeps it alive. First all
+ * magazines are emptied, so that a slab's free bits say exactly what is allocated. Each object gets two bits
+ * in a table made for the scan: reached, and searched for more pointers. There is no recursion: rounds over
+ * the table go on until one finds nothing new to search.
+ */
+#include "kmalloc_internal.h"
+
+struct scan {
+    struct heap *heap;  /* being scanned */
+    uint64_t *reached;  /* one bit per object */
+    uint64_t *searched; /* one bit per object */
+    uint64_t bits;      /* in each table */
+    bool more;          /* something was reached that is not yet searched */
+    bool (*visit)(void *context, const struct heap_block *block);
+    void *context; /* of visit */
+    int64_t leaks; /* blocks that nothing reaches */
+    bool stopped;  /* visit returned false */
+};
+
+typedef void object_visit(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index);
+
+struct walk {
+    struct scan *scan;
+    object_visit *visit;
+};
+
+static bool is_taken(const struct slab *slab, uint32_t index)
+{
+    return !(slab->free[index / 64] >> index % 64 & 1);
+}
+
+static void walk_list(struct walk *walk, struct slab_cache *cache, struct slab_list *list)
+{
+    for (struct slab *slab = list->first; slab; slab = slab->next) {
+        for (uint32_t i = 0; i < cache->per_slab; i++) {
+            if (is_taken(slab, i)) {
+                walk->visit(walk->scan, cache, slab, i);
+            }
+        }
+    }
+}
+
+static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
+{
+    walk_list(context, cache, &cache->partial);
+    walk_list(context, cache, &cache->full);
+    return true;
+}
+
+static void walk_objects(struct scan *scan, object_visit *visit)
+{
+    struct walk walk = {scan, visit};
+    slab_for_each_cache(&scan->heap->slabs, walk_cache, &walk);
+}
+
+static void drain_everywhere(struct heap *heap)
+{
+    for (unsigned cpu = 0; cpu < heap->slabs.config.cpus; cpu++) {
+        slab_drain_cpu(&heap->slabs, cpu);
+    }
+    slab_reap(&heap->slabs);
+}
+
+static struct heap_block block_of(struct slab_cache *cache, const struct slab *slab, uint32_t index)
+{
+    const void *object = slab_object(cache, slab, index);
+    struct heap_block block = {.pointer = object, .bytes = cache->config.bytes, .cache = cache};
+    if (cache->policy) {
+        block.bytes = slab_track(cache, object)->bytes;
+    }
+    if (cache->policy & SLAB_OWNER) {
+        block.allocated = &slab_track(cache, object)->allocated;
+    }
+    return block;
+}
+
+/* ---- All blocks ---- */
+
+static void visit_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+{
+    struct heap_block block = block_of(cache, slab, index);
+    scan->stopped = scan->stopped || !scan->visit(scan->context, &block);
+}
+
+void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
+                void *context)
+{
+    struct scan scan = {.heap = heap, .visit = visit, .context = context};
+    drain_everywhere(heap);
+    walk_objects(&scan, visit_object);
+    if (!scan.stopped) {
+        heap_large_visit(heap, visit, context);
+    }
+}
+
+/* ---- Marks ---- */
+
+static bool get_bit(const uint64_t *table, uint64_t bit)
+{
+    return table[bit / 64] >> bit % 64 & 1;
+}
+
+static void set_bit(uint64_t *table, uint64_t bit)
+{
+    table[bit / 64] |= 1ULL << bit % 64;
+}
+
+static bool number_list(struct scan *scan, struct slab_cache *cache, struct slab_list *list)
+{
+    for (struct slab *slab = list->first; slab; slab = slab->next) {
+        slab->mark_base = (uint32_t)scan->bits;
+        scan->bits += cache->per_slab;
+    }
+    return scan->bits <= UINT32_MAX;
+}
+
+static bool number_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
+{
+    return number_list(context, cache, &cache->partial) && number_list(context, cache, &cache->full) &&
+           number_list(context, cache, &cache->empty);
+}
+
+/* Large blocks have their bits behind the objects', in the order of their list. */
+static uint64_t large_bit(struct scan *scan, const struct heap_large *wanted) NO_LOCK_ANALYSIS
+{
+    uint64_t bit = scan->bits;
+    for (const struct heap_large *large = scan->heap->large; large != wanted; large = large->next) {
+        bit++;
+    }
+    return bit;
+}
+
+static void reach(struct scan *scan, uint64_t bit)
+{
+    if (!get_bit(scan->reached, bit)) {
+        set_bit(scan->reached, bit);
+        scan->more = true;
+    }
+}
+
+static void reach_frame(struct scan *scan, const struct frame_facts *facts, const void *pointer)
+{
+    unsigned number = slab_encoded_number(facts->object);
+    if (facts->owner == OWNER_HEAP && number == SLAB_NUMBER_LARGE) {
+        reach(scan, large_bit(scan, slab_decode(facts->object)));
+    } else if (facts->owner == OWNER_SLABS && number % 8 != 0) {
+        const struct slab *slab = slab_decode(facts->object);
+        const struct slab_cache *cache = slab->cache;
+        uint64_t offset = (uint64_t)((const char *)pointer - slab->memory);
+        uint32_t index = offset < cache->first ? cache->per_slab : slab_index(cache, offset - cache->first);
+        if (index < cache->per_slab && is_taken(slab, index)) {
+            reach(scan, slab->mark_base + index);
+        }
+    }
+}
+
+/* Takes a word for a pointer. */
+static void follow(struct scan *scan, uint64_t word)
+{
+    struct frame_facts facts;
+    uint64_t address = word - scan->heap->slabs.base;
+    if (address < scan->heap->slabs.limit) {
+        frame_pool_look(scan->heap->slabs.config.frames, phys_addr(address), &facts);
+        if (facts.managed && facts.state >= FRAME_ALLOCATED) {
+            reach_frame(scan, &facts, (const void *)(uintptr_t)word);
+        }
+    }
+}
+
+/* Memory may be red zones or stacks in use: it is read as it lies there. */
+__attribute__((no_sanitize("address"))) static void search(struct scan *scan, const void *memory,
+                                                           uint64_t bytes)
+{
+    const volatile uint64_t *words = memory;
+    for (uint64_t i = 0; i < bytes / sizeof *words; i++) {
+        follow(scan, words[i]);
+    }
+}
+
+/* ---- The scan ---- */
+
+static void search_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+{
+    uint64_t bit = slab->mark_base + index;
+    if (get_bit(scan->reached, bit) && !get_bit(scan->searched, bit)) {
+        set_bit(scan->searched, bit);
+        search(scan, slab_object(cache, slab, index), cache->config.bytes);
+    }
+}
+
+static void search_large(struct scan *scan) NO_LOCK_ANALYSIS /* no other CPU is there */
+{
+    uint64_t bit = scan->bits;
+    for (const struct heap_large *large = scan->heap->large; large; large = large->next, bit++) {
+        if (get_bit(scan->reached, bit) && !get_bit(scan->searched, bit)) {
+            set_bit(scan->searched, bit);
+            search(scan, large->pointer, large->bytes);
+        }
+    }
+}
+
+static void show_leak(struct scan *scan, uint64_t bit, const struct heap_block *block)
+{
+    if (!get_bit(scan->reached, bit)) {
+        scan->leaks++;
+        scan->stopped = scan->stopped || !scan->visit(scan->context, block);
+    }
+}
+
+static void show_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+{
+    struct heap_block block = block_of(cache, slab, index);
+    show_leak(scan, slab->mark_base + index, &block);
+}
+
+static void show_large(struct scan *scan) NO_LOCK_ANALYSIS /* no other CPU is there */
+{
+    uint64_t bit = scan->bits;
+    for (const struct heap_large *large = scan->heap->large; large; large = large->next) {
+        struct heap_block block = {.pointer = large->pointer,
+                                   .bytes = large->frames << FRAME_SHIFT,
+                                   .allocated = large->allocated.ticks ? &large->allocated : NULL};
+        show_leak(scan, bit++, &block);
+    }
+}
+
+static void run_scan(struct scan *scan, const struct heap_root *roots, unsigned root_count)
+{
+    for (unsigned i = 0; i < root_count; i++) {
+        search(scan, roots[i].base, roots[i].bytes);
+    }
+    while (scan->more) {
+        scan->more = false;
+        walk_objects(scan, search_object);
+        search_large(scan);
+    }
+    walk_objects(scan, show_object);
+    show_large(scan);
+}
+
+int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned root_count,
+                   bool (*visit)(void *context, const struct heap_block *block), void *context)
+{
+    struct scan scan = {.heap = heap, .visit = visit, .context = context};
+    drain_everywhere(heap);
+    slab_for_each_cache(&heap->slabs, number_cache, &scan);
+    struct heap_statistics statistics;
+    heap_statistics(heap, &statistics);
+    uint64_t words = (scan.bits + statistics.large_blocks) / 64 + 1;
+    struct frame_pool *frames = heap->slabs.config.frames;
+    struct frame_request request = {
+        .frames = (words * 16 + FRAME_BYTES - 1) >> FRAME_SHIFT, .owner = OWNER_HEAP, .zeroed = true};
+    phys_addr_t tables;
+    if (scan.bits > UINT32_MAX || frame_alloc_request(frames, &request, &tables) != FRAME_OK) {
+        return -1;
+    }
+    scan.reached = slab_frame_pointer(&heap->slabs, tables);
+    scan.searched = scan.reached + words;
+    run_scan(&scan, roots, root_count);
+    frame_free_run(frames, tables, request.frames);
+    return scan.leaks;
+}

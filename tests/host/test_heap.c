@@ -1,0 +1,395 @@
+/* The heap: sizes and classes, resizing, large blocks, virtually contiguous pages, leaks, waste, failure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "heap_fixture.h"
+#include "host.h"
+#include "random.h"
+
+static struct heap_fixture fixture;
+
+static int start(void **state)
+{
+    (void)state;
+    host_cpu = 0;
+    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, NULL), SLAB_OK);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fixture_check(&fixture);
+    fixture_stop(&fixture);
+    assert_int_equal(host_preempt_depth, 0);
+    return 0;
+}
+
+static void classes_lie_four_to_a_doubling(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (unsigned i = 0; i < HEAP_CLASSES; i++) {
+        size_t bytes = heap_class_bytes(i);
+        assert_true(bytes > before);
+        assert_int_equal(heap_class(bytes), i);
+        assert_int_equal(heap_class(before + 1), before == 0 ? 0 : i);
+        if (bytes >= 40) {
+            assert_true((bytes - before) * 5 <= bytes); /* at most a fifth is rounded up */
+        }
+        before = bytes;
+    }
+    assert_int_equal(before, HEAP_CLASS_MAX);
+    assert_int_equal(heap_class(0), 0);
+}
+
+static void every_size_is_served_from_its_class(void **state)
+{
+    (void)state;
+    for (size_t bytes = 0; bytes <= HEAP_CLASS_MAX; bytes++) {
+        uint8_t *pointer = heap_alloc(&fixture.heap, bytes);
+        assert_non_null(pointer);
+        memset(pointer, 0xee, bytes);
+        assert_int_equal(heap_usable_size(&fixture.heap, pointer), heap_class_bytes(heap_class(bytes)));
+        heap_free(&fixture.heap, pointer);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void large_blocks_take_whole_frames(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {8193, 12288, 65536, 65537, 100000, MIB(1), MIB(5) + 1, MIB(64)};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        struct heap_statistics statistics;
+        uint8_t *pointer = heap_alloc(&fixture.heap, sizes[i]);
+        assert_non_null(pointer);
+        assert_true(is_aligned((uintptr_t)pointer, FRAME_BYTES));
+        memset(pointer, 0xee, sizes[i]);
+        assert_int_equal(heap_usable_size(&fixture.heap, pointer), align_up(sizes[i], FRAME_BYTES));
+        heap_statistics(&fixture.heap, &statistics);
+        assert_int_equal(statistics.large_blocks, 1);
+        assert_int_equal(statistics.large_asked, sizes[i]);
+        assert_int_equal(statistics.large_bytes, align_up(sizes[i], FRAME_BYTES));
+        fixture_check(&fixture);
+        heap_free(&fixture.heap, pointer);
+        heap_free(&fixture.heap, pointer);
+        assert_int_equal(fixture.reports, i + 1);
+        assert_true(fixture.report.fault == SLAB_FREE_MEMORY);
+    }
+    assert_null(heap_alloc(&fixture.heap, GIB(1)));
+    assert_null(heap_alloc(&fixture.heap, SIZE_MAX));
+}
+
+static void alignment_is_kept(void **state)
+{
+    (void)state;
+    void *pointers[200];
+    unsigned count = 0;
+    for (size_t alignment = 1; alignment <= MIB(2); alignment *= 2) {
+        static const size_t sizes[] = {0, 1, 24, 100, 3000, 8192, 20000};
+        for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+            void *pointer = heap_alloc_aligned(&fixture.heap, sizes[i], alignment);
+            assert_non_null(pointer);
+            assert_true(is_aligned((uintptr_t)pointer - fixture.heap.slabs.base, alignment));
+            memset(pointer, 0x11, sizes[i]);
+            pointers[count++] = pointer;
+        }
+    }
+    while (count > 0) {
+        heap_free(&fixture.heap, pointers[--count]);
+    }
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, 0));
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, 48));
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, GIB(2)));
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void zeroed_memory_is_zero(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 64, 1000, 8192, 70000};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        uint8_t *pointer = heap_alloc(&fixture.heap, sizes[i]);
+        memset(pointer, 0xff, sizes[i]);
+        heap_free(&fixture.heap, pointer);
+        uint8_t *zeroed = heap_alloc_zeroed(&fixture.heap, sizes[i]);
+        uint8_t *array = heap_alloc_array(&fixture.heap, sizes[i], 3);
+        for (size_t j = 0; j < sizes[i]; j++) {
+            assert_int_equal(zeroed[j], 0);
+            assert_int_equal(array[3 * j], 0);
+        }
+        heap_free(&fixture.heap, zeroed);
+        heap_free(&fixture.heap, array);
+    }
+}
+
+static void overflow_of_a_product_is_an_error(void **state)
+{
+    (void)state;
+    assert_null(heap_alloc_array(&fixture.heap, SIZE_MAX / 2, 3));
+    assert_int_equal(fixture.reports, 1);
+    assert_int_equal(fixture.report.fault, SLAB_SIZE_OVERFLOW);
+    assert_int_equal(fixture.report.expected, SIZE_MAX / 2);
+    assert_int_equal(fixture.report.found, 3);
+    assert_string_equal(slab_fault_name(SLAB_SIZE_OVERFLOW), "size overflow");
+}
+
+static void resizing_keeps_the_contents(void **state)
+{
+    (void)state;
+    uint64_t random = 5;
+    uint8_t *pointer = NULL;
+    size_t length = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        size_t bytes = random_next(&random) >> 40;
+        bytes %= i % 50 == 0 ? 100000 : 3000;
+        uint8_t *moved = heap_resize(&fixture.heap, pointer, bytes);
+        assert_non_null(moved);
+        for (size_t j = 0; j < min_u64(length, bytes); j++) {
+            assert_int_equal(moved[j], (uint8_t)(i - 1 + j));
+        }
+        for (size_t j = 0; j < bytes; j++) {
+            moved[j] = (uint8_t)(i + j);
+        }
+        pointer = moved;
+        length = bytes;
+    }
+    /* What cannot be had leaves the old block as it was. */
+    assert_null(heap_resize(&fixture.heap, pointer, GIB(1)));
+    for (size_t j = 0; j < length; j++) {
+        assert_int_equal(pointer[j], (uint8_t)(1999 + j));
+    }
+    char *copy = heap_duplicate(&fixture.heap, "text", 5);
+    assert_string_equal(copy, "text");
+    heap_free(&fixture.heap, copy);
+    heap_free(&fixture.heap, pointer);
+    heap_free(&fixture.heap, NULL);
+    assert_int_equal(fixture.reports, 0);
+    /* Resizing what is no block names the mistake. */
+    int local = 0;
+    assert_null(heap_resize(&fixture.heap, &local, 100));
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+/* ---- Virtually contiguous pages ---- */
+
+struct virtual_source {
+    uint8_t pages[2][16384]; /* two blocks, no more */
+    uint64_t bytes[2];       /* of the block, 0 when free */
+};
+
+static void *virtual_alloc(void *context, uint64_t bytes)
+{
+    struct virtual_source *source = context;
+    for (unsigned i = 0; i < 2; i++) {
+        if (source->bytes[i] == 0) {
+            source->bytes[i] = bytes;
+            return source->pages[i];
+        }
+    }
+    return NULL;
+}
+
+static uint64_t virtual_bytes(void *context, const void *pointer)
+{
+    struct virtual_source *source = context;
+    for (unsigned i = 0; i < 2; i++) {
+        if (pointer == source->pages[i]) {
+            return source->bytes[i];
+        }
+    }
+    return 0;
+}
+
+static bool virtual_free(void *context, void *pointer)
+{
+    struct virtual_source *source = context;
+    for (unsigned i = 0; i < 2; i++) {
+        if (pointer == source->pages[i] && source->bytes[i] != 0) {
+            source->bytes[i] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void what_no_run_can_serve_is_virtually_contiguous(void **state)
+{
+    (void)state;
+    static struct virtual_source source;
+    fixture.heap.virtually = (struct heap_virtual){virtual_alloc, virtual_free, virtual_bytes, &source};
+    void *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
+    assert_ptr_equal(pointer, source.pages[0]);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer), MIB(300));
+    void *second = heap_alloc(&fixture.heap, MIB(300));
+    assert_null(heap_alloc(&fixture.heap, MIB(300)));
+    heap_free(&fixture.heap, pointer);
+    heap_free(&fixture.heap, second);
+    assert_int_equal(fixture.reports, 0);
+    heap_free(&fixture.heap, second);
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+/* ---- Waste and failure ---- */
+
+static void little_is_wasted_on_a_mix_of_sizes(void **state)
+{
+    (void)state;
+    uint64_t random = 17;
+    uint64_t asked = 0;
+    uint64_t given = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        size_t bytes = 1 + (random_next(&random) >> 33) % 2048;
+        void *pointer = heap_alloc(&fixture.heap, bytes);
+        asked += bytes;
+        given += heap_usable_size(&fixture.heap, pointer);
+        heap_free(&fixture.heap, pointer);
+    }
+    assert_true((given - asked) * 8 <= given); /* 12.5 % */
+}
+
+static void memory_that_runs_out_comes_back(void **state)
+{
+    (void)state;
+    static void *pointers[70000];
+    unsigned count = 0;
+    while (count < ARRAY_LENGTH(pointers) && (pointers[count] = heap_alloc(&fixture.heap, 4096))) {
+        count++;
+    }
+    assert_true(count > HEAP_MACHINE_BYTES / 4096 * 9 / 10);
+    assert_null(heap_alloc(&fixture.heap, 4096));
+    assert_null(heap_alloc(&fixture.heap, MIB(1)));
+    assert_null(heap_alloc_zeroed(&fixture.heap, 8192));
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < count; i++) {
+        heap_free(&fixture.heap, pointers[i]);
+    }
+    void *pointer = heap_alloc(&fixture.heap, MIB(64)); /* needs what idles in the magazines and depots */
+    assert_non_null(pointer);
+    heap_free(&fixture.heap, pointer);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* Every n-th allocation fails, for all n: the operation made of several gives up cleanly each time. */
+static void every_failure_is_survived(void **state)
+{
+    (void)state;
+    for (unsigned every = 1; every < 40; every++) {
+        slab_fail_every(&fixture.heap.slabs, every);
+        void *pointers[30];
+        unsigned failed = 0;
+        for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
+            pointers[i] = heap_alloc(&fixture.heap, i * 700);
+            failed += !pointers[i];
+        }
+        assert_int_equal(failed, ARRAY_LENGTH(pointers) / every);
+        assert_int_equal(atomic_load(&fixture.heap.slabs.fail_count), ARRAY_LENGTH(pointers));
+        for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
+            heap_free(&fixture.heap, pointers[i]);
+        }
+        slab_fail_every(&fixture.heap.slabs, 0);
+        fixture_check(&fixture);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* A heap is refused when there is no memory for its CPUs, and has taken nothing then. */
+static void a_heap_needs_memory(void **state)
+{
+    (void)state;
+    struct heap_fixture *small = calloc(1, sizeof *small);
+    machine_make(&small->machine, MIB(64));
+    machine_range(&small->machine, MIB(1), MIB(1), MEMORY_USABLE);
+    assert_int_equal(machine_start(&small->machine, CPUS_MAX, NULL), FRAME_OK);
+    frame_pool_back(&small->machine.pool, phys_addr(0), MIB(64));
+    uint64_t before = frame_pool_free(&small->machine.pool);
+    struct heap_config config = {.slabs = fixture.heap.slabs.config};
+    config.slabs.frames = &small->machine.pool;
+    config.slabs.cpus = CPUS_MAX; /* 2 MiB of parts */
+    assert_int_equal(heap_init(&small->heap, &config), SLAB_NO_MEMORY);
+    assert_int_equal(frame_pool_free(&small->machine.pool), before);
+    machine_destroy(&small->machine);
+    free(small);
+}
+
+/* ---- Leaks ---- */
+
+struct found {
+    const void *pointers[16]; /* blocks shown */
+    unsigned count;           /* how many */
+};
+
+static bool note(void *context, const struct heap_block *block)
+{
+    struct found *found = context;
+    found->pointers[found->count++] = block->pointer;
+    return found->count < ARRAY_LENGTH(found->pointers);
+}
+
+struct node {
+    struct node *next; /* another block */
+    void *payload[6];  /* more */
+};
+
+static void unreachable_blocks_are_found(void **state)
+{
+    (void)state;
+    struct node *root = heap_alloc_zeroed(&fixture.heap, sizeof *root);
+    root->next = heap_alloc_zeroed(&fixture.heap, sizeof *root);
+    root->next->payload[3] = heap_alloc_zeroed(&fixture.heap, 100000);
+    void **large = root->next->payload[3];
+    large[5000] = (char *)heap_alloc_zeroed(&fixture.heap, 300) + 299; /* a pointer to its last byte counts */
+    struct found found = {.count = 0};
+    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 0);
+    assert_int_equal(found.count, 0);
+
+    struct node *lost = heap_alloc_zeroed(&fixture.heap, sizeof *lost);
+    lost->next = heap_alloc_zeroed(&fixture.heap, 20000); /* only reached from what is lost */
+    lost->next->next = lost;
+    found.count = 0;
+    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 2);
+    assert_int_equal(found.count, 2);
+    assert_ptr_equal(found.pointers[0], lost);
+    assert_ptr_equal(found.pointers[1], lost->next);
+
+    found.count = 0;
+    assert_int_equal(heap_leaks(&fixture.heap, NULL, 0, note, &found), 6);
+    found.count = 0;
+    heap_visit(&fixture.heap, note, &found);
+    assert_int_equal(found.count, 6);
+
+    heap_free(&fixture.heap, lost->next);
+    heap_free(&fixture.heap, lost);
+    heap_free(&fixture.heap, (char *)large[5000] - 299);
+    heap_free(&fixture.heap, large);
+    heap_free(&fixture.heap, root->next);
+    heap_free(&fixture.heap, root);
+    assert_int_equal(fixture.reports, 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(classes_lie_four_to_a_doubling),
+        TEST(every_size_is_served_from_its_class),
+        TEST(large_blocks_take_whole_frames),
+        TEST(alignment_is_kept),
+        TEST(zeroed_memory_is_zero),
+        TEST(overflow_of_a_product_is_an_error),
+        TEST(resizing_keeps_the_contents),
+        TEST(what_no_run_can_serve_is_virtually_contiguous),
+        TEST(little_is_wasted_on_a_mix_of_sizes),
+        TEST(memory_that_runs_out_comes_back),
+        TEST(every_failure_is_survived),
+        TEST(a_heap_needs_memory),
+        TEST(unreachable_blocks_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,513 @@
+/* Slab caches: layout, constructors, magazines and slabs, giving memory back, statistics, the validator. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "heap_fixture.h"
+#include "host.h"
+#include "random.h"
+#include "slab_internal.h"
+
+#define OBJECTS 5000
+
+static struct heap_fixture fixture;
+
+static int start(void **state)
+{
+    (void)state;
+    host_cpu = 0;
+    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, NULL), SLAB_OK);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fixture_stop(&fixture);
+    return 0;
+}
+
+static void make(struct slab_cache *cache, const char *name, uint32_t bytes, uint32_t alignment)
+{
+    struct slab_cache_config config = {.name = name, .bytes = bytes, .alignment = alignment};
+    assert_int_equal(slab_cache_init(&fixture.heap.slabs, cache, &config), SLAB_OK);
+}
+
+static void objects_are_distinct_aligned_and_hold_their_content(void **state)
+{
+    (void)state;
+    static const uint32_t layouts[][2] = {{1, 0},    {8, 0},     {13, 16},     {56, 64},     {64, 64},
+                                          {200, 0},  {200, 128}, {1000, 0},    {4096, 4096}, {5000, 32},
+                                          {9000, 0}, {16384, 8}, {16384, 4096}};
+    static uint8_t *objects[300];
+    for (size_t i = 0; i < ARRAY_LENGTH(layouts); i++) {
+        static struct slab_cache cache;
+        uint32_t bytes = layouts[i][0];
+        make(&cache, "layout", bytes, layouts[i][1]);
+        for (size_t j = 0; j < ARRAY_LENGTH(objects); j++) {
+            objects[j] = slab_cache_alloc(&cache);
+            assert_non_null(objects[j]);
+            assert_true(is_aligned((uintptr_t)objects[j], max_u64(layouts[i][1], 8)));
+            memset(objects[j], (int)(j * 7 + 1), bytes);
+        }
+        for (size_t j = 0; j < ARRAY_LENGTH(objects); j++) {
+            for (uint32_t k = 0; k < bytes; k++) {
+                assert_int_equal(objects[j][k], (uint8_t)(j * 7 + 1));
+            }
+        }
+        fixture_check(&fixture);
+        struct slab_statistics statistics;
+        slab_cache_statistics(&cache, &statistics);
+        assert_int_equal(statistics.live, ARRAY_LENGTH(objects));
+        for (size_t j = 0; j < ARRAY_LENGTH(objects); j++) {
+            slab_cache_free(&cache, objects[j]);
+        }
+        fixture_check(&fixture);
+        assert_int_equal(slab_cache_destroy(&cache), 0);
+        assert_int_equal(fixture.reports, 0);
+    }
+}
+
+static void impossible_caches_are_refused(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    struct slab_pool *pool = &fixture.heap.slabs;
+    struct slab_cache_config config = {.name = "x", .bytes = 0};
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_SIZE);
+    config.bytes = SLAB_OBJECT_MAX + 1;
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_SIZE);
+    config.bytes = 8;
+    config.alignment = 24;
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_ALIGNMENT);
+    config.alignment = 2 * SLAB_ALIGNMENT_MAX;
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_ALIGNMENT);
+    config.alignment = 8;
+    config.name = "";
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
+    config.name = "a name of far too many letters";
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
+    config.name = "kmalloc-64";
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
+    config.name = NULL;
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
+    assert_string_equal(slab_error_name(SLAB_BAD_NAME), "name that is empty, too long or taken");
+}
+
+static void only_so_many_caches(void **state)
+{
+    (void)state;
+    static struct slab_cache caches[SLAB_CACHES_MAX];
+    struct slab_pool *pool = &fixture.heap.slabs;
+    unsigned count = 0;
+    enum slab_error error;
+    do {
+        char name[SLAB_NAME_BYTES];
+        snprintf(name, sizeof name, "many-%u", count);
+        struct slab_cache_config config = {.name = name, .bytes = 32};
+        error = slab_cache_init(pool, &caches[count], &config);
+        count += error == SLAB_OK;
+    } while (error == SLAB_OK);
+    assert_int_equal(error, SLAB_TOO_MANY);
+    assert_int_equal(count, SLAB_CACHES_MAX - HEAP_CLASSES);
+    while (count > 0) {
+        assert_int_equal(slab_cache_destroy(&caches[--count]), 0);
+    }
+}
+
+static unsigned constructed;
+
+struct thing {
+    struct thing *self; /* its own address, once constructed */
+    uint64_t zero;      /* 0 while nobody uses it */
+};
+
+static void construct_thing(void *object)
+{
+    struct thing *thing = object;
+    *thing = (struct thing){thing, 0};
+    constructed++;
+}
+
+static void constructor_runs_once_for_each_place(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    struct slab_cache_config config = {
+        .name = "thing", .bytes = sizeof(struct thing), .construct = construct_thing};
+    constructed = 0;
+    assert_int_equal(slab_cache_init(&fixture.heap.slabs, &cache, &config), SLAB_OK);
+    for (unsigned round = 0; round < 10 * OBJECTS; round++) {
+        struct thing *thing = slab_cache_alloc(&cache);
+        assert_ptr_equal(thing->self, thing);
+        assert_int_equal(thing->zero, 0);
+        slab_cache_free(&cache, thing);
+    }
+    struct slab_statistics statistics;
+    slab_cache_statistics(&cache, &statistics);
+    assert_int_equal(constructed, statistics.grown * cache.per_slab);
+    assert_int_equal(statistics.grown, 1);
+    slab_cache_destroy(&cache);
+}
+
+static void empty_slabs_are_returned(void **state)
+{
+    (void)state;
+    static void *objects[OBJECTS];
+    static struct slab_cache cache;
+    make(&cache, "returned", 200, 0);
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    uint64_t used = frame_pool_free(&fixture.machine.pool);
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    uint64_t slabs = (OBJECTS + cache.per_slab - 1) / cache.per_slab;
+    assert_true(slab_reap(&fixture.heap.slabs) <= slabs);
+    struct slab_statistics statistics;
+    slab_cache_statistics(&cache, &statistics);
+    assert_int_equal(statistics.slabs, 0);
+    assert_true(frame_pool_free(&fixture.machine.pool) - used >= slabs);
+    slab_cache_destroy(&cache);
+}
+
+/* Frees 90 % at random: of the slabs that hold no live object, most must be back without being asked for. */
+static void most_of_what_is_unused_is_returned(void **state)
+{
+    (void)state;
+    static void *objects[40 * OBJECTS];
+    uint64_t random = 99;
+    static struct slab_cache cache;
+    make(&cache, "sparse", 56, 0);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    uint64_t live = ARRAY_LENGTH(objects);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        if (random_next(&random) % 10 != 0) {
+            slab_cache_free(&cache, objects[i]);
+            objects[i] = NULL;
+            live--;
+        }
+    }
+    slab_reap(&fixture.heap.slabs);
+    struct slab_statistics statistics;
+    slab_cache_statistics(&cache, &statistics);
+    assert_int_equal(statistics.live, live);
+    assert_int_equal(statistics.empty_slabs, 0);
+    assert_int_equal(statistics.cached, 0);
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    slab_cache_destroy(&cache);
+}
+
+static void places_in_a_slab_are_random(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    make(&cache, "random", 56, 0);
+    char *before = slab_cache_alloc(&cache);
+    char *objects[60];
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    /* Two caches alike begin at different places. */
+    static struct slab_cache other;
+    make(&other, "random-2", 56, 0);
+    unsigned same = 0;
+    char *others[30];
+    for (unsigned i = 0; i < ARRAY_LENGTH(others); i++) {
+        others[i] = slab_cache_alloc(&other);
+        same += ((uintptr_t)others[i] & 4095) == ((uintptr_t)objects[i] & 4095);
+    }
+    assert_true(same < 15);
+    slab_cache_free(&cache, before);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(others); i++) {
+        slab_cache_free(&other, others[i]);
+    }
+    slab_cache_destroy(&cache);
+    slab_cache_destroy(&other);
+}
+
+/* One CPU allocates, the other frees: objects come back through the depot, and memory does not grow. */
+static void objects_pass_between_cpus(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    make(&cache, "passed", 64, 0);
+    for (unsigned round = 0; round < 100; round++) {
+        void *objects[100];
+        host_cpu = 0;
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            objects[i] = slab_cache_alloc(&cache);
+        }
+        host_cpu = 1;
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            slab_cache_free(&cache, objects[i]);
+        }
+    }
+    host_cpu = 0;
+    struct slab_statistics statistics;
+    slab_cache_statistics(&cache, &statistics);
+    assert_int_equal(statistics.live, 0);
+    assert_true(statistics.grown <= 8);
+    assert_true(statistics.exchanges > 100);
+    fixture_check(&fixture);
+    /* The other CPU is asked to drain and does so at its next slow operation. */
+    slab_reap(&fixture.heap.slabs);
+    host_cpu = 1;
+    for (unsigned i = 0; i < 200; i++) {
+        slab_cache_free(&cache, slab_cache_alloc(&cache));
+    }
+    void *objects[100];
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    assert_int_equal(atomic_load(&cache.cpu[1]->drain), 0);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    host_cpu = 0;
+    slab_cache_destroy(&cache);
+}
+
+/* Magazines that lie empty in the depot hold nothing, whatever their slots say. */
+static void emptied_magazines_hold_nothing(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    void *objects[300];
+    make(&cache, "emptied", 64, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            objects[i] = slab_cache_alloc(&cache);
+        }
+        if (round == 0) {
+            for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+                slab_cache_free(&cache, objects[i]);
+            }
+        }
+    }
+    assert_non_null(cache.depot_empty);
+    slab_reap(&fixture.heap.slabs);
+    assert_int_equal(fixture.reports, 0);
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    slab_cache_destroy(&cache);
+}
+
+/* All memory goes into one cache, then another needs it: what the first holds free is given back to serve. */
+static void idle_memory_serves_other_caches(void **state)
+{
+    (void)state;
+    static void *objects[HEAP_MACHINE_BYTES / 4096];
+    static struct slab_cache first;
+    static struct slab_cache second;
+    make(&first, "first", 4096, 4096);
+    make(&second, "second", 4000, 0);
+    unsigned count = 0;
+    while ((objects[count] = slab_cache_alloc(&first))) {
+        count++;
+    }
+    assert_true(count > 10000);
+    unsigned rest = 0; /* smaller slabs fit into what the first could not use */
+    static void *others[1000];
+    while ((others[rest] = slab_cache_alloc(&second))) {
+        rest++;
+    }
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < count; i++) {
+        slab_cache_free(&first, objects[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        objects[i] = slab_cache_alloc(&second);
+        assert_non_null(objects[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        slab_cache_free(&second, objects[i]);
+    }
+    while (rest > 0) {
+        slab_cache_free(&second, others[--rest]);
+    }
+    assert_int_equal(fixture.reports, 0);
+    slab_cache_destroy(&first);
+    slab_cache_destroy(&second);
+}
+
+/* The n-th allocation fails for every n of a longer operation: nothing is lost, and the books balance. */
+static void every_failure_is_survived(void **state)
+{
+    (void)state;
+    for (unsigned every = 1; every < 60; every++) {
+        static struct slab_cache cache;
+        make(&cache, "failing", 100, 0);
+        slab_fail_every(&fixture.heap.slabs, every);
+        void *objects[50] = {NULL};
+        unsigned failed = 0;
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            objects[i] = slab_cache_alloc(&cache);
+            failed += !objects[i];
+        }
+        assert_int_equal(failed, ARRAY_LENGTH(objects) / every);
+        fixture_check(&fixture);
+        for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+            slab_cache_free(&cache, objects[i]);
+        }
+        slab_fail_every(&fixture.heap.slabs, 0);
+        assert_int_equal(slab_cache_destroy(&cache), 0);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* The validator sees what is broken on purpose. */
+static void the_validator_sees_damage(void **state)
+{
+    (void)state;
+    struct slab_problem problem;
+    static struct slab_cache cache;
+    make(&cache, "damaged", 100, 0);
+    uint64_t *objects[40];
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    struct slab_cpu *cpu = cache.cpu[0];
+    assert_true(slab_cache_check(&cache, &problem));
+
+    uint64_t header = objects[3][-1];
+    objects[3][-1] = 1;
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "header of a live object");
+    assert_ptr_equal(problem.where, objects[3]);
+    objects[3][-1] = header;
+
+    void *cached = atomic_load(&cpu->bottom[0]);
+    assert_true(cpu->bottom != atomic_load(&cpu->top));
+    ((uint64_t *)cached)[-1] = 1;
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "a free object without its mark");
+    ((uint64_t *)cached)[-1] = SLAB_HEADER_FREE;
+
+    assert_true(atomic_load(&cpu->top) > cpu->bottom + 1);
+    void *second = atomic_load(&cpu->bottom[1]);
+    atomic_store(&cpu->bottom[1], cached);
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "a free object in two places");
+    atomic_store(&cpu->bottom[1], second);
+
+    cache.depot_count++;
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "length of the depot");
+    cache.depot_count--;
+
+    cache.partial.count++;
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "length of a list of slabs");
+    cache.partial.count--;
+
+    cache.partial.first->free_count++;
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "count of free objects");
+    cache.partial.first->free_count--;
+    assert_true(slab_cache_check(&cache, &problem));
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    slab_cache_destroy(&cache);
+}
+
+static void live_objects_are_reported_at_the_end(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    make(&cache, "left", 100, 0);
+    void *object = slab_cache_alloc(&cache);
+    assert_non_null(object);
+    unsigned reports = fixture.reports;
+    assert_int_equal(slab_cache_destroy(&cache), 1);
+    assert_int_equal(fixture.reports, reports + 1);
+    assert_int_equal(fixture.report.fault, SLAB_LIVE_AT_DESTROY);
+    assert_int_equal(fixture.report.found, 1);
+    /* Its slab, of one frame, stays owned, and a late free of it is refused. */
+    fixture.free_at_start -= 1;
+    heap_free(&fixture.heap, object);
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+static void frames_are_accounted(void **state)
+{
+    (void)state;
+    struct frame_ledger ledger;
+    static struct slab_cache cache;
+    make(&cache, "ledger", 1024, 0);
+    void *objects[100];
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        objects[i] = slab_cache_alloc(&cache);
+    }
+    struct slab_statistics statistics;
+    struct heap_statistics heap;
+    slab_cache_statistics(&cache, &statistics);
+    heap_statistics(&fixture.heap, &heap);
+    frame_pool_ledger(&fixture.machine.pool, &ledger);
+    assert_int_equal(ledger.difference, 0);
+    assert_int_equal(ledger.owner_bytes[OWNER_SLABS],
+                     statistics.slab_bytes + heap.class_bytes + heap.record_bytes);
+    for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
+        slab_cache_free(&cache, objects[i]);
+    }
+    slab_cache_destroy(&cache);
+}
+
+static void bad_pools_are_refused(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"x", "x:", ":poison", "x:poisen", "x:poison,", "x:poison;y"};
+    static const uint32_t where[] = {0, 2, 0, 2, 9, 9};
+    struct slab_pool pool;
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
+        struct slab_pool_config config = fixture.heap.slabs.config;
+        config.debug = rules[i];
+        assert_int_equal(slab_pool_init(&pool, &config), SLAB_BAD_DEBUG);
+        assert_int_equal(pool.debug_error, where[i]);
+    }
+    struct slab_pool_config config = fixture.heap.slabs.config;
+    config.cpus = CPUS_MAX + 1;
+    assert_int_equal(slab_pool_init(&pool, &config), SLAB_BAD_CONFIG);
+    config = fixture.heap.slabs.config;
+    config.seed = 0;
+    assert_int_equal(slab_pool_init(&pool, &config), SLAB_BAD_CONFIG);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(objects_are_distinct_aligned_and_hold_their_content),
+        TEST(impossible_caches_are_refused),
+        TEST(only_so_many_caches),
+        TEST(constructor_runs_once_for_each_place),
+        TEST(empty_slabs_are_returned),
+        TEST(most_of_what_is_unused_is_returned),
+        TEST(places_in_a_slab_are_random),
+        TEST(objects_pass_between_cpus),
+        TEST(emptied_magazines_hold_nothing),
+        TEST(idle_memory_serves_other_caches),
+        TEST(every_failure_is_survived),
+        TEST(the_validator_sees_damage),
+        TEST(live_objects_are_reported_at_the_end),
+        TEST(frames_are_accounted),
+        TEST(bad_pools_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

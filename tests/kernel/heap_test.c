@@ -1,0 +1,224 @@
+/* The heap on the machine: the kernel's own, and one of the test's that is mistreated. */
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+#include <ashlar/test.h>
+
+static struct heap heap;
+static struct slab_report last;
+static unsigned reports;
+
+static void note_report(void *context, const struct slab_report *report)
+{
+    (void)context;
+    last = *report;
+    reports++;
+}
+
+/* A heap of the test's own on the kernel's frames; false when it cannot be made. */
+static bool start(const char *rules)
+{
+    const struct heap_config config = {.slabs = {.frames = kernel_frames(),
+                                                 .cpus = kernel_frames()->config.cpus,
+                                                 .seed = 1,
+                                                 .debug = rules,
+                                                 .report = note_report}};
+    reports = 0;
+    return heap_init(&heap, &config) == SLAB_OK;
+}
+
+/* Whether exactly one mistake was reported since the last look, and this one. */
+static bool reported(enum slab_fault fault)
+{
+    bool right = reports == 1 && last.fault == fault;
+    reports = 0;
+    return right;
+}
+
+KERNEL_TEST(heap_blocks_hold_what_is_written)
+{
+    static uint8_t *blocks[200];
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        size_t bytes = (size_t)i * i;
+        blocks[i] = kmalloc(bytes);
+        EXPECT(blocks[i] != NULL);
+        EXPECT(ksize(blocks[i]) >= bytes);
+        memset(blocks[i], (int)i, bytes);
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        for (size_t j = 0; j < (size_t)i * i; j++) {
+            if (blocks[i][j] != (uint8_t)i) {
+                EXPECT_EQUAL(blocks[i][j], (uint8_t)i);
+            }
+        }
+        kfree(blocks[i]);
+    }
+}
+
+KERNEL_TEST(heap_is_sound_after_boot)
+{
+    struct slab_problem problem = {.what = NULL};
+    EXPECT(heap_check(&kernel_heap, &problem));
+    struct frame_ledger ledger;
+    frame_pool_ledger(kernel_frames(), &ledger);
+    EXPECT_EQUAL((uint64_t)ledger.difference, 0);
+}
+
+KERNEL_TEST(heap_gives_all_memory_back)
+{
+    slab_reap(&kernel_heap.slabs);
+    uint64_t before = frame_pool_free(kernel_frames());
+    static void *blocks[2000];
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        blocks[i] = kmalloc(300);
+    }
+    EXPECT(frame_pool_free(kernel_frames()) < before);
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        kfree(blocks[i]);
+    }
+    slab_reap(&kernel_heap.slabs);
+    EXPECT_EQUAL(frame_pool_free(kernel_frames()), before);
+}
+
+KERNEL_TEST(heap_family_keeps_its_promises)
+{
+    uint64_t *zeroed = kcalloc(10, 100);
+    EXPECT(zeroed != NULL);
+    for (unsigned i = 0; i < 125; i++) {
+        EXPECT_EQUAL(zeroed[i], 0);
+    }
+    zeroed[124] = 7;
+    zeroed = krealloc(zeroed, 50000);
+    EXPECT(zeroed != NULL);
+    EXPECT_EQUAL(zeroed[124], 7);
+    kfree(zeroed);
+    EXPECT(kmalloc(UINT64_MAX) == NULL);
+    void *aligned = kmalloc_aligned(100, 4096);
+    EXPECT(aligned != NULL && is_aligned((uintptr_t)aligned, 4096));
+    kfree(aligned);
+    char *copy = kmemdup("stone", 6);
+    EXPECT(copy != NULL && strcmp(copy, "stone") == 0);
+    kfree(copy);
+    void *nothing = kmalloc(0);
+    EXPECT(nothing != NULL);
+    kfree(nothing);
+    kfree(NULL);
+}
+
+KERNEL_TEST(heap_mistakes_have_names)
+{
+    static struct slab_cache cache;
+    static struct slab_cache other;
+    static uint64_t somewhere[2];
+    const struct slab_cache_config config = {.name = "test", .bytes = 100};
+    const struct slab_cache_config config2 = {.name = "test-2", .bytes = 100};
+    EXPECT(start(NULL));
+    EXPECT(slab_cache_init(&heap.slabs, &cache, &config) == SLAB_OK);
+    EXPECT(slab_cache_init(&heap.slabs, &other, &config2) == SLAB_OK);
+    uint64_t local[2] = {0, 0};
+    char *block = heap_alloc_zeroed(&heap, 100);
+    char *object = slab_cache_alloc(&cache);
+    memset(object, 0, 100);
+    heap_free(&heap, block + 1);
+    EXPECT(reported(SLAB_INTERIOR_POINTER));
+    slab_cache_free(&cache, object + 8);
+    EXPECT(reported(SLAB_INTERIOR_POINTER));
+    heap_free(&heap, &local[1]);
+    EXPECT(reported(SLAB_FOREIGN_POINTER));
+    heap_free(&heap, &somewhere[1]);
+    EXPECT(reported(SLAB_FOREIGN_POINTER));
+    heap_free(&heap, (void *)1);
+    EXPECT(reported(SLAB_FOREIGN_POINTER));
+    slab_cache_free(&cache, (void *)1);
+    EXPECT(reported(SLAB_FOREIGN_POINTER));
+    slab_cache_free(&other, object);
+    EXPECT(reported(SLAB_WRONG_CACHE));
+    heap_free(&heap, object);
+    EXPECT(reported(SLAB_WRONG_CACHE));
+    slab_cache_free(&cache, object);
+    slab_cache_free(&cache, object);
+    EXPECT(reported(SLAB_DOUBLE_FREE));
+    heap_free(&heap, block);
+    heap_free(&heap, block);
+    EXPECT(reported(SLAB_DOUBLE_FREE));
+    EXPECT(heap_alloc_array(&heap, UINT64_MAX, 2) == NULL);
+    EXPECT(reported(SLAB_SIZE_OVERFLOW));
+    heap_destroy(&heap);
+    EXPECT_EQUAL(reports, 0);
+}
+
+KERNEL_TEST(heap_policies_catch_writes)
+{
+    EXPECT(start("*:all"));
+    uint8_t *block = heap_alloc(&heap, 33);
+    block[33] ^= 1;
+    heap_free(&heap, block);
+    EXPECT(reported(SLAB_OVERRUN));
+    EXPECT_EQUAL((uint64_t)last.offset, 33);
+    EXPECT(last.allocated != NULL && last.allocated->stack[0] != NULL);
+    block[33] ^= 1;
+    block[-1] ^= 1;
+    heap_free(&heap, block);
+    EXPECT(reported(SLAB_UNDERRUN));
+    block[-1] ^= 1;
+    heap_free(&heap, block);
+    block[5] = 0;
+    slab_reap(&heap.slabs);
+    EXPECT(reported(SLAB_WRITE_AFTER_FREE));
+    heap_destroy(&heap);
+    EXPECT_EQUAL(reports, 0);
+}
+
+static bool note_block(void *context, const struct heap_block *block)
+{
+    *(const void **)context = block->pointer;
+    return true;
+}
+
+KERNEL_TEST(heap_leaks_are_found)
+{
+    EXPECT(start(NULL));
+    void **root = heap_alloc_zeroed(&heap, 64);
+    root[3] = heap_alloc_zeroed(&heap, 20000);
+    void *lost = heap_alloc_zeroed(&heap, 200);
+    const void *found = NULL;
+    const struct heap_root roots[] = {{&root, sizeof root}};
+    EXPECT_EQUAL(heap_leaks(&heap, roots, 1, note_block, &found), 1);
+    EXPECT(found == lost);
+    heap_free(&heap, lost);
+    EXPECT_EQUAL(heap_leaks(&heap, roots, 1, note_block, &found), 0);
+    heap_free(&heap, root[3]);
+    heap_free(&heap, root);
+    heap_destroy(&heap);
+    EXPECT_EQUAL(reports, 0);
+}
+
+/* A long mixture, every block filled with its own pattern, verified before it is freed. */
+KERNEL_TEST(heap_mixture_keeps_contents)
+{
+    static uint64_t *blocks[512];
+    uint64_t random = 88172645463325252ULL;
+    for (unsigned i = 0; i < 30000; i++) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        uint64_t **slot = &blocks[random >> 55];
+        if (*slot) {
+            uint64_t words = (*slot)[0];
+            bool whole = (*slot)[words - 1] == (words == 1 ? words : (uintptr_t)*slot);
+            kfree(*slot);
+            *slot = NULL;
+            EXPECT(whole);
+        } else {
+            uint64_t words = 1 + (random >> 30) % 300;
+            *slot = kmalloc(words * 8);
+            EXPECT(*slot != NULL);
+            (*slot)[words - 1] = (uintptr_t)*slot;
+            (*slot)[0] = words;
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        kfree(blocks[i]);
+        blocks[i] = NULL;
+    }
+    struct slab_problem problem = {.what = NULL};
+    EXPECT(heap_check(&kernel_heap, &problem));
+}
