@@ -11,7 +11,7 @@
  * A free needs only the pointer: the frame's descriptor names the cache in one byte, and so does it for large
  * blocks.
  *
- * Locks. The slab caches'; and one for the list of large blocks, taken before the records lock.
+ * Locks. The slab caches'; and one for the list of large blocks, under which none is taken.
  *
  * To see inside: heap_statistics(), heap_visit(), heap_leaks(), heap_check(); `heap` in the monitor.
  */
@@ -55,7 +55,6 @@ enum slab_error heap_init(struct heap *heap, const struct heap_config *config)
     if (error != SLAB_OK) {
         return error;
     }
-    heap->slabs.large.bytes = sizeof(struct heap_large);
     heap->virtually = config->virtually;
     heap->large_policy = slab_rules_policy(&heap->slabs, "large");
     fill_table(heap);
@@ -66,7 +65,12 @@ enum slab_error heap_init(struct heap *heap, const struct heap_config *config)
             return error;
         }
     }
-    return SLAB_OK;
+    const struct slab_cache_config records = {.name = "heap-large", .bytes = sizeof(struct heap_large)};
+    error = slab_cache_init(&heap->slabs, &heap->records, &records);
+    if (error != SLAB_OK) {
+        slab_pool_destroy(&heap->slabs);
+    }
+    return error;
 }
 
 void heap_destroy(struct heap *heap)
@@ -247,6 +251,8 @@ void heap_statistics(struct heap *heap, struct heap_statistics *statistics)
         statistics->class_bytes += class.slab_bytes;
         statistics->class_live += class.live * heap->classes[i].config.bytes;
     }
+    struct slab_statistics records;
+    slab_cache_statistics(&heap->records, &records);
     spinlock_acquire(&heap->large_lock);
     statistics->large_blocks = heap->large_count;
     statistics->large_bytes = heap->large_bytes;
@@ -254,9 +260,8 @@ void heap_statistics(struct heap *heap, struct heap_statistics *statistics)
     spinlock_release(&heap->large_lock);
     struct slab_pool *slabs = &heap->slabs;
     spinlock_acquire(&slabs->records_lock);
-    statistics->record_bytes =
-        (slabs->slabs.pages + slabs->magazines.pages + slabs->large.pages) * FRAME_BYTES +
-        (uint64_t)slabs->config.cpus * SLAB_CPU_PARTS * SLAB_CPU_BYTES;
+    statistics->record_bytes = (slabs->slabs.pages + slabs->magazines.pages) * FRAME_BYTES +
+                               (uint64_t)slabs->config.cpus * SLAB_CPU_PARTS * SLAB_CPU_BYTES;
     spinlock_release(&slabs->records_lock);
 }
 

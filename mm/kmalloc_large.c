@@ -71,10 +71,11 @@ static void *take_virtually(struct heap *heap, uint64_t bytes, uint64_t alignmen
 
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
 {
-    if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs)) {
+    if (bytes > HEAP_BYTES_MAX) {
         return NULL;
     }
-    struct heap_large *large = slab_record_alloc(&heap->slabs, &heap->slabs.large);
+    /* The record is an allocation like any other: where one is to fail on purpose, it fails here. */
+    struct heap_large *large = slab_cache_alloc(&heap->records);
     if (!large) {
         return NULL;
     }
@@ -86,7 +87,7 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
     }
     void *pointer = take_run(heap, large, alignment);
     if (!pointer) {
-        slab_record_free(&heap->slabs, &heap->slabs.large, large);
+        slab_cache_free(&heap->records, large);
         pointer = take_virtually(heap, bytes, alignment);
     }
     return pointer;
@@ -113,7 +114,7 @@ void heap_large_free(struct heap *heap, struct heap_large *large)
     spinlock_release(&heap->large_lock);
     frame_descriptor(heap->slabs.config.frames, run)->object = NULL;
     uint64_t frames = large->frames;
-    slab_record_free(&heap->slabs, &heap->slabs.large, large);
+    slab_cache_free(&heap->records, large);
     if (is_power_of_two(frames)) {
         frame_free(heap->slabs.config.frames, run, (unsigned)__builtin_ctzll(frames));
     } else {

@@ -45,8 +45,11 @@ static void walk_list(struct walk *walk, struct slab_cache *cache, struct slab_l
 
 static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
 {
-    walk_list(context, cache, &cache->partial);
-    walk_list(context, cache, &cache->full);
+    struct walk *walk = context;
+    if (cache != &walk->scan->heap->records) { /* the heap's own: they are in its list of large blocks */
+        walk_list(walk, cache, &cache->partial);
+        walk_list(walk, cache, &cache->full);
+    }
     return true;
 }
 

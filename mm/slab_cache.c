@@ -82,7 +82,6 @@ void slab_pool_destroy(struct slab_pool *pool)
     }
     slab_records_release(pool, &pool->slabs);
     slab_records_release(pool, &pool->magazines);
-    slab_records_release(pool, &pool->large);
     release_parts(pool);
 }
 
@@ -362,7 +361,6 @@ uint64_t slab_reap(struct slab_pool *pool)
     slab_for_each_cache(pool, reap_cache, &frames);
     slab_records_release(pool, &pool->slabs);
     slab_records_release(pool, &pool->magazines);
-    slab_records_release(pool, &pool->large);
     return frames;
 }
 

@@ -45,8 +45,9 @@ struct heap_large {
 struct heap {
     struct slab_pool slabs;                  /* its caches; other caches may be made in it, too */
     uint16_t part[HEAP_CLASS_MAX / 8 + 1];   /* by (bytes + 7) / 8: offset of the class's slab_cpu */
+    struct slab_cache records;               /* of struct heap_large */
     struct slab_cache classes[HEAP_CLASSES]; /* by class */
-    struct spinlock large_lock;              /* guards what follows; taken before slabs.records_lock */
+    struct spinlock large_lock;              /* guards what follows; taken before no other */
     struct heap_large *large;                /* list of large blocks */
     uint64_t large_count;                    /* blocks in it */
     uint64_t large_bytes;                    /* their frames */

@@ -188,7 +188,6 @@ struct slab_pool {
     struct spinlock records_lock;               /* guards (R) */
     struct slab_records slabs;                  /* (R) struct slab */
     struct slab_records magazines;              /* (R) struct slab_magazine */
-    struct slab_records large;                  /* (R) struct heap_large */
     uint64_t secret;                            /* (L) state of the generator of secrets */
     _Atomic(uint64_t) fail_every;               /* 0, or every how manieth allocation fails */
     _Atomic(uint64_t) fail_count;               /* allocations since that was set */

@@ -331,6 +331,7 @@ int main(int argc, char **argv)
     static const struct peer our_cache = {"ashlar", cache_alloc, cache_free};
     static const struct peer simple[] = {{"first fit", first_fit_alloc, first_fit_free},
                                          {"fixed blocks", fixed_blocks_alloc, fixed_blocks_free}};
+    peers_prepare(argv);
     start();
     unsigned count = 1 + peers_load(peers + 1);
     for (unsigned i = 0; i < count; i++) {

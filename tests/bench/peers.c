@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct library {
     const char *name;
@@ -28,6 +29,15 @@ static bool load(const struct library *library, struct peer *peer)
     *(void **)&peer->alloc = dlsym(handle, library->alloc);
     *(void **)&peer->free = dlsym(handle, library->free);
     return peer->alloc && peer->free;
+}
+
+/* jemalloc's thread-local data needs room that the loader sets aside at the program's start only. */
+void peers_prepare(char **arguments)
+{
+    if (!getenv("GLIBC_TUNABLES")) {
+        setenv("GLIBC_TUNABLES", "glibc.rtld.optional_static_tls=65536", 1);
+        execv("/proc/self/exe", arguments);
+    }
 }
 
 unsigned peers_load(struct peer peers[PEERS_MAX])

@@ -15,5 +15,8 @@ struct peer {
 
 #define PEERS_MAX 4
 
+/* Starts the program anew if it was not started so that all peers can be loaded. */
+void peers_prepare(char **arguments);
+
 /* Fills peers[] with glibc and those found; returns how many. */
 unsigned peers_load(struct peer peers[PEERS_MAX]);

@@ -129,4 +129,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    tree.main_of(main)
+    tree.main_of(main, "test")

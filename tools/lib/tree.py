@@ -55,12 +55,12 @@ def fixed_time_environment():
             "TZ": "UTC", "LC_ALL": "C", "MTOOLSRC": os.devnull, "MTOOLS_SKIP_CHECK": "1"}
 
 
-def main_of(main):
+def main_of(main, name=None):
     """Runs a tool's main() and turns its outcome into the process's status."""
     try:
         status = main(sys.argv[1:])
     except ToolError as error:
-        print(f"tools/{Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
+        print(f"tools/{name or Path(sys.argv[0]).stem}: error: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
