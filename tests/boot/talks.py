@@ -150,6 +150,7 @@ def wrong_configuration(content, *complaints):
 
 
 CASES = {
+    "memory.48m.refused": refused(Machine(memory="48M", board="pc", vga="none"), "no memory for the kernel image"),
     "cpu.no-nx": refused(Machine(cpu="max,nx=off"), "NX"),
     "prompt.commands": commands_answer,
     "prompt.selftest": selftest_at_prompt,
