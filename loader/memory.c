@@ -167,7 +167,7 @@ bool boot_info_allocate(struct loader *loader)
         return false;
     }
     boot_info_point(loader, &parts);
-    phys_addr_t workspace;
+    phys_addr_t workspace = phys_addr(0);
     loader->workspace_bytes = memory_map_workspace_bytes(descriptors, LOADER_ALLOCATIONS_MAX);
     if (!loader_allocate(loader, loader->workspace_bytes, MEMORY_BOOT_RECLAIMABLE, 0,
                          "sorting the memory map", &workspace)) {

@@ -140,13 +140,12 @@ static void buddy_add(void *state, uint64_t frame, unsigned order)
 {
     struct buddy *buddy = state;
     uint64_t gib = frame / ARENA_FRAMES;
-    struct arena *arena = buddy->arenas[gib];
-    if (!arena) {
+    if (!buddy->arenas[gib]) {
         if (order == FRAME_ORDER_MAX) {
             set_add(&buddy->untouched, gib);
             return;
         }
-        arena = arena_open(buddy, gib);
+        arena_open(buddy, gib);
     }
     buddy_give(state, frame, order);
 }

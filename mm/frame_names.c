@@ -3,7 +3,7 @@
 
 const char *frame_owner_name(unsigned owner)
 {
-#define FRAME_OWNER_TEXT(name, text) [OWNER_##name] = text,
+#define FRAME_OWNER_TEXT(name, text) [OWNER_##name] = (text),
     static const char *const names[OWNER_COUNT] = {FRAME_OWNERS(FRAME_OWNER_TEXT)};
 #undef FRAME_OWNER_TEXT
     return owner < OWNER_COUNT ? names[owner] : "unknown";
