@@ -179,6 +179,7 @@ KERNEL_TEST(heap_leaks_are_found)
 {
     EXPECT(start(NULL));
     void **root = heap_alloc_zeroed(&heap, 64);
+    EXPECT(root != NULL);
     root[3] = heap_alloc_zeroed(&heap, 20000);
     void *lost = heap_alloc_zeroed(&heap, 200);
     const void *found = NULL;
