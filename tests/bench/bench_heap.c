@@ -160,7 +160,7 @@ static void *serve(void *context)
 {
     const struct contest *contest = context;
     uint64_t random = (uintptr_t)&context;
-    void **own = &slots[host_cpu * (SLOTS / 2)];
+    void **own = &slots[(size_t)host_cpu * (SLOTS / 2)];
     for (unsigned i = 0; i < SERVED; i++) {
         void **slot = &own[next_random(&random) % (SLOTS / 2)];
         if (*slot) {
@@ -189,7 +189,7 @@ static uint64_t run_server(void *context)
         slots[i] = slots[i + SLOTS / 2];
         slots[i + SLOTS / 2] = swapped;
     }
-    return 2 * SERVED;
+    return 2ULL * SERVED;
 }
 
 /* ---- Two threads whose small blocks must not share cache lines: each gets one from the first thread ---- */

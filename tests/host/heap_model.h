@@ -16,9 +16,9 @@
 enum kind { NONE, BLOCK, TYPED };
 
 struct slot {
-    enum kind kind;   /* how it was allocated */
     uint8_t *pointer; /* first byte */
     size_t bytes;     /* as asked for */
+    enum kind kind;   /* how it was allocated */
     uint8_t pattern;  /* byte i holds pattern + i */
 };
 
@@ -31,7 +31,7 @@ static struct slot slots[MODEL_SLOTS];
 static inline size_t model_size_of(uint8_t a, uint8_t b)
 {
     static const uint32_t units[] = {1, 8, 40, 300};
-    return (size_t)(b * units[a & 3] + (a >> 4));
+    return (size_t)b * units[a & 3] + (a >> 4);
 }
 
 static inline void model_fill(struct slot *slot)
@@ -67,7 +67,7 @@ static inline void model_release(struct slot *slot)
 static inline void model_take(struct slot *slot, enum kind kind, void *pointer, size_t bytes, uint8_t pattern)
 {
     if (pointer) {
-        *slot = (struct slot){kind, pointer, bytes, pattern};
+        *slot = (struct slot){pointer, bytes, kind, pattern};
         model_fill(slot);
     }
 }

@@ -179,6 +179,7 @@ KERNEL_TEST(heap_leaks_are_found)
 {
     EXPECT(start(NULL));
     void **root = heap_alloc_zeroed(&heap, 64);
+    EXPECT(root != NULL);
     root[3] = heap_alloc_zeroed(&heap, 20000);
     void *lost = heap_alloc_zeroed(&heap, 200);
     const void *found = NULL;
@@ -209,10 +210,14 @@ KERNEL_TEST(heap_mixture_keeps_contents)
             EXPECT(whole);
         } else {
             uint64_t words = 1 + (random >> 30) % 300;
-            *slot = kmalloc(words * 8);
-            EXPECT(*slot != NULL);
-            (*slot)[words - 1] = (uintptr_t)*slot;
-            (*slot)[0] = words;
+            uint64_t *block = kmalloc(words * 8);
+            if (!block) {
+                EXPECT(!"no memory");
+                return;
+            }
+            block[words - 1] = (uintptr_t)block;
+            block[0] = words;
+            *slot = block;
         }
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
