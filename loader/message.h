@@ -15,11 +15,11 @@ void message_init(EFI_SYSTEM_TABLE *system);
 void message_leave_firmware(void);
 
 /* One line: "ashlar loader: " and the text. */
-void message_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void message_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void message_error(const char *text, ...) __attribute__((format(printf, 1, 2)));
+void message_warning(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
 /* Text for the serial port and the debug console, for the fault report; no prefix, "\n" ends a line. */
-void message_raw(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void message_raw(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
 /* One line for tools, on the debug console only. */
-void message_debug_console(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void message_debug_console(const char *text, ...) __attribute__((format(printf, 1, 2)));

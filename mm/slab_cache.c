@@ -32,7 +32,8 @@
 /* ---- Pools ---- */
 
 #define PART_FRAMES_ORDER 3
-_Static_assert(SLAB_CPU_PARTS *SLAB_CPU_BYTES == FRAME_BYTES << PART_FRAMES_ORDER, "one block for each CPU");
+_Static_assert((uint64_t)SLAB_CPU_PARTS *SLAB_CPU_BYTES == FRAME_BYTES << PART_FRAMES_ORDER,
+               "one block for each CPU");
 
 static void release_parts(struct slab_pool *pool)
 {
@@ -68,7 +69,7 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
             return SLAB_NO_MEMORY;
         }
         pool->cpu[i] = slab_frame_pointer(pool, block);
-        memset(pool->cpu[i], 0, SLAB_CPU_PARTS * SLAB_CPU_BYTES);
+        memset(pool->cpu[i], 0, (size_t)SLAB_CPU_PARTS * SLAB_CPU_BYTES);
     }
     return SLAB_OK;
 }

@@ -232,9 +232,9 @@ void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context,
 
 /* ---- slab_free.c: what is wrong with a pointer ---- */
 
-/* FREE for caches without and with debug policy; see slab_free_slow(). `cache` is NULL for "any plain one".
+/* FREE for caches without and with debug policy; see slab_free_slow(). `claimed` is NULL for "any plain one".
  */
-void slab_free_checked(struct slab_pool *pool, struct slab_cache *cache, void *object, const void *caller);
+void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller);
 
 /* ---- slab_debug.c: caches with a debug policy ---- */
 

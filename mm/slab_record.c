@@ -56,7 +56,7 @@ void *slab_record_alloc(struct slab_pool *pool, struct slab_records *records)
     void **record = NULL;
     spinlock_acquire(&pool->records_lock);
     struct slab_record_page *page = records->partial ? records->partial : new_page(pool, records);
-    if (page) {
+    if (page && page->free) {
         record = page->free;
         page->free = *record;
         records->unused -= page->used == 0;
