@@ -42,7 +42,7 @@ struct slab_cache;
     X(DOUBLE_FREE, "double free")                  /* the object is free already */                          \
     X(INTERIOR_POINTER, "pointer into an object")  /* or between objects: no object starts here */           \
     X(FOREIGN_POINTER, "not heap memory")          /* a stack, a device, another owner's frame, NULL + 1 */  \
-    X(FREE_MEMORY, "memory that nobody has")       /* the frame is free: freed before its slab was returned */\
+    X(FREE_MEMORY, "memory that nobody has")       /* the frame is free: its slab was given back */         \
     X(WRONG_CACHE, "wrong cache")                  /* an object, but of another cache */                     \
     X(OVERRUN, "write past the end")               /* the red zone behind is damaged */                      \
     X(UNDERRUN, "write before the start")          /* the red zone or header in front is damaged */          \
