@@ -74,7 +74,7 @@ def kernel_session(setting, folder):
     loader, kernel = int(told[1], 16), int(told[2], 16)
     expect(begun.loader_base == loader, f"the loader is at {loader:#x}, the tool says {begun.loader_base:#x}")
     expect(found(r"kernel is at (0x[0-9a-f]+)", start) == kernel >= KERNEL_LOWEST, f"the kernel is at {kernel:#x}:\n{start}")
-    expect(re.search(r"#0 +kernel_main .*kernel/main\.c:\d+\n#1 .*kernel_entry \(\) [^\n]*\n$", entry), f"bt:\n{entry}")
+    expect(re.search(r"#0 +kernel_main .*kernel/main\.c:\d+\n#1 .*kernel_entry \(\)[^\n]*\n$", entry), f"bt:\n{entry}")
     check_text_walk(text_walk, found(r"= (0x[0-9a-f]+)", address), kernel, info)
     expect_in("not canonical", bad_walk)
     expect_in("command line  \"log=warning\"", info)
@@ -138,7 +138,7 @@ def loader_session(setting, folder):
     expect(re.search(r"#0 +seed_collect .*\n(#\d .*\n)*#\d .*efi_main .* at loader/main\.c", inside), f"bt:\n{inside}")
     expect_in("command line  \"la57=on\"", early)
     expect_in("about to enter the kernel", leaving)
-    expect(re.search(r"#0 +kernel_enter .*\n#1 .*leave .*\n#2 .*efi_main ", last), f"bt:\n{last}")
+    expect(re.search(r"#0 .*kernel_enter .*\n#1 .*leave .*\n#2 .*efi_main ", last), f"bt:\n{last}")
     expect(re.search(r"kernel_main .*kernel/main\.c:\d+", arrived), f"start:\n{arrived}")
     expect(re.findall(r"(\w+) +entry", walked) == ["PML5", "PML4", "PDPT", "PD", "PT"], f"levels of:\n{walked}")
 
