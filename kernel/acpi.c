@@ -2,9 +2,10 @@
 #define LOG_SUBSYSTEM "acpi"
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
-#include <ashlar/device_map.h>
 #include <ashlar/log.h>
+#include <ashlar/mmio.h>
 
+static const struct kva_purpose purpose = KVA_PURPOSE("ACPI tables");
 static struct acpi_info machine; /* written once, by acpi_initialise() */
 
 /* Whether the physmap shows the whole range: it shows what the normalised map calls RAM of any kind. */
@@ -29,7 +30,7 @@ static const void *map_table(void *context, phys_addr_t address, uint64_t bytes)
     if (in_physmap(address, bytes)) {
         return physmap_pointer(address);
     }
-    return device_map(address, bytes, PAGE_READ, CACHE_WRITE_BACK);
+    return device_map(address, bytes, PAGE_READ, CACHE_WRITE_BACK, &purpose);
 }
 
 static void report(void *context, const char *text)

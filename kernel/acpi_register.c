@@ -1,11 +1,13 @@
 /* See <ashlar/acpi_register.h>. */
 #include <ashlar/acpi_register.h>
-#include <ashlar/device_map.h>
+#include <ashlar/mmio.h>
 #include <x86/port.h>
+
+static const struct kva_purpose purpose = KVA_PURPOSE("ACPI registers");
 
 static volatile void *in_memory(const struct acpi_register *where)
 {
-    return device_map(phys_addr(where->address), where->bits / 8, PAGE_WRITE, CACHE_UNCACHED);
+    return device_map(phys_addr(where->address), where->bits / 8, PAGE_WRITE, CACHE_UNCACHED, &purpose);
 }
 
 bool acpi_register_usable(const struct acpi_register *where)

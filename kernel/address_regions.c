@@ -59,6 +59,7 @@ static bool resolve_room(virt_addr_t address, struct memory_region *region)
         {virt_addr(ARENA_BASE), ARENA_END - ARENA_BASE, "kernel address arena", false},
         {boot_info()->framebuffer.virtual_base, boot_info()->framebuffer.bytes, "framebuffer", false},
         {virt_addr(IMAGE_BASE), IMAGE_END - IMAGE_BASE, "unused room around the kernel image", false},
+        {virt_addr(TEMPORARY_BASE), TEMPORARY_BYTES, "temporary mappings", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rooms); i++) {
         if (contains(&rooms[i], address)) {

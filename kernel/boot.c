@@ -1,9 +1,10 @@
 /* See <ashlar/boot.h>. */
 #include <ashlar/boot.h>
+#include <ashlar/sealed.h>
 
 #include "kernel.h"
 
-static const struct boot_info *handed_over;
+static SEALED const struct boot_info *handed_over;
 
 const char *boot_info_check(const struct boot_info *info)
 {

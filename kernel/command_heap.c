@@ -2,6 +2,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/heap.h>
 #include <ashlar/monitor.h>
+#include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
 #include <ashlar/trap.h>
@@ -44,6 +45,12 @@ static void show_caches(bool all)
         "large blocks: %llu, %llu KiB for %llu B asked; records: %llu KiB\n",
         (unsigned long long)statistics.large_blocks, (unsigned long long)statistics.large_bytes >> 10,
         (unsigned long long)statistics.large_asked, (unsigned long long)statistics.record_bytes >> 10);
+    const struct slab_guard *guard = kernel_heap.slabs.guard;
+    if (guard) {
+        monitor_print("guarded slots: %u of %u free, %llu objects sampled, %llu without a slot\n",
+                      guard->count, guard->config.slots, (unsigned long long)guard->sampled,
+                      (unsigned long long)guard->missed);
+    }
 }
 
 static bool cache_json(void *context, struct slab_cache *cache)
@@ -77,6 +84,7 @@ static void caches_json(void)
     json_number(&json, "large_blocks", statistics.large_blocks);
     json_number(&json, "large_bytes", statistics.large_bytes);
     json_number(&json, "record_bytes", statistics.record_bytes);
+    json_number(&json, "guarded_sampled", kernel_heap.slabs.guard ? kernel_heap.slabs.guard->sampled : 0);
     json_object_end(&json);
     json_end(&json);
 }
@@ -157,7 +165,7 @@ static void show_pointer(uint64_t address)
                                          [SLAB_LIVE] = "allocated",
                                          [SLAB_FREE] = "free, in its slab",
                                          [SLAB_CACHED] = "free, in a magazine",
-                                         [SLAB_RESTING] = "free, in quarantine"};
+                                         [SLAB_RESTING] = "free, in quarantine or a guarded slot"};
     struct slab_facts facts;
     const void *pointer = virt_pointer(virt_addr(address));
     slab_look(&kernel_heap.slabs, pointer, &facts);

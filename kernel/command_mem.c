@@ -1,5 +1,6 @@
 /* Monitor commands that show the machine's memory: mem and firmware. */
 #include <ashlar/boot.h>
+#include <ashlar/memory.h>
 #include <ashlar/memory_type.h>
 #include <ashlar/monitor.h>
 #include <ashlar/number.h>
@@ -81,34 +82,42 @@ static uint64_t firmware_bytes(void)
     return bytes;
 }
 
-/* Memory that nobody uses. */
-static bool is_free(unsigned type)
+/* What the frame pool says now, and what the firmware said. */
+struct account {
+    struct frame_ledger ledger; /* the pool's */
+    uint64_t firmware;          /* bytes that the firmware's raw map names */
+    uint64_t free;              /* bytes that nobody has */
+    uint64_t accounted;         /* bytes of all owners and the free ones */
+};
+
+static struct account take_account(void)
 {
-    return type == MEMORY_USABLE || type == MEMORY_BOOT_RECLAIMABLE;
+    struct account account;
+    frame_pool_ledger(kernel_frames(), &account.ledger);
+    account.firmware = firmware_bytes();
+    account.free = account.ledger.free_bytes + account.ledger.magazine_bytes;
+    account.accounted = account.free;
+    for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
+        account.accounted += account.ledger.owner_bytes[owner];
+    }
+    return account;
 }
 
-static uint64_t free_bytes(const uint64_t totals[MEMORY_TYPE_COUNT])
-{
-    return totals[MEMORY_USABLE] + totals[MEMORY_BOOT_RECLAIMABLE];
-}
-
-static void mem_json(const uint64_t totals[MEMORY_TYPE_COUNT], uint64_t accounted)
+static void mem_json(const struct account *account)
 {
     struct json json;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
-    json_number(&json, "firmware_bytes", firmware_bytes());
-    json_number(&json, "accounted_bytes", accounted);
-    json_signed(&json, "difference", (int64_t)(firmware_bytes() - accounted));
-    json_number(&json, "free_bytes", free_bytes(totals));
+    json_number(&json, "firmware_bytes", account->firmware);
+    json_number(&json, "accounted_bytes", account->accounted);
+    json_signed(&json, "difference", (int64_t)(account->firmware - account->accounted));
+    json_number(&json, "free_bytes", account->free);
     json_array_begin(&json, "owners");
-    for (unsigned type = 0; type < MEMORY_TYPE_COUNT; type++) {
-        if (!is_free(type)) {
-            json_object_begin(&json, NULL);
-            json_string(&json, "name", memory_type_name((enum memory_type)type));
-            json_number(&json, "bytes", totals[type]);
-            json_object_end(&json);
-        }
+    for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
+        json_object_begin(&json, NULL);
+        json_string(&json, "name", frame_owner_name(owner));
+        json_number(&json, "bytes", account->ledger.owner_bytes[owner]);
+        json_object_end(&json);
     }
     json_array_end(&json);
     json_object_end(&json);
@@ -127,47 +136,53 @@ static void mem_map(const struct memory_range *ranges, size_t count)
     }
 }
 
-static void mem_totals(const uint64_t totals[MEMORY_TYPE_COUNT], uint64_t accounted)
+static void mem_line(const char *name, uint64_t bytes)
 {
     char size[NUMBER_SIZE_BYTES];
-    for (unsigned type = 0; type < MEMORY_TYPE_COUNT; type++) {
-        if (totals[type] > 0) {
-            monitor_print("%-18s %18llu B %11s\n", memory_type_name((enum memory_type)type),
-                          (unsigned long long)totals[type], number_format_size(size, totals[type]));
-        }
+    if (bytes > 0) {
+        monitor_print("%-18s %18llu B %11s\n", name, (unsigned long long)bytes,
+                      number_format_size(size, bytes));
     }
-    monitor_print("%-18s %18llu B %11s\n", "all", (unsigned long long)accounted,
-                  number_format_size(size, accounted));
-    monitor_print("%-18s %18llu B, difference %lld\n", "firmware's map", (unsigned long long)firmware_bytes(),
-                  (long long)(firmware_bytes() - accounted));
+}
+
+static void mem_totals(const struct account *account)
+{
+    for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
+        mem_line(frame_owner_name(owner), account->ledger.owner_bytes[owner]);
+    }
+    mem_line("free", account->ledger.free_bytes);
+    mem_line("free, in magazines", account->ledger.magazine_bytes);
+    mem_line("all", account->accounted);
+    monitor_print("%-18s %18llu B, difference %lld\n", "firmware's map",
+                  (unsigned long long)account->firmware, (long long)(account->firmware - account->accounted));
 }
 
 static void mem_run(struct monitor_call *call)
 {
-    size_t count;
-    uint64_t totals[MEMORY_TYPE_COUNT];
-    const struct memory_range *ranges = boot_memory_map(&count);
-    uint64_t accounted = memory_ranges_totals(ranges, count, totals);
+    struct account account = take_account();
     if (call->json) {
-        mem_json(totals, accounted);
+        mem_json(&account);
         return;
     }
     if (!monitor_option(call, "-t")) {
+        size_t count;
+        const struct memory_range *ranges = boot_memory_map(&count);
         mem_map(ranges, count);
     }
-    mem_totals(totals, accounted);
+    mem_totals(&account);
 }
 
 MONITOR_COMMAND(
-    mem, mem_run, "", "memory map of the machine, and totals",
+    mem, mem_run, "", "memory map of the machine, and who has how much of it",
     "Shows the memory map as the loader normalised it: sorted, without overlaps, every byte typed;\n"
-    "then the bytes of each type, and how they compare with the firmware's own map (difference 0).\n"
+    "then how many bytes each owner has now and how many are free, and how the sum compares with the\n"
+    "firmware's own map (difference 0). 'frames' shows more of the free ones.\n"
     "Examples:\n"
-    "  mem       map and totals\n"
-    "  mem -t    totals only\n"
+    "  mem       map and owners\n"
+    "  mem -t    owners only\n"
     "  mem -j    {\"firmware_bytes\":N,\"accounted_bytes\":N,\"difference\":0,\"free_bytes\":N,\n"
     "             \"owners\":[{\"name\":...,\"bytes\":N},...]}\n",
-    .options = MONITOR_OPTIONS({"-t", NULL, "totals only"}), .flags = MONITOR_JSON);
+    .options = MONITOR_OPTIONS({"-t", NULL, "owners only"}), .flags = MONITOR_JSON);
 
 /* EFI_MEMORY_TYPE (UEFI specification 2.10, 7.2.1), and after it how the firmware's maker or the loader use
  * it. */

@@ -1,9 +1,8 @@
 /*
- * The devices of the boot CPU, started in the order they need each other: tables, interrupt controllers,
- * clock, timers, then what is typed at; at last interrupts are let in. Each step logs what it found, and a
- * missing device only takes away what hangs on it.
+ * The devices of the boot CPU, started in the order they need each other: interrupt controllers, clock,
+ * timers, then what is typed at; at last interrupts are let in. ACPI's tables have been read before. Each
+ * step logs what it found, and a missing device only takes away what hangs on it.
  */
-#include <ashlar/acpi.h>
 #include <ashlar/clock.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/interrupts.h>
@@ -24,7 +23,6 @@ static struct timer poll_timer = {.expired = wake};
 
 void devices_start(const struct boot_info *info)
 {
-    acpi_initialise(info);
     interrupts_initialise();
     clock_initialise();
     timer_initialise();

@@ -17,8 +17,10 @@
 #include <ashlar/command_line.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/format.h>
+#include <ashlar/heap.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
+#include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <x86/firmware_call.h>
 #include <x86/trap_frame.h>
@@ -93,14 +95,13 @@ struct runtime_region {
 static struct spinlock call_lock = SPINLOCK_INITIALIZER;
 static struct runtime_table services;             /* a copy: the firmware's own may move under us */
 static char reason[REASON_BYTES] = "not started"; /* why there are no services; "" while there are */
-static uint64_t stack[STACK_BYTES / 8] __attribute__((aligned(16))) GUARDED_BY(call_lock);
+static uint64_t *stack PT_GUARDED_BY(call_lock);  /* STACK_BYTES of it, for the firmware to run on */
 static struct firmware_call call GUARDED_BY(call_lock);
 static struct trap_frame fault_frame GUARDED_BY(call_lock); /* of the exception that ended the last call */
 
 /* What is lent to the firmware. */
 static struct efi_time time_buffer GUARDED_BY(call_lock);
 static struct efi_variable_name name_buffer GUARDED_BY(call_lock);
-static uint8_t data_buffer[EFI_VARIABLE_BYTES_MAX] GUARDED_BY(call_lock);
 static uint64_t size_buffer GUARDED_BY(call_lock);
 static uint32_t attribute_buffer GUARDED_BY(call_lock);
 
@@ -156,6 +157,16 @@ static bool check_services(void)
     return true;
 }
 
+/* Taken for good, and only where there are services: a reset must not need memory. */
+static bool take_stack(void)
+{
+    stack = kmalloc_aligned(STACK_BYTES, 16);
+    if (stack == NULL) {
+        give_up("no memory for a stack", STACK_BYTES);
+    }
+    return stack != NULL;
+}
+
 /* A way out on machines whose services break what they touch. */
 static bool is_switched_off(void)
 {
@@ -171,7 +182,7 @@ void efi_runtime_initialise(const struct boot_info *info)
         log_info("UEFI runtime services are %s", reason);
         return;
     }
-    if (info->paging.runtime_root.raw == 0) {
+    if (address_space_runtime_root().raw == 0) {
         give_up("the firmware does not tell its code from its data", info->paging.runtime_root.raw);
         return;
     }
@@ -186,7 +197,7 @@ void efi_runtime_initialise(const struct boot_info *info)
         return;
     }
     services = *table;
-    if (check_services()) {
+    if (check_services() && take_stack()) {
         reason[0] = '\0';
         log_info("UEFI %u.%u runtime services ready", table->header.revision >> 16,
                  (table->header.revision & 0xffff) / 10);
@@ -201,15 +212,6 @@ bool efi_runtime_available(void)
 const char *efi_runtime_reason(void)
 {
     return reason;
-}
-
-/* The kernel half may have got new top-level tables since the loader copied them. */
-static void share_kernel_half(void)
-{
-    const struct boot_paging *paging = &boot_info()->paging;
-    const uint64_t *from = physmap_pointer(paging->root);
-    uint64_t *to = physmap_pointer(paging->runtime_root);
-    memcpy(to + 256, from + 256, 256 * sizeof *to);
 }
 
 static void judge_call(void) REQUIRES(call_lock)
@@ -228,11 +230,10 @@ static void judge_call(void) REQUIRES(call_lock)
 static efi_status_t call_service(uint64_t function, const uint64_t arguments[5]) REQUIRES(call_lock)
 {
     call = (struct firmware_call){.function = function,
-                                  .root = boot_info()->paging.runtime_root.raw,
-                                  .stack_top = (uintptr_t)stack + sizeof stack};
+                                  .root = address_space_runtime_root().raw,
+                                  .stack_top = (uintptr_t)stack + STACK_BYTES};
     memcpy(call.arguments, arguments, sizeof call.arguments);
     stack[0] = STACK_CANARY;
-    share_kernel_half();
     bool returned = firmware_call(&call, &fault_frame);
     judge_call();
     return returned ? call.result : EFI_STATUS_ABORTED;
@@ -292,24 +293,28 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
     if (!efi_runtime_available()) {
         return EFI_STATUS_UNSUPPORTED;
     }
+    uint64_t room = min_u64(*bytes, EFI_VARIABLE_BYTES_MAX);
+    void *buffer = kmalloc(max_u64(room, 1));
+    if (buffer == NULL) {
+        return EFI_STATUS_OUT_OF_RESOURCES;
+    }
     spinlock_acquire(&call_lock);
     name_buffer = *name;
-    size_buffer = min_u64(*bytes, sizeof data_buffer);
-    uint64_t room = size_buffer;
+    size_buffer = room;
     attribute_buffer = 0;
     const uint64_t arguments[5] = {(uintptr_t)name_buffer.name, (uintptr_t)&name_buffer.vendor,
-                                   (uintptr_t)&attribute_buffer, (uintptr_t)&size_buffer,
-                                   (uintptr_t)data_buffer};
+                                   (uintptr_t)&attribute_buffer, (uintptr_t)&size_buffer, (uintptr_t)buffer};
     efi_status_t status = call_service(services.get_variable, arguments);
     if (status == EFI_STATUS_SUCCESS && size_buffer > room) {
         status = EFI_STATUS_DEVICE_ERROR; /* it cannot have written more than it was given room for */
     }
     if (status == EFI_STATUS_SUCCESS) {
-        memcpy(data, data_buffer, size_buffer);
+        memcpy(data, buffer, size_buffer);
         *attributes = attribute_buffer;
     }
     *bytes = size_buffer;
     spinlock_release(&call_lock);
+    kfree(buffer);
     return status;
 }
 

@@ -78,7 +78,8 @@ void heap_start(const struct boot_info *info)
                                            .cpus = kernel_frames()->config.cpus,
                                            .debug = debug_rules(),
                                            .report = report_mistake,
-                                           .backtrace = note_callers}};
+                                           .backtrace = note_callers},
+                                 .virtually = heap_virtual_blocks};
     memcpy(&config.slabs.seed, info->seed.bytes, sizeof config.slabs.seed);
     config.slabs.seed |= 1;
     enum slab_error error = heap_init(&kernel_heap, &config);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ashlar/boot_info.h>
+#include <ashlar/heap.h>
 
 /* Entered from arch/x86_64/entry.S on the boot stack; does not return. */
 _Noreturn void kernel_main(const struct boot_info *info);
@@ -11,6 +12,20 @@ void boot_info_keep(const struct boot_info *info);
 
 /* Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory. */
 void heap_start(const struct boot_info *info);
+
+/* Where the heap gets what is too long for a run of frames; nothing before addresses_start(). */
+extern const struct heap_virtual heap_virtual_blocks;
+
+/* Makes the kernel's arena of virtual addresses, and what stands on it; panics without memory. After the
+ * heap.
+ */
+void addresses_start(const struct boot_info *info);
+/* Makes the kernel's address spaces: the lazily filled range, and what user spaces share; panics without
+ * memory. */
+void spaces_start(void);
+
+/* Gives the heap its guarded slots, if there is memory for them. After addresses_start(). */
+void heap_guard_start(void);
 
 /* Opens the serial port and the screen, as far as they exist and the command line wants them. */
 void consoles_start(void);

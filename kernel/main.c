@@ -2,6 +2,7 @@
  * The story of start-up. The loader has set up page tables and a stack (<ashlar/boot_info.h>); from here on
  * the kernel takes the machine over, step by step, and ends in the monitor or, when asked, in its tests.
  */
+#include <ashlar/acpi.h>
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
 #include <ashlar/console.h>
@@ -61,12 +62,20 @@ _Noreturn void kernel_main(const struct boot_info *info)
                        NULL);
     memory_start(info);
     timeline_mark("kernel.memory");
-    heap_start(info);
-    timeline_mark("kernel.heap");
-    devices_start(info);
-    timeline_mark("kernel.devices");
+    address_space_start(info);
+    timeline_mark("kernel.paging");
+    /* On a small machine nearly all is boot memory: it has to be there before anything grows. */
+    acpi_initialise(info);
     memory_reclaim_boot(info);
     timeline_mark("kernel.reclaim");
+    heap_start(info);
+    timeline_mark("kernel.heap");
+    addresses_start(info);
+    heap_guard_start();
+    timeline_mark("kernel.addresses");
+    spaces_start();
+    devices_start(info);
+    timeline_mark("kernel.devices");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

@@ -7,9 +7,13 @@
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
+#include <x86/control_registers.h>
+#include <x86/interrupt.h>
 
 #define LOG_SUBSYSTEM "memory"
 #include <ashlar/log.h>
+
+#include "memory_firmware.h"
 
 #define LOW_MEMORY_END MIB(1) /* firmware in system management mode has been seen to write below it */
 
@@ -27,7 +31,7 @@ struct frame_pool *kernel_frames(void)
 static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
 {
     const struct boot_paging *paging = context;
-    page_table_entry_t *table = physmap_pointer(paging->root);
+    page_table_entry_t *table = physmap_pointer(address_space_root());
     unsigned used = 0;
     for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
         page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
@@ -43,10 +47,22 @@ static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, co
     return used;
 }
 
+static exception_handler *next_handler; /* of page faults */
+
+/* Gives a mistaken free its name where all that can be seen is a descriptor that is not mapped. */
+static bool explain_page_fault(struct trap_frame *frame)
+{
+    if (!trap_from_user(frame)) {
+        frame_pool_explain_fault(&frames, cr2_read());
+    }
+    return next_handler && next_handler(frame);
+}
+
 /* Keeps the low memory from ordinary use, whoever runs short. */
 static void keep_low_memory(void)
 {
-    struct frame_request request = {.frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT};
+    struct frame_request request = {
+        .frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT, .try_only = true};
     phys_addr_t frame;
     while (frame_alloc_request(&frames, &request, &frame) == FRAME_OK) {
     }
@@ -74,15 +90,7 @@ void memory_start(const struct boot_info *info)
               frame_error_name(error));
     }
     keep_low_memory();
-}
-
-/* Keeps the frame of a table that a firmware left in its boot services' memory. */
-static void keep_table(phys_addr_t table)
-{
-    phys_addr_t frame = phys_addr(align_down(table.raw, FRAME_BYTES));
-    if (table.raw != 0 && frame_alloc_at(&frames, frame, 0, OWNER_RESERVED) == FRAME_OK) {
-        log_info("kept the frame at %#llx: the firmware left a table in it", (unsigned long long)frame.raw);
-    }
+    next_handler = exception_set_handler(EXCEPTION_PAGE_FAULT, explain_page_fault);
 }
 
 void memory_reclaim_boot(const struct boot_info *info)
@@ -92,7 +100,6 @@ void memory_reclaim_boot(const struct boot_info *info)
         panic("memory: reclaiming boot memory: %s", frame_error_name(error));
     }
     keep_low_memory();
-    keep_table(info->firmware.acpi_rsdp);
-    keep_table(info->firmware.smbios);
+    memory_keep_firmware_tables(info);
     log_info("%llu MiB free", (unsigned long long)(frame_pool_free(&frames) << FRAME_SHIFT >> 20));
 }

@@ -8,10 +8,13 @@
 #include <ashlar/assert.h>
 #include <ashlar/boot.h>
 #include <ashlar/console.h>
+#include <ashlar/kernel_stack.h>
+#include <ashlar/memory.h>
 #include <ashlar/provoke.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
 #include <x86/control_registers.h>
+#include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/user_page.h>
@@ -40,6 +43,22 @@ PROVOCATION provoke_unmapped(void)
 PROVOCATION provoke_guard(void)
 {
     WRITE_AT(boot_info()->kernel.stack_bottom.raw - sizeof(uint64_t));
+}
+
+__attribute__((noinline)) static void free_frame(uint64_t address)
+{
+    frame_free(kernel_frames(), phys_addr(address), 0);
+}
+
+/* Of a frame so far from all that was ever given out that its descriptor is not even mapped. */
+PROVOCATION provoke_foreign_free(void)
+{
+    uint64_t address = 0;
+    for (struct frame_facts facts = {.descriptor_backed = true}; !facts.managed || facts.descriptor_backed;) {
+        address += MIB(1);
+        frame_pool_look(kernel_frames(), phys_addr(address), &facts);
+    }
+    free_frame(address);
 }
 
 PROVOCATION provoke_read_only(void)
@@ -110,6 +129,24 @@ PROVOCATION provoke_stack_overflow(void)
 {
     volatile uint64_t start = 0;
     sink = recurse_for_ever(&start, 0);
+}
+
+static void overflow_here(void *argument)
+{
+    volatile uint64_t start = 0;
+    (void)argument;
+    sink = recurse_for_ever(&start, 0);
+}
+
+/* The same on a stack in the kernel's arena, as threads have. */
+PROVOCATION provoke_kernel_stack(void)
+{
+    static struct kernel_stack stack;
+    if (!kernel_stack_alloc(&kernel_vmalloc, &stack, "a provocation", KERNEL_STACK_BYTES)) {
+        console_print("no memory for a stack\n");
+        return;
+    }
+    call_on_stack(overflow_here, NULL, virt_pointer(kernel_stack_top(&stack)));
 }
 
 /* With no stack for page faults either, the overflow's page fault cannot be delivered: a double fault. */
@@ -193,6 +230,7 @@ static const struct provocation all[] = {
     {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
     {"unmapped", "reads where nothing is mapped", provoke_unmapped},
     {"guard", "writes below the boot stack: guard page", provoke_guard},
+    {"foreign-free", "frees a frame that was never given out: a named panic", provoke_foreign_free},
     {"read-only", "writes to a constant: write to read-only memory", provoke_read_only},
     {"execute-data", "calls into a variable: execution of data", provoke_execute_data},
     {"smep", "calls a user page: SMEP violation", provoke_smep},
@@ -205,6 +243,7 @@ static const struct provocation all[] = {
     {"invalid-opcode", "executes UD2: invalid opcode", provoke_invalid_opcode},
     {"breakpoint", "executes INT3 without a debugger: breakpoint", provoke_breakpoint},
     {"stack-overflow", "recurses for ever: guard page, reported from another stack", provoke_stack_overflow},
+    {"kernel-stack", "the same on a stack of its own: its guard page, by name", provoke_kernel_stack},
     {"double-fault", "the same without a stack for page faults: double fault", provoke_double_fault},
     {"stack-smash", "overruns a buffer on the stack: stack smashing", provoke_stack_smash},
     {"lost-stack", "faults with a stack pointer that leads nowhere", provoke_lost_stack},

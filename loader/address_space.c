@@ -11,6 +11,7 @@
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory_type.h>
+#include <ashlar/physmap.h>
 #include <ashlar/string.h>
 
 #include "cpu.h"
@@ -18,7 +19,11 @@
 #include "message.h"
 #include "pe_image.h"
 
-enum { FIRST_CHUNK_FRAMES = 16 };
+enum {
+    FIRST_CHUNK_FRAMES = 16,
+    ATTRIBUTES_MAX = 4096,       /* entries of the memory attributes table; firmware has some dozens */
+    ATTRIBUTES_BYTES_MAX = 4096, /* of each */
+};
 
 /* Frames for page tables, taken from the firmware in chunks that double. */
 static bool take_frame(void *context, phys_addr_t *frame)
@@ -87,22 +92,6 @@ static bool map_trampoline(struct loader *loader)
                                PAGE_EXECUTE, CACHE_WRITE_BACK, "the trampoline");
 }
 
-static bool is_ram(uint32_t type)
-{
-    return type < MEMORY_MMIO;
-}
-
-/* Kinds that are one to the caches: a large page may cross from one to another of these. */
-static bool is_ordinary_ram(uint32_t type)
-{
-    return type <= MEMORY_KERNEL;
-}
-
-static uint64_t range_end(const struct memory_range *range)
-{
-    return range->base.raw + range->bytes;
-}
-
 /*
  * Beyond it the room of the physmap or the CPU's address lines end. reserve_unmapped_ram() (exit.c) takes RAM
  * that lies there out of the kernel's map.
@@ -112,107 +101,52 @@ uint64_t physmap_limit(void)
     return min_u64(PHYSMAP_END - PHYSMAP_BASE, 1ULL << cpu_physical_address_bits());
 }
 
-static bool map_physmap_part(struct loader *loader, uint64_t base, uint64_t end, unsigned access)
-{
-    uint64_t offset = loader->info->paging.physmap.raw;
-    return base == end || map(loader, &loader->tables, virt_addr(offset + base), phys_addr(base), end - base,
-                              access | PAGE_GLOBAL, CACHE_WRITE_BACK, "the physmap");
-}
-
-/* Notes RAM that is executable at some address, and so must not be writable at another. */
-static bool note_read_only(struct loader *loader, uint64_t first, uint64_t end)
-{
-    size_t at = loader->read_only_count;
-    if (at == READ_ONLY_MAX) {
-        return step_fail(loader, EFI_LOAD_ERROR, "more than %u stretches of code in loader and kernel",
-                         READ_ONLY_MAX);
-    }
-    for (; at > 0 && loader->read_only[at - 1].first > first; at--) {
-        loader->read_only[at] = loader->read_only[at - 1];
-    }
-    loader->read_only[at] = (struct stretch){first, end};
-    loader->read_only_count++;
-    return true;
-}
-
-/* The kernel's code and constants, the loader's code, the trampoline. */
-static bool note_all_read_only(struct loader *loader)
+/* Memory that is executable at some address must not be writable at another: the kernel's code and constants,
+ * the loader's code, the trampoline. */
+static bool protect_code(struct loader *loader, struct physmap_plan *plan)
 {
     const struct boot_kernel *kernel = &loader->info->kernel;
     const void *image = loader->loaded_image->ImageBase;
     bool noted = true;
     for (unsigned i = 0; noted && i < kernel->segment_count; i++) {
-        uint64_t first = kernel->segments[i].physical_base.raw;
-        noted = (kernel->segments[i].flags & BOOT_SEGMENT_WRITE) ||
-                note_read_only(loader, first, first + kernel->segments[i].bytes);
+        const struct boot_segment *segment = &kernel->segments[i];
+        noted = (segment->flags & BOOT_SEGMENT_WRITE) ||
+                physmap_plan_protect(plan, segment->physical_base, segment->bytes);
     }
     for (unsigned i = 0; noted && i < pe_section_count(image); i++) {
         struct pe_section section = pe_section_at(image, i);
-        uint64_t first = (uintptr_t)image + section.first;
-        noted = !section.executable || note_read_only(loader, first, first + section.bytes);
+        phys_addr_t base = phys_addr((uintptr_t)image + section.first);
+        noted = !section.executable || physmap_plan_protect(plan, base, section.bytes);
     }
-    uint64_t trampoline = (uintptr_t)loader->trampoline;
-    return noted && (trampoline == 0 || note_read_only(loader, trampoline, trampoline + FRAME_BYTES));
-}
-
-/* RAM from `base` to `end`, writable where it is executable nowhere. */
-static bool map_physmap_run(struct loader *loader, uint64_t base, uint64_t end)
-{
-    for (size_t i = 0; i < loader->read_only_count; i++) {
-        uint64_t first = max_u64(loader->read_only[i].first, base);
-        uint64_t last = min_u64(loader->read_only[i].end, end);
-        if (first >= last) {
-            continue;
-        }
-        if (!map_physmap_part(loader, base, first, PAGE_WRITE) ||
-            !map_physmap_part(loader, first, last, PAGE_READ)) {
-            return false;
-        }
-        base = last;
-    }
-    return map_physmap_part(loader, base, end, PAGE_WRITE);
-}
-
-/* The end of the run of RAM that starts with range `first`: ranges that touch and are one to the caches. */
-static size_t physmap_run_end(const struct loader *loader, size_t first)
-{
-    const struct memory_range *ranges = loader->ranges;
-    size_t next = first + 1;
-    while (next < loader->range_count && is_ordinary_ram(ranges[first].type) &&
-           is_ordinary_ram(ranges[next].type) && range_end(&ranges[next - 1]) == ranges[next].base.raw) {
-        next++;
-    }
-    return next;
+    phys_addr_t trampoline = phys_addr((uintptr_t)loader->trampoline);
+    noted = noted && (trampoline.raw == 0 || physmap_plan_protect(plan, trampoline, FRAME_BYTES));
+    return noted || step_fail(loader, EFI_LOAD_ERROR, "more than %u stretches of code in loader and kernel",
+                              PHYSMAP_READ_ONLY_MAX);
 }
 
 static bool map_physmap(struct loader *loader)
 {
     struct boot_paging *paging = &loader->info->paging;
-    uint64_t limit = physmap_limit();
-    for (size_t i = 0; i < loader->range_count;) {
-        size_t next = physmap_run_end(loader, i);
-        uint64_t end = min_u64(range_end(&loader->ranges[next - 1]), limit);
-        uint64_t base = loader->ranges[i].base.raw;
-        /* Firmware's runtime code is executable in the other root, so no alias of it may be writable. */
-        bool read_only = loader->ranges[i].type == MEMORY_RUNTIME;
-        if (is_ram(loader->ranges[i].type) && base < end) {
-            if (!(read_only ? map_physmap_part(loader, base, end, PAGE_READ)
-                            : map_physmap_run(loader, base, end))) {
-                return false;
-            }
-            paging->physmap_bytes = end;
-        }
-        i = next;
+    struct physmap_plan plan;
+    struct physmap_piece piece;
+    physmap_plan_start(&plan, loader->ranges, loader->range_count, physmap_limit());
+    bool mapped = protect_code(loader, &plan);
+    while (mapped && physmap_plan_next(&plan, &piece)) {
+        unsigned access = PAGE_GLOBAL | (piece.writable ? PAGE_WRITE : PAGE_READ);
+        mapped = map(loader, &loader->tables, virt_add(paging->physmap, piece.base.raw), piece.base,
+                     piece.bytes, access, CACHE_WRITE_BACK, "the physmap");
+        paging->physmap_bytes = piece.base.raw + piece.bytes;
     }
-    return true;
+    return mapped;
 }
 
+/* Where the highest RAM ends. */
 static uint64_t ram_top(const struct loader *loader)
 {
     uint64_t top = 0;
     for (size_t i = 0; i < loader->range_count; i++) {
-        if (is_ram(loader->ranges[i].type)) {
-            top = range_end(&loader->ranges[i]);
+        if (loader->ranges[i].type < MEMORY_MMIO) {
+            top = loader->ranges[i].base.raw + loader->ranges[i].bytes;
         }
     }
     return top;
@@ -265,8 +199,9 @@ static bool is_firmware_memory(const struct loader *loader, uint64_t base, uint6
 {
     for (size_t i = 0; i < loader->range_count && base < end; i++) {
         const struct memory_range *range = &loader->ranges[i];
-        if (base >= range->base.raw && base < range_end(range) && range->type >= MEMORY_RUNTIME) {
-            base = range_end(range);
+        uint64_t end_of_range = range->base.raw + range->bytes;
+        if (base >= range->base.raw && base < end_of_range && range->type >= MEMORY_RUNTIME) {
+            base = end_of_range;
         }
     }
     return base >= end;
@@ -345,9 +280,16 @@ static void build_runtime(struct loader *loader)
 {
     EFI_GUID guid = MEMORY_ATTRIBUTES_TABLE_GUID;
     const struct memory_attributes_table *table = firmware_table(loader, &guid);
-    if (!table || table->descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR)) {
+    if (!table) {
         message_warning(
             "the firmware has no memory attributes table; UEFI runtime services will not be used");
+        return;
+    }
+    if (table->descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR) ||
+        table->descriptor_size > ATTRIBUTES_BYTES_MAX || table->entries > ATTRIBUTES_MAX) {
+        message_warning("the firmware's memory attributes table has %u entries of %u bytes; UEFI runtime "
+                        "services will not be used",
+                        table->entries, table->descriptor_size);
         return;
     }
     loader->runtime = loader->tables;
@@ -406,8 +348,8 @@ bool address_space_build(struct loader *loader)
         return false;
     }
     place_physmap(loader);
-    if (!map_loader_identity(loader) || !map_trampoline(loader) || !note_all_read_only(loader) ||
-        !map_physmap(loader) || !map_kernel(loader) || !map_video(loader)) {
+    if (!map_loader_identity(loader) || !map_trampoline(loader) || !map_physmap(loader) ||
+        !map_kernel(loader) || !map_video(loader)) {
         return false;
     }
     build_runtime(loader);

@@ -17,45 +17,56 @@ static uint64_t choose_slide(struct loader *loader)
     return seed_random(loader, room / FRAME_BYTES + 1) * FRAME_BYTES;
 }
 
-static void describe_segments(const struct loader *loader, struct boot_kernel *out)
+/* What a segment is called when there is no memory for it. */
+static const char *segment_name(uint32_t flags)
+{
+    return flags & BOOT_SEGMENT_EXECUTE ? "kernel code"
+           : flags & BOOT_SEGMENT_WRITE ? "kernel data"
+                                        : "kernel constants";
+}
+
+/* Each segment has a stretch of its own: a small machine's free memory is in pieces. */
+static bool place_segments(struct loader *loader, struct boot_kernel *out, uint8_t *memory[BOOT_SEGMENTS_MAX])
 {
     const struct kernel_elf *elf = &loader->kernel;
-    out->segment_count = (uint32_t)elf->segment_count;
-    for (size_t i = 0; i < elf->segment_count; i++) {
-        const struct kernel_elf_segment *segment = &elf->segments[i];
-        uint64_t first = align_down(segment->address, FRAME_BYTES);
-        uint64_t end = align_up(segment->address + segment->memory_bytes, FRAME_BYTES);
-        out->segments[i] = (struct boot_segment){
-            .virtual_base = virt_addr(first + out->slide),
-            .physical_base = phys_add(out->physical_base, first - elf->base),
-            .bytes = end - first,
+    for (; out->segment_count < elf->segment_count; out->segment_count++) {
+        const struct kernel_elf_segment *segment = &elf->segments[out->segment_count];
+        struct boot_segment *placed = &out->segments[out->segment_count];
+        *placed = (struct boot_segment){
+            .virtual_base = virt_addr(segment->address + out->slide),
+            .bytes = kernel_elf_segment_bytes(segment),
             .flags = segment->flags,
         };
+        if (!loader_allocate(loader, placed->bytes, MEMORY_KERNEL, 0, segment_name(segment->flags),
+                             &placed->physical_base)) {
+            return false;
+        }
+        memory[out->segment_count] = (uint8_t *)(uintptr_t)placed->physical_base.raw;
     }
+    return true;
 }
 
 bool kernel_image_load(struct loader *loader)
 {
     struct boot_kernel *out = &loader->info->kernel;
     struct kernel_elf *elf = &loader->kernel;
+    uint8_t *memory[BOOT_SEGMENTS_MAX];
     phys_addr_t stack;
     loader->status = EFI_LOAD_ERROR;
     if (!kernel_elf_parse(embedded_kernel, (size_t)(embedded_kernel_end - embedded_kernel), elf,
                           &loader->error)) {
         return false;
     }
-    if (!loader_allocate(loader, elf->bytes, MEMORY_KERNEL, 0, "the kernel image", &out->physical_base) ||
-        !loader_allocate(loader, BOOT_STACK_BYTES, MEMORY_KERNEL, 0, "the boot stack", &stack)) {
-        return false;
-    }
-    loader->kernel_memory = (void *)(uintptr_t)out->physical_base.raw;
-    loader->stack_memory = (void *)(uintptr_t)stack.raw;
     out->slide = choose_slide(loader);
     out->virtual_base = virt_addr(elf->base + out->slide);
     out->bytes = elf->bytes;
     out->stack_bottom = virt_addr(BOOT_STACK_BASE + FRAME_BYTES);
     out->stack_bytes = BOOT_STACK_BYTES;
-    describe_segments(loader, out);
+    if (!place_segments(loader, out, memory) ||
+        !loader_allocate(loader, BOOT_STACK_BYTES, MEMORY_KERNEL, 0, "the boot stack", &stack)) {
+        return false;
+    }
+    loader->stack_memory = (void *)(uintptr_t)stack.raw;
     loader->status = EFI_LOAD_ERROR;
-    return kernel_elf_load(elf, loader->kernel_memory, out->slide, &loader->error);
+    return kernel_elf_load(elf, memory, out->slide, &loader->error);
 }

@@ -41,14 +41,6 @@ struct code_page {
     bool changed;                               /* they are not to be trusted to be so still */
 };
 
-/* Physical memory from `first` up to, not including, `end`. */
-struct stretch {
-    uint64_t first; /* a multiple of FRAME_BYTES */
-    uint64_t end;   /* likewise */
-};
-
-#define READ_ONLY_MAX 32
-
 struct loader {
     EFI_HANDLE image_handle;        /* ours */
     EFI_SYSTEM_TABLE *system;       /* the firmware's root */
@@ -71,20 +63,17 @@ struct loader {
     uint64_t workspace_bytes;    /* length of workspace */
 
     struct kernel_elf kernel; /* the embedded file, checked */
-    void *kernel_memory;      /* where it was loaded */
     void *stack_memory;       /* boot stack */
     uint64_t seed_state[4];   /* generator for the loader's own random choices */
 
-    struct stretch read_only[READ_ONLY_MAX]; /* RAM that is executable somewhere, ascending */
-    size_t read_only_count;                  /* entries used in `read_only` */
-    struct page_table_builder tables;        /* page tables the kernel starts with */
-    struct page_table_builder runtime;       /* page tables for UEFI runtime calls */
-    phys_addr_t frames_next;                 /* next free frame of the newest page-table chunk */
-    uint64_t frames_left;                    /* frames free there */
-    uint64_t chunk_frames;                   /* size of the next chunk */
-    bool five_levels_now;                    /* the CPU runs with 5 levels already */
-    bool five_levels;                        /* and shall when the kernel starts */
-    void *trampoline;           /* page below 4 GiB to switch to 5 levels in; NULL when not needed */
+    struct page_table_builder tables;  /* page tables the kernel starts with */
+    struct page_table_builder runtime; /* page tables for UEFI runtime calls */
+    phys_addr_t frames_next;           /* next free frame of the newest page-table chunk */
+    uint64_t frames_left;              /* frames free there */
+    uint64_t chunk_frames;             /* size of the next chunk */
+    bool five_levels_now;              /* the CPU runs with 5 levels already */
+    bool five_levels;                  /* and shall when the kernel starts */
+    void *trampoline; /* page below 4 GiB to switch to 5 levels in, never page 0; NULL when not needed */
     struct code_page code_page; /* how that page is protected */
     struct hand_off hand_off;   /* what kernel_enter() needs */
 };

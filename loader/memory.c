@@ -16,6 +16,23 @@ bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum 
     return true;
 }
 
+/*
+ * AllocatePages, but never the page at address 0: it stays reserved whoever has it, and no pointer to it is
+ * one. What lies there is held while something else is found.
+ */
+static EFI_STATUS allocate_somewhere(EFI_BOOT_SERVICES *boot, EFI_ALLOCATE_TYPE kind,
+                                     EFI_MEMORY_TYPE firmware_type, UINTN pages, EFI_PHYSICAL_ADDRESS *base)
+{
+    EFI_PHYSICAL_ADDRESS asked = *base;
+    EFI_STATUS status = boot->AllocatePages(kind, firmware_type, pages, base);
+    if (!EFI_ERROR(status) && *base == 0) {
+        *base = asked;
+        status = boot->AllocatePages(kind, firmware_type, pages, base);
+        boot->FreePages(0, pages);
+    }
+    return status;
+}
+
 /* Pages below `limit`, or below the physmap's end when that is 0: the kernel has to see all of ours there. */
 static EFI_STATUS allocate_pages(const struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint64_t bytes,
                                  uint64_t limit, EFI_PHYSICAL_ADDRESS *base)
@@ -23,14 +40,15 @@ static EFI_STATUS allocate_pages(const struct loader *loader, EFI_MEMORY_TYPE fi
     EFI_BOOT_SERVICES *boot = loader->boot;
     if (limit == 0) {
         limit = physmap_limit();
-        EFI_STATUS status = boot->AllocatePages(AllocateAnyPages, firmware_type, bytes / FRAME_BYTES, base);
+        EFI_STATUS status =
+            allocate_somewhere(boot, AllocateAnyPages, firmware_type, bytes / FRAME_BYTES, base);
         if (EFI_ERROR(status) || (*base < limit && bytes <= limit - *base)) {
             return status;
         }
         boot->FreePages(*base, bytes / FRAME_BYTES);
     }
     *base = limit - 1;
-    return boot->AllocatePages(AllocateMaxAddress, firmware_type, bytes / FRAME_BYTES, base);
+    return allocate_somewhere(boot, AllocateMaxAddress, firmware_type, bytes / FRAME_BYTES, base);
 }
 
 static bool allocate(struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint64_t whole,

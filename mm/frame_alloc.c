@@ -1,7 +1,7 @@
 /*
  * Allocation with wishes: exact lengths, alignment, address limits, given addresses, batches. Each function
- * first checks what it was asked, then takes from the store; when the store has nothing, magazines are
- * drained once.
+ * first checks what it was asked, then takes from the store; when the store has nothing, what
+ * frame_reclaim() finds is taken first.
  */
 #include "frame_internal.h"
 
@@ -95,8 +95,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     if (error != FRAME_OK) {
         return error;
     }
+    unsigned step = 0;
     uint64_t frame = take_request(pool, request);
-    if (frame == FRAME_NO_FRAME && frame_magazines_reclaim(pool)) {
+    while (frame == FRAME_NO_FRAME && !request->try_only && frame_reclaim(pool, &step, request->frames)) {
         frame = take_request(pool, request);
     }
     if (frame == FRAME_NO_FRAME) {
@@ -149,29 +150,32 @@ static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, un
 enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                 enum frame_owner owner)
 {
+    unsigned step = 0;
     enum frame_error error = take_at(pool, address, order, owner);
-    if ((error == FRAME_BUSY || error == FRAME_NO_MEMORY) && frame_magazines_reclaim(pool)) {
+    while ((error == FRAME_BUSY || error == FRAME_NO_MEMORY) && frame_reclaim(pool, &step, 1ULL << order)) {
         error = take_at(pool, address, order, owner);
     }
     return error;
 }
 
-/* At most FRAME_BATCH frames under one hold of the lock; returns how many. */
+#define BATCH_PIECES 8 /* that memory may come in under one hold of the lock */
+
+/* Some single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
 static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner)
 {
     uint64_t done = 0;
-    count = min_u64(count, FRAME_BATCH);
     spinlock_acquire(&pool->lock);
-    while (done < count) {
+    for (unsigned pieces = 0; done < min_u64(count, FRAME_BATCH) && pieces < BATCH_PIECES; pieces++) {
         unsigned got;
-        uint64_t frame = frame_store_take(pool, 0, frame_order_below(count - done), FRAME_LIMIT_MAX, &got);
+        unsigned most = frame_order_below(min_u64(count - done, FRAME_BATCH));
+        uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
         if (frame == FRAME_NO_FRAME) {
             break;
         }
-        for (uint64_t i = 0; i < 1ULL << got; i++) {
-            frame_describe(pool, frame + i, FRAME_ALLOCATED, 0, owner);
-            frames[done++] = phys_addr((frame + i) << FRAME_SHIFT);
+        for (uint64_t end = frame + (1ULL << got); frame < end; frame++) {
+            frame_describe(pool, frame, FRAME_ALLOCATED, 0, owner);
+            frames[done++] = phys_addr(frame << FRAME_SHIFT);
         }
     }
     frame_book(pool, owner, (int64_t)done);
@@ -186,9 +190,10 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
         return 0;
     }
     uint64_t done = 0;
+    unsigned step = 0;
     while (done < count) {
         uint64_t taken = take_batch(pool, count - done, frames + done, owner);
-        if (taken == 0 && !frame_magazines_reclaim(pool)) {
+        if (taken == 0 && !frame_reclaim(pool, &step, count - done)) {
             break;
         }
         done += taken;

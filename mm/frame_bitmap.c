@@ -60,9 +60,10 @@ static void bitmap_init(const struct frame_layout *layout, void *state)
     memset(bitmap->words, 0, (layout->frame_limit + 63) / 64 * sizeof(uint64_t));
 }
 
-static void bitmap_give(void *state, uint64_t frame, unsigned order)
+static unsigned bitmap_give(void *state, uint64_t frame, unsigned order)
 {
     set_range(state, frame, 1ULL << order, true);
+    return 0;
 }
 
 static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
@@ -108,11 +109,12 @@ static int bitmap_free_order(void *state, uint64_t frame)
     return order;
 }
 
-static void bitmap_count(void *state, uint64_t blocks[FRAME_ORDERS])
+static void bitmap_count(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS])
 {
     const struct bitmap *bitmap = state;
-    uint64_t frame = 0;
-    while (frame < bitmap->frame_limit) {
+    uint64_t frame = gib << FRAME_GIB_SHIFT;
+    uint64_t end = min_u64(frame + (1ULL << FRAME_GIB_SHIFT), bitmap->frame_limit);
+    while (frame < end) {
         if (frame % 64 == 0 && bitmap->words[frame / 64] == 0) {
             frame += 64;
             continue;

@@ -21,47 +21,62 @@
 
 /* ---- Indexes ---- */
 
-/* Moves a leaf in or out of the sets: the largest block it has was of order `before` and is of order `now`.
- */
-static __attribute__((noinline)) void leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena,
-                                                   unsigned leaf, int before, int now)
+/* Names an arena in the sets from `base` to base + now; before it was base + before. Returns how many
+ * changed. */
+static unsigned arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
 {
     for (int order = before + 1; order <= now; order++) {
-        if (leaf_set_add(&arena->able[order], leaf)) {
-            set_add(&buddy->able[order], gib);
-        }
+        set_add(&buddy->able[base + (unsigned)order], gib);
     }
     for (int order = now + 1; order <= before; order++) {
-        if (leaf_set_remove(&arena->able[order], leaf)) {
-            set_remove(&buddy->able[order], gib);
-        }
+        set_remove(&buddy->able[base + (unsigned)order], gib);
     }
+    return (unsigned)(now > before ? now - before : before - now);
 }
 
-/* Publishes what the tree of a leaf can serve now; mostly that is what it was. */
-static inline void leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+/* Moves a leaf from one set to another: its largest block was of order `before` and is of order `now`. */
+static __attribute__((noinline)) unsigned leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena,
+                                                       unsigned leaf, int before, int now)
+{
+    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
+        arena->orders &= (uint16_t) ~(1U << before);
+    }
+    if (now >= 0) {
+        leaf_set_add(&arena->best[now], leaf);
+        arena->orders |= (uint16_t)(1U << now);
+    }
+    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
+    int published = arena->highest;
+    if (highest == published) {
+        return 0;
+    }
+    arena->highest = (int8_t)highest;
+    return arena_publish(buddy, gib, 0, published, highest);
+}
+
+/* Publishes what the tree of a leaf can serve now; mostly that is what it was. As arena_publish(). */
+static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
     struct tree *tree = &arena->leaves[leaf];
     int now = tree_highest(tree);
     int before = tree->highest;
-    if (now != before) {
-        tree->highest = (int8_t)now;
-        leaf_publish(buddy, gib, arena, leaf, before, now);
+    if (now == before) {
+        return 0;
     }
+    tree->highest = (int8_t)now;
+    return leaf_publish(buddy, gib, arena, leaf, before, now);
 }
 
-/* Publishes what the whole leaves of an arena can serve now. */
-static void arena_changed(struct buddy *buddy, uint64_t gib, struct arena *arena)
+/* Publishes what the whole leaves of an arena can serve now. As arena_publish(). */
+static unsigned arena_changed(struct buddy *buddy, uint64_t gib, struct arena *arena)
 {
     int now = tree_highest(&arena->blocks);
     int before = arena->blocks.highest;
+    if (now == before) {
+        return 0;
+    }
     arena->blocks.highest = (int8_t)now;
-    for (int height = before + 1; height <= now; height++) {
-        set_add(&buddy->able[LEAF_ORDER + height], gib);
-    }
-    for (int height = now + 1; height <= before; height++) {
-        set_remove(&buddy->able[LEAF_ORDER + height], gib);
-    }
+    return arena_publish(buddy, gib, LEAF_ORDER, before, now);
 }
 
 /* ---- Arenas and leaves come to life ---- */
@@ -71,8 +86,10 @@ static struct arena *arena_open(struct buddy *buddy, uint64_t gib)
     struct arena *arena = buddy->homes[gib];
     tree_init(&arena->blocks);
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
-        leaf_set_clear(&arena->able[order]);
+        leaf_set_clear(&arena->best[order]);
     }
+    arena->orders = 0;
+    arena->highest = -1;
     for (unsigned i = 0; i < LEAF_WORDS; i++) {
         arena->split[i] = 0;
     }
@@ -107,47 +124,61 @@ static uint64_t frame_at(uint64_t gib, unsigned leaf, unsigned unit)
 
 /* ---- Giving ---- */
 
-static void give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned bit)
+static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned bit)
 {
     if (tree_give(&arena->blocks, bit) == 1) {
         tree_set(&arena->blocks, 1);
     }
-    arena_changed(buddy, gib, arena);
+    return arena_changed(buddy, gib, arena);
 }
 
-static void buddy_give(void *state, uint64_t frame, unsigned order)
+/* Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
+ */
+static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
+{
+    if (leaves < 64) {
+        arena->split[leaf / 64] &= ~(((1ULL << leaves) - 1) << leaf % 64);
+        return;
+    }
+    for (unsigned word = leaf / 64; word < (leaf + leaves) / 64; word++) {
+        arena->split[word] = 0;
+    }
+}
+
+static unsigned buddy_give(void *state, uint64_t frame, unsigned order)
 {
     struct buddy *buddy = state;
     uint64_t gib = frame / ARENA_FRAMES;
     struct arena *arena = buddy->arenas[gib];
     unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
     if (order >= LEAF_ORDER) {
-        give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
-        return;
+        forget_leaves(arena, leaf, 1U << (order - LEAF_ORDER));
+        return give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
     }
     if (!leaf_is_split(arena, leaf)) { /* part of a block that was taken whole */
         leaf_open(arena, leaf);
     }
     bool whole = tree_give(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, order)) == 1;
-    leaf_changed(buddy, gib, arena, leaf);
+    unsigned changes = leaf_changed(buddy, gib, arena, leaf);
     if (whole) {
         arena->split[leaf / 64] &= ~(1ULL << leaf % 64);
-        give_leaves(buddy, gib, arena, tree_bit(leaf, 0));
+        changes += give_leaves(buddy, gib, arena, tree_bit(leaf, 0));
     }
+    return changes;
 }
 
-static void buddy_add(void *state, uint64_t frame, unsigned order)
+static unsigned buddy_add(void *state, uint64_t frame, unsigned order)
 {
     struct buddy *buddy = state;
     uint64_t gib = frame / ARENA_FRAMES;
     if (!buddy->arenas[gib]) {
         if (order == FRAME_ORDER_MAX) {
             set_add(&buddy->untouched, gib);
-            return;
+            return 0;
         }
         arena_open(buddy, gib);
     }
-    buddy_give(state, frame, order);
+    return buddy_give(state, frame, order);
 }
 
 /* ---- Taking ---- */
@@ -185,8 +216,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
         if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
             return FRAME_NO_FRAME;
         }
-        unsigned leaf =
-            leaf_set_find(&buddy->arenas[gib]->able[order], gib * ARENA_FRAMES < from ? first : 0);
+        unsigned leaf = leaf_find(buddy->arenas[gib], order, gib * ARENA_FRAMES < from ? first : 0);
         if (leaf < TREE_UNITS) {
             struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
             unsigned below = units_below(limit, frame_at(gib, leaf, 0), 0);

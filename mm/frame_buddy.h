@@ -19,7 +19,9 @@ struct leaf_set {
 
 struct arena {
     struct tree blocks;               /* free blocks of whole leaves */
-    struct leaf_set able[LEAF_ORDER]; /* split leaves with a free block of this order or a larger one */
+    struct leaf_set best[LEAF_ORDER]; /* split leaves whose largest free block is of this order */
+    uint16_t orders;                  /* bit k: best[k] is not empty */
+    int8_t highest;                   /* highest such k as it was last published; -1 for none */
     uint64_t split[LEAF_WORDS];       /* leaves that have a tree */
     struct tree leaves[];             /* as many as the arena's RAM reaches up to */
 };
@@ -76,13 +78,24 @@ static inline unsigned leaf_set_find(const struct leaf_set *set, unsigned from)
     return word * 64 + lowest_bit(bits);
 }
 
+/* The lowest leaf from `from` on with a free block of `order` or a larger one, or TREE_UNITS. */
+static inline unsigned leaf_find(const struct arena *arena, unsigned order, unsigned from)
+{
+    unsigned lowest = TREE_UNITS;
+    for (uint64_t orders = arena->orders >> order; orders != 0; orders &= orders - 1) {
+        unsigned leaf = leaf_set_find(&arena->best[order + lowest_bit(orders)], from);
+        lowest = leaf < lowest ? leaf : lowest;
+    }
+    return lowest;
+}
+
 static inline bool leaf_is_split(const struct arena *arena, unsigned leaf)
 {
     return arena->split[leaf / 64] >> leaf % 64 & 1;
 }
 
-/* Adds the free blocks of each order to `blocks`; `state` is a struct buddy. */
-void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS]);
+/* Adds the free blocks of each order in one GiB to `blocks`; `state` is a struct buddy. */
+void buddy_count(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS]);
 
 /* Verifies trees and indexes, and counts the free frames; `state` is a struct buddy. */
 bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem);

@@ -10,20 +10,18 @@ static void count_tree(const struct tree *tree, unsigned lowest_order, uint64_t 
     }
 }
 
-void buddy_count(void *state, uint64_t blocks[FRAME_ORDERS])
+void buddy_count(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS])
 {
     struct buddy *buddy = state;
-    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
-        struct arena *arena = buddy->arenas[gib];
-        blocks[FRAME_ORDER_MAX] += set_has(&buddy->untouched, gib);
-        if (!arena) {
-            continue;
-        }
-        count_tree(&arena->blocks, LEAF_ORDER, blocks);
-        for (unsigned leaf = 0; leaf < TREE_UNITS; leaf++) {
-            if (leaf_is_split(arena, leaf)) {
-                count_tree(&arena->leaves[leaf], 0, blocks);
-            }
+    const struct arena *arena = buddy->arenas[gib];
+    blocks[FRAME_ORDER_MAX] += set_has(&buddy->untouched, gib);
+    if (!arena) {
+        return;
+    }
+    count_tree(&arena->blocks, LEAF_ORDER, blocks);
+    for (unsigned word = 0; word < LEAF_WORDS; word++) {
+        for (uint64_t bits = arena->split[word]; bits != 0; bits &= bits - 1) {
+            count_tree(&arena->leaves[word * 64 + lowest_bit(bits)], 0, blocks);
         }
     }
 }
@@ -60,16 +58,16 @@ static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_ord
     return true;
 }
 
-/* Whether the arena's sets name the leaf exactly for the orders it can serve. */
+/* Whether the one set that names the leaf is that of its largest free block. */
 static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf,
                             struct frame_problem *problem)
 {
     int highest = leaf_is_split(arena, leaf) ? arena->leaves[leaf].highest : -1;
     for (int order = 0; order < (int)LEAF_ORDER; order++) {
-        bool listed = arena->able[order].words[leaf / 64] >> leaf % 64 & 1;
-        if (listed != (order <= highest)) {
-            return frame_problem_set(problem, "set of able leaves", base + (uint64_t)leaf * TREE_UNITS,
-                                     listed, !listed);
+        bool listed = arena->best[order].words[leaf / 64] >> leaf % 64 & 1;
+        if (listed != (order == highest)) {
+            return frame_problem_set(problem, "set of leaves by best order",
+                                     base + (uint64_t)leaf * TREE_UNITS, listed, !listed);
         }
     }
     return true;
@@ -95,24 +93,37 @@ static bool check_leaves(const struct arena *arena, uint64_t gib, struct frame_p
     return true;
 }
 
-/* Whether the summaries and the sets over all arenas agree with one arena. */
+/* Whether the summaries of an arena's sets of leaves agree with the sets. */
+static bool check_summaries(const struct arena *arena, uint64_t base, struct frame_problem *problem)
+{
+    for (unsigned order = 0; order < LEAF_ORDER; order++) {
+        uint64_t summary = 0;
+        for (unsigned i = 0; i < LEAF_WORDS; i++) {
+            summary |= (uint64_t)(arena->best[order].words[i] != 0) << i;
+        }
+        if (arena->best[order].summary != summary || (arena->orders >> order & 1) != (summary != 0)) {
+            return frame_problem_set(problem, "summary of a set of leaves", base, arena->best[order].summary,
+                                     summary);
+        }
+    }
+    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
+    if (arena->highest != highest) {
+        return frame_problem_set(problem, "published best order of an arena", base, (uint64_t)arena->highest,
+                                 (uint64_t)highest);
+    }
+    return true;
+}
+
+/* Whether the sets over all arenas name one for exactly what it can serve. */
 static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_problem *problem)
 {
     const struct arena *arena = buddy->arenas[gib];
-    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        bool able = false;
-        if (arena && order < LEAF_ORDER) {
-            for (unsigned i = 0; i < LEAF_WORDS; i++) {
-                bool used = arena->able[order].summary >> i & 1;
-                if (used != (arena->able[order].words[i] != 0)) {
-                    return frame_problem_set(problem, "summary of able leaves", gib * ARENA_FRAMES, used,
-                                             !used);
-                }
-                able |= used;
-            }
-        } else if (arena) {
-            able = (int)(order - LEAF_ORDER) <= arena->blocks.highest;
+    for (int order = 0; order < FRAME_ORDERS; order++) {
+        int highest = order < (int)LEAF_ORDER ? -1 : (int)LEAF_ORDER - 1;
+        if (arena) {
+            highest = order < (int)LEAF_ORDER ? arena->highest : (int)LEAF_ORDER + arena->blocks.highest;
         }
+        bool able = order <= highest;
         if (set_has(&buddy->able[order], gib) != able) {
             return frame_problem_set(problem, "set of able arenas", gib * ARENA_FRAMES, !able, able);
         }
@@ -129,8 +140,8 @@ bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *probl
         if (set_has(&buddy->untouched, gib) && (arena || !buddy->homes[gib])) {
             return frame_problem_set(problem, "an untouched arena is in use", base, 1, 0);
         }
-        if (arena &&
-            (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) || !check_leaves(arena, gib, problem))) {
+        if (arena && (!check_tree(&arena->blocks, base, LEAF_ORDER, problem) ||
+                      !check_leaves(arena, gib, problem) || !check_summaries(arena, base, problem))) {
             return false;
         }
         if (!check_arena_sets(buddy, gib, problem)) {
@@ -138,7 +149,9 @@ bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *probl
         }
     }
     uint64_t blocks[FRAME_ORDERS] = {0};
-    buddy_count(state, blocks);
+    for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
+        buddy_count(state, gib, blocks);
+    }
     *free_frames = 0;
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
         *free_frames += blocks[order] << order;

@@ -53,10 +53,6 @@ static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t r
     if (state == FRAME_CACHED) {
         census->cached += 1ULL << order;
         census->blocks_cached++;
-        if (descriptor->address != frame << FRAME_SHIFT) {
-            return frame_problem_set(problem, "address of a block in a magazine", frame, descriptor->address,
-                                     frame << FRAME_SHIFT);
-        }
     } else {
         census->owned[owner] += 1ULL << order;
     }
@@ -138,33 +134,48 @@ static bool check_all_frames(struct frame_pool *pool, struct census *census, str
     return true;
 }
 
-/* Every block in a magazine is marked so, and there are no more marked ones than there. */
+/* Every block in a magazine is a block of this pool, marked as what it is, and there once. */
+static bool check_slots(struct frame_pool *pool, const uint64_t *slots, uint64_t count, unsigned order,
+                        struct frame_problem *problem) REQUIRES(pool->lock)
+{
+    uint32_t expected = frame_tag(FRAME_CACHED, order, 1);
+    for (uint64_t slot = 0; slot < count; slot++) {
+        uint64_t frame = slots[slot] >> FRAME_SHIFT;
+        if (!is_aligned(slots[slot], FRAME_BYTES << order) || !frame_is_managed(pool, frame) ||
+            !frame_is_backed(pool, frame)) {
+            return frame_problem_set(problem, "no block can have this address in a magazine", frame,
+                                     slots[slot], 0);
+        }
+        uint32_t tag = atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
+        if (tag != expected) {
+            return frame_problem_set(problem, "a block in a magazine is not marked so", frame, tag, expected);
+        }
+        for (uint64_t other = 0; other < slot; other++) {
+            if (slots[other] == slots[slot]) {
+                return frame_problem_set(problem, "a block is in a magazine twice", frame, slot, other);
+            }
+        }
+    }
+    return true;
+}
+
+/* No block in magazines is wrong, and there are no more that are marked so. */
 static bool check_magazines(struct frame_pool *pool, const struct census *census,
                             struct frame_problem *problem) REQUIRES(pool->lock)
 {
     uint64_t blocks = 0;
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-            struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[i];
+            const struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[i];
             uint64_t count = frame_magazine_count(magazine);
-            if (count > magazine->capacity) {
-                return frame_problem_set(problem, "length of a magazine", 0, count, magazine->capacity);
+            uint64_t capacity = frame_magazine_capacity(magazine);
+            if (count > capacity) {
+                return frame_problem_set(problem, "length of a magazine", 0, count, capacity);
             }
             blocks += count;
-            for (uint64_t slot = 0; slot < count; slot++) {
-                struct frame_descriptor *descriptor = magazine->slots[slot];
-                uint64_t frame = (uint64_t)(descriptor - pool->descriptors);
-                uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-                if (tag != frame_tag(FRAME_CACHED, frame_magazine_order(i), 1)) {
-                    return frame_problem_set(problem, "a block in a magazine is not marked so", frame, tag,
-                                             frame_tag(FRAME_CACHED, frame_magazine_order(i), 1));
-                }
-                for (uint64_t other = 0; other < slot; other++) {
-                    if (magazine->slots[other] == descriptor) {
-                        return frame_problem_set(problem, "a block is in a magazine twice", frame, slot,
-                                                 other);
-                    }
-                }
+            if (!check_slots(pool, &pool->cpu[cpu]->slots[magazine->bottom], count, frame_magazine_order(i),
+                             problem)) {
+                return false;
             }
         }
     }

@@ -87,15 +87,30 @@ static enum frame_error diagnose_block(struct frame_pool *pool, phys_addr_t bloc
 static _Noreturn void report(struct frame_pool *pool, const char *operation, phys_addr_t block,
                              uint64_t frames, enum frame_error error)
 {
-    static const char *const states[FRAME_STATE_COUNT] = {"never allocated", "free",  "free, in a magazine",
-                                                          "allocated",       "a run", "part of a run"};
     struct frame_facts facts;
     frame_pool_look(pool, block, &facts);
+    bool never_owned = facts.managed && facts.state < FRAME_CACHED && !facts.descriptor_backed;
     panic("%s: %s: address %#llx, %llu frames; the block there: %#llx order %u, %s, owner %s, %u references",
           operation, frame_error_name(error), (unsigned long long)block.raw, (unsigned long long)frames,
           (unsigned long long)facts.block.raw, facts.order,
-          facts.managed ? states[facts.state] : "not the pool's", frame_owner_name(facts.owner),
-          facts.references);
+          facts.managed ? frame_state_name(facts.state) : "not the pool's",
+          never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references);
+}
+
+void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
+{
+    uint64_t frame = (address - (uintptr_t)pool->descriptors) / sizeof(struct frame_descriptor);
+    phys_addr_t block = phys_addr(frame << FRAME_SHIFT);
+    /* If somebody holds the lock, that may be who faulted. */
+    if (frame >= pool->frame_limit || !spinlock_try_acquire(&pool->lock)) {
+        return;
+    }
+    bool backed = frame_is_backed(pool, frame);
+    enum frame_error error = diagnose_start(pool, block);
+    spinlock_release(&pool->lock);
+    if (!backed) {
+        report(pool, "frame_free, or use of a descriptor", block, 1, error);
+    }
 }
 
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)

@@ -33,11 +33,14 @@ struct frame_policy {
     /* Prepares `state` (8-byte aligned, contents arbitrary): nothing is free. */
     void (*init)(const struct frame_layout *layout, void *state);
 
-    /* Makes a block free for the first time. */
-    void (*add)(void *state, uint64_t frame, unsigned order);
+    /* Makes a block free for the first time; returns as give() does. */
+    unsigned (*add)(void *state, uint64_t frame, unsigned order);
 
-    /* Makes a block free that was taken (as a whole, in parts, or as a part). */
-    void (*give)(void *state, uint64_t frame, unsigned order);
+    /*
+     * Makes a block free that was taken (as a whole, in parts, or as a part). Returns how many entries of
+     * indexes over all memory changed: what made this call cost more than others.
+     */
+    unsigned (*give)(void *state, uint64_t frame, unsigned order);
 
     /*
      * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
@@ -54,8 +57,8 @@ struct frame_policy {
     /* Order of the free block that `frame` lies in; -1 when the frame is not free. */
     int (*free_order)(void *state, uint64_t frame);
 
-    /* Adds the number of free blocks of each order to blocks[]. */
-    void (*count)(void *state, uint64_t blocks[FRAME_ORDERS]);
+    /* Adds the number of free blocks of each order in one GiB of addresses to blocks[]. */
+    void (*count)(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS]);
 
     /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
      */
@@ -71,7 +74,7 @@ bool frame_problem_set(struct frame_problem *problem, const char *what, uint64_t
 
 /* Hands [first, end) to `visit` as the fewest naturally aligned blocks, lowest first. */
 void frame_for_each_block(void *state, uint64_t first, uint64_t end,
-                          void (*visit)(void *state, uint64_t frame, unsigned order));
+                          unsigned (*visit)(void *state, uint64_t frame, unsigned order));
 
 /* Smallest order whose block holds `frames` frames, and largest whose block fits into them. */
 unsigned frame_order_above(uint64_t frames);
@@ -79,6 +82,12 @@ unsigned frame_order_below(uint64_t frames);
 
 /* The range of the map that `frame` lies in, or NULL. */
 const struct memory_range *frame_pool_range(const struct frame_pool *pool, uint64_t frame);
+
+/* GiB of addresses up to the pool's last frame. */
+static inline uint64_t frame_pool_gibs(const struct frame_pool *pool)
+{
+    return (pool->frame_limit + (1ULL << FRAME_GIB_SHIFT) - 1) >> FRAME_GIB_SHIFT;
+}
 
 /* Whether the pool gives out or has given out this frame. */
 bool frame_is_managed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
@@ -137,6 +146,13 @@ static inline void frame_book(struct frame_pool *pool, enum frame_owner owner, i
     preempt_enable();
 }
 
+/* One more of something that this CPU counts. */
+static inline void frame_count_event(_Atomic(uint64_t) *counter)
+{
+    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, count + 1, memory_order_relaxed);
+}
+
 /* ---- frame_magazine.c ---- */
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
@@ -144,14 +160,19 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
 /* Empties this CPU's magazines; returns whether there was anything in them. */
 bool frame_magazines_drain_here(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* Drains here and asks the others: what is done before an allocation fails. Whether anything came back here.
- */
+/* Drains here and asks the others. Whether anything came back here. */
 bool frame_magazines_reclaim(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* Blocks a CPU holds in a magazine now. */
-static inline uint64_t frame_magazine_count(struct frame_magazine *magazine)
+static inline uint64_t frame_magazine_count(const struct frame_magazine *magazine)
 {
-    return atomic_load_explicit(&magazine->count, memory_order_relaxed);
+    return atomic_load_explicit(&magazine->top, memory_order_relaxed) - magazine->bottom;
+}
+
+/* Blocks that a magazine has room for. */
+static inline uint64_t frame_magazine_capacity(const struct frame_magazine *magazine)
+{
+    return magazine->end - magazine->bottom;
 }
 
 /* Order of the blocks in magazine number `index`. */
@@ -162,3 +183,11 @@ static inline unsigned frame_magazine_order(unsigned index)
 
 /* Books a checked block out and puts it into a magazine, or into the store. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
+
+/* ---- frame_reclaim.c ---- */
+
+/*
+ * What to try next for an allocation of `frames` frames that found no memory: *step is 0 at first. Returns
+ * whether to try again; false when nothing is left to be done.
+ */
+bool frame_reclaim(struct frame_pool *pool, unsigned *step, uint64_t frames) EXCLUDES(pool->lock);

@@ -1,5 +1,6 @@
 /* Seeing inside a pool: one frame, the ledger, statistics. */
 #include "frame_internal.h"
+#include <ashlar/frame_survey.h>
 
 /* Follows the descriptors from a frame that is not free to the block it lies in. */
 static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_facts *facts)
@@ -71,6 +72,49 @@ void frame_pool_look(struct frame_pool *pool, phys_addr_t address, struct frame_
     spinlock_release(&pool->lock);
 }
 
+/* Length of what [first, end) and [other_first, other_end) share. */
+static uint64_t overlap(uint64_t first, uint64_t end, uint64_t other_first, uint64_t other_end)
+{
+    first = max_u64(first, other_first);
+    end = min_u64(end, other_end);
+    return first < end ? end - first : 0;
+}
+
+/* Frames of [first, end) that the pool gives out or has given out. */
+static uint64_t managed_in(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock)
+{
+    uint64_t managed = 0;
+    for (uint32_t i = 0; i < pool->config.map_count; i++) {
+        const struct memory_range *range = &pool->config.map[i];
+        uint64_t range_first = range->base.raw >> FRAME_SHIFT;
+        uint64_t range_end = range_first + (range->bytes >> FRAME_SHIFT);
+        if (pool->managed_types >> range->type & 1) {
+            managed += overlap(first, end, max_u64(range_first, 1), range_end);
+        }
+    }
+    uint64_t state_first = pool->state_base.raw >> FRAME_SHIFT;
+    return managed - overlap(first, end, state_first, state_first + (pool->state_bytes >> FRAME_SHIFT));
+}
+
+bool frame_pool_arena(struct frame_pool *pool, uint64_t gib, struct frame_arena *arena)
+{
+    memset(arena, 0, sizeof *arena);
+    arena->largest_order = -1;
+    if (gib >= frame_pool_gibs(pool)) {
+        return false;
+    }
+    uint64_t first = gib << FRAME_GIB_SHIFT;
+    spinlock_acquire(&pool->lock);
+    arena->managed_frames = managed_in(pool, first, first + (1ULL << FRAME_GIB_SHIFT));
+    pool->config.policy->count(pool->policy_state, gib, arena->free_blocks);
+    spinlock_release(&pool->lock);
+    for (int order = 0; order < FRAME_ORDERS; order++) {
+        arena->free_frames += arena->free_blocks[order] << order;
+        arena->largest_order = arena->free_blocks[order] != 0 ? order : arena->largest_order;
+    }
+    return true;
+}
+
 /* Frames in all magazines. */
 static uint64_t magazine_frames(const struct frame_pool *pool)
 {
@@ -131,14 +175,19 @@ void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *sta
         }
         statistics->slow_operations +=
             atomic_load_explicit(&pool->cpu[cpu]->slow_operations, memory_order_relaxed);
+        statistics->shortages += atomic_load_explicit(&pool->cpu[cpu]->shortages, memory_order_relaxed);
     }
     spinlock_acquire(&pool->lock);
     statistics->managed_frames = pool->managed_frames;
     statistics->free_frames = pool->free_frames;
     statistics->magazine_frames = magazine_frames(pool);
     statistics->descriptor_bytes = (uint64_t)owned_frames(pool, OWNER_DESCRIPTORS) << FRAME_SHIFT;
-    pool->config.policy->count(pool->policy_state, statistics->free_blocks);
     spinlock_release(&pool->lock);
+    for (uint64_t gib = 0; gib < frame_pool_gibs(pool); gib++) { /* held for one GiB at a time */
+        spinlock_acquire(&pool->lock);
+        pool->config.policy->count(pool->policy_state, gib, statistics->free_blocks);
+        spinlock_release(&pool->lock);
+    }
     for (int order = 0; order < FRAME_ORDERS; order++) {
         if (statistics->free_blocks[order] != 0) {
             statistics->largest_order = order;
@@ -146,14 +195,13 @@ void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *sta
     }
 }
 
-unsigned frame_fragmentation(const struct frame_statistics *statistics, unsigned order)
+unsigned frame_fragmentation(const uint64_t free_blocks[FRAME_ORDERS], unsigned order)
 {
+    uint64_t free = 0;
     uint64_t usable = 0;
-    for (unsigned i = order; i < FRAME_ORDERS; i++) {
-        usable += statistics->free_blocks[i] << i;
+    for (unsigned i = 0; i < FRAME_ORDERS; i++) {
+        free += free_blocks[i] << i;
+        usable += i < order ? 0 : free_blocks[i] << i;
     }
-    if (statistics->free_frames == 0) {
-        return 0;
-    }
-    return (unsigned)((statistics->free_frames - usable) * 1000 / statistics->free_frames);
+    return free == 0 ? 0 : (unsigned)((free - usable) * 1000 / free);
 }

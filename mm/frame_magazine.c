@@ -7,81 +7,174 @@
  * finds no room, takes the slow path, and empties all of them there. That costs the fast path nothing.
  */
 #include "frame_internal.h"
+#include <ashlar/assert.h>
 
-#define REFILL_ORDER    5 /* single frames come from the store at most this many at a time: 2^5 */
-#define ALIGNED_STRETCH (sizeof(struct frame_descriptor) << REFILL_ORDER) /* descriptors are page-aligned */
-#define STRETCHES_MAX   8 /* a drain gives the policy at most this many blocks of neighbours */
+#define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
+#define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
+
+/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost. */
+#define DRAIN_BUDGET 24
+#define STRETCH_COST 6 /* finding a stretch of neighbours */
+#define PIECE_COST   6 /* giving the policy a block */
+#define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {64, 16, 16, 16, 16, 8, 8, 4, 4, 4, 16};
+static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 4, 16};
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
-_Static_assert(FRAME_BATCH <= FRAME_MAGAZINE_SLOTS, "a refill fits");
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines)
 {
+    uint32_t slot = 0;
     memset(cpu, 0, sizeof *cpu);
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
         uint64_t share = frames / cpus / 64 >> frame_magazine_order(i);
         struct frame_magazine *magazine = &cpu->magazine[i];
-        magazine->capacity = no_magazines ? 0 : (uint32_t)min_u64(capacities[i], share);
-        atomic_init(&magazine->limit, magazine->capacity);
+        magazine->bottom = slot;
+        slot += no_magazines ? 0 : (uint32_t)min_u64(capacities[i], share);
+        magazine->end = slot;
+        atomic_init(&magazine->top, magazine->bottom);
+        atomic_init(&magazine->limit, magazine->end);
+    }
+    ASSERT(slot <= FRAME_SLOTS);
+}
+
+static void set_count(struct frame_magazine *magazine, uint64_t count)
+{
+    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
+}
+
+static void push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
+{
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    uint64_t count = frame_magazine_count(magazine);
+    uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
+    atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
+    cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
+    set_count(magazine, count + 1);
+}
+
+/* ---- Draining ---- */
+
+/*
+ * How many of the `left` blocks below `slot` are neighbours, each `step` bytes from the one above it.
+ * Inlined, with a constant step for single frames, it takes a few instructions for each.
+ */
+static inline __attribute__((always_inline)) uint64_t neighbours(const uint64_t *slot, uint64_t left,
+                                                                 uint64_t step)
+{
+    uint64_t next = *--slot;
+    uint64_t count = 1;
+    while (left - count >= 4 && slot[-1] == next + step && slot[-2] == next + 2 * step &&
+           slot[-3] == next + 3 * step && slot[-4] == next + 4 * step) {
+        next += 4 * step;
+        slot -= 4;
+        count += 4;
+    }
+    while (count < left && *--slot == next + step) {
+        next += step;
+        count++;
+    }
+    return count;
+}
+
+/* Writes the tags of `blocks` blocks that follow each other. */
+static inline __attribute__((always_inline)) void write_tags(struct frame_descriptor *descriptor,
+                                                             uint64_t blocks, uint64_t size, uint32_t tag)
+{
+#pragma clang loop unroll_count(4)
+    for (uint64_t i = 0; i < blocks; i++) {
+        atomic_store_explicit(&descriptor[i * size].tag, tag, memory_order_relaxed);
     }
 }
 
-static void push(struct frame_magazine *magazine, struct frame_descriptor *descriptor, uint64_t frame,
-                 unsigned order)
+static void mark_freed(struct frame_pool *pool, uint64_t frame, uint64_t blocks, unsigned order)
 {
-    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
-    descriptor->address = frame << FRAME_SHIFT;
-    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
-    magazine->slots[count] = descriptor;
-    atomic_store_explicit(&magazine->count, count + 1, memory_order_relaxed);
+    if (order == 0) {
+        write_tags(&pool->descriptors[frame], blocks, 1, frame_tag(FRAME_FREED, 0, 0));
+    } else {
+        write_tags(&pool->descriptors[frame], blocks, 1ULL << order, frame_tag(FRAME_FREED, order, 0));
+    }
 }
 
-static struct frame_descriptor *pop(struct frame_magazine *magazine)
+/* A stretch of free frames, of which one end was on top of a magazine. */
+struct stretch {
+    uint64_t first;
+    uint64_t end;
+    bool down; /* the top was at the end, not at the start */
+};
+
+/* Order of the largest aligned block at the top's end of a stretch. */
+static unsigned piece_order(const struct stretch *stretch)
 {
-    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed) - 1;
-    atomic_store_explicit(&magazine->count, count, memory_order_relaxed);
-    return magazine->slots[count];
+    uint64_t top = stretch->down ? stretch->end : stretch->first;
+    unsigned order = frame_order_below(stretch->end - stretch->first);
+    return (unsigned)min_u64(order, (uint64_t)__builtin_ctzll(top));
+}
+
+/* Gives a stretch to the policy from its top on, piece by piece while *budget lasts; returns how many frames.
+ */
+static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, int *budget)
+    REQUIRES(pool->lock)
+{
+    uint64_t given = 0;
+    while (stretch.first < stretch.end && *budget >= PIECE_COST) {
+        unsigned order = piece_order(&stretch);
+        uint64_t size = 1ULL << order;
+        uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
+        unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+        *budget -= PIECE_COST + (int)changes * CHANGE_COST;
+        stretch.first += stretch.down ? 0 : size;
+        stretch.end -= stretch.down ? size : 0;
+        given += size;
+    }
+    pool->free_frames += given;
+    return given;
+}
+
+/* The neighbours on top of a magazine, at most `left` blocks. */
+static inline __attribute__((always_inline)) struct stretch top_stretch(const uint64_t *slot, uint64_t left,
+                                                                        unsigned order)
+{
+    uint64_t top = slot[-1] >> FRAME_SHIFT;
+    if (left > 1 && slot[-2] == slot[-1] + (FRAME_BYTES << order)) {
+        uint64_t run = neighbours(slot, left, FRAME_BYTES << order);
+        return (struct stretch){top, top + (run << order), false};
+    }
+    uint64_t run = order == 0 ? neighbours(slot, left, 0 - FRAME_BYTES)
+                              : neighbours(slot, left, 0 - (FRAME_BYTES << order));
+    return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
 }
 
 /*
- * Returns the last `blocks` blocks of a magazine to the store, fewer if they are scattered: this bounds the
- * time that the lock is held. Neighbours that follow each other, up or down, as what is freed in a row does,
- * are returned together: that spares most of the merging.
+ * Returns up to `blocks` blocks from the top of a magazine to the store. Neighbours that follow each other,
+ * up or down, as what is freed in a row does, are returned together: that spares most of the merging. Of
+ * blocks that are scattered only a few go, because each may change what a leaf and an arena are known for: so
+ * the time that the lock is held is bounded.
  */
-static void drain(struct frame_pool *pool, struct frame_magazine *magazine, unsigned order, uint64_t blocks)
+static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t blocks)
     REQUIRES(pool->lock)
 {
-    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
-    struct frame_descriptor **slot = &magazine->slots[count];
-    struct frame_descriptor **last = slot - blocks;
-    struct frame_descriptor **half = slot - blocks / 2;
-    uint32_t freed = frame_tag(FRAME_FREED, order, 0);
-    uint64_t size = 1ULL << order;
-    for (unsigned stretches = 0; slot != last && stretches < STRETCHES_MAX; stretches++) {
-        struct frame_descriptor *first = slot[-1] + size;
-        struct frame_descriptor *end = first;
-        while (slot != last) {
-            struct frame_descriptor *descriptor = slot[-1];
-            if (descriptor + size == first) { /* the common case */
-                first = descriptor;
-            } else if (descriptor == end) {
-                end += size;
-            } else {
-                break;
-            }
-            atomic_store_explicit(&descriptor->tag, freed, memory_order_relaxed);
-            slot--;
-            if (slot <= half && (uintptr_t)first % ALIGNED_STRETCH == 0) {
-                last = slot; /* the rest can wait: what was freed in a row goes back in aligned pieces */
-            }
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    unsigned order = frame_magazine_order(index);
+    uint64_t count = frame_magazine_count(magazine);
+    uint64_t left = blocks;
+    int budget = DRAIN_BUDGET;
+    while (left > 0 && budget >= STRETCH_COST + PIECE_COST) {
+        struct stretch stretch = top_stretch(&cpu->slots[magazine->bottom + count], left, order);
+        uint64_t uneven = (0 - stretch.first) % (1ULL << REFILL_ORDER);
+        uint64_t length = stretch.end - stretch.first;
+        if (stretch.down && length == left << order && uneven < length && uneven >> order <= blocks / 2) {
+            stretch.first += uneven; /* the rest stays, and this goes back in aligned pieces */
+            left -= uneven >> order;
         }
-        frame_store_give_plain(pool, (uint64_t)(first - pool->descriptors),
-                               (uint64_t)(end - pool->descriptors));
+        budget -= STRETCH_COST;
+        uint64_t given = give_stretch(pool, stretch, &budget);
+        mark_freed(pool, stretch.down ? stretch.end - given : stretch.first, given >> order, order);
+        count -= given >> order;
+        left -= given >> order;
     }
-    atomic_store_explicit(&magazine->count, (uint32_t)(slot - magazine->slots), memory_order_relaxed);
+    set_count(magazine, count);
 }
 
 /* Empties all magazines of a CPU; returns whether there was anything in them. */
@@ -93,11 +186,11 @@ static bool drain_cpu(struct frame_pool *pool, struct frame_cpu *cpu)
         uint64_t blocks;
         while ((blocks = min_u64(frame_magazine_count(magazine), FRAME_BATCH)) > 0) {
             spinlock_acquire(&pool->lock);
-            drain(pool, magazine, frame_magazine_order(i), blocks);
+            drain(pool, cpu, i, blocks);
             spinlock_release(&pool->lock);
             any = true;
         }
-        atomic_store_explicit(&magazine->limit, magazine->capacity, memory_order_relaxed);
+        atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
     }
     return any;
 }
@@ -136,48 +229,65 @@ void frame_pool_drain(struct frame_pool *pool)
     frame_magazines_reclaim(pool);
 }
 
-/* Puts `frames` neighbouring frames into a magazine, the lowest on top. */
-static void push_piece(struct frame_pool *pool, struct frame_magazine *magazine, uint64_t frame,
-                       uint64_t frames)
+/* ---- Refilling ---- */
+
+/* Writes `blocks` blocks that follow each other into the slots below `slot`, and their tags. */
+static inline __attribute__((always_inline)) void write_pieces(struct frame_descriptor *descriptor,
+                                                               uint64_t *slot, uint64_t address,
+                                                               uint64_t blocks, unsigned order)
 {
-    uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
-    struct frame_descriptor **slot = &magazine->slots[count];
-    struct frame_descriptor *first = &pool->descriptors[frame];
-    uint64_t address = (frame + frames) << FRAME_SHIFT;
-    for (struct frame_descriptor *descriptor = first + frames; descriptor != first;) {
-        descriptor--;
-        address -= FRAME_BYTES;
-        descriptor->address = address;
-        atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, 0, 1), memory_order_relaxed);
-        *slot++ = descriptor;
+    uint32_t tag = frame_tag(FRAME_CACHED, order, 1);
+#pragma clang loop unroll_count(4)
+    for (uint64_t i = 0; i < blocks; i++) {
+        *--slot = address + (i << order << FRAME_SHIFT);
+        atomic_store_explicit(&descriptor[i << order].tag, tag, memory_order_relaxed);
     }
-    atomic_store_explicit(&magazine->count, count + (uint32_t)frames, memory_order_relaxed);
+}
+
+/* Cuts a block of `whole` into blocks of the magazine's order and puts them there, the lowest on top. */
+static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order, uint64_t frame,
+                        unsigned whole)
+{
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    uint64_t blocks = 1ULL << (whole - order);
+    uint64_t count = frame_magazine_count(magazine) + blocks;
+    uint64_t *slot = &cpu->slots[magazine->bottom + count];
+    if (order == 0) {
+        write_pieces(descriptor, slot, frame << FRAME_SHIFT, blocks, 0);
+    } else {
+        write_pieces(descriptor, slot, frame << FRAME_SHIFT, blocks, order);
+    }
+    set_count(magazine, count);
+}
+
+/* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
+ */
+static unsigned refill_order(const struct frame_magazine *magazine, unsigned order)
+{
+    uint64_t capacity = frame_magazine_capacity(magazine);
+    if (order == 0) {
+        return (unsigned)min_u64(REFILL_ORDER, frame_order_below((capacity + 1) / 2));
+    }
+    return (unsigned)min_u64(order + frame_order_below((capacity + 3) / 4), FRAME_PAGE_SHIFT);
 }
 
 /*
- * Takes single frames into an empty magazine; returns whether there were any. Pieces of up to 2^REFILL_ORDER
- * are taken until half that many frames are there: asking for an exact number would cut up aligned blocks
- * again and again.
+ * Takes blocks into an empty magazine; returns whether there were any. It is one free block, cut up, and as
+ * much of it as the magazine is refilled with: what is free in small pieces refills less, which bounds the
+ * time that the lock is held.
  */
-static bool refill(struct frame_pool *pool, struct frame_magazine *magazine)
+static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
 {
-    uint64_t taken = 0;
-    if (magazine->capacity == 0) {
-        return false;
-    }
-    unsigned most = (unsigned)min_u64(REFILL_ORDER, frame_order_below((magazine->capacity + 1) / 2));
+    unsigned got;
     spinlock_acquire(&pool->lock);
-    do {
-        unsigned got;
-        uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
-        if (frame == FRAME_NO_FRAME) {
-            break;
-        }
-        taken += 1ULL << got;
-        push_piece(pool, magazine, frame, 1ULL << got);
-    } while (taken < 1ULL << most >> 1);
+    uint64_t frame =
+        frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
+    if (frame != FRAME_NO_FRAME) {
+        push_pieces(pool, cpu, order, frame, got);
+    }
     spinlock_release(&pool->lock);
-    return taken > 0;
+    return frame != FRAME_NO_FRAME;
 }
 
 /* A block straight from the store. */
@@ -195,29 +305,27 @@ static phys_addr_t take_one(struct frame_pool *pool, unsigned order, enum frame_
 }
 
 /* Takes the block on top of a magazine that is not empty. */
-static phys_addr_t take_top(struct frame_cpu *cpu, struct frame_magazine *magazine, enum frame_owner owner)
+static phys_addr_t take_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                            enum frame_owner owner)
 {
-    struct frame_descriptor *descriptor = pop(magazine);
-    phys_addr_t block = phys_addr(descriptor->address);
-    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
-    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, 1), memory_order_relaxed);
-    frame_account(cpu, owner, 1);
-    return block;
-}
-
-static void count_slow(struct frame_cpu *cpu)
-{
-    uint64_t count = atomic_load_explicit(&cpu->slow_operations, memory_order_relaxed);
-    atomic_store_explicit(&cpu->slow_operations, count + 1, memory_order_relaxed);
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    unsigned order = frame_magazine_order(index);
+    uint64_t count = frame_magazine_count(magazine) - 1;
+    uint64_t address = cpu->slots[magazine->bottom + count];
+    set_count(magazine, count);
+    frame_describe(pool, address >> FRAME_SHIFT, FRAME_ALLOCATED, order, owner);
+    frame_account(cpu, owner, (int64_t)1 << order);
+    return phys_addr(address);
 }
 
 /* One attempt, preemption off. */
 static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    count_slow(cpu);
-    if (order == 0 && (frame_magazine_count(&cpu->magazine[0]) > 0 || refill(pool, &cpu->magazine[0]))) {
-        return take_top(cpu, &cpu->magazine[0], owner);
+    frame_count_event(&cpu->slow_operations);
+    if (order < REFILLED_ORDERS && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
+        (frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order))) {
+        return take_top(pool, cpu, order, owner);
     }
     return take_one(pool, order, owner);
 }
@@ -229,8 +337,9 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
               frame_error_name(order > FRAME_ORDER_MAX ? FRAME_BAD_ORDER : FRAME_BAD_OWNER));
     }
     preempt_disable();
+    unsigned step = 0;
     phys_addr_t block = alloc_once(pool, order, owner);
-    if (block.raw == 0 && frame_magazines_reclaim(pool)) {
+    while (block.raw == 0 && frame_reclaim(pool, &step, 1ULL << order)) {
         block = alloc_once(pool, order, owner);
     }
     preempt_enable();
@@ -247,7 +356,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
     spinlock_acquire(&pool->lock);
-    drain(pool, magazine, order, blocks);
+    drain(pool, cpu, order, blocks);
     spinlock_release(&pool->lock);
 }
 
@@ -257,12 +366,11 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
     uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    count_slow(cpu);
+    frame_count_event(&cpu->slow_operations);
     frame_account(cpu, owner, -((int64_t)1 << order));
-    struct frame_magazine *magazine = order <= FRAME_ORDER_2M ? &cpu->magazine[order] : NULL;
-    if (magazine && magazine->capacity != 0) {
+    if (order <= FRAME_ORDER_2M && frame_magazine_capacity(&cpu->magazine[order]) != 0) {
         make_room(pool, cpu, order);
-        push(magazine, descriptor, frame, order);
+        push(pool, cpu, order, frame);
     } else {
         spinlock_acquire(&pool->lock);
         frame_store_give(pool, frame, order);
@@ -279,7 +387,7 @@ phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
     if (frame_magazine_count(magazine) > 0 && (unsigned)owner < OWNER_COUNT) {
-        phys_addr_t frame = take_top(cpu, magazine, owner);
+        phys_addr_t frame = take_top(pool, cpu, FRAME_MAGAZINE_ZERO, owner);
         preempt_enable();
         return frame;
     }
@@ -294,8 +402,9 @@ phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
 bool frame_pool_idle(struct frame_pool *pool)
 {
     preempt_disable();
-    struct frame_magazine *magazine = &pool->cpu[cpu_number()]->magazine[FRAME_MAGAZINE_ZERO];
-    bool room = atomic_load_explicit(&magazine->count, memory_order_relaxed) <
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
+    bool room = atomic_load_explicit(&magazine->top, memory_order_relaxed) <
                 atomic_load_explicit(&magazine->limit, memory_order_relaxed);
     uint64_t frame = FRAME_NO_FRAME;
     if (room) {
@@ -306,7 +415,7 @@ bool frame_pool_idle(struct frame_pool *pool)
     }
     if (frame != FRAME_NO_FRAME) {
         memset(frame_pointer(pool, phys_addr(frame << FRAME_SHIFT)), 0, FRAME_BYTES);
-        push(magazine, &pool->descriptors[frame], frame, 0);
+        push(pool, cpu, FRAME_MAGAZINE_ZERO, frame);
     }
     preempt_enable();
     return frame != FRAME_NO_FRAME;

@@ -70,3 +70,12 @@ const char *frame_error_name(enum frame_error error)
     };
     return (unsigned)error < FRAME_ERROR_COUNT ? names[error] : "unknown error";
 }
+
+const char *frame_state_name(enum frame_state state)
+{
+    static const char *const names[FRAME_STATE_COUNT] = {
+        [FRAME_UNKNOWN] = "never allocated", [FRAME_FREED] = "free", [FRAME_CACHED] = "free, in a magazine",
+        [FRAME_ALLOCATED] = "allocated",     [FRAME_RUN] = "a run",  [FRAME_RUN_PART] = "part of a run",
+    };
+    return (unsigned)state < FRAME_STATE_COUNT ? names[state] : "unknown state";
+}

@@ -13,9 +13,10 @@
  * Where it lives. The allocator's state is the front of one usable range, the descriptors' frames come from
  * the pool itself; both have owners like all else. Free frames are never touched.
  *
- * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for FRAME_BATCH single
- * frames, and no other lock is taken under it. Magazines belong to their CPU: preemption off, no lock.
- * Descriptor tags are relaxed atomics: written by whoever owns the block, read by anybody who asks.
+ * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for fewer than
+ * 2 * FRAME_BATCH single frames, and no other lock is taken under it. Magazines belong to their CPU:
+ * preemption off, no lock. Descriptor tags are relaxed atomics: written by whoever owns the block, read by
+ * anybody who asks.
  *
  * To see inside: frame_pool_look(), _ledger(), _statistics(), and frame_pool_check(), which verifies all of
  * it.

@@ -31,7 +31,7 @@ unsigned frame_order_below(uint64_t frames)
 }
 
 void frame_for_each_block(void *state, uint64_t first, uint64_t end,
-                          void (*visit)(void *state, uint64_t frame, unsigned order))
+                          unsigned (*visit)(void *state, uint64_t frame, unsigned order))
 {
     while (first < end) {
         unsigned order = frame_order_below(end - first);

@@ -8,10 +8,10 @@
  * given a source of them.
  *
  * How. The class of a request comes from a table by its size, or from the compiler when the size is constant.
- * A free needs only the pointer: the frame's descriptor names the cache in one byte, and so does it for large
- * blocks.
+ * A free needs only the pointer: the frame's descriptor names the cache in one byte, and tells large
+ * blocks apart.
  *
- * Locks. The slab caches'; and one for the list of large blocks, under which none is taken.
+ * Locks. The slab caches' only: large blocks need none (see kmalloc_large.c).
  *
  * To see inside: heap_statistics(), heap_visit(), heap_leaks(), heap_check(); `heap` in the monitor.
  */
@@ -65,8 +65,9 @@ enum slab_error heap_init(struct heap *heap, const struct heap_config *config)
             return error;
         }
     }
-    const struct slab_cache_config records = {.name = "heap-large", .bytes = sizeof(struct heap_large)};
-    error = slab_cache_init(&heap->slabs, &heap->records, &records);
+    heap_large_init(heap);
+    const struct slab_cache_config tracks = {.name = "heap-tracks", .bytes = heap_track_bytes};
+    error = slab_cache_init(&heap->slabs, &heap->tracks, &tracks);
     if (error != SLAB_OK) {
         slab_pool_destroy(&heap->slabs);
     }
@@ -81,18 +82,10 @@ void heap_destroy(struct heap *heap)
 
 /* ---- Allocating ---- */
 
-static void *alloc(struct heap *heap, size_t bytes, const void *caller)
-{
-    if (bytes > HEAP_CLASS_MAX) {
-        return heap_large_alloc(heap, bytes, FRAME_BYTES, caller);
-    }
-    uint32_t asked = (uint32_t)max_u64(bytes, 1);
-    return slab_alloc_for(&heap->classes[heap_class(bytes)], asked, caller);
-}
-
 void *heap_alloc_slow(struct heap *heap, size_t bytes)
 {
-    return alloc(heap, bytes, __builtin_return_address(0));
+    uint32_t asked = (uint32_t)max_u64(bytes, 1);
+    return slab_alloc_for(&heap->classes[heap_class(bytes)], asked, __builtin_return_address(0));
 }
 
 void *heap_alloc_zeroed(struct heap *heap, size_t bytes)
@@ -145,39 +138,16 @@ void *heap_duplicate(struct heap *heap, const void *source, size_t bytes)
 
 /* ---- Freeing and resizing ---- */
 
-/* The large block at `pointer`, of whose frame the fast path has read the descriptor; or NULL. */
-static struct heap_large *large_at(struct heap *heap, const void *pointer)
-{
-    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
-    if (address >= heap->slabs.limit) {
-        return NULL;
-    }
-    const struct frame_descriptor *descriptor = &heap->slabs.descriptors[address >> FRAME_SHIFT];
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    if (frame_tag_state(tag) < FRAME_ALLOCATED ||
-        slab_encoded_number(descriptor->object) != SLAB_NUMBER_LARGE ||
-        atomic_load_explicit(&descriptor->owner, memory_order_relaxed) != OWNER_HEAP) {
-        return NULL;
-    }
-    struct heap_large *large = slab_decode(descriptor->object);
-    return large->pointer == pointer ? large : NULL;
-}
-
-void heap_free_slow(struct heap *heap, void *pointer)
+void heap_free_other(struct heap *heap, void *pointer, const void *caller)
 {
     if (!pointer) {
-        return;
-    }
-    struct heap_large *large = large_at(heap, pointer);
-    if (large) {
-        heap_large_free(heap, large);
         return;
     }
     bool outside = (uintptr_t)pointer - heap->slabs.base >= heap->slabs.limit;
     if (outside && heap->virtually.free && heap->virtually.free(heap->virtually.context, pointer)) {
         return;
     }
-    slab_free_checked(&heap->slabs, NULL, pointer, __builtin_return_address(0));
+    slab_free_checked(&heap->slabs, NULL, pointer, caller);
 }
 
 size_t heap_usable_size(struct heap *heap, const void *pointer)
@@ -190,9 +160,9 @@ size_t heap_usable_size(struct heap *heap, const void *pointer)
     if (facts.place == SLAB_LIVE && facts.offset == 0) {
         return facts.bytes;
     }
-    struct heap_large *large = heap_large_find(heap, pointer);
-    if (large) {
-        return large->frames << FRAME_SHIFT;
+    struct heap_large large;
+    if (heap_large_find(heap, pointer, &large)) {
+        return large.pointer == pointer ? large.frames << FRAME_SHIFT : 0;
     }
     return heap->virtually.bytes ? heap->virtually.bytes(heap->virtually.context, pointer) : 0;
 }
@@ -251,13 +221,7 @@ void heap_statistics(struct heap *heap, struct heap_statistics *statistics)
         statistics->class_bytes += class.slab_bytes;
         statistics->class_live += class.live * heap->classes[i].config.bytes;
     }
-    struct slab_statistics records;
-    slab_cache_statistics(&heap->records, &records);
-    spinlock_acquire(&heap->large_lock);
-    statistics->large_blocks = heap->large_count;
-    statistics->large_bytes = heap->large_bytes;
-    statistics->large_asked = heap->large_asked;
-    spinlock_release(&heap->large_lock);
+    heap_large_sum(heap, statistics);
     struct slab_pool *slabs = &heap->slabs;
     spinlock_acquire(&slabs->records_lock);
     statistics->record_bytes = (slabs->slabs.pages + slabs->magazines.pages) * FRAME_BYTES +

@@ -7,23 +7,53 @@
 
 #include "slab_internal.h"
 
+/* ---- kmalloc.c ---- */
+
+/* Frees what is no large block of frames. */
+void heap_free_other(struct heap *heap, void *pointer, const void *caller);
+
 /* The smallest block: what a request of 0 bytes gets. */
 #define HEAP_BYTES_MIN 16
 
 /* ---- kmalloc_large.c: blocks with frames of their own ---- */
 
+/* A large block, as found. */
+struct heap_large {
+    void *pointer;                    /* first byte */
+    uint64_t bytes;                   /* as asked for */
+    uint64_t frames;                  /* of its run */
+    const struct slab_who *allocated; /* with the owner policy; else NULL */
+    uint32_t marks;                   /* the leak scan's: HEAP_LARGE_... */
+};
+
+/* Marks of the leak scan, kept with the block while nobody else uses the heap. */
+#define HEAP_LARGE_REACHED  0x10
+#define HEAP_LARGE_SEARCHED 0x20
+
+/* Bytes of a record of who allocated a large block. */
+extern const uint32_t heap_track_bytes;
+
+/* Prepares for large blocks; heap->slabs is made. */
+void heap_large_init(struct heap *heap);
+
 /* A block of whole frames, or virtually contiguous pages; NULL when there is no memory. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
 
-/* The record of the block that starts at `pointer`, or NULL. Any pointer whatever. */
-struct heap_large *heap_large_find(struct heap *heap, const void *pointer);
+/* Fills *large with the block that `pointer`, any pointer whatever, lies in; false when it lies in none. */
+bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large);
 
-/* Frees the block. Between finding and freeing, nobody else frees it. */
-void heap_large_free(struct heap *heap, struct heap_large *large);
+/* Replaces the marks of a block. */
+void heap_large_mark(struct heap *heap, const struct heap_large *large, uint32_t marks);
 
-/* Calls `visit` for each large block until it returns false; whether it never did. */
-bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
-                      void *context) EXCLUDES(heap->large_lock);
+/*
+ * Calls `visit`, which may free the block, for each large block by address until it returns false; whether it
+ * never did. Looks at all memory that is in use.
+ */
+bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_large *large),
+                      void *context);
 
-bool heap_large_check(struct heap *heap, struct slab_problem *problem) EXCLUDES(heap->large_lock);
+/* Adds up the CPUs' accounts. */
+void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+
+bool heap_large_check(struct heap *heap, struct slab_problem *problem);
 void heap_large_destroy(struct heap *heap);

@@ -3,9 +3,12 @@
  *
  * The scan is conservative: any aligned word that could be a pointer into a block keeps it alive. First all
  * magazines are emptied, so that a slab's free bits say exactly what is allocated. Each object gets two bits
- * in a table made for the scan: reached, and searched for more pointers. There is no recursion: rounds over
- * the table go on until one finds nothing new to search.
+ * in a table made for the scan: reached, and searched for more pointers; large blocks have theirs in the
+ * descriptors of their frames. There is no recursion: rounds over all blocks go on until one finds nothing
+ * new to search.
  */
+#include <ashlar/slab_guard.h>
+
 #include "kmalloc_internal.h"
 
 struct scan {
@@ -46,7 +49,7 @@ static void walk_list(struct walk *walk, struct slab_cache *cache, struct slab_l
 static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
 {
     struct walk *walk = context;
-    if (cache != &walk->scan->heap->records) { /* the heap's own: they are in its list of large blocks */
+    if (cache != &walk->scan->heap->tracks) { /* the heap's own: they belong to large blocks */
         walk_list(walk, cache, &cache->partial);
         walk_list(walk, cache, &cache->full);
     }
@@ -80,12 +83,35 @@ static struct heap_block block_of(struct slab_cache *cache, const struct slab *s
     return block;
 }
 
+static struct heap_block large_block(const struct heap_large *large)
+{
+    return (struct heap_block){
+        .pointer = large->pointer, .bytes = large->frames << FRAME_SHIFT, .allocated = large->allocated};
+}
+
 /* ---- All blocks ---- */
 
 static void visit_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
 {
     struct heap_block block = block_of(cache, slab, index);
     scan->stopped = scan->stopped || !scan->visit(scan->context, &block);
+}
+
+static bool visit_guarded(void *context, const struct slab_guard_slot *slot)
+{
+    struct scan *scan = context;
+    struct heap_block block = {
+        .pointer = slot->object, .bytes = slot->bytes, .cache = slot->cache, .allocated = &slot->allocated};
+    scan->stopped = !scan->visit(scan->context, &block);
+    return !scan->stopped;
+}
+
+static bool visit_large(void *context, const struct heap_large *large)
+{
+    struct scan *scan = context;
+    struct heap_block block = large_block(large);
+    scan->stopped = !scan->visit(scan->context, &block);
+    return !scan->stopped;
 }
 
 void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
@@ -95,7 +121,10 @@ void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct hea
     drain_everywhere(heap);
     walk_objects(&scan, visit_object);
     if (!scan.stopped) {
-        heap_large_visit(heap, visit, context);
+        slab_guard_visit(heap->slabs.guard, visit_guarded, &scan);
+    }
+    if (!scan.stopped) {
+        heap_large_visit(heap, visit_large, &scan);
     }
 }
 
@@ -126,16 +155,6 @@ static bool number_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYS
            number_list(context, cache, &cache->empty);
 }
 
-/* Large blocks have their bits behind the objects', in the order of their list. */
-static uint64_t large_bit(struct scan *scan, const struct heap_large *wanted) NO_LOCK_ANALYSIS
-{
-    uint64_t bit = scan->bits;
-    for (const struct heap_large *large = scan->heap->large; large != wanted; large = large->next) {
-        bit++;
-    }
-    return bit;
-}
-
 static void reach(struct scan *scan, uint64_t bit)
 {
     if (!get_bit(scan->reached, bit)) {
@@ -144,19 +163,22 @@ static void reach(struct scan *scan, uint64_t bit)
     }
 }
 
-static void reach_frame(struct scan *scan, const struct frame_facts *facts, const void *pointer)
+static void reach_object(struct scan *scan, const struct slab *slab, const void *pointer)
 {
-    unsigned number = slab_encoded_number(facts->object);
-    if (facts->owner == OWNER_HEAP && number == SLAB_NUMBER_LARGE) {
-        reach(scan, large_bit(scan, slab_decode(facts->object)));
-    } else if (facts->owner == OWNER_SLABS && number % 8 != 0) {
-        const struct slab *slab = slab_decode(facts->object);
-        const struct slab_cache *cache = slab->cache;
-        uint64_t offset = (uint64_t)((const char *)pointer - slab->memory);
-        uint32_t index = offset < cache->first ? cache->per_slab : slab_index(cache, offset - cache->first);
-        if (index < cache->per_slab && is_taken(slab, index)) {
-            reach(scan, slab->mark_base + index);
-        }
+    const struct slab_cache *cache = slab->cache;
+    uint64_t offset = (uint64_t)((const char *)pointer - slab->memory);
+    uint32_t index = offset < cache->first ? cache->per_slab : slab_index(cache, offset - cache->first);
+    if (index < cache->per_slab && is_taken(slab, index)) {
+        reach(scan, slab->mark_base + index);
+    }
+}
+
+static void reach_large(struct scan *scan, const void *pointer)
+{
+    struct heap_large large;
+    if (heap_large_find(scan->heap, pointer, &large) && !(large.marks & HEAP_LARGE_REACHED)) {
+        heap_large_mark(scan->heap, &large, HEAP_LARGE_REACHED);
+        scan->more = true;
     }
 }
 
@@ -164,12 +186,12 @@ static void reach_frame(struct scan *scan, const struct frame_facts *facts, cons
 static void follow(struct scan *scan, uint64_t word)
 {
     struct frame_facts facts;
-    uint64_t address = word - scan->heap->slabs.base;
-    if (address < scan->heap->slabs.limit) {
-        frame_pool_look(scan->heap->slabs.config.frames, phys_addr(address), &facts);
-        if (facts.managed && facts.state >= FRAME_ALLOCATED) {
-            reach_frame(scan, &facts, (const void *)(uintptr_t)word);
-        }
+    const void *pointer = (const void *)(uintptr_t)word;
+    const struct slab *slab = slab_find(&scan->heap->slabs, pointer, &facts);
+    if (slab) {
+        reach_object(scan, slab, pointer);
+    } else if (facts.managed && facts.owner == OWNER_HEAP) {
+        reach_large(scan, pointer);
     }
 }
 
@@ -194,40 +216,50 @@ static void search_object(struct scan *scan, struct slab_cache *cache, struct sl
     }
 }
 
-static void search_large(struct scan *scan) NO_LOCK_ANALYSIS /* no other CPU is there */
+static bool search_large(void *context, const struct heap_large *large)
 {
-    uint64_t bit = scan->bits;
-    for (const struct heap_large *large = scan->heap->large; large; large = large->next, bit++) {
-        if (get_bit(scan->reached, bit) && !get_bit(scan->searched, bit)) {
-            set_bit(scan->searched, bit);
-            search(scan, large->pointer, large->bytes);
-        }
+    struct scan *scan = context;
+    if (large->marks == HEAP_LARGE_REACHED) {
+        heap_large_mark(scan->heap, large, HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED);
+        search(scan, large->pointer, large->bytes);
     }
+    return true;
 }
 
-static void show_leak(struct scan *scan, uint64_t bit, const struct heap_block *block)
+static void show_leak(struct scan *scan, const struct heap_block *block)
 {
-    if (!get_bit(scan->reached, bit)) {
-        scan->leaks++;
-        scan->stopped = scan->stopped || !scan->visit(scan->context, block);
-    }
+    scan->leaks++;
+    scan->stopped = scan->stopped || !scan->visit(scan->context, block);
 }
 
 static void show_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
 {
-    struct heap_block block = block_of(cache, slab, index);
-    show_leak(scan, slab->mark_base + index, &block);
+    if (!get_bit(scan->reached, slab->mark_base + index)) {
+        struct heap_block block = block_of(cache, slab, index);
+        show_leak(scan, &block);
+    }
 }
 
-static void show_large(struct scan *scan) NO_LOCK_ANALYSIS /* no other CPU is there */
+/* Shows a large block if nothing reached it, and takes the marks away. */
+static bool show_large(void *context, const struct heap_large *large)
 {
-    uint64_t bit = scan->bits;
-    for (const struct heap_large *large = scan->heap->large; large; large = large->next) {
-        struct heap_block block = {.pointer = large->pointer,
-                                   .bytes = large->frames << FRAME_SHIFT,
-                                   .allocated = large->allocated.ticks ? &large->allocated : NULL};
-        show_leak(scan, bit++, &block);
+    struct scan *scan = context;
+    if (large->marks == 0) {
+        struct heap_block block = large_block(large);
+        show_leak(scan, &block);
     }
+    heap_large_mark(scan->heap, large, 0);
+    return true;
+}
+
+/* The few objects in guarded slots count as reached. */
+static bool search_guarded(void *context, const struct slab_guard_slot *slot)
+{
+    uint64_t skip = align_up((uintptr_t)slot->object, 8) - (uintptr_t)slot->object;
+    if (skip < slot->bytes) {
+        search(context, slot->object + skip, slot->bytes - skip);
+    }
+    return true;
 }
 
 static void run_scan(struct scan *scan, const struct heap_root *roots, unsigned root_count)
@@ -235,13 +267,14 @@ static void run_scan(struct scan *scan, const struct heap_root *roots, unsigned 
     for (unsigned i = 0; i < root_count; i++) {
         search(scan, roots[i].base, roots[i].bytes);
     }
+    slab_guard_visit(scan->heap->slabs.guard, search_guarded, scan);
     while (scan->more) {
         scan->more = false;
         walk_objects(scan, search_object);
-        search_large(scan);
+        heap_large_visit(scan->heap, search_large, scan);
     }
     walk_objects(scan, show_object);
-    show_large(scan);
+    heap_large_visit(scan->heap, show_large, scan);
 }
 
 int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned root_count,
@@ -250,12 +283,10 @@ int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned ro
     struct scan scan = {.heap = heap, .visit = visit, .context = context};
     drain_everywhere(heap);
     slab_for_each_cache(&heap->slabs, number_cache, &scan);
-    struct heap_statistics statistics;
-    heap_statistics(heap, &statistics);
-    uint64_t words = (scan.bits + statistics.large_blocks) / 64 + 1;
+    uint64_t words = scan.bits / 64 + 1;
     struct frame_pool *frames = heap->slabs.config.frames;
     struct frame_request request = {
-        .frames = (words * 16 + FRAME_BYTES - 1) >> FRAME_SHIFT, .owner = OWNER_HEAP, .zeroed = true};
+        .frames = (words * 16 + FRAME_BYTES - 1) >> FRAME_SHIFT, .owner = OWNER_SLABS, .zeroed = true};
     phys_addr_t tables;
     if (scan.bits > UINT32_MAX || frame_alloc_request(frames, &request, &tables) != FRAME_OK) {
         return -1;

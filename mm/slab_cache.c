@@ -45,6 +45,19 @@ static void release_parts(struct slab_pool *pool)
     }
 }
 
+/* The frame pool has run out, perhaps while a slab is being made here: see refill() in slab_magazine.c. */
+static uint64_t reclaim(void *context, uint64_t frames)
+{
+    (void)frames; /* what is wanted may be a block that only a whole reap puts together */
+    return slab_reap(context);
+}
+
+static void stop_reclaiming(struct slab_pool *pool)
+{
+    const struct frame_reclaimer reclaimer = {reclaim, pool};
+    frame_pool_remove_reclaimer(pool->config.frames, &reclaimer);
+}
+
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config)
 {
     memset(pool, 0, sizeof *pool);
@@ -62,9 +75,14 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
     pool->secret = config->seed;
     pool->slabs.bytes = sizeof(struct slab);
     pool->magazines.bytes = sizeof(struct slab_magazine);
+    const struct frame_reclaimer reclaimer = {reclaim, pool};
+    if (frame_pool_add_reclaimer(config->frames, &reclaimer) != FRAME_OK) {
+        return SLAB_NO_RECLAIMER;
+    }
     for (unsigned i = 0; i < config->cpus; i++) {
         phys_addr_t block = frame_alloc(config->frames, PART_FRAMES_ORDER, OWNER_SLABS);
         if (block.raw == 0) {
+            stop_reclaiming(pool);
             release_parts(pool);
             return SLAB_NO_MEMORY;
         }
@@ -76,6 +94,7 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
 
 void slab_pool_destroy(struct slab_pool *pool)
 {
+    stop_reclaiming(pool);
     for (unsigned i = 0; i < SLAB_CPU_PARTS; i++) {
         if (pool->caches[i]) {
             slab_cache_destroy(pool->caches[i]);
@@ -274,6 +293,7 @@ uint64_t slab_cache_destroy(struct slab_cache *cache)
     spinlock_acquire(&cache->lock);
     uint64_t live = abandon(cache, &cache->partial) + abandon(cache, &cache->full);
     spinlock_release(&cache->lock);
+    live += slab_guard_forget(pool->guard, cache);
     free_quarantine(cache);
     spinlock_acquire(&pool->lock);
     for (unsigned i = 0; i < pool->config.cpus; i++) {
@@ -360,8 +380,8 @@ uint64_t slab_reap(struct slab_pool *pool)
 {
     uint64_t frames = 0;
     slab_for_each_cache(pool, reap_cache, &frames);
-    slab_records_release(pool, &pool->slabs);
-    slab_records_release(pool, &pool->magazines);
+    frames += slab_records_release(pool, &pool->slabs);
+    frames += slab_records_release(pool, &pool->magazines);
     return frames;
 }
 

@@ -215,21 +215,9 @@ static void *quarantine_add(struct slab_cache *cache, void *object)
 
 /* ---- Allocating and freeing ---- */
 
-static void *take_one(struct slab_cache *cache)
-{
-    _Atomic(void *) object = NULL;
-    uint32_t taken;
-    do {
-        spinlock_acquire(&cache->lock);
-        taken = slab_take(cache, &object, 1);
-        spinlock_release(&cache->lock);
-    } while (taken == 0 && slab_grow(cache));
-    return atomic_load_explicit(&object, memory_order_relaxed);
-}
-
 void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *caller)
 {
-    void *object = take_one(cache);
+    void *object = slab_take_one(cache);
     if (!object) {
         return NULL;
     }
@@ -242,32 +230,30 @@ void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *cal
     return object;
 }
 
+static void report_free(struct slab_cache *cache, enum slab_fault fault, void *object, const void *caller)
+{
+    struct slab_report report = {.fault = fault,
+                                 .cache = cache,
+                                 .claimed = cache,
+                                 .pointer = object,
+                                 .object = object,
+                                 .caller = caller};
+    slab_report_owners(&report, cache, object);
+    slab_report(cache->pool, &report);
+}
+
 /* Checks an object that is being freed; reports what is wrong. */
 static bool may_free(struct slab_cache *cache, void *object, const void *caller)
 {
     if (slab_track(cache, object)->state == SLAB_TRACK_FREE) {
-        struct slab_report report = {.fault = SLAB_DOUBLE_FREE,
-                                     .cache = cache,
-                                     .claimed = cache,
-                                     .pointer = object,
-                                     .object = object,
-                                     .caller = caller};
-        slab_report_owners(&report, cache, object);
-        slab_report(cache->pool, &report);
+        report_free(cache, SLAB_DOUBLE_FREE, object, caller);
         return false;
     }
     if (!examine_and_report(cache, object, caller)) {
         return false;
     }
     if (cache->config.is_constructed && !cache->config.is_constructed(object)) {
-        struct slab_report report = {.fault = SLAB_CONSTRUCTED_STATE,
-                                     .cache = cache,
-                                     .claimed = cache,
-                                     .pointer = object,
-                                     .object = object,
-                                     .caller = caller};
-        slab_report_owners(&report, cache, object);
-        slab_report(cache->pool, &report);
+        report_free(cache, SLAB_CONSTRUCTED_STATE, object, caller);
         return false;
     }
     return true;

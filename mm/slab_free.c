@@ -79,6 +79,10 @@ static enum slab_fault fault_outside(const struct frame_facts *facts)
 void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller)
 {
     struct frame_facts facts = {0};
+    if (slab_guard_owns(pool->guard, object)) {
+        slab_guard_free(pool->guard, claimed, object, caller);
+        return;
+    }
     struct slab *slab = quick_slab(pool, claimed, object);
     if (!slab) {
         slab = slab_find(pool, object, &facts);

@@ -137,14 +137,14 @@ static inline bool slab_is_marked_free(const struct slab_cache *cache, const voi
     if (cache->policy) {
         return slab_track(cache, object)->state == SLAB_TRACK_FREE;
     }
-    return cache->config.plain ? *(const slab_mark_t *)object == SLAB_MARK_FREE
+    return cache->config.plain ? *slab_mark(object) == SLAB_MARK_FREE
                                : *slab_header(object) == SLAB_HEADER_FREE;
 }
 
 static inline void slab_mark_free(const struct slab_cache *cache, void *object)
 {
     if (cache->config.plain) {
-        *(slab_mark_t *)object = SLAB_MARK_FREE;
+        *slab_mark(object) = SLAB_MARK_FREE;
     } else {
         *slab_header(object) = SLAB_HEADER_FREE;
     }
@@ -153,7 +153,7 @@ static inline void slab_mark_free(const struct slab_cache *cache, void *object)
 static inline void slab_mark_live(const struct slab_cache *cache, void *object)
 {
     if (cache->config.plain) {
-        *(slab_mark_t *)object = SLAB_MARK_LIVE;
+        *slab_mark(object) = SLAB_MARK_LIVE;
     } else {
         *slab_header(object) = cache->live;
     }
@@ -181,16 +181,20 @@ void *slab_record_alloc(struct slab_pool *pool, struct slab_records *records) EX
 void slab_record_free(struct slab_pool *pool, struct slab_records *records, void *record)
     EXCLUDES(pool->records_lock);
 
-/* Gives back the pages that are kept though none of their records is in use. */
-void slab_records_release(struct slab_pool *pool, struct slab_records *records) EXCLUDES(pool->records_lock);
+/* Gives back the pages that are kept though none of their records is in use; returns how many. */
+uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
+    EXCLUDES(pool->records_lock);
 
 /* ---- slab_slab.c: slabs, their lists, and the objects in them ---- */
 
-/* Makes a slab and puts it into the cache's empty list; false when there is no memory. */
+/* Sees to it that slabs have free objects, by making one more; false when there is no memory. */
 bool slab_grow(struct slab_cache *cache) EXCLUDES(cache->lock);
 
 /* Takes up to `count` free objects out of slabs, at random places; returns how many. */
 uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t count) REQUIRES(cache->lock);
+
+/* One object out of a slab, past the magazines; NULL when there is no memory. */
+void *slab_take_one(struct slab_cache *cache) EXCLUDES(cache->lock);
 
 /* Gives one object back to its slab. False when it is there already. */
 bool slab_give(struct slab_cache *cache, void *object) REQUIRES(cache->lock);
@@ -268,8 +272,35 @@ bool slab_rules_parse(struct slab_pool *pool);
 /* The policy that the rules give to a cache of this name. */
 uint32_t slab_rules_policy(const struct slab_pool *pool, const char *name);
 
+/* Counts an allocation while some are made to fail; whether this one shall. */
+bool slab_fail_counted(struct slab_pool *pool);
+
 /* Whether the allocation that is being made shall fail. */
-bool slab_fail_now(struct slab_pool *pool);
+static inline bool slab_fail_now(struct slab_pool *pool)
+{
+    return atomic_load_explicit(&pool->fail_every, memory_order_relaxed) != 0 && slab_fail_counted(pool);
+}
+
+/* ---- slab_guard.c: a sample of objects between guard pages ---- */
+
+/* Whether a pointer lies in the pages of a guard; `guard` may be NULL. */
+bool slab_guard_owns(const struct slab_guard *guard, const void *pointer);
+
+/* Counts a slow operation; whether the object it is for shall be a sample. */
+bool slab_guard_due(struct slab_guard *guard);
+
+/* An object in a slot, or NULL when none is free or it would not fit. */
+void *slab_guard_alloc(struct slab_guard *guard, struct slab_cache *cache, uint32_t bytes,
+                       const void *caller);
+
+/* Frees what slab_guard_owns(); a mistake is reported. `claimed` as for slab_free_checked(). */
+void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed, void *pointer,
+                     const void *caller);
+
+/* Gives up all objects of a cache that is being destroyed; returns how many were live. */
+uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *cache);
+
+void slab_guard_look(struct slab_guard *guard, const void *pointer, struct slab_facts *facts);
 
 /* ---- slab_look.c ---- */
 

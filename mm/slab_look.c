@@ -1,4 +1,6 @@
 /* Seeing inside: what a pointer is, and a cache's statistics. */
+#include <ashlar/slab_guard.h>
+
 #include "slab_internal.h"
 
 struct slab *slab_find(struct slab_pool *pool, const void *pointer, struct frame_facts *facts)
@@ -56,6 +58,10 @@ void slab_look(struct slab_pool *pool, const void *pointer, struct slab_facts *f
 {
     struct frame_facts frame;
     *facts = (struct slab_facts){.place = SLAB_NOWHERE};
+    if (slab_guard_owns(pool->guard, pointer)) {
+        slab_guard_look(pool->guard, pointer, facts);
+        return;
+    }
     const struct slab *slab = slab_find(pool, pointer, &frame);
     if (!slab) {
         return;
@@ -98,6 +104,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     count_taken(statistics, cache, &cache->partial);
     count_taken(statistics, cache, &cache->full);
     spinlock_release(&cache->lock);
+    statistics->guarded = cache->pool->guard ? slab_guard_live(cache->pool->guard, cache) : 0;
     statistics->live -= min_u64(statistics->live, statistics->cached + statistics->resting);
     statistics->slab_bytes = statistics->slabs * (FRAME_BYTES << cache->order);
     statistics->objects = statistics->slabs * cache->per_slab;

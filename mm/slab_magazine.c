@@ -43,6 +43,40 @@ static void swap(struct slab_cache *cache, struct slab_cpu *cpu)
     slab_count(&cpu->swaps);
 }
 
+/* Moves `count` objects from the top of the previous magazine to that of the loaded one. */
+static void take_back(struct slab_cpu *cpu, uint64_t count)
+{
+    _Atomic(void *) *top = top_of(cpu);
+    _Atomic(void *) *from = &cpu->previous->slots[cpu->previous->count - count];
+    for (uint64_t i = 0; i < count; i++) {
+        atomic_store_explicit(&top[i], atomic_load_explicit(&from[i], memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+    cpu->previous->count -= count;
+    atomic_store_explicit(&cpu->top, top + count, memory_order_relaxed);
+}
+
+/*
+ * The loaded magazine is empty, the previous one not: both get half. Exchanged for each other, a full and an
+ * empty magazine would be at their borders again after the next few operations of a mixture.
+ */
+static void share_stock(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    if (!cpu->loaded) {
+        swap(cache, cpu);
+        return;
+    }
+    take_back(cpu, (cpu->previous->count + 1) / 2);
+    slab_count(&cpu->swaps);
+}
+
+/* The loaded magazine is full, the previous one not: both get half. */
+static void share_room(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    swap(cache, cpu);
+    take_back(cpu, (cpu->previous->count - (uint64_t)(top_of(cpu) - cpu->bottom)) / 2);
+}
+
 static struct slab_magazine *depot_pop(struct slab_magazine **list)
 {
     struct slab_magazine *magazine = *list;
@@ -139,11 +173,10 @@ static bool check_top(struct slab_cache *cache, struct slab_cpu *cpu)
                                  .cache = cache,
                                  .pointer = object,
                                  .object = object,
-                                 .offset = cache->config.plain ? 0 : -8,
+                                 .offset = cache->config.plain ? SLAB_MARK_OFFSET : -8,
                                  .length = cache->config.plain ? 4 : 8,
                                  .expected = cache->config.plain ? SLAB_MARK_FREE : SLAB_HEADER_FREE,
-                                 .found =
-                                     cache->config.plain ? *(slab_mark_t *)object : *slab_header(object)};
+                                 .found = cache->config.plain ? *slab_mark(object) : *slab_header(object)};
     slab_mark_free(cache, object);
     slab_report(cache->pool, &report);
     return false;
@@ -170,16 +203,23 @@ static bool exchange_for_full(struct slab_cache *cache, struct slab_cpu *cpu)
     return full != NULL;
 }
 
-/* Fills the loaded magazine, which is empty, from slabs. False when there is no memory. */
+#define REFILL_ATTEMPTS 4 /* one to grow, one to take what grew, and the same again after a reap */
+
+/*
+ * Fills the loaded magazine, which is empty, from slabs. False when there is no memory. Whatever asks for
+ * frames may find the frame pool empty and reap, which takes this CPU's magazines away. With a last frame
+ * that both a magazine's record and a slab need, each would take it from the other for ever: so it is tried
+ * twice.
+ */
 static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
 {
-    if (!cpu->loaded) {
-        load(cache, cpu, empty_magazine(cache));
-    }
-    if (!cpu->loaded) {
-        return false;
-    }
-    for (;;) {
+    for (unsigned attempt = 0; attempt < REFILL_ATTEMPTS; attempt++) {
+        if (!cpu->loaded) {
+            load(cache, cpu, empty_magazine(cache));
+        }
+        if (!cpu->loaded) {
+            return false;
+        }
         spinlock_acquire(&cache->lock);
         uint32_t taken = slab_take(cache, cpu->bottom, cache->capacity);
         spinlock_release(&cache->lock);
@@ -192,6 +232,7 @@ static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
             return false;
         }
     }
+    return false;
 }
 
 /* Sees to it that the loaded magazine has an object; false when there is no memory. Preemption is off. */
@@ -204,7 +245,7 @@ static bool make_stock(struct slab_cache *cache, struct slab_cpu *cpu)
         slab_drain_part(cache, cpu);
     }
     if (cpu->previous && cpu->previous->count > 0) {
-        swap(cache, cpu);
+        share_stock(cache, cpu);
         return true;
     }
     return exchange_for_full(cache, cpu) || refill(cache, cpu);
@@ -213,15 +254,9 @@ static bool make_stock(struct slab_cache *cache, struct slab_cpu *cpu)
 /* One object past the magazines: while allocations are made to fail. */
 static void *alloc_direct(struct slab_cache *cache, struct slab_cpu *cpu)
 {
-    _Atomic(void *) object = NULL;
-    uint32_t taken;
-    do {
-        spinlock_acquire(&cache->lock);
-        taken = slab_take(cache, &object, 1);
-        spinlock_release(&cache->lock);
-    } while (taken == 0 && slab_grow(cache));
+    void *object = slab_take_one(cache);
     slab_count(&cpu->direct);
-    return atomic_load_explicit(&object, memory_order_relaxed);
+    return object;
 }
 
 static void *alloc_once(struct slab_cache *cache)
@@ -250,11 +285,12 @@ void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *calle
     if (slab_fail_now(cache->pool)) {
         return NULL;
     }
-    void *object = cache->policy ? slab_debug_alloc(cache, bytes, caller) : alloc_once(cache);
-    if (!object && slab_reap(cache->pool) > 0) { /* memory that lay idle in another cache may do */
-        object = cache->policy ? slab_debug_alloc(cache, bytes, caller) : alloc_once(cache);
+    if (cache->policy) {
+        return slab_debug_alloc(cache, bytes, caller);
     }
-    return object;
+    struct slab_guard *guard = cache->pool->guard;
+    void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
+    return object ? object : alloc_once(cache);
 }
 
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)
@@ -299,7 +335,7 @@ static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
         return true;
     }
     if (cpu->previous && cpu->previous->count < cache->capacity) {
-        swap(cache, cpu);
+        share_room(cache, cpu);
         return true;
     }
     if (cpu->previous) {

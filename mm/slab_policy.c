@@ -89,7 +89,7 @@ uint32_t slab_rules_policy(const struct slab_pool *pool, const char *name)
     return policy;
 }
 
-bool slab_fail_now(struct slab_pool *pool)
+bool slab_fail_counted(struct slab_pool *pool)
 {
     uint64_t every = atomic_load_explicit(&pool->fail_every, memory_order_relaxed);
     if (every == 0) {

@@ -31,7 +31,8 @@ static void unlink_page(struct slab_records *records, struct slab_record_page *p
     }
 }
 
-static struct slab_record_page *new_page(struct slab_pool *pool, struct slab_records *records)
+/* A page of free records, in no list; NULL when there is no memory. */
+static struct slab_record_page *new_page(struct slab_pool *pool, const struct slab_records *records)
 {
     phys_addr_t frame = frame_alloc(pool->config.frames, 0, OWNER_SLABS);
     if (frame.raw == 0) {
@@ -45,27 +46,44 @@ static struct slab_record_page *new_page(struct slab_pool *pool, struct slab_rec
         *record = page->free;
         page->free = record;
     }
-    link_page(records, page);
-    records->pages++;
-    records->unused++;
     return page;
+}
+
+/* A record of a page with room; NULL when there is none. */
+static void *take_record(struct slab_records *records)
+{
+    struct slab_record_page *page = records->partial;
+    void **record = page ? page->free : NULL;
+    if (!record) {
+        return NULL;
+    }
+    page->free = *record;
+    records->unused -= page->used == 0;
+    page->used++;
+    records->used++;
+    if (!page->free) {
+        unlink_page(records, page);
+    }
+    return record;
 }
 
 void *slab_record_alloc(struct slab_pool *pool, struct slab_records *records)
 {
-    void **record = NULL;
     spinlock_acquire(&pool->records_lock);
-    struct slab_record_page *page = records->partial ? records->partial : new_page(pool, records);
-    if (page && page->free) {
-        record = page->free;
-        page->free = *record;
-        records->unused -= page->used == 0;
-        page->used++;
-        records->used++;
-        if (!page->free) {
-            unlink_page(records, page);
-        }
+    void *record = take_record(records);
+    spinlock_release(&pool->records_lock);
+    if (record) {
+        return record;
     }
+    /* Without the lock: a frame pool that has run out comes back here to reap. */
+    struct slab_record_page *page = new_page(pool, records);
+    spinlock_acquire(&pool->records_lock);
+    if (page) {
+        link_page(records, page);
+        records->pages++;
+        records->unused++;
+    }
+    record = take_record(records);
     spinlock_release(&pool->records_lock);
     return record;
 }
@@ -109,8 +127,9 @@ static struct slab_record_page *take_unused(struct slab_records *records)
     return page;
 }
 
-void slab_records_release(struct slab_pool *pool, struct slab_records *records)
+uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
 {
+    uint64_t frames = 0;
     struct slab_record_page *page;
     do {
         spinlock_acquire(&pool->records_lock);
@@ -118,6 +137,8 @@ void slab_records_release(struct slab_pool *pool, struct slab_records *records)
         spinlock_release(&pool->records_lock);
         if (page) {
             frame_free(pool->config.frames, slab_frame_of(pool, page), 0);
+            frames++;
         }
     } while (page);
+    return frames;
 }

@@ -23,6 +23,7 @@ const char *slab_error_name(enum slab_error error)
         [SLAB_BAD_NAME] = "name that is empty, too long or taken",
         [SLAB_TOO_MANY] = "too many caches",
         [SLAB_NO_MEMORY] = "out of memory",
+        [SLAB_NO_RECLAIMER] = "too many reclaimers of the frame pool",
     };
     return (unsigned)error < SLAB_ERROR_COUNT ? names[error] : "unknown error";
 }

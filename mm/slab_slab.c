@@ -80,11 +80,11 @@ static void make_objects(struct slab_cache *cache, struct slab *slab)
     /* What is left behind the last object could be the start of one: it is marked as never to be freed. */
     uint64_t used = cache->first + (uint64_t)cache->per_slab * cache->stride;
     if (cache->config.plain && used < FRAME_BYTES << cache->order) {
-        *(slab_mark_t *)(slab->memory + used) = SLAB_MARK_FREE;
+        *slab_mark(slab->memory + used) = SLAB_MARK_FREE;
     }
 }
 
-bool slab_grow(struct slab_cache *cache)
+static bool make_slab(struct slab_cache *cache)
 {
     struct slab_pool *pool = cache->pool;
     struct slab *slab = slab_record_alloc(pool, &pool->slabs);
@@ -105,6 +105,18 @@ bool slab_grow(struct slab_cache *cache)
     cache->grown++;
     spinlock_release(&cache->lock);
     return true;
+}
+
+bool slab_grow(struct slab_cache *cache)
+{
+    if (make_slab(cache)) {
+        return true;
+    }
+    /* The frame pool has had all caches reaped: this one's depot or quarantine may have filled its slabs. */
+    spinlock_acquire(&cache->lock);
+    bool any = cache->partial.count + cache->empty.count > 0;
+    spinlock_release(&cache->lock);
+    return any;
 }
 
 static void release(struct slab_cache *cache, struct slab *slab)
@@ -187,6 +199,18 @@ uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t 
         taken += take_from_slab(cache, slab, objects + taken, count - taken);
     }
     return taken;
+}
+
+void *slab_take_one(struct slab_cache *cache)
+{
+    _Atomic(void *) object = NULL;
+    uint32_t taken;
+    do {
+        spinlock_acquire(&cache->lock);
+        taken = slab_take(cache, &object, 1);
+        spinlock_release(&cache->lock);
+    } while (taken == 0 && slab_grow(cache));
+    return atomic_load_explicit(&object, memory_order_relaxed);
 }
 
 bool slab_give(struct slab_cache *cache, void *object)

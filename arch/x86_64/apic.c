@@ -7,8 +7,8 @@
  * All state is the CPU's own or written once at start, so there is no lock.
  */
 #define LOG_SUBSYSTEM "apic"
-#include <ashlar/device_map.h>
 #include <ashlar/log.h>
+#include <ashlar/mmio.h>
 #include <stdatomic.h>
 #include <x86/apic.h>
 #include <x86/cpuid.h>
@@ -53,6 +53,7 @@ enum apic_register {
 
 #define CPUID_1_EDX_APIC (1u << 9)
 
+static const struct kva_purpose purpose = KVA_PURPOSE("local APIC registers");
 static volatile uint32_t *registers; /* of this CPU's APIC, the same address on each; NULL in x2APIC mode */
 static bool available;
 static bool x2apic;
@@ -107,7 +108,7 @@ static bool open_registers(void)
         msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
     }
     phys_addr_t address = phys_addr(base & APIC_BASE_ADDRESS);
-    registers = device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    registers = device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (registers == NULL) {
         log_error("registers at %#llx cannot be mapped", (unsigned long long)address.raw);
     }

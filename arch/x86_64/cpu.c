@@ -9,16 +9,17 @@
  * change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
+#include <ashlar/sealed.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
-#include "cpu_stacks.h"
+#include <x86/cpu_stacks.h>
 
 struct per_cpu boot_cpu = {.self = &boot_cpu};
 
-uintptr_t __stack_chk_guard = 0x595e9fbd94fda700; /* replaced by cpu_early_init() */
+SEALED uintptr_t __stack_chk_guard = 0x595e9fbd94fda700; /* replaced by cpu_early_init() */
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 

@@ -5,7 +5,7 @@
  * room for as many frames of IST_LEVEL_BYTES as can nest (see PARANOID in trap_entry.S).
  */
 #define LOG_SUBSYSTEM "traps"
-#include "cpu_stacks.h"
+#include <x86/cpu_stacks.h>
 
 #include <ashlar/log.h>
 #include <ashlar/trap.h>
@@ -65,6 +65,15 @@ void cpu_stacks_init(struct per_cpu *cpu)
     cpu->tss.ist[IST_DOUBLE_FAULT - 1] = STACK_TOP(stacks.double_fault);
     cpu->tss.ist[IST_MACHINE_CHECK - 1] = STACK_TOP(stacks.machine_check);
     cpu->tss.ist[IST_PAGE_FAULT - 1] = STACK_TOP(stacks.page_fault);
+}
+
+bool cpu_stacks_guard_page(unsigned index, virt_addr_t *page)
+{
+    if (index >= ARRAY_LENGTH(described)) {
+        return false;
+    }
+    *page = virt_of(described[index].guard);
+    return true;
 }
 
 void *panic_stack_top(void)

@@ -4,20 +4,6 @@
 
 #include <ashlar/format.h>
 
-/* Bits that must be 0 in a present entry at `level`, beyond the CPU's physical address width (SDM 4.5, table
- * 4-15). */
-static uint64_t reserved_bits(uint64_t raw, unsigned level, unsigned physical_bits)
-{
-    uint64_t reserved = PAGE_ENTRY_ADDRESS & ~((1ULL << physical_bits) - 1);
-    if (level >= PAGE_LEVEL_PML4) {
-        return reserved | PAGE_ENTRY_LARGE;
-    }
-    if (level > PAGE_LEVEL_4K && raw & PAGE_ENTRY_LARGE) {
-        reserved |= (page_level_bytes(level) - 1) & PAGE_ENTRY_ADDRESS & ~PAGE_ENTRY_PAT_LARGE;
-    }
-    return reserved;
-}
-
 static void note_step(struct page_walk *walk, unsigned level, phys_addr_t at, uint64_t raw)
 {
     walk->steps[walk->step_count++] = (struct page_walk_step){level, at, raw};
@@ -36,7 +22,7 @@ static bool walk_step(struct page_walk *walk, unsigned level, unsigned physical_
         walk->end = WALK_NOT_PRESENT;
         return false;
     }
-    if (raw & reserved_bits(raw, level, physical_bits)) {
+    if (page_entry_reserved(entry, level, physical_bits) != 0) {
         walk->end = WALK_RESERVED;
         return false;
     }

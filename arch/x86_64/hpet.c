@@ -1,8 +1,8 @@
 /* The high-precision event timer's main counter (IA-PC HPET specification 1.0a, 2.3). */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/acpi.h>
-#include <ashlar/device_map.h>
 #include <ashlar/log.h>
+#include <ashlar/mmio.h>
 #include <x86/clock_reference.h>
 
 #define HPET_CAPABILITIES  (0x00 / 8)
@@ -14,6 +14,7 @@
 #define HPET_PERIOD_MAX         100000000ULL /* femtoseconds: 10 MHz at least */
 #define FEMTOSECONDS_PER_SECOND 1000000000000000ULL
 
+static const struct kva_purpose purpose = KVA_PURPOSE("HPET registers");
 static volatile uint64_t *registers;
 static struct clock_reference hpet;
 
@@ -28,7 +29,7 @@ const struct clock_reference *hpet_reference(void)
     if (!table->present) {
         return NULL;
     }
-    registers = device_map(table->address, HPET_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    registers = device_map(table->address, HPET_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     uint64_t period = registers != NULL ? registers[HPET_CAPABILITIES] >> 32 : 0;
     if (period == 0 || period > HPET_PERIOD_MAX) {
         log_warning("HPET at %#llx: period %llu fs: not used", (unsigned long long)table->address.raw,

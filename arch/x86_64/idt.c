@@ -1,4 +1,5 @@
 /* The interrupt descriptor table: one gate per vector, all leading to trap_entry.S (SDM volume 3, 6.14). */
+#include <ashlar/sealed.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/segments.h>
@@ -24,7 +25,7 @@ struct interrupt_table {
     struct gate gates[INTERRUPT_VECTORS];
 } __attribute__((aligned(4096)));
 
-static struct interrupt_table idt;
+static SEALED struct interrupt_table idt;
 
 static uint8_t stack_of(unsigned vector)
 {

@@ -3,9 +3,9 @@
  * index and a window; the lock keeps the two accesses together. Nothing is locked under it.
  */
 #define LOG_SUBSYSTEM "ioapic"
-#include <ashlar/device_map.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
+#include <ashlar/mmio.h>
 #include <x86/apic.h>
 
 /* Offsets in memory, and indexes behind the window (82093AA data sheet, 3.1 and 3.2). */
@@ -26,6 +26,7 @@ struct ioapic {
     uint32_t inputs;              /* how many it has */
 };
 
+static const struct kva_purpose purpose = KVA_PURPOSE("IO-APIC registers");
 static struct spinlock ioapic_lock = SPINLOCK_INITIALIZER;
 static struct ioapic ioapics[ACPI_IO_APICS_MAX] GUARDED_BY(ioapic_lock);
 static unsigned ioapic_count GUARDED_BY(ioapic_lock);
@@ -54,7 +55,7 @@ static void write_input(const struct ioapic *ioapic, uint32_t input, uint32_t lo
 static bool open_ioapic(const struct acpi_io_apic *from, struct ioapic *ioapic) REQUIRES(ioapic_lock)
 {
     ioapic->base = from->interrupt_base;
-    ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED);
+    ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (ioapic->registers == NULL) {
         log_error("IO-APIC %u at %#llx cannot be mapped", from->id, (unsigned long long)from->address.raw);
         return false;

@@ -1,10 +1,10 @@
 /*
  * Traps: what every exception and interrupt does once trap_entry.S has built its frame.
  *
- * Exceptions (vectors 0 .. 31) go, in this order, to the fixup table if the faulting instruction is in it, to
- * a registered exception handler, and else to panic_exception(), which explains them. Device interrupts (32
- * .. 255) go to their one registered handler, then to the interrupt controller's end-of-interrupt. All are
- * counted by vector.
+ * Exceptions (vectors 0 .. 31) go, in this order, to the address space if it is a page fault that one may
+ * resolve, to the fixup table if the faulting instruction is in it, to a registered exception handler, and
+ * else to panic_exception(), which explains them. Device interrupts (32 .. 255) go to their one registered
+ * handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
  *
  * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and
  * read without a lock: a slot's `run` is written last and read first.
@@ -14,7 +14,9 @@
 #include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <stdatomic.h>
+#include <x86/control_registers.h>
 #include <x86/interrupt.h>
+#include <x86/page_fault.h>
 #include <x86/per_cpu.h>
 
 #include "fault.h"
@@ -101,20 +103,36 @@ static const uint8_t *fixup_target(const int32_t *field)
 
 bool trap_fix_up(struct trap_frame *frame)
 {
-    for (const struct fixup *entry = ashlar_fixups_start; entry < ashlar_fixups_end; entry++) {
+    const struct fixup *entry = ashlar_fixups_start;
+    do {                           /* the table is never empty: trap_entry.S has an entry in it */
+        __asm__("" : "+r"(entry)); /* one register: the compiler would count in three */
         if (frame->rip == (uintptr_t)fixup_target(&entry->instruction)) {
             frame->rip = (uintptr_t)fixup_target(&entry->continuation);
             return true;
         }
-    }
+    } while (++entry < ashlar_fixups_end);
     return false;
 }
 
-static void exception(struct trap_frame *frame)
+/* A space is asked before the fixup table: what is declared fallible does not fail where memory is promised.
+ */
+static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
+{
+    virt_addr_t address = virt_addr(cr2_read());
+    if (__builtin_expect(page_fault_may_be_resolved(cpu, address), 0) && kernel_page_fault(frame, address)) {
+        return true;
+    }
+    return !trap_from_user(frame) && trap_fix_up(frame);
+}
+
+static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
 {
     enum exception_vector vector = (enum exception_vector)frame->vector;
-    bool may_be_probe = vector == EXCEPTION_PAGE_FAULT || vector == EXCEPTION_GENERAL_PROTECTION;
-    if (may_be_probe && !trap_from_user(frame) && trap_fix_up(frame)) {
+    if (vector == EXCEPTION_PAGE_FAULT) {
+        if (page_fault(frame, cpu)) {
+            return;
+        }
+    } else if (vector == EXCEPTION_GENERAL_PROTECTION && !trap_from_user(frame) && trap_fix_up(frame)) {
         return;
     }
     exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);
@@ -149,7 +167,7 @@ void trap_dispatch(struct trap_frame *frame)
     if (frame->vector >= EXCEPTION_COUNT) {
         device_interrupt(frame, cpu);
     } else {
-        exception(frame);
+        exception(frame, cpu);
     }
     cpu->frame = outer;
 }

@@ -15,7 +15,7 @@
 #include <ashlar/types.h>
 
 #define BOOT_INFO_MAGIC   0x52414c4853410a00ULL /* "\0\nASHLAR" read as a little-endian number */
-#define BOOT_INFO_VERSION 1
+#define BOOT_INFO_VERSION 2
 
 /*
  * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value
@@ -59,7 +59,10 @@ enum boot_segment_flags {
     BOOT_SEGMENT_EXECUTE = 1 << 1,
 };
 
-/* One loaded segment of the kernel. Always readable; never both writable and executable. */
+/*
+ * One loaded segment of the kernel. Always readable; never both writable and executable. Each lies in one
+ * stretch of physical memory; where they lie to each other says nothing, and between them nothing is mapped.
+ */
 struct boot_segment {
     virt_addr_t virtual_base;  /* where it runs, FRAME_BYTES aligned */
     phys_addr_t physical_base; /* where it lies */
@@ -71,14 +74,13 @@ struct boot_segment {
 #define BOOT_SEGMENTS_MAX 8
 
 struct boot_kernel {
-    virt_addr_t virtual_base;  /* run-time address of the lowest segment */
-    phys_addr_t physical_base; /* the image is physically contiguous from here */
-    uint64_t bytes;            /* from the lowest to the end of the highest segment */
-    uint64_t slide;            /* run-time minus link-time address */
-    virt_addr_t stack_bottom;  /* lowest usable byte of the boot stack; the page below is unmapped */
-    uint64_t stack_bytes;      /* length of the boot stack */
-    uint32_t segment_count;    /* entries used in `segments` */
-    uint32_t unused;           /* 0 */
+    virt_addr_t virtual_base; /* run-time address of the lowest segment */
+    uint64_t bytes;           /* from there to the end of the highest segment, gaps included */
+    uint64_t slide;           /* run-time minus link-time address */
+    virt_addr_t stack_bottom; /* lowest usable byte of the boot stack; the page below is unmapped */
+    uint64_t stack_bytes;     /* length of the boot stack */
+    uint32_t segment_count;   /* entries used in `segments` */
+    uint32_t unused;          /* 0 */
     struct boot_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
 };
 

@@ -17,6 +17,7 @@
 #define EFI_STATUS_UNSUPPORTED      (EFI_STATUS_ERROR | 3)
 #define EFI_STATUS_BUFFER_TOO_SMALL (EFI_STATUS_ERROR | 5)
 #define EFI_STATUS_DEVICE_ERROR     (EFI_STATUS_ERROR | 7)
+#define EFI_STATUS_OUT_OF_RESOURCES (EFI_STATUS_ERROR | 9)
 #define EFI_STATUS_NOT_FOUND        (EFI_STATUS_ERROR | 14)
 #define EFI_STATUS_ABORTED          (EFI_STATUS_ERROR | 21)
 typedef uint64_t efi_status_t;
@@ -65,7 +66,8 @@ efi_status_t efi_next_variable(struct efi_variable_name *name);
 
 /*
  * Reads a variable of at most *bytes bytes into `data`, sets *bytes to its length and *attributes to its
- * EFI_VARIABLE_... bits. EFI_STATUS_BUFFER_TOO_SMALL: *bytes says how long it is.
+ * EFI_VARIABLE_... bits. EFI_STATUS_BUFFER_TOO_SMALL: *bytes says how long it is. EFI_STATUS_OUT_OF_RESOURCES
+ * without memory for it.
  */
 efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, uint64_t *bytes,
                               uint32_t *attributes);

@@ -47,8 +47,9 @@ enum frame_error {
     FRAME_ERROR_COUNT
 };
 
-/* The error's name for people, such as "double free". */
+/* The error's name for people, such as "double free"; the same for a state, such as "free, in a magazine". */
 const char *frame_error_name(enum frame_error error);
+const char *frame_state_name(enum frame_state state);
 
 /* How the pool reaches the memory it manages, and where its descriptors appear. */
 struct frame_backing {
@@ -82,32 +83,52 @@ struct frame_config {
 extern const struct frame_policy frame_policy_buddy;
 extern const struct frame_policy frame_policy_bitmap;
 
-#define FRAME_MAGAZINE_SLOTS 64
-
-/* One CPU's stock of free blocks of one order: descriptors of blocks, the last one in is the first one out.
- */
-struct frame_magazine {
-    _Atomic(uint32_t) count; /* slots in use; written by its CPU only */
-    _Atomic(uint32_t) limit; /* count may not pass it; 0 asks the CPU to drain */
-    uint32_t capacity;       /* what limit is when no drain is asked for */
-    struct frame_descriptor *slots[FRAME_MAGAZINE_SLOTS];
-};
-
 #define FRAME_MAGAZINES     (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
 #define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
+#define FRAME_SLOTS         272                   /* blocks in all magazines of a CPU */
+
+/* One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
+ */
+struct frame_magazine {
+    _Atomic(uint32_t) top;   /* behind the last slot in use; written by its CPU only */
+    _Atomic(uint32_t) limit; /* top may not pass it; 0 asks the CPU to drain */
+    uint32_t bottom;         /* the first slot; top is there when the magazine is empty */
+    uint32_t end;            /* behind the last slot; what limit is when no drain is asked for */
+};
 
 /* One CPU's part of a pool: written by that CPU only, with preemption off. */
 struct frame_cpu {
     struct frame_magazine magazine[FRAME_MAGAZINES];
+    uint64_t slots[FRAME_SLOTS]; /* physical addresses of blocks */
     _Atomic(int64_t)
         owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
     _Atomic(uint64_t) slow_operations; /* operations that took the lock */
+    _Atomic(uint64_t) shortages;       /* allocations that found no memory at first */
+    bool reclaiming;                   /* a reclaimer runs on this CPU */
 };
 
 /* Frames set apart for descriptors and their page tables. */
 struct frame_reserve {
     uint64_t next; /* first frame not yet used */
     uint64_t end;  /* behind the last one */
+};
+
+/* Somebody who can give frames back when the pool has run out: see frame_pool_add_reclaimer(). */
+struct frame_reclaimer {
+    /*
+     * Frees what it can spare, `frames` or more if it has them, with frame_free() and the like; returns how
+     * many frames that were.
+     */
+    uint64_t (*reclaim)(void *context, uint64_t frames);
+    void *context; /* passed to reclaim */
+};
+
+#define FRAME_RECLAIMERS_MAX 8
+
+/* A place for a reclaimer in a pool. */
+struct frame_reclaimer_slot {
+    struct frame_reclaimer reclaimer; /* reclaim is NULL when the place is empty */
+    uint32_t running;                 /* CPUs that are inside it */
 };
 
 struct frame_pool {
@@ -124,6 +145,7 @@ struct frame_pool {
     uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
     struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
     uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
+    struct frame_reclaimer_slot reclaimers[FRAME_RECLAIMERS_MAX]; /* (L) in the order they are called */
 
     struct frame_config config; /* as given; policy is never NULL */
     phys_addr_t state_base;     /* the allocator's state, in the memory it manages */
@@ -178,6 +200,7 @@ struct frame_request {
     uint64_t limit;         /* every byte lies below this physical address; 0 for no limit */
     enum frame_owner owner; /* who will own it */
     bool zeroed;            /* fill with zeros */
+    bool try_only;          /* fail at once: drain no magazines, call no reclaimer */
 };
 
 /*
@@ -200,13 +223,13 @@ enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, un
 
 /*
  * Up to `count` single frames, their addresses to frames[]; neighbours where that costs nothing. Returns how
- * many: fewer than `count` only when memory has run out. Holds the lock for at most FRAME_BATCH frames at
- * once.
+ * many: fewer than `count` only when memory has run out. Holds the lock for fewer than
+ * 2 * FRAME_BATCH frames at once.
  */
 uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner) EXCLUDES(pool->lock);
 
-#define FRAME_BATCH 32
+#define FRAME_BATCH 64
 
 /* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
  */
@@ -227,6 +250,20 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
 /* Gives single frames back. */
 void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames)
     EXCLUDES(pool->lock);
+
+/*
+ * For whoever handles page faults: the functions above read a descriptor before they know that it is there.
+ * If `address` is that of a descriptor that is not backed, panics as they do, with the mistake's name, the
+ * owner and the state; returns if it is not. May be called with any address, and any lock held.
+ */
+void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address);
+
+/*
+ * Makes 2^order single frames, each with one reference and the owner it had, of an allocated block with one
+ * reference. Their descriptors' `object` is unspecified. Fails with FRAME_NOT_ALLOCATED when it is no such
+ * block, FRAME_NO_MEMORY when a descriptor cannot be backed (never after frame_pool_back()).
+ */
+enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
 /* ---- References ---- */
 
@@ -249,6 +286,29 @@ void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->
 
 /* For the idle loop: prepares one zeroed frame for this CPU. Returns whether there was anything to do. */
 bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* ---- When memory runs out ---- */
+
+/*
+ * From now on, an allocation that finds no memory empties this CPU's magazines, asks the other CPUs for
+ * theirs, and then calls the reclaimers, in the order they were added, each once, until it can be served. A
+ * reclaimer is called
+ * - without the pool's lock, preemption off, on the CPU and in the middle of the call that wants memory: so
+ *   it may take only locks that no caller of the pool holds while it allocates;
+ * - never from within a reclaimer: what allocates inside one fails when there is nothing left;
+ * - perhaps on several CPUs at once.
+ * The same one may be added again with another context. Fails with FRAME_BAD_CONFIG without a function, with
+ * FRAME_NO_ROOM when there are FRAME_RECLAIMERS_MAX already.
+ */
+enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+    EXCLUDES(pool->lock);
+
+/*
+ * Takes back what was added (same function, same context), and waits until no CPU is inside it. Not from
+ * within a reclaimer. Fails with FRAME_BAD_CONFIG when it was not added.
+ */
+enum frame_error frame_pool_remove_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+    EXCLUDES(pool->lock);
 
 /* ---- Seeing inside ---- */
 
@@ -306,17 +366,18 @@ struct frame_statistics {
     uint64_t state_bytes;                   /* allocator's state */
     uint64_t descriptor_bytes;              /* memory taken for descriptors */
     uint64_t slow_operations;               /* operations that took the lock, ever */
+    uint64_t shortages;                     /* allocations that found no memory at first, ever */
     int largest_order;                      /* largest free block; -1 when there is none */
 };
 
-/* Walks the used part of the bitmaps: the cost grows with the memory in use. */
+/* Walks the used part of the bitmaps, a GiB under one hold of the lock: the cost grows with memory in use. */
 void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *statistics) EXCLUDES(pool->lock);
 
 /*
  * Share of free memory, in 1/1000, that a request of 2^order frames cannot use because it lies in smaller
  * blocks: 0 is not fragmented at all.
  */
-unsigned frame_fragmentation(const struct frame_statistics *statistics, unsigned order);
+unsigned frame_fragmentation(const uint64_t free_blocks[FRAME_ORDERS], unsigned order);
 
 /* What frame_pool_check() found wrong first. */
 struct frame_problem {
@@ -346,55 +407,73 @@ static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t 
     atomic_store_explicit(&cpu->owned[owner], owned + frames, memory_order_relaxed);
 }
 
-static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+/* The halves of frame_alloc() and frame_free() that need no lock: a block out of, or into, a magazine of this
+ * CPU. False when that cannot be; nothing has changed then. */
+static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, enum frame_owner owner,
+                                      phys_addr_t *block)
 {
-    if (order <= FRAME_ORDER_2M) {
-        preempt_disable();
-        struct frame_cpu *cpu = pool->cpu[cpu_number()];
-        struct frame_magazine *magazine = &cpu->magazine[order];
-        uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
-        if (count != 0) {
-            struct frame_descriptor *descriptor = magazine->slots[count - 1];
-            atomic_store_explicit(&magazine->count, count - 1, memory_order_relaxed);
-            atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
-            atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1),
-                                  memory_order_relaxed);
-            frame_account(cpu, owner, (int64_t)1 << order);
-            phys_addr_t block = phys_addr(descriptor->address);
-            preempt_enable();
-            return block;
-        }
-        preempt_enable();
+    if (__builtin_expect(order > FRAME_ORDER_2M, 0)) {
+        return false;
     }
-    return frame_alloc_slow(pool, order, owner);
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    if (__builtin_expect(top == magazine->bottom, 0)) {
+        preempt_enable();
+        return false;
+    }
+    top--;
+    *block = phys_addr(cpu->slots[top]);
+    __builtin_assume(block->raw % FRAME_BYTES == 0); /* spares the mask in finding the descriptor */
+    struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
+    atomic_store_explicit(&magazine->top, top, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
+    frame_account(cpu, owner, (int64_t)1 << order);
+    preempt_enable();
+    return true;
 }
 
-static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
     /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
      */
     uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
-    if (order <= FRAME_ORDER_2M && frame < pool->frame_limit) {
-        struct frame_descriptor *descriptor = &pool->descriptors[frame];
-        uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-        if (tag == frame_tag(FRAME_ALLOCATED, order, 1)) {
-            preempt_disable();
-            struct frame_cpu *cpu = pool->cpu[cpu_number()];
-            struct frame_magazine *magazine = &cpu->magazine[order];
-            uint32_t count = atomic_load_explicit(&magazine->count, memory_order_relaxed);
-            if (count < atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
-                uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
-                atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1),
-                                      memory_order_relaxed);
-                descriptor->address = block.raw;
-                magazine->slots[count] = descriptor;
-                atomic_store_explicit(&magazine->count, count + 1, memory_order_relaxed);
-                frame_account(cpu, owner, -((int64_t)1 << order));
-                preempt_enable();
-                return;
-            }
-            preempt_enable();
-        }
+    if (__builtin_expect(order > FRAME_ORDER_2M || frame >= pool->frame_limit, 0)) {
+        return false;
     }
-    frame_free_slow(pool, block, order);
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    if (__builtin_expect(tag != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
+        return false;
+    }
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    if (__builtin_expect(top >= atomic_load_explicit(&magazine->limit, memory_order_relaxed), 0)) {
+        preempt_enable();
+        return false;
+    }
+    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
+    cpu->slots[top] = block.raw;
+    atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
+    frame_account(cpu, owner, -((int64_t)1 << order));
+    preempt_enable();
+    return true;
+}
+
+static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+{
+    phys_addr_t block;
+    return frame_alloc_cached(pool, order, owner, &block) ? block : frame_alloc_slow(pool, order, owner);
+}
+
+static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    if (!frame_free_cached(pool, block, order)) {
+        frame_free_slow(pool, block, order);
+    }
 }

@@ -24,10 +24,7 @@ enum frame_state {
 struct frame_descriptor {
     _Atomic(uint32_t) tag; /* frame_tag(): state, order and references in one word, to be compared at once */
     _Atomic(uint32_t) owner; /* enum frame_owner; of the last one when freed */
-    union {
-        void *object;     /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until set */
-        uint64_t address; /* FRAME_CACHED: physical address of the block */
-    };
+    void *object;            /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until set */
 };
 
 _Static_assert(sizeof(struct frame_descriptor) == 16, "promised: at most 16 bytes per frame");

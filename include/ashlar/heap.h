@@ -32,26 +32,22 @@ struct heap_config {
     struct heap_virtual virtually; /* where larger requests go, or zeros */
 };
 
-/* A block that has frames of its own. Kept in a list, for accounting and the leak scan. */
-struct heap_large {
-    struct heap_large *next;
-    struct heap_large *previous;
-    void *pointer;             /* first byte */
-    uint64_t bytes;            /* as asked for */
-    uint64_t frames;           /* length of its run */
-    struct slab_who allocated; /* with a debug rule for "large" that has the owner policy */
+/* A CPU's account of blocks that have frames of their own: allocated minus freed here; the sum over all CPUs
+ * counts. */
+struct heap_large_count {
+    _Atomic(int64_t) blocks; /* how many */
+    _Atomic(int64_t) frames; /* theirs */
+    _Atomic(int64_t) bytes;  /* as asked for */
+    uint64_t reserved[5];    /* fills a cache line: no two CPUs write to the same */
 };
 
 struct heap {
     struct slab_pool slabs;                  /* its caches; other caches may be made in it, too */
     uint16_t part[HEAP_CLASS_MAX / 8 + 1];   /* by (bytes + 7) / 8: offset of the class's slab_cpu */
-    struct slab_cache records;               /* of struct heap_large */
+    struct slab_cache tracks;                /* of who allocated large blocks, where a rule asks for that */
     struct slab_cache classes[HEAP_CLASSES]; /* by class */
-    struct spinlock large_lock;              /* guards what follows; taken before no other */
-    struct heap_large *large;                /* list of large blocks */
-    uint64_t large_count;                    /* blocks in it */
-    uint64_t large_bytes;                    /* their frames */
-    uint64_t large_asked;                    /* their bytes as asked for */
+    struct heap_large_count large[CPUS_MAX]; /* accounts of large blocks */
+    uint64_t large_note;                     /* what marks a frame as the first of this heap's large blocks */
     uint32_t large_policy;                   /* enum slab_policy for large blocks: SLAB_OWNER counts */
     struct heap_virtual virtually;           /* as given */
 };
@@ -104,7 +100,7 @@ struct heap_statistics {
     uint64_t large_blocks; /* blocks with frames of their own */
     uint64_t large_bytes;  /* their frames */
     uint64_t large_asked;  /* their bytes as asked for */
-    uint64_t record_bytes; /* frames of slab, magazine and block records, and of the CPUs' parts */
+    uint64_t record_bytes; /* frames of slab and magazine records, and of the CPUs' parts */
 };
 void heap_statistics(struct heap *heap, struct heap_statistics *statistics);
 
@@ -144,6 +140,7 @@ int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned ro
 /* ---- The fast paths ---- */
 
 void *heap_alloc_slow(struct heap *heap, size_t bytes);
+void *heap_alloc_large(struct heap *heap, size_t bytes);
 void heap_free_slow(struct heap *heap, void *pointer);
 
 static inline unsigned heap_class(size_t bytes)
@@ -183,20 +180,21 @@ static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
 
 static inline void *heap_alloc(struct heap *heap, size_t bytes)
 {
-    if (__builtin_expect(bytes <= HEAP_CLASS_MAX, 1)) {
-        uint32_t part = heap_part(heap, bytes);
-        preempt_disable();
-        struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
-        _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
-        if (__builtin_expect(top != cpu->bottom, 1)) {
-            void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
-            atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
-            *(slab_mark_t *)object = SLAB_MARK_LIVE;
-            preempt_enable();
-            return object;
-        }
-        preempt_enable();
+    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
+        return heap_alloc_large(heap, bytes);
     }
+    uint32_t part = heap_part(heap, bytes);
+    preempt_disable();
+    struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
+    _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
+    if (__builtin_expect(top != cpu->bottom, 1)) {
+        void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
+        atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
+        *slab_mark(object) = SLAB_MARK_LIVE;
+        preempt_enable();
+        return object;
+    }
+    preempt_enable();
     return heap_alloc_slow(heap, bytes);
 }
 
@@ -212,9 +210,9 @@ static inline void heap_free(struct heap *heap, void *pointer)
         __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
-                                 *(slab_mark_t *)pointer != SLAB_MARK_FREE && top < cpu->end,
+                                 *slab_mark(pointer) != SLAB_MARK_FREE && top < cpu->end,
                              1)) {
-            *(slab_mark_t *)pointer = SLAB_MARK_FREE;
+            *slab_mark(pointer) = SLAB_MARK_FREE;
             atomic_store_explicit(top, pointer, memory_order_relaxed);
             atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
             preempt_enable();

@@ -11,14 +11,15 @@
 #include <ashlar/platform.h>
 #include <stdatomic.h>
 
-#define CAPABILITY(name)  __attribute__((capability(name)))
-#define GUARDED_BY(lock)  __attribute__((guarded_by(lock)))
-#define ACQUIRES(...)     __attribute__((acquire_capability(__VA_ARGS__)))
-#define RELEASES(...)     __attribute__((release_capability(__VA_ARGS__)))
-#define TRY_ACQUIRES(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
-#define REQUIRES(...)     __attribute__((requires_capability(__VA_ARGS__)))
-#define EXCLUDES(...)     __attribute__((locks_excluded(__VA_ARGS__)))
-#define NO_LOCK_ANALYSIS  __attribute__((no_thread_safety_analysis))
+#define CAPABILITY(name)    __attribute__((capability(name)))
+#define GUARDED_BY(lock)    __attribute__((guarded_by(lock)))
+#define PT_GUARDED_BY(lock) __attribute__((pt_guarded_by(lock))) /* what the field points to */
+#define ACQUIRES(...)       __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASES(...)       __attribute__((release_capability(__VA_ARGS__)))
+#define TRY_ACQUIRES(...)   __attribute__((try_acquire_capability(__VA_ARGS__)))
+#define REQUIRES(...)       __attribute__((requires_capability(__VA_ARGS__)))
+#define EXCLUDES(...)       __attribute__((locks_excluded(__VA_ARGS__)))
+#define NO_LOCK_ANALYSIS    __attribute__((no_thread_safety_analysis))
 
 struct CAPABILITY("spinlock") spinlock {
     _Atomic(uint32_t) next;    /* ticket the next comer draws */

@@ -1,9 +1,12 @@
 /*
- * The kernel's own memory: its pool of physical frames.
+ * The kernel's own memory: its pool of physical frames, its page tables, and its arena of virtual addresses.
  */
 #pragma once
 
 #include <ashlar/frame.h>
+#include <ashlar/kva.h>
+
+struct page_table;
 
 /*
  * Makes the kernel's frame pool from the memory map the loader handed over; panics when the machine has no
@@ -12,8 +15,26 @@
  */
 void memory_start(const struct boot_info *info);
 
+/*
+ * Builds the kernel's own page tables, loads them, and takes back the memory of the loader's; panics when
+ * there is none for it. Once, by the boot CPU, right after memory_start().
+ */
+void address_space_start(const struct boot_info *info);
+
+/* The kernel's page tables; valid after address_space_start(). */
+struct page_table *kernel_page_table(void);
+
+/* Root of the tables with the kernel's half that are in force: the loader's, then the kernel's own. */
+phys_addr_t address_space_root(void);
+
+/* Root of the tables for UEFI runtime calls; 0 when the firmware cannot be called. */
+phys_addr_t address_space_runtime_root(void);
+
 /* Takes over what the firmware's boot services and the loader used, once nothing of it is needed any more. */
 void memory_reclaim_boot(const struct boot_info *info);
 
 /* The kernel's frames; valid after memory_start(). */
 struct frame_pool *kernel_frames(void);
+
+/* The kernel's virtual addresses (ARENA_BASE .. ARENA_END, <ashlar/layout.h>); valid once the heap is. */
+struct kva_arena *kernel_kva(void);

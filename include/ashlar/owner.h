@@ -17,6 +17,7 @@
     X(DESCRIPTORS, "frame descriptors")   X(POOL, "allocator state")                                         \
     X(SLABS, "slabs")                     X(HEAP, "large heap blocks")                                       \
     X(VMALLOC, "virtual blocks")          X(STACKS, "stacks")                                                \
+    X(KVA, "kernel address records")                                                                         \
     X(USER, "user memory")                X(CACHE, "file cache")                                             \
     X(DMA, "device buffers")              X(CONSOLE, "console")                                              \
     X(TEST, "tests")                      X(OTHER, "other")                                                  \

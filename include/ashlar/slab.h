@@ -11,8 +11,8 @@
  * poison, who allocated and freed, quarantine. Each mistake makes one `slab_report`.
  *
  * Any number of CPUs may use a pool at once, unless a function says otherwise. Not from interrupt handlers.
- * The caller holds no lock of a pool; the frame pool's lock is taken inside. Lock order: slab_pool.lock, then
- * a cache's, then slab_pool.records_lock, then the frame pool's.
+ * The caller holds no lock of a pool, nor does anybody who allocates frames: a frame pool that has run out
+ * reaps. Lock order: slab_pool.lock, then a cache's, then slab_pool.records_lock, then the frame pool's.
  */
 #pragma once
 
@@ -28,12 +28,14 @@
 #define SLAB_NAME_BYTES    24                  /* with the terminator */
 #define SLAB_STACK_DEPTH   6                   /* return addresses kept of who allocated and who freed */
 #define SLAB_RULES_MAX     8                   /* debug rules of a pool */
-#define SLAB_MARK_FREE     0x6b1f9ed3U         /* first bytes of a free object without a header */
-#define SLAB_MARK_LIVE     0xa5a5a5a5U         /* first bytes of one that was just allocated: uninitialised */
+#define SLAB_MARK_FREE     0x6b1f9ed3U         /* mark of a free object without a header */
+#define SLAB_MARK_LIVE     0xa5a5a5a5U         /* what overwrites it in one just allocated: uninitialised */
+#define SLAB_MARK_OFFSET   4                   /* bytes from an object's start to its mark, see slab_mark() */
 #define SLAB_HEADER_FREE   0xffffffffb16b00b5U /* header of a free object */
 
 struct slab_pool;
 struct slab_cache;
+struct slab_guard;
 
 /* ---- Mistakes and their reports ---- */
 
@@ -47,6 +49,8 @@ struct slab_cache;
     X(OVERRUN, "write past the end")               /* the red zone behind is damaged */                      \
     X(UNDERRUN, "write before the start")          /* the red zone or header in front is damaged */          \
     X(WRITE_AFTER_FREE, "write after free")        /* the poison of a free object is damaged */              \
+    X(ACCESS_OUTSIDE, "access outside an object")  /* of a guarded object: a page fault */                  \
+    X(ACCESS_AFTER_FREE, "access after free")      /* of a guarded object: a page fault */                  \
     X(CONSTRUCTED_STATE, "not in its constructed state") /* freed in another state than it was given in */   \
     X(LIVE_AT_DESTROY, "cache destroyed with live objects")                                                  \
     X(LEAK, "unreachable object")                  /* nothing points to it any more */                       \
@@ -123,6 +127,7 @@ enum slab_error {
     SLAB_BAD_NAME,      /* empty, too long, or taken */
     SLAB_TOO_MANY,      /* SLAB_CACHES_MAX are there */
     SLAB_NO_MEMORY,
+    SLAB_NO_RECLAIMER, /* FRAME_RECLAIMERS_MAX others give memory back to the frame pool */
     SLAB_ERROR_COUNT
 };
 const char *slab_error_name(enum slab_error error);
@@ -186,6 +191,7 @@ struct slab_pool {
     struct spinlock lock;                       /* guards (L) */
     struct slab_cache *caches[SLAB_CPU_PARTS];  /* (L) by number; NULL where there is none */
     struct spinlock records_lock;               /* guards (R) */
+    struct slab_guard *guard;                   /* guarded slots for a sample of the objects, or NULL */
     struct slab_records slabs;                  /* (R) struct slab */
     struct slab_records magazines;              /* (R) struct slab_magazine */
     uint64_t secret;                            /* (L) state of the generator of secrets */
@@ -199,7 +205,10 @@ struct slab_pool {
     uint32_t debug_error;                       /* SLAB_BAD_DEBUG: offset in config.debug */
 };
 
-/* Makes a pool without caches. Takes 32 KiB of frames for each CPU. On failure nothing is kept. */
+/*
+ * Makes a pool without caches. Takes 32 KiB of frames for each CPU. On failure nothing is kept. The pool
+ * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it.
+ */
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config);
 
 /*
@@ -299,7 +308,8 @@ struct slab_statistics {
     uint64_t slab_bytes;      /* their frames */
     uint64_t empty_slabs;     /* without a taken object */
     uint64_t objects;         /* room in all slabs */
-    uint64_t live;            /* allocated */
+    uint64_t live;            /* allocated, in slabs */
+    uint64_t guarded;         /* allocated, in guarded slots */
     uint64_t cached;          /* free, in magazines and depot */
     uint64_t resting;         /* free, in quarantine */
     uint64_t waste_bytes;     /* of all slabs: what no object can use (headers, padding, rests) */
@@ -369,6 +379,17 @@ bool slab_check(struct slab_pool *pool, struct slab_problem *problem) EXCLUDES(p
 /* Words in memory of any type, and, where the caller is mistaken, at any address. */
 typedef uint64_t __attribute__((may_alias, aligned(1))) slab_header_t;
 typedef uint32_t __attribute__((may_alias, aligned(1))) slab_mark_t;
+
+/*
+ * Where an object without a header bears its mark: in the second half of its first word. A pointer or counter
+ * written there covers it wholly, a character or an integer at the start not at all, so that the processor
+ * can nearly always forward what was written last to the comparison at the free; where it cannot, a free
+ * waits for the stores before it.
+ */
+static inline slab_mark_t *slab_mark(const void *object)
+{
+    return (slab_mark_t *)((uintptr_t)object + SLAB_MARK_OFFSET);
+}
 
 /* The slow paths behind them; not to be called otherwise. */
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes) EXCLUDES(cache->lock);

@@ -144,7 +144,7 @@ static uint64_t image_end(const struct kernel_elf *elf)
         return IMAGE_BASE;
     }
     const struct kernel_elf_segment *last = &elf->segments[elf->segment_count - 1];
-    return align_up(last->address + last->memory_bytes, FRAME_BYTES);
+    return last->address + kernel_elf_segment_bytes(last);
 }
 
 static bool add_segment(struct kernel_elf *elf, const Elf64_Phdr *program, size_t index,
@@ -300,16 +300,18 @@ static Elf64_Rela relocation(const struct kernel_elf *elf, uint64_t index)
     return relocation;
 }
 
-static bool is_target(const struct kernel_elf *elf, uint64_t address)
+/* The segment that holds the 8 bytes at a link address; elf->segment_count when none does. */
+static size_t segment_of_word(const struct kernel_elf *elf, uint64_t address)
 {
-    for (size_t i = 0; i < elf->segment_count; i++) {
+    size_t i = 0;
+    for (; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
         if (address >= segment->address &&
             is_within(address - segment->address, sizeof(uint64_t), segment->memory_bytes)) {
-            return true;
+            break;
         }
     }
-    return false;
+    return i;
 }
 
 static bool check_relocations(const struct kernel_elf *elf, struct loader_error *error)
@@ -321,7 +323,7 @@ static bool check_relocations(const struct kernel_elf *elf, struct loader_error 
                                "kernel: relocation %llu has type %u on symbol %u, not R_X86_64_RELATIVE",
                                HEX(i), ELF64_R_TYPE(entry.r_info), ELF64_R_SYM(entry.r_info));
         }
-        if (!is_target(elf, entry.r_offset)) {
+        if (segment_of_word(elf, entry.r_offset) == elf->segment_count) {
             return loader_fail(error, "kernel: relocation %llu targets 0x%llx, outside every segment", HEX(i),
                                HEX(entry.r_offset));
         }
@@ -354,34 +356,35 @@ bool kernel_elf_parse(const void *file, size_t bytes, struct kernel_elf *elf, st
            locate_relocations(elf, &table, error) && check_relocations(elf, error);
 }
 
-/* Copies the segments and zeroes what lies between and behind their bytes, touching each byte once. */
-static void copy_segments(const struct kernel_elf *elf, uint8_t *image)
+/* Each relocation is the link address of something; the kernel runs `slide` above that. */
+static void relocate(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide)
 {
-    uint64_t written = 0;
-    for (size_t i = 0; i < elf->segment_count; i++) {
-        const struct kernel_elf_segment *segment = &elf->segments[i];
-        uint64_t at = segment->address - elf->base;
-        memset(image + written, 0, at - written);
-        memcpy(image + at, elf->file + segment->offset, segment->file_bytes);
-        written = at + segment->file_bytes;
+    for (uint64_t i = 0; i < elf->relocation_count; i++) {
+        Elf64_Rela entry = relocation(elf, i);
+        uint64_t value = (uint64_t)entry.r_addend + slide;
+        size_t target = segment_of_word(elf, entry.r_offset);
+        memcpy(memory[target] + (entry.r_offset - elf->segments[target].address), &value, sizeof value);
     }
-    memset(image + written, 0, elf->bytes - written);
 }
 
-bool kernel_elf_load(const struct kernel_elf *elf, void *image, uint64_t slide, struct loader_error *error)
+bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide,
+                     struct loader_error *error)
 {
     if (!is_aligned(slide, FRAME_BYTES) || slide > IMAGE_END - (elf->base + elf->bytes)) {
         return loader_fail(error, "kernel: slide 0x%llx moves 0x%llx bytes at 0x%llx past 0x%llx", HEX(slide),
                            HEX(elf->bytes), HEX(elf->base), IMAGE_END);
     }
-    if (!is_aligned((uintptr_t)image, FRAME_BYTES)) {
-        return loader_fail(error, "kernel: image at %p is not page-aligned", image);
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        if (!is_aligned((uintptr_t)memory[i], FRAME_BYTES)) {
+            return loader_fail(error, "kernel: memory of segment %zu at %p is not page-aligned", i,
+                               (void *)memory[i]);
+        }
     }
-    copy_segments(elf, image);
-    for (uint64_t i = 0; i < elf->relocation_count; i++) {
-        Elf64_Rela entry = relocation(elf, i);
-        uint64_t value = (uint64_t)entry.r_addend + slide;
-        memcpy((uint8_t *)image + (entry.r_offset - elf->base), &value, sizeof value);
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        memcpy(memory[i], elf->file + segment->offset, segment->file_bytes);
+        memset(memory[i] + segment->file_bytes, 0, kernel_elf_segment_bytes(segment) - segment->file_bytes);
     }
+    relocate(elf, memory, slide);
     return true;
 }

@@ -46,14 +46,22 @@ struct kernel_elf {
  */
 bool kernel_elf_parse(const void *file, size_t bytes, struct kernel_elf *elf, struct loader_error *error);
 
+/* What a segment takes in memory: whole pages, in bytes. */
+static inline uint64_t kernel_elf_segment_bytes(const struct kernel_elf_segment *segment)
+{
+    return align_up(segment->memory_bytes, FRAME_BYTES);
+}
+
 /*
- * Loads the kernel: copies each segment to `image` + (link address - elf->base), zeroes every other byte, and
- * applies the relocations for running at link address + `slide`.
+ * Loads the kernel: copies each segment to its memory, zeroes the rest of that memory, and applies the
+ * relocations for running at link address + `slide`.
  *
- * elf:   from kernel_elf_parse().
- * image: elf->bytes bytes, FRAME_BYTES aligned, not overlapping the file.
- * slide: a multiple of FRAME_BYTES with which the image still ends by IMAGE_END.
+ * elf:    from kernel_elf_parse().
+ * memory: for each segment kernel_elf_segment_bytes() bytes, FRAME_BYTES aligned; none overlaps another or
+ *         the file.
+ * slide:  a multiple of FRAME_BYTES with which the image still ends by IMAGE_END.
  *
- * Fails, before anything is written, only when `slide` or the alignment of `image` is wrong.
+ * Fails, before anything is written, only when `slide` or the alignment of a segment's memory is wrong.
  */
-bool kernel_elf_load(const struct kernel_elf *elf, void *image, uint64_t slide, struct loader_error *error);
+bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide,
+                     struct loader_error *error);

@@ -52,6 +52,10 @@ static int by_value(const void *a, const void *b)
 static void print(const struct bench_case *test, double *sorted, const struct options *options,
                   uint64_t count)
 {
+    if (count == 0) {
+        fprintf(stderr, "%s: %s could not do it\n", test->name, test->peer);
+        return;
+    }
     double median = sorted[options->rounds / 2];
     double least = sorted[0];
     double most = sorted[options->rounds - 1];

@@ -4,6 +4,7 @@
  * number themselves as CPUs of our heap; to the others they are threads.
  */
 #include "bench.h"
+#include "bitmap_units.h"
 #include "first_fit.h"
 #include "fixed_blocks.h"
 #include "heap_fixture.h"
@@ -203,7 +204,7 @@ static void scratch(const struct contest *contest, void *inherited)
     for (unsigned i = 0; i < SCRATCHES; i++) {
         volatile char *pointer = contest->peer->alloc(8);
         for (unsigned j = 0; j < TOUCHES; j++) {
-            *pointer = (char)(*pointer + 1);
+            *pointer = (char)j;
         }
         contest->peer->free((void *)pointer);
     }
@@ -299,6 +300,13 @@ static void prepare_first_fit(void *context)
                     ARENA_BYTES);
 }
 
+static void prepare_bitmap_units(void *context)
+{
+    (void)context;
+    bitmap_units_start(frame_pointer(&fixture.machine.pool, phys_addr(MACHINE_BYTES - ARENA_BYTES)),
+                       ARENA_BYTES);
+}
+
 static void prepare_fixed_blocks(void *context)
 {
     (void)context;
@@ -330,7 +338,9 @@ int main(int argc, char **argv)
     static struct peer peers[PEERS_MAX + 1] = {{"ashlar", our_alloc, our_free}};
     static const struct peer our_cache = {"ashlar", cache_alloc, cache_free};
     static const struct peer simple[] = {{"first fit", first_fit_alloc, first_fit_free},
+                                         {"bitmap", bitmap_units_alloc, bitmap_units_free},
                                          {"fixed blocks", fixed_blocks_alloc, fixed_blocks_free}};
+    static void (*const prepare[])(void *) = {prepare_first_fit, prepare_bitmap_units, prepare_fixed_blocks};
     peers_prepare(argv);
     start();
     unsigned count = 1 + peers_load(peers + 1);
@@ -344,9 +354,9 @@ int main(int argc, char **argv)
         add("heap.scratch", &peers[i], 0, run_scratch, NULL);
     }
     add("cache.pair.200", &our_cache, 200, run_pairs, NULL);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < ARRAY_LENGTH(simple); i++) {
         add("heap.mix", &simple[i], 0, run_mix, finish_mix);
-        cases[case_count - 1].prepare = i ? prepare_fixed_blocks : prepare_first_fit;
+        cases[case_count - 1].prepare = prepare[i];
     }
     cases[case_count++] =
         (struct bench_case){"heap.waste", "ashlar", "permille", NULL, run_waste, NULL, NULL};

@@ -65,11 +65,12 @@ def kernel_session(setting, folder):
     """At kernel_main and at the prompt: symbols where loader and kernel are, every command tells the truth."""
     commands = ["ashlar start", "bt", "p/x (long)&kernel_main", "ashlar pt kernel_main", "ashlar pt 0x8000000000000000",
                 "ashlar boot-info", "ashlar memory-map", "ashlar log", "hbreak monitor_run", "continue", "bt",
-                "ashlar pt $rsp", "ashlar percpu", "ashlar log", "ashlar log 1", "ashlar frames"]
+                "ashlar pt $rsp", "ashlar percpu", "ashlar log", "ashlar log 1", "ashlar frames",
+                "ashlar kva", "ashlar vm"]
     log = folder / "debug.log"
     begun, said = session(setting, folder, commands, Machine(debug_log=log), "log=warning")
     (start, entry, address, text_walk, bad_walk, info, ranges, empty, _, _, there, stack_walk, cpu, lines, last,
-     pools) = said
+     pools, ranges_taken, spaces) = said
     told = re.search(r"ashlar: loader=(0x[0-9a-f]+) kernel=(0x[0-9a-f]+)", log.read_text(errors="replace"))
     loader, kernel = int(told[1], 16), int(told[2], 16)
     expect(begun.loader_base == loader, f"the loader is at {loader:#x}, the tool says {begun.loader_base:#x}")
@@ -85,11 +86,13 @@ def kernel_session(setting, folder):
     expect(re.search(r"CPU 0: .*\n  at 0x\w+ <monitor_run.* at kernel/monitor\.c:\d+", cpu), f"percpu:\n{cpu}")
     check_log(lines, last)
     check_pools(pools)
+    expect(re.search(r"0xffffd\w+ +4 KiB +1 guard pages +local APIC registers", ranges_taken), f"kva:\n{ranges_taken}")
+    expect(re.search(r'space 0 "kernel": 0xffffe00000000000 to .*, \d+ pages resident', spaces), f"vm:\n{spaces}")
 
 
 def kernel_physical(info):
-    """Where the kernel's image lies."""
-    return found(r"kernel +0x[0-9a-f]+, physical (0x[0-9a-f]+)", info)
+    """Where the kernel's code, its first segment, lies."""
+    return found(r"segment +0x[0-9a-f]+, physical (0x[0-9a-f]+), \d+ KiB: read, execute", info)
 
 
 def check_text_walk(walked, address, kernel, info):

@@ -68,6 +68,8 @@ REFUSALS = {
     "each-call": Refusal("dry=1 sweep=calls fail=all status=device-error", r"device error$|aborted$", runs=12,
                          failing={"AllocatePages", "GetMemoryMap", "HandleProtocol", "SetWatchdogTimer",
                                   "ExitBootServices"}, warnings=[r"ashlar\.cfg cannot be read: device error"]),
+    "too-little-memory": Refusal("dry=1 spare-pages=100",
+                                 r"no memory for kernel (code|constants|data) \(\d+ bytes\): out of resources"),
     "memory-almost-exhausted": Refusal("dry=1 sweep=memory", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=4),
 }
 
@@ -140,6 +142,8 @@ BOOTS = {
     "no-smbios": Boot("tables=no-smbios", shows=[r"^tables +ACPI at .*, no SMBIOS$"]),
     "no-tables": Boot("tables=none", warnings=[r"has no memory attributes table"],
                       shows=[r"^tables +no ACPI, no SMBIOS$"]),
+    "endless-attributes": Boot("tables=endless-attributes",
+                               warnings=[r"memory attributes table has 4294967295 entries of 40 bytes; "]),
     "no-file-system": Boot("hide=file-system options=plain", said=[r"hidden no-file-system"],
                            command_line="log=debug"),
     "no-handles": Boot("fail=LocateHandle count=ever status=not-found"),
@@ -147,5 +151,8 @@ BOOTS = {
     "page-executes": Boot("attributes=good", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
                           said=[r"attributes page-executes page=[0-9a-f]+ now=20000$"],
                           shows=[r"^paging +5 levels"]),
+    "page-zero": Boot("zero-page=1", said=[r"zero page-zero pages=\d+"]),
+    "page-zero-trampoline": Boot("zero-page=1", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
+                                 said=[r"zero page-zero-trampoline pages=1$"], shows=[r"^paging +5 levels"]),
     "memory-tight": Boot("spare-pages=1024"),
 }

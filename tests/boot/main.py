@@ -15,6 +15,7 @@ import debugger
 import devices
 import faults
 import frame
+import frames
 import matrix
 import monitor
 import secure
@@ -27,7 +28,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, monitor, corrupt, budget, secure, devices, faults, debugger):
+    for module in (talks, monitor, corrupt, budget, secure, devices, faults, debugger, frames):
         cases.update(module.CASES)
     return cases
 

@@ -132,7 +132,7 @@ def refused(machine, complaint):
 
 def configuration_joined(setting):
     """Lines are joined, comments and a byte order mark ignored."""
-    text = b"\xef\xbb\xbf# Ashlar\r\nnokaslr # a fixed place\r\n\r\n  selftest\r\n"
+    text = b"\xef\xbb\xbf# Ashlar\r\nnokaslr # a fixed place\r\n\r\n  selftest=boot\r\n"
     with setting.boot(Machine(), text) as talk:
         expect_selftest_passes(talk)
         expect("warning" not in talk.transcript, "a warning about a good configuration", talk)
@@ -150,7 +150,6 @@ def wrong_configuration(content, *complaints):
 
 
 CASES = {
-    "memory.48m.refused": refused(Machine(memory="48M", board="pc", vga="none"), "no memory for the kernel image"),
     "cpu.no-nx": refused(Machine(cpu="max,nx=off"), "NX"),
     "prompt.commands": commands_answer,
     "prompt.selftest": selftest_at_prompt,

@@ -16,6 +16,7 @@
 #define SAMPLE_RELA        0x0400
 #define SAMPLE_DYNAMIC     0x0600
 #define SAMPLE_RELOCATIONS 3
+#define SAMPLE_SEGMENTS    3
 #define SAMPLE_SPAN        0x6000 /* bytes in memory: data goes on to 0x5010 */
 
 enum {

@@ -23,14 +23,17 @@ static inline void fixture_report(void *context, const struct slab_report *repor
     fixture->reports++;
 }
 
-/* A heap for `cpus` CPUs on `bytes` of memory, with debug rules. */
-static inline enum slab_error fixture_start(struct heap_fixture *fixture, uint64_t bytes, unsigned cpus,
-                                            const char *debug)
+/* A heap for `cpus` CPUs on `bytes` of memory, with debug rules; its frame pool with this policy. */
+static inline enum slab_error fixture_start_on(struct heap_fixture *fixture, uint64_t bytes, unsigned cpus,
+                                               const char *debug, const struct frame_policy *policy,
+                                               bool no_magazines)
 {
     memset(fixture, 0, sizeof *fixture);
     machine_make(&fixture->machine, bytes);
     machine_range(&fixture->machine, MIB(1), bytes - MIB(1), MEMORY_USABLE);
-    if (machine_start(&fixture->machine, cpus, NULL) != FRAME_OK) {
+    struct frame_config frames = machine_config(&fixture->machine, cpus, policy);
+    frames.no_magazines = no_magazines;
+    if (frame_pool_init(&fixture->machine.pool, &frames) != FRAME_OK) {
         panic("no frame pool");
     }
     /* All descriptors are backed, so that free frames can be compared. */
@@ -43,6 +46,12 @@ static inline enum slab_error fixture_start(struct heap_fixture *fixture, uint64
                                            .report = fixture_report,
                                            .context = fixture}};
     return heap_init(&fixture->heap, &config);
+}
+
+static inline enum slab_error fixture_start(struct heap_fixture *fixture, uint64_t bytes, unsigned cpus,
+                                            const char *debug)
+{
+    return fixture_start_on(fixture, bytes, cpus, debug, NULL, false);
 }
 
 /* Destroys the heap; every frame must be back, and the frame pool sound. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "heap_fixture.h"
+#include "random.h"
 
 #define MODEL_SLOTS 64
 
@@ -172,4 +173,20 @@ static inline void model_stop(void)
     }
     slab_cache_destroy(&cache);
     fixture_stop(&fixture);
+}
+
+/* Makes `operations` random operations, seeded, with the debug rules `rules` (or NULL). */
+static inline void model_run(const char *rules, unsigned operations, unsigned validate_every, uint64_t seed)
+{
+    model_start(rules);
+    for (unsigned i = 0; i < operations; i++) {
+        uint64_t random = random_next(&seed);
+        /* Mostly small blocks: filling and verifying them is what takes the time. */
+        uint8_t a = (uint8_t)(random & (random >> 32 & 63 ? 0xfe : 0xff));
+        model_operate((uint8_t)(random >> 8), a, (uint8_t)(random >> 16));
+        if (i % validate_every == 0) {
+            fixture_check(&fixture);
+        }
+    }
+    model_stop();
 }

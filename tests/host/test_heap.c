@@ -6,28 +6,8 @@
 
 #include <cmocka.h>
 
-#include "heap_fixture.h"
-#include "host.h"
+#include "heap_test.h"
 #include "random.h"
-
-static struct heap_fixture fixture;
-
-static int start(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, NULL), SLAB_OK);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    fixture_check(&fixture);
-    fixture_stop(&fixture);
-    assert_int_equal(host_preempt_depth, 0);
-    return 0;
-}
 
 static void classes_lie_four_to_a_doubling(void **state)
 {
@@ -83,6 +63,39 @@ static void large_blocks_take_whole_frames(void **state)
     }
     assert_null(heap_alloc(&fixture.heap, GIB(1)));
     assert_null(heap_alloc(&fixture.heap, SIZE_MAX));
+}
+
+static bool count_block(void *context, const struct heap_block *block)
+{
+    (void)block;
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* A block that two ranges of the memory map share is one block. */
+static void large_blocks_across_ranges_are_met_once(void **state)
+{
+    (void)state;
+    static struct heap_fixture split;
+    machine_make(&split.machine, MIB(16));
+    machine_range(&split.machine, MIB(1), MIB(5) - MIB(1), MEMORY_USABLE);
+    machine_range(&split.machine, MIB(5), MIB(16) - MIB(5), MEMORY_BOOT_RECLAIMABLE);
+    assert_int_equal(machine_start(&split.machine, 1, NULL), FRAME_OK);
+    assert_int_equal(frame_pool_reclaim(&split.machine.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_OK);
+    struct heap_config config = {.slabs = fixture.heap.slabs.config};
+    config.slabs.frames = &split.machine.pool;
+    config.slabs.cpus = 1;
+    assert_int_equal(heap_init(&split.heap, &config), SLAB_OK);
+    assert_non_null(heap_alloc(&split.heap, MIB(4))); /* 4 MiB to 8 MiB: the only such place, but one */
+    assert_non_null(heap_alloc(&split.heap, MIB(4)));
+    struct slab_problem problem;
+    unsigned blocks = 0;
+    assert_true(heap_check(&split.heap, &problem));
+    heap_visit(&split.heap, count_block, &blocks);
+    assert_int_equal(blocks, 2);
+    heap_destroy(&split.heap);
+    assert_int_equal(fixture.report.found, 2);
+    machine_destroy(&split.machine);
 }
 
 static void alignment_is_kept(void **state)
@@ -253,6 +266,46 @@ static void little_is_wasted_on_a_mix_of_sizes(void **state)
     assert_true((given - asked) * 8 <= given); /* 12.5 % */
 }
 
+static uint64_t class_bytes(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics.class_bytes;
+}
+
+/*
+ * A long random run, then 90 % of the blocks are freed at random. Of the slabs that hold no live block any
+ * more, at least 60 % must be back at the frame pool, though nobody has asked for them.
+ */
+static void most_of_what_lies_idle_is_returned(void **state)
+{
+    (void)state;
+    static void *blocks[60000];
+    uint64_t random = 23;
+    for (unsigned i = 0; i < 400000; i++) {
+        void **block = &blocks[(random_next(&random) >> 33) % ARRAY_LENGTH(blocks)];
+        heap_free(&fixture.heap, *block);
+        *block = heap_alloc(&fixture.heap, 8 + (random_next(&random) >> 33) % 4089);
+        assert_non_null(*block);
+    }
+    uint64_t most = class_bytes();
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        if ((random_next(&random) >> 33) % 10 != 0) {
+            heap_free(&fixture.heap, blocks[i]);
+            blocks[i] = NULL;
+        }
+    }
+    uint64_t unasked = most - class_bytes();
+    slab_reap(&fixture.heap.slabs);
+    uint64_t idle = most - class_bytes(); /* what is left holds live blocks */
+    assert_true(idle > MIB(10));
+    assert_true(unasked * 10 >= idle * 6);
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        heap_free(&fixture.heap, blocks[i]);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
 static void memory_that_runs_out_comes_back(void **state)
 {
     (void)state;
@@ -372,20 +425,20 @@ static void unreachable_blocks_are_found(void **state)
     assert_int_equal(fixture.reports, 0);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(classes_lie_four_to_a_doubling),
         TEST(every_size_is_served_from_its_class),
         TEST(large_blocks_take_whole_frames),
+        TEST(large_blocks_across_ranges_are_met_once),
         TEST(alignment_is_kept),
         TEST(zeroed_memory_is_zero),
         TEST(overflow_of_a_product_is_an_error),
         TEST(resizing_keeps_the_contents),
         TEST(what_no_run_can_serve_is_virtually_contiguous),
         TEST(little_is_wasted_on_a_mix_of_sizes),
+        TEST(most_of_what_lies_idle_is_returned),
         TEST(memory_that_runs_out_comes_back),
         TEST(every_failure_is_survived),
         TEST(a_heap_needs_memory),

@@ -6,73 +6,16 @@
 
 #include <cmocka.h>
 
-#include "heap_fixture.h"
-#include "host.h"
-
-static struct heap_fixture fixture;
-static struct slab_cache cache;
-static struct slab_cache other;
-
-static void make(struct slab_cache *made, const char *name, uint32_t bytes)
-{
-    struct slab_cache_config config = {.name = name, .bytes = bytes};
-    assert_int_equal(slab_cache_init(&fixture.heap.slabs, made, &config), SLAB_OK);
-}
-
-static unsigned trace(void *context, void **stack, unsigned limit)
-{
-    (void)context;
-    stack[0] = (void *)0x1234;
-    return limit > 0;
-}
-
-static int start_with(const char *rules)
-{
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, rules), SLAB_OK);
-    fixture.heap.slabs.config.backtrace = trace;
-    make(&cache, "typed", 100);
-    make(&other, "other", 100);
-    return 0;
-}
-
-static int start(void **state)
-{
-    (void)state;
-    return start_with(NULL);
-}
-
-static int start_debug(void **state)
-{
-    (void)state;
-    return start_with("*:redzone,poison,owner;typed:quarantine;kmalloc*:quarantine;large:owner");
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    fixture_check(&fixture);
-    fixture_stop(&fixture);
-    return 0;
-}
-
-/* The mistake just made was reported as this one, once, about `pointer`. */
-static void expect(enum slab_fault fault, const void *pointer)
-{
-    assert_int_equal(fixture.reports, 1);
-    assert_string_equal(slab_fault_name(fixture.report.fault), slab_fault_name(fault));
-    assert_ptr_equal(fixture.report.pointer, pointer);
-    fixture.reports = 0;
-}
+#include "heap_test.h"
 
 static void double_free_at_once(void **state)
 {
     (void)state;
-    void *object = slab_cache_alloc(&cache);
-    slab_cache_free(&cache, object);
-    slab_cache_free(&cache, object);
+    void *object = slab_cache_alloc(&typed);
+    slab_cache_free(&typed, object);
+    slab_cache_free(&typed, object);
     expect(SLAB_DOUBLE_FREE, object);
-    assert_ptr_equal(fixture.report.cache, &cache);
+    assert_ptr_equal(fixture.report.cache, &typed);
     void *block = heap_alloc(&fixture.heap, 100);
     heap_free(&fixture.heap, block);
     heap_free(&fixture.heap, block);
@@ -88,19 +31,19 @@ static void double_free_after_others(void **state)
         static void *objects[300];
         static void *blocks[300];
         for (unsigned i = 0; i < others; i++) {
-            objects[i] = slab_cache_alloc(&cache);
+            objects[i] = slab_cache_alloc(&typed);
             blocks[i] = heap_alloc(&fixture.heap, 48);
         }
-        void *kept[2] = {slab_cache_alloc(&cache), heap_alloc(&fixture.heap, 48)}; /* its slab must stay */
+        void *kept[2] = {slab_cache_alloc(&typed), heap_alloc(&fixture.heap, 48)}; /* its slab must stay */
         for (unsigned i = 0; i < others; i++) {
-            slab_cache_free(&cache, objects[i]);
+            slab_cache_free(&typed, objects[i]);
             heap_free(&fixture.heap, blocks[i]);
         }
-        slab_cache_free(&cache, objects[0]);
+        slab_cache_free(&typed, objects[0]);
         expect(SLAB_DOUBLE_FREE, objects[0]);
         heap_free(&fixture.heap, blocks[0]);
         expect(SLAB_DOUBLE_FREE, blocks[0]);
-        slab_cache_free(&cache, kept[0]);
+        slab_cache_free(&typed, kept[0]);
         heap_free(&fixture.heap, kept[1]);
     }
 }
@@ -108,23 +51,23 @@ static void double_free_after_others(void **state)
 static void double_free_after_its_slab_is_gone(void **state)
 {
     (void)state;
-    void *object = slab_cache_alloc(&cache);
+    void *object = slab_cache_alloc(&typed);
     void *block = heap_alloc(&fixture.heap, 100);
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     heap_free(&fixture.heap, block);
     slab_reap(&fixture.heap.slabs);
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     expect(SLAB_FREE_MEMORY, object);
     heap_free(&fixture.heap, block);
     expect(SLAB_FREE_MEMORY, block);
 }
 
-/* The first word of a live block happens to be the mark of a free one: that is no mistake. */
+/* A live block happens to hold the mark of a free one: that is no mistake. */
 static void any_content_may_be_freed(void **state)
 {
     (void)state;
     uint32_t *block = heap_alloc(&fixture.heap, 64);
-    *block = SLAB_MARK_FREE;
+    block[1] = SLAB_MARK_FREE;
     heap_free(&fixture.heap, block);
     assert_int_equal(fixture.reports, 0);
     heap_free(&fixture.heap, block);
@@ -134,15 +77,15 @@ static void any_content_may_be_freed(void **state)
 static void pointers_into_objects(void **state)
 {
     (void)state;
-    char *object = slab_cache_alloc(&cache);
+    char *object = slab_cache_alloc(&typed);
     memset(object, 0, 100);
     for (size_t i = 1; i < 100; i++) {
-        slab_cache_free(&cache, object + i);
+        slab_cache_free(&typed, object + i);
         expect(SLAB_INTERIOR_POINTER, object + i);
         assert_ptr_equal(fixture.report.object, object);
         assert_int_equal(fixture.report.offset, i);
     }
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     for (unsigned class = 0; class < HEAP_CLASSES; class ++) {
         size_t bytes = heap_class_bytes(class);
         char *block = heap_alloc(&fixture.heap, bytes);
@@ -199,13 +142,13 @@ static void foreign_pointers(void **state)
                               (char *)owned + 64,
                               owned,
                               fixture.heap.slabs.cpu[0],
-                              cache.cpu[0],
-                              (void *)start};
+                              typed.cpu[0],
+                              (void *)begin};
     for (size_t i = 0; i < ARRAY_LENGTH(pointers); i++) {
         heap_free(&fixture.heap, (void *)pointers[i]);
         expect(SLAB_FOREIGN_POINTER, pointers[i]);
         if (pointers[i] != fixture.machine.memory) { /* nothing lies in front of the memory's first byte */
-            slab_cache_free(&cache, (void *)pointers[i]);
+            slab_cache_free(&typed, (void *)pointers[i]);
             expect(SLAB_FOREIGN_POINTER, pointers[i]);
         }
     }
@@ -219,24 +162,24 @@ static void foreign_pointers(void **state)
     heap_free(&fixture.heap, owned);
     expect(SLAB_FREE_MEMORY, owned);
     heap_free(&fixture.heap, NULL);
-    slab_cache_free(&cache, NULL);
+    slab_cache_free(&typed, NULL);
     assert_int_equal(fixture.reports, 0);
 }
 
 static void the_wrong_cache(void **state)
 {
     (void)state;
-    void *object = slab_cache_alloc(&cache);
+    void *object = slab_cache_alloc(&typed);
     void *block = heap_alloc(&fixture.heap, 100);
-    slab_cache_free(&other, object);
+    slab_cache_free(&another, object);
     expect(SLAB_WRONG_CACHE, object);
-    assert_ptr_equal(fixture.report.cache, &cache);
-    assert_ptr_equal(fixture.report.claimed, &other);
+    assert_ptr_equal(fixture.report.cache, &typed);
+    assert_ptr_equal(fixture.report.claimed, &another);
     heap_free(&fixture.heap, object);
     expect(SLAB_WRONG_CACHE, object);
-    slab_cache_free(&cache, block);
+    slab_cache_free(&typed, block);
     expect(SLAB_WRONG_CACHE, block);
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     heap_free(&fixture.heap, block);
     assert_int_equal(fixture.reports, 0);
 }
@@ -244,13 +187,13 @@ static void the_wrong_cache(void **state)
 static void underrun_into_the_header(void **state)
 {
     (void)state;
-    char *object = slab_cache_alloc(&cache);
+    char *object = slab_cache_alloc(&typed);
     char before = object[-1];
     object[-1] = (char)(before + 1);
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     expect(SLAB_UNDERRUN, object);
     object[-1] = before;
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     assert_int_equal(fixture.reports, 0);
 }
 
@@ -258,7 +201,7 @@ static void underrun_into_the_header(void **state)
 static void write_after_free_over_the_mark(void **state)
 {
     (void)state;
-    static char *blocks[400];
+    static uint64_t *blocks[400];
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
         blocks[i] = heap_alloc(&fixture.heap, 64);
     }
@@ -266,7 +209,7 @@ static void write_after_free_over_the_mark(void **state)
         heap_free(&fixture.heap, blocks[i]);
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
-        blocks[i][0] = 'x';
+        blocks[i][0] = i;
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
         blocks[i] = heap_alloc(&fixture.heap, 64);
@@ -299,12 +242,12 @@ static void one_byte_past_the_end(void **state)
         block[bytes] = before;
         heap_free(&fixture.heap, block);
     }
-    uint8_t *object = slab_cache_alloc(&cache);
+    uint8_t *object = slab_cache_alloc(&typed);
     object[100] ^= 1;
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     expect(SLAB_OVERRUN, object);
     object[100] ^= 1;
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     assert_int_equal(fixture.reports, 0);
 }
 
@@ -312,13 +255,13 @@ static void one_byte_before_the_start(void **state)
 {
     (void)state;
     for (size_t i = 1; i <= 16; i++) {
-        uint8_t *object = slab_cache_alloc(&cache);
+        uint8_t *object = slab_cache_alloc(&typed);
         object[-(ptrdiff_t)i] ^= 0xff;
-        slab_cache_free(&cache, object);
+        slab_cache_free(&typed, object);
         expect(SLAB_UNDERRUN, object);
         assert_int_equal(fixture.report.offset, -(int64_t)i);
         object[-(ptrdiff_t)i] ^= 0xff;
-        slab_cache_free(&cache, object);
+        slab_cache_free(&typed, object);
         uint8_t *block = heap_alloc(&fixture.heap, 30);
         block[-(ptrdiff_t)i] ^= 0xff;
         heap_free(&fixture.heap, block);
@@ -332,8 +275,8 @@ static void write_after_free(void **state)
 {
     (void)state;
     for (unsigned at = 0; at < 100; at += 9) {
-        uint8_t *object = slab_cache_alloc(&cache);
-        slab_cache_free(&cache, object);
+        uint8_t *object = slab_cache_alloc(&typed);
+        slab_cache_free(&typed, object);
         object[at] = 1;
         slab_reap(&fixture.heap.slabs); /* it leaves the quarantine */
         expect(SLAB_WRITE_AFTER_FREE, object);
@@ -344,19 +287,19 @@ static void write_after_free(void **state)
         assert_non_null(fixture.report.freed);
     }
     /* Without quarantine: noticed when it is given out again. */
-    uint8_t *kept = slab_cache_alloc(&other);
-    uint8_t *object = slab_cache_alloc(&other);
-    slab_cache_free(&other, object);
+    uint8_t *kept = slab_cache_alloc(&another);
+    uint8_t *object = slab_cache_alloc(&another);
+    slab_cache_free(&another, object);
     object[50] = 1;
     void *objects[200];
     for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
-        objects[i] = slab_cache_alloc(&other);
+        objects[i] = slab_cache_alloc(&another);
     }
     expect(SLAB_WRITE_AFTER_FREE, object);
     for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
-        slab_cache_free(&other, objects[i]);
+        slab_cache_free(&another, objects[i]);
     }
-    slab_cache_free(&other, kept);
+    slab_cache_free(&another, kept);
 }
 
 static void fresh_memory_is_poisoned(void **state)
@@ -373,17 +316,17 @@ static void fresh_memory_is_poisoned(void **state)
 static void freed_objects_rest(void **state)
 {
     (void)state;
-    void *object = slab_cache_alloc(&cache);
-    slab_cache_free(&cache, object);
+    void *object = slab_cache_alloc(&typed);
+    slab_cache_free(&typed, object);
     struct slab_facts facts;
     slab_look(&fixture.heap.slabs, object, &facts);
     assert_int_equal(facts.place, SLAB_RESTING);
     for (unsigned i = 0; i < 100; i++) {
-        void *next = slab_cache_alloc(&cache);
+        void *next = slab_cache_alloc(&typed);
         assert_ptr_not_equal(next, object);
-        slab_cache_free(&cache, next);
+        slab_cache_free(&typed, next);
     }
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     expect(SLAB_DOUBLE_FREE, object);
 }
 
@@ -421,25 +364,19 @@ static void constructed_state_is_checked(void **state)
     assert_int_equal(slab_cache_destroy(&lists), 0);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
-#define DEBUG_TEST(function)                                                                                 \
-    {                                                                                                        \
-#function " (debug)", function, start_debug, stop, NULL                                              \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(double_free_at_once),
-        TEST(double_free_after_others),
-        TEST(double_free_after_its_slab_is_gone),
-        TEST(any_content_may_be_freed),
-        TEST(pointers_into_objects),
-        TEST(pointers_behind_the_last_object),
-        TEST(foreign_pointers),
-        TEST(the_wrong_cache),
-        TEST(underrun_into_the_header),
-        TEST(write_after_free_over_the_mark),
+        TYPED_TEST(double_free_at_once),
+        TYPED_TEST(double_free_after_others),
+        TYPED_TEST(double_free_after_its_slab_is_gone),
+        TYPED_TEST(any_content_may_be_freed),
+        TYPED_TEST(pointers_into_objects),
+        TYPED_TEST(pointers_behind_the_last_object),
+        TYPED_TEST(foreign_pointers),
+        TYPED_TEST(the_wrong_cache),
+        TYPED_TEST(underrun_into_the_header),
+        TYPED_TEST(write_after_free_over_the_mark),
         DEBUG_TEST(double_free_at_once),
         DEBUG_TEST(double_free_after_others),
         DEBUG_TEST(double_free_after_its_slab_is_gone),

@@ -6,55 +6,7 @@
 
 #include <cmocka.h>
 
-#include "heap_fixture.h"
-#include "host.h"
-
-static struct heap_fixture fixture;
-static struct slab_cache cache;
-static struct slab_cache other;
-
-static void make(struct slab_cache *made, const char *name, uint32_t bytes)
-{
-    struct slab_cache_config config = {.name = name, .bytes = bytes};
-    assert_int_equal(slab_cache_init(&fixture.heap.slabs, made, &config), SLAB_OK);
-}
-
-static unsigned trace(void *context, void **stack, unsigned limit)
-{
-    (void)context;
-    stack[0] = (void *)0x1234;
-    return limit > 0;
-}
-
-static int start_with(const char *rules)
-{
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, rules), SLAB_OK);
-    fixture.heap.slabs.config.backtrace = trace;
-    make(&cache, "typed", 100);
-    make(&other, "other", 100);
-    return 0;
-}
-
-static int start(void **state)
-{
-    (void)state;
-    return start_with(NULL);
-}
-
-static int start_debug(void **state)
-{
-    (void)state;
-    return start_with("*:redzone,poison,owner;typed:quarantine;kmalloc*:quarantine;large:owner");
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    fixture_check(&fixture);
-    fixture_stop(&fixture);
-    return 0;
-}
+#include "heap_test.h"
 
 static void reports_read_well(void **state)
 {
@@ -80,10 +32,10 @@ static void pointers_are_explained(void **state)
 {
     (void)state;
     struct slab_facts facts;
-    char *object = slab_cache_alloc(&cache);
+    char *object = slab_cache_alloc(&typed);
     slab_look(&fixture.heap.slabs, object + 7, &facts);
     assert_int_equal(facts.place, SLAB_LIVE);
-    assert_ptr_equal(facts.cache, &cache);
+    assert_ptr_equal(facts.cache, &typed);
     assert_ptr_equal(facts.object, object);
     assert_int_equal(facts.offset, 7);
     assert_int_equal(facts.bytes, 100);
@@ -91,22 +43,16 @@ static void pointers_are_explained(void **state)
     assert_int_equal(facts.place, SLAB_BETWEEN);
     slab_look(&fixture.heap.slabs, &facts, &facts);
     assert_int_equal(facts.place, SLAB_NOWHERE);
-    slab_cache_free(&cache, object);
+    slab_cache_free(&typed, object);
     slab_look(&fixture.heap.slabs, object, &facts);
     assert_true(facts.place == SLAB_CACHED || facts.place == SLAB_RESTING);
     slab_reap(&fixture.heap.slabs);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
-#define DEBUG_TEST(function)                                                                                 \
-    {                                                                                                        \
-#function " (debug)", function, start_debug, stop, NULL                                              \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pointers_are_explained),
+        TYPED_TEST(pointers_are_explained),
         DEBUG_TEST(reports_read_well),
         DEBUG_TEST(pointers_are_explained),
     };

@@ -14,7 +14,38 @@
 
 static struct loader_error error;
 static struct sample sample;
-static _Alignas(4096) uint8_t image[SAMPLE_SPAN + FRAME_BYTES];
+
+/*
+ * Where the segments are loaded: in another order than they are linked in, each at the end of its room, so
+ * that a byte outside belongs to nobody.
+ */
+#define ROOM (SAMPLE_SPAN + FRAME_BYTES)
+static _Alignas(4096) uint8_t rooms[SAMPLE_SEGMENTS][ROOM];
+static uint8_t *memory[BOOT_SEGMENTS_MAX];
+
+/* Fills all rooms with 0xee and gives each segment its memory. False when one is too large. */
+static bool make_room(const struct kernel_elf *elf)
+{
+    memset(rooms, 0xee, sizeof rooms);
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        uint64_t bytes = kernel_elf_segment_bytes(&elf->segments[i]);
+        if (i >= SAMPLE_SEGMENTS || bytes > SAMPLE_SPAN) {
+            return false;
+        }
+        memory[i] = rooms[SAMPLE_SEGMENTS - 1 - i] + ROOM - bytes;
+    }
+    return true;
+}
+
+/* Nothing was written outside the memory of the segments. */
+static void expect_nothing_outside(const struct kernel_elf *elf)
+{
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        for (const uint8_t *at = rooms[SAMPLE_SEGMENTS - 1 - i]; at < memory[i]; at++) {
+            assert_int_equal(*at, 0xee);
+        }
+    }
+}
 
 static int fresh_sample(void **state)
 {
@@ -31,24 +62,20 @@ static void sound_file_is_described(void **state)
     assert_int_equal(elf.base, IMAGE_BASE);
     assert_int_equal(elf.bytes, SAMPLE_SPAN);
     assert_int_equal(elf.entry, IMAGE_BASE + SAMPLE_CODE + 0x10);
-    assert_int_equal(elf.segment_count, 3);
+    assert_int_equal(elf.segment_count, SAMPLE_SEGMENTS);
     assert_int_equal(elf.relocation_count, SAMPLE_RELOCATIONS);
     assert_int_equal(elf.segments[0].flags, 0);
     assert_int_equal(elf.segments[1].flags, BOOT_SEGMENT_EXECUTE);
     assert_int_equal(elf.segments[2].flags, BOOT_SEGMENT_WRITE);
     assert_int_equal(elf.segments[2].memory_bytes, 0x2010);
     assert_int_equal(elf.segments[2].file_bytes, 0x700);
+    assert_int_equal(kernel_elf_segment_bytes(&elf.segments[0]), 0x2000);
+    assert_int_equal(kernel_elf_segment_bytes(&elf.segments[1]), 0x1000);
+    assert_int_equal(kernel_elf_segment_bytes(&elf.segments[2]), 0x3000);
 }
 
-static uint64_t word_at(size_t offset)
-{
-    uint64_t word;
-    memcpy(&word, image + offset, sizeof word);
-    return word;
-}
-
-/* The whole image, byte for byte, as the specification would have it. */
-static void expect_image(uint64_t slide)
+/* All segments, byte for byte, as the specification would have them. */
+static void expect_image(const struct kernel_elf *elf, uint64_t slide)
 {
     static uint8_t expected[SAMPLE_SPAN];
     memset(expected, 0, sizeof expected);
@@ -60,7 +87,11 @@ static void expect_image(uint64_t slide)
         uint64_t value = (uint64_t)entry->r_addend + slide;
         memcpy(expected + (entry->r_offset - IMAGE_BASE), &value, sizeof value);
     }
-    assert_memory_equal(image, expected, SAMPLE_SPAN);
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
+        assert_memory_equal(memory[i], expected + (segment->address - IMAGE_BASE),
+                            kernel_elf_segment_bytes(segment));
+    }
 }
 
 static void loading_copies_zeroes_and_relocates(void **state)
@@ -70,11 +101,13 @@ static void loading_copies_zeroes_and_relocates(void **state)
     struct kernel_elf elf;
     assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
     for (size_t i = 0; i < ARRAY_LENGTH(slides); i++) {
-        memset(image, 0xee, sizeof image);
-        assert_true(kernel_elf_load(&elf, image, slides[i], &error));
-        expect_image(slides[i]);
-        assert_int_equal(word_at(0x3000), IMAGE_BASE + 0x2010 + slides[i]);
-        assert_int_equal(image[SAMPLE_SPAN], 0xee);
+        assert_true(make_room(&elf));
+        assert_true(kernel_elf_load(&elf, memory, slides[i], &error));
+        expect_image(&elf, slides[i]);
+        expect_nothing_outside(&elf);
+        uint64_t word;
+        memcpy(&word, memory[SAMPLE_LOAD_DATA], sizeof word);
+        assert_int_equal(word, IMAGE_BASE + 0x2010 + slides[i]);
     }
 }
 
@@ -85,15 +118,19 @@ static void loading_refuses_before_it_writes(void **state)
                                       UINT64_MAX - 0xfff};
     struct kernel_elf elf;
     assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
-    memset(image, 0xee, sizeof image);
+    assert_true(make_room(&elf));
     for (size_t i = 0; i < ARRAY_LENGTH(slides); i++) {
-        assert_false(kernel_elf_load(&elf, image, slides[i], &error));
+        assert_false(kernel_elf_load(&elf, memory, slides[i], &error));
         assert_non_null(strstr(error.text, "slide"));
     }
-    assert_false(kernel_elf_load(&elf, image + 8, 0, &error));
+    memory[SAMPLE_LOAD_DATA] += 8;
+    assert_false(kernel_elf_load(&elf, memory, 0, &error));
+    assert_non_null(strstr(error.text, "memory of segment 2"));
     assert_non_null(strstr(error.text, "page-aligned"));
-    for (size_t i = 0; i < sizeof image; i++) {
-        assert_int_equal(image[i], 0xee);
+    for (size_t i = 0; i < SAMPLE_SEGMENTS; i++) {
+        for (size_t j = 0; j < ROOM; j++) {
+            assert_int_equal(rooms[i][j], 0xee);
+        }
     }
 }
 
@@ -225,8 +262,9 @@ static void a_file_without_relocations_is_sound(void **state)
     sample_dynamic(&sample, 0)->d_tag = DT_NULL;
     assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
     assert_int_equal(elf.relocation_count, 0);
-    assert_true(kernel_elf_load(&elf, image, 0x1000, &error));
-    assert_memory_equal(image + SAMPLE_DATA, sample.bytes + SAMPLE_DATA, 0x700);
+    assert_true(make_room(&elf));
+    assert_true(kernel_elf_load(&elf, memory, 0x1000, &error));
+    assert_memory_equal(memory[SAMPLE_LOAD_DATA], sample.bytes + SAMPLE_DATA, 0x700);
 }
 
 /* Every length short of the last byte that is used is refused, without a byte read past it. */
@@ -243,7 +281,7 @@ static void every_truncation_is_refused(void **state)
     }
 }
 
-/* Damages one to four bytes of the tables: whatever is still accepted loads inside the image. */
+/* Damages one to four bytes of the tables: whatever is still accepted loads inside its memory. */
 static void random_damage_never_escapes(void **state)
 {
     (void)state;
@@ -255,8 +293,9 @@ static void random_damage_never_escapes(void **state)
         for (uint64_t left = 1 + random_next(&random) % 4; left > 0; left--) {
             sample.bytes[random_next(&random) % 0x660] ^= (uint8_t)(1U << random_next(&random) % 8);
         }
-        if (kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error) && elf.bytes <= SAMPLE_SPAN) {
-            assert_true(kernel_elf_load(&elf, image, 0, &error));
+        if (kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error) && make_room(&elf)) {
+            assert_true(kernel_elf_load(&elf, memory, 0, &error));
+            expect_nothing_outside(&elf);
             accepted++;
         }
     }

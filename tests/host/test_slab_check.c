@@ -7,35 +7,11 @@
 
 #include <cmocka.h>
 
-#include "heap_fixture.h"
-#include "host.h"
+#include "heap_test.h"
 #include "random.h"
 #include "slab_internal.h"
 
 #define OBJECTS 5000
-
-static struct heap_fixture fixture;
-
-static int start(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, NULL), SLAB_OK);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    fixture_stop(&fixture);
-    return 0;
-}
-
-static void make(struct slab_cache *cache, const char *name, uint32_t bytes, uint32_t alignment)
-{
-    struct slab_cache_config config = {.name = name, .bytes = bytes, .alignment = alignment};
-    assert_int_equal(slab_cache_init(&fixture.heap.slabs, cache, &config), SLAB_OK);
-}
 
 /* The validator sees what is broken on purpose. */
 static void the_validator_sees_damage(void **state)
@@ -154,8 +130,6 @@ static void bad_pools_are_refused(void **state)
     config.seed = 0;
     assert_int_equal(slab_pool_init(&pool, &config), SLAB_BAD_CONFIG);
 }
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
 {

@@ -1,5 +1,4 @@
 /* Several CPUs (threads) use one pool at once, under the thread sanitizer. */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,20 +7,14 @@
 #include <cmocka.h>
 
 #include "frame_fixture.h"
+#include "threads.h"
 
-#define THREADS      4
 #define OPERATIONS   30000
 #define SLOTS        64
 #define SHARED_SLOTS 32
 
 static struct machine machine;
 static _Atomic(uint64_t) shared[SHARED_SLOTS]; /* blocks that pass from one CPU to another; 0 is none */
-
-struct worker {
-    pthread_t thread;
-    unsigned cpu;
-    uint64_t random;
-};
 
 static uint32_t next_random(struct worker *worker)
 {
@@ -99,19 +92,11 @@ static void *work(void *argument)
 
 static void run(const struct frame_policy *policy, unsigned threads)
 {
-    struct worker workers[THREADS];
     machine_make(&machine, MIB(256));
     machine_range(&machine, MIB(1), MIB(200), MEMORY_USABLE);
     assert_int_equal(machine_start(&machine, threads, policy), FRAME_OK);
     uint64_t free = frame_pool_free(&machine.pool);
-    for (unsigned i = 0; i < threads; i++) {
-        workers[i].cpu = i;
-        workers[i].random = 77 + i;
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-    }
-    for (unsigned i = 0; i < threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-    }
+    threads_run(threads, work);
     for (unsigned i = 0; i < SHARED_SLOTS; i++) {
         uint64_t left = atomic_exchange(&shared[i], 0);
         if (left != 0) {
@@ -144,12 +129,93 @@ static void two_cpus_share_a_bitmap(void **state)
     run(&frame_policy_bitmap, 2);
 }
 
+/* ---- Reclaimers that come and go while memory runs out ---- */
+
+#define RECLAIM_ROUNDS 300
+
+static _Atomic(uint64_t) stash[SHARED_SLOTS]; /* frames that any reclaimer may free */
+static _Atomic(bool) finished;
+
+static uint64_t reclaim_stash(void *context, uint64_t frames)
+{
+    uint64_t given = 0;
+    ++*(uint64_t *)context; /* plain: nobody else may be inside when its owner reads it */
+    for (unsigned i = 0; given < frames && i < SHARED_SLOTS; i++) {
+        uint64_t frame = atomic_exchange(&stash[i], 0);
+        if (frame != 0) {
+            frame_free(&machine.pool, phys_addr(frame), 0);
+            given++;
+        }
+    }
+    return given;
+}
+
+/* Takes single frames until there are none; a part of them goes to the stash. */
+static void *run_out(void *argument)
+{
+    struct worker *worker = argument;
+    static _Thread_local phys_addr_t frames[2048];
+    host_cpu = worker->cpu;
+    for (unsigned round = 0; round < RECLAIM_ROUNDS / 10; round++) {
+        unsigned count = 0;
+        while (count < ARRAY_LENGTH(frames)) {
+            phys_addr_t frame = frame_alloc(&machine.pool, 0, OWNER_TEST);
+            if (frame.raw == 0) {
+                break;
+            }
+            uint64_t none = 0;
+            if (count % 8 != 0 || !atomic_compare_exchange_strong(&stash[next_random(worker) % SHARED_SLOTS],
+                                                                  &none, frame.raw)) {
+                frames[count++] = frame;
+            }
+        }
+        while (count > 0) {
+            frame_free(&machine.pool, frames[--count], 0);
+        }
+    }
+    atomic_store(&finished, true);
+    return NULL;
+}
+
+static void reclaimers_come_and_go(void **state)
+{
+    (void)state;
+    struct worker worker = {.cpu = 0, .random = 5};
+    machine_make(&machine, MIB(64));
+    machine_range(&machine, MIB(16), MIB(4), MEMORY_USABLE);
+    assert_int_equal(machine_start(&machine, 2, NULL), FRAME_OK);
+    assert_int_equal(pthread_create(&worker.thread, NULL, run_out, &worker), 0);
+    host_cpu = 1;
+    while (!atomic_load(&finished)) {
+        uint64_t calls = 0;
+        struct frame_reclaimer reclaimer = {reclaim_stash, &calls};
+        assert_int_equal(frame_pool_add_reclaimer(&machine.pool, &reclaimer), FRAME_OK);
+        for (unsigned i = 0; i < 100; i++) {
+            cpu_relax();
+        }
+        assert_int_equal(frame_pool_remove_reclaimer(&machine.pool, &reclaimer), FRAME_OK);
+        calls++;
+    }
+    pthread_join(worker.thread, NULL);
+    host_cpu = 0;
+    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+        uint64_t frame = atomic_exchange(&stash[i], 0);
+        if (frame != 0) {
+            frame_free(&machine.pool, phys_addr(frame), 0);
+        }
+    }
+    struct frame_problem problem;
+    assert_true(frame_pool_check(&machine.pool, &problem));
+    machine_destroy(&machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_cpus_share_a_pool),
         cmocka_unit_test(four_cpus_share_a_pool),
         cmocka_unit_test(two_cpus_share_a_bitmap),
+        cmocka_unit_test(reclaimers_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

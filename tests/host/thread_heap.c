@@ -1,5 +1,4 @@
 /* Several CPUs (threads) use one heap at once, under the thread sanitizer. */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,23 +6,19 @@
 
 #include <cmocka.h>
 
+#include "guard_fixture.h"
 #include "heap_fixture.h"
 #include "random.h"
+#include "threads.h"
 
-#define THREADS    4
 #define OPERATIONS 40000
 #define SLOTS      200
 #define SHARED     64
 
 static struct heap_fixture fixture;
+static struct guard_fixture guard;
 static struct slab_cache cache;
 static _Atomic(uint64_t *) shared[SHARED]; /* blocks that pass from one CPU to another */
-
-struct worker {
-    pthread_t thread;
-    unsigned cpu;
-    uint64_t random;
-};
 
 /* A block's first words say how long it is and whose: two owners of one block would be seen. */
 static void fill(uint64_t *block, uint64_t words, uint64_t mark)
@@ -116,25 +111,19 @@ static void *work(void *argument)
 
 static void run(unsigned threads, const char *debug)
 {
-    struct worker workers[THREADS];
     host_cpu = 0;
     assert_int_equal(fixture_start(&fixture, MIB(64), threads, debug), SLAB_OK);
+    assert_int_equal(guard_start(&guard, &fixture.heap.slabs, 16, 16), SLAB_OK);
     struct slab_cache_config config = {.name = "shared", .bytes = 96};
     assert_int_equal(slab_cache_init(&fixture.heap.slabs, &cache, &config), SLAB_OK);
-    for (unsigned i = 0; i < threads; i++) {
-        workers[i].cpu = i;
-        workers[i].random = 77 + i;
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-    }
-    for (unsigned i = 0; i < threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-    }
+    threads_run(threads, work);
     for (unsigned i = 0; i < SHARED; i++) {
         heap_free(&fixture.heap, atomic_exchange(&shared[i], NULL));
     }
     assert_int_equal(fixture.reports, 0);
     fixture_check(&fixture);
     assert_int_equal(slab_cache_destroy(&cache), 0);
+    guard_stop(&guard);
     fixture_stop(&fixture);
 }
 

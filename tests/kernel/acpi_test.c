@@ -1,7 +1,6 @@
 /* What the kernel read from this machine's tables, against what the hardware says. */
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
-#include <ashlar/device_map.h>
 #include <ashlar/test.h>
 #include <x86/apic.h>
 
@@ -31,28 +30,4 @@ KERNEL_TEST(acpi_lists_this_processor)
         found = found || (madt->cpus[i].apic_id == apic_id() && madt->cpus[i].enabled);
     }
     EXPECT(found);
-}
-
-KERNEL_TEST(device_map_finds_a_mapping_again)
-{
-    const struct acpi_madt *madt = &acpi_info()->madt;
-    if (!madt->present || madt->io_apic_count == 0) {
-        kernel_test_skip("no IO-APIC to map");
-        return;
-    }
-    phys_addr_t address = madt->io_apics[0].address;
-    void *first = device_map(address, 32, PAGE_WRITE, CACHE_UNCACHED);
-    EXPECT(first != NULL);
-    EXPECT(device_map(address, 16, PAGE_WRITE, CACHE_UNCACHED) == first);
-    EXPECT(device_map(phys_add(address, 16), 16, PAGE_WRITE, CACHE_UNCACHED) == (uint8_t *)first + 16);
-    EXPECT(device_map(address, 32, PAGE_READ, CACHE_UNCACHED) != first);
-}
-
-KERNEL_TEST(device_map_refuses_what_cannot_be)
-{
-    EXPECT(device_map(phys_addr(0xfee00000), 0, PAGE_WRITE, CACHE_UNCACHED) == NULL);
-    EXPECT(device_map(phys_addr(0xfee00000), UINT64_MAX, PAGE_WRITE, CACHE_UNCACHED) == NULL);
-    EXPECT(device_map(phys_addr(UINT64_MAX - 1), 16, PAGE_WRITE, CACHE_UNCACHED) == NULL);
-    EXPECT(device_map(phys_addr(0xfee00000), 16, PAGE_EXECUTE, CACHE_UNCACHED) == NULL);
-    EXPECT(device_map(phys_addr(0xfee00000), GIB(1), PAGE_WRITE, CACHE_UNCACHED) == NULL);
 }

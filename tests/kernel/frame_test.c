@@ -116,7 +116,7 @@ KERNEL_TEST(frame_mistakes_have_names)
     EXPECT_EQUAL(frame_try_free(pool, phys_add(block, FRAME_BYTES), 0), FRAME_PART_OF_BLOCK);
     frame_free(pool, block, 1);
     EXPECT_EQUAL(frame_try_free(pool, block, 1), FRAME_DOUBLE_FREE);
-    EXPECT_EQUAL(frame_try_free(pool, boot_info()->kernel.physical_base, 0), FRAME_RESERVED);
+    EXPECT_EQUAL(frame_try_free(pool, boot_info()->kernel.segments[0].physical_base, 0), FRAME_RESERVED);
     EXPECT_EQUAL(frame_try_free(pool, phys_addr(TIB(60)), 0), FRAME_NOT_MANAGED);
     EXPECT_EQUAL(frame_try_free(pool, phys_addr(0), 0), FRAME_RESERVED);
 }

@@ -1,8 +1,10 @@
 /* The heap on the machine: the kernel's own, and one of the test's that is mistreated. */
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
+#include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
+#include <ashlar/trap.h>
 
 static struct heap heap;
 static struct slab_report last;
@@ -66,18 +68,77 @@ KERNEL_TEST(heap_is_sound_after_boot)
 
 KERNEL_TEST(heap_gives_all_memory_back)
 {
+    enum { BLOCKS = 2000 };
+    void **blocks = kcalloc(BLOCKS, sizeof *blocks);
+    EXPECT(blocks != NULL);
     slab_reap(&kernel_heap.slabs);
     uint64_t before = frame_pool_free(kernel_frames());
-    static void *blocks[2000];
-    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
         blocks[i] = kmalloc(300);
     }
     EXPECT(frame_pool_free(kernel_frames()) < before);
-    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
         kfree(blocks[i]);
     }
     slab_reap(&kernel_heap.slabs);
     EXPECT_EQUAL(frame_pool_free(kernel_frames()), before);
+    kfree(blocks);
+}
+
+#define HELD_MAX 4096
+
+struct held {
+    phys_addr_t block; /* of 2^order frames */
+    unsigned order;
+};
+
+/* Takes all free memory, the largest blocks first; returns how many they are, HELD_MAX when too many. */
+static unsigned hold_all_memory(struct held *held)
+{
+    unsigned count = 0;
+    for (unsigned order = FRAME_ORDERS; order-- > 0;) {
+        struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
+        while (count < HELD_MAX &&
+               frame_alloc_request(kernel_frames(), &request, &held[count].block) == FRAME_OK) {
+            held[count++].order = order;
+        }
+    }
+    return count;
+}
+
+KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
+{
+    struct held *held = kmalloc(HELD_MAX * sizeof(struct held));
+    EXPECT(held != NULL);
+    static void *blocks[400];
+    frame_pool_drain(kernel_frames());
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        blocks[i] = kmalloc(1024);
+        EXPECT(blocks[i] != NULL);
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        kfree(blocks[i]); /* they stay in magazines and depot */
+    }
+    frame_pool_drain(kernel_frames());
+    unsigned count = hold_all_memory(held);
+    EXPECT(count < HELD_MAX);
+    phys_addr_t frames[20];
+    unsigned got = 0;
+    while (got < ARRAY_LENGTH(frames) &&
+           (frames[got] = frame_alloc(kernel_frames(), 0, OWNER_TEST)).raw != 0) {
+        got++;
+    }
+    for (unsigned i = 0; i < got; i++) {
+        frame_free(kernel_frames(), frames[i], 0);
+    }
+    while (count > 0) {
+        count--;
+        frame_free(kernel_frames(), held[count].block, held[count].order);
+    }
+    kfree(held);
+    EXPECT_EQUAL(got, ARRAY_LENGTH(frames));
+    struct slab_problem problem = {.what = NULL};
+    EXPECT(heap_check(&kernel_heap, &problem));
 }
 
 KERNEL_TEST(heap_family_keeps_its_promises)
@@ -141,6 +202,16 @@ KERNEL_TEST(heap_mistakes_have_names)
     heap_free(&heap, block);
     heap_free(&heap, block);
     EXPECT(reported(SLAB_DOUBLE_FREE));
+    static void *others[100];
+    for (unsigned i = 0; i < ARRAY_LENGTH(others); i++) {
+        others[i] = heap_alloc(&heap, 100);
+    }
+    for (unsigned i = 1; i < ARRAY_LENGTH(others); i++) { /* the first one keeps their slab */
+        heap_free(&heap, others[i]);
+    }
+    heap_free(&heap, others[1]);
+    EXPECT(reported(SLAB_DOUBLE_FREE));
+    heap_free(&heap, others[0]);
     EXPECT(heap_alloc_array(&heap, UINT64_MAX, 2) == NULL);
     EXPECT(reported(SLAB_SIZE_OVERFLOW));
     heap_destroy(&heap);
@@ -167,6 +238,99 @@ KERNEL_TEST(heap_policies_catch_writes)
     EXPECT(reported(SLAB_WRITE_AFTER_FREE));
     heap_destroy(&heap);
     EXPECT_EQUAL(reports, 0);
+}
+
+static void construct_list(void *object)
+{
+    ((void **)object)[0] = object;
+    ((void **)object)[1] = object;
+}
+
+static bool is_empty_list(const void *object)
+{
+    return ((void *const *)object)[0] == object;
+}
+
+KERNEL_TEST(heap_checks_constructed_state)
+{
+    static struct slab_cache lists;
+    const struct slab_cache_config config = {
+        .name = "lists", .bytes = 16, .construct = construct_list, .is_constructed = is_empty_list};
+    EXPECT(start("lists:poison"));
+    EXPECT(slab_cache_init(&heap.slabs, &lists, &config) == SLAB_OK);
+    void **list = slab_cache_alloc(&lists);
+    EXPECT(list != NULL && list[0] == list);
+    list[0] = NULL;
+    slab_cache_free(&lists, list);
+    EXPECT(reported(SLAB_CONSTRUCTED_STATE));
+    list[0] = list;
+    slab_cache_free(&lists, list);
+    heap_destroy(&heap);
+    EXPECT_EQUAL(reports, 0);
+}
+
+/* Two heaps on one frame pool: each knows its own large blocks only. */
+KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
+{
+    struct slab_problem problem = {.what = NULL};
+    EXPECT(start(NULL));
+    EXPECT(heap_alloc(&heap, 20000) != NULL);
+    EXPECT(heap_alloc(&heap, 65536) != NULL);
+    void *kernels = kmalloc(65536);
+    EXPECT(kernels != NULL);
+    EXPECT(heap_check(&heap, &problem));
+    EXPECT(heap_check(&kernel_heap, &problem));
+    heap_free(&heap, kernels);
+    EXPECT(reported(SLAB_FOREIGN_POINTER));
+    heap_destroy(&heap);
+    EXPECT(reported(SLAB_LIVE_AT_DESTROY));
+    EXPECT_EQUAL(last.found, 2);
+    EXPECT(heap_check(&kernel_heap, &problem));
+    kfree(kernels);
+}
+
+static bool is_guarded(const void *pointer)
+{
+    const struct slab_guard *guard = kernel_heap.slabs.guard;
+    uint64_t offset = (uintptr_t)pointer - (uintptr_t)guard->config.base;
+    return offset < (2ULL * guard->config.slots + 1) * FRAME_BYTES;
+}
+
+/* A block in a guarded slot, or NULL when none came: with empty magazines, each allocation is a slow one. */
+static uint8_t *guarded_block(size_t bytes)
+{
+    for (unsigned i = 0; i <= kernel_heap.slabs.guard->config.every; i++) {
+        slab_drain_cpu(&kernel_heap.slabs, cpu_number());
+        uint8_t *block = kmalloc(bytes);
+        if (is_guarded(block)) {
+            return block;
+        }
+        kfree(block);
+    }
+    return NULL;
+}
+
+KERNEL_TEST(heap_guards_a_sample)
+{
+    EXPECT(kernel_heap.slabs.guard != NULL);
+    uint8_t *block = guarded_block(64);
+    EXPECT(block != NULL);
+    struct slab_report report;
+    uint8_t byte;
+    memset(block, 0x5a, 64);
+    uint8_t *page = (uint8_t *)align_down((uintptr_t)block, FRAME_BYTES);
+    EXPECT(memory_try_read(&byte, virt_of(block + 63), 1));
+    EXPECT(!memory_try_read(&byte, virt_of(page + FRAME_BYTES), 1));
+    EXPECT(!memory_try_read(&byte, virt_of(page - 1), 1));
+    EXPECT(slab_guard_explain(kernel_heap.slabs.guard, page + FRAME_BYTES, &report));
+    EXPECT(report.fault == SLAB_ACCESS_OUTSIDE || report.object != block);
+    kfree(block);
+    EXPECT(!memory_try_read(&byte, virt_of(block), 1));
+    EXPECT(slab_guard_explain(kernel_heap.slabs.guard, block, &report));
+    EXPECT(report.fault == SLAB_ACCESS_AFTER_FREE && report.object == block);
+    struct memory_region region;
+    EXPECT(region_find(virt_of(block), &region));
+    EXPECT(strncmp(region.name, "freed object of kmalloc-64", 26) == 0);
 }
 
 static bool note_block(void *context, const struct heap_block *block)

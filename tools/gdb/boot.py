@@ -57,7 +57,7 @@ def raw(value):
 
 def describe_kernel(kernel):
     """Lines about the kernel's image."""
-    yield (f"kernel        {raw(kernel['virtual_base']):#x}, physical {raw(kernel['physical_base']):#x}, "
+    yield (f"kernel        {raw(kernel['virtual_base']):#x}, "
            f"{memory.size_text(memory.integer(kernel['bytes']))}, moved by {memory.integer(kernel['slide']):#x}")
     for index in range(memory.integer(kernel["segment_count"])):
         segment = kernel["segments"][index]

@@ -49,7 +49,7 @@ def magazines(pool):
         low, high = cpu["magazine"].type.range()
         for index in range(low, high + 1):
             magazine = cpu["magazine"][index]
-            blocks = memory.integer(magazine["count"])
+            blocks = memory.integer(magazine["top"]) - memory.integer(magazine["bottom"])
             held[index] = held.get(index, 0) + blocks
     return held
 

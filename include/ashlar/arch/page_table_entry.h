@@ -30,6 +30,7 @@ enum page_access {
     PAGE_EXECUTE = 1 << 1,
     PAGE_USER = 1 << 2,
     PAGE_GLOBAL = 1 << 3, /* kept in the TLB when CR3 is loaded */
+    PAGE_ACCESS_ALL = PAGE_WRITE | PAGE_EXECUTE | PAGE_USER | PAGE_GLOBAL,
 };
 
 /*
@@ -45,6 +46,12 @@ enum page_cache {
     CACHE_WRITE_PROTECTED = 5,
     CACHE_WRITE_THROUGH = 7,
 };
+
+/* Whether there is such a kind: 4 and 6 repeat 0 and 2, and have no name. */
+static inline bool page_cache_exists(unsigned cache)
+{
+    return cache <= CACHE_WRITE_THROUGH && cache != 4 && cache != 6;
+}
 
 /* IA32_PAT: byte n is the memory type of index n (SDM volume 3, table 11-10): WB WC UC- UC WB WP UC- WT. */
 #define PAGE_ATTRIBUTE_TABLE 0x0407050600070106ULL
@@ -62,6 +69,15 @@ enum page_cache {
 #define PAGE_ENTRY_PAT_LARGE     (1ULL << 12) /* bit 2 of the PAT index at levels 2 and 3 */
 #define PAGE_ENTRY_NO_EXECUTE    (1ULL << 63)
 #define PAGE_ENTRY_ADDRESS       0x000ffffffffff000ULL
+#define PAGE_ENTRY_SOFTWARE_LOW  (7ULL << 9)     /* left to the system, 3 bits */
+#define PAGE_ENTRY_SOFTWARE_HIGH (0x7fULL << 52) /* and 7 */
+#define PAGE_ENTRY_KEY           (0xfULL << 59)  /* protection key of a user leaf (4.6.2) */
+#define PAGE_ENTRY_KEY_SHIFT     59
+#define PAGE_ENTRY_SET_BY_CPU    (PAGE_ENTRY_ACCESSED | PAGE_ENTRY_DIRTY)
+#define PAGE_PHYSICAL_BITS_MAX   52
+#define PAGE_PHYSICAL_END        (1ULL << PAGE_PHYSICAL_BITS_MAX) /* the format has no more address bits */
+#define PAGE_SOFTWARE_MAX        0x3ffu                           /* 10 bits left to the system */
+#define PAGE_KEY_MAX             15
 
 /* Bits of an address below the span of one entry at `level`. */
 static inline unsigned page_level_shift(unsigned level)
@@ -88,6 +104,13 @@ static inline bool virt_is_canonical(virt_addr_t address, unsigned levels)
     return (uint64_t)((int64_t)(address.raw << unused) >> unused) == address.raw;
 }
 
+/* The same, with one addition for what is canonical with 4 levels, and so with 5. */
+static inline __attribute__((always_inline)) bool virt_is_canonical_fast(virt_addr_t address, unsigned levels)
+{
+    const uint64_t half = 1ULL << 47;
+    return __builtin_expect(address.raw + half < 2 * half, true) || virt_is_canonical(address, levels);
+}
+
 /* An entry that names the next lower table. It restricts nothing: the leaves decide. */
 static inline page_table_entry_t page_entry_table(phys_addr_t table, bool user)
 {
@@ -95,32 +118,44 @@ static inline page_table_entry_t page_entry_table(phys_addr_t table, bool user)
                                 (user ? PAGE_ENTRY_USER : 0)};
 }
 
+/* The entry of a root that names the root itself: tables appear as pages, which nobody executes. */
+static inline page_table_entry_t page_entry_recursive(phys_addr_t root)
+{
+    return (page_table_entry_t){page_entry_table(root, false).raw | PAGE_ENTRY_NO_EXECUTE};
+}
+
+/* An absent entry that is nevertheless in use: its page is somebody's to map (page_table_hold()). */
+static inline page_table_entry_t page_entry_held(void)
+{
+    return (page_table_entry_t){PAGE_ENTRY_SOFTWARE_LOW};
+}
+
 /* The cache bits of a leaf at `level`. */
 static inline uint64_t page_entry_cache_bits(unsigned level, enum page_cache cache)
 {
-    unsigned index = cache;
-    uint64_t bits = (index & 1 ? PAGE_ENTRY_WRITE_THROUGH : 0) | (index & 2 ? PAGE_ENTRY_CACHE_DISABLE : 0);
-    if (index & 4) {
-        bits |= level == PAGE_LEVEL_4K ? PAGE_ENTRY_PAT_4K : PAGE_ENTRY_PAT_LARGE;
-    }
-    return bits;
+    uint64_t index = cache;
+    uint64_t pat_bit = level == PAGE_LEVEL_4K ? (index & 4) << 5 : (index & 4) << 10;
+    return (index & 3) << 3 | pat_bit;
+}
+
+/* The bits of a leaf that say what it allows; each has its place, so there is nothing to decide. */
+static inline uint64_t page_entry_access_bits(unsigned access)
+{
+    uint64_t bits = access;
+    return (bits & PAGE_WRITE) << 1 | (~bits & PAGE_EXECUTE) << 62 | (bits & PAGE_USER) |
+           (bits & PAGE_GLOBAL) << 5;
 }
 
 /*
  * A leaf: maps page_level_bytes(level) at `target`, which is aligned to that. `access` is a set of enum
- * page_access. Accessed and dirty are set from the start where nobody will ask: it saves the CPU a locked
- * write.
+ * page_access. Accessed and dirty are clear.
  */
-static inline page_table_entry_t page_entry_leaf(phys_addr_t target, unsigned level, unsigned access,
-                                                 enum page_cache cache)
+static inline __attribute__((always_inline)) page_table_entry_t
+page_entry_leaf(phys_addr_t target, unsigned level, unsigned access, enum page_cache cache)
 {
-    uint64_t raw = target.raw | PAGE_ENTRY_PRESENT | page_entry_cache_bits(level, cache);
-    raw |= level > PAGE_LEVEL_4K ? PAGE_ENTRY_LARGE : 0;
-    raw |= access & PAGE_WRITE ? PAGE_ENTRY_WRITE : 0;
-    raw |= access & PAGE_EXECUTE ? 0 : PAGE_ENTRY_NO_EXECUTE;
-    raw |= access & PAGE_USER ? PAGE_ENTRY_USER : 0;
-    raw |= access & PAGE_GLOBAL ? PAGE_ENTRY_GLOBAL : 0;
-    return (page_table_entry_t){raw};
+    return (page_table_entry_t){target.raw | PAGE_ENTRY_PRESENT | page_entry_cache_bits(level, cache) |
+                                page_entry_access_bits(access) |
+                                (level > PAGE_LEVEL_4K ? PAGE_ENTRY_LARGE : 0)};
 }
 
 static inline bool page_entry_present(page_table_entry_t entry)
@@ -162,4 +197,107 @@ static inline enum page_cache page_entry_cache(page_table_entry_t entry, unsigne
     unsigned index = (entry.raw & PAGE_ENTRY_WRITE_THROUGH ? 1u : 0u) |
                      (entry.raw & PAGE_ENTRY_CACHE_DISABLE ? 2u : 0u) | (entry.raw & pat_bit ? 4u : 0u);
     return (enum page_cache)(index == 4 || index == 6 ? index - 4 : index);
+}
+
+/* ---- What else an entry carries ---- */
+
+/* The leaf with another set of enum page_access. */
+static inline page_table_entry_t page_entry_with_access(page_table_entry_t leaf, unsigned access)
+{
+    uint64_t kept =
+        leaf.raw & ~(PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_GLOBAL | PAGE_ENTRY_NO_EXECUTE);
+    return (page_table_entry_t){kept | page_entry_access_bits(access)};
+}
+
+/* The leaf at `level` cached another way. */
+static inline page_table_entry_t page_entry_with_cache(page_table_entry_t leaf, unsigned level,
+                                                       enum page_cache cache)
+{
+    uint64_t pat_bit = level == PAGE_LEVEL_4K ? PAGE_ENTRY_PAT_4K : PAGE_ENTRY_PAT_LARGE;
+    uint64_t kept = leaf.raw & ~(PAGE_ENTRY_WRITE_THROUGH | PAGE_ENTRY_CACHE_DISABLE | pat_bit);
+    return (page_table_entry_t){kept | page_entry_cache_bits(level, cache)};
+}
+
+/* Whether the CPU has used the entry, or written through the leaf, since the bit was last cleared. */
+static inline bool page_entry_accessed(page_table_entry_t entry)
+{
+    return entry.raw & PAGE_ENTRY_ACCESSED;
+}
+
+static inline bool page_entry_dirty(page_table_entry_t leaf)
+{
+    return leaf.raw & PAGE_ENTRY_DIRTY;
+}
+
+static inline page_table_entry_t page_entry_with_used(page_table_entry_t entry, bool accessed, bool dirty)
+{
+    return (page_table_entry_t){(entry.raw & ~PAGE_ENTRY_SET_BY_CPU) | (accessed ? PAGE_ENTRY_ACCESSED : 0) |
+                                (dirty ? PAGE_ENTRY_DIRTY : 0)};
+}
+
+/* The protection key of a leaf, 0 .. PAGE_KEY_MAX; it means something where PAGE_USER is set and CR4.PKE is.
+ */
+static inline unsigned page_entry_key(page_table_entry_t leaf)
+{
+    return (unsigned)((leaf.raw & PAGE_ENTRY_KEY) >> PAGE_ENTRY_KEY_SHIFT);
+}
+
+static inline page_table_entry_t page_entry_with_key(page_table_entry_t leaf, unsigned key)
+{
+    return (page_table_entry_t){(leaf.raw & ~PAGE_ENTRY_KEY) |
+                                ((uint64_t)key << PAGE_ENTRY_KEY_SHIFT & PAGE_ENTRY_KEY)};
+}
+
+/* The bits that the CPU leaves to the system, in any entry: a number up to PAGE_SOFTWARE_MAX. */
+static inline unsigned page_entry_software(page_table_entry_t entry)
+{
+    return (unsigned)((entry.raw & PAGE_ENTRY_SOFTWARE_LOW) >> 9 |
+                      (entry.raw & PAGE_ENTRY_SOFTWARE_HIGH) >> 49);
+}
+
+static inline page_table_entry_t page_entry_with_software(page_table_entry_t entry, unsigned value)
+{
+    uint64_t kept = entry.raw & ~(PAGE_ENTRY_SOFTWARE_LOW | PAGE_ENTRY_SOFTWARE_HIGH);
+    return (page_table_entry_t){kept | ((uint64_t)value << 9 & PAGE_ENTRY_SOFTWARE_LOW) |
+                                ((uint64_t)value << 49 & PAGE_ENTRY_SOFTWARE_HIGH)};
+}
+
+/* ---- Sizes: a leaf and its 512 parts one level below ---- */
+
+/* Part `index` of a leaf at `level` 2 or 3: the leaf at level - 1 that translates its share the same way. */
+static inline page_table_entry_t page_entry_part(page_table_entry_t leaf, unsigned level, unsigned index)
+{
+    uint64_t raw = leaf.raw;
+    if (level == PAGE_LEVEL_2M) {
+        raw &= ~(PAGE_ENTRY_LARGE | PAGE_ENTRY_PAT_LARGE);
+        raw |= leaf.raw & PAGE_ENTRY_PAT_LARGE ? PAGE_ENTRY_PAT_4K : 0;
+    }
+    return (page_table_entry_t){raw + index * page_level_bytes(level - 1)};
+}
+
+/* The leaf at `level` whose part 0 is `first`; its address is aligned to the larger size. */
+static inline page_table_entry_t page_entry_whole(page_table_entry_t first, unsigned level)
+{
+    if (level != PAGE_LEVEL_2M) {
+        return first;
+    }
+    uint64_t raw = first.raw | PAGE_ENTRY_LARGE;
+    return (page_table_entry_t){raw | (first.raw & PAGE_ENTRY_PAT_4K ? PAGE_ENTRY_PAT_LARGE : 0)};
+}
+
+/* ---- What the CPU refuses ---- */
+
+/*
+ * Bits of a present entry at `level` that are set although they are reserved on a CPU with `physical_bits`
+ * address bits: using the entry would fault with the RSVD bit (tables 4-15 to 4-20).
+ */
+static inline uint64_t page_entry_reserved(page_table_entry_t entry, unsigned level, unsigned physical_bits)
+{
+    uint64_t reserved = PAGE_ENTRY_ADDRESS & ~((1ULL << physical_bits) - 1);
+    if (level >= PAGE_LEVEL_PML4) {
+        reserved |= PAGE_ENTRY_LARGE;
+    } else if (level > PAGE_LEVEL_4K && (entry.raw & PAGE_ENTRY_LARGE)) {
+        reserved |= (page_level_bytes(level) - 1) & PAGE_ENTRY_ADDRESS & ~PAGE_ENTRY_PAT_LARGE;
+    }
+    return entry.raw & reserved;
 }

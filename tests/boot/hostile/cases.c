@@ -49,8 +49,11 @@ static const struct choice options[] = {{"none", OPTIONS_NONE},
                                         {"whole-load-option", OPTIONS_WHOLE_LOAD_OPTION},
                                         {"huge", OPTIONS_HUGE},
                                         {NULL, 0}};
-static const struct choice tables[] = {
-    {"no-acpi", TABLES_NO_ACPI}, {"no-smbios", TABLES_NO_SMBIOS}, {"none", TABLES_NONE}, {NULL, 0}};
+static const struct choice tables[] = {{"no-acpi", TABLES_NO_ACPI},
+                                       {"no-smbios", TABLES_NO_SMBIOS},
+                                       {"none", TABLES_NONE},
+                                       {"endless-attributes", TABLES_ENDLESS_ATTRIBUTES},
+                                       {NULL, 0}};
 static const struct choice randoms[] = {{"good", RANDOM_GOOD}, {"broken", RANDOM_BROKEN}, {NULL, 0}};
 static const struct choice attributes[] = {{"good", ATTRIBUTES_GOOD}, {"fixed", ATTRIBUTES_FIXED}, {NULL, 0}};
 static const struct choice hides[] = {
@@ -139,6 +142,7 @@ static const struct {
     {"hide", FIELD(hidden), hides},
     {"refuse", FIELD(refused), refusals},
     {"attributes", FIELD(attributes), attributes},
+    {"zero-page", FIELD(zero_page), NULL},
     {"spare-pages", FIELD(spare_pages), NULL},
     {"first", FIELD(injection.first), NULL},
     {"count", FIELD(injection.count), NULL},

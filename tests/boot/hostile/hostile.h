@@ -62,7 +62,7 @@ enum load_options {
     OPTIONS_HUGE,
 };
 
-enum tables { TABLES_ALL, TABLES_NO_ACPI, TABLES_NO_SMBIOS, TABLES_NONE };
+enum tables { TABLES_ALL, TABLES_NO_ACPI, TABLES_NO_SMBIOS, TABLES_NONE, TABLES_ENDLESS_ATTRIBUTES };
 
 enum random { RANDOM_AS_IT_IS, RANDOM_GOOD, RANDOM_BROKEN };
 
@@ -108,6 +108,7 @@ struct hostile_case {
     uint32_t hidden;            /* enum hidden */
     uint32_t refused;           /* enum refused */
     uint32_t attributes;        /* enum attributes */
+    uint32_t zero_page;         /* 1: pages at address 0 are given out while they are free */
     uint32_t spare_pages;       /* pages left free, ALL_MEMORY for as many as there are */
     struct injection injection;
 };

@@ -35,15 +35,16 @@ static struct child {
 } * child;
 
 #define LIVE_MAX 512
+#define NOWHERE  UINT64_MAX
 static struct {
-    uint64_t address; /* 0: free entry */
+    uint64_t address; /* NOWHERE: free entry */
     uint64_t pages;   /* 0 for a pool buffer */
 } live[LIVE_MAX];
 
 static void live_add(uint64_t address, uint64_t pages)
 {
     for (unsigned i = 0; i < LIVE_MAX; i++) {
-        if (live[i].address == 0) {
+        if (live[i].address == NOWHERE) {
             live[i].address = address;
             live[i].pages = pages;
             return;
@@ -58,17 +59,18 @@ static void live_remove(uint64_t address, uint64_t pages)
     for (unsigned i = 0; i < LIVE_MAX; i++) {
         uint64_t start = live[i].address;
         if (start == address && (pages == live[i].pages)) {
-            live[i].address = 0;
+            live[i].address = NOWHERE;
             return;
         }
-        if (pages == 0 || start == 0 || address < start || address >= start + live[i].pages * FRAME_BYTES) {
+        if (pages == 0 || start == NOWHERE || address < start ||
+            address >= start + live[i].pages * FRAME_BYTES) {
             continue;
         }
         uint64_t head = (address - start) / FRAME_BYTES;
         uint64_t tail = live[i].pages - head - pages;
         live[i].pages = head;
         if (head == 0) {
-            live[i].address = 0;
+            live[i].address = NOWHERE;
         }
         if (tail != 0) {
             live_add(address + pages * FRAME_BYTES, tail);
@@ -144,6 +146,23 @@ void *gate_decide(uint32_t slot)
     return inject(slot) ? (void *)injected_failure : targets[slot];
 }
 
+static bool zero_taken; /* the child has the pages at address 0 */
+
+/*
+ * A firmware that fills its memory from the bottom, page 0 included: nothing forbids it. OVMF's does not, so
+ * it is not asked.
+ */
+static bool allocate_from_zero(EFI_ALLOCATE_TYPE kind, UINTN pages)
+{
+    if (!current->zero_page || zero_taken || kind == AllocateAddress) {
+        return false;
+    }
+    say("zero %s pages=%u", current->name, (unsigned)pages);
+    live_add(0, pages);
+    zero_taken = true;
+    return true;
+}
+
 static EFI_STATUS EFIAPI hostile_allocate_pages(EFI_ALLOCATE_TYPE kind, EFI_MEMORY_TYPE type, UINTN pages,
                                                 EFI_PHYSICAL_ADDRESS *address)
 {
@@ -151,6 +170,10 @@ static EFI_STATUS EFIAPI hostile_allocate_pages(EFI_ALLOCATE_TYPE kind, EFI_MEMO
         (current->refused == REFUSE_LIMIT && kind == AllocateMaxAddress)) {
         say("refused %s kind=%u address=%llx", current->name, (unsigned)kind, (unsigned long long)*address);
         return EFI_NOT_FOUND;
+    }
+    if (allocate_from_zero(kind, pages)) {
+        *address = 0;
+        return EFI_SUCCESS;
     }
     EFI_STATUS status = firmware->AllocatePages(kind, type, pages, address);
     if (!EFI_ERROR(status)) {
@@ -162,6 +185,10 @@ static EFI_STATUS EFIAPI hostile_allocate_pages(EFI_ALLOCATE_TYPE kind, EFI_MEMO
 static EFI_STATUS EFIAPI hostile_free_pages(EFI_PHYSICAL_ADDRESS address, UINTN pages)
 {
     live_remove(address, pages);
+    if (address == 0 && zero_taken) {
+        zero_taken = false;
+        return EFI_SUCCESS;
+    }
     return firmware->FreePages(address, pages);
 }
 
@@ -179,7 +206,7 @@ static EFI_STATUS EFIAPI hostile_free_pool(VOID *buffer)
 {
     for (unsigned i = 0; i < LIVE_MAX; i++) {
         if (live[i].address == (uint64_t)(uintptr_t)buffer && live[i].pages == 0) {
-            live[i].address = 0;
+            live[i].address = NOWHERE;
             break;
         }
     }
@@ -265,13 +292,13 @@ void services_begin(const struct injection *wanted)
     injection = *wanted;
     calls_since_exit = 0;
     memset(&report, 0, sizeof(report));
-    memset(live, 0, sizeof(live));
+    memset(live, 0xff, sizeof(live));
 }
 
 struct gate_report services_end(void)
 {
     for (unsigned i = 0; i < LIVE_MAX; i++) {
-        if (live[i].address != 0) {
+        if (live[i].address != NOWHERE) {
             report.live_pools += live[i].pages == 0;
             report.live_pages += (uint32_t)live[i].pages;
             say("leak: %llx, %llu pages", (unsigned long long)live[i].address,

@@ -11,6 +11,7 @@
 #include <x86/segments.h>
 
 struct trap_frame;
+struct vm_space;
 
 struct per_cpu {
     struct per_cpu *self;           /* this structure's address */
@@ -22,6 +23,7 @@ struct per_cpu {
     struct task_state tss;          /* stack pointers for traps; trap_entry.S moves the IST entries */
     struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
+    struct vm_space *space;         /* the user space that is loaded, or NULL */
 };
 
 _Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "trap_entry.S uses it");

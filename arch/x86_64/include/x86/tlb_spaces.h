@@ -1,0 +1,34 @@
+/*
+ * The numbers by which the TLB tells address spaces apart (PCIDs, SDM volume 3, 4.10.1), and per CPU which of
+ * them hold translations that must be dropped before they are used again. Pure bookkeeping.
+ *
+ * A number that was given back may be given out again at once: all CPUs are told to drop what they hold under
+ * it. TLB_SPACE_KERNEL is what the kernel's tables use, and every space when there are no more numbers (or no
+ * PCIDs); loading it always drops its translations, so nobody sees another's.
+ */
+#pragma once
+
+#include <ashlar/arch/tlb.h>
+#include <ashlar/lock.h>
+
+#define TLB_SPACES      4096 /* 12 bits in CR3 */
+#define TLB_SPACE_WORDS (TLB_SPACES / 64)
+
+/* All zeros: only the kernel's number is given out. */
+struct tlb_spaces {
+    struct spinlock lock;                               /* guards what is marked (L) */
+    uint64_t used[TLB_SPACE_WORDS];                     /* (L) numbers given out, and 0 */
+    unsigned next_word;                                 /* (L) where the search begins */
+    _Atomic(uint64_t) stale[CPUS_MAX][TLB_SPACE_WORDS]; /* by CPU: numbers to be dropped before use */
+};
+
+tlb_space_t tlb_spaces_alloc(struct tlb_spaces *spaces);
+void tlb_spaces_free(struct tlb_spaces *spaces, tlb_space_t space);
+
+/* Notes that `cpu` must drop what it holds under `space` before it loads it again; under all but `current`.
+ */
+void tlb_spaces_mark(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space);
+void tlb_spaces_mark_others(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t current);
+
+/* Whether loading `space` on `cpu` must drop its translations; notes that it did. */
+bool tlb_spaces_take_stale(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space);

@@ -1,0 +1,136 @@
+/* The five ways to the kernel's page tables on the machine: see <ashlar/page_table_view.h>. */
+#include <ashlar/assert.h>
+#include <ashlar/boot.h>
+#include <ashlar/layout.h>
+#include <ashlar/memory.h>
+#include <ashlar/page_table_view.h>
+#include <ashlar/physmap.h>
+
+#define OFFSET_WINDOW 0x0000400000000000ULL /* in the lower half, of tables that have nothing else there */
+
+static struct page_table_temporary temporary;
+static struct spinlock temporary_lock; /* guards the making of the slots */
+
+/* ---- Windows: all RAM in the lower half of tables of their own, as the physmap has it ---- */
+
+static enum page_table_error map_ram(struct page_table *space, uint64_t offset)
+{
+    size_t count;
+    const struct memory_range *ranges = boot_memory_map(&count);
+    struct physmap_plan plan;
+    struct physmap_piece piece;
+    enum page_table_error error = PAGE_TABLE_OK;
+    physmap_plan_start(&plan, ranges, count, boot_info()->paging.physmap_bytes);
+    for (uint32_t i = 0; i < boot_info()->kernel.segment_count; i++) {
+        const struct boot_segment *segment = &boot_info()->kernel.segments[i];
+        if (!(segment->flags & BOOT_SEGMENT_WRITE)) {
+            physmap_plan_protect(&plan, segment->physical_base, segment->bytes);
+        }
+    }
+    while (error == PAGE_TABLE_OK && physmap_plan_next(&plan, &piece)) {
+        error = page_table_map(space, virt_addr(piece.base.raw + offset), piece.base, piece.bytes,
+                               piece.writable ? PAGE_WRITE : PAGE_READ, CACHE_WRITE_BACK, PAGE_LEVEL_1G);
+    }
+    return error;
+}
+
+static void window_drop(struct page_table *space)
+{
+    struct tlb_batch batch;
+    tlb_batch_start(&batch, space);
+    enum page_table_error error = page_table_unmap(space, virt_addr(0), 1ULL << 47, &batch, NULL, NULL);
+    ASSERT(error == PAGE_TABLE_OK);
+    tlb_batch_finish(&batch);
+    page_table_destroy(space);
+    tlb_space_free(space->space);
+}
+
+static enum page_table_error window_open(struct page_table_view *view, uint64_t offset)
+{
+    struct page_table *kernel = kernel_page_table();
+    enum page_table_error error = page_table_init(&view->space, kernel->frames, kernel->access,
+                                                  kernel->levels, kernel->largest_level, kernel);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    view->space.space = tlb_space_alloc();
+    error = map_ram(&view->space, offset);
+    if (error != PAGE_TABLE_OK) {
+        window_drop(&view->space);
+        return error;
+    }
+    view->window = (struct page_table_access){.path = view->path, .offset = offset};
+    view->access = &view->window;
+    preempt_disable();
+    tlb_space_load(view->space.root, view->space.space);
+    return PAGE_TABLE_OK;
+}
+
+static void window_close(struct page_table_view *view)
+{
+    tlb_space_load(kernel_page_table()->root, TLB_SPACE_KERNEL);
+    preempt_enable();
+    window_drop(&view->space);
+}
+
+/* ---- Temporary: slots for every CPU above the image, made when they are first asked for ---- */
+
+static enum page_table_error temporary_open(struct page_table_view *view)
+{
+    page_table_entry_t *slots;
+    enum page_table_error error = PAGE_TABLE_OK;
+    spinlock_acquire(&temporary_lock);
+    if (!temporary.slots) {
+        error = page_table_hold(kernel_page_table(), virt_addr(TEMPORARY_BASE),
+                                (uint64_t)CPUS_MAX * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
+        if (error == PAGE_TABLE_OK) {
+            page_table_temporary_init(&temporary, TLB_SPACE_KERNEL, virt_addr(TEMPORARY_BASE), slots, NULL,
+                                      NULL);
+        }
+    }
+    spinlock_release(&temporary_lock);
+    view->access = &temporary.access;
+    return error;
+}
+
+/* ---- All ---- */
+
+enum page_table_error page_table_view_open(struct page_table_view *view, enum page_table_path path)
+{
+    *view = (struct page_table_view){.path = path};
+    enum page_table_error error = PAGE_TABLE_OK;
+    switch (path) {
+    case PAGE_TABLE_IDENTITY:
+        return window_open(view, 0);
+    case PAGE_TABLE_OFFSET:
+        return window_open(view, OFFSET_WINDOW);
+    case PAGE_TABLE_TEMPORARY:
+        error = temporary_open(view);
+        break;
+    case PAGE_TABLE_RECURSIVE:
+        page_table_make_recursive(kernel_page_table(), RECURSIVE_SLOT);
+        page_table_recursive_init(&view->recursive, kernel_page_table(), NULL, NULL);
+        view->access = &view->recursive.access;
+        break;
+    case PAGE_TABLE_PHYSMAP:
+    case PAGE_TABLE_PATH_COUNT:
+        view->access = kernel_page_table()->access;
+        break;
+    }
+    if (error == PAGE_TABLE_OK) {
+        preempt_disable();
+    }
+    return error;
+}
+
+void page_table_view_close(struct page_table_view *view)
+{
+    if (view->path == PAGE_TABLE_IDENTITY || view->path == PAGE_TABLE_OFFSET) {
+        window_close(view);
+        return;
+    }
+    if (view->path == PAGE_TABLE_RECURSIVE) {
+        page_table_end_recursive(kernel_page_table());
+    }
+    preempt_enable();
+}

@@ -1,0 +1,37 @@
+/*
+ * Kernel stacks: virtually contiguous memory between two guard pages, so that running off the end is a fault
+ * at once, and the panic names whose stack it was.
+ */
+#pragma once
+
+#include <ashlar/vmalloc.h>
+
+#define KERNEL_STACK_BYTES      KIB(16)
+#define KERNEL_STACK_BYTES_MAX  MIB(1)
+#define KERNEL_STACK_NAME_BYTES 32 /* with the terminator; longer names are cut */
+
+struct kernel_stack {
+    virt_addr_t bottom;                       /* lowest byte */
+    uint64_t bytes;                           /* length, whole pages */
+    struct kva_purpose purpose;               /* points to the texts */
+    char name[KERNEL_STACK_NAME_BYTES + 16];  /* "kernel stack of NAME" */
+    char below[KERNEL_STACK_NAME_BYTES + 40]; /* "guard page below kernel stack of NAME" */
+    char above[KERNEL_STACK_NAME_BYTES + 40]; /* "guard page above kernel stack of NAME" */
+};
+
+/*
+ * Makes a stack of `bytes` bytes (rounded up to pages, at most KERNEL_STACK_BYTES_MAX) for what is called
+ * `name`. *stack stays where it is until kernel_stack_free(). Returns false, and there is none, for a length
+ * that cannot be or without memory.
+ */
+bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, const char *name, uint64_t bytes)
+    EXCLUDES(vmalloc->lock);
+
+/* Frees a stack that nobody runs on. Panics when it is none. */
+void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack) EXCLUDES(vmalloc->lock);
+
+/* Where a thread that is to run on it starts: behind the highest byte, 16-byte aligned. */
+static inline virt_addr_t kernel_stack_top(const struct kernel_stack *stack)
+{
+    return virt_add(stack->bottom, stack->bytes);
+}

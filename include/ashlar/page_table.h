@@ -1,0 +1,391 @@
+/*
+ * Page tables of one address space: mapping, unmapping, protecting and translating ranges of virtual memory,
+ * with 4 or 5 levels and pages of 4 KiB, 2 MiB and 1 GiB (SDM volume 3, chapter 4).
+ *
+ * A `struct page_table` is a value: the kernel has one, every user space has one, tests have as many as they
+ * like. Tables come from its frame pool (OWNER_PAGE_TABLES) and go back when their last entry goes. How many
+ * entries of a table are in use is noted in the `object` of the table frame's descriptor, so that nobody
+ * searches.
+ *
+ * Nothing is half done: an operation that fails leaves every translation as it was. Every operation but
+ * page_table_translate() takes the table's lock; what becomes stale in the TLB is added to the caller's batch
+ * (<ashlar/tlb.h>), which the caller finishes. The frames that leaves map belong to the caller: mapping takes
+ * no reference and unmapping drops none.
+ */
+#pragma once
+
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/arch/tlb.h>
+#include <ashlar/frame.h>
+#include <ashlar/lock.h>
+#include <ashlar/tlb.h>
+
+/* ---- How tables are reached ---- */
+
+enum page_table_path {
+    PAGE_TABLE_PHYSMAP,   /* all physical memory is mapped somewhere: the kernel's way */
+    PAGE_TABLE_IDENTITY,  /* virtual is physical */
+    PAGE_TABLE_OFFSET,    /* a window of physical memory at a fixed distance */
+    PAGE_TABLE_TEMPORARY, /* mapped into a slot of the CPU's own when needed */
+    PAGE_TABLE_RECURSIVE, /* an entry of the root names the root: tables appear as pages */
+    PAGE_TABLE_PATH_COUNT
+};
+
+/* "physmap", "identity", "offset", "temporary", "recursive". */
+const char *page_table_path_name(enum page_table_path path);
+
+/*
+ * One way to reach tables. Where every table has an address of its own for good (the first three), `open` is
+ * NULL and a table lies at `offset` + its physical address: that is all the fast path does.
+ */
+struct page_table_access {
+    enum page_table_path path; /* which way this is */
+    uint64_t offset;           /* added to a physical address */
+    /*
+     * Makes the table at `level` on the way to `address` visible; `table` is its physical address. Preemption
+     * is off until the matching close, and at most two are open at once. NULL when it cannot be reached.
+     */
+    page_table_entry_t *(*open)(const struct page_table_access *access, phys_addr_t table,
+                                virt_addr_t address, unsigned level);
+    void (*close)(const struct page_table_access *access, page_table_entry_t *entries);
+    void *context; /* for open and close */
+};
+
+/*
+ * The two ways that make tables visible when they are needed. `reach` turns a virtual address into a pointer;
+ * on the machine that is the address itself.
+ */
+typedef void *page_table_reach(void *context, virt_addr_t address);
+
+/* Slots for every CPU, held by page_table_hold() in the tables in force. */
+struct page_table_temporary {
+    struct page_table_access access; /* the way through them */
+    tlb_space_t space;               /* in which the slots are mapped */
+    virt_addr_t base;                /* of the first slot */
+    page_table_entry_t *slots;       /* entries, PAGE_TABLE_SLOTS for each CPU */
+    page_table_reach *reach;         /* how a slot is used; NULL: as a pointer */
+    void *context;                   /* for reach */
+};
+
+#define PAGE_TABLE_SLOTS 2
+
+/* Fills *way; the slots hold nothing. */
+void page_table_temporary_init(struct page_table_temporary *way, tlb_space_t space, virt_addr_t base,
+                               page_table_entry_t *slots, page_table_reach *reach, void *context);
+
+/* The tables in force, which name their own root (page_table_make_recursive()). */
+struct page_table_recursive {
+    struct page_table_access access; /* the way through it */
+    const struct page_table *table;  /* the tables in force */
+    page_table_reach *reach;         /* how an address is used; NULL: as a pointer */
+    void *context;                   /* for reach */
+};
+
+void page_table_recursive_init(struct page_table_recursive *way, const struct page_table *table,
+                               page_table_reach *reach, void *context);
+
+/* Where the table at `level` on the way to `address` appears when entry `slot` of the root names the root. */
+virt_addr_t page_table_recursive_address(unsigned levels, unsigned slot, virt_addr_t address, unsigned level);
+
+/* ---- A set of tables ---- */
+
+struct page_table {
+    phys_addr_t root;                       /* PML4 or PML5 */
+    unsigned levels;                        /* 4 or 5 */
+    enum page_level largest_level;          /* largest leaf the CPU has */
+    unsigned recursive_slot;                /* entry of the root that names the root; 0: none */
+    virt_addr_t lent;                       /* the tables for this PML4 entry's room are not ours; 0: none */
+    uint64_t physical_end;                  /* first physical address the CPU does not have */
+    const struct page_table_access *access; /* how tables are reached */
+    struct frame_pool *frames;              /* where tables come from */
+    tlb_space_t space;                      /* whose translations these are */
+    struct page_table *kernel;              /* whose upper half this one shares; NULL for the kernel itself */
+    struct spinlock lock;                   /* guards all entries and what follows */
+    struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
+    uint64_t table_frames;          /* tables in use, the root included, shared ones not */
+};
+
+enum page_table_error {
+    PAGE_TABLE_OK,
+    PAGE_TABLE_NO_MEMORY,     /* a table was needed and there is no frame */
+    PAGE_TABLE_EMPTY,         /* 0 bytes */
+    PAGE_TABLE_UNALIGNED,     /* an address or a length is no multiple of FRAME_BYTES */
+    PAGE_TABLE_WRAPS,         /* the range passes the end of the address space */
+    PAGE_TABLE_NON_CANONICAL, /* the CPU has no such virtual address with these levels, or the range crosses
+                                 the gap */
+    PAGE_TABLE_BAD_PHYSICAL,  /* beyond the CPU's physical addresses */
+    PAGE_TABLE_BAD_ACCESS,    /* writable and executable at once, unknown bits, a cache kind or page size that
+                                 there is not, or a leaf that is none */
+    PAGE_TABLE_WRONG_HALF,    /* a kernel address in a user space's own part, PAGE_USER in the kernel's half,
+                                 or PAGE_GLOBAL in the lower half */
+    PAGE_TABLE_OCCUPIED,      /* something is mapped there already */
+    PAGE_TABLE_NOT_MAPPED,    /* a page of the range is not mapped, or is part of a larger one */
+    PAGE_TABLE_UNREACHABLE,   /* the way of access does not reach these tables now */
+    PAGE_TABLE_ERROR_COUNT
+};
+
+/* The error's name for people, such as "not page-aligned". */
+const char *page_table_error_name(enum page_table_error error);
+
+/*
+ * Makes an empty set of tables (one frame). levels: 4 or 5. kernel: NULL, or the tables whose upper half it
+ * shares from now on, new entries included. The frame must be within reach of `frames` itself
+ * (frame_pointer()). `space` is TLB_SPACE_KERNEL and `physical_end` what the format can express, or the
+ * kernel's; the caller may set both before the first use. Fails with PAGE_TABLE_NO_MEMORY.
+ */
+enum page_table_error page_table_init(struct page_table *table, struct frame_pool *frames,
+                                      const struct page_table_access *access, unsigned levels,
+                                      enum page_level largest_level, struct page_table *kernel);
+
+/*
+ * Returns all tables of a space that maps nothing any more of its own; panics when it does. Tables shared
+ * with the kernel stay; the kernel's own can be destroyed once nobody shares them. Loaded on no CPU.
+ */
+void page_table_destroy(struct page_table *table);
+
+/*
+ * Lets entry `slot` (256 .. 511) of the root name the root itself, for PAGE_TABLE_RECURSIVE: writable, never
+ * executable. The room of the slot maps nothing else meanwhile, and nobody who shares the upper half sees
+ * it. Panics when the slot is in use. Ending it flushes all TLBs.
+ *
+ * It is not left in place for good: the room shows large pages as if they were tables, with another cache
+ * kind than their own, and tables at an address that anybody can compute.
+ */
+void page_table_make_recursive(struct page_table *table, unsigned slot) EXCLUDES(table->lock);
+void page_table_end_recursive(struct page_table *table) EXCLUDES(table->lock);
+
+/*
+ * Enters a table for all that one PML4 entry spans, from `base` on (aligned to that, in the upper half, and
+ * its own PML4 there already): `lower` and all below it belong to somebody else, who changes them by himself
+ * and only ever makes absent entries present. They can be translated and looked at; ranges that touch them
+ * are PAGE_TABLE_OCCUPIED or left alone. Once for a page table without sharers, which is then never
+ * destroyed.
+ */
+void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t lower) EXCLUDES(table->lock);
+
+/* ---- Ranges: each table is visited once ---- */
+
+/*
+ * Maps `bytes` bytes at `base` to `target`, with the largest pages that alignment, the CPU and
+ * `largest` allow. access: enum page_access; reading always. All or nothing. Needs no flush: only absent
+ * entries become present. Fails with any error.
+ */
+enum page_table_error page_table_map(struct page_table *table, virt_addr_t base, phys_addr_t target,
+                                     uint64_t bytes, unsigned access, enum page_cache cache,
+                                     enum page_level largest) EXCLUDES(table->lock);
+
+/* Maps `count` frames, scattered as they are, one after the other from `base`, as 4 KiB pages. */
+enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_t base,
+                                            const phys_addr_t *frames, uint64_t count, unsigned access,
+                                            enum page_cache cache) EXCLUDES(table->lock);
+
+/* What unmapping found, leaf by leaf, in ascending order. `entry` is as it was, with accessed and dirty bits.
+ */
+typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entry_t entry,
+                                enum page_level level);
+
+/*
+ * Unmaps whatever is mapped in the range; holes are no error. A large page that is cut is split first, which
+ * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back through the
+ * batch. `removed` (or NULL) is called for each leaf, the table's lock held.
+ */
+enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                       struct tlb_batch *batch, page_table_visitor *removed, void *context)
+    EXCLUDES(table->lock);
+
+/*
+ * The inverse of page_table_map_frames(): unmaps `count` 4 KiB pages from `base` on; the frames they showed
+ * go to frames[], in order. All or nothing: fails as other ranges do, or with PAGE_TABLE_NOT_MAPPED.
+ */
+enum page_table_error page_table_unmap_frames(struct page_table *table, virt_addr_t base, uint64_t count,
+                                              struct tlb_batch *batch, phys_addr_t *frames)
+    EXCLUDES(table->lock);
+
+/* Gives what is mapped in the range another access and cache kind; holes are left. Splits large pages that
+ * are cut, as unmapping does. */
+enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                         unsigned access, enum page_cache cache, struct tlb_batch *batch)
+    EXCLUDES(table->lock);
+
+/*
+ * Makes one large page of 512 smaller ones where they are one after the other, alike and aligned; returns how
+ * many large pages were made. Their tables go back through the batch.
+ */
+uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, struct tlb_batch *batch)
+    EXCLUDES(table->lock);
+
+/*
+ * Makes smaller pages of the large page that `address` (page-aligned) lies inside of, so that one begins
+ * there; they translate the same. Nothing to do where there is none. Fails with PAGE_TABLE_NO_MEMORY, or for
+ * a bad address.
+ */
+enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
+    EXCLUDES(table->lock);
+
+/* Calls `visit` for every leaf that the range touches, ascending; a large one may begin before it. The lock
+ * is held. Fails as other ranges do, but a space may look at the shared half, too. */
+enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                      page_table_visitor *visit, void *context) EXCLUDES(table->lock);
+
+/* ---- One page, for the page fault ---- */
+
+/*
+ * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf or hole of that size was there: the fault's way to
+ * fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What was present and allowed
+ * something the new one does not, or maps another frame, is added to the batch. Fails with
+ * PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table with entries lies where a 2 MiB leaf should go or
+ * a larger leaf covers it.
+ */
+enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
+                                     enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
+    EXCLUDES(table->lock);
+
+/*
+ * Takes the pages of a range out of the tables' hands, for whoever switches mappings without lock or walk:
+ * *entries are their level 1 entries, in order and in place for good, held but absent. The caller writes
+ * leaves there and page_entry_held(), nothing else, and flushes himself. Nothing else maps there any more.
+ * The range lies in one table (2 MiB, aligned), nothing is mapped in it, and tables are reached directly.
+ * Fails as page_table_map() does.
+ */
+enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                      page_table_entry_t **entries) EXCLUDES(table->lock);
+
+/*
+ * The entry for the 4 KiB page at `base`, where tables have addresses for good and the table for it exists;
+ * else NULL. It stays while nobody unmaps in the 2 MiB around it; that is the caller's to see to. Unlocked.
+ */
+page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base);
+
+/* Writes a sound leaf to a slot that holds none: page_table_set() without its questions. */
+void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
+    EXCLUDES(table->lock);
+
+/* ---- Looking ---- */
+
+#define PAGE_WALK_STEPS_MAX 5
+
+/* One entry on the way from the root to the page. */
+struct page_table_step {
+    unsigned level;           /* of the table it lies in: 5 .. 1 */
+    unsigned index;           /* in the table */
+    phys_addr_t table;        /* the table */
+    page_table_entry_t entry; /* as read */
+};
+
+struct page_translation {
+    bool mapped;             /* a leaf was found */
+    enum page_level level;   /* of the leaf, or of the entry that is not present */
+    phys_addr_t target;      /* where the address lands */
+    unsigned access;         /* what all levels together allow */
+    enum page_cache cache;   /* the leaf's */
+    page_table_entry_t leaf; /* the last entry read */
+};
+
+/*
+ * Virtual to physical, as the CPU does it, without the lock: exact while nobody changes the range, and only
+ * while nobody takes out tables on the way. Inline, below: what the caller does not use is not computed.
+ */
+static inline struct page_translation page_table_translate(const struct page_table *table,
+                                                           virt_addr_t address);
+
+/* The same by any way of access, with every entry; returns the number of steps (0: not canonical). */
+unsigned page_table_walk(const struct page_table *table, const struct page_table_access *access,
+                         virt_addr_t address, struct page_table_step steps[PAGE_WALK_STEPS_MAX]);
+
+/* What page_table_check() found wrong first. */
+struct page_table_problem {
+    const char *what;    /* the broken rule */
+    virt_addr_t address; /* where */
+    uint64_t found;      /* the value that is wrong */
+    uint64_t expected;   /* what it should be */
+};
+
+/* Verifies every table: use counts, owners, reserved bits, no table empty, none shared by mistake, the count
+ * of tables. */
+bool page_table_check(struct page_table *table, struct page_table_problem *problem) EXCLUDES(table->lock);
+
+/* ---- The fast path ---- */
+
+/* Where a walk ended. Two words, which are returned in registers. */
+struct page_walk_end {
+    page_table_entry_t leaf; /* the last entry; 0 for an address that is not canonical */
+    uint64_t all; /* as for page_translation_of(), and the level of `leaf` in the bits from here: */
+#define PAGE_WALK_LEVEL_SHIFT 8
+};
+
+/* For addresses that are not canonical, and tables that have no address of their own. */
+struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t address);
+
+/*
+ * Reads the entry for `address` in the table at `level` that the entry `above` names, where tables lie at
+ * `offset` + their physical address. With a constant level: one shift, two masks and a load.
+ */
+static inline page_table_entry_t page_walk_direct(uint64_t offset, page_table_entry_t above,
+                                                  virt_addr_t address, unsigned level)
+{
+    uint64_t at = (address.raw >> (page_level_shift(level) - 3)) & ((PAGE_TABLE_ENTRIES - 1) << 3);
+    const uint64_t *entry = (const uint64_t *)(uintptr_t)(offset + (above.raw & PAGE_ENTRY_ADDRESS) + at);
+    return (page_table_entry_t){__atomic_load_n(entry, __ATOMIC_RELAXED)};
+}
+
+/*
+ * What a walk that ended at `leaf` found. `all`: the entries of all levels and'ed, no-execute turned round:
+ * writing and user where each does, executing where none forbids it; global is the leaf's own (SDM volume 3,
+ * 4.6 and 4.10.2.4).
+ */
+static inline __attribute__((always_inline)) struct page_translation
+page_translation_of(uint64_t all, page_table_entry_t leaf, unsigned level, virt_addr_t address)
+{
+    if (!page_entry_present(leaf)) {
+        return (struct page_translation){.level = (enum page_level)level, .leaf = leaf};
+    }
+    const uint64_t everywhere = PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE;
+    page_table_entry_t together = {((all & everywhere) | (leaf.raw & PAGE_ENTRY_GLOBAL)) ^
+                                   PAGE_ENTRY_NO_EXECUTE};
+    return (struct page_translation){
+        .mapped = true,
+        .level = (enum page_level)level,
+        .target = phys_add(page_entry_leaf_address(leaf, level), address.raw & (page_level_bytes(level) - 1)),
+        .access = page_entry_access(together),
+        .cache = page_entry_cache(leaf, level),
+        .leaf = leaf,
+    };
+}
+
+static inline __attribute__((always_inline)) struct page_translation
+page_table_translate(const struct page_table *table, virt_addr_t address)
+{
+    bool canonical = virt_is_canonical_fast(address, table->levels);
+    if (__builtin_expect(table->access->open != NULL || !canonical, false)) {
+        struct page_walk_end end = page_walk_slow(table, address);
+        return page_translation_of(end.all, end.leaf, end.all >> PAGE_WALK_LEVEL_SHIFT & 7, address);
+    }
+    uint64_t offset = table->access->offset;
+    uint64_t all = UINT64_MAX;
+    page_table_entry_t entry = {table->root.raw};
+    if (table->levels == PAGE_LEVEL_PML5) {
+        entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML5);
+        all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
+        if (!page_entry_present(entry)) {
+            return page_translation_of(all, entry, PAGE_LEVEL_PML5, address);
+        }
+    }
+    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
+    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
+    if (!page_entry_present(entry)) {
+        return page_translation_of(all, entry, PAGE_LEVEL_PML4, address);
+    }
+    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_1G);
+    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
+    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_1G)) {
+        return page_translation_of(all, entry, PAGE_LEVEL_1G, address);
+    }
+    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_2M);
+    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
+    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_2M)) {
+        return page_translation_of(all, entry, PAGE_LEVEL_2M, address);
+    }
+    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_4K);
+    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
+    return page_translation_of(all, entry, PAGE_LEVEL_4K, address);
+}

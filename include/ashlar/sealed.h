@@ -1,0 +1,20 @@
+/*
+ * Data that is written while the machine starts and never again: it lies in a segment of the image of its
+ * own, which address_space_start() maps read-only at every address. A stray write to it, later, is a page
+ * fault.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+
+/* Before a variable: static SEALED struct interrupt_table idt; */
+#define SEALED __attribute__((section(".sealed")))
+
+/* The segment's first byte, and the one behind its last (kernel.ld). */
+extern uint8_t sealed_start[];
+extern uint8_t sealed_end[];
+
+static inline bool is_sealed(virt_addr_t address)
+{
+    return address.raw >= (uintptr_t)sealed_start && address.raw < (uintptr_t)sealed_end;
+}

@@ -1,0 +1,373 @@
+/*
+ * Address spaces: which stretches of virtual memory mean what, and the page fault that delivers what they
+ * promise. docs/spaces.md explains how it works inside.
+ *
+ * A `struct vm_space` is a value: a set of regions over a range of addresses, with the page tables that show
+ * what of them has been delivered so far. A user space has tables of its own; a space over a part of the
+ * kernel's half works on the kernel's. What all spaces on one frame pool share (record caches, the zero page,
+ * the reverse map) is a `struct vm_manager`, a value too.
+ *
+ * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
+ * made smaller where it would have cut them, which no program can see.
+ *
+ * Locks, in this order: the manager's, spaces (two at once: by ascending number), page tables, the manager's
+ * `mappings`, slab caches, the frame pool. Every function takes what it needs and holds nothing when it
+ * returns. Memory of a kernel space is not touched with a lock held or from an interrupt handler, since the
+ * touch may be a fault. Pagers are called without any lock, but for `dirty`.
+ */
+#pragma once
+
+#include <ashlar/lock.h>
+#include <ashlar/page_table.h>
+#include <ashlar/slab.h>
+
+/* ---- What can go wrong ---- */
+
+enum vm_error {
+    VM_OK,
+    VM_NO_MEMORY,      /* no frame, or no record; nothing has changed */
+    VM_NO_ROOM,        /* no gap of the space is large enough */
+    VM_EMPTY,          /* 0 bytes */
+    VM_UNALIGNED,      /* an address, length, offset or guard is no multiple of FRAME_BYTES */
+    VM_WRAPS,          /* the range passes the end of the address space, or the offset that of its source */
+    VM_NON_CANONICAL,  /* the CPU has no such virtual address */
+    VM_KERNEL_ADDRESS, /* an address of the kernel's half in a user space */
+    VM_OUTSIDE,        /* not in the range this space may use */
+    VM_OVERLAP,        /* a region, or its guard, lies there already */
+    VM_NOT_MAPPED,     /* part of the range belongs to no region */
+    VM_BAD_ACCESS,     /* writable and executable, writing without reading, unknown bits, or no access at all
+                          in a kernel space, where the CPU cannot forbid reading */
+    VM_BAD_ALIGNMENT,  /* not a power of two of at least FRAME_BYTES */
+    VM_BAD_SOURCE,     /* a source without what it needs, or with what it cannot use */
+    VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
+    VM_BAD_FRAME,      /* not an allocated frame by itself, or one with too many references */
+    VM_BAD_RANGE,      /* a space over such a range cannot be made */
+    VM_TOO_MANY,       /* VM_SPACES_MAX spaces exist */
+    VM_ERROR_COUNT
+};
+
+/* The error's name for people, such as "overlaps a region". */
+const char *vm_error_name(enum vm_error error);
+
+/* What an access wanted, and what a region allows: a set of these. */
+enum vm_access {
+    VM_NONE = 0,
+    VM_READ = 1 << 0,
+    VM_WRITE = 1 << 1,
+    VM_EXECUTE = 1 << 2,
+};
+
+/* What became of a page fault. */
+enum vm_fault {
+    /* resolved: the access may be repeated */
+    VM_FAULT_SPURIOUS,  /* the page allowed it already: somebody else was faster, or the TLB was stale */
+    VM_FAULT_ZERO_READ, /* the shared zero page was mapped, read-only */
+    VM_FAULT_ZERO,      /* a zeroed frame of its own */
+    VM_FAULT_LARGE,     /* a zeroed 2 MiB block of its own */
+    VM_FAULT_COPIED,    /* a shared frame was copied for its writer */
+    VM_FAULT_REUSED,    /* a frame that was shared once, opened for its last user */
+    VM_FAULT_STACK,     /* a stack grew by a frame */
+    VM_FAULT_DEVICE,    /* a page of given physical memory */
+    VM_FAULT_PAGED,     /* a page that its pager gave */
+    /* not resolved: nothing has changed */
+    VM_FAULT_NO_REGION,    /* nothing lies there */
+    VM_FAULT_GUARD,        /* the guard gap below a region */
+    VM_FAULT_STACK_LIMIT,  /* the guard gap below a stack: it may not grow further */
+    VM_FAULT_RESERVED,     /* a region of VM_NOTHING */
+    VM_FAULT_DENIED,       /* the region does not allow it */
+    VM_FAULT_NO_MEMORY,    /* no frame for the page or for a table */
+    VM_FAULT_PAGER_FAILED, /* the pager could not give the page */
+    VM_FAULT_COUNT
+};
+
+/* The result's name for people, such as "copied". */
+const char *vm_fault_name(enum vm_fault fault);
+
+static inline bool vm_fault_resolved(enum vm_fault fault)
+{
+    return fault < VM_FAULT_NO_REGION;
+}
+
+/* ---- What fills a region ---- */
+
+enum vm_source {
+    VM_NOTHING, /* reserved: every access is an error */
+    VM_ZERO,    /* zeros; each page gets a frame when it is first written */
+    VM_STACK,   /* the same, growing down: what lies above its lowest touched page is the stack */
+    VM_FRAMES,  /* frames that the caller gives, shared with whoever else has them; mapped at once */
+    VM_DEVICE,  /* a stretch of physical memory that somebody else answers for; no references are kept */
+    VM_PAGER,   /* pages that a pager gives: a file, swap */
+    VM_SOURCE_COUNT
+};
+
+/* The source's name for people, such as "zeros". */
+const char *vm_source_name(enum vm_source source);
+
+/*
+ * Where the pages of VM_PAGER regions come from. The regions hold references to it; who made it has the first
+ * one. Its frames are single (order 0); their descriptor's `object` is the reverse map's, NULL when a frame
+ * is given for the first time.
+ */
+struct vm_pager {
+    /*
+     * Gives the frame with the page at `offset` (bytes, a multiple of FRAME_BYTES) and a reference to it, or
+     * FRAME_NONE when it cannot. May sleep if `wait`; without, only what is at hand. Called with no lock
+     * held. A pager that keeps a reference for itself gives the same frame to all who share the page.
+     */
+    phys_addr_t (*get)(struct vm_pager *pager, uint64_t offset, bool wait);
+    /*
+     * Notes that the page was written to through a shared region: it must reach its home sooner or later. Or
+     * NULL. Called with the space's lock held, before its reference is dropped: only notes, uses no space.
+     */
+    void (*dirty)(struct vm_pager *pager, uint64_t offset, phys_addr_t frame);
+    /* The last reference is gone. Or NULL. No lock is held. */
+    void (*release)(struct vm_pager *pager);
+    _Atomic(uint32_t) references; /* regions, and its maker: starts as 1 */
+};
+
+void vm_pager_get(struct vm_pager *pager);
+void vm_pager_put(struct vm_pager *pager);
+
+/* ---- What all spaces of a frame pool share ---- */
+
+#define VM_SPACES_MAX    (1U << 18) /* spaces of one manager */
+#define VM_NUMBERS_CHUNK 512        /* entries of one page of the table of spaces */
+
+struct vm_space;
+
+/* Entry of the table of spaces: taken, or a link in the list of free numbers. */
+union vm_number {
+    struct vm_space *space; /* whose number it is */
+    uint64_t free;          /* 2 * next free number + 1; the last one leads to VM_SPACES_MAX */
+};
+
+struct vm_manager_config {
+    struct frame_pool *frames;              /* where pages come from */
+    struct slab_pool *slabs;                /* where records come from */
+    const struct page_table_access *access; /* how page tables are reached */
+    unsigned levels;                        /* of page tables: 4 or 5 */
+    enum page_level largest_level;          /* largest leaf the CPU has */
+    unsigned physical_bits;                 /* of the CPU's physical addresses: 32 .. 52 */
+};
+
+struct vm_manager {
+    struct vm_manager_config config; /* as given */
+    struct slab_cache regions;       /* of struct vm_region */
+    struct slab_cache mappings;      /* of struct vm_mapping: frames that several pages show */
+    phys_addr_t zero_frame;          /* zeros for all who only read; never freed, never counted */
+    struct spinlock lock;            /* guards (L) */
+    union vm_number *numbers[VM_SPACES_MAX / VM_NUMBERS_CHUNK]; /* (L) the table of spaces, a frame each */
+    uint32_t number_limit;                                      /* (L) numbers that have an entry */
+    uint32_t number_free;                                       /* (L) first free one, or number_limit */
+    uint32_t space_count;                                       /* (L) spaces in being */
+    struct spinlock mappings_lock;                              /* guards the chains of shared frames */
+    _Atomic(uint64_t) mapping_count;                            /* records in chains */
+};
+
+/* Makes a manager: one zeroed frame, two slab caches. Fails with VM_NO_MEMORY, VM_TOO_MANY (slab caches). */
+enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manager_config *config);
+
+/* Returns everything. No space is left. */
+void vm_manager_destroy(struct vm_manager *manager);
+
+/* The space with that number, or NULL. It stays for as long as the caller can say why. */
+struct vm_space *vm_space_by_number(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
+
+/* ---- Spaces ---- */
+
+#define VM_NAME_BYTES 24 /* with the terminator */
+
+struct vm_space_config {
+    const char *name;          /* for people; copied, cut to VM_NAME_BYTES - 1 */
+    virt_addr_t base;          /* first address it may use */
+    uint64_t bytes;            /* length of the range it may use */
+    enum frame_owner owner;    /* of the pages it fills */
+    struct page_table *kernel; /* the kernel's tables, shared by a user space; or NULL */
+    struct page_table *tables; /* for a part of the kernel's half: the tables to work on; else NULL */
+};
+
+struct vm_space {
+    struct vm_manager *manager;      /* as given */
+    struct page_table *table;        /* its tables: `own`, or those of the kernel */
+    struct spinlock lock;            /* guards all that follows */
+    struct vm_region *tree;          /* the regions by address */
+    struct vm_region *first;         /* lowest region, or NULL */
+    struct vm_region *recent;        /* found last, or NULL */
+    uint64_t base;                   /* first address it may use */
+    uint64_t end;                    /* behind the last address it may use */
+    uint64_t random;                 /* state of the generator that balances the tree */
+    uint64_t region_count;           /* regions in the tree */
+    uint64_t region_bytes;           /* their sum, guards not included */
+    uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
+    uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
+    uint32_t number;                 /* in the manager's table */
+    enum frame_owner owner;          /* of the pages it fills */
+    bool user;                       /* pages are the user's */
+    char name[VM_NAME_BYTES];        /* for people */
+    struct page_table own;           /* when it is a user space */
+};
+
+/*
+ * Makes an empty space. Costs the root table of a user space, nothing else. Fails with VM_NO_MEMORY,
+ * VM_TOO_MANY, VM_UNALIGNED, VM_NON_CANONICAL, VM_KERNEL_ADDRESS (a user space in the kernel's half) or
+ * VM_BAD_RANGE (empty, over both halves, or up to the last byte of all).
+ */
+enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
+                              const struct vm_space_config *config);
+
+/* Unmaps everything and returns all memory. The space is loaded on no CPU. */
+void vm_space_destroy(struct vm_space *space) EXCLUDES(space->lock);
+
+/*
+ * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
+ * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
+ * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space) or VM_BAD_FRAME (too many references); then
+ * there is no child.
+ */
+enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
+    EXCLUDES(space->lock);
+
+/* ---- Regions ---- */
+
+/* What vm_space_map() is asked for. Zeros everywhere mean: 0 bytes reserved anywhere. */
+struct vm_request {
+    const char *name;          /* for people; stays where it is; or NULL */
+    enum vm_source source;     /* what fills it */
+    uint64_t bytes;            /* length, a multiple of FRAME_BYTES */
+    unsigned access;           /* enum vm_access */
+    bool fixed;                /* at `address` exactly; else the space chooses, lowest fitting gap first */
+    virt_addr_t address;       /* fixed: where; else: not below this, if not 0 */
+    uint64_t alignment;        /* when the space chooses; a power of two; 0 for FRAME_BYTES */
+    uint64_t guard;            /* bytes below that nobody else may use and that are never filled */
+    bool large;                /* VM_ZERO, VM_DEVICE: 2 MiB pages where one fits */
+    bool shared;               /* VM_PAGER: writes go to the pager's frames; else to copies */
+    unsigned around;           /* pages that one fault may fill, of the aligned group of so many: a power of
+                                  two up to VM_AROUND_MAX; 0 or 1 for only the one */
+    const phys_addr_t *frames; /* VM_FRAMES: one allocated single frame for each page; the space takes a
+                                  reference to each, and their descriptors' `object`,
+                                  which is NULL when a frame is given for the first time */
+    phys_addr_t target;        /* VM_DEVICE: physical address of the first page */
+    enum page_cache cache;     /* VM_DEVICE: how it is cached; else CACHE_WRITE_BACK */
+    struct vm_pager *pager;    /* VM_PAGER: who gives the pages */
+    uint64_t offset;           /* VM_PAGER: of the first page in what the pager has */
+};
+
+#define VM_AROUND_MAX 64
+
+/*
+ * Makes a region; *address is its first byte. A region that continues its neighbour becomes part of it. Fails
+ * with any error but VM_NOT_MAPPED, VM_TOO_MANY and VM_BAD_RANGE.
+ */
+enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
+    EXCLUDES(space->lock);
+
+/*
+ * Makes a region whose contents are those of [source, source + bytes) of `from` (which may be the same space)
+ * now: copied when one of the two is written. The range may span regions; it keeps their sources, names and
+ * access. Fails as vm_space_map() does, or with VM_NOT_MAPPED when part of the source belongs to no region.
+ */
+enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
+                            virt_addr_t source, uint64_t bytes) EXCLUDES(space->lock, from->lock);
+
+/* Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first
+ * byte loses its guard. Fails with VM_NO_MEMORY, or for a bad range. */
+enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
+
+/* Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
+ * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, or for a bad range. */
+enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
+    EXCLUDES(space->lock);
+
+/* Tells the pagers of shared regions in the range about every page written to since they were last told. */
+enum vm_error vm_space_sync(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
+
+/*
+ * Resolves a page fault: `address` is any byte, access one of enum vm_access. Not while any lock is held; may
+ * call a pager.
+ */
+enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum vm_access access)
+    EXCLUDES(space->lock);
+
+/* ---- Seeing inside ---- */
+
+/* One region, as it was when asked for. */
+struct vm_region_facts {
+    virt_addr_t base;             /* first byte */
+    uint64_t bytes;               /* length */
+    uint64_t guard;               /* bytes kept free below */
+    enum vm_source source;        /* what fills it */
+    unsigned access;              /* enum vm_access */
+    bool large;                   /* 2 MiB pages where they fit */
+    bool shared;                  /* writes go to the pager's frames */
+    enum page_cache cache;        /* how it is cached */
+    unsigned around;              /* pages that one fault may fill */
+    uint64_t offset;              /* of its first byte: in the pager, or physical */
+    const struct vm_pager *pager; /* or NULL */
+    const char *name;             /* or "" */
+};
+
+/* The region at `address`, its guard not included; false when there is none. */
+bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+    EXCLUDES(space->lock);
+
+/* The lowest region that ends above `address`: to iterate, start at 0 and go on at base + bytes. */
+bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+    EXCLUDES(space->lock);
+
+/* What a range holds. In 4 KiB pages. */
+struct vm_counts {
+    uint64_t resident; /* a frame of RAM lies behind */
+    uint64_t shared;   /* of these, frames that somebody else has too */
+    uint64_t large;    /* of these, in 2 MiB pages */
+    uint64_t zero;     /* show the zero page: cost nothing */
+    uint64_t device;   /* show given physical memory */
+};
+
+/* Counts what is mapped in the range; costs a visit of every mapped page. */
+void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
+    EXCLUDES(space->lock);
+
+/* All that is known about one address. */
+struct vm_look {
+    bool found;                     /* a region lies there */
+    bool guard;                     /* the guard below a region lies there; `region` is that region */
+    struct vm_region_facts region;  /* which */
+    struct page_translation mapped; /* what the page tables say */
+    bool zero_page;                 /* the shared zero page is mapped */
+    uint32_t references;            /* to the frame behind; 0 when none is kept */
+};
+void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look) EXCLUDES(space->lock);
+
+/* One place where a frame is seen. */
+struct vm_place {
+    struct vm_space *space; /* in which space */
+    virt_addr_t address;    /* first byte of the page that shows it */
+    bool device;            /* through a VM_DEVICE region, which keeps no reference */
+};
+
+/*
+ * The reverse question: where is the frame at `address` mapped? Fills places[] up to `limit` and returns how
+ * many there are. Constant time for frames with one mapping; device regions are searched in all spaces. For
+ * addresses that are no RAM as well. No space is made, destroyed or changed meanwhile.
+ */
+uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
+                         uint64_t limit) EXCLUDES(manager->lock, manager->mappings_lock);
+
+/* What vm_space_check() found wrong first. */
+struct vm_problem {
+    const char *what;    /* the broken rule */
+    virt_addr_t address; /* where */
+    uint64_t found;      /* the value that is wrong */
+    uint64_t expected;   /* what it should be */
+};
+
+/*
+ * Verifies a space: tree, list, gaps and sums; that every page mapped belongs to a region and allows no more
+ * than it; frames, owners and reference counts; the reverse map both ways; the page tables. Nobody else uses
+ * the space meanwhile.
+ */
+bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES(space->lock);
+
+/* The same for all spaces of a manager, and for what they share: the records of the reverse map are as many
+ * as the pages that need one, no owner shows more frames than it has, and the frame pool's ledger closes. */
+bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

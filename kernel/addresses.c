@@ -1,0 +1,136 @@
+/*
+ * The kernel's addresses: one arena of <ashlar/kva.h> over the room that the layout gives it, and on it
+ * virtual blocks (<ashlar/vmalloc.h>) and device memory (<ashlar/mmio.h>). docs/kernel-addresses.md tells how
+ * they work.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/heap.h>
+#include <ashlar/layout.h>
+#include <ashlar/memory.h>
+#include <ashlar/mmio.h>
+#include <ashlar/panic.h>
+#include <ashlar/trap.h>
+#include <ashlar/vmalloc.h>
+
+#define LOG_SUBSYSTEM "memory"
+#include <ashlar/log.h>
+
+#include "kernel.h"
+
+static struct kva_arena arena;
+struct vmalloc kernel_vmalloc;
+struct mmio kernel_mmio;
+
+struct kva_arena *kernel_kva(void)
+{
+    return &arena;
+}
+
+/* ---- What an address is ---- */
+
+static const char *name_of(const struct kva_facts *facts)
+{
+    if (facts->state != KVA_TAKEN) {
+        return "unused kernel addresses";
+    }
+    if (facts->place == KVA_INSIDE) {
+        return facts->purpose->name;
+    }
+    return facts->place == KVA_GUARD_BELOW ? facts->purpose->below : facts->purpose->above;
+}
+
+/* In a panic the arena's lock may be held for ever, but nothing moves any more. */
+static bool resolve(virt_addr_t address, struct memory_region *region)
+{
+    struct kva_facts facts;
+    bool found =
+        panic_active() ? kva_look_stopped(&arena, address, &facts) : kva_look(&arena, address, &facts);
+    if (!found) {
+        return false;
+    }
+    *region = (struct memory_region){facts.base, facts.bytes, name_of(&facts), facts.place != KVA_INSIDE};
+    if (facts.place != KVA_INSIDE) {
+        region->bytes = facts.guard_bytes;
+        region->base = facts.place == KVA_GUARD_BELOW ? virt_addr(facts.base.raw - facts.guard_bytes)
+                                                      : virt_add(facts.base, facts.bytes);
+    }
+    return true;
+}
+
+/* ---- Virtual blocks for the heap ---- */
+
+static void *heap_block_alloc(void *context, uint64_t bytes)
+{
+    (void)context;
+    return kernel_vmalloc.arena ? vmalloc(bytes) : NULL; /* the heap is there before */
+}
+
+static bool heap_block_free(void *context, void *pointer)
+{
+    (void)context;
+    return kernel_vmalloc.arena && vmalloc_try_free(&kernel_vmalloc, pointer, NULL) == KVA_OK;
+}
+
+static uint64_t heap_block_bytes(void *context, const void *pointer)
+{
+    (void)context;
+    return kernel_vmalloc.arena ? vmalloc_bytes(&kernel_vmalloc, pointer) : 0;
+}
+
+const struct heap_virtual heap_virtual_blocks = {
+    .alloc = heap_block_alloc, .free = heap_block_free, .bytes = heap_block_bytes};
+
+/* ---- Device memory ---- */
+
+void *device_map(phys_addr_t address, uint64_t bytes, unsigned access, enum page_cache cache,
+                 const struct kva_purpose *purpose)
+{
+    const struct mmio_request request = {address, bytes, access, cache, purpose, .stays = true};
+    void *pointer;
+    enum mmio_error error = mmio_map(&kernel_mmio, &request, &pointer);
+    if (error != MMIO_OK) {
+        log_warning("%s at %#llx, %llu bytes: %s", purpose ? purpose->name : "device memory",
+                    (unsigned long long)address.raw, (unsigned long long)bytes, mmio_error_name(error));
+        return NULL;
+    }
+    return pointer;
+}
+
+/* The framebuffer has a room of its own, since the first line of text is older than the arena. */
+static void adopt_framebuffer(const struct boot_info *info)
+{
+    const struct boot_framebuffer *video = &info->framebuffer;
+    uint64_t first = align_down(video->physical_base.raw, FRAME_BYTES);
+    uint64_t end = align_up(video->physical_base.raw + video->bytes, FRAME_BYTES);
+    if (video->bytes == 0) {
+        return;
+    }
+    enum mmio_error error = mmio_adopt(&kernel_mmio, phys_addr(first), virt_addr(BOOT_VIDEO_BASE),
+                                       end - first, PAGE_WRITE, CACHE_WRITE_COMBINING);
+    if (error != MMIO_OK) {
+        log_warning("framebuffer at %#llx: %s", (unsigned long long)first, mmio_error_name(error));
+    }
+}
+
+static void start_mmio(const struct boot_info *info)
+{
+    struct mmio_config config = {.arena = &arena, .table = kernel_page_table(), .slabs = &kernel_heap.slabs};
+    config.ranges = boot_memory_map(&config.range_count);
+    enum mmio_error error = mmio_init(&kernel_mmio, &config);
+    if (error != MMIO_OK) {
+        panic("device memory: %s", mmio_error_name(error));
+    }
+    adopt_framebuffer(info);
+}
+
+void addresses_start(const struct boot_info *info)
+{
+    static struct region_resolver resolver = {.resolve = resolve};
+    enum kva_error error = kva_init(&arena, virt_addr(ARENA_BASE), ARENA_END - ARENA_BASE, kernel_frames());
+    if (error != KVA_OK) {
+        panic("kernel addresses: %s", kva_error_name(error));
+    }
+    region_resolver_add(&resolver);
+    vmalloc_init(&kernel_vmalloc, &arena, kernel_page_table(), kernel_frames());
+    start_mmio(info);
+}

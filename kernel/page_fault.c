@@ -1,0 +1,181 @@
+/*
+ * The kernel's address spaces, and page faults on their way to them.
+ *
+ * The trap handler asks here first, for addresses that a space may have. What a space resolves is repeated;
+ * all else goes on to the fixup table (an access that was declared fallible), to a handler, or into the panic
+ * report, which gets from the resolver below what the space said.
+ *
+ * Interrupts stay off, as the trap left them, while a fault is resolved.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/panic.h>
+#include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
+#include <x86/control_registers.h>
+#include <x86/cpuid.h>
+#include <x86/page_fault.h>
+
+#include "kernel.h"
+
+#define PAGE_FAULT_WRITE      (1U << 1) /* error code: SDM volume 3, 4.7 */
+#define PAGE_FAULT_USER       (1U << 2)
+#define PAGE_FAULT_FETCH      (1U << 4)
+#define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
+#define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
+
+static struct vm_manager manager;
+static struct vm_space lazy_space;
+
+struct vm_manager *kernel_vm_manager(void)
+{
+    return &manager;
+}
+
+struct vm_space *kernel_lazy_space(void)
+{
+    return &lazy_space;
+}
+
+/* ---- Faults ---- */
+
+/* The last fault that a space did not resolve, and the last spurious one, on each CPU. */
+static struct {
+    uint64_t refused;      /* address */
+    enum vm_fault refusal; /* why */
+    uint64_t spurious;     /* address */
+    uint64_t instruction;  /* where the spurious one was */
+} last[CPUS_MAX];
+
+static enum vm_access access_of(uint64_t error_code)
+{
+    if (error_code & PAGE_FAULT_FETCH) {
+        return VM_EXECUTE;
+    }
+    return error_code & PAGE_FAULT_WRITE ? VM_WRITE : VM_READ;
+}
+
+/* Whether the code that faulted may touch the address now, as far as this is not the space's to say. */
+static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
+{
+    if (frame->error_code & PAGE_FAULT_UNEXPECTED) {
+        return false;
+    }
+    if (frame->error_code & PAGE_FAULT_USER) {
+        return (int64_t)address.raw >= 0;
+    }
+    const struct per_cpu *cpu = per_cpu();
+    if (cpu->preempt_depth != 0 || cpu->interrupt_depth != 0 || panic_active()) {
+        return false;
+    }
+    bool user_address = (int64_t)address.raw >= 0;
+    return !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
+}
+
+/* Two spurious faults in a row, at one address and by one instruction: the tables say yes, the CPU no. */
+static bool repeats(const struct trap_frame *frame, virt_addr_t address)
+{
+    unsigned cpu = cpu_number();
+    bool same = last[cpu].spurious == address.raw && last[cpu].instruction == frame->rip;
+    last[cpu].spurious = same ? 0 : address.raw;
+    last[cpu].instruction = frame->rip;
+    return same;
+}
+
+bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
+{
+    if (!may_touch(frame, address)) {
+        return false;
+    }
+    struct vm_space *space = (int64_t)address.raw < 0 ? &lazy_space : per_cpu()->space;
+    enum vm_fault fault = vm_space_fault(space, address, access_of(frame->error_code));
+    if (fault == VM_FAULT_SPURIOUS) {
+        return !repeats(frame, address);
+    }
+    if (!vm_fault_resolved(fault)) {
+        last[cpu_number()].refused = address.raw;
+        last[cpu_number()].refusal = fault;
+        return false;
+    }
+    return true;
+}
+
+/* What a lazily filled address is, for the panic report: it may take no lock, so it only knows what the space
+ * said when the fault came by. */
+static bool resolve_lazy(virt_addr_t address, struct memory_region *region)
+{
+    static const struct memory_region room = {
+        {LAZY_BASE}, LAZY_END - LAZY_BASE, "lazily filled kernel memory", false};
+    unsigned cpu = cpu_number();
+    if (address.raw - LAZY_BASE >= LAZY_END - LAZY_BASE) {
+        return false;
+    }
+    *region = room;
+    bool asked = last[cpu].refused == address.raw;
+    if (asked && (last[cpu].refusal == VM_FAULT_GUARD || last[cpu].refusal == VM_FAULT_STACK_LIMIT)) {
+        *region = (struct memory_region){virt_addr(align_down(address.raw, FRAME_BYTES)), FRAME_BYTES,
+                                         "guard gap in lazily filled kernel memory", true};
+    }
+    return true;
+}
+
+/* ---- Spaces ---- */
+
+enum vm_error user_space_create(struct vm_space *space, const char *name)
+{
+    struct vm_space_config config = {
+        .name = name,
+        .base = virt_addr(USER_BASE),
+        .bytes = (1ULL << (page_level_shift(manager.config.levels + 1) - 1)) - FRAME_BYTES - USER_BASE,
+        .owner = OWNER_USER,
+        .kernel = kernel_page_table(),
+    };
+    return vm_space_create(space, &manager, &config);
+}
+
+struct vm_space *space_load(struct vm_space *space)
+{
+    struct per_cpu *cpu = per_cpu();
+    struct vm_space *before = cpu->space;
+    cpu->space = space;
+    const struct page_table *tables = space ? &space->own : kernel_page_table();
+    tlb_space_load(tables->root, tables->space);
+    return before;
+}
+
+/* AC may be set whether the CPU has SMAP or not: in the kernel it means nothing else. */
+void user_access_begin(void)
+{
+    __asm__ volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(FLAG_ACCESS) : "memory", "cc");
+}
+
+void user_access_end(void)
+{
+    __asm__ volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~(int64_t)FLAG_ACCESS) : "memory", "cc");
+}
+
+void spaces_start(void)
+{
+    static struct region_resolver resolver = {.resolve = resolve_lazy};
+    struct page_table *tables = kernel_page_table();
+    struct vm_manager_config config = {.frames = kernel_frames(),
+                                       .slabs = &kernel_heap.slabs,
+                                       .access = tables->access,
+                                       .levels = tables->levels,
+                                       .largest_level = tables->largest_level,
+                                       .physical_bits = cpu_physical_address_bits()};
+    struct vm_space_config lazy = {.name = "kernel",
+                                   .base = virt_addr(LAZY_BASE),
+                                   .bytes = LAZY_END - LAZY_BASE,
+                                   .owner = OWNER_VMALLOC,
+                                   .tables = tables};
+    enum vm_error error = vm_manager_init(&manager, &config);
+    if (error == VM_OK) {
+        error = vm_space_create(&lazy_space, &manager, &lazy);
+    }
+    if (error != VM_OK) {
+        panic("address spaces: %s", vm_error_name(error));
+    }
+    region_resolver_add(&resolver);
+}

@@ -1,0 +1,118 @@
+/*
+ * When memory runs out: what is tried before an allocation fails. First the magazines, which hold free
+ * memory; then those who said that they can spare some, one after the other until the allocation succeeds.
+ */
+#include "frame_internal.h"
+
+static bool is_same(const struct frame_reclaimer *one, const struct frame_reclaimer *other)
+{
+    return one->reclaim == other->reclaim && one->context == other->context;
+}
+
+/* The first place that holds this reclaimer; NULL if none does. */
+static struct frame_reclaimer_slot *find_slot(struct frame_pool *pool,
+                                              const struct frame_reclaimer *reclaimer) REQUIRES(pool->lock)
+{
+    for (unsigned i = 0; i < FRAME_RECLAIMERS_MAX; i++) {
+        if (is_same(&pool->reclaimers[i].reclaimer, reclaimer)) {
+            return &pool->reclaimers[i];
+        }
+    }
+    return NULL;
+}
+
+enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+{
+    if (!reclaimer->reclaim) {
+        return FRAME_BAD_CONFIG;
+    }
+    enum frame_error error = FRAME_NO_ROOM;
+    spinlock_acquire(&pool->lock);
+    for (unsigned i = 0; error != FRAME_OK && i < FRAME_RECLAIMERS_MAX; i++) {
+        struct frame_reclaimer_slot *slot = &pool->reclaimers[i];
+        if (!slot->reclaimer.reclaim && slot->running == 0) {
+            slot->reclaimer = *reclaimer;
+            error = FRAME_OK;
+        }
+    }
+    spinlock_release(&pool->lock);
+    return error;
+}
+
+static bool is_running(struct frame_pool *pool, const struct frame_reclaimer_slot *slot)
+{
+    spinlock_acquire(&pool->lock);
+    bool running = slot->running != 0;
+    spinlock_release(&pool->lock);
+    return running;
+}
+
+enum frame_error frame_pool_remove_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+{
+    spinlock_acquire(&pool->lock);
+    struct frame_reclaimer_slot *slot = reclaimer->reclaim ? find_slot(pool, reclaimer) : NULL;
+    if (slot) {
+        slot->reclaimer = (struct frame_reclaimer){NULL, NULL};
+    }
+    spinlock_release(&pool->lock);
+    if (!slot) {
+        return FRAME_BAD_CONFIG;
+    }
+    while (is_running(pool, slot)) {
+        cpu_relax();
+    }
+    return FRAME_OK;
+}
+
+/* Calls the reclaimer in place `index`, if there is one; whether it gave anything. */
+static bool call_reclaimer(struct frame_pool *pool, unsigned index, uint64_t frames)
+{
+    struct frame_reclaimer_slot *slot = &pool->reclaimers[index];
+    spinlock_acquire(&pool->lock);
+    struct frame_reclaimer reclaimer = slot->reclaimer;
+    slot->running += reclaimer.reclaim ? 1 : 0;
+    spinlock_release(&pool->lock);
+    if (!reclaimer.reclaim) {
+        return false;
+    }
+    bool any = reclaimer.reclaim(reclaimer.context, frames) > 0;
+    spinlock_acquire(&pool->lock);
+    slot->running--;
+    spinlock_release(&pool->lock);
+    return any;
+}
+
+/* Calls reclaimers from place *step - 1 on, until one gave something; whether one did. */
+static bool call_next(struct frame_pool *pool, unsigned *step, uint64_t frames)
+{
+    bool any = false;
+    while (!any && *step <= FRAME_RECLAIMERS_MAX) {
+        any = call_reclaimer(pool, *step - 1, frames);
+        ++*step;
+    }
+    return any;
+}
+
+bool frame_reclaim(struct frame_pool *pool, unsigned *step, uint64_t frames)
+{
+    if (*step == 0) {
+        *step = 1;
+        frame_count_event(&pool->cpu[cpu_number()]->shortages);
+        if (frame_magazines_reclaim(pool)) {
+            return true;
+        }
+    }
+    bool any = false;
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    if (!cpu->reclaiming) {
+        cpu->reclaiming = true;
+        any = call_next(pool, step, frames);
+        cpu->reclaiming = false;
+    }
+    if (any) {
+        frame_magazines_drain_here(pool); /* there may be enough, but in pieces, or of another order */
+    }
+    preempt_enable();
+    return any;
+}

@@ -1,0 +1,39 @@
+/* Kernel stacks: blocks of vmalloc with a name of their own. See <ashlar/kernel_stack.h>. */
+#include <ashlar/format.h>
+#include <ashlar/kernel_stack.h>
+#include <ashlar/string.h>
+
+static void set_name(struct kernel_stack *stack, const char *name)
+{
+    format(stack->name, sizeof stack->name, "kernel stack of %.*s", KERNEL_STACK_NAME_BYTES - 1, name);
+    format(stack->below, sizeof stack->below, "guard page below %s", stack->name);
+    format(stack->above, sizeof stack->above, "guard page above %s", stack->name);
+    stack->purpose = (struct kva_purpose){stack->name, stack->below, stack->above};
+}
+
+bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, const char *name, uint64_t bytes)
+{
+    memset(stack, 0, sizeof *stack);
+    if (bytes == 0 || bytes > KERNEL_STACK_BYTES_MAX) {
+        return false;
+    }
+    set_name(stack, name);
+    struct vmalloc_request request = {
+        .bytes = bytes, .purpose = &stack->purpose, .owner = OWNER_STACKS, .small_pages = true};
+    void *block = vmalloc_request(vmalloc, &request);
+    if (!block) {
+        return false;
+    }
+    stack->bottom = virt_of(block);
+    stack->bytes = align_up(bytes, FRAME_BYTES);
+    return true;
+}
+
+void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack)
+{
+    enum kva_error error = vmalloc_try_free(vmalloc, virt_pointer(stack->bottom), &stack->purpose);
+    if (error != KVA_OK) {
+        panic("kernel stack at %#llx: %s", (unsigned long long)stack->bottom.raw, kva_error_name(error));
+    }
+    memset(stack, 0, sizeof *stack);
+}

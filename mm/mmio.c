@@ -1,0 +1,353 @@
+/*
+ * Device memory.
+ *
+ * Concept. Mappings are records in a list: which frames, where, with which access, cached how. There are some
+ * dozens of them on any machine, made by drivers when they start, so a list is searched rather than a tree
+ * kept. Whoever asks for what a mapping already shows in the same way becomes another user of it.
+ *
+ * A range that overlaps a mapping of another cache kind is refused; so is RAM, which the plan of the physmap
+ * (<ashlar/physmap.h>) knows, in any other kind than write-back.
+ *
+ * Locks. One spinlock, held throughout: mappings are made rarely. Under it all the allocators' locks are
+ * taken.
+ *
+ * To see inside: mmio_look(), and mmio_check(), which holds the list against the page tables.
+ */
+#include <ashlar/assert.h>
+#include <ashlar/mmio.h>
+#include <ashlar/physmap.h>
+#include <ashlar/string.h>
+
+static const struct kva_purpose device_registers = {"device registers", "guard page below device registers",
+                                                    "guard page above device registers"};
+
+const char *mmio_error_name(enum mmio_error error)
+{
+    static const char *const names[MMIO_ERROR_COUNT] = {
+        [MMIO_OK] = "no error",
+        [MMIO_EMPTY] = "0 bytes",
+        [MMIO_BEYOND] = "beyond the CPU's physical addresses",
+        [MMIO_BAD_ACCESS] = "device memory is for reading and writing by the kernel only",
+        [MMIO_BAD_CACHE] = "no such cache kind",
+        [MMIO_RAM] = "RAM, which is mapped write-back already",
+        [MMIO_CONFLICT] = "mapped already, cached in another way",
+        [MMIO_NO_SPACE] = "no free addresses",
+        [MMIO_NO_MEMORY] = "no memory for records or page tables",
+        [MMIO_NOT_MAPPED] = "not a mapping of device memory",
+    };
+    return (unsigned)error < MMIO_ERROR_COUNT ? names[error] : "unknown error";
+}
+
+const char *page_cache_name(enum page_cache cache)
+{
+    static const char *const names[] = {
+        [CACHE_WRITE_BACK] = "write-back",           [CACHE_WRITE_COMBINING] = "write-combining",
+        [CACHE_UNCACHED_WEAK] = "uncached-weak",     [CACHE_UNCACHED] = "uncached",
+        [CACHE_WRITE_PROTECTED] = "write-protected", [CACHE_WRITE_THROUGH] = "write-through"};
+    return (unsigned)cache < ARRAY_LENGTH(names) ? names[cache] : NULL;
+}
+
+enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
+{
+    memset(mmio, 0, sizeof *mmio);
+    mmio->config = *config;
+    const struct slab_cache_config records = {.name = "device mappings",
+                                              .bytes = sizeof(struct mmio_mapping)};
+    return slab_cache_init(config->slabs, &mmio->records, &records) == SLAB_OK ? MMIO_OK : MMIO_NO_MEMORY;
+}
+
+/* ---- What may be mapped ---- */
+
+static bool overlap(uint64_t base, uint64_t bytes, uint64_t other_base, uint64_t other_bytes)
+{
+    return base < other_base + other_bytes && other_base < base + bytes;
+}
+
+/* Whether the physmap shows a part of it. */
+static bool is_ram(const struct mmio *mmio, phys_addr_t base, uint64_t bytes)
+{
+    struct physmap_plan plan;
+    struct physmap_piece piece;
+    physmap_plan_start(&plan, mmio->config.ranges, mmio->config.range_count,
+                       mmio->config.table->physical_end);
+    while (physmap_plan_next(&plan, &piece)) {
+        if (overlap(base.raw, bytes, piece.base.raw, piece.bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Checks a request by itself, and makes whole frames of it. */
+static enum mmio_error check_request(const struct mmio *mmio, const struct mmio_request *request,
+                                     struct mmio_mapping *wanted)
+{
+    uint64_t limit = mmio->config.table->physical_end;
+    if (request->bytes == 0) {
+        return MMIO_EMPTY;
+    }
+    if (request->address.raw >= limit || request->bytes > limit - request->address.raw) {
+        return MMIO_BEYOND;
+    }
+    if (request->access & ~(unsigned)PAGE_WRITE) {
+        return MMIO_BAD_ACCESS;
+    }
+    if (!page_cache_name(request->cache)) {
+        return MMIO_BAD_CACHE;
+    }
+    uint64_t first = align_down(request->address.raw, FRAME_BYTES);
+    wanted->base = phys_addr(first);
+    wanted->bytes = align_up(request->address.raw + request->bytes, FRAME_BYTES) - first;
+    wanted->access = request->access;
+    wanted->cache = request->cache;
+    bool as_ram = request->cache == CACHE_WRITE_BACK && request->access == PAGE_READ;
+    return !as_ram && is_ram(mmio, wanted->base, wanted->bytes) ? MMIO_RAM : MMIO_OK;
+}
+
+/* Whether a mapping shows all that is wanted, in the same way. */
+static bool serves(const struct mmio_mapping *mapping, const struct mmio_mapping *wanted)
+{
+    uint64_t offset = wanted->base.raw - mapping->base.raw;
+    return mapping->access == wanted->access && mapping->cache == wanted->cache && offset < mapping->bytes &&
+           wanted->bytes <= mapping->bytes - offset;
+}
+
+/* The mapping that serves, or NULL. A part of it cached in another way is an error. */
+static enum mmio_error find(const struct mmio *mmio, const struct mmio_mapping *wanted,
+                            struct mmio_mapping **found) REQUIRES(mmio->lock)
+{
+    *found = NULL;
+    for (struct mmio_mapping *mapping = mmio->first; mapping; mapping = mapping->next) {
+        bool touches = overlap(wanted->base.raw, wanted->bytes, mapping->base.raw, mapping->bytes);
+        if (touches && mapping->cache != wanted->cache) {
+            return MMIO_CONFLICT;
+        }
+        if (touches && !*found && serves(mapping, wanted)) {
+            *found = mapping;
+        }
+    }
+    return MMIO_OK;
+}
+
+/* ---- Mapping ---- */
+
+/* A record like *from, in the list; NULL without memory. */
+static struct mmio_mapping *add_record(struct mmio *mmio, const struct mmio_mapping *from)
+    REQUIRES(mmio->lock)
+{
+    struct mmio_mapping *mapping = slab_cache_alloc(&mmio->records);
+    if (mapping) {
+        *mapping = *from;
+        mapping->next = mmio->first;
+        mmio->first = mapping;
+        mmio->count++;
+    }
+    return mapping;
+}
+
+static void remove_record(struct mmio *mmio, struct mmio_mapping *mapping) REQUIRES(mmio->lock)
+{
+    struct mmio_mapping **link = &mmio->first;
+    while (*link != mapping) {
+        link = &(*link)->next;
+    }
+    *link = mapping->next;
+    mmio->count--;
+    slab_cache_free(&mmio->records, mapping);
+}
+
+/* Addresses for a mapping, such that large pages fit where its frames are aligned for them. */
+static enum mmio_error take_range(struct mmio *mmio, const struct kva_purpose *purpose,
+                                  struct mmio_mapping *mapping) REQUIRES(mmio->lock)
+{
+    uint64_t large = page_level_bytes(PAGE_LEVEL_2M);
+    bool is_large = mapping->bytes >= large && is_aligned(mapping->base.raw, large);
+    struct kva_request request = {.bytes = mapping->bytes,
+                                  .alignment = is_large ? large : 0,
+                                  .guard_pages = 1,
+                                  .purpose = purpose ? purpose : &device_registers,
+                                  .object = mapping};
+    enum kva_error error = kva_alloc(mmio->config.arena, &request, &mapping->range);
+    if (error == KVA_OK) {
+        mapping->where = mapping->range->base;
+        return MMIO_OK;
+    }
+    return error == KVA_NO_MEMORY ? MMIO_NO_MEMORY : MMIO_NO_SPACE;
+}
+
+/* Makes a mapping: record, addresses, page tables. */
+static enum mmio_error add_mapping(struct mmio *mmio, const struct mmio_mapping *wanted,
+                                   const struct kva_purpose *purpose, struct mmio_mapping **added)
+    REQUIRES(mmio->lock)
+{
+    struct mmio_mapping *mapping = add_record(mmio, wanted);
+    if (!mapping) {
+        return MMIO_NO_MEMORY;
+    }
+    enum mmio_error error = take_range(mmio, purpose, mapping);
+    if (error == MMIO_OK &&
+        page_table_map(mmio->config.table, mapping->where, mapping->base, mapping->bytes,
+                       mapping->access | PAGE_GLOBAL, mapping->cache, PAGE_LEVEL_2M) != PAGE_TABLE_OK) {
+        kva_release(mmio->config.arena, mapping->range);
+        error = MMIO_NO_MEMORY;
+    }
+    if (error != MMIO_OK) {
+        remove_record(mmio, mapping);
+        return error;
+    }
+    *added = mapping;
+    return MMIO_OK;
+}
+
+enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, void **pointer)
+{
+    struct mmio_mapping wanted = {.users = 0};
+    struct mmio_mapping *mapping;
+    enum mmio_error error = check_request(mmio, request, &wanted);
+    if (error != MMIO_OK) {
+        return error;
+    }
+    spinlock_acquire(&mmio->lock);
+    error = find(mmio, &wanted, &mapping);
+    if (error == MMIO_OK && !mapping) {
+        error = add_mapping(mmio, &wanted, request->purpose, &mapping);
+    }
+    if (error == MMIO_OK) {
+        mapping->users += !request->stays;
+        mapping->stays |= request->stays;
+        *pointer = virt_pointer(virt_add(mapping->where, request->address.raw - mapping->base.raw));
+    }
+    spinlock_release(&mmio->lock);
+    return error;
+}
+
+/* ---- Unmapping ---- */
+
+/* The whole mapping goes, so no large page is split: it cannot fail. */
+static void unmap(struct mmio *mmio, struct mmio_mapping *mapping) REQUIRES(mmio->lock)
+{
+    struct tlb_batch batch;
+    tlb_batch_start(&batch, mmio->config.table);
+    enum page_table_error error =
+        page_table_unmap(mmio->config.table, mapping->where, mapping->bytes, &batch, NULL, NULL);
+    tlb_batch_finish(&batch);
+    ASSERT(error == PAGE_TABLE_OK);
+    kva_release(mmio->config.arena, mapping->range);
+    remove_record(mmio, mapping);
+}
+
+enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
+{
+    spinlock_acquire(&mmio->lock);
+    struct mmio_mapping *mapping = mmio->first;
+    while (mapping && virt_of(pointer).raw - mapping->where.raw >= mapping->bytes) {
+        mapping = mapping->next;
+    }
+    bool found = mapping && mapping->users > 0;
+    if (found && --mapping->users == 0 && !mapping->stays) {
+        unmap(mmio, mapping);
+    }
+    spinlock_release(&mmio->lock);
+    return found ? MMIO_OK : MMIO_NOT_MAPPED;
+}
+
+enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t where, uint64_t bytes,
+                           unsigned access, enum page_cache cache)
+{
+    const struct mmio_mapping known = {
+        .base = address, .bytes = bytes, .where = where, .access = access, .cache = cache, .stays = true};
+    struct mmio_mapping *same;
+    spinlock_acquire(&mmio->lock);
+    enum mmio_error error = find(mmio, &known, &same);
+    if (error == MMIO_OK && !add_record(mmio, &known)) {
+        error = MMIO_NO_MEMORY;
+    }
+    spinlock_release(&mmio->lock);
+    return error;
+}
+
+void mmio_destroy(struct mmio *mmio)
+{
+    spinlock_acquire(&mmio->lock);
+    while (mmio->first) {
+        if (mmio->first->range) {
+            unmap(mmio, mmio->first);
+        } else {
+            remove_record(mmio, mmio->first);
+        }
+    }
+    spinlock_release(&mmio->lock);
+    slab_cache_destroy(&mmio->records);
+}
+
+/* ---- Seeing inside ---- */
+
+bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping)
+{
+    spinlock_acquire(&mmio->lock);
+    const struct mmio_mapping *at = mmio->first;
+    while (at && index-- > 0) {
+        at = at->next;
+    }
+    if (at) {
+        *mapping = *at;
+    }
+    spinlock_release(&mmio->lock);
+    return at != NULL;
+}
+
+static bool complain(struct mmio_problem *problem, const char *what, virt_addr_t where, uint64_t found,
+                     uint64_t expected)
+{
+    *problem = (struct mmio_problem){what, where, found, expected};
+    return false;
+}
+
+static bool check_page(const struct page_table *table, const struct mmio_mapping *mapping, uint64_t at,
+                       struct mmio_problem *problem)
+{
+    virt_addr_t page = virt_add(mapping->where, at);
+    struct page_translation found = page_table_translate(table, page);
+    if (!found.mapped || found.target.raw != mapping->base.raw + at) {
+        return complain(problem, "a page leads elsewhere", page, found.target.raw, mapping->base.raw + at);
+    }
+    if ((found.access & (PAGE_WRITE | PAGE_EXECUTE)) != mapping->access) {
+        return complain(problem, "access of a page", page, found.access, mapping->access);
+    }
+    return found.cache == mapping->cache ||
+           complain(problem, "cache kind of a page", page, found.cache, mapping->cache);
+}
+
+static bool check_mapping(const struct mmio *mmio, const struct mmio_mapping *mapping,
+                          struct mmio_problem *problem) REQUIRES(mmio->lock)
+{
+    struct mmio_mapping *same;
+    if (mapping->users == 0 && !mapping->stays) {
+        return complain(problem, "a mapping without users", mapping->where, 0, 1);
+    }
+    if (find(mmio, mapping, &same) != MMIO_OK) {
+        return complain(problem, "frames mapped in two ways", mapping->where, mapping->base.raw, 0);
+    }
+    for (uint64_t at = 0; at < mapping->bytes; at += FRAME_BYTES) {
+        if (!check_page(mmio->config.table, mapping, at, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool mmio_check(struct mmio *mmio, struct mmio_problem *problem)
+{
+    uint64_t count = 0;
+    bool sound = true;
+    spinlock_acquire(&mmio->lock);
+    for (const struct mmio_mapping *mapping = mmio->first; mapping && sound; mapping = mapping->next) {
+        sound = check_mapping(mmio, mapping, problem);
+        count++;
+    }
+    if (sound && count != mmio->count) {
+        sound = complain(problem, "count of mappings", virt_addr(0), mmio->count, count);
+    }
+    spinlock_release(&mmio->lock);
+    return sound;
+}

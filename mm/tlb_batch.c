@@ -1,0 +1,99 @@
+/* TLB work collected as data: see <ashlar/tlb.h>. */
+#include <ashlar/page_table.h>
+
+#define NO_TABLE ((phys_addr_t){0})
+
+/* Makes one range of all, for the price of a flush of everything. */
+void tlb_batch_join(struct tlb_batch *batch, virt_addr_t base, uint64_t bytes)
+{
+    uint64_t first = base.raw;
+    uint64_t last = base.raw + bytes - 1;
+    for (unsigned i = 0; i < batch->range_count; i++) {
+        const struct tlb_range *range = &batch->ranges[i];
+        first = min_u64(first, range->base.raw);
+        last = max_u64(last, range->base.raw + range->bytes - 1);
+    }
+    batch->ranges[0] = (struct tlb_range){virt_addr(first), last - first + 1, PAGE_LEVEL_4K};
+    batch->range_count = 1;
+    batch->pages = (last - first + 1) >> FRAME_SHIFT;
+}
+
+void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order)
+{
+    if (batch->frame_count == TLB_BATCH_FRAMES) {
+        tlb_batch_finish(batch);
+    }
+    batch->frames[batch->frame_count++] = (struct tlb_frame){block, order};
+}
+
+void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
+{
+    frame_descriptor(batch->table->frames, table)->object = (void *)(uintptr_t)batch->tables.raw;
+    batch->tables = table;
+}
+
+/* The kernel's tables are part of every space; a space's own ones map nothing global. */
+static void flush_all(const struct page_table *table)
+{
+    if (table->kernel) {
+        tlb_flush_space(table->space);
+    } else {
+        tlb_flush_everything();
+    }
+}
+
+static void flush_ranges(const struct tlb_batch *batch)
+{
+    bool only_global = !batch->local && batch->tables.raw == NO_TABLE.raw;
+    for (unsigned i = 0; i < batch->range_count; i++) {
+        const struct tlb_range *range = &batch->ranges[i];
+        uint64_t page_bytes = page_level_bytes(range->level);
+        uint64_t count = range->bytes >> page_level_shift(range->level);
+        if (only_global) {
+            tlb_flush_global_pages(range->base, page_bytes, count);
+        } else {
+            tlb_flush_pages(batch->table->space, range->base, page_bytes, count);
+        }
+    }
+}
+
+/* Tables without a range are left when a full batch was flushed in the midst of unmapping what they held. */
+static void flush(const struct tlb_batch *batch)
+{
+    if (batch->pages > TLB_FLUSH_PAGES || (batch->range_count == 0 && batch->tables.raw != NO_TABLE.raw)) {
+        flush_all(batch->table);
+    } else {
+        flush_ranges(batch);
+    }
+}
+
+static void free_tables(struct tlb_batch *batch)
+{
+    struct frame_pool *frames = batch->table->frames;
+    while (batch->tables.raw != NO_TABLE.raw) {
+        phys_addr_t table = batch->tables;
+        batch->tables = phys_addr((uintptr_t)frame_descriptor(frames, table)->object);
+        frame_free(frames, table, 0);
+    }
+}
+
+/* The only reference is ours: so nobody adds one, and the block can go the short way. */
+static void put_frame(struct frame_pool *frames, const struct tlb_frame *frame)
+{
+    uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame->block)->tag, memory_order_acquire);
+    if (frame_tag_references(tag) == 1) {
+        frame_free(frames, frame->block, frame->order);
+    } else {
+        frame_put(frames, frame->block);
+    }
+}
+
+void tlb_batch_finish(struct tlb_batch *batch)
+{
+    flush(batch);
+    free_tables(batch);
+    for (unsigned i = 0; i < batch->frame_count; i++) {
+        put_frame(batch->table->frames, &batch->frames[i]);
+    }
+    tlb_batch_start(batch, batch->table);
+}

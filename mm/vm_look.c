@@ -1,0 +1,172 @@
+/* Questions about spaces: what lies at an address, what a range holds, where a frame is seen. */
+#include "vm_internal.h"
+
+/* ---- Regions ---- */
+
+static void fill_facts(const struct vm_region *region, struct vm_region_facts *facts)
+{
+    *facts = (struct vm_region_facts){
+        .base = virt_addr(region->base),
+        .bytes = region->bytes,
+        .guard = region->guard,
+        .source = (enum vm_source)region->source,
+        .access = region->access,
+        .large = region->large,
+        .shared = region->shared,
+        .cache = (enum page_cache)region->cache,
+        .around = region->around,
+        .offset = region->offset,
+        .pager = region->pager,
+        .name = region->name,
+    };
+}
+
+bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+{
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, address.raw);
+    if (region) {
+        fill_facts(region, facts);
+    }
+    spinlock_release(&space->lock);
+    return region != NULL;
+}
+
+bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+{
+    return vm_space_next(space, address, facts) && facts->base.raw <= address.raw;
+}
+
+/* ---- Pages ---- */
+
+static void count_page(struct vm_space *space, const struct vm_region *region,
+                       const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
+{
+    phys_addr_t frame = vm_page_frame(page);
+    if (!vm_region_has_frames(region)) {
+        counts->device += pages;
+    } else if (frame.raw == space->manager->zero_frame.raw) {
+        counts->zero += pages;
+    } else {
+        counts->resident += pages;
+        counts->shared += vm_references(space, frame) > 1 ? pages : 0;
+        counts->large += page->level == PAGE_LEVEL_2M ? pages : 0;
+    }
+}
+
+/* Counts the pages of `region` in [base, end). */
+static void count_region(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                         struct vm_counts *counts) REQUIRES(space->lock)
+{
+    struct page_translation page;
+    uint64_t at = base;
+    while (vm_next_page(space->table, &at, end, &page)) {
+        uint64_t page_end = at + page_level_bytes(page.level);
+        uint64_t pages = (min_u64(page_end, end) - max_u64(at, base)) >> FRAME_SHIFT;
+        count_page(space, region, &page, pages, counts);
+        at = page_end;
+    }
+}
+
+void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
+{
+    uint64_t end = base.raw + bytes;
+    memset(counts, 0, sizeof *counts);
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, base.raw);
+    for (; region && region->base < end; region = region->next) {
+        count_region(space, region, max_u64(region->base, base.raw), min_u64(vm_region_end(region), end),
+                     counts);
+    }
+    spinlock_release(&space->lock);
+}
+
+void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look)
+{
+    memset(look, 0, sizeof *look);
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, address.raw);
+    if (region && address.raw >= region->base - region->guard) {
+        look->found = address.raw >= region->base;
+        look->guard = !look->found;
+        fill_facts(region, &look->region);
+    }
+    look->mapped = page_table_translate(space->table, address);
+    if (region && look->found && look->mapped.mapped && vm_region_has_frames(region)) {
+        phys_addr_t frame = vm_page_frame(&look->mapped);
+        look->zero_page = frame.raw == space->manager->zero_frame.raw;
+        look->references = look->zero_page ? 0 : vm_references(space, frame);
+    }
+    spinlock_release(&space->lock);
+}
+
+/* ---- Frames ---- */
+
+struct search {
+    uint64_t frame;          /* physical address of the frame */
+    struct vm_place *places; /* to be filled */
+    uint64_t limit;          /* room in places */
+    uint64_t count;          /* found so far */
+};
+
+static void note_place(struct search *search, struct vm_space *space, uint64_t address, bool device)
+{
+    if (search->count < search->limit) {
+        search->places[search->count] = (struct vm_place){space, virt_addr(address), device};
+    }
+    search->count++;
+}
+
+#define CODES_MAX 64 /* places of one frame that are looked up by name; more are only counted */
+
+/* Asks the frame's descriptor, if it is that of a block which spaces show. */
+static void search_descriptor(struct vm_manager *manager, struct search *search)
+{
+    struct frame_pool *frames = manager->config.frames;
+    struct frame_facts facts;
+    uint64_t codes[CODES_MAX];
+    frame_pool_look(frames, phys_addr(search->frame), &facts);
+    bool allocated = facts.managed && facts.state == FRAME_ALLOCATED && facts.references > 0;
+    if (!allocated || !vm_reverse_knows(manager, facts.block)) {
+        return;
+    }
+    uint64_t count = vm_reverse_codes(manager, facts.block, codes, CODES_MAX);
+    for (uint64_t i = 0; i < min_u64(count, CODES_MAX); i++) {
+        struct vm_space *space = vm_space_by_number(manager, vm_code_number(codes[i]));
+        note_place(search, space, vm_code_address(codes[i]) + (search->frame - facts.block.raw), false);
+    }
+    search->count += count - min_u64(count, CODES_MAX);
+}
+
+/* Asks the regions of given physical memory: what they show has no descriptor of ours. */
+static void search_devices(struct vm_space *space, struct search *search)
+{
+    spinlock_acquire(&space->lock);
+    for (const struct vm_region *region = space->first; region; region = region->next) {
+        uint64_t inside = search->frame - region->offset;
+        if (region->source != VM_DEVICE || inside >= region->bytes) {
+            continue;
+        }
+        if (page_table_translate(space->table, virt_addr(region->base + inside)).mapped) {
+            note_place(search, space, region->base + inside, true);
+        }
+    }
+    spinlock_release(&space->lock);
+}
+
+uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
+                         uint64_t limit)
+{
+    struct search search = {align_down(address.raw, FRAME_BYTES), places, limit, 0};
+    search_descriptor(manager, &search);
+    spinlock_acquire(&manager->lock);
+    uint32_t end = manager->number_limit;
+    spinlock_release(&manager->lock);
+    for (uint32_t number = 0; number < end; number++) {
+        struct vm_space *space = vm_space_by_number(manager, number);
+        if (space) {
+            search_devices(space, &search);
+        }
+    }
+    return search.count;
+}

@@ -1,0 +1,49 @@
+/* Guarded slots for a heap on the host: pages of the process, hidden and shown by mprotect(). */
+#pragma once
+
+#include <ashlar/slab_guard.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+struct guard_fixture {
+    struct slab_guard guard;
+    char *pages;    /* 2 * slots + 1 */
+    uint64_t bytes; /* of all pages */
+    bool refuses;   /* showing a page fails */
+};
+
+static inline bool guard_show(void *context, void *page)
+{
+    const struct guard_fixture *fixture = context;
+    return !fixture->refuses && mprotect(page, FRAME_BYTES, PROT_READ | PROT_WRITE) == 0;
+}
+
+static inline void guard_hide(void *context, void *page)
+{
+    (void)context;
+    if (mprotect(page, FRAME_BYTES, PROT_NONE) != 0) {
+        perror("mprotect");
+        abort();
+    }
+}
+
+static inline enum slab_error guard_start(struct guard_fixture *fixture, struct slab_pool *pool,
+                                          uint32_t slots, uint32_t every)
+{
+    fixture->refuses = false;
+    fixture->bytes = (2ULL * slots + 1) * FRAME_BYTES;
+    fixture->pages = mmap(NULL, fixture->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fixture->pages == MAP_FAILED) {
+        perror("mmap");
+        abort();
+    }
+    const struct slab_guard_config config = {fixture->pages, slots, every, guard_show, guard_hide, fixture};
+    return slab_guard_start(&fixture->guard, pool, &config);
+}
+
+static inline void guard_stop(struct guard_fixture *fixture)
+{
+    slab_guard_stop(&fixture->guard);
+    munmap(fixture->pages, fixture->bytes);
+}

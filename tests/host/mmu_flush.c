@@ -1,0 +1,121 @@
+/* The model's side of <ashlar/arch/tlb.h>: what each flush drops. */
+#include "mmu_internal.h"
+
+/* At the flush, the frame that a stale entry leads to must not be free yet. */
+static void expect_frame_kept(const struct cached *entry)
+{
+    if (entry->owned && !mmu_frame_is_allocated(entry->target) && mmu_cached_is_stale(entry)) {
+        mmu_model_fail(entry->table ? "a table was freed before the flush"
+                                    : "a page was freed before the flush",
+                       entry->base, entry->target);
+    }
+}
+
+struct flush {
+    bool all, global_only;
+    tlb_space_t space;
+    uint64_t base, page_bytes, count; /* count 0: the whole space */
+};
+
+static bool flush_covers(const struct cached *entry, const struct flush *flush)
+{
+    bool in_space = entry->space == flush->space || flush->space == TLB_SPACE_KERNEL;
+    if (flush->all) {
+        return true;
+    }
+    if (entry->table) {
+        return in_space && !flush->global_only;
+    }
+    if (flush->count == 0) {
+        return in_space && !entry->global;
+    }
+    if (!(entry->global || (in_space && !flush->global_only))) {
+        return false;
+    }
+    /* The page of the entry contains one of the addresses. */
+    uint64_t end = entry->base + SPAN(entry->level) - 1;
+    for (uint64_t i = 0; i < flush->count; i++) {
+        uint64_t address = flush->base + i * flush->page_bytes;
+        if (address >= entry->base && address <= end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool flush_one(const struct cached *entry, const void *context)
+{
+    bool drop = flush_covers(entry, context);
+    if (drop) {
+        expect_frame_kept(entry);
+    }
+    return drop;
+}
+
+static void flush_cache(const struct flush *flush)
+{
+    for (uint64_t i = 0; i < mmu.capacity; i++) {
+        if (mmu.cache[i].used && flush_covers(&mmu.cache[i], flush)) {
+            mmu_cache_rebuild(mmu.capacity, flush_one, flush);
+            return;
+        }
+    }
+}
+
+void tlb_flush_pages(tlb_space_t space, virt_addr_t base, uint64_t page_bytes, uint64_t count)
+{
+    mmu.counts.page_flushes += count;
+    flush_cache(&(struct flush){.space = space, .base = base.raw, .page_bytes = page_bytes, .count = count});
+}
+
+void tlb_flush_global_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
+{
+    mmu.counts.page_flushes += count;
+    flush_cache(
+        &(struct flush){.global_only = true, .base = base.raw, .page_bytes = page_bytes, .count = count});
+}
+
+void tlb_flush_space(tlb_space_t space)
+{
+    mmu.counts.space_flushes++;
+    flush_cache(&(struct flush){.space = space});
+}
+
+void tlb_flush_everything(void)
+{
+    mmu.counts.total_flushes++;
+    flush_cache(&(struct flush){.all = true});
+}
+
+/* ---- Spaces ---- */
+
+/* Numbers from 1 on; nothing may be cached under one that is given out. */
+static bool under_number(const struct cached *entry, const void *context)
+{
+    return !entry->global && entry->space == *(const tlb_space_t *)context;
+}
+
+tlb_space_t tlb_space_alloc(void)
+{
+    for (unsigned space = 1; space < 64; space++) {
+        if (!(mmu.space_numbers >> space & 1)) {
+            tlb_space_t number = (tlb_space_t)space;
+            mmu.space_numbers |= 1ULL << space;
+            mmu_cache_rebuild(mmu.capacity ? mmu.capacity : 1024, under_number, &number);
+            return number;
+        }
+    }
+    return TLB_SPACE_KERNEL;
+}
+
+void tlb_space_free(tlb_space_t space)
+{
+    mmu.space_numbers &= ~(1ULL << space);
+}
+
+/* The model's CPU may use every space that was added, at any time: there is nothing to load. */
+void tlb_space_load(phys_addr_t root, tlb_space_t space)
+{
+    (void)root;
+    (void)space;
+}

@@ -1,0 +1,46 @@
+/* Inside the model of the MMU: what its two files share. */
+#pragma once
+
+#include "mmu_model.h"
+
+/* One cached translation, or one cached paging-structure entry when `table` is set. */
+struct cached {
+    uint64_t base;   /* first virtual address it is for */
+    uint64_t target; /* page, or the next lower table */
+    uint16_t space;  /* whose; ignored for global translations */
+    uint8_t level;   /* of the entry */
+    uint8_t pat;
+    bool used; /* this place of the hash table is taken */
+    bool table, write, execute, user, global, dirty;
+    bool owned; /* the frame was allocated when this was cached */
+};
+
+#define RECENT 4096
+
+struct mmu_model {
+    uint8_t *memory;
+    uint64_t bytes;
+    struct frame_pool *pool;
+    struct page_table *spaces[MMU_SPACES_MAX];
+    struct cached *cache; /* a hash table of `capacity` places, probed linearly */
+    uint64_t capacity;
+    uint64_t count;
+    const struct cached *recent[RECENT]; /* places that were hit, by page; forgotten with each rebuild */
+    struct mmu_counts counts;
+    uint64_t space_numbers; /* one bit for each that is given out */
+};
+
+extern struct mmu_model mmu;
+
+#define SPAN(level) (4096ULL << (9 * ((level)-1)))
+
+_Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found);
+
+/* Keeps all but what `drop` chooses. */
+void mmu_cache_rebuild(uint64_t capacity, bool (*drop)(const struct cached *, const void *),
+                       const void *context);
+
+/* Whether what is cached agrees no longer with the tables. */
+bool mmu_cached_is_stale(const struct cached *entry);
+
+bool mmu_frame_is_allocated(uint64_t frame);

@@ -1,0 +1,146 @@
+/* What magazines take from the store and give back to it: in which pieces, and how many at a time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frame_fixture.h"
+#include "frame_internal.h"
+
+#define BASE MIB(64)
+
+static struct machine machine;
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_make(&machine, MIB(256));
+    machine_range(&machine, MIB(16), MIB(240), MEMORY_USABLE);
+    if (machine_start(&machine, 1, NULL) != FRAME_OK) {
+        return -1;
+    }
+    /* What descriptors need lies lower. */
+    return frame_pool_back(&machine.pool, phys_addr(BASE), MIB(8)) == FRAME_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct frame_problem problem;
+    bool good = frame_pool_check(&machine.pool, &problem);
+    if (!good) {
+        print_error("frame_pool_check: %s at %#llx\n", problem.what, (unsigned long long)problem.frame);
+    }
+    machine_destroy(&machine);
+    return good ? 0 : -1;
+}
+
+static void take(phys_addr_t *blocks, unsigned count, unsigned order)
+{
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = phys_addr(BASE + ((uint64_t)i * FRAME_BYTES << order));
+        assert_int_equal(frame_alloc_at(&machine.pool, blocks[i], order, OWNER_TEST), FRAME_OK);
+    }
+}
+
+/* Whether [BASE, BASE + 4 MiB) is free as a whole. */
+static bool is_whole(void)
+{
+    struct frame_problem problem;
+    bool taken = frame_pool_check(&machine.pool, &problem) &&
+                 frame_alloc_at(&machine.pool, phys_addr(BASE), FRAME_ORDER_2M + 1, OWNER_TEST) == FRAME_OK;
+    if (taken) {
+        frame_free(&machine.pool, phys_addr(BASE), FRAME_ORDER_2M + 1);
+    }
+    return taken;
+}
+
+/* Blocks that were taken in pieces and together fill 2 MiB or more go back at once. */
+static void neighbours_go_back_as_a_whole(void **state)
+{
+    (void)state;
+    static phys_addr_t blocks[1024];
+    for (unsigned order = 0; order <= FRAME_ORDER_2M; order++) {
+        for (unsigned down = 0; down < 2; down++) {
+            unsigned count = 1024U >> order;
+            take(blocks, count, order);
+            for (unsigned i = 0; i < count; i++) {
+                frame_free(&machine.pool, blocks[down ? count - 1 - i : i], order);
+            }
+            frame_pool_drain(&machine.pool);
+            assert_true(is_whole());
+        }
+    }
+}
+
+/* Counts the calls of the policy's give(): that is what a drain is bounded by. */
+static unsigned gives;
+
+static unsigned count_give(void *state, uint64_t frame, unsigned order)
+{
+    gives++;
+    return frame_policy_buddy.give(state, frame, order);
+}
+
+static void a_free_gives_back_few_pieces(void **state)
+{
+    (void)state;
+    static phys_addr_t frames[2048];
+    struct frame_policy counting = frame_policy_buddy;
+    counting.give = count_give;
+    take(frames, ARRAY_LENGTH(frames), 0);
+    machine.pool.config.policy = &counting;
+    for (unsigned i = 0; i < ARRAY_LENGTH(frames); i++) {
+        gives = 0;
+        frame_free(&machine.pool, frames[i * 1031 % ARRAY_LENGTH(frames)], 0); /* no two are neighbours */
+        assert_true(gives <= 2);
+    }
+    machine.pool.config.policy = &frame_policy_buddy;
+}
+
+/* The same for takes: memory of which every other frame is free comes in pieces of one. */
+static unsigned takes;
+
+static uint64_t count_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
+                           unsigned *got)
+{
+    takes++;
+    return frame_policy_buddy.take(state, order, most, from, limit, got);
+}
+
+static void an_allocation_takes_few_pieces(void **state)
+{
+    (void)state;
+    static phys_addr_t frames[MIB(240) / FRAME_BYTES];
+    struct frame_policy counting = frame_policy_buddy;
+    counting.take = count_take;
+    uint64_t count = frame_alloc_batch(&machine.pool, ARRAY_LENGTH(frames), frames, OWNER_TEST);
+    for (uint64_t i = 0; i < count; i++) {
+        if (frames[i].raw / FRAME_BYTES % 2 == 0) {
+            frame_free(&machine.pool, frames[i], 0);
+        }
+    }
+    frame_pool_drain(&machine.pool);
+    machine.pool.config.policy = &counting;
+    for (unsigned i = 0; i < 1000; i++) {
+        takes = 0;
+        assert_true(frame_alloc(&machine.pool, 0, OWNER_TEST).raw != 0);
+        assert_true(takes <= 4); /* a zone each */
+    }
+    machine.pool.config.policy = &frame_policy_buddy;
+}
+
+#define MAGAZINE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MAGAZINE_TEST(neighbours_go_back_as_a_whole),
+        MAGAZINE_TEST(a_free_gives_back_few_pieces),
+        MAGAZINE_TEST(an_allocation_takes_few_pieces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

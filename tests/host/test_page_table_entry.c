@@ -1,0 +1,150 @@
+/* The format of an entry: every bit by its name, at every level, there and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ashlar/arch/page_table_entry.h>
+
+static const enum page_cache caches[] = {CACHE_WRITE_BACK, CACHE_WRITE_COMBINING, CACHE_UNCACHED_WEAK,
+                                         CACHE_UNCACHED,   CACHE_WRITE_PROTECTED, CACHE_WRITE_THROUGH};
+
+/* The raw value, from the manual's figures and not from the header. */
+static uint64_t expected_leaf(uint64_t target, unsigned level, unsigned access, unsigned cache)
+{
+    uint64_t raw = target | 1;
+    raw |= access & PAGE_WRITE ? 1ULL << 1 : 0;
+    raw |= access & PAGE_USER ? 1ULL << 2 : 0;
+    raw |= cache & 1 ? 1ULL << 3 : 0;
+    raw |= cache & 2 ? 1ULL << 4 : 0;
+    raw |= cache & 4 ? 1ULL << (level == 1 ? 7 : 12) : 0;
+    raw |= level > 1 ? 1ULL << 7 : 0;
+    raw |= access & PAGE_GLOBAL ? 1ULL << 8 : 0;
+    raw |= access & PAGE_EXECUTE ? 0 : 1ULL << 63;
+    return raw;
+}
+
+static void leaves_are_as_the_manual_draws_them(void **state)
+{
+    (void)state;
+    for (unsigned level = 1; level <= 3; level++) {
+        for (unsigned access = 0; access <= PAGE_ACCESS_ALL; access++) {
+            for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
+                for (unsigned bit = page_level_shift(level); bit < 52; bit++) {
+                    uint64_t target = 1ULL << bit;
+                    page_table_entry_t leaf = page_entry_leaf(phys_addr(target), level, access, caches[i]);
+                    assert_int_equal(leaf.raw, expected_leaf(target, level, access, caches[i]));
+                    assert_int_equal(page_entry_access(leaf), access);
+                    assert_int_equal(page_entry_cache(leaf, level), caches[i]);
+                    assert_int_equal(page_entry_leaf_address(leaf, level).raw, target);
+                    assert_true(page_entry_present(leaf) && page_entry_is_leaf(leaf, level));
+                    assert_int_equal(page_entry_reserved(leaf, level, 52), 0);
+                }
+            }
+        }
+    }
+}
+
+/* Changing one thing leaves the others. */
+static void each_part_changes_by_itself(void **state)
+{
+    (void)state;
+    for (unsigned level = 1; level <= 3; level++) {
+        for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
+            page_table_entry_t leaf = page_entry_leaf(phys_addr(GIB(7)), level, PAGE_WRITE, caches[i]);
+            leaf = page_entry_with_used(page_entry_with_key(leaf, 9), true, true);
+            for (unsigned value = 0; value <= PAGE_SOFTWARE_MAX; value++) {
+                page_table_entry_t now = page_entry_with_software(leaf, value);
+                assert_int_equal(page_entry_software(now), value);
+                assert_int_equal(page_entry_with_software(now, 0).raw, leaf.raw);
+            }
+            for (unsigned key = 0; key <= PAGE_KEY_MAX; key++) {
+                page_table_entry_t now = page_entry_with_key(leaf, key);
+                assert_int_equal(page_entry_key(now), key);
+                assert_int_equal(page_entry_with_key(now, 9).raw, leaf.raw);
+            }
+            for (unsigned access = 0; access <= PAGE_ACCESS_ALL; access++) {
+                page_table_entry_t now = page_entry_with_access(leaf, access);
+                assert_int_equal(page_entry_access(now), access);
+                assert_int_equal(page_entry_with_access(now, PAGE_WRITE).raw, leaf.raw);
+            }
+            for (unsigned other = 0; other < ARRAY_LENGTH(caches); other++) {
+                page_table_entry_t now = page_entry_with_cache(leaf, level, caches[other]);
+                assert_int_equal(page_entry_cache(now, level), caches[other]);
+                assert_int_equal(page_entry_with_cache(now, level, caches[i]).raw, leaf.raw);
+            }
+            assert_true(page_entry_accessed(leaf) && page_entry_dirty(leaf));
+            assert_false(page_entry_dirty(page_entry_with_used(leaf, true, false)));
+        }
+    }
+}
+
+static void parts_translate_as_the_whole(void **state)
+{
+    (void)state;
+    for (unsigned level = 2; level <= 3; level++) {
+        for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
+            page_table_entry_t whole = page_entry_leaf(phys_addr(GIB(3)), level, PAGE_EXECUTE, caches[i]);
+            for (unsigned part = 0; part < PAGE_TABLE_ENTRIES; part++) {
+                uint64_t target = GIB(3) + part * page_level_bytes(level - 1);
+                assert_int_equal(page_entry_part(whole, level, part).raw,
+                                 expected_leaf(target, level - 1, PAGE_EXECUTE, caches[i]));
+            }
+            assert_int_equal(page_entry_whole(page_entry_part(whole, level, 0), level).raw, whole.raw);
+        }
+    }
+}
+
+/* Tables 4-15 to 4-20: with 40 address bits. */
+static void reserved_bits_are_known_at_every_level(void **state)
+{
+    (void)state;
+    static const uint64_t large_only[] = {0, 0, 0x1fe000, 0x3fffe000};
+    for (unsigned level = 1; level <= 5; level++) {
+        for (unsigned bit = 1; bit < 64; bit++) {
+            uint64_t mask = 1ULL << bit;
+            bool table = (bit >= 40 && bit < 52) || (level >= 4 && bit == 7);
+            page_table_entry_t entry = {1 | mask};
+            bool large = level >= 2 && level <= 3 && bit == 7;
+            assert_int_equal(page_entry_reserved(entry, level, 40) != 0, table && !large);
+            if (level == 2 || level == 3) {
+                page_table_entry_t leaf = {1 | PAGE_ENTRY_LARGE | mask};
+                bool reserved = (bit >= 40 && bit < 52) || (large_only[level] & mask);
+                assert_int_equal(page_entry_reserved(leaf, level, 40) != 0, reserved);
+            }
+        }
+    }
+}
+
+static void indexes_and_canonical_addresses(void **state)
+{
+    (void)state;
+    virt_addr_t address =
+        virt_addr(0xffff800000000000ULL | 5ULL << 39 | 6ULL << 30 | 7ULL << 21 | 8ULL << 12);
+    assert_int_equal(page_table_index(address, 5), 511);
+    assert_int_equal(page_table_index(address, 4), 256 + 5);
+    assert_int_equal(page_table_index(address, 3), 6);
+    assert_int_equal(page_table_index(address, 2), 7);
+    assert_int_equal(page_table_index(address, 1), 8);
+    for (unsigned levels = 4; levels <= 5; levels++) {
+        uint64_t half = 1ULL << (levels * 9 + 11);
+        assert_true(virt_is_canonical(virt_addr(half - 1), levels));
+        assert_false(virt_is_canonical(virt_addr(half), levels));
+        assert_false(virt_is_canonical(virt_addr(0 - half - 1), levels));
+        assert_true(virt_is_canonical(virt_addr(0 - half), levels));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaves_are_as_the_manual_draws_them),
+        cmocka_unit_test(each_part_changes_by_itself),
+        cmocka_unit_test(parts_translate_as_the_whole),
+        cmocka_unit_test(reserved_bits_are_known_at_every_level),
+        cmocka_unit_test(indexes_and_canonical_addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
