@@ -9,6 +9,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/console.h>
 #include <ashlar/kernel_stack.h>
+#include <ashlar/lock.h>
 #include <ashlar/memory.h>
 #include <ashlar/provoke.h>
 #include <ashlar/string.h>
@@ -176,6 +177,13 @@ PROVOCATION provoke_assertion(void)
     ASSERT(sink == constant + 1);
 }
 
+PROVOCATION provoke_deadlock(void) NO_LOCK_ANALYSIS
+{
+    static struct spinlock lock;
+    spinlock_acquire(&lock);
+    spinlock_acquire(&lock);
+}
+
 PROVOCATION provoke_panic(void)
 {
     panic("provoked on purpose, with the number %d", 42);
@@ -248,6 +256,7 @@ static const struct provocation all[] = {
     {"stack-smash", "overruns a buffer on the stack: stack smashing", provoke_stack_smash},
     {"lost-stack", "faults with a stack pointer that leads nowhere", provoke_lost_stack},
     {"assertion", "fails an assertion", provoke_assertion},
+    {"deadlock", "takes a lock twice: a panic instead of a machine that hangs", provoke_deadlock},
     {"panic", "panics", provoke_panic},
     {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
     {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},

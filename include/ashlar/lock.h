@@ -31,13 +31,25 @@ struct CAPABILITY("spinlock") spinlock {
         0, 0                                                                                                 \
     }
 
-/* Waits until the lock is ours. Preemption is off until the release. Not recursive. */
+/*
+ * Tries before a wait is taken for a deadlock: a tenth of a second on a CPU whose pause is short, and far
+ * more than any hold by as many CPUs as there can be.
+ */
+#define SPINLOCK_PATIENCE (1U << 25)
+
+/* The rare part of spinlock_acquire(): waits for the ticket's turn; panics when it never comes. */
+void spinlock_wait(struct spinlock *lock, uint32_t ticket);
+
+/*
+ * Waits until the lock is ours. Preemption is off until the release. Not recursive: a CPU that waits for
+ * itself panics after SPINLOCK_PATIENCE tries.
+ */
 static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
     uint32_t ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket) {
-        cpu_relax();
+    if (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
+        spinlock_wait(lock, ticket);
     }
 }
 

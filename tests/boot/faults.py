@@ -18,8 +18,9 @@ class Kind:
     """What the panic of one provocation must say."""
 
     reason: str  # a regular expression that the reason matches
-    line: str  # text of the line in kernel/provoke.c that does it
+    line: str  # text of the line that does it
     function: str = ""  # where it happens, if not in the provocation itself
+    source: str = SOURCE  # the line's file
     says: tuple = ()  # further regular expressions, each found in the report
     outer: tuple = BELOW  # and below it, in this order
 
@@ -67,6 +68,8 @@ KINDS = {
                         says=(r"the chain of frames is broken",)),
     "lost-stack": Kind(r"page fault: the stack pointer leads to unmapped memory, at 0xff8$", "movq $0x1000, %rsp", outer=()),
     "assertion": Kind(r"assertion failed: sink == constant \+ 1 at kernel/provoke.c:\d+$", "ASSERT(sink"),
+    "deadlock": Kind(r"deadlock: CPU 0 waits for the lock at 0x[0-9a-f]+, which nobody releases$", 'panic("deadlock',
+                     function="spinlock_wait", source="kernel/lib/lock.c", outer=("provoke_deadlock", *BELOW)),
     "panic": Kind(r"provoked on purpose, with the number 42$", "panic(\"provoked on purpose"),
     "panic-in-interrupt": Kind(r"provoked inside the handler of vector 225$", "panic(\"provoked inside",
                                function="handle_and_panic",
@@ -75,10 +78,10 @@ KINDS = {
 }
 
 
-def lines_with(text):
-    """Numbers of the lines of the provocations' source that hold `text`."""
-    source = (ROOT / SOURCE).read_text(encoding="utf-8").splitlines()
-    return {number for number, line in enumerate(source, 1) if text in line}
+def lines_with(text, source):
+    """Numbers of the lines of a source file that hold `text`."""
+    lines = (ROOT / source).read_text(encoding="utf-8").splitlines()
+    return {number for number, line in enumerate(lines, 1) if text in line}
 
 
 def provoke(setting, name, machine=None):
@@ -120,8 +123,9 @@ def check(setting, name):
     steps = backtrace_of(report)
     check_order((function, *kind.outer), [step[0] for step in steps], report)
     places = [(file, line) for step, file, line in steps if step == function]
-    expect(any(file == SOURCE and line in lines_with(kind.line) for file, line in places),
-           f"{function} is shown at {places}, not at {SOURCE}:{sorted(lines_with(kind.line))}:\n{report}")
+    wanted = lines_with(kind.line, kind.source)
+    expect(any(file == kind.source and line in wanted for file, line in places),
+           f"{function} is shown at {places}, not at {kind.source}:{sorted(wanted)}:\n{report}")
 
 
 def panic_in_panic(setting):
