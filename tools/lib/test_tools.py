@@ -86,6 +86,27 @@ class MachineCommand(unittest.TestCase):
                 process.kill()
 
 
+class BuildFolders(unittest.TestCase):
+    """A build folder is configured by the generator it knows, and by the preset's when it knows none."""
+
+    def configured_with(self, cache):
+        """The -G that a folder with this CMakeCache.txt (None: without one) is configured with."""
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(tree, "_cmake") as cmake:
+            if cache is not None:
+                (Path(folder) / "CMakeCache.txt").write_text(cache, encoding="utf-8")
+            tree.configure(folder, "default")
+            command = cmake.call_args.args[0]
+        self.assertEqual(command[:5], ["cmake", "--preset", "default", "-B", folder])
+        return command[5:]
+
+    def test_generator_is_kept(self):
+        self.assertEqual(self.configured_with(None), [])
+        self.assertEqual(self.configured_with("CMAKE_BUILD_TYPE:STRING=Debug\n"), [])
+        for generator in ("Unix Makefiles", "Ninja"):
+            cache = f"# comment\nCMAKE_GENERATOR_PLATFORM:INTERNAL=\nCMAKE_GENERATOR:INTERNAL={generator}\nA:B=c\n"
+            self.assertEqual(self.configured_with(cache), ["-G", generator])
+
+
 class RunOptions(unittest.TestCase):
     """tools/run: a dry run, and combinations that cannot be."""
 
