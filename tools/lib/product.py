@@ -1,11 +1,13 @@
 """The tests build.pe, build.kernel and build.image: what the build made is what firmware and contracts demand."""
 
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import checksum
 import portable_executable as pe
 import tree
 from media import EFI_PATH, PARTITION_START
@@ -55,6 +57,9 @@ def check_kernel(build_dir):
         yield from check_elf(inside)
         outside = Path(build_dir) / "ashlar.elf"
         yield from unless(loaded_view(inside) == loaded_view(outside), "ashlar.elf is another kernel than the one inside")
+    *words, built = struct.unpack(f"<{section.memory_bytes // checksum.WORD}Q", section.bytes_in(image.image))
+    found = checksum.checksum(struct.pack(f"<{len(words)}Q", *words))
+    yield from unless(found == built, f"the kernel's checksum is {found:#x}, but the one beside it {built:#x}")
 
 
 def check_elf(path):

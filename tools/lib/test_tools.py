@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import checksum
 import ktap
 import lint
 import machine
@@ -84,6 +85,19 @@ class MachineCommand(unittest.TestCase):
             with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
                 self.assertEqual(machine._sees(process, b"BdsDxe", b"KVM internal error", 5), proof, script)
                 process.kill()
+
+
+class Checksum(unittest.TestCase):
+    """The checksum is the loader's: the same numbers are in tests/host/test_checksum.c."""
+
+    def test_same_as_the_loader_computes(self):
+        data = bytes((i * 7 + 3) & 0xff for i in range(256))
+        self.assertEqual(checksum.checksum(b""), 0)
+        self.assertEqual(checksum.checksum(data), 0x30a8f60f0d6c40f5)
+        self.assertEqual(checksum.checksum(data[8:72]), 0x35111efa9db1dac0)
+
+    def test_padding(self):
+        self.assertEqual([len(checksum.padded(bytes(length))) for length in (0, 1, 7, 8, 9)], [0, 8, 8, 8, 16])
 
 
 class BuildFolders(unittest.TestCase):
