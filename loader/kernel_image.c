@@ -61,6 +61,15 @@ static bool place_segments(struct loader *loader, struct boot_kernel *out, uint8
     return true;
 }
 
+void kernel_image_release(struct loader *loader)
+{
+    uint64_t first = (uintptr_t)embedded_kernel;
+    uint64_t end =
+        align_up((uintptr_t)embedded_kernel_checksum, FRAME_BYTES); /* nothing else is in the section */
+    /* With no entry left to say so it is boot memory, which is free a little later. */
+    loader_claim(loader, phys_addr(first), end - first, MEMORY_USABLE);
+}
+
 bool kernel_image_load(struct loader *loader)
 {
     struct boot_kernel *out = &loader->info->kernel;

@@ -128,6 +128,8 @@ void firmware_describe(struct loader *loader);
 void video_describe(struct loader *loader);
 void seed_collect(struct loader *loader);
 bool kernel_image_load(struct loader *loader);
+/* After boot services: the file that the kernel was loaded from is free memory. */
+void kernel_image_release(struct loader *loader);
 bool address_space_build(struct loader *loader);
 bool hand_off_prepare(struct loader *loader);
 bool exit_boot_services(struct loader *loader);
