@@ -71,6 +71,15 @@ class MachineCommand(unittest.TestCase):
         self.assertIn("max,vendor=GenuineIntel", machine.Machine(memory="960G").command("/f", "/m"))
         self.assertIn("max", machine.Machine(memory="16G").command("/f", "/m"))
 
+    def test_devices_that_are_left_out(self):
+        whole = " ".join(machine.Machine().command("/f", "/m"))
+        bare = " ".join(machine.Machine(serial_port=False, exit_device=False).command("/f", "/m"))
+        self.assertIn("isa-debug-exit", whole)
+        self.assertIn("-serial stdio", whole)
+        self.assertNotIn("isa-debug-exit", bare)
+        self.assertIn("-serial none", bare)
+        self.assertNotIn("stdio", bare)
+
     def test_explicit_accelerator_is_taken(self):
         self.assertEqual(machine.choose_accelerator("tcg"), ("tcg", ""))
 
