@@ -33,6 +33,7 @@
 
 static SEALED struct page_table_access physmap_access = {.path = PAGE_TABLE_PHYSMAP};
 static struct page_table kernel_tables;
+static bool kernel_tables_loaded; /* until then descriptors that are backed must show in the loader's */
 static struct page_table runtime_tables; /* for UEFI runtime calls; root 0 when there are none */
 
 struct page_table *kernel_page_table(void)
@@ -47,7 +48,7 @@ phys_addr_t address_space_runtime_root(void)
 
 phys_addr_t address_space_root(void)
 {
-    return kernel_tables.root.raw != 0 ? kernel_tables.root : boot_info()->paging.root;
+    return kernel_tables_loaded ? kernel_tables.root : boot_info()->paging.root;
 }
 
 /* The tables that the loader made, to look at: they count nothing and must not be changed. */
@@ -219,6 +220,7 @@ void address_space_start(const struct boot_info *info)
     lend_descriptors(info);
     copy_runtime(info);
     cr3_write(kernel_tables.root.raw);
+    kernel_tables_loaded = true;
     tlb_flush_everything(); /* the loader's entries are global and outlive the load of CR3 */
     return_loader_tables();
 }

@@ -25,20 +25,34 @@ enum {
     ATTRIBUTES_BYTES_MAX = 4096, /* of each */
 };
 
-/* Frames for page tables, taken from the firmware in chunks that double. */
+/*
+ * Asks the firmware for more frames: twice as many as the last time, and down to one when it has not so many
+ * in one piece.
+ */
+static bool take_chunk(struct loader *loader)
+{
+    /* The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4 GiB.
+     */
+    uint64_t limit = loader->trampoline && loader->chunk_frames == 0 ? GIB(4) : 0;
+    uint64_t frames = loader->chunk_frames ? loader->chunk_frames * 2 : FIRST_CHUNK_FRAMES;
+    while (!loader_allocate(loader, frames * FRAME_BYTES, MEMORY_PAGE_TABLES, limit, "page tables",
+                            &loader->frames_next)) {
+        if (frames == 1) {
+            return false;
+        }
+        frames /= 2;
+    }
+    loader->chunk_frames = frames;
+    loader->frames_left = frames;
+    return true;
+}
+
+/* A frame for a page table. */
 static bool take_frame(void *context, phys_addr_t *frame)
 {
     struct loader *loader = context;
-    if (loader->frames_left == 0) {
-        /* The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4
-         * GiB. */
-        uint64_t limit = loader->trampoline && loader->chunk_frames == 0 ? GIB(4) : 0;
-        loader->chunk_frames = loader->chunk_frames ? loader->chunk_frames * 2 : FIRST_CHUNK_FRAMES;
-        if (!loader_allocate(loader, loader->chunk_frames * FRAME_BYTES, MEMORY_PAGE_TABLES, limit,
-                             "page tables", &loader->frames_next)) {
-            return false;
-        }
-        loader->frames_left = loader->chunk_frames;
+    if (loader->frames_left == 0 && !take_chunk(loader)) {
+        return false;
     }
     *frame = loader->frames_next;
     loader->frames_next = phys_add(loader->frames_next, FRAME_BYTES);

@@ -1,11 +1,15 @@
-/* The kernel's ELF file, a section of its own so that one signature covers loader and kernel. */
+/* The kernel's ELF file, a section of its own so that one signature covers loader and kernel; its checksum behind. */
     .section .kernel, "dr"
     .balign 4096
     .globl embedded_kernel
 embedded_kernel:
     .incbin "kernel.elf"
+    .balign 8, 0
     .globl embedded_kernel_end
 embedded_kernel_end:
+    .globl embedded_kernel_checksum
+embedded_kernel_checksum:
+    .incbin "kernel.checksum"
 
 /* SBAT: the generation numbers by which shim revokes vulnerable versions (shim's SBAT.md). */
     .section .sbat, "dr"

@@ -142,6 +142,7 @@ bool exit_boot_services(struct loader *loader)
 
 bool boot_info_complete(struct loader *loader)
 {
+    kernel_image_release(loader);
     if (!memory_normalise(loader) || !reserve_unmapped_ram(loader)) {
         return false;
     }

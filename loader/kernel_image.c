@@ -1,11 +1,26 @@
 /* The kernel: checked, placed in physical memory, relocated to where it will run. */
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
+#include <ashlar/string.h>
 
+#include "checksum.h"
 #include "loader.h"
 
 extern const uint8_t embedded_kernel[];
 extern const uint8_t embedded_kernel_end[];
+extern const uint8_t embedded_kernel_checksum[]; /* 8 bytes, made by the build */
+
+/* A file cut short on its way reads as zeros, and a bit that flipped as another instruction. */
+static bool check_undamaged(struct loader *loader, size_t bytes)
+{
+    uint64_t built;
+    memcpy(&built, embedded_kernel_checksum, sizeof built);
+    uint64_t found = checksum(embedded_kernel, bytes);
+    return found == built ||
+           step_fail(loader, EFI_CRC_ERROR,
+                     "the kernel in this file is damaged: checksum %#llx, not %#llx as built; copy it anew",
+                     (unsigned long long)found, (unsigned long long)built);
+}
 
 /* How far the image is moved up from its link address: any page that leaves it inside its room. */
 static uint64_t choose_slide(struct loader *loader)
@@ -46,15 +61,27 @@ static bool place_segments(struct loader *loader, struct boot_kernel *out, uint8
     return true;
 }
 
+void kernel_image_release(struct loader *loader)
+{
+    uint64_t first = (uintptr_t)embedded_kernel;
+    uint64_t end =
+        align_up((uintptr_t)embedded_kernel_checksum, FRAME_BYTES); /* nothing else is in the section */
+    /* With no entry left to say so it is boot memory, which is free a little later. */
+    loader_claim(loader, phys_addr(first), end - first, MEMORY_USABLE);
+}
+
 bool kernel_image_load(struct loader *loader)
 {
     struct boot_kernel *out = &loader->info->kernel;
     struct kernel_elf *elf = &loader->kernel;
     uint8_t *memory[BOOT_SEGMENTS_MAX];
     phys_addr_t stack;
+    size_t bytes = (size_t)(embedded_kernel_end - embedded_kernel);
+    if (!check_undamaged(loader, bytes)) {
+        return false;
+    }
     loader->status = EFI_LOAD_ERROR;
-    if (!kernel_elf_parse(embedded_kernel, (size_t)(embedded_kernel_end - embedded_kernel), elf,
-                          &loader->error)) {
+    if (!kernel_elf_parse(embedded_kernel, bytes, elf, &loader->error)) {
         return false;
     }
     out->slide = choose_slide(loader);

@@ -19,7 +19,7 @@
 #include "memory_map.h"
 #include "page_tables.h"
 
-#define LOADER_ALLOCATIONS_MAX 64
+#define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes ten, and 30 page tables if each comes alone */
 #define COMMAND_LINE_BYTES     8192
 #define BOOT_STACK_BYTES       KIB(64)
 
@@ -70,7 +70,7 @@ struct loader {
     struct page_table_builder runtime; /* page tables for UEFI runtime calls */
     phys_addr_t frames_next;           /* next free frame of the newest page-table chunk */
     uint64_t frames_left;              /* frames free there */
-    uint64_t chunk_frames;             /* size of the next chunk */
+    uint64_t chunk_frames;             /* size of that chunk; 0 before the first */
     bool five_levels_now;              /* the CPU runs with 5 levels already */
     bool five_levels;                  /* and shall when the kernel starts */
     void *trampoline; /* page below 4 GiB to switch to 5 levels in, never page 0; NULL when not needed */
@@ -81,8 +81,8 @@ struct loader {
 /* memory.c: pages from the firmware, each claimed with the type the kernel shall see. */
 
 /*
- * Allocates zeroed pages for `bytes` bytes, below `limit` (exclusive; 0: anywhere). On failure the error
- * names `what`. The pages are claimed as `type` in the map the kernel gets.
+ * Allocates zeroed pages for `bytes` bytes, below `limit` (exclusive; 0: anywhere), and above 1 MiB if there
+ * are such. On failure the error names `what`. The pages are claimed as `type` in the map the kernel gets.
  */
 bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type type, uint64_t limit,
                      const char *what, phys_addr_t *base);
@@ -128,6 +128,8 @@ void firmware_describe(struct loader *loader);
 void video_describe(struct loader *loader);
 void seed_collect(struct loader *loader);
 bool kernel_image_load(struct loader *loader);
+/* After boot services: the file that the kernel was loaded from is free memory. */
+void kernel_image_release(struct loader *loader);
 bool address_space_build(struct loader *loader);
 bool hand_off_prepare(struct loader *loader);
 bool exit_boot_services(struct loader *loader);

@@ -16,19 +16,36 @@ bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum 
     return true;
 }
 
+/* Firmware in system management mode has been seen to write below it, and other CPUs can only start there. */
+#define LOW_MEMORY_END MIB(1)
+
 /*
- * AllocatePages, but never the page at address 0: it stays reserved whoever has it, and no pointer to it is
- * one. What lies there is held while something else is found.
+ * AllocatePages, but from low memory only what is nowhere else, and never the page at address 0: it stays
+ * reserved whoever has it, and no pointer to it is one. What lies there is held while more is asked for.
  */
 static EFI_STATUS allocate_somewhere(EFI_BOOT_SERVICES *boot, EFI_ALLOCATE_TYPE kind,
                                      EFI_MEMORY_TYPE firmware_type, UINTN pages, EFI_PHYSICAL_ADDRESS *base)
 {
+    static EFI_PHYSICAL_ADDRESS held[LOW_MEMORY_END / FRAME_BYTES]; /* each has a page of its own there */
+    size_t count = 0;
     EFI_PHYSICAL_ADDRESS asked = *base;
+    EFI_PHYSICAL_ADDRESS low = 0; /* the highest that is held */
     EFI_STATUS status = boot->AllocatePages(kind, firmware_type, pages, base);
-    if (!EFI_ERROR(status) && *base == 0) {
+    while (!EFI_ERROR(status) && *base < LOW_MEMORY_END && count < ARRAY_LENGTH(held)) {
+        held[count++] = *base;
+        low = max_u64(low, *base);
         *base = asked;
         status = boot->AllocatePages(kind, firmware_type, pages, base);
-        boot->FreePages(0, pages);
+    }
+    bool keep = EFI_ERROR(status) && low != 0;
+    while (count-- > 0) {
+        if (!keep || held[count] != low) {
+            boot->FreePages(held[count], pages);
+        }
+    }
+    if (keep) {
+        *base = low;
+        return EFI_SUCCESS;
     }
     return status;
 }

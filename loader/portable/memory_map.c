@@ -52,8 +52,10 @@ enum {
 
 /* The class of a frame of which only a part was named; it yields to every type, and alone it means reserved.
  */
-#define CLASS_PARTIAL 0
-#define CLASS_COUNT   (MEMORY_TYPE_COUNT + 1)
+#define CLASS_PARTIAL  0
+/* The class of boot-reclaimable memory that a claim calls usable. */
+#define CLASS_RELEASED (MEMORY_BOOT_RECLAIMABLE + 2)
+#define CLASS_COUNT    (MEMORY_TYPE_COUNT + 2)
 
 #define EVENT_END         1
 #define EVENT_CLASS_SHIFT 1
@@ -145,6 +147,23 @@ static bool is_free_ram(enum memory_type type)
     return type <= MEMORY_BOOT_RECLAIMABLE;
 }
 
+static uint64_t class_of(enum memory_type type)
+{
+    return (uint64_t)type + (is_free_ram(type) ? 1 : 2);
+}
+
+static enum memory_type type_of_class(size_t class)
+{
+    switch (class) {
+    case CLASS_PARTIAL:
+        return MEMORY_RESERVED;
+    case CLASS_RELEASED:
+        return MEMORY_USABLE;
+    default:
+        return (enum memory_type)(class - (class < CLASS_RELEASED ? 1 : 2));
+    }
+}
+
 static enum memory_type more_reserved(enum memory_type a, enum memory_type b)
 {
     return a > b ? a : b;
@@ -184,14 +203,25 @@ static void add_bytes(struct event_list *list, uint64_t base, uint64_t end, enum
     uint64_t outer_base = align_down(base, FRAME_BYTES);
     uint64_t outer_end = align_up(end, FRAME_BYTES);
     if (!is_free_ram(type)) {
-        add_interval(list, outer_base, outer_end, type + 1);
+        add_interval(list, outer_base, outer_end, class_of(type));
         return;
     }
     uint64_t inner_base = align_up(base, FRAME_BYTES);
     uint64_t inner_end = align_down(end, FRAME_BYTES);
-    add_interval(list, inner_base, inner_end, type + 1);
+    add_interval(list, inner_base, inner_end, class_of(type));
     if (inner_base != outer_base || inner_end != outer_end) {
         add_interval(list, outer_base, outer_end, CLASS_PARTIAL);
+    }
+}
+
+static void add_claim(struct event_list *list, const struct memory_claim *claim)
+{
+    uint64_t end = claim->base.raw + claim->bytes;
+    if (claim->type == MEMORY_USABLE) {
+        add_interval(list, align_up(claim->base.raw, FRAME_BYTES), align_down(end, FRAME_BYTES),
+                     CLASS_RELEASED);
+    } else if (claim->bytes != 0) {
+        add_bytes(list, claim->base.raw, end, claim->type);
     }
 }
 
@@ -260,7 +290,7 @@ static void append_range(struct range_list *list, uint64_t base, uint64_t end, e
 
 static void append_class(struct range_list *list, uint64_t base, uint64_t end, size_t class)
 {
-    enum memory_type type = class == CLASS_PARTIAL ? MEMORY_RESERVED : (enum memory_type)(class - 1);
+    enum memory_type type = type_of_class(class);
     if (base == 0 && is_free_ram(type)) {
         append_range(list, 0, FRAME_BYTES, MEMORY_RESERVED);
         base = FRAME_BYTES;
@@ -351,10 +381,7 @@ bool memory_map_normalise(const struct memory_map_input *input, void *workspace,
         add_descriptor(&events, &descriptor);
     }
     for (size_t i = 0; i < input->claim_count; i++) {
-        const struct memory_claim *claim = &input->claims[i];
-        if (claim->bytes != 0) {
-            add_bytes(&events, claim->base.raw, claim->base.raw + claim->bytes, claim->type);
-        }
+        add_claim(&events, &input->claims[i]);
     }
     sort_words(events.events, events.count);
     struct range_list output = {ranges, capacity, 0, false};

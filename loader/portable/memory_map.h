@@ -11,9 +11,10 @@
 
 /* What the loader knows better than the firmware's map, which calls all of it loader data. */
 struct memory_claim {
-    phys_addr_t base;      /* first byte */
-    uint64_t bytes;        /* length; 0 claims nothing */
-    enum memory_type type; /* MEMORY_KERNEL, MEMORY_BOOT_INFO, MEMORY_PAGE_TABLES, ... */
+    phys_addr_t base; /* first byte */
+    uint64_t bytes;   /* length; 0 claims nothing */
+    enum memory_type
+        type; /* MEMORY_KERNEL, MEMORY_BOOT_INFO, MEMORY_PAGE_TABLES, ...; MEMORY_USABLE releases */
 };
 
 struct memory_map_input {
@@ -34,7 +35,8 @@ size_t memory_map_workspace_bytes(size_t descriptors, size_t claims);
  * Normalises the map into `ranges`: sorted, page-aligned, disjoint, merged.
  *
  *   - Every byte that a descriptor or claim names lies in exactly one range. Where several name it, the most
- *     reserved type wins (the order of enum memory_type).
+ *     reserved type wins (the order of enum memory_type); but a claim that memory is usable wins over
+ *     boot-reclaimable: the loader is done with it.
  *   - Only whole frames are usable or boot-reclaimable. A frame of which a descriptor names just a part is
  *     reserved, unless something else says what it is; all other types are rounded outwards.
  *   - Frame 0 is never usable or boot-reclaimable, but reserved: firmware writes there, and so would every

@@ -1,6 +1,9 @@
-"""The kernel inside the product, damaged field by field: the loader must name the field and go back to the firmware.
+"""The kernel inside the product, damaged: the loader must say what is wrong and go back to the firmware.
 
-One boot serves all: the medium holds a damaged copy of the product for every field and a script for the UEFI shell,
+Two kinds. A kernel that is not what the build put there has the wrong checksum, whatever was damaged. And a kernel with
+a right checksum over a wrong field, as a broken build would make it, is refused with that field's name.
+
+One boot serves all: the medium holds a damaged copy of the product for every case and a script for the UEFI shell,
 which starts them one after the other. A loader that hangs, resets, or does not give the firmware back what it took
 ends the row.
 """
@@ -8,6 +11,7 @@ ends the row.
 import re
 import struct
 
+from checksum import WORD, checksum
 import portable_executable
 from frame import expect
 from machine import Machine
@@ -32,19 +36,24 @@ HEADER_FIELDS = {
     "phentsiz": (54, "<H", "program header size"),
     "phnum": (56, "<H", "program headers"),
 }
-# The same for the first loadable segment's program header.
+# The same for the program header of every loadable segment.
 SEGMENT_FIELDS = {
-    "s-flags": (4, "<I", "segment"),
-    "s-offset": (8, "<Q", "segment"),
-    "s-vaddr": (16, "<Q", "segment"),
-    "s-filesz": (32, "<Q", "segment"),
-    "s-memsz": (40, "<Q", "segment"),
-    "s-align": (48, "<Q", "aligned"),
+    "flags": (4, "<I", "segment {}"),
+    "offset": (8, "<Q", "segment {}"),
+    "vaddr": (16, "<Q", "segment {}"),
+    "filesz": (32, "<Q", "segment {}"),
+    "memsz": (40, "<Q", "segment {}"),
+    "align": (48, "<Q", "segment {} is aligned"),
 }
 # Fields no loader needs; a product with all of them flipped must boot.
 IGNORED_FIELDS = ((40, "<Q"), (58, "<H"), (60, "<H"), (62, "<H"))
 PT_LOAD = 1
 PT_DYNAMIC = 2
+PF_X = 1
+PF_W = 2
+PROGRAM_HEADER = "<IIQQQQQQ"
+RAW_SIZE = 16  # offset in a PE section's header
+TAIL = 0x10000
 
 
 class Damage:
@@ -52,41 +61,73 @@ class Damage:
 
     def __init__(self, product):
         self.image = product.read_bytes()
-        self.kernel = portable_executable.PortableExecutable(self.image).section(".kernel").file_offset
+        self.section = portable_executable.PortableExecutable(self.image).section(".kernel")
+        self.kernel = self.section.file_offset
+        self.sum = self.kernel + self.section.memory_bytes - WORD  # where the checksum is
 
     def flip(self, offset, kind, image=None):
-        """A copy with all bits of the field at `offset` in the kernel flipped."""
+        """A copy with all bits of the field at `offset` in the kernel flipped, and the checksum as it then has to be."""
         damaged = bytearray(image or self.image)
         at = self.kernel + offset
         size = struct.calcsize(kind)
         damaged[at:at + size] = bytes(byte ^ 0xff for byte in damaged[at:at + size])
+        struct.pack_into("<Q", damaged, self.sum, checksum(bytes(damaged[self.kernel:self.sum])))
         return bytes(damaged)
 
-    def program_header(self, wanted):
-        """Offset of the first program header of that type in the kernel."""
+    def flip_bit(self, at):
+        """A copy with one bit of the byte at `at` of the file flipped, and nothing else changed."""
+        damaged = bytearray(self.image)
+        damaged[at] ^= 0x10
+        return bytes(damaged)
+
+    def cut(self):
+        """A copy whose section has half its bytes in the file: the firmware puts zeros in the place of the rest."""
+        damaged = bytearray(self.image)
+        struct.pack_into("<I", damaged, self.section.header_offset + RAW_SIZE, self.section.file_bytes // 2 & ~0xfff)
+        return bytes(damaged)
+
+    def clear(self, start, end):
+        """A copy with zeros from `start` to `end` of the file."""
+        return self.image[:start] + bytes(end - start) + self.image[end:]
+
+    def program_headers(self, wanted):
+        """Yields number, offset in the kernel, and fields of each program header of that type."""
         table = struct.unpack_from("<Q", self.image, self.kernel + 32)[0]
         size, count = struct.unpack_from("<HH", self.image, self.kernel + 54)
-        for index in range(count):
-            at = table + index * size
-            if struct.unpack_from("<I", self.image, self.kernel + at)[0] == wanted:
-                return at
-        raise ValueError(f"the kernel has no program header of type {wanted}")
+        for number in range(count):
+            at = table + number * size
+            fields = struct.unpack_from(PROGRAM_HEADER, self.image, self.kernel + at)
+            if fields[0] == wanted:
+                yield number, at, fields
+
+    def middle_of(self, flag):
+        """Where in the file the middle of the first segment with this flag is."""
+        for _number, _at, (_type, flags, offset, _vaddr, _paddr, filesz, _memsz, _align) in self.program_headers(PT_LOAD):
+            if flags & flag and filesz:
+                return self.kernel + offset + filesz // 2
+        raise ValueError(f"the kernel has no segment with flag {flag}")
 
 
 def damaged_products(product):
     """Yields name, damaged product, expected complaint."""
     damage = Damage(product)
+    yield "cut", damage.cut(), "checksum"
+    yield "no-tail", damage.clear(damage.sum - TAIL, damage.sum), "checksum"
+    yield "code-bit", damage.flip_bit(damage.middle_of(PF_X)), "checksum"
+    yield "data-bit", damage.flip_bit(damage.middle_of(PF_W)), "checksum"
+    yield "sum-bit", damage.flip_bit(damage.sum + 3), "checksum"
     for name, (offset, kind, complaint) in HEADER_FIELDS.items():
         yield name, damage.flip(offset, kind), complaint
-    segment = damage.program_header(PT_LOAD)
-    for name, (offset, kind, complaint) in SEGMENT_FIELDS.items():
-        yield name, damage.flip(segment + offset, kind), complaint
-    yield "d-type", damage.flip(damage.program_header(PT_DYNAMIC), "<I"), "dynamic table"
-    yield "d-offset", damage.flip(damage.program_header(PT_DYNAMIC) + 8, "<Q"), "dynamic table"
+    for number, segment, _fields in damage.program_headers(PT_LOAD):
+        for name, (offset, kind, complaint) in SEGMENT_FIELDS.items():
+            yield f"s{number}-{name}", damage.flip(segment + offset, kind), complaint.format(number)
+    for _number, dynamic, _fields in damage.program_headers(PT_DYNAMIC):
+        yield "d-type", damage.flip(dynamic, "<I"), "dynamic table"
+        yield "d-offset", damage.flip(dynamic + 8, "<Q"), "dynamic table"
 
 
-def every_field(setting):
-    """Each damaged field is refused in one line, and the next program starts as if nothing had been."""
+def every_damage(setting):
+    """Each damaged copy is refused in one line, and the next program starts as if nothing had been."""
     cases = list(damaged_products(setting.product))
     script = ["@echo -off", "fs0:"]
     contents = {}
@@ -122,4 +163,4 @@ def ignored_fields(setting):
         talk.wait_for_prompt()
 
 
-CASES = {"corrupt.every-field": every_field, "corrupt.ignored-fields": ignored_fields}
+CASES = {"corrupt.every-damage": every_damage, "corrupt.ignored-fields": ignored_fields}

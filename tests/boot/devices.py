@@ -4,10 +4,12 @@ import re
 import time
 
 from frame import expect
+from hostile_screen import Picture, read_text
 from machine import Machine
 
 COMPARE_SECONDS = 10
 LOOKS = 50
+SCREEN_SECONDS = 300  # for what the screen shall show, on a busy machine; nothing is judged by it
 KEYS = {" ": "spc", "-": "minus", "\n": "ret"}
 
 
@@ -60,6 +62,38 @@ def keyboard(setting):
         seen = interrupts(talk, "keyboard") - before
         expect(seen >= len("time -j\n"), f"{seen} interrupts for {len('time -j') + 1} keys")
         expect(any(is_halted(talk) for _ in range(LOOKS)), "the CPU does not rest while nobody types")
+
+
+def read_screen(talk, folder):
+    """The lines of text on the screen."""
+    picture = folder / "screen.ppm"
+    talk.control("screendump", filename=str(picture))
+    return [line for line in read_text(Picture.from_ppm(picture)).lines if line]
+
+
+def wait_for_screen(talk, folder, pattern):
+    """Looks at the screen until a line of it matches and the prompt is there; returns the lines."""
+    limit = time.monotonic() + SCREEN_SECONDS
+    while True:
+        shown = read_screen(talk, folder)
+        if shown and shown[-1] == "ashlar>" and any(re.search(pattern, line) for line in shown):
+            return shown
+        text = "\n".join(shown)
+        expect(time.monotonic() < limit, f"no {pattern!r} and prompt on the screen:\n{text}")
+        time.sleep(1)
+
+
+def without_serial_port(setting, folder):
+    """On a machine without a serial port nothing waits for one: the screen shows all, and the keyboard is heard."""
+    with setting.boot(Machine(serial_port=False)) as talk:
+        talk.watch_events()
+        wait_for_screen(talk, folder, r"^timeline ")
+        press(talk, "time -j\n")
+        wait_for_screen(talk, folder, r'^\{.*"hertz":')
+        press(talk, "poweroff\n")
+        status = talk.wait_for_end()
+        expect(status == 0 and talk.end_reason() == "guest-shutdown", f"status {status}, {talk.end_reason()}")
+        expect(talk.transcript == "", f"a machine without a serial port said {talk.transcript!r}")
 
 
 def is_halted(talk):
@@ -118,4 +152,5 @@ CASES = {
     "devices.acpi-reset": acpi_reset,
     "devices.no-hpet": without_hpet,
     "devices.efivars": variables,
+    "devices.no-serial": without_serial_port,
 }

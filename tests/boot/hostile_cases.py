@@ -23,6 +23,7 @@ class Boot:
     screen: str = ""                             # look at the screen ("shown") or in video memory ("memory")
     coloured: str = ""                           # text in the kernel's yellow warning on the screen
     devices: list = field(default_factory=list)  # more arguments for QEMU
+    cpu: str = ""                                # QEMU's model; "" is the richest
     firmware_map: str = ""                       # how the raw map has to look: a name in hostile_matrix.RAW_MAPS
 
 
@@ -70,6 +71,10 @@ REFUSALS = {
                                   "ExitBootServices"}, warnings=[r"ashlar\.cfg cannot be read: device error"]),
     "too-little-memory": Refusal("dry=1 spare-pages=100",
                                  r"no memory for kernel (code|constants|data) \(\d+ bytes\): out of resources"),
+    # Segments and stack need one piece each, page tables do not: they never are what there is no memory for.
+    "memory-in-pieces": Refusal("dry=1 sweep=stretch single-pages=256",
+                                f"no memory for (boot information|sorting the memory map|kernel [a-z]+|the boot stack) "
+                                rf"\(\d+ bytes\): out of resources|{EXIT_REFUSED}", runs=10),
     "memory-almost-exhausted": Refusal("dry=1 sweep=memory", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=4),
 }
 
@@ -135,6 +140,8 @@ BOOTS = {
     "graphics-odd-masks": pixels("odd-masks", "memory",
                                  screen("1280 x 1600", 4, 5120, "red 4:5 green 20:12 blue 9:6")),
     "random-none": Boot("", shows=[SEED.format("(RDSEED|RDRAND)")]),
+    "random-time-stamps": Boot("", cpu="max,rdrand=off,rdseed=off",
+                               shows=[SEED.format("time stamps, which can be guessed")]),
     "random-good": Boot("random=good", shows=[SEED.format("EFI_RNG_PROTOCOL")], said=[r"random random-good bytes="]),
     "random-broken": Boot("random=broken", shows=[SEED.format("(RDSEED|RDRAND)")],
                           said=[r"random random-broken bytes="]),
@@ -154,5 +161,13 @@ BOOTS = {
     "page-zero": Boot("zero-page=1", said=[r"zero page-zero pages=\d+"]),
     "page-zero-trampoline": Boot("zero-page=1", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
                                  said=[r"zero page-zero-trampoline pages=1$"], shows=[r"^paging +5 levels"]),
+    "low-memory": Boot("low-memory=1", said=[r"low low-memory pages=\d+", r"kept low-memory low=0$"]),
+    "low-memory-trampoline": Boot("low-memory=1", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
+                                  said=[r"low low-memory-trampoline pages=1 ", r"kept low-memory-trampoline low=0$"],
+                                  shows=[r"^paging +5 levels"]),
+    # Nothing else below 4 GiB: the page of the switch to 5 levels and the first 16 page tables stay low.
+    "low-memory-only": Boot("low-memory=1 refuse=limit", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
+                            said=[r"kept low-memory-only low=17$"], shows=[r"^paging +5 levels"]),
+    "five-levels": Boot("levels=5", said=[r"levels five-levels la57=1$"], shows=[r"^paging +5 levels"]),
     "memory-tight": Boot("spare-pages=1024"),
 }

@@ -58,11 +58,11 @@ def make_stick(folder, build, lines, config):
     return image
 
 
-def boot(build, lines, config, converse, devices=()):
+def boot(build, lines, config, converse, devices=(), cpu=""):
     """Boots a stick with these cases and hands the conversation to `converse`; failures end with the transcript."""
     with tempfile.TemporaryDirectory(prefix="ashlar-hostile.") as folder:
         stick = make_stick(folder, build, lines, config)
-        described = Machine(disk="virtio", entropy=False, extra=list(devices))
+        described = Machine(disk="virtio", entropy=False, cpu=cpu, extra=list(devices))
         described.prepare_firmware(folder)
         with Conversation(described, folder, stick) as conversation:
             try:
@@ -104,7 +104,7 @@ def run_boot(name, build):
             check_screen(case, video, conversation, folder)
         check_monitor(case, left, conversation)
 
-    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices)
+    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices, case.cpu)
 
 
 def check_loader(case, said):

@@ -1,17 +1,42 @@
 """The matrix: machines of every kind, each of which must boot and pass the kernel's own tests."""
 
+import re
 from dataclasses import dataclass, field
 
-from frame import expect_in, expect_selftest_passes
-from machine import Machine
+from frame import expect, expect_in, expect_selftest_passes
+from machine import Machine, parse_memory
 
-# The least OVMF starts with and loads us: it needs memory for our file twice, the bytes it reads and the image it makes.
+# The least OVMF starts with and loads us: it needs memory for our file twice, the bytes it reads and the image it makes;
+# and on the larger board with a screen some more.
 LEAST = Machine(memory="48M", board="pc", vga="none")
+LEAST_WITH_SCREEN = Machine(memory="50M", board="q35", vga="std")
+
+
+NOT_RAM = 0xa0000, 0x100000            # no firmware map mentions it
+Q35_DEVICES = 0xb0000000, 0x100000000  # no RAM of this board lies there, but configuration space, called reserved
+NO_SCREEN = ["screen    none"]
+A_SCREEN = [" bytes a pixel, "]
+
+
+def check_total(machine, said):
+    """The memory map that the kernel shows has all RAM of the machine, to the byte, and its sums are right."""
+    shown = [(int(first, 16), int(last, 16) + 1, kind) for first, last, kind in
+             re.findall(r"^  ([0-9a-f]{14}) - ([0-9a-f]{14}) +\d+ KiB +(\S+)$", said, re.MULTILINE)]
+    total = re.search(r"^  all +(\d+) bytes", said, re.MULTILINE)
+    expect(total and int(total[1]) == sum(end - base for base, end, _ in shown), f"the total is not the ranges' sum:\n{said}")
+    ram = sum(end - base for base, end, kind in shown if kind != "mmio" and not is_for_devices(machine, base))
+    wanted = parse_memory(machine.memory) - (NOT_RAM[1] - NOT_RAM[0])
+    expect(ram == wanted, f"{ram} bytes of RAM are shown, and there are {wanted}:\n{said}")
+
+
+def is_for_devices(machine, address):
+    """Whether no RAM can be at this address."""
+    return machine.board == "q35" and Q35_DEVICES[0] <= address < Q35_DEVICES[1]
 
 
 @dataclass
 class Case:
-    """One boot. It passes when `selftest` does and all of `says` is in what the machine said."""
+    """One boot. It passes when `selftest` does, all memory is shown, and all of `says` is in what the machine said."""
 
     machine: Machine
     cmdline: str = ""
@@ -23,32 +48,35 @@ class Case:
         """Boots and checks."""
         with setting.boot(self.machine, f"selftest {self.cmdline}".strip(), self.medium) as talk:
             expect_selftest_passes(talk)
+            check_total(self.machine, talk.transcript)
             for text in self.says:
                 expect_in(text, talk.transcript)
 
 
 CASES = {
-    "memory.48m": Case(LEAST),
+    "memory.48m": Case(LEAST, says=NO_SCREEN),
+    "memory.50m": Case(LEAST_WITH_SCREEN, says=A_SCREEN),
     "memory.64m": Case(Machine(memory="64M"), also_debug=True),
-    "memory.256m": Case(Machine(memory="256M"), also_debug=True),
+    "memory.256m": Case(Machine(memory="256M"), says=["4 levels, pages up to 1 GiB", *A_SCREEN], also_debug=True),
     "memory.3g": Case(Machine(memory="3G")),
     "memory.4g": Case(Machine(memory="4G")),
     "memory.16g": Case(Machine(memory="16G"), also_debug=True),
     "memory.512g": Case(Machine(memory="512G")),
     "memory.960g": Case(Machine(memory="960G"), also_debug=True),
-    "cpu.qemu64": Case(Machine(cpu="qemu64")),
-    "cpu.qemu64.16g": Case(Machine(cpu="qemu64", memory="16G")),
+    "cpu.qemu64": Case(Machine(cpu="qemu64"), says=["4 levels, pages up to 2 MiB"]),
+    "cpu.qemu64.16g": Case(Machine(cpu="qemu64", memory="16G"), says=["4 levels, pages up to 2 MiB"]),
     "cpu.la57.off": Case(Machine(cpu="max,la57=on"), cmdline="la57=off", says=["4 levels"]),
     "cpu.la57.on": Case(Machine(cpu="max,la57=on"), cmdline="la57=on", says=["5 levels"], also_debug=True),
     "cpu.la57.on.960g": Case(Machine(cpu="max,la57=on,vendor=GenuineIntel", memory="960G"), cmdline="la57=on",
                              says=["5 levels"]),
-    "cpu.la57.missing": Case(Machine(cpu="max,la57=off"), cmdline="la57=on", says=["4 levels"]),
-    "cpus.1": Case(Machine(cpus=1)),
-    "cpus.8": Case(Machine(cpus=8)),
-    "video.none": Case(Machine(vga="none")),
-    "video.cirrus": Case(Machine(vga="cirrus")),
-    "video.virtio": Case(Machine(vga="virtio")),
-    "video.ramfb": Case(Machine(vga="ramfb")),
+    "cpu.la57.missing": Case(Machine(cpu="max,la57=off"), cmdline="la57=on",
+                             says=["la57=on: the CPU has no 5-level paging", "4 levels"]),
+    "cpus.1": Case(Machine(cpus=1), says=[" 1 processors, "]),
+    "cpus.8": Case(Machine(cpus=8), says=[" 8 processors, "]),
+    "video.none": Case(Machine(vga="none"), says=NO_SCREEN),
+    "video.cirrus": Case(Machine(vga="cirrus"), says=A_SCREEN),
+    "video.virtio": Case(Machine(vga="virtio"), says=NO_SCREEN),  # it can only be drawn to by the firmware
+    "video.ramfb": Case(Machine(vga="ramfb"), says=A_SCREEN),
     "board.pc": Case(Machine(board="pc")),
     "board.pc.4g": Case(Machine(board="pc", memory="4G", vga="cirrus")),
     "media.image": Case(Machine(), medium="image"),
@@ -57,6 +85,7 @@ CASES = {
     "media.image.virtio": Case(Machine(disk="virtio"), medium="image"),
     "media.iso": Case(Machine(disk="cdrom"), medium="iso"),
     "media.iso.usb": Case(Machine(disk="usb"), medium="iso"),
-    "entropy.none": Case(Machine(entropy=False, cpu="max,rdrand=off,rdseed=off")),
-    "kaslr.off": Case(Machine(), cmdline="nokaslr"),
+    "entropy.none": Case(Machine(entropy=False, cpu="max,rdrand=off,rdseed=off"),
+                         says=["seed      from time stamps, which can be guessed"]),
+    "kaslr.off": Case(Machine(), cmdline="nokaslr", says=["physmap at 0xffff800000000000", "slid by 0"]),
 }

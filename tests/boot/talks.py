@@ -37,8 +37,7 @@ def check_memory(memory, installed):
     """`mem -j`: the ledger closes, and it is about this machine."""
     expect(memory["difference"] == 0, f"the ledger does not close: {memory}")
     expect(memory["firmware_bytes"] == memory["accounted_bytes"], f"the ledger's sides differ: {memory}")
-    expect(sum(owner["bytes"] for owner in memory["owners"]) + memory["free_bytes"] in
-           (memory["accounted_bytes"], memory["accounted_bytes"] + memory["free_bytes"]),
+    expect(sum(owner["bytes"] for owner in memory["owners"]) + memory["free_bytes"] == memory["accounted_bytes"],
            f"owners and free do not add up: {memory}")
     expect(0 < memory["free_bytes"] < installed, f"free bytes of a machine with {installed}: {memory}")
 
@@ -60,6 +59,17 @@ def selftest_pattern_without_match(setting):
     with setting.boot(Machine(), "selftest=no-such-test") as talk:
         status = talk.wait_for_end()
         expect(status == STATUS_FAILED, f"QEMU's status is {status}, not {STATUS_FAILED}", talk)
+
+
+def selftest_power_off(setting):
+    """A machine without QEMU's exit device is switched off after the tests."""
+    with setting.boot(Machine(exit_device=False), "selftest") as talk:
+        talk.watch_events()
+        status = talk.wait_for_end()
+        report = ktap.parse(talk.transcript)
+        expect(report.good, report.summary(), talk)
+        expect(status == 0 and talk.end_reason() in POWER_OFF_REASONS,
+               f"the tests ended with status {status}, reason {talk.end_reason()}", talk)
 
 
 def power_off(setting):
@@ -156,6 +166,7 @@ CASES = {
     "prompt.poweroff": power_off,
     "prompt.reboot": reboot,
     "selftest.no-match": selftest_pattern_without_match,
+    "selftest.power-off": selftest_power_off,
     "debugger.line": debugger_line,
     "kaslr.moves": kaslr_moves,
     "config.joined": configuration_joined,

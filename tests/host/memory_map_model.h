@@ -180,6 +180,7 @@ static inline void model_cover(struct model_cell *cell, size_t index, __uint128_
 static inline unsigned model_cell_type(const struct model_case *input, size_t index)
 {
     struct model_cell cell = {-1, false};
+    bool released = false;
     for (size_t i = 0; i < input->descriptor_count; i++) {
         const struct model_descriptor *descriptor = &input->descriptors[i];
         __uint128_t end = descriptor->start + (__uint128_t)descriptor->pages * FRAME_BYTES;
@@ -193,7 +194,13 @@ static inline unsigned model_cell_type(const struct model_case *input, size_t in
     }
     for (size_t i = 0; i < input->claim_count; i++) {
         const struct memory_claim *claim = &input->claims[i];
-        model_cover(&cell, index, claim->base.raw, claim->base.raw + claim->bytes, (int)claim->type);
+        uint64_t end = claim->base.raw + claim->bytes;
+        model_cover(&cell, index, claim->base.raw, end, (int)claim->type);
+        released |= claim->type == MEMORY_USABLE && claim->base.raw <= model_cell_base(index) &&
+                    end >= model_cell_end(index);
+    }
+    if (released && cell.type == MEMORY_BOOT_RECLAIMABLE) {
+        cell.type = MEMORY_USABLE;
     }
     if (cell.type < 0) {
         return cell.partial ? MEMORY_RESERVED : MODEL_UNTYPED;

@@ -213,6 +213,25 @@ static void claims_name_what_the_loader_made(void **state)
     expect_range(&result, 3, 0x6000, 0x11000, MEMORY_BOOT_RECLAIMABLE);
 }
 
+static void usable_claims_release_boot_memory_alone(void **state)
+{
+    (void)state;
+    struct result result =
+        normalise((struct map){.descriptors = {{1, 0x1000, 16, WRITE_BACK}, {0, 0x11000, 4, WRITE_BACK}},
+                               .count = 2,
+                               .claims = {{{0x3800}, 0x1c00, MEMORY_USABLE},
+                                          {{0x8000}, 0x1000, MEMORY_KERNEL},
+                                          {{0x7000}, 0xc000, MEMORY_USABLE}},
+                               .claim_count = 3});
+    expect_range(&result, 0, 0x1000, 0x4000, MEMORY_BOOT_RECLAIMABLE);
+    expect_range(&result, 1, 0x4000, 0x5000, MEMORY_USABLE);
+    expect_range(&result, 2, 0x5000, 0x7000, MEMORY_BOOT_RECLAIMABLE);
+    expect_range(&result, 3, 0x7000, 0x8000, MEMORY_USABLE);
+    expect_range(&result, 4, 0x8000, 0x9000, MEMORY_KERNEL);
+    expect_range(&result, 5, 0x9000, 0x11000, MEMORY_USABLE);
+    expect_range(&result, 6, 0x11000, 0x15000, MEMORY_RESERVED);
+}
+
 /* Expects a refusal whose message has `text` in it. */
 static void expect_refusal(struct memory_map_input input, void *workspace, size_t workspace_bytes,
                            size_t capacity, const char *text)
@@ -378,6 +397,7 @@ int main(void)
         cmocka_unit_test(lengths_that_cannot_be_true_are_reserved),
         cmocka_unit_test(nothing_comes_of_empty_or_unreachable_entries),
         cmocka_unit_test(claims_name_what_the_loader_made),
+        cmocka_unit_test(usable_claims_release_boot_memory_alone),
         cmocka_unit_test(refuses_what_is_no_map),
         cmocka_unit_test(real_maps_give_exact_totals),
         cmocka_unit_test(random_maps_equal_the_model),

@@ -64,6 +64,8 @@ class Machine:
     accel: str = "tcg"             # tcg or kvm
     icount: bool = False           # one clock tick per guest instruction
     entropy: bool = True           # a virtio random number generator
+    serial_port: bool = True       # a UART at 0x3f8
+    exit_device: bool = True       # isa-debug-exit, by which the guest ends QEMU with a status
     secure_boot: bool = False      # firmware that checks signatures, with the test keys enrolled
     reboot: bool = False           # a reset starts the machine again instead of ending it
     firmware: Path = None          # firmware image; None chooses
@@ -91,8 +93,9 @@ class Machine:
         return [EMULATOR, "-nodefaults", "-no-user-config", *self.platform(),
                 *self._firmware(Path(folder) / "firmware.fd"), *self._medium(medium), *VGA[self.vga],
                 *(["-device", "virtio-rng-pci"] if self.entropy else []),
-                "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *self._debug_console(),
-                *([] if self.reboot else ["-no-reboot"]), *serial, *display, *self.extra]
+                *(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if self.exit_device else []),
+                *self._debug_console(), *([] if self.reboot else ["-no-reboot"]),
+                *(serial if self.serial_port else ["-serial", "none"]), *display, *self.extra]
 
     def platform(self):
         """The part of the command that says what processor, memory and board there are, and how time passes."""

@@ -159,16 +159,15 @@ class Conversation:
         return None
 
     def _connect(self):
-        """Opens the control channel, once; QEMU makes its socket a moment after it has started."""
+        """Opens the control channel, once."""
         if self._control is not None:
             return
+        channel = socket.socket(socket.AF_UNIX)
         limit = time.monotonic() + 10
-        while not self._control_path.exists():
+        while channel.connect_ex(str(self._control_path)) != 0:  # QEMU makes its socket and then listens at it
             if time.monotonic() > limit or not self._process.isalive():
                 raise ConversationError(f"QEMU did not start:\n{self.last_words()}")
             time.sleep(0.02)
-        channel = socket.socket(socket.AF_UNIX)
-        channel.connect(str(self._control_path))
         self._control = channel.makefile("rw", encoding="utf-8")
         self._control.readline()
         self._ask({"execute": "qmp_capabilities"})

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import checksum
 import ktap
 import lint
 import machine
@@ -70,6 +71,15 @@ class MachineCommand(unittest.TestCase):
         self.assertIn("max,vendor=GenuineIntel", machine.Machine(memory="960G").command("/f", "/m"))
         self.assertIn("max", machine.Machine(memory="16G").command("/f", "/m"))
 
+    def test_devices_that_are_left_out(self):
+        whole = " ".join(machine.Machine().command("/f", "/m"))
+        bare = " ".join(machine.Machine(serial_port=False, exit_device=False).command("/f", "/m"))
+        self.assertIn("isa-debug-exit", whole)
+        self.assertIn("-serial stdio", whole)
+        self.assertNotIn("isa-debug-exit", bare)
+        self.assertIn("-serial none", bare)
+        self.assertNotIn("stdio", bare)
+
     def test_explicit_accelerator_is_taken(self):
         self.assertEqual(machine.choose_accelerator("tcg"), ("tcg", ""))
 
@@ -84,6 +94,40 @@ class MachineCommand(unittest.TestCase):
             with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
                 self.assertEqual(machine._sees(process, b"BdsDxe", b"KVM internal error", 5), proof, script)
                 process.kill()
+
+
+class Checksum(unittest.TestCase):
+    """The checksum is the loader's: the same numbers are in tests/host/test_checksum.c."""
+
+    def test_same_as_the_loader_computes(self):
+        data = bytes((i * 7 + 3) & 0xff for i in range(256))
+        self.assertEqual(checksum.checksum(b""), 0)
+        self.assertEqual(checksum.checksum(data), 0x30a8f60f0d6c40f5)
+        self.assertEqual(checksum.checksum(data[8:72]), 0x35111efa9db1dac0)
+
+    def test_padding(self):
+        self.assertEqual([len(checksum.padded(bytes(length))) for length in (0, 1, 7, 8, 9)], [0, 8, 8, 8, 16])
+
+
+class BuildFolders(unittest.TestCase):
+    """A build folder is configured by the generator it knows, and by the preset's when it knows none."""
+
+    def configured_with(self, cache):
+        """The -G that a folder with this CMakeCache.txt (None: without one) is configured with."""
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(tree, "_cmake") as cmake:
+            if cache is not None:
+                (Path(folder) / "CMakeCache.txt").write_text(cache, encoding="utf-8")
+            tree.configure(folder, "default")
+            command = cmake.call_args.args[0]
+        self.assertEqual(command[:5], ["cmake", "--preset", "default", "-B", folder])
+        return command[5:]
+
+    def test_generator_is_kept(self):
+        self.assertEqual(self.configured_with(None), [])
+        self.assertEqual(self.configured_with("CMAKE_BUILD_TYPE:STRING=Debug\n"), [])
+        for generator in ("Unix Makefiles", "Ninja"):
+            cache = f"# comment\nCMAKE_GENERATOR_PLATFORM:INTERNAL=\nCMAKE_GENERATOR:INTERNAL={generator}\nA:B=c\n"
+            self.assertEqual(self.configured_with(cache), ["-G", generator])
 
 
 class RunOptions(unittest.TestCase):

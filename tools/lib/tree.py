@@ -1,6 +1,7 @@
 """Where things are in the source tree, how it is built, and how a tool ends with one clear error line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_BUILD = ROOT / "build"
 EFI_IN_BUILD = Path("esp/EFI/BOOT/BOOTX64.EFI")
+JOBS = (os.cpu_count() or 1) + 1  # Make does one thing at a time unless told otherwise
 
 
 class ToolError(Exception):
@@ -24,13 +26,25 @@ def run_quietly(command, **options):
 
 
 def configure(build_dir, preset, log=None):
-    """Configures `build_dir` by a preset of CMakePresets.json; output goes to `log` (a file) or is shown on failure."""
-    _cmake(["cmake", "--preset", preset, "-B", str(build_dir)], log)
+    """Configures `build_dir` by a preset of CMakePresets.json; output goes to `log` (a file) or is shown on failure.
+
+    A folder that was configured before, by whatever generator, stays with that: CMake refuses to change it."""
+    generator = generator_of(build_dir)
+    _cmake(["cmake", "--preset", preset, "-B", str(build_dir), *(["-G", generator] if generator else [])], log)
+
+
+def generator_of(build_dir):
+    """The generator that `build_dir` was configured with; None when it was not."""
+    cache = Path(build_dir) / "CMakeCache.txt"
+    if not cache.is_file():
+        return None
+    found = re.search(r"^CMAKE_GENERATOR:INTERNAL=(.+)$", cache.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return found and found[1]
 
 
 def build(build_dir, log=None, targets=()):
     """Builds a configured `build_dir`: everything, or only the targets."""
-    _cmake(["cmake", "--build", str(build_dir), *(["--target", *targets] if targets else [])], log)
+    _cmake(["cmake", "--build", str(build_dir), "--parallel", str(JOBS), *(["--target", *targets] if targets else [])], log)
 
 
 def _cmake(command, log):

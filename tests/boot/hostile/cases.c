@@ -10,7 +10,8 @@ struct choice {
     uint32_t value;
 };
 
-static const struct choice sweeps[] = {{"calls", SWEEP_CALLS}, {"memory", SWEEP_MEMORY}, {NULL, 0}};
+static const struct choice sweeps[] = {
+    {"calls", SWEEP_CALLS}, {"memory", SWEEP_MEMORY}, {"stretch", SWEEP_STRETCH}, {NULL, 0}};
 static const struct choice orders[] = {{"reversed", MAP_REVERSED}, {"shuffled", MAP_SHUFFLED}, {NULL, 0}};
 static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},
                                          {"late", QUARRY_LATE},
@@ -143,7 +144,10 @@ static const struct {
     {"refuse", FIELD(refused), refusals},
     {"attributes", FIELD(attributes), attributes},
     {"zero-page", FIELD(zero_page), NULL},
+    {"low-memory", FIELD(low_memory), NULL},
+    {"levels", FIELD(levels), NULL},
     {"spare-pages", FIELD(spare_pages), NULL},
+    {"single-pages", FIELD(single_pages), NULL},
     {"first", FIELD(injection.first), NULL},
     {"count", FIELD(injection.count), NULL},
 };

@@ -9,9 +9,10 @@
 #include <efi.h>
 
 enum sweep {
-    SWEEP_NONE,   /* one run */
-    SWEEP_CALLS,  /* fail the 1st, 2nd, 3rd ... call of the chosen services until none is left to fail */
-    SWEEP_MEMORY, /* leave 0, 1, 2, 4 ... pages free until the loader gets to the exit */
+    SWEEP_NONE,    /* one run */
+    SWEEP_CALLS,   /* fail the 1st, 2nd, 3rd ... call of the chosen services until none is left to fail */
+    SWEEP_MEMORY,  /* leave 0, 1, 2, 4 ... pages free until the loader gets to the exit */
+    SWEEP_STRETCH, /* the same in small equal steps */
 };
 
 enum map_order { MAP_AS_IT_IS, MAP_REVERSED, MAP_SHUFFLED };
@@ -109,7 +110,10 @@ struct hostile_case {
     uint32_t refused;           /* enum refused */
     uint32_t attributes;        /* enum attributes */
     uint32_t zero_page;         /* 1: pages at address 0 are given out while they are free */
-    uint32_t spare_pages;       /* pages left free, ALL_MEMORY for as many as there are */
+    uint32_t low_memory;        /* 1: pages below 1 MiB are given out first */
+    uint32_t levels;            /* 5: the firmware runs with 5-level paging; 0: with what it has */
+    uint32_t spare_pages;       /* pages left free in one piece, ALL_MEMORY for as many as there are */
+    uint32_t single_pages;      /* pages left free besides, no two of them neighbours */
     struct injection injection;
 };
 
@@ -162,9 +166,12 @@ void map_begin(void);
 void map_end(void);
 uint32_t map_exits(void);
 
-/* exhaust.c: takes all free memory but `spare_pages`; gives it back. */
-EFI_STATUS memory_take(uint32_t spare_pages);
+/* exhaust.c: takes all free memory but what the case leaves; gives it back. */
+EFI_STATUS memory_take(void);
 void memory_give_back(void);
+
+/* levels.c: turns 5-level paging on, if the case wants it, for good. */
+EFI_STATUS levels_begin(void);
 
 /* protocols.c: who can be found. */
 EFI_STATUS EFIAPI hostile_handle_protocol(EFI_HANDLE handle, EFI_GUID *guid, VOID **interface);

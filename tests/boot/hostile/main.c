@@ -7,10 +7,16 @@
  * it through LoadedImage->SystemTable, while the firmware and its drivers keep the real one, so nothing but
  * the child meets the distortion and there is nothing to restore.
  *
- *   cases.c      what a line says              services.c, gate.S   the table, and the gate before each
- * service memory_map.c the map, and the exit         protocols.c          what can be found graphics.c   the
- * framebuffer               options.c            load options exhaust.c    memory almost used up
- * configuration.c      ACPI and SMBIOS tables
+ *   cases.c                    what a line says
+ *   services.c, gate.S         the table, and the gate before each service
+ *   memory_map.c               the map, and the exit
+ *   protocols.c                what can be found
+ *   graphics.c                 the framebuffer
+ *   options.c                  load options
+ *   exhaust.c                  memory almost used up
+ *   configuration.c            ACPI and SMBIOS tables
+ *   attributes.c               pages that do not execute
+ *   levels.c, levels_switch.S  5-level paging
  *
  * A child that returns has refused: one line tells the status and what it left behind, and the next case
  * follows. A child that boots ends the list, for the kernel ends the machine. All lines go to the first
@@ -30,6 +36,7 @@ EFI_STATUS EFIAPI efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table);
 
 #define CASES_BYTES_MAX 32768
 #define RUNS_MAX        1000
+#define STRETCH_STEP    32 /* pages */
 #define MACHINE_GOOD    0x10
 #define MACHINE_BAD     0x11
 
@@ -160,7 +167,10 @@ static EFI_STATUS surround(void)
         status = quarry_make();
     }
     if (!EFI_ERROR(status)) {
-        status = memory_take(current->spare_pages);
+        status = memory_take();
+    }
+    if (!EFI_ERROR(status)) {
+        status = levels_begin();
     }
     failed(status, "prepare the case");
     return status;
@@ -211,17 +221,29 @@ static void sweep_calls(void)
     say("error: case %s does not end", current->name);
 }
 
-/* Leaves more and more memory, until the child gets to the exit. */
-static void sweep_memory(void)
+/* Leaves more and more memory, doubling or (step not 0) adding pages, until the child gets to the exit. */
+static void sweep_memory(uint32_t step)
 {
-    uint32_t run = 1;
-    for (uint32_t spare = 0; run < RUNS_MAX; spare = spare != 0 ? 2 * spare : 1) {
+    uint32_t spare = 0;
+    for (uint32_t run = 1; run < RUNS_MAX; run++) {
         box.spare_pages = spare;
-        if (run_once(run++).exits != 0) {
+        if (run_once(run).exits != 0) {
             return;
         }
+        spare = step != 0 ? spare + step : spare != 0 ? 2 * spare : 1;
     }
     say("error: case %s does not end", current->name);
+}
+
+/* Has the firmware's own records of memory grow as they must for so many pieces: it never gives that back. */
+static void grow_records(void)
+{
+    struct hostile_case wanted = box;
+    box.spare_pages = 0;
+    box.single_pages += STRETCH_STEP; /* the child makes some more */
+    failed(memory_take(), "cut the memory in pieces");
+    memory_give_back();
+    box = wanted;
 }
 
 static void run_case(char *line)
@@ -236,7 +258,11 @@ static void run_case(char *line)
         sweep_calls();
         break;
     case SWEEP_MEMORY:
-        sweep_memory();
+        sweep_memory(0);
+        break;
+    case SWEEP_STRETCH:
+        grow_records();
+        sweep_memory(STRETCH_STEP);
         break;
     default:
         run_once(1);

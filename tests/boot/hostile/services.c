@@ -163,9 +163,39 @@ static bool allocate_from_zero(EFI_ALLOCATE_TYPE kind, UINTN pages)
     return true;
 }
 
+#define LOW_MEMORY_END 0x100000ULL
+
+/* A firmware that fills its memory from the bottom. */
+static bool allocate_low(EFI_ALLOCATE_TYPE kind, EFI_MEMORY_TYPE type, UINTN pages,
+                         EFI_PHYSICAL_ADDRESS *address)
+{
+    EFI_PHYSICAL_ADDRESS low = LOW_MEMORY_END - 1;
+    if (!current->low_memory || kind == AllocateAddress ||
+        EFI_ERROR(firmware->AllocatePages(AllocateMaxAddress, type, pages, &low))) {
+        return false;
+    }
+    say("low %s pages=%u address=%llx", current->name, (unsigned)pages, (unsigned long long)low);
+    live_add(low, pages);
+    *address = low;
+    return true;
+}
+
+/* How many pages below 1 MiB the child keeps. */
+static unsigned low_pages(void)
+{
+    unsigned pages = 0;
+    for (unsigned i = 0; i < LIVE_MAX; i++) {
+        pages += live[i].address < LOW_MEMORY_END ? (unsigned)live[i].pages : 0;
+    }
+    return pages;
+}
+
 static EFI_STATUS EFIAPI hostile_allocate_pages(EFI_ALLOCATE_TYPE kind, EFI_MEMORY_TYPE type, UINTN pages,
                                                 EFI_PHYSICAL_ADDRESS *address)
 {
+    if (allocate_low(kind, type, pages, address)) {
+        return EFI_SUCCESS;
+    }
     if ((current->refused == REFUSE_ADDRESS && kind == AllocateAddress) ||
         (current->refused == REFUSE_LIMIT && kind == AllocateMaxAddress)) {
         say("refused %s kind=%u address=%llx", current->name, (unsigned)kind, (unsigned long long)*address);
@@ -227,6 +257,9 @@ static EFI_STATUS EFIAPI counted_locate_handle_buffer(EFI_LOCATE_SEARCH_TYPE sea
 /* As the firmware does: after the exit the system table no longer leads to boot services or consoles. */
 static EFI_STATUS EFIAPI last_exit_boot_services(EFI_HANDLE image, UINTN key)
 {
+    if (current->low_memory) {
+        say("kept %s low=%u", current->name, low_pages());
+    }
     EFI_STATUS status = hostile_exit_boot_services(image, key);
     if (!EFI_ERROR(status)) {
         child->system.BootServices = NULL;
