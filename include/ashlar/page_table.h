@@ -227,6 +227,47 @@ enum page_table_error page_table_split(struct page_table *table, virt_addr_t add
 enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_visitor *visit, void *context) EXCLUDES(table->lock);
 
+/* ---- Runs: what is mapped, for whoever looks at all of it ---- */
+
+/* Mappings one after the other, alike in all but their addresses. */
+struct page_run {
+    virt_addr_t base;      /* first byte */
+    uint64_t bytes;        /* length, a multiple of the page size */
+    phys_addr_t target;    /* what the first byte shows */
+    unsigned access;       /* enum page_access, of the leaves */
+    enum page_cache cache; /* how they are cached */
+    enum page_level level; /* page size */
+};
+
+/* A walk over the runs of a page table. */
+struct page_runs {
+    struct page_table *table; /* where */
+    uint64_t next;            /* first address not yet looked at */
+    uint64_t last;            /* last one to look at */
+    bool done;                /* nothing is left */
+};
+
+/* Begins a walk from `first` to `last`, any two addresses, ascending; a large page may begin before. */
+static inline void page_runs_start(struct page_runs *walk, struct page_table *table, virt_addr_t first,
+                                   virt_addr_t last)
+{
+    *walk = (struct page_runs){table, first.raw, last.raw, first.raw > last.raw};
+}
+
+/*
+ * The next run, as long as it is, also beyond `last`; false at the end, or when the tables are out of reach.
+ * The lock is free between two steps, so that whoever is told of a run may take it.
+ */
+bool page_runs_next(struct page_runs *walk, struct page_run *run) EXCLUDES(walk->table->lock);
+
+/*
+ * Maps in `table` what `from` maps between `first` and `last` (as page_runs_start() takes them), page size by
+ * page size. All or nothing. `from` may be tables that somebody else made, and nobody changes them meanwhile.
+ * Fails as page_table_map() does.
+ */
+enum page_table_error page_table_copy(struct page_table *table, struct page_table *from, virt_addr_t first,
+                                      virt_addr_t last) EXCLUDES(table->lock, from->lock);
+
 /* ---- One page, for the page fault ---- */
 
 /*
