@@ -184,21 +184,23 @@ static void dump_run(struct monitor_call *call)
 
 /* ---- pt audit ---- */
 
-static void audit_json(const struct page_audit *audit, const struct page_table_problem *problem)
+static void audit_json(const struct page_audit *audit)
 {
     struct json json;
-    const char *what = audit->what ? audit->what : problem->what;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
-    json_bool(&json, "sound", what == NULL);
-    json_number(&json, "mappings", audit->leaves);
+    json_bool(&json, "sound", audit->problems == 0);
+    json_number(&json, "sets", audit->sets);
+    json_number(&json, "mappings", audit->mappings);
     json_number(&json, "bytes", audit->bytes);
-    json_number(&json, "tables", kernel_page_table()->table_frames);
-    json_number(&json, "problems", audit->problems + (problem->what != NULL));
-    if (what) {
-        json_string(&json, "problem", what);
-        json_hex(&json, "address", audit->what ? audit->address.raw : problem->address.raw);
-        json_hex(&json, "entry", audit->what ? audit->entry.raw : problem->found);
+    json_number(&json, "tables", audit->tables);
+    json_number(&json, "problems", audit->problems);
+    if (audit->problems != 0) {
+        json_string(&json, "problem", audit->what);
+        json_string(&json, "whose", audit->whose);
+        json_hex(&json, "address", audit->run.base.raw);
+        json_hex(&json, "physical", audit->run.target.raw);
+        json_number(&json, "run_bytes", audit->run.bytes);
     }
     json_object_end(&json);
     json_end(&json);
@@ -207,27 +209,28 @@ static void audit_json(const struct page_audit *audit, const struct page_table_p
 static void audit_run(struct monitor_call *call)
 {
     static struct page_audit audit; /* the monitor runs one command at a time */
-    struct page_table_problem problem = {0};
-    page_table_check(kernel_page_table(), &problem);
+    char text[ACCESS_TEXT_BYTES];
     page_audit(&audit);
     if (call->json) {
-        audit_json(&audit, &problem);
+        audit_json(&audit);
         return;
     }
-    monitor_print("%llu mappings of %llu MiB in %llu tables\n", (unsigned long long)audit.leaves,
-                  (unsigned long long)audit.bytes >> 20,
-                  (unsigned long long)kernel_page_table()->table_frames);
-    if (problem.what) {
-        monitor_error(call, "%s at %#llx: %#llx, expected %#llx", problem.what,
-                      (unsigned long long)problem.address.raw, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
-    } else if (audit.what) {
-        monitor_error(call, "%s: %#llx -> %#llx (%s), and %llu more", audit.what,
-                      (unsigned long long)audit.address.raw, (unsigned long long)audit.target.raw,
-                      region_name(audit.address), (unsigned long long)(audit.problems - 1));
-    } else {
+    monitor_print("%llu mappings of %llu MiB, %llu sets of page tables, %llu tables in all\n",
+                  (unsigned long long)audit.mappings, (unsigned long long)audit.bytes >> 20,
+                  (unsigned long long)audit.sets, (unsigned long long)audit.tables);
+    if (audit.problems == 0) {
         monitor_print("all have a reason; none is writable and executable by any alias\n");
+        return;
     }
+    if (audit.unsound.what) {
+        monitor_print("a table itself: %s at %#llx: %#llx, expected %#llx\n", audit.unsound.what,
+                      (unsigned long long)audit.unsound.address.raw, (unsigned long long)audit.unsound.found,
+                      (unsigned long long)audit.unsound.expected);
+    }
+    monitor_error(call, "%s: %#llx, %llu KiB -> %#llx, %s (%s, tables: %s), and %llu more", audit.what,
+                  (unsigned long long)audit.run.base.raw, (unsigned long long)audit.run.bytes >> 10,
+                  (unsigned long long)audit.run.target.raw, access_text(audit.run.access, text),
+                  region_name(audit.run.base), audit.whose, (unsigned long long)(audit.problems - 1));
 }
 
 static void pt_run(struct monitor_call *call)

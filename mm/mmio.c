@@ -236,13 +236,20 @@ static void unmap(struct mmio *mmio, struct mmio_mapping *mapping) REQUIRES(mmio
     remove_record(mmio, mapping);
 }
 
+/* The mapping at an address, or NULL. */
+static struct mmio_mapping *find_at(const struct mmio *mmio, virt_addr_t where) REQUIRES(mmio->lock)
+{
+    struct mmio_mapping *mapping = mmio->first;
+    while (mapping && where.raw - mapping->where.raw >= mapping->bytes) {
+        mapping = mapping->next;
+    }
+    return mapping;
+}
+
 enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
 {
     spinlock_acquire(&mmio->lock);
-    struct mmio_mapping *mapping = mmio->first;
-    while (mapping && virt_of(pointer).raw - mapping->where.raw >= mapping->bytes) {
-        mapping = mapping->next;
-    }
+    struct mmio_mapping *mapping = find_at(mmio, virt_of(pointer));
     bool found = mapping && mapping->users > 0;
     if (found && --mapping->users == 0 && !mapping->stays) {
         unmap(mmio, mapping);
@@ -281,6 +288,17 @@ void mmio_destroy(struct mmio *mmio)
 }
 
 /* ---- Seeing inside ---- */
+
+bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mapping)
+{
+    spinlock_acquire(&mmio->lock);
+    const struct mmio_mapping *found = find_at(mmio, where);
+    if (found) {
+        *mapping = *found;
+    }
+    spinlock_release(&mmio->lock);
+    return found != NULL;
+}
 
 bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping)
 {

@@ -101,6 +101,9 @@ enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer) EXCLUDES(mmio
 enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t where, uint64_t bytes,
                            unsigned access, enum page_cache cache) EXCLUDES(mmio->lock);
 
+/* Copies the mapping that shows something at `where` to *mapping; false when none does. */
+bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mapping) EXCLUDES(mmio->lock);
+
 /* Copies mapping number `index` to *mapping; false when there are not so many. */
 bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping) EXCLUDES(mmio->lock);
 
