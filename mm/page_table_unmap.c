@@ -154,7 +154,8 @@ enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t bas
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)
 {
     DEBUG_ASSERT(batch->table == table);
-    if (bytes == FRAME_BYTES && is_aligned(base.raw, FRAME_BYTES) && address_is_ours(table, base.raw)) {
+    bool one_page = ((base.raw & (FRAME_BYTES - 1)) | bytes) == FRAME_BYTES; /* and aligned */
+    if (one_page && address_is_ours(table, base.raw)) {
         struct unmapping unmapping = {table, batch, NULL, NULL};
         spinlock_acquire(&unmapping.table->lock);
         bool done = removed == NULL && unmap_short(&unmapping, base.raw, 1);

@@ -101,6 +101,9 @@ struct page_table {
     tlb_space_t space;                      /* whose translations these are */
     struct page_table *kernel;              /* whose upper half this one shares; NULL for the kernel itself */
     struct spinlock lock;                   /* guards all entries and what follows */
+    page_table_entry_t pml4[2]; /* by bit 63: leads to the PML4 of addresses that are canonical with 4 levels;
+                                   with 4 the root, with 5 as its first and its last entry. 0 when there is
+                                   none, or it is not known: then one walks from the root. Read unlocked */
     struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
     uint64_t table_frames;          /* tables in use, the root included, shared ones not */
 };
@@ -354,7 +357,7 @@ struct page_walk_end {
 #define PAGE_WALK_LEVEL_SHIFT 8
 };
 
-/* For addresses that are not canonical, and tables that have no address of their own. */
+/* For all others: by way of the root, whatever the address, and however tables are reached. */
 struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t address);
 
 /*
@@ -396,21 +399,13 @@ page_translation_of(uint64_t all, page_table_entry_t leaf, unsigned level, virt_
 static inline __attribute__((always_inline)) struct page_translation
 page_table_translate(const struct page_table *table, virt_addr_t address)
 {
-    bool canonical = virt_is_canonical_fast(address, table->levels);
-    if (__builtin_expect(table->access->open != NULL || !canonical, false)) {
+    page_table_entry_t entry = {__atomic_load_n(&table->pml4[address.raw >> 63].raw, __ATOMIC_RELAXED)};
+    if (!virt_is_common(address) || __builtin_expect(table->access->open != NULL || entry.raw == 0, false)) {
         struct page_walk_end end = page_walk_slow(table, address);
         return page_translation_of(end.all, end.leaf, end.all >> PAGE_WALK_LEVEL_SHIFT & 7, address);
     }
     uint64_t offset = table->access->offset;
-    uint64_t all = UINT64_MAX;
-    page_table_entry_t entry = {table->root.raw};
-    if (table->levels == PAGE_LEVEL_PML5) {
-        entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML5);
-        all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-        if (!page_entry_present(entry)) {
-            return page_translation_of(all, entry, PAGE_LEVEL_PML5, address);
-        }
-    }
+    uint64_t all = entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     if (!page_entry_present(entry)) {
