@@ -19,6 +19,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
+#include <ashlar/page_audit.h>
 #include <ashlar/page_table.h>
 #include <ashlar/physmap.h>
 #include <ashlar/sealed.h>
@@ -28,6 +29,8 @@
 
 #define LOG_SUBSYSTEM "memory"
 #include <ashlar/log.h>
+
+#include "kernel.h"
 
 #define LOWER_HALF_BYTES ((uint64_t)1 << 47) /* the firmware knows no addresses beyond: they are physical */
 
@@ -41,9 +44,9 @@ struct page_table *kernel_page_table(void)
     return &kernel_tables;
 }
 
-phys_addr_t address_space_runtime_root(void)
+struct page_table *address_space_runtime(void)
 {
-    return runtime_tables.root;
+    return runtime_tables.root.raw != 0 ? &runtime_tables : NULL;
 }
 
 phys_addr_t address_space_root(void)
@@ -72,25 +75,25 @@ static void map(virt_addr_t base, phys_addr_t target, uint64_t bytes, unsigned a
     }
 }
 
-/* What has been sealed was written for the last time when this runs. */
-static bool is_writable(const struct boot_segment *segment)
+void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit)
 {
-    return (segment->flags & BOOT_SEGMENT_WRITE) && !is_sealed(segment->virtual_base);
+    size_t count;
+    const struct memory_range *ranges = boot_memory_map(&count);
+    const struct boot_kernel *kernel = &boot_info()->kernel;
+    physmap_plan_start(plan, ranges, count, limit);
+    for (uint32_t i = 0; i < kernel->segment_count; i++) {
+        const struct boot_segment *segment = &kernel->segments[i];
+        if (!segment_is_writable(segment)) {
+            physmap_plan_protect(plan, segment->physical_base, segment->bytes); /* 8 of them fit */
+        }
+    }
 }
 
 static void map_physmap(const struct boot_info *info)
 {
-    size_t count;
-    const struct memory_range *ranges = boot_memory_map(&count);
     struct physmap_plan plan;
-    physmap_plan_start(&plan, ranges, count, info->paging.physmap_bytes);
-    for (uint32_t i = 0; i < info->kernel.segment_count; i++) {
-        const struct boot_segment *segment = &info->kernel.segments[i];
-        if (!is_writable(segment)) {
-            physmap_plan_protect(&plan, segment->physical_base, segment->bytes); /* 8 of them fit */
-        }
-    }
     struct physmap_piece piece;
+    kernel_physmap_plan(&plan, info->paging.physmap_bytes);
     while (physmap_plan_next(&plan, &piece)) {
         map(virt_add(info->paging.physmap, piece.base.raw), piece.base, piece.bytes,
             piece.writable ? PAGE_WRITE : PAGE_READ, CACHE_WRITE_BACK, "the physmap");
@@ -101,7 +104,7 @@ static void map_image(const struct boot_info *info)
 {
     for (uint32_t i = 0; i < info->kernel.segment_count; i++) {
         const struct boot_segment *segment = &info->kernel.segments[i];
-        unsigned access = (is_writable(segment) ? PAGE_WRITE : 0u) |
+        unsigned access = (segment_is_writable(segment) ? PAGE_WRITE : 0u) |
                           (segment->flags & BOOT_SEGMENT_EXECUTE ? PAGE_EXECUTE : 0u);
         map(segment->virtual_base, segment->physical_base, segment->bytes, access, CACHE_WRITE_BACK,
             "the kernel image");
@@ -147,18 +150,6 @@ static void map_video(const struct boot_info *info)
     }
 }
 
-/* Maps one leaf of the loader's tables for UEFI runtime calls in ours. */
-static void copy_runtime_leaf(void *context, virt_addr_t base, page_table_entry_t entry,
-                              enum page_level level)
-{
-    enum page_table_error *error = context;
-    if (*error == PAGE_TABLE_OK) {
-        *error = page_table_map(&runtime_tables, base, page_entry_leaf_address(entry, level),
-                                page_level_bytes(level), page_entry_access(entry),
-                                page_entry_cache(entry, level), level);
-    }
-}
-
 /* The frame pool's own tables for descriptors, as far as they go, move over: only the way to them is new. */
 static void lend_descriptors(const struct boot_info *info)
 {
@@ -186,11 +177,34 @@ static void copy_runtime(const struct boot_info *info)
         page_table_init(&runtime_tables, kernel_frames(), &physmap_access, info->paging.levels,
                         kernel_tables.largest_level, &kernel_tables);
     if (error == PAGE_TABLE_OK) {
-        page_table_each(&loader, virt_addr(0), LOWER_HALF_BYTES, copy_runtime_leaf, &error);
+        error = page_table_copy(&runtime_tables, &loader, virt_addr(0), virt_addr(LOWER_HALF_BYTES - 1));
+        if (error != PAGE_TABLE_OK) {
+            page_table_destroy(&runtime_tables);
+        }
     }
     if (error != PAGE_TABLE_OK) {
         runtime_tables.root = phys_addr(0);
         log_warning("no page tables for UEFI runtime services: %s", page_table_error_name(error));
+    }
+}
+
+/*
+ * No page may be writable and executable from the kernel's first instruction on, so the loader's tables are
+ * looked at as well, with the identity map that the kernel is about to drop. The cost grows with the RAM of a
+ * CPU without 1 GiB pages: so only builds with all assertions do it, and a boot test looks from outside.
+ */
+void loader_tables_audit(const struct boot_info *info)
+{
+    static struct page_audit audit;
+    physmap_access.offset = info->paging.physmap.raw;
+    struct page_table loader = loader_tables(info->paging.root);
+    struct page_table runtime = loader_tables(info->paging.runtime_root);
+    struct page_table *const tables[] = {&loader, &runtime};
+    size_t count = info->paging.runtime_root.raw != 0 ? ARRAY_LENGTH(tables) : 1;
+    if (!page_audit_aliases(&audit, tables, count)) {
+        panic("boot: the loader's page tables: %s: %#llx, %llu bytes, to %#llx", audit.what,
+              (unsigned long long)audit.run.base.raw, (unsigned long long)audit.run.bytes,
+              (unsigned long long)audit.run.target.raw);
     }
 }
 

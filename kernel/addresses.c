@@ -115,7 +115,7 @@ static void adopt_framebuffer(const struct boot_info *info)
 static void start_mmio(const struct boot_info *info)
 {
     struct mmio_config config = {.arena = &arena, .table = kernel_page_table(), .slabs = &kernel_heap.slabs};
-    config.ranges = boot_memory_map(&config.range_count);
+    kernel_physmap_plan(&config.physmap, kernel_page_table()->physical_end);
     enum mmio_error error = mmio_init(&kernel_mmio, &config);
     if (error != MMIO_OK) {
         panic("device memory: %s", mmio_error_name(error));

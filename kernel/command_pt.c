@@ -1,5 +1,6 @@
 /* Monitor command that shows the kernel's page tables: pt. */
 #include <ashlar/memory.h>
+#include <ashlar/mmio.h>
 #include <ashlar/monitor.h>
 #include <ashlar/page_audit.h>
 #include <ashlar/page_table_view.h>
@@ -8,25 +9,6 @@
 
 static const char *const level_names[] = {"", "PT", "PD", "PDPT", "PML4", "PML5"};
 static const char *const size_names[] = {"", "4 KiB", "2 MiB", "1 GiB"};
-
-static const char *cache_name(enum page_cache cache)
-{
-    switch (cache) {
-    case CACHE_WRITE_BACK:
-        return "write-back";
-    case CACHE_WRITE_COMBINING:
-        return "write-combining";
-    case CACHE_UNCACHED_WEAK:
-        return "uncached-";
-    case CACHE_UNCACHED:
-        return "uncached";
-    case CACHE_WRITE_PROTECTED:
-        return "write-protected";
-    case CACHE_WRITE_THROUGH:
-        return "write-through";
-    }
-    return "unknown";
-}
 
 /* "rw-" and the like: read, write, execute, user, global. */
 #define ACCESS_TEXT_BYTES 6
@@ -85,7 +67,7 @@ static void walk_json(virt_addr_t address, enum page_table_path path, const stru
         json_hex(&json, "physical", found.target.raw);
         json_number(&json, "page_bytes", page_level_bytes(found.level));
         json_string(&json, "access", access_text(found.access, text));
-        json_string(&json, "cache", cache_name(found.cache));
+        json_string(&json, "cache", page_cache_name(found.cache));
     }
     json_object_end(&json);
     json_end(&json);
@@ -106,7 +88,7 @@ static void walk_print(virt_addr_t address, enum page_table_path path, const str
     }
     if (found.mapped) {
         monitor_print("  physical %#llx in a %s page, %s, %s\n", (unsigned long long)found.target.raw,
-                      size_names[found.level], access_text(found.access, text), cache_name(found.cache));
+                      size_names[found.level], access_text(found.access, text), page_cache_name(found.cache));
     }
 }
 
@@ -147,101 +129,32 @@ static void walk_run(struct monitor_call *call)
 
 /* ---- pt dump ---- */
 
-/* Mappings one after the other, alike in everything but their addresses. */
-struct run {
-    uint64_t base;         /* first byte */
-    uint64_t bytes;        /* length; 0 while there is none */
-    uint64_t target;       /* first byte in physical memory */
-    unsigned access;       /* enum page_access */
-    enum page_cache cache; /* how it is cached */
-    enum page_level level; /* page size */
-};
-
-#define RUNS_MAX 64
-
-/* A page of the dump: printing may wait for a key, and the tables' lock is held while they are looked at. */
-struct dump {
-    struct run runs[RUNS_MAX];
-    unsigned count;
-    uint64_t from; /* leaves below are done already */
-    bool full;     /* there was no room for all */
-};
-
-static void dump_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
-{
-    struct dump *dump = context;
-    struct run *last = &dump->runs[dump->count == 0 ? 0 : dump->count - 1];
-    struct run run = {base.raw,
-                      page_level_bytes(level),
-                      page_entry_leaf_address(entry, level).raw,
-                      page_entry_access(entry),
-                      page_entry_cache(entry, level),
-                      level};
-    if (dump->full || base.raw < dump->from) {
-        return;
-    }
-    if (dump->count != 0 && last->base + last->bytes == run.base &&
-        last->target + last->bytes == run.target && last->access == run.access && last->cache == run.cache &&
-        last->level == run.level) {
-        last->bytes += run.bytes;
-    } else if (dump->count < RUNS_MAX) {
-        dump->runs[dump->count++] = run;
-    } else {
-        dump->full = true;
-    }
-}
-
-static void run_json(struct json *json, const struct run *run)
+static void run_json(struct json *json, const struct page_run *run)
 {
     char text[ACCESS_TEXT_BYTES];
     json_object_begin(json, NULL);
-    json_hex(json, "base", run->base);
+    json_hex(json, "base", run->base.raw);
     json_number(json, "bytes", run->bytes);
-    json_hex(json, "physical", run->target);
+    json_hex(json, "physical", run->target.raw);
     json_number(json, "page_bytes", page_level_bytes(run->level));
     json_string(json, "access", access_text(run->access, text));
-    json_string(json, "cache", cache_name(run->cache));
+    json_string(json, "cache", page_cache_name(run->cache));
     json_object_end(json);
 }
 
-static void run_print(const struct run *run)
+static void run_print(const struct page_run *run)
 {
     char text[ACCESS_TEXT_BYTES];
-    monitor_print("%016llx  %12llu KiB  -> %012llx  %s  %s  %-15s  %s\n", (unsigned long long)run->base,
-                  (unsigned long long)run->bytes >> 10, (unsigned long long)run->target,
-                  access_text(run->access, text), size_names[run->level], cache_name(run->cache),
-                  region_name(virt_addr(run->base)));
-}
-
-/* One half of the address space at most, as ranges of page tables go. */
-static void dump_half(uint64_t first, uint64_t last, struct json *json)
-{
-    static struct dump dump; /* the monitor runs one command at a time */
-    dump = (struct dump){.from = first};
-    do {
-        dump.count = 0;
-        dump.full = false;
-        uint64_t base = align_down(first, FRAME_BYTES);
-        page_table_each(kernel_page_table(), virt_addr(base),
-                        align_down(last - base, FRAME_BYTES) + FRAME_BYTES, dump_leaf, &dump);
-        for (unsigned i = 0; i < dump.count && !monitor_interrupted(); i++) {
-            if (json) {
-                run_json(json, &dump.runs[i]);
-            } else {
-                run_print(&dump.runs[i]);
-            }
-        }
-        if (dump.count != 0) {
-            dump.from = dump.runs[dump.count - 1].base + dump.runs[dump.count - 1].bytes;
-        }
-    } while (dump.full && !monitor_interrupted());
+    monitor_print("%016llx  %12llu KiB  -> %012llx  %s  %s  %-15s  %s\n", (unsigned long long)run->base.raw,
+                  (unsigned long long)run->bytes >> 10, (unsigned long long)run->target.raw,
+                  access_text(run->access, text), size_names[run->level], page_cache_name(run->cache),
+                  region_name(run->base));
 }
 
 static void dump_run(struct monitor_call *call)
 {
     uint64_t first = 0;
     uint64_t last = UINT64_MAX;
-    uint64_t half = 1ULL << (page_level_shift(kernel_page_table()->levels + 1) - 1);
     if ((call->argument_count > 1 && !monitor_address(call, call->arguments[1], &first)) ||
         (call->argument_count > 2 && !monitor_address(call, call->arguments[2], &last))) {
         return;
@@ -250,40 +163,44 @@ static void dump_run(struct monitor_call *call)
         monitor_error(call, "%#llx lies before %#llx", (unsigned long long)last, (unsigned long long)first);
         return;
     }
+    struct page_runs walk;
+    struct page_run run;
     struct json json;
-    if (call->json) {
-        monitor_json_begin(&json);
-        json_array_begin(&json, NULL);
+    page_runs_start(&walk, kernel_page_table(), virt_addr(first), virt_addr(last));
+    if (!call->json) {
+        while (!monitor_interrupted() && page_runs_next(&walk, &run)) {
+            run_print(&run);
+        }
+        return;
     }
-    if (first < half) {
-        dump_half(first, min_u64(last, half - 1), call->json ? &json : NULL);
+    monitor_json_begin(&json);
+    json_array_begin(&json, NULL);
+    while (page_runs_next(&walk, &run)) {
+        run_json(&json, &run);
     }
-    if (last >= 0 - half) {
-        dump_half(max_u64(first, 0 - half), last, call->json ? &json : NULL);
-    }
-    if (call->json) {
-        json_array_end(&json);
-        json_end(&json);
-    }
+    json_array_end(&json);
+    json_end(&json);
 }
 
 /* ---- pt audit ---- */
 
-static void audit_json(const struct page_audit *audit, const struct page_table_problem *problem)
+static void audit_json(const struct page_audit *audit)
 {
     struct json json;
-    const char *what = audit->what ? audit->what : problem->what;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
-    json_bool(&json, "sound", what == NULL);
-    json_number(&json, "mappings", audit->leaves);
+    json_bool(&json, "sound", audit->problems == 0);
+    json_number(&json, "sets", audit->sets);
+    json_number(&json, "mappings", audit->mappings);
     json_number(&json, "bytes", audit->bytes);
-    json_number(&json, "tables", kernel_page_table()->table_frames);
-    json_number(&json, "problems", audit->problems + (problem->what != NULL));
-    if (what) {
-        json_string(&json, "problem", what);
-        json_hex(&json, "address", audit->what ? audit->address.raw : problem->address.raw);
-        json_hex(&json, "entry", audit->what ? audit->entry.raw : problem->found);
+    json_number(&json, "tables", audit->tables);
+    json_number(&json, "problems", audit->problems);
+    if (audit->problems != 0) {
+        json_string(&json, "problem", audit->what);
+        json_string(&json, "whose", audit->whose);
+        json_hex(&json, "address", audit->run.base.raw);
+        json_hex(&json, "physical", audit->run.target.raw);
+        json_number(&json, "run_bytes", audit->run.bytes);
     }
     json_object_end(&json);
     json_end(&json);
@@ -292,27 +209,28 @@ static void audit_json(const struct page_audit *audit, const struct page_table_p
 static void audit_run(struct monitor_call *call)
 {
     static struct page_audit audit; /* the monitor runs one command at a time */
-    struct page_table_problem problem = {0};
-    page_table_check(kernel_page_table(), &problem);
+    char text[ACCESS_TEXT_BYTES];
     page_audit(&audit);
     if (call->json) {
-        audit_json(&audit, &problem);
+        audit_json(&audit);
         return;
     }
-    monitor_print("%llu mappings of %llu MiB in %llu tables\n", (unsigned long long)audit.leaves,
-                  (unsigned long long)audit.bytes >> 20,
-                  (unsigned long long)kernel_page_table()->table_frames);
-    if (problem.what) {
-        monitor_error(call, "%s at %#llx: %#llx, expected %#llx", problem.what,
-                      (unsigned long long)problem.address.raw, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
-    } else if (audit.what) {
-        monitor_error(call, "%s: %#llx -> %#llx (%s), and %llu more", audit.what,
-                      (unsigned long long)audit.address.raw, (unsigned long long)audit.target.raw,
-                      region_name(audit.address), (unsigned long long)(audit.problems - 1));
-    } else {
+    monitor_print("%llu mappings of %llu MiB, %llu sets of page tables, %llu tables in all\n",
+                  (unsigned long long)audit.mappings, (unsigned long long)audit.bytes >> 20,
+                  (unsigned long long)audit.sets, (unsigned long long)audit.tables);
+    if (audit.problems == 0) {
         monitor_print("all have a reason; none is writable and executable by any alias\n");
+        return;
     }
+    if (audit.unsound.what) {
+        monitor_print("a table itself: %s at %#llx: %#llx, expected %#llx\n", audit.unsound.what,
+                      (unsigned long long)audit.unsound.address.raw, (unsigned long long)audit.unsound.found,
+                      (unsigned long long)audit.unsound.expected);
+    }
+    monitor_error(call, "%s: %#llx, %llu KiB -> %#llx, %s (%s, tables: %s), and %llu more", audit.what,
+                  (unsigned long long)audit.run.base.raw, (unsigned long long)audit.run.bytes >> 10,
+                  (unsigned long long)audit.run.target.raw, access_text(audit.run.access, text),
+                  region_name(audit.run.base), audit.whose, (unsigned long long)(audit.problems - 1));
 }
 
 static void pt_run(struct monitor_call *call)

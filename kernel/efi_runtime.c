@@ -21,6 +21,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/memory.h>
+#include <ashlar/page_table.h>
 #include <ashlar/string.h>
 #include <x86/firmware_call.h>
 #include <x86/trap_frame.h>
@@ -182,7 +183,7 @@ void efi_runtime_initialise(const struct boot_info *info)
         log_info("UEFI runtime services are %s", reason);
         return;
     }
-    if (address_space_runtime_root().raw == 0) {
+    if (!address_space_runtime()) {
         give_up("the firmware does not tell its code from its data", info->paging.runtime_root.raw);
         return;
     }
@@ -230,7 +231,7 @@ static void judge_call(void) REQUIRES(call_lock)
 static efi_status_t call_service(uint64_t function, const uint64_t arguments[5]) REQUIRES(call_lock)
 {
     call = (struct firmware_call){.function = function,
-                                  .root = address_space_runtime_root().raw,
+                                  .root = address_space_runtime()->root.raw,
                                   .stack_top = (uintptr_t)stack + STACK_BYTES};
     memcpy(call.arguments, arguments, sizeof call.arguments);
     stack[0] = STACK_CANARY;

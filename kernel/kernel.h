@@ -10,6 +10,10 @@ _Noreturn void kernel_main(const struct boot_info *info);
 /* Remembers what boot_info() returns. */
 void boot_info_keep(const struct boot_info *info);
 
+/* Panics when the loader's page tables let anything be written and executed, at whatever addresses. Before
+ * the identity map is dropped. */
+void loader_tables_audit(const struct boot_info *info);
+
 /* Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory. */
 void heap_start(const struct boot_info *info);
 

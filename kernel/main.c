@@ -53,6 +53,9 @@ _Noreturn void kernel_main(const struct boot_info *info)
     if (complaint) {
         panic("%s", complaint);
     }
+#ifdef ASHLAR_DEBUG
+    loader_tables_audit(info);
+#endif
     identity_map_drop();
     timeline_init(info);
     timeline_mark("kernel.entry");

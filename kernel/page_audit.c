@@ -1,193 +1,212 @@
 /*
- * The audit of the kernel's page tables: see <ashlar/page_audit.h>.
+ * The audit of page tables: see <ashlar/page_audit.h>.
  *
- * Two passes over all leaves. The first notes which physical memory is executable, and which is not cached
- * the usual way: there is little of either. The second holds every leaf against its room and against these.
+ * Several passes over all runs of mappings: one for their reasons (page_reason.c), and two for each round of
+ * comparing them with each other (page_alias.c). The tables themselves are verified by page_table_check().
  */
 #include <ashlar/boot.h>
-#include <ashlar/layout.h>
 #include <ashlar/memory.h>
-#include <ashlar/page_audit.h>
-#include <ashlar/sealed.h>
+#include <ashlar/vm_kernel.h>
 
-#define ANY_CACHE 0xffU
+#include "page_audit_internal.h"
 
-/* A stretch of virtual memory in which things are mapped for one reason. */
-struct room {
-    uint64_t base;    /* first byte */
-    uint64_t bytes;   /* length */
-    unsigned allowed; /* access that a mapping may have */
-    unsigned needed;  /* and must have */
-    unsigned cache;   /* enum page_cache, or ANY_CACHE */
+/* A set of page tables, as it is looked at. */
+struct page_set {
+    struct page_table *table; /* where */
+    virt_addr_t last;         /* only up to there: the upper half of all sets is the kernel's */
+    const char *name;         /* for people */
+    struct vm_space *space;   /* when it is a user space's */
 };
 
-static bool room_holds(const struct room *room, uint64_t base, uint64_t bytes)
-{
-    return base >= room->base && base - room->base < room->bytes &&
-           bytes <= room->bytes - (base - room->base);
-}
+/* All sets there are, one after the other: *at starts as 0. */
+typedef bool set_source(const void *context, uint32_t *at, struct page_set *set);
 
-static struct room segment_room(const struct boot_segment *segment)
-{
-    bool writable = (segment->flags & BOOT_SEGMENT_WRITE) && !is_sealed(segment->virtual_base);
-    unsigned access = (writable ? PAGE_WRITE : 0u) |
-                      (segment->flags & BOOT_SEGMENT_EXECUTE ? PAGE_EXECUTE : 0u) | PAGE_GLOBAL;
-    return (struct room){segment->virtual_base.raw, segment->bytes, access, access, CACHE_WRITE_BACK};
-}
+struct source {
+    set_source *next;
+    const void *context; /* for it */
+};
 
-/* Finds the room that the leaf lies in as a whole. */
-static bool room_find(uint64_t base, uint64_t bytes, struct room *found)
-{
-    const struct boot_info *info = boot_info();
-    const unsigned data = PAGE_WRITE | PAGE_GLOBAL;
-    const struct room rooms[] = {
-        {info->paging.physmap.raw, info->paging.physmap_bytes, data, PAGE_GLOBAL, CACHE_WRITE_BACK},
-        {DESCRIPTORS_BASE, ARENA_BASE - DESCRIPTORS_BASE, data, data, CACHE_WRITE_BACK},
-        {ARENA_BASE, ARENA_END - ARENA_BASE, PAGE_ACCESS_ALL & ~PAGE_USER, 0, ANY_CACHE},
-        {LAZY_BASE, LAZY_END - LAZY_BASE, data, 0, CACHE_WRITE_BACK},
-        {info->kernel.stack_bottom.raw, info->kernel.stack_bytes, data, data, CACHE_WRITE_BACK},
-        {BOOT_VIDEO_BASE, align_up(info->framebuffer.bytes + FRAME_BYTES, FRAME_BYTES), data, data,
-         CACHE_WRITE_COMBINING},
-        {TEMPORARY_BASE, TEMPORARY_BYTES, data, 0, CACHE_WRITE_BACK},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(rooms); i++) {
-        if (room_holds(&rooms[i], base, bytes)) {
-            *found = rooms[i];
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < info->kernel.segment_count; i++) {
-        *found = segment_room(&info->kernel.segments[i]);
-        if (room_holds(found, base, bytes)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- The first pass ---- */
-
-/* Adds a stretch, to the last one where it continues that. Full: false. */
-static bool note_range(struct page_audit_range *ranges, unsigned *count, struct page_audit_range range)
-{
-    if (*count != 0 && ranges[*count - 1].end == range.base && ranges[*count - 1].cache == range.cache) {
-        ranges[*count - 1].end = range.end;
-        return true;
-    }
-    if (*count == PAGE_AUDIT_RANGES) {
-        return false;
-    }
-    ranges[(*count)++] = range;
-    return true;
-}
-
-static void complain(struct page_audit *audit, const char *what, virt_addr_t address, phys_addr_t target,
-                     page_table_entry_t entry)
+static void complain(struct page_audit *audit, const char *what, const char *whose,
+                     const struct page_run *run)
 {
     if (audit->problems++ == 0) {
         audit->what = what;
-        audit->address = address;
-        audit->target = target;
-        audit->entry = entry;
+        audit->whose = whose;
+        audit->run = *run;
     }
 }
 
-static void note_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+/* ---- Which sets there are ---- */
+
+static virt_addr_t lower_end(const struct page_table *table)
 {
-    struct page_audit *audit = context;
-    phys_addr_t target = page_entry_leaf_address(entry, level);
-    struct page_audit_range range = {target.raw, target.raw + page_level_bytes(level),
-                                     page_entry_cache(entry, level)};
-    bool noted = true;
-    if (page_entry_access(entry) & PAGE_EXECUTE) {
-        noted = note_range(audit->executable, &audit->executable_count, range);
-    }
-    if (range.cache != CACHE_WRITE_BACK) {
-        noted &= note_range(audit->special, &audit->special_count, range);
-    }
-    if (!noted) {
-        complain(audit, "more special mappings than the audit can compare", base, target, entry);
-    }
+    return virt_addr((1ULL << (page_level_shift(table->levels + 1) - 1)) - 1);
 }
 
-/* ---- The second ---- */
-
-static bool overlaps(const struct page_audit_range *range, uint64_t base, uint64_t bytes)
+/* The kernel's, the firmware's, and those of user spaces, in this order. */
+static bool next_in_force(const void *context, uint32_t *at, struct page_set *set)
 {
-    return base < range->end && range->base < base + bytes;
-}
-
-static bool is_executable(const struct page_audit *audit, uint64_t base, uint64_t bytes)
-{
-    for (unsigned i = 0; i < audit->executable_count; i++) {
-        if (overlaps(&audit->executable[i], base, bytes)) {
+    struct vm_manager *manager = kernel_vm_manager();
+    struct page_table *kernel = kernel_page_table();
+    struct page_table *runtime = address_space_runtime();
+    (void)context;
+    if (*at == 0) {
+        *at = 1;
+        *set = (struct page_set){kernel, virt_addr(UINT64_MAX), "kernel", NULL};
+        return true;
+    }
+    if (*at == 1) {
+        *at = 2;
+        *set = (struct page_set){runtime, lower_end(kernel), "UEFI runtime", NULL};
+        if (runtime) {
+            return true;
+        }
+    }
+    while (*at - 2 < manager->number_limit) {
+        struct vm_space *space = vm_space_by_number(manager, (*at)++ - 2);
+        if (space && space->user) {
+            *set = (struct page_set){&space->own, lower_end(kernel), space->name, space};
             return true;
         }
     }
     return false;
 }
 
-static bool cached_otherwise(const struct page_audit *audit, uint64_t base, uint64_t bytes,
-                             enum page_cache cache)
+struct given {
+    struct page_table *const *tables; /* any */
+    size_t count;                     /* entries */
+};
+
+static bool next_given(const void *context, uint32_t *at, struct page_set *set)
 {
-    for (unsigned i = 0; i < audit->special_count; i++) {
-        if (overlaps(&audit->special[i], base, bytes) && audit->special[i].cache != cache) {
-            return true;
+    const struct given *given = context;
+    if (*at == given->count) {
+        return false;
+    }
+    struct page_table *table = given->tables[*at];
+    *set = (struct page_set){table, *at == 0 ? virt_addr(UINT64_MAX) : lower_end(table), "given", NULL};
+    ++*at;
+    return true;
+}
+
+/* ---- Passes ---- */
+
+typedef void run_visitor(struct page_audit *audit, const struct page_set *set, const struct page_run *run);
+
+static void each_run(struct page_audit *audit, const struct source *source, run_visitor *visit)
+{
+    struct page_set set;
+    for (uint32_t at = 0; source->next(source->context, &at, &set);) {
+        struct page_runs walk;
+        struct page_run run;
+        page_runs_start(&walk, set.table, virt_addr(0), set.last);
+        while (page_runs_next(&walk, &run)) {
+            visit(audit, &set, &run);
         }
     }
-    return false;
 }
 
-/* The rule that a leaf breaks; NULL for none. */
-static const char *broken_rule(const struct page_audit *audit, virt_addr_t base, page_table_entry_t entry,
-                               enum page_level level)
+static const char *reason_of(const struct page_set *set, struct page_run *run)
 {
-    struct room room;
-    unsigned access = page_entry_access(entry);
-    uint64_t bytes = page_level_bytes(level);
-    phys_addr_t target = page_entry_leaf_address(entry, level);
-    enum page_cache cache = page_entry_cache(entry, level);
-    if (!room_find(base.raw, bytes, &room)) {
-        return "mapped without a reason";
+    if (set->space) {
+        return page_reason_space(set->space, run);
     }
-    if ((access & ~room.allowed) || (access & room.needed) != room.needed) {
-        return "another access than its room has";
-    }
-    if (room.cache != ANY_CACHE && cache != (enum page_cache)room.cache) {
-        return "cached in another way than its room is";
-    }
-    if ((access & PAGE_WRITE) && is_executable(audit, target.raw, bytes)) {
-        return "writable, and executable by this or another address";
-    }
-    if (cached_otherwise(audit, target.raw, bytes, cache)) {
-        return "cached in another way at another address";
-    }
-    return NULL;
+    return set->table == kernel_page_table() ? page_reason_kernel(run) : page_reason_firmware(run);
 }
 
-static void judge_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+static void judge_reason(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
 {
-    struct page_audit *audit = context;
-    const char *what = broken_rule(audit, base, entry, level);
-    audit->leaves++;
-    audit->bytes += page_level_bytes(level);
+    struct page_run part = *run;
+    const char *what = reason_of(set, &part);
+    what = what ? what : page_reason_writable(run);
+    audit->mappings += run->bytes >> page_level_shift(run->level);
+    audit->bytes += run->bytes;
     if (what) {
-        complain(audit, what, base, page_entry_leaf_address(entry, level), entry);
+        complain(audit, what, set->name, &part);
     }
 }
 
-static void each_leaf(struct page_audit *audit, page_table_visitor *visit)
+static void note_aliases(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
 {
-    struct page_table *table = kernel_page_table();
-    uint64_t half = 1ULL << (page_level_shift(table->levels + 1) - 1);
-    page_table_each(table, virt_addr(0), half, visit, audit);
-    page_table_each(table, virt_addr(0 - half), half, visit, audit);
+    (void)set;
+    page_aliases_note(audit, run);
+}
+
+static void judge_aliases(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
+{
+    const struct boot_paging *paging = &boot_info()->paging;
+    bool physmap = run->base.raw - paging->physmap.raw < paging->physmap_bytes;
+    const char *what = page_aliases_broken(audit, run, physmap);
+    if (what) {
+        complain(audit, what, set->name, run);
+    }
+}
+
+static void compare_all(struct page_audit *audit, const struct source *source)
+{
+    do {
+        page_aliases_begin(audit);
+        each_run(audit, source, note_aliases);
+        each_run(audit, source, judge_aliases);
+    } while (page_aliases_left(audit));
+}
+
+/* ---- The tables themselves ---- */
+
+static void check_tables(struct page_audit *audit, const struct source *source)
+{
+    struct page_set set;
+    for (uint32_t at = 0; source->next(source->context, &at, &set);) {
+        struct page_table_problem problem;
+        audit->sets++;
+        audit->tables += set.table->table_frames;
+        if (!page_table_check(set.table, &problem)) {
+            const struct page_run where = {.base = problem.address};
+            audit->unsound = audit->unsound.what ? audit->unsound : problem;
+            complain(audit, problem.what, set.name, &where);
+        }
+    }
+}
+
+static bool is_known(const struct source *source, const struct page_table *table)
+{
+    struct page_set set;
+    for (uint32_t at = 0; source->next(source->context, &at, &set);) {
+        if (set.table == table) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever has the kernel's half can be loaded, and is one of the sets. */
+static void check_sharers(struct page_audit *audit, const struct source *source)
+{
+    const struct page_table *sharer = kernel_page_table()->next_sharer;
+    for (; sharer; sharer = sharer->next_sharer) {
+        if (!is_known(source, sharer)) {
+            const struct page_run root = {.target = sharer->root};
+            complain(audit, "page tables that nobody owns", "nobody", &root);
+        }
+    }
 }
 
 bool page_audit(struct page_audit *audit)
 {
+    const struct source source = {next_in_force, NULL};
     *audit = (struct page_audit){0};
-    each_leaf(audit, note_leaf);
-    each_leaf(audit, judge_leaf);
+    check_tables(audit, &source);
+    check_sharers(audit, &source);
+    each_run(audit, &source, judge_reason);
+    compare_all(audit, &source);
+    return audit->problems == 0;
+}
+
+bool page_audit_aliases(struct page_audit *audit, struct page_table *const *tables, size_t count)
+{
+    const struct given given = {tables, count};
+    const struct source source = {next_given, &given};
+    *audit = (struct page_audit){0};
+    compare_all(audit, &source);
     return audit->problems == 0;
 }

@@ -6,16 +6,17 @@
  * kept. Whoever asks for what a mapping already shows in the same way becomes another user of it.
  *
  * A range that overlaps a mapping of another cache kind is refused; so is RAM, which the plan of the physmap
- * (<ashlar/physmap.h>) knows, in any other kind than write-back.
+ * (<ashlar/physmap.h>) knows, in any other kind than write-back. Address spaces that show device memory ask
+ * as well, and what they show is noted (mmio_claim.c).
  *
  * Locks. One spinlock, held throughout: mappings are made rarely. Under it all the allocators' locks are
  * taken.
  *
  * To see inside: mmio_look(), and mmio_check(), which holds the list against the page tables.
  */
+#include "mmio_internal.h"
+
 #include <ashlar/assert.h>
-#include <ashlar/mmio.h>
-#include <ashlar/physmap.h>
 #include <ashlar/string.h>
 
 static const struct kva_purpose device_registers = {"device registers", "guard page below device registers",
@@ -30,6 +31,8 @@ const char *mmio_error_name(enum mmio_error error)
         [MMIO_BAD_ACCESS] = "device memory is for reading and writing by the kernel only",
         [MMIO_BAD_CACHE] = "no such cache kind",
         [MMIO_RAM] = "RAM, which is mapped write-back already",
+        [MMIO_READ_ONLY] = "memory that nobody may write",
+        [MMIO_WRITABLE] = "memory that somebody may write is never executable",
         [MMIO_CONFLICT] = "mapped already, cached in another way",
         [MMIO_NO_SPACE] = "no free addresses",
         [MMIO_NO_MEMORY] = "no memory for records or page tables",
@@ -53,55 +56,78 @@ enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
     mmio->config = *config;
     const struct slab_cache_config records = {.name = "device mappings",
                                               .bytes = sizeof(struct mmio_mapping)};
-    return slab_cache_init(config->slabs, &mmio->records, &records) == SLAB_OK ? MMIO_OK : MMIO_NO_MEMORY;
+    const struct slab_cache_config claims = {.name = "device claims", .bytes = sizeof(struct mmio_claim)};
+    if (slab_cache_init(config->slabs, &mmio->records, &records) != SLAB_OK) {
+        return MMIO_NO_MEMORY;
+    }
+    if (slab_cache_init(config->slabs, &mmio->claims, &claims) != SLAB_OK) {
+        slab_cache_destroy(&mmio->records);
+        return MMIO_NO_MEMORY;
+    }
+    return MMIO_OK;
 }
 
 /* ---- What may be mapped ---- */
 
-static bool overlap(uint64_t base, uint64_t bytes, uint64_t other_base, uint64_t other_bytes)
+bool mmio_overlap(phys_addr_t base, uint64_t bytes, phys_addr_t other, uint64_t other_bytes)
 {
-    return base < other_base + other_bytes && other_base < base + bytes;
+    return base.raw < other.raw + other_bytes && other.raw < base.raw + bytes;
 }
 
-/* Whether the physmap shows a part of it. */
-static bool is_ram(const struct mmio *mmio, phys_addr_t base, uint64_t bytes)
+struct mmio_memory mmio_memory(const struct mmio *mmio, phys_addr_t base, uint64_t bytes)
 {
-    struct physmap_plan plan;
+    struct mmio_memory found = {0};
+    struct physmap_plan plan = mmio->config.physmap;
     struct physmap_piece piece;
-    physmap_plan_start(&plan, mmio->config.ranges, mmio->config.range_count,
-                       mmio->config.table->physical_end);
+    uint64_t writable = 0;
     while (physmap_plan_next(&plan, &piece)) {
-        if (overlap(base.raw, bytes, piece.base.raw, piece.bytes)) {
-            return true;
+        if (mmio_overlap(base, bytes, piece.base, piece.bytes)) {
+            uint64_t first = max_u64(base.raw, piece.base.raw);
+            uint64_t end = min_u64(base.raw + bytes, piece.base.raw + piece.bytes);
+            found.ram += end - first;
+            writable += piece.writable ? end - first : 0;
         }
     }
-    return false;
+    found.read_only = found.ram - writable;
+    return found;
+}
+
+enum mmio_error mmio_range_check(const struct mmio *mmio, phys_addr_t *base, uint64_t *bytes,
+                                 enum page_cache cache)
+{
+    uint64_t limit = mmio->config.table->physical_end;
+    if (*bytes == 0) {
+        return MMIO_EMPTY;
+    }
+    if (base->raw >= limit || *bytes > limit - base->raw) {
+        return MMIO_BEYOND;
+    }
+    if (!page_cache_name(cache)) {
+        return MMIO_BAD_CACHE;
+    }
+    uint64_t first = align_down(base->raw, FRAME_BYTES);
+    *bytes = align_up(base->raw + *bytes, FRAME_BYTES) - first;
+    *base = phys_addr(first);
+    return MMIO_OK;
 }
 
 /* Checks a request by itself, and makes whole frames of it. */
 static enum mmio_error check_request(const struct mmio *mmio, const struct mmio_request *request,
                                      struct mmio_mapping *wanted)
 {
-    uint64_t limit = mmio->config.table->physical_end;
-    if (request->bytes == 0) {
-        return MMIO_EMPTY;
-    }
-    if (request->address.raw >= limit || request->bytes > limit - request->address.raw) {
-        return MMIO_BEYOND;
+    wanted->base = request->address;
+    wanted->bytes = request->bytes;
+    wanted->access = request->access;
+    wanted->cache = request->cache;
+    enum mmio_error error = mmio_range_check(mmio, &wanted->base, &wanted->bytes, wanted->cache);
+    if (error != MMIO_OK) {
+        return error;
     }
     if (request->access & ~(unsigned)PAGE_WRITE) {
         return MMIO_BAD_ACCESS;
     }
-    if (!page_cache_name(request->cache)) {
-        return MMIO_BAD_CACHE;
-    }
-    uint64_t first = align_down(request->address.raw, FRAME_BYTES);
-    wanted->base = phys_addr(first);
-    wanted->bytes = align_up(request->address.raw + request->bytes, FRAME_BYTES) - first;
-    wanted->access = request->access;
-    wanted->cache = request->cache;
     bool as_ram = request->cache == CACHE_WRITE_BACK && request->access == PAGE_READ;
-    return !as_ram && is_ram(mmio, wanted->base, wanted->bytes) ? MMIO_RAM : MMIO_OK;
+    return !as_ram && mmio_memory(mmio, wanted->base, wanted->bytes).ram != 0 ? MMIO_RAM : MMIO_OK;
 }
 
 /* Whether a mapping shows all that is wanted, in the same way. */
@@ -112,21 +138,30 @@ static bool serves(const struct mmio_mapping *mapping, const struct mmio_mapping
            wanted->bytes <= mapping->bytes - offset;
 }
 
+bool mmio_cached_otherwise(const struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
+{
+    for (const struct mmio_mapping *mapping = mmio->first; mapping; mapping = mapping->next) {
+        if (mapping->cache != cache && mmio_overlap(base, bytes, mapping->base, mapping->bytes)) {
+            return true;
+        }
+    }
+    for (const struct mmio_claim *claim = mmio->claimed; claim; claim = claim->next) {
+        if (claim->cache != cache && mmio_overlap(base, bytes, claim->base, claim->bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The mapping that serves, or NULL. A part of it cached in another way is an error. */
 static enum mmio_error find(const struct mmio *mmio, const struct mmio_mapping *wanted,
                             struct mmio_mapping **found) REQUIRES(mmio->lock)
 {
-    *found = NULL;
-    for (struct mmio_mapping *mapping = mmio->first; mapping; mapping = mapping->next) {
-        bool touches = overlap(wanted->base.raw, wanted->bytes, mapping->base.raw, mapping->bytes);
-        if (touches && mapping->cache != wanted->cache) {
-            return MMIO_CONFLICT;
-        }
-        if (touches && !*found && serves(mapping, wanted)) {
-            *found = mapping;
-        }
+    *found = mmio->first;
+    while (*found && !serves(*found, wanted)) {
+        *found = (*found)->next;
     }
-    return MMIO_OK;
+    return mmio_cached_otherwise(mmio, wanted->base, wanted->bytes, wanted->cache) ? MMIO_CONFLICT : MMIO_OK;
 }
 
 /* ---- Mapping ---- */
@@ -236,13 +271,20 @@ static void unmap(struct mmio *mmio, struct mmio_mapping *mapping) REQUIRES(mmio
     remove_record(mmio, mapping);
 }
 
+/* The mapping at an address, or NULL. */
+static struct mmio_mapping *find_at(const struct mmio *mmio, virt_addr_t where) REQUIRES(mmio->lock)
+{
+    struct mmio_mapping *mapping = mmio->first;
+    while (mapping && where.raw - mapping->where.raw >= mapping->bytes) {
+        mapping = mapping->next;
+    }
+    return mapping;
+}
+
 enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
 {
     spinlock_acquire(&mmio->lock);
-    struct mmio_mapping *mapping = mmio->first;
-    while (mapping && virt_of(pointer).raw - mapping->where.raw >= mapping->bytes) {
-        mapping = mapping->next;
-    }
+    struct mmio_mapping *mapping = find_at(mmio, virt_of(pointer));
     bool found = mapping && mapping->users > 0;
     if (found && --mapping->users == 0 && !mapping->stays) {
         unmap(mmio, mapping);
@@ -276,11 +318,24 @@ void mmio_destroy(struct mmio *mmio)
             remove_record(mmio, mmio->first);
         }
     }
+    mmio_drop_claims(mmio);
     spinlock_release(&mmio->lock);
     slab_cache_destroy(&mmio->records);
+    slab_cache_destroy(&mmio->claims);
 }
 
 /* ---- Seeing inside ---- */
+
+bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mapping)
+{
+    spinlock_acquire(&mmio->lock);
+    const struct mmio_mapping *found = find_at(mmio, where);
+    if (found) {
+        *mapping = *found;
+    }
+    spinlock_release(&mmio->lock);
+    return found != NULL;
+}
 
 bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping)
 {
@@ -344,6 +399,11 @@ bool mmio_check(struct mmio *mmio, struct mmio_problem *problem)
     for (const struct mmio_mapping *mapping = mmio->first; mapping && sound; mapping = mapping->next) {
         sound = check_mapping(mmio, mapping, problem);
         count++;
+    }
+    for (const struct mmio_claim *claim = mmio->claimed; claim && sound; claim = claim->next) {
+        if (mmio_cached_otherwise(mmio, claim->base, claim->bytes, claim->cache)) {
+            sound = complain(problem, "frames claimed in two ways", virt_addr(0), claim->base.raw, 0);
+        }
     }
     if (sound && count != mmio->count) {
         sound = complain(problem, "count of mappings", virt_addr(0), mmio->count, count);

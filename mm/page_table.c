@@ -75,6 +75,14 @@ bool table_reachable(const struct page_table *table)
     return entries != NULL;
 }
 
+/* Remembers the way past the root, where 5 levels have one. */
+static void remember_pml4(struct page_table *table, unsigned index, page_table_entry_t entry)
+{
+    if (table->levels == PAGE_LEVEL_PML5 && (index == 0 || index == PAGE_TABLE_ENTRIES - 1)) {
+        entry_write(&table->pml4[index != 0], entry);
+    }
+}
+
 /* Gives a new sharer the kernel's half of the root. Written through the pool: the root is not in use yet. */
 static void share_upper_half(struct page_table *table, struct page_table *kernel)
 {
@@ -85,6 +93,7 @@ static void share_upper_half(struct page_table *table, struct page_table *kernel
         mine[i] = entry_read(&theirs[i]);
     }
     table_close(kernel, theirs);
+    remember_pml4(table, PAGE_TABLE_ENTRIES - 1, mine[PAGE_TABLE_ENTRIES - 1]);
     if (kernel->recursive_slot != 0) {
         mine[kernel->recursive_slot] = (page_table_entry_t){0};
     }
@@ -116,6 +125,9 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
         .lock = SPINLOCK_INITIALIZER,
         .table_frames = 1,
     };
+    if (levels == PAGE_LEVEL_PML4) {
+        table->pml4[0] = table->pml4[1] = page_entry_table(root, true);
+    }
     frame_descriptor(frames, root)->object = table;
     if (kernel) {
         share_upper_half(table, kernel);
@@ -214,6 +226,7 @@ static void tell_sharers(struct page_table *kernel, uint64_t address, page_table
     for (struct page_table *sharer = kernel->next_sharer; sharer; sharer = sharer->next_sharer) {
         page_table_entry_t *root = frame_pointer(sharer->frames, sharer->root);
         entry_write(&root[index], entry);
+        remember_pml4(sharer, index, entry);
     }
 }
 
@@ -223,6 +236,9 @@ void table_link(struct page_table *table, phys_addr_t at, uint64_t address, unsi
     page_table_entry_t *entries = table_open(table, at, address, level);
     entry_write(&entries[page_table_index(virt_addr(address), level)], entry);
     table_close(table, entries);
+    if (level == PAGE_LEVEL_PML5) {
+        remember_pml4(table, page_table_index(virt_addr(address), level), entry);
+    }
     if (is_kept(table, address, level)) {
         tell_sharers(table, address, entry);
     }

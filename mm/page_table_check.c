@@ -160,6 +160,20 @@ static bool special_is_right(const struct inspection *inspection, page_table_ent
            wrong(inspection, "a shared entry differs from the kernel's", address, entry.raw, theirs.raw);
 }
 
+/* What is remembered of the root is what it says. */
+static bool pml4_is_right(const struct inspection *inspection, bool upper)
+{
+    const struct page_table *table = inspection->table;
+    uint64_t address = upper ? UINT64_MAX : 0;
+    page_table_entry_t expected = page_entry_table(table->root, true);
+    if (table->levels == PAGE_LEVEL_PML5) {
+        expected = table_entry(table, table->root, address, PAGE_LEVEL_PML5);
+    }
+    return !((expected.raw ^ table->pml4[upper].raw) & ~PAGE_ENTRY_SET_BY_CPU) ||
+           wrong(inspection, "the way past the root is remembered wrong", address, table->pml4[upper].raw,
+                 expected.raw);
+}
+
 static bool root_entry_is_right(struct inspection *inspection, unsigned index)
 {
     const struct page_table *table = inspection->table;
@@ -185,6 +199,7 @@ bool page_table_check(struct page_table *table, struct page_table_problem *probl
     for (unsigned i = 0; right && i < PAGE_TABLE_ENTRIES; i++) {
         right = root_entry_is_right(&inspection, i);
     }
+    right = right && pml4_is_right(&inspection, false) && pml4_is_right(&inspection, true);
     if (right && inspection.tables != table->table_frames) {
         right = wrong(&inspection, "the count of tables is wrong", 0, table->table_frames, inspection.tables);
     }

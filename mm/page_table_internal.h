@@ -139,12 +139,11 @@ static inline bool is_kept(const struct page_table *table, uint64_t address, uns
 
 /* ---- The short way, for ranges within one table of level 1 that exists ---- */
 
-/* Whether an address is canonical and in a half that may be changed: one addition answers for most. */
+/* Whether an address is one that 4 levels have too, in a half that may be changed. */
 static inline __attribute__((always_inline)) bool address_is_ours(const struct page_table *table,
                                                                   uint64_t address)
 {
-    return virt_is_canonical_fast(virt_addr(address), table->levels) &&
-           (!is_upper(address) || table->kernel == NULL);
+    return virt_is_common(virt_addr(address)) && (!is_upper(address) || table->kernel == NULL);
 }
 
 /*
@@ -167,16 +166,11 @@ static inline __attribute__((always_inline)) phys_addr_t only_table(const struct
 {
     uint64_t offset = table->access->offset;
     virt_addr_t address = virt_addr(first);
-    page_table_entry_t entry = {table->root.raw};
-    if (table->access->open || (is_upper(first) && (is_recursive(table, first, table->levels) ||
-                                                    is_lent(table, first, PAGE_LEVEL_PML4)))) {
+    page_table_entry_t entry = entry_read(&table->pml4[is_upper(first)]);
+    if (table->access->open || entry.raw == 0 ||
+        (is_upper(first) &&
+         (is_recursive(table, first, table->levels) || is_lent(table, first, PAGE_LEVEL_PML4)))) {
         return FRAME_NONE;
-    }
-    if (table->levels == PAGE_LEVEL_PML5) {
-        entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML5);
-        if (!page_entry_present(entry)) {
-            return FRAME_NONE;
-        }
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
     if (!page_entry_present(entry)) {

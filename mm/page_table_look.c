@@ -5,6 +5,7 @@ struct visit {
     struct page_table *table;  /* where */
     page_table_visitor *visit; /* told of each leaf */
     void *context;             /* for it */
+    const bool *enough;        /* set by the visitor when it wants to see no more */
 };
 
 static void visit_leaves(const struct visit *visit, phys_addr_t at, uint64_t first, uint64_t last)
@@ -12,7 +13,8 @@ static void visit_leaves(const struct visit *visit, phys_addr_t at, uint64_t fir
     page_table_entry_t *entries = table_open(visit->table, at, first, PAGE_LEVEL_4K);
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     uint64_t base = align_down(first, FRAME_BYTES);
-    for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end; i++, base += FRAME_BYTES) {
+    unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K);
+    for (; i <= end && !*visit->enough; i++, base += FRAME_BYTES) {
         page_table_entry_t entry = entry_read(&entries[i]);
         if (page_entry_present(entry)) {
             visit->visit(visit->context, virt_addr(base), entry, PAGE_LEVEL_4K);
@@ -39,15 +41,15 @@ static void visit_table(const struct visit *visit, phys_addr_t at, unsigned leve
                 visit_table(visit, page_entry_table_address(entry), level - 1, start, end);
             }
         }
-        if (end == last) {
+        if (end == last || *visit->enough) {
             return;
         }
     }
 }
 
-enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
-                                      page_table_visitor *visit, void *context)
+static enum page_table_error visit_range(const struct visit *visit, virt_addr_t base, uint64_t bytes)
 {
+    struct page_table *table = visit->table;
     enum page_table_error error = range_check_look(table, base, bytes);
     if (error != PAGE_TABLE_OK) {
         return error;
@@ -55,11 +57,74 @@ enum page_table_error page_table_each(struct page_table *table, virt_addr_t base
     if (!table_reachable(table)) {
         return PAGE_TABLE_UNREACHABLE;
     }
-    const struct visit all = {table, visit, context};
     spinlock_acquire(&table->lock);
-    visit_table(&all, table->root, table->levels, base.raw, base.raw + bytes - 1);
+    visit_table(visit, table->root, table->levels, base.raw, base.raw + bytes - 1);
     spinlock_release(&table->lock);
     return PAGE_TABLE_OK;
+}
+
+enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                      page_table_visitor *visit, void *context)
+{
+    static const bool never = false;
+    const struct visit all = {table, visit, context, &never};
+    return visit_range(&all, base, bytes);
+}
+
+/* ---- Runs ---- */
+
+struct gathering {
+    struct page_run *run; /* what belongs together so far; 0 bytes to begin with */
+    bool enough;          /* a leaf came by that does not continue it */
+};
+
+static bool continues(const struct page_run *run, const struct page_run *leaf)
+{
+    return run->base.raw + run->bytes == leaf->base.raw && run->target.raw + run->bytes == leaf->target.raw &&
+           run->access == leaf->access && run->cache == leaf->cache && run->level == leaf->level;
+}
+
+static void gather(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+{
+    struct gathering *gathering = context;
+    struct page_run *run = gathering->run;
+    const struct page_run leaf = {base,
+                                  page_level_bytes(level),
+                                  page_entry_leaf_address(entry, level),
+                                  page_entry_access(entry),
+                                  page_entry_cache(entry, level),
+                                  level};
+    if (run->bytes == 0) {
+        *run = leaf;
+    } else if (continues(run, &leaf)) {
+        run->bytes += leaf.bytes;
+    } else {
+        gathering->enough = true;
+    }
+}
+
+/* The first run in one half of the address space, from `first` (in that half) to `last` at most. */
+static bool run_in_half(struct page_table *table, uint64_t first, uint64_t last, struct page_run *run)
+{
+    struct gathering gathering = {.run = run};
+    const struct visit visit = {table, gather, &gathering, &gathering.enough};
+    uint64_t base = align_down(first, FRAME_BYTES);
+    *run = (struct page_run){.bytes = 0};
+    visit_range(&visit, virt_addr(base), align_down(last - base, FRAME_BYTES) + FRAME_BYTES);
+    return run->bytes != 0;
+}
+
+bool page_runs_next(struct page_runs *walk, struct page_run *run)
+{
+    uint64_t half = 1ULL << (page_level_shift(walk->table->levels + 1) - 1);
+    bool found = !walk->done && walk->next < half &&
+                 run_in_half(walk->table, walk->next, min_u64(walk->last, half - 1), run);
+    if (!found && !walk->done && walk->last >= 0 - half) {
+        found = run_in_half(walk->table, max_u64(walk->next, 0 - half), walk->last, run);
+    }
+    walk->next = found ? run->base.raw + run->bytes : 0;
+    walk->done = !found || walk->next == 0 || walk->next > walk->last;
+    return found;
 }
 
 /* ---- One address ---- */

@@ -183,8 +183,8 @@ static __attribute__((noinline)) enum page_table_error map_checked(struct mappin
 }
 
 /*
- * A 4 KiB leaf without its address, present if leaf_check() surely finds nothing; absent otherwise, and for
- * cache kinds that need the PAT bit, which are rare.
+ * A 4 KiB leaf without its address if leaf_check() surely finds nothing; 0 otherwise, and for cache kinds
+ * that need the PAT bit, which are rare.
  */
 static inline __attribute__((always_inline)) page_table_entry_t leaf_form(uint64_t base, unsigned access,
                                                                           enum page_cache cache)
@@ -287,7 +287,7 @@ enum page_table_error page_table_map(struct page_table *table, virt_addr_t base,
                                      enum page_level largest)
 {
     page_table_entry_t leaf = leaf_form(base.raw, access, cache);
-    if (bytes == FRAME_BYTES && page_entry_present(leaf) && is_aligned(base.raw | target.raw, FRAME_BYTES) &&
+    if (bytes == FRAME_BYTES && leaf.raw != 0 && is_aligned(base.raw | target.raw, FRAME_BYTES) &&
         address_is_ours(table, base.raw) && target.raw + (FRAME_BYTES - 1) < table->physical_end &&
         largest >= PAGE_LEVEL_4K && largest <= PAGE_LEVEL_1G) {
         leaf.raw |= target.raw;

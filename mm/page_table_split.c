@@ -17,7 +17,10 @@ bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level
         return false;
     }
     unsigned taken = page_entry_access(old) & ~page_entry_access(now);
-    return !page_entry_present(now) || taken != 0 || (old.raw & ~now.raw & PAGE_ENTRY_SET_BY_CPU) ||
+    /* One that becomes global is flushed as global from now on, which reaches no old copy of another space.
+     */
+    bool joins = now.raw & ~old.raw & PAGE_ENTRY_GLOBAL;
+    return !page_entry_present(now) || taken != 0 || joins || (old.raw & ~now.raw & PAGE_ENTRY_SET_BY_CPU) ||
            page_entry_leaf_address(old, level).raw != page_entry_leaf_address(now, level).raw ||
            page_entry_cache(old, level) != page_entry_cache(now, level) ||
            page_entry_key(old) != page_entry_key(now);

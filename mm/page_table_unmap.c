@@ -154,7 +154,8 @@ enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t bas
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)
 {
     DEBUG_ASSERT(batch->table == table);
-    if (bytes == FRAME_BYTES && is_aligned(base.raw, FRAME_BYTES) && address_is_ours(table, base.raw)) {
+    bool one_page = ((base.raw & (FRAME_BYTES - 1)) | bytes) == FRAME_BYTES; /* and aligned */
+    if (one_page && address_is_ours(table, base.raw)) {
         struct unmapping unmapping = {table, batch, NULL, NULL};
         spinlock_acquire(&unmapping.table->lock);
         bool done = removed == NULL && unmap_short(&unmapping, base.raw, 1);
@@ -197,19 +198,47 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
     return true;
 }
 
-/* Whether a 4 KiB page is mapped at `address`, in tables that may be changed. */
-static bool is_small_page(const struct page_table *table, uint64_t address)
+/* The table of level 1 for `address`, among those that may be changed; none when there is not. */
+static phys_addr_t small_table(const struct page_table *table, uint64_t address)
 {
     phys_addr_t at = table->root;
     for (unsigned level = table->levels; level > PAGE_LEVEL_4K; level--) {
         page_table_entry_t entry = table_entry(table, at, address, level);
         if (!page_entry_present(entry) || page_entry_is_leaf(entry, level) ||
             is_foreign(table, address, level)) {
-            return false;
+            return FRAME_NONE;
         }
         at = page_entry_table_address(entry);
     }
-    return page_entry_present(table_entry(table, at, address, PAGE_LEVEL_4K));
+    return at;
+}
+
+/* Whether a level 1 table maps all of [first, last], its part of the range. */
+static bool table_is_full(const struct page_table *table, phys_addr_t at, uint64_t first, uint64_t last)
+{
+    page_table_entry_t *entries = table_open(table, at, first, PAGE_LEVEL_4K);
+    unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
+    uint64_t common = UINT64_MAX;
+    for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end; i++) {
+        common &= entry_read(&entries[i]).raw;
+    }
+    table_close(table, entries);
+    return common & PAGE_ENTRY_PRESENT;
+}
+
+/* Whether all of [first, last] is mapped as 4 KiB pages, in tables that may be changed. */
+static bool all_small_pages(const struct page_table *table, uint64_t first, uint64_t last)
+{
+    for (uint64_t start = first, end;; start = end + 1) {
+        end = chunk_last(start, last, PAGE_LEVEL_2M);
+        phys_addr_t at = small_table(table, start);
+        if (at.raw == FRAME_NONE.raw || !table_is_full(table, at, start, end)) {
+            return false;
+        }
+        if (end == last) {
+            return true;
+        }
+    }
 }
 
 static void take_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
@@ -219,15 +248,11 @@ static void take_leaf(void *context, virt_addr_t base, page_table_entry_t entry,
     *(*next)++ = page_entry_leaf_address(entry, level);
 }
 
-static enum page_table_error take_locked(struct unmapping *unmapping, uint64_t base, uint64_t bytes)
+static enum page_table_error take_locked(struct unmapping *unmapping, uint64_t first, uint64_t last)
     REQUIRES(unmapping->table->lock)
 {
-    for (uint64_t at = 0; at < bytes; at += FRAME_BYTES) {
-        if (!is_small_page(unmapping->table, base + at)) {
-            return PAGE_TABLE_NOT_MAPPED;
-        }
-    }
-    return unmap_locked(unmapping, base, base + bytes - 1);
+    return all_small_pages(unmapping->table, first, last) ? unmap_locked(unmapping, first, last)
+                                                          : PAGE_TABLE_NOT_MAPPED;
 }
 
 /* What spans tables or empties one, and tells what is wrong. */
@@ -243,7 +268,7 @@ static enum page_table_error take_long(struct page_table *table, virt_addr_t bas
     }
     struct unmapping unmapping = {table, batch, take_leaf, &frames};
     spinlock_acquire(&unmapping.table->lock);
-    error = take_locked(&unmapping, base.raw, bytes);
+    error = take_locked(&unmapping, base.raw, base.raw + bytes - 1);
     spinlock_release(&unmapping.table->lock);
     return error;
 }

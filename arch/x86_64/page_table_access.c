@@ -15,18 +15,10 @@ static struct spinlock temporary_lock; /* guards the making of the slots */
 
 static enum page_table_error map_ram(struct page_table *space, uint64_t offset)
 {
-    size_t count;
-    const struct memory_range *ranges = boot_memory_map(&count);
     struct physmap_plan plan;
     struct physmap_piece piece;
     enum page_table_error error = PAGE_TABLE_OK;
-    physmap_plan_start(&plan, ranges, count, boot_info()->paging.physmap_bytes);
-    for (uint32_t i = 0; i < boot_info()->kernel.segment_count; i++) {
-        const struct boot_segment *segment = &boot_info()->kernel.segments[i];
-        if (!(segment->flags & BOOT_SEGMENT_WRITE)) {
-            physmap_plan_protect(&plan, segment->physical_base, segment->bytes);
-        }
-    }
+    kernel_physmap_plan(&plan, boot_info()->paging.physmap_bytes);
     while (error == PAGE_TABLE_OK && physmap_plan_next(&plan, &piece)) {
         error = page_table_map(space, virt_addr(piece.base.raw + offset), piece.base, piece.bytes,
                                piece.writable ? PAGE_WRITE : PAGE_READ, CACHE_WRITE_BACK, PAGE_LEVEL_1G);

@@ -7,6 +7,7 @@
 #include <ashlar/kva.h>
 
 struct page_table;
+struct physmap_plan;
 
 /*
  * Makes the kernel's frame pool from the memory map the loader handed over; panics when the machine has no
@@ -27,8 +28,15 @@ struct page_table *kernel_page_table(void);
 /* Root of the tables with the kernel's half that are in force: the loader's, then the kernel's own. */
 phys_addr_t address_space_root(void);
 
-/* Root of the tables for UEFI runtime calls; 0 when the firmware cannot be called. */
-phys_addr_t address_space_runtime_root(void);
+/* The tables for UEFI runtime calls, with the kernel's half and the firmware's regions; NULL when the
+ * firmware cannot be called. */
+struct page_table *address_space_runtime(void);
+
+/*
+ * Begins the plan of what the kernel shows of its RAM, in the physmap or wherever else (<ashlar/physmap.h>):
+ * what is executable or sealed is read-only in all of them. limit: first physical address not shown.
+ */
+void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit);
 
 /* Takes over what the firmware's boot services and the loader used, once nothing of it is needed any more. */
 void memory_reclaim_boot(const struct boot_info *info);

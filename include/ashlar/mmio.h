@@ -15,15 +15,18 @@
 
 #include <ashlar/kva.h>
 #include <ashlar/page_table.h>
+#include <ashlar/physmap.h>
 #include <ashlar/slab.h>
 
 enum mmio_error {
     MMIO_OK,
     MMIO_EMPTY,      /* 0 bytes */
     MMIO_BEYOND,     /* reaches past the CPU's physical addresses */
-    MMIO_BAD_ACCESS, /* executable, for users, or unknown bits */
+    MMIO_BAD_ACCESS, /* executable, for users, or unknown bits; of mmio_claim(): writable and executable */
     MMIO_BAD_CACHE,  /* a cache kind that there is not */
     MMIO_RAM,        /* RAM, other than write-back and read-only */
+    MMIO_READ_ONLY,  /* writing what is read-only everywhere: code, constants, the firmware's memory */
+    MMIO_WRITABLE,   /* executing what is, or may be, writable elsewhere */
     MMIO_CONFLICT,   /* a part is mapped already, cached in another way */
     MMIO_NO_SPACE,   /* no free addresses */
     MMIO_NO_MEMORY,  /* no memory for records or page tables */
@@ -48,19 +51,28 @@ struct mmio_mapping {
 };
 
 struct mmio_config {
-    struct kva_arena *arena;           /* where addresses come from */
-    struct page_table *table;          /* where it is mapped; its physical_end is the CPU's */
-    struct slab_pool *slabs;           /* where records come from */
-    const struct memory_range *ranges; /* the normalised memory map; stays valid as long as the instance */
-    size_t range_count;                /* entries */
+    struct kva_arena *arena;     /* where addresses come from */
+    struct page_table *table;    /* where it is mapped; its physical_end is the CPU's */
+    struct slab_pool *slabs;     /* where records come from */
+    struct physmap_plan physmap; /* what the kernel shows of its RAM: begun, nothing asked yet */
+};
+
+/* Physical memory that somebody else shows at addresses of his own. */
+struct mmio_claim {
+    phys_addr_t base;        /* first byte */
+    uint64_t bytes;          /* length, whole frames */
+    enum page_cache cache;   /* how it is cached */
+    struct mmio_claim *next; /* in the list */
 };
 
 struct mmio {
     struct mmio_config config;  /* as given */
     struct slab_cache records;  /* of struct mmio_mapping */
+    struct slab_cache claims;   /* of struct mmio_claim */
     struct spinlock lock;       /* guards (L) */
     struct mmio_mapping *first; /* (L) all mappings, linked by `next`; there are some dozens */
     uint64_t count;             /* (L) mappings in the list */
+    struct mmio_claim *claimed; /* (L) all claims, linked by `next` */
 };
 
 /* Makes an instance without mappings. Fails with MMIO_NO_MEMORY. */
@@ -100,6 +112,32 @@ enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer) EXCLUDES(mmio
  */
 enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t where, uint64_t bytes,
                            unsigned access, enum page_cache cache) EXCLUDES(mmio->lock);
+
+/* ---- What others show: spaces with device regions ---- */
+
+/*
+ * Asks for leave to show [base, base + bytes) at other addresses, and notes that it will be until
+ * mmio_release(). access: enum page_access; PAGE_USER and PAGE_GLOBAL say nothing here. Refused is what would
+ * contradict another mapping: RAM in any way but write-back (MMIO_RAM), writing what is read-only everywhere
+ * (MMIO_READ_ONLY), executing what is not (MMIO_WRITABLE), another cache kind than a mapping or a claim has
+ * (MMIO_CONFLICT); besides MMIO_EMPTY, MMIO_BEYOND, MMIO_BAD_ACCESS, MMIO_BAD_CACHE, MMIO_NO_MEMORY. Several
+ * claims of the same memory are as good as one; each is released by itself.
+ */
+enum mmio_error mmio_claim(struct mmio *mmio, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache) EXCLUDES(mmio->lock);
+
+/*
+ * Gives up what has been claimed with this cache kind, or a part of it, once nothing shows it any more and no
+ * TLB holds it. Never fails; where a part in the middle is given up and there is no memory for a second
+ * record, that part stays claimed: too much is refused then, never too little. Panics when it is not claimed.
+ */
+void mmio_release(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
+    EXCLUDES(mmio->lock);
+
+/* ---- Looking ---- */
+
+/* Copies the mapping that shows something at `where` to *mapping; false when none does. */
+bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mapping) EXCLUDES(mmio->lock);
 
 /* Copies mapping number `index` to *mapping; false when there are not so many. */
 bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping) EXCLUDES(mmio->lock);

@@ -1,37 +1,58 @@
 /*
- * The audit of the kernel's page tables: every mapping has a reason, and no two contradict each other.
+ * The audit of page tables: every mapping has a reason, and no two contradict each other.
+ *
+ * It walks all that a CPU can load: the kernel's tables, those for UEFI runtime calls, and the lower half of
+ * every user space. A mapping's reason is what its room says it is (docs/architecture.md): the physmap shows
+ * RAM as it was planned, the image its segments, the arena what a range was taken for, the lazy range and
+ * user spaces what their regions promise. Contradictions are found by physical address, whichever tables they
+ * are in.
  */
 #pragma once
 
 #include <ashlar/page_table.h>
 
-#define PAGE_AUDIT_RANGES                                                                                    \
-    64 /* executable, or specially cached, stretches of physical memory it can compare */
+#define PAGE_ALIAS_RANGES 64 /* stretches that are compared in one round; there may be any number */
 
 /* Physical memory that is mapped in a way that other mappings must respect. */
-struct page_audit_range {
+struct page_alias {
     uint64_t base;         /* first byte */
     uint64_t end;          /* behind the last byte */
-    enum page_cache cache; /* how it is cached; of executable memory, without meaning */
+    enum page_cache cache; /* how it is cached */
+    bool user;             /* only the user can execute it */
+};
+
+/* Those of one kind, some at a time. */
+struct page_alias_list {
+    uint64_t done;                               /* were compared in earlier rounds */
+    uint64_t seen;                               /* found so far in this round */
+    unsigned count;                              /* used entries */
+    struct page_alias ranges[PAGE_ALIAS_RANGES]; /* compared in this round */
 };
 
 struct page_audit {
-    uint64_t leaves;     /* mappings looked at */
-    uint64_t bytes;      /* virtual memory they map */
-    uint64_t problems;   /* how many are wrong */
-    const char *what;    /* the rule that the first one breaks; NULL when all is well */
-    virt_addr_t address; /* where */
-    phys_addr_t target;  /* what is mapped there */
-    page_table_entry_t entry;
-    struct page_audit_range executable[PAGE_AUDIT_RANGES]; /* found by the first pass */
-    unsigned executable_count;
-    struct page_audit_range special[PAGE_AUDIT_RANGES]; /* not write-back */
-    unsigned special_count;
+    uint64_t sets;                     /* sets of page tables */
+    uint64_t tables;                   /* frames they consist of */
+    uint64_t mappings;                 /* pages of whatever size */
+    uint64_t bytes;                    /* virtual memory they map */
+    uint64_t problems;                 /* mappings that are wrong, and tables */
+    const char *what;                  /* the rule that the first one breaks; NULL when all is well */
+    const char *whose;                 /* the set it is in: "kernel", "UEFI runtime", a space's name */
+    struct page_run run;               /* the mappings it concerns */
+    struct page_alias_list executable; /* the audit's own, as is this: */
+    struct page_alias_list special;    /* not write-back */
+    struct page_table_problem
+        unsound; /* first rule that a table itself breaks; its `what` is NULL for none */
 };
 
 /*
- * Looks at every leaf of kernel_page_table(): it lies in a room of the address space, with the access and the
- * cache kind that the room has; no frame is executable at one address and writable at any; all mappings of a
- * frame are cached alike. Returns whether all is well. Nobody else changes the tables meanwhile.
+ * Audits all there is; returns whether all is well. Nobody else changes tables, spaces or the arena
+ * meanwhile, and no view is open (<ashlar/page_table_view.h>). Takes the locks of all that it asks, one after
+ * the other.
  */
 bool page_audit(struct page_audit *audit);
+
+/*
+ * Looks only for contradictions, in any tables: the first are looked at as a whole, of the others their lower
+ * half. The loader's are no page tables of ours, but can be looked at like that.
+ */
+bool page_audit_aliases(struct page_audit *audit, struct page_table *const *tables, size_t count);

@@ -101,6 +101,9 @@ struct page_table {
     tlb_space_t space;                      /* whose translations these are */
     struct page_table *kernel;              /* whose upper half this one shares; NULL for the kernel itself */
     struct spinlock lock;                   /* guards all entries and what follows */
+    page_table_entry_t pml4[2]; /* by bit 63: leads to the PML4 of addresses that are canonical with 4 levels;
+                                   with 4 the root, with 5 as its first and its last entry. 0 when there is
+                                   none, or it is not known: then one walks from the root. Read unlocked */
     struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
     uint64_t table_frames;          /* tables in use, the root included, shared ones not */
 };
@@ -227,6 +230,47 @@ enum page_table_error page_table_split(struct page_table *table, virt_addr_t add
 enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_visitor *visit, void *context) EXCLUDES(table->lock);
 
+/* ---- Runs: what is mapped, for whoever looks at all of it ---- */
+
+/* Mappings one after the other, alike in all but their addresses. */
+struct page_run {
+    virt_addr_t base;      /* first byte */
+    uint64_t bytes;        /* length, a multiple of the page size */
+    phys_addr_t target;    /* what the first byte shows */
+    unsigned access;       /* enum page_access, of the leaves */
+    enum page_cache cache; /* how they are cached */
+    enum page_level level; /* page size */
+};
+
+/* A walk over the runs of a page table. */
+struct page_runs {
+    struct page_table *table; /* where */
+    uint64_t next;            /* first address not yet looked at */
+    uint64_t last;            /* last one to look at */
+    bool done;                /* nothing is left */
+};
+
+/* Begins a walk from `first` to `last`, any two addresses, ascending; a large page may begin before. */
+static inline void page_runs_start(struct page_runs *walk, struct page_table *table, virt_addr_t first,
+                                   virt_addr_t last)
+{
+    *walk = (struct page_runs){table, first.raw, last.raw, first.raw > last.raw};
+}
+
+/*
+ * The next run, as long as it is, also beyond `last`; false at the end, or when the tables are out of reach.
+ * The lock is free between two steps, so that whoever is told of a run may take it.
+ */
+bool page_runs_next(struct page_runs *walk, struct page_run *run) EXCLUDES(walk->table->lock);
+
+/*
+ * Maps in `table` what `from` maps between `first` and `last` (as page_runs_start() takes them), page size by
+ * page size. All or nothing. `from` may be tables that somebody else made, and nobody changes them meanwhile.
+ * Fails as page_table_map() does.
+ */
+enum page_table_error page_table_copy(struct page_table *table, struct page_table *from, virt_addr_t first,
+                                      virt_addr_t last) EXCLUDES(table->lock, from->lock);
+
 /* ---- One page, for the page fault ---- */
 
 /*
@@ -313,7 +357,7 @@ struct page_walk_end {
 #define PAGE_WALK_LEVEL_SHIFT 8
 };
 
-/* For addresses that are not canonical, and tables that have no address of their own. */
+/* For all others: by way of the root, whatever the address, and however tables are reached. */
 struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t address);
 
 /*
@@ -355,21 +399,13 @@ page_translation_of(uint64_t all, page_table_entry_t leaf, unsigned level, virt_
 static inline __attribute__((always_inline)) struct page_translation
 page_table_translate(const struct page_table *table, virt_addr_t address)
 {
-    bool canonical = virt_is_canonical_fast(address, table->levels);
-    if (__builtin_expect(table->access->open != NULL || !canonical, false)) {
+    page_table_entry_t entry = {__atomic_load_n(&table->pml4[address.raw >> 63].raw, __ATOMIC_RELAXED)};
+    if (!virt_is_common(address) || __builtin_expect(table->access->open != NULL || entry.raw == 0, false)) {
         struct page_walk_end end = page_walk_slow(table, address);
         return page_translation_of(end.all, end.leaf, end.all >> PAGE_WALK_LEVEL_SHIFT & 7, address);
     }
     uint64_t offset = table->access->offset;
-    uint64_t all = UINT64_MAX;
-    page_table_entry_t entry = {table->root.raw};
-    if (table->levels == PAGE_LEVEL_PML5) {
-        entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML5);
-        all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-        if (!page_entry_present(entry)) {
-            return page_translation_of(all, entry, PAGE_LEVEL_PML5, address);
-        }
-    }
+    uint64_t all = entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     if (!page_entry_present(entry)) {

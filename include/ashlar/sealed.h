@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <ashlar/types.h>
+#include <ashlar/boot_info.h>
 
 /* Before a variable: static SEALED struct interrupt_table idt; */
 #define SEALED __attribute__((section(".sealed")))
@@ -17,4 +17,11 @@ extern uint8_t sealed_end[];
 static inline bool is_sealed(virt_addr_t address)
 {
     return address.raw >= (uintptr_t)sealed_start && address.raw < (uintptr_t)sealed_end;
+}
+
+/* Whether a segment of the image may be written at run time: what is sealed was, for the last time, before
+ * the kernel's own tables were loaded. */
+static inline bool segment_is_writable(const struct boot_segment *segment)
+{
+    return (segment->flags & BOOT_SEGMENT_WRITE) && !is_sealed(segment->virtual_base);
 }

@@ -7,9 +7,12 @@
 #include <ashlar/mmio.h>
 #include <cmocka.h>
 
+#include "host.h"
 #include "vmalloc_fixture.h"
 
-#define DEVICE 0xfed00000ULL
+#define DEVICE     0xfed00000ULL
+#define CODE       MIB(8) /* RAM that is read-only everywhere */
+#define CODE_BYTES KIB(64)
 
 static struct vmalloc_fixture fixture;
 static struct slab_pool slabs;
@@ -29,11 +32,10 @@ static void start(void)
         .frames = &fixture.machine.pool, .cpus = 1, .seed = 5, .report = report_nothing};
     assert_int_equal(slab_pool_init(&slabs, &pool), SLAB_OK);
     fixture.table.physical_end = 1ULL << 40;
-    const struct mmio_config config = {.arena = &fixture.arena,
-                                       .table = &fixture.table,
-                                       .slabs = &slabs,
-                                       .ranges = fixture.machine.map,
-                                       .range_count = fixture.machine.map_count};
+    struct mmio_config config = {.arena = &fixture.arena, .table = &fixture.table, .slabs = &slabs};
+    physmap_plan_start(&config.physmap, fixture.machine.map, fixture.machine.map_count,
+                       fixture.table.physical_end);
+    assert_true(physmap_plan_protect(&config.physmap, phys_addr(CODE), CODE_BYTES));
     assert_int_equal(mmio_init(&mmio, &config), MMIO_OK);
 }
 
@@ -273,6 +275,133 @@ static void every_failure_leaves_all_as_it_was(void **state)
     stop();
 }
 
+/* ---- What others show ---- */
+
+static enum mmio_error claim(uint64_t base, uint64_t bytes, unsigned access, enum page_cache cache)
+{
+    enum mmio_error error = mmio_claim(&mmio, phys_addr(base), bytes, access, cache);
+    check();
+    return error;
+}
+
+static void release(uint64_t base, uint64_t bytes, enum page_cache cache)
+{
+    mmio_release(&mmio, phys_addr(base), bytes, cache);
+    check();
+}
+
+/* Whether each page of [base, base + count pages) is claimed uncached, told by what is refused: 'c' or '.'.
+ */
+static void expect_claimed(uint64_t base, const char *pages)
+{
+    for (uint64_t i = 0; pages[i]; i++) {
+        void *pointer;
+        enum mmio_error error =
+            try_map(base + i * FRAME_BYTES, 1, PAGE_READ, CACHE_WRITE_COMBINING, &pointer);
+        assert_int_equal(error, pages[i] == 'c' ? MMIO_CONFLICT : MMIO_OK);
+        if (error == MMIO_OK) {
+            assert_int_equal(mmio_unmap(&mmio, pointer), MMIO_OK);
+        }
+    }
+}
+
+static void claims_contradict_nothing(void **state)
+{
+    (void)state;
+    start();
+    const unsigned user = PAGE_USER;
+    assert_int_equal(claim(DEVICE, 0, user, CACHE_UNCACHED), MMIO_EMPTY);
+    assert_int_equal(claim((1ULL << 40) - 1, 2, user, CACHE_UNCACHED), MMIO_BEYOND);
+    assert_int_equal(claim(DEVICE, KIB(4), user, (enum page_cache)6), MMIO_BAD_CACHE);
+    assert_int_equal(claim(DEVICE, KIB(4), 1 << 5, CACHE_UNCACHED), MMIO_BAD_ACCESS);
+    assert_int_equal(claim(DEVICE, KIB(4), PAGE_WRITE | PAGE_EXECUTE, CACHE_UNCACHED), MMIO_BAD_ACCESS);
+    assert_int_equal(claim(DEVICE, KIB(4), PAGE_EXECUTE, CACHE_UNCACHED), MMIO_WRITABLE);
+    /* RAM is cached in one way; what is read-only stays so, and nothing else may be code. */
+    assert_int_equal(claim(MIB(2), KIB(4), user, CACHE_UNCACHED), MMIO_RAM);
+    assert_int_equal(claim(MIB(64) - KIB(4), KIB(8), user, CACHE_WRITE_COMBINING), MMIO_RAM);
+    assert_int_equal(claim(CODE, KIB(4), user | PAGE_WRITE, CACHE_WRITE_BACK), MMIO_READ_ONLY);
+    assert_int_equal(claim(CODE + CODE_BYTES - KIB(4), KIB(8), PAGE_WRITE, CACHE_WRITE_BACK), MMIO_READ_ONLY);
+    assert_int_equal(claim(CODE, CODE_BYTES + KIB(4), PAGE_EXECUTE, CACHE_WRITE_BACK), MMIO_WRITABLE);
+    assert_null(mmio.claimed);
+    assert_int_equal(claim(CODE, CODE_BYTES, user | PAGE_EXECUTE, CACHE_WRITE_BACK), MMIO_OK);
+    assert_int_equal(claim(CODE + CODE_BYTES, KIB(4), user | PAGE_WRITE, CACHE_WRITE_BACK), MMIO_OK);
+    /* Device memory follows what is mapped, */
+    map(DEVICE, KIB(8), PAGE_WRITE, CACHE_UNCACHED);
+    assert_int_equal(claim(DEVICE + KIB(4), KIB(8), user, CACHE_WRITE_COMBINING), MMIO_CONFLICT);
+    assert_int_equal(claim(DEVICE + KIB(4), KIB(8), user | PAGE_WRITE, CACHE_UNCACHED), MMIO_OK);
+    /* and what is mapped later, what was claimed. */
+    assert_int_equal(refusal(DEVICE + KIB(8), 4, PAGE_WRITE, CACHE_WRITE_BACK), MMIO_CONFLICT);
+    assert_int_equal(claim(DEVICE + KIB(8), KIB(4), user, CACHE_WRITE_THROUGH), MMIO_CONFLICT);
+    assert_int_equal(mmio_adopt(&mmio, phys_addr(DEVICE + KIB(8)), virt_addr(0xffffff8040000000), KIB(4),
+                                PAGE_WRITE, CACHE_WRITE_COMBINING),
+                     MMIO_CONFLICT);
+    map(DEVICE + KIB(8), 4, PAGE_WRITE, CACHE_UNCACHED);
+    stop();
+}
+
+static void claims_are_given_up_in_parts(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(claim(DEVICE, KIB(32), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
+    expect_claimed(DEVICE, "cccccccc.");
+    release(DEVICE, KIB(4), CACHE_UNCACHED);           /* in front */
+    release(DEVICE + KIB(28), KIB(4), CACHE_UNCACHED); /* behind */
+    release(DEVICE + KIB(12), KIB(8), CACHE_UNCACHED); /* in the middle */
+    expect_claimed(DEVICE, ".cc..cc..");
+    assert_int_equal(claim(DEVICE, KIB(32), PAGE_WRITE, CACHE_UNCACHED), MMIO_OK); /* by somebody else */
+    release(DEVICE + KIB(4), KIB(8), CACHE_UNCACHED);                              /* one of two */
+    expect_claimed(DEVICE, "cccccccc.");
+    release(DEVICE, KIB(32), CACHE_UNCACHED); /* over the cuts of both */
+    expect_claimed(DEVICE, ".....cc..");
+    release(DEVICE + KIB(20), KIB(8), CACHE_UNCACHED);
+    expect_claimed(DEVICE, ".........");
+    assert_null(mmio.claimed);
+    stop();
+}
+
+static void what_is_not_claimed_cannot_be_given_up(void **state)
+{
+    struct host_panic_trap trap;
+    bool panicked;
+    (void)state;
+    start();
+    assert_int_equal(claim(DEVICE, KIB(8), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
+    CATCH_PANIC(trap, panicked, mmio_release(&mmio, phys_addr(DEVICE), KIB(8), CACHE_WRITE_COMBINING));
+    assert_true(panicked);
+    mmio.lock = (struct spinlock)SPINLOCK_INITIALIZER; /* it panicked holding it */
+    CATCH_PANIC(trap, panicked, mmio_release(&mmio, phys_addr(DEVICE + KIB(4)), KIB(8), CACHE_UNCACHED));
+    assert_true(panicked);
+    mmio.lock = (struct spinlock)SPINLOCK_INITIALIZER; /* it panicked holding it */
+    stop();
+}
+
+/* Without memory nothing is claimed, and giving up keeps too much rather than too little. */
+static void claims_without_memory(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(claim(DEVICE, KIB(32), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
+    uint64_t claims = 1;
+    vmalloc_starve(&fixture, 0);
+    while (claim(DEVICE + MIB(1), KIB(4), PAGE_READ, CACHE_UNCACHED) == MMIO_OK) {
+        claims++;
+    }
+    assert_true(claims < 1000);
+    assert_int_equal(claim(DEVICE + MIB(1), KIB(4), PAGE_READ, CACHE_UNCACHED), MMIO_NO_MEMORY);
+    release(DEVICE + KIB(4), KIB(4), CACHE_UNCACHED); /* would take a record */
+    vmalloc_feed(&fixture);
+    expect_claimed(DEVICE, "cccccccc.");
+    release(DEVICE, KIB(4), CACHE_UNCACHED);
+    release(DEVICE + KIB(8), KIB(24), CACHE_UNCACHED);
+    expect_claimed(DEVICE, ".c.......");
+    while (--claims > 0) {
+        release(DEVICE + MIB(1), KIB(4), CACHE_UNCACHED);
+    }
+    expect_claimed(DEVICE + MIB(1), ".");
+    stop();
+}
+
 static void the_validator_names_damage(void **state)
 {
     (void)state;
@@ -297,6 +426,18 @@ static void the_validator_names_damage(void **state)
     EXPECT_COMPLAINT(mapping->access = PAGE_READ, "access of a page");
     EXPECT_COMPLAINT(mapping->cache = CACHE_WRITE_BACK, "cache kind of a page");
     EXPECT_COMPLAINT(mapping->next = NULL, "count of mappings");
+    assert_int_equal(claim(DEVICE, KIB(4), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
+    mmio.claimed->bytes = MIB(2);
+    assert_false(mmio_check(&mmio, &problem));
+    assert_string_equal(problem.what, "frames mapped in two ways");
+    mmio.claimed->bytes = KIB(4);
+    assert_int_equal(claim(DEVICE + MIB(2), KIB(4), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
+    mmio.claimed->base.raw = DEVICE + MIB(3);
+    mmio.claimed->next->base.raw = DEVICE + MIB(3);
+    mmio.claimed->next->cache = CACHE_WRITE_BACK;
+    assert_false(mmio_check(&mmio, &problem));
+    assert_string_equal(problem.what, "frames claimed in two ways");
+    mmio.claimed->next->cache = CACHE_UNCACHED;
     stop();
 }
 
@@ -312,6 +453,10 @@ int main(void)
         cmocka_unit_test(ram_is_write_back_and_read_only),
         cmocka_unit_test(adopted_mappings_count_and_stay),
         cmocka_unit_test(every_failure_leaves_all_as_it_was),
+        cmocka_unit_test(claims_contradict_nothing),
+        cmocka_unit_test(claims_are_given_up_in_parts),
+        cmocka_unit_test(what_is_not_claimed_cannot_be_given_up),
+        cmocka_unit_test(claims_without_memory),
         cmocka_unit_test(the_validator_names_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

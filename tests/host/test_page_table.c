@@ -199,6 +199,108 @@ static void scattered_frames_appear_in_order(void **state)
     expect_unmap(HIGH, MIB(4));
 }
 
+/* ---- What operations cost in flushes ---- */
+
+static struct mmu_counts counted; /* before the operation */
+
+static void count(void)
+{
+    counted = mmu_model_counts();
+}
+
+static void expect_flushes(uint64_t pages, uint64_t spaces, uint64_t totals)
+{
+    struct mmu_counts now = mmu_model_counts();
+    assert_int_equal(now.page_flushes - counted.page_flushes, pages);
+    assert_int_equal(now.space_flushes - counted.space_flushes, spaces);
+    assert_int_equal(now.total_flushes - counted.total_flushes, totals);
+    count();
+}
+
+static void what_becomes_allowed_is_not_flushed(void **state)
+{
+    (void)state;
+    count();
+    assert_int_equal(tables_map(&tables, HIGH, MIB(1), KIB(64), PAGE_READ, PAGE_LEVEL_4K), PAGE_TABLE_OK);
+    expect_flushes(0, 0, 0);
+    assert_int_equal(tables_protect(&tables, HIGH, KIB(64), PAGE_WRITE), PAGE_TABLE_OK); /* wider */
+    expect_flushes(0, 0, 0);
+    assert_int_equal(tables_protect(&tables, HIGH, KIB(64), PAGE_WRITE), PAGE_TABLE_OK); /* the same */
+    expect_flushes(0, 0, 0);
+    assert_int_equal(tables_protect(&tables, HIGH, KIB(12), PAGE_READ), PAGE_TABLE_OK); /* narrower */
+    expect_flushes(3, 0, 0);
+    expect_unmap(HIGH + MIB(1), MIB(1)); /* nothing is there */
+    expect_flushes(0, 0, 0);
+    assert_int_equal(tables_map(&tables, HIGH, MIB(1), KIB(64), PAGE_READ, PAGE_LEVEL_4K),
+                     PAGE_TABLE_OCCUPIED);
+    expect_flushes(0, 0, 0);
+    expect_unmap(HIGH, KIB(64));
+}
+
+static void pages_are_dropped_one_by_one_or_all(void **state)
+{
+    (void)state;
+    const uint64_t most = TLB_FLUSH_PAGES;
+    assert_int_equal(tables_map(&tables, HIGH, MIB(1), MIB(1), PAGE_WRITE, PAGE_LEVEL_4K), PAGE_TABLE_OK);
+    count();
+    expect_unmap(HIGH, KIB(4));
+    expect_flushes(1, 0, 0);
+    expect_unmap(HIGH, KIB(8)); /* one of them is gone already */
+    expect_flushes(1, 0, 0);
+    expect_unmap(HIGH + MIB(1) - most * KIB(4), most * KIB(4));
+    expect_flushes(most, 0, 0);
+    expect_unmap(HIGH, (most + 3) * KIB(4));
+    expect_flushes(0, 0, 1);
+    expect_unmap(HIGH, MIB(1)); /* the rest, and the tables */
+    expect_flushes(0, 0, 1);
+}
+
+static void a_large_page_is_one_flush(void **state)
+{
+    (void)state;
+    assert_int_equal(tables_map(&tables, HIGH, GIB(1), GIB(1) + MIB(4), PAGE_WRITE, PAGE_LEVEL_1G),
+                     PAGE_TABLE_OK);
+    count();
+    expect_unmap(HIGH + GIB(1) + MIB(2), MIB(2));
+    expect_flushes(1, 0, 0);
+    assert_int_equal(tables_protect(&tables, HIGH, GIB(1), PAGE_READ), PAGE_TABLE_OK);
+    expect_flushes(1, 0, 0);
+    expect_unmap(HIGH + GIB(1) + KIB(4), KIB(4)); /* cut: the large page, and the small one */
+    expect_flushes(2, 0, 0);
+    expect_unmap(HIGH, GIB(2));
+}
+
+static void a_user_space_is_flushed_by_itself(void **state)
+{
+    (void)state;
+    struct page_table space;
+    struct tlb_batch batch;
+    assert_int_equal(
+        page_table_init(&space, &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
+        PAGE_TABLE_OK);
+    space.space = 3;
+    mmu_model_add(&space);
+    assert_int_equal(page_table_map(&space, virt_addr(MIB(2)), phys_addr(0), MIB(2), PAGE_USER,
+                                    CACHE_WRITE_BACK, PAGE_LEVEL_4K),
+                     PAGE_TABLE_OK);
+    mmu_model_fill();
+    count();
+    tlb_batch_start(&batch, &space);
+    page_table_unmap(&space, virt_addr(MIB(2)), KIB(4), &batch, NULL, NULL);
+    page_table_unmap(&space, virt_addr(MIB(3)), KIB(8), &batch, NULL, NULL);
+    expect_flushes(0, 0, 0); /* nothing before the end */
+    tlb_batch_finish(&batch);
+    expect_flushes(3, 0, 0);
+    page_table_unmap(&space, virt_addr(MIB(2)), MIB(2), &batch, NULL, NULL);
+    tlb_batch_finish(&batch);
+    expect_flushes(0, 1, 0);
+    tlb_batch_finish(&batch); /* nothing is left to do */
+    expect_flushes(0, 0, 0);
+    mmu_model_check();
+    mmu_model_remove(&space);
+    page_table_destroy(&space);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +311,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_mapped_is_not_mapped_again, setup, teardown),
         cmocka_unit_test_setup_teardown(new_parts_of_the_kernel_appear_in_all_spaces, setup, teardown),
         cmocka_unit_test_setup_teardown(scattered_frames_appear_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_becomes_allowed_is_not_flushed, setup, teardown),
+        cmocka_unit_test_setup_teardown(pages_are_dropped_one_by_one_or_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_page_is_one_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_user_space_is_flushed_by_itself, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,6 +93,23 @@ static void a_hole_or_a_larger_page_refuses_all(void **state)
     assert_int_equal(mmu_model_walk(&tables.kernel, HIGH + MIB(2)).level, PAGE_LEVEL_2M);
 }
 
+static void a_hole_in_a_later_table_refuses_all(void **state)
+{
+    (void)state;
+    phys_addr_t frames[COUNT];
+    const uint64_t base = HIGH + KIB(8);
+    map(base, COUNT, PAGE_WRITE);
+    for (uint64_t hole = COUNT - 1; hole >= 510; hole -= 63) { /* the second table begins at page 510 */
+        assert_int_equal(tables_unmap(&tables, base + hole * KIB(4), KIB(4)), PAGE_TABLE_OK);
+        assert_int_equal(take(base, COUNT, frames), PAGE_TABLE_NOT_MAPPED);
+        assert_int_equal(mmu_model_walk(&tables.kernel, base).target, given[0].raw);
+    }
+    assert_int_equal(tables_unmap(&tables, base + 510 * KIB(4), MIB(2)), PAGE_TABLE_OK); /* no table at all */
+    assert_int_equal(take(base, COUNT, frames), PAGE_TABLE_NOT_MAPPED);
+    assert_int_equal(take(base, 510, frames), PAGE_TABLE_OK);
+    assert_memory_equal(frames, given, 510 * sizeof *frames);
+}
+
 static void bad_ranges_have_each_their_error(void **state)
 {
     (void)state;
@@ -109,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(frames_come_back_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hole_or_a_larger_page_refuses_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hole_in_a_later_table_refuses_all, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_ranges_have_each_their_error, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

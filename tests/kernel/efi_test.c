@@ -3,6 +3,7 @@
 #include <ashlar/clock.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/memory.h>
+#include <ashlar/page_table.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <x86/control_registers.h>
@@ -91,13 +92,13 @@ KERNEL_TEST(efi_variable_that_does_not_fit_says_how_long_it_is)
 KERNEL_TEST(efi_fault_in_firmware_ends_the_call_alone)
 {
     static uint64_t stack[512] __attribute__((aligned(16)));
-    if (address_space_runtime_root().raw == 0) {
+    if (!address_space_runtime()) {
         kernel_test_skip("no page table for UEFI runtime services");
         return;
     }
     const uint64_t nowhere = 0x1000;
     struct firmware_call call = {.function = nowhere,
-                                 .root = address_space_runtime_root().raw,
+                                 .root = address_space_runtime()->root.raw,
                                  .stack_top = (uintptr_t)stack + sizeof stack};
     struct trap_frame fault = {0};
     uint64_t root = cr3_read();

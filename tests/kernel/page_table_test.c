@@ -2,8 +2,8 @@
 #include <ashlar/boot.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
-#include <ashlar/page_audit.h>
 #include <ashlar/page_table_view.h>
+#include <ashlar/sealed.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
@@ -161,6 +161,24 @@ KERNEL_TEST(pt_views_return_what_they_took)
     EXPECT_EQUAL(kernel_page_table()->recursive_slot, 0);
 }
 
+/* What no address may write, a window's may not either. */
+KERNEL_TEST(pt_windows_write_neither_code_nor_what_is_sealed)
+{
+    const struct boot_kernel *kernel = &boot_info()->kernel;
+    for (unsigned path = PAGE_TABLE_IDENTITY; path <= PAGE_TABLE_OFFSET; path++) {
+        struct page_table_view view;
+        EXPECT_EQUAL(page_table_view_open(&view, (enum page_table_path)path), PAGE_TABLE_OK);
+        for (uint32_t i = 0; i < kernel->segment_count; i++) {
+            const struct boot_segment *segment = &kernel->segments[i];
+            virt_addr_t alias = virt_addr(view.access->offset + segment->physical_base.raw);
+            struct page_translation seen = page_table_translate(&view.space, alias);
+            EXPECT(seen.mapped && !(seen.access & PAGE_EXECUTE));
+            EXPECT_EQUAL(!(seen.access & PAGE_WRITE), !segment_is_writable(segment));
+        }
+        page_table_view_close(&view);
+    }
+}
+
 /* Maps a page by one of the ways, writes through it, and reads the frame through the physmap. */
 static void expect_mapping_works(const struct page_table_access *access, phys_addr_t frame)
 {
@@ -237,51 +255,4 @@ KERNEL_TEST(pt_large_pages_work_where_the_cpu_has_them)
     tlb_batch_finish(&batch);
     frame_free(kernel_frames(), block, FRAME_ORDER_2M);
     EXPECT(tables_are_sound(table));
-}
-
-/* ---- The audit ---- */
-
-static struct page_audit audit; /* one test runs at a time */
-
-KERNEL_TEST(pt_audit_finds_nothing_wrong)
-{
-    EXPECT(page_audit(&audit));
-    EXPECT(audit.leaves > 0 && audit.executable_count > 0);
-}
-
-/* Maps `target` in `room`, and expects the audit to say `what`. */
-static void expect_complaint(uint64_t room, phys_addr_t target, unsigned access, enum page_cache cache,
-                             const char *what)
-{
-    struct tlb_batch batch;
-    EXPECT_EQUAL(page_table_map(kernel_page_table(), virt_addr(room), target, FRAME_BYTES,
-                                access | PAGE_GLOBAL, cache, PAGE_LEVEL_4K),
-                 PAGE_TABLE_OK);
-    bool sound = page_audit(&audit);
-    tlb_batch_start(&batch, kernel_page_table());
-    page_table_unmap(kernel_page_table(), virt_addr(room), FRAME_BYTES, &batch, NULL, NULL);
-    tlb_batch_finish(&batch);
-    EXPECT(!sound);
-    EXPECT(strcmp(audit.what, what) == 0);
-}
-
-KERNEL_TEST(pt_audit_finds_each_kind_of_wrong)
-{
-    const uint64_t arena = ARENA_END - MIB(2);
-    const struct boot_segment *code = &boot_info()->kernel.segments[0];
-    while (!(code->flags & BOOT_SEGMENT_EXECUTE)) {
-        code++;
-    }
-    phys_addr_t frame = frame_alloc(kernel_frames(), 0, OWNER_TEST);
-    expect_complaint(ROOM, frame, PAGE_WRITE, CACHE_WRITE_BACK, "mapped without a reason");
-    expect_complaint(arena, code->physical_base, PAGE_WRITE, CACHE_WRITE_BACK,
-                     "writable, and executable by this or another address");
-    phys_addr_t nothing = phys_addr(kernel_page_table()->physical_end - FRAME_BYTES); /* not in the physmap */
-    expect_complaint(TEMPORARY_BASE + MIB(1), nothing, PAGE_EXECUTE, CACHE_WRITE_BACK,
-                     "another access than its room has");
-    expect_complaint(TEMPORARY_BASE + MIB(1), nothing, PAGE_WRITE, CACHE_UNCACHED,
-                     "cached in another way than its room is");
-    expect_complaint(arena, frame, PAGE_WRITE, CACHE_UNCACHED, "cached in another way at another address");
-    frame_free(kernel_frames(), frame, 0);
-    EXPECT(page_audit(&audit));
 }

@@ -1,0 +1,47 @@
+/*
+ * The instructions that arch/x86_64/tlb.c is made of. Host tests compile that file too, and find a header of
+ * this name that drives the model of the MMU (tests/host/include).
+ */
+#pragma once
+
+#include <x86/control_registers.h>
+
+/* What INVPCID drops (SDM volume 2, INVPCID). */
+enum invpcid_kind {
+    INVPCID_SPACE = 1,      /* of one PCID, all that is not global */
+    INVPCID_EVERYTHING = 2, /* of all, global ones too */
+};
+
+static inline uint64_t read_cr3(void)
+{
+    return cr3_read();
+}
+
+static inline void write_cr3(uint64_t value)
+{
+    cr3_write(value);
+}
+
+static inline uint64_t read_cr4(void)
+{
+    return cr4_read();
+}
+
+static inline void write_cr4(uint64_t value)
+{
+    cr4_write(value);
+}
+
+static inline void invlpg(uint64_t address)
+{
+    tlb_drop_page(virt_addr(address));
+}
+
+static inline void invpcid(enum invpcid_kind kind, uint64_t pcid)
+{
+    const struct {
+        uint64_t pcid;
+        uint64_t address;
+    } descriptor = {pcid, 0};
+    __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"((uint64_t)kind) : "memory");
+}

@@ -1,0 +1,120 @@
+/*
+ * Physical memory that others show, as device regions of address spaces do: whether they may, and that they
+ * do, so that no mapping of another kind is made beside it.
+ *
+ * A claim is a record for each call. Parts are given up as regions are cut, whoever's record they are cut
+ * from: records of one cache kind are as good as each other.
+ */
+#include "mmio_internal.h"
+
+#include <ashlar/assert.h>
+
+/* Whether the access contradicts what the physmap allows. */
+static enum mmio_error check_access(const struct mmio *mmio, phys_addr_t base, uint64_t bytes,
+                                    unsigned access, enum page_cache cache)
+{
+    struct mmio_memory memory = mmio_memory(mmio, base, bytes);
+    bool both = (access & (PAGE_WRITE | PAGE_EXECUTE)) == (PAGE_WRITE | PAGE_EXECUTE);
+    if ((access & ~(unsigned)PAGE_ACCESS_ALL) || both) {
+        return MMIO_BAD_ACCESS;
+    }
+    if (memory.ram != 0 && cache != CACHE_WRITE_BACK) {
+        return MMIO_RAM;
+    }
+    if ((access & PAGE_WRITE) && memory.read_only != 0) {
+        return MMIO_READ_ONLY;
+    }
+    return (access & PAGE_EXECUTE) && memory.read_only != bytes ? MMIO_WRITABLE : MMIO_OK;
+}
+
+/* A claim in the list, or NULL without memory. */
+static struct mmio_claim *add(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
+    REQUIRES(mmio->lock)
+{
+    struct mmio_claim *claim = slab_cache_alloc(&mmio->claims);
+    if (claim) {
+        *claim = (struct mmio_claim){base, bytes, cache, mmio->claimed};
+        mmio->claimed = claim;
+    }
+    return claim;
+}
+
+enum mmio_error mmio_claim(struct mmio *mmio, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache)
+{
+    enum mmio_error error = mmio_range_check(mmio, &base, &bytes, cache);
+    if (error == MMIO_OK) {
+        error = check_access(mmio, base, bytes, access, cache);
+    }
+    if (error != MMIO_OK) {
+        return error;
+    }
+    spinlock_acquire(&mmio->lock);
+    if (mmio_cached_otherwise(mmio, base, bytes, cache)) {
+        error = MMIO_CONFLICT;
+    } else if (!add(mmio, base, bytes, cache)) {
+        error = MMIO_NO_MEMORY;
+    }
+    spinlock_release(&mmio->lock);
+    return error;
+}
+
+/* ---- Giving up ---- */
+
+/* The link to a claim of this kind that holds the address; the link at the end when there is none. */
+static struct mmio_claim **link_of(struct mmio *mmio, phys_addr_t address, enum page_cache cache)
+    REQUIRES(mmio->lock)
+{
+    struct mmio_claim **link = &mmio->claimed;
+    while (*link && ((*link)->cache != cache || address.raw - (*link)->base.raw >= (*link)->bytes)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static void forget(struct mmio *mmio, struct mmio_claim **link) REQUIRES(mmio->lock)
+{
+    struct mmio_claim *claim = *link;
+    *link = claim->next;
+    slab_cache_free(&mmio->claims, claim);
+}
+
+/* Takes [first, end), which lies inside, out of the claim. */
+static void cut(struct mmio *mmio, struct mmio_claim **link, uint64_t first, uint64_t end)
+    REQUIRES(mmio->lock)
+{
+    struct mmio_claim *claim = *link;
+    uint64_t before = first - claim->base.raw;
+    uint64_t behind = claim->base.raw + claim->bytes - end;
+    if (before == 0 && behind == 0) {
+        forget(mmio, link);
+    } else if (before == 0) {
+        claim->base = phys_addr(end);
+        claim->bytes = behind;
+    } else if (behind == 0 || add(mmio, phys_addr(end), behind, claim->cache)) {
+        claim->bytes = before;
+    }
+}
+
+void mmio_release(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
+{
+    enum mmio_error error = mmio_range_check(mmio, &base, &bytes, cache);
+    ASSERT(error == MMIO_OK);
+    uint64_t end = base.raw + bytes;
+    spinlock_acquire(&mmio->lock);
+    for (uint64_t at = base.raw; at < end;) {
+        struct mmio_claim **link = link_of(mmio, phys_addr(at), cache);
+        ASSERT(*link);
+        uint64_t until = min_u64(end, (*link)->base.raw + (*link)->bytes);
+        cut(mmio, link, at, until);
+        at = until;
+    }
+    spinlock_release(&mmio->lock);
+}
+
+void mmio_drop_claims(struct mmio *mmio)
+{
+    while (mmio->claimed) {
+        forget(mmio, &mmio->claimed);
+    }
+}
