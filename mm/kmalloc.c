@@ -44,7 +44,7 @@ static enum slab_error make_class(struct heap *heap, unsigned index)
 static void fill_table(struct heap *heap)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(heap->part); i++) {
-        heap->part[i] = (uint16_t)(slab_number(heap_class(i * 8)) * SLAB_CPU_BYTES);
+        heap->part[i] = (uint16_t)(slab_number(heap_class(i * 8)) * SLAB_LINE_BYTES);
     }
 }
 
@@ -173,8 +173,7 @@ static size_t quick_usable_size(struct heap *heap, const void *pointer)
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (address < heap->slabs.limit) {
         const void *encoded = heap->slabs.descriptors[address >> FRAME_SHIFT].object;
-        unsigned number = slab_encoded_number(encoded);
-        if (number % 8 != 0) {
+        if (frame_word_kind((uintptr_t)encoded) == FRAME_WORD_SLAB) {
             const struct slab_cache *cache = ((struct slab *)slab_decode(encoded))->cache;
             bool simple =
                 cache->config.plain && !cache->policy &&
@@ -225,7 +224,7 @@ void heap_statistics(struct heap *heap, struct heap_statistics *statistics)
     struct slab_pool *slabs = &heap->slabs;
     spinlock_acquire(&slabs->records_lock);
     statistics->record_bytes = (slabs->slabs.pages + slabs->magazines.pages) * FRAME_BYTES +
-                               (uint64_t)slabs->config.cpus * SLAB_CPU_PARTS * SLAB_CPU_BYTES;
+                               (uint64_t)slabs->config.cpus * SLAB_PARTS_BYTES;
     spinlock_release(&slabs->records_lock);
 }
 

@@ -11,8 +11,7 @@
 /* ---- Notes ---- */
 
 /*
- * A note: its lowest byte is a number like those of slabs, one of the multiples of 8 that are no cache's.
- * Behind it 26 bits that tell the heaps on one frame pool apart, and 30 of the length, less one. Marked
+ * A note: its lowest byte is a number like those of slabs, one that no cache can have. Behind it 26 bits that tell the heaps on one frame pool apart, and 30 of the length, less one. Marked
  * NOTE_TRACKED it holds the address of a record, as a slab's note does.
  */
 #define NOTE_LARGE          0x80
@@ -24,8 +23,8 @@
 #define NOTE_IDENTITY_MASK  ((1ULL << (NOTE_BYTES_SHIFT - NOTE_IDENTITY_SHIFT)) - 1)
 
 _Static_assert(HEAP_BYTES_MAX == 1ULL << (64 - NOTE_BYTES_SHIFT), "every length fits into a note");
-_Static_assert((NOTE_LARGE | NOTE_TRACKED | NOTE_MARKS) % 8 == 0 && NOTE_PART % 8 == 0,
-               "a note leads to nobody's part of a CPU");
+_Static_assert(((NOTE_LARGE | NOTE_TRACKED | NOTE_MARKS | NOTE_PART) & ((1 << FRAME_WORD_KIND_BITS) - 1)) == 0,
+               "a note is a plain word");
 
 /* Who allocated a block, with the owner policy. */
 struct heap_track {
@@ -36,10 +35,10 @@ struct heap_track {
 
 const uint32_t heap_track_bytes = sizeof(struct heap_track);
 
-/* The heap's block of frames for CPU 0 is nobody else's: its address tells it from others, up to 2 TiB. */
+/* The heap's block of frames for CPU 0 is nobody else's: its address tells it from others, up to 1 TiB. */
 void heap_large_init(struct heap *heap)
 {
-    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_CPU_PARTS / SLAB_CPU_BYTES;
+    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_PARTS_BYTES;
     heap->large_note = (block & NOTE_IDENTITY_MASK) << NOTE_IDENTITY_SHIFT | NOTE_LARGE;
 }
 

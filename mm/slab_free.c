@@ -67,7 +67,7 @@ static struct slab *quick_slab(struct slab_pool *pool, struct slab_cache *claime
         return NULL;
     }
     const void *encoded = pool->descriptors[address >> FRAME_SHIFT].object;
-    return slab_encoded_number(encoded) % 8 != 0 ? slab_decode(encoded) : NULL;
+    return frame_word_kind((uintptr_t)encoded) == FRAME_WORD_SLAB ? slab_decode(encoded) : NULL;
 }
 
 static enum slab_fault fault_outside(const struct frame_facts *facts)

@@ -76,12 +76,15 @@ static inline phys_addr_t slab_frame_of(const struct slab_pool *pool, const void
     return phys_addr((uintptr_t)pointer - pool->base);
 }
 
-/*
- * What a frame's descriptor holds of a slab or large block: the record's address, and a number. The number is
- * a cache's, or SLAB_NUMBER_LARGE, whose part of a CPU has no room like those of all multiples of 8.
- */
-#define SLAB_NUMBER_LARGE 0xf8
+#define SLAB_PARTS_BYTES ((uint64_t)SLAB_NUMBERS * SLAB_LINE_BYTES) /* of all parts of a CPU */
 
+/* The part with this number of a CPU. */
+static inline struct slab_cpu *slab_part(struct slab_cpu *parts, unsigned number)
+{
+    return (struct slab_cpu *)((char *)parts + (uint64_t)number * SLAB_LINE_BYTES);
+}
+
+/* What a frame's descriptor holds of a slab: the record's address, and its cache's number. */
 static inline void *slab_encode(const void *record, unsigned number)
 {
     return (void *)((uintptr_t)record << 16 | number);

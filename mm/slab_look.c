@@ -12,7 +12,7 @@ struct slab *slab_find(struct slab_pool *pool, const void *pointer, struct frame
     }
     frame_pool_look(pool->config.frames, phys_addr(address), facts);
     if (!facts->managed || facts->state != FRAME_ALLOCATED || facts->owner != OWNER_SLABS ||
-        slab_encoded_number(facts->object) % 8 == 0) {
+        frame_word_kind((uintptr_t)facts->object) != FRAME_WORD_SLAB) {
         return NULL;
     }
     return slab_decode(facts->object);

@@ -163,50 +163,43 @@ static inline size_t heap_class_bytes(unsigned index)
     return ((size_t)4 + step) << (doubling - 2);
 }
 
-/* A cache's number: never a multiple of 8, so that no aligned pointer in a descriptor can look like one. */
-static inline unsigned slab_number(unsigned index)
-{
-    return 1 + index + index / 7;
-}
-
 /* A class's part of a CPU: known to the compiler when the size is. */
 static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
 {
     if (__builtin_constant_p(bytes)) {
-        return slab_number(heap_class(bytes)) * SLAB_CPU_BYTES;
+        return slab_number(heap_class(bytes)) * SLAB_LINE_BYTES;
     }
     return heap->part[(bytes + 7) / 8];
 }
 
-static inline void *heap_alloc(struct heap *heap, size_t bytes)
+/* Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty. */
+static inline bool heap_pop(struct heap *heap, size_t bytes, void **object)
 {
-    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
-        return heap_alloc_large(heap, bytes);
-    }
     uint32_t part = heap_part(heap, bytes);
     preempt_disable();
     struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
     if (__builtin_expect(top != cpu->bottom, 1)) {
-        void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
+        *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
         atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
-        *slab_mark(object) = SLAB_MARK_LIVE;
+        *slab_mark(*object) = SLAB_MARK_LIVE;
         preempt_enable();
-        return object;
+        return true;
     }
     preempt_enable();
-    return heap_alloc_slow(heap, bytes);
+    return false;
 }
 
-static inline void heap_free(struct heap *heap, void *pointer)
+/* Puts an object of a class into this CPU's loaded magazine; false when that is full, or all is not well. */
+static inline bool heap_push(struct heap *heap, void *pointer)
 {
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
-        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a part without room.
-         */
-        uint8_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room. */
+        uint64_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
         preempt_disable();
-        struct slab_cpu *cpu = heap->slabs.cpu[cpu_number()] + number;
+        struct slab_cpu *cpu =
+            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + number * SLAB_LINE_BYTES);
         __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
@@ -216,11 +209,27 @@ static inline void heap_free(struct heap *heap, void *pointer)
             atomic_store_explicit(top, pointer, memory_order_relaxed);
             atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
             preempt_enable();
-            return;
+            return true;
         }
         preempt_enable();
     }
-    heap_free_slow(heap, pointer);
+    return false;
+}
+
+static inline void *heap_alloc(struct heap *heap, size_t bytes)
+{
+    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
+        return heap_alloc_large(heap, bytes);
+    }
+    void *object;
+    return heap_pop(heap, bytes, &object) ? object : heap_alloc_slow(heap, bytes);
+}
+
+static inline void heap_free(struct heap *heap, void *pointer)
+{
+    if (!heap_push(heap, pointer)) {
+        heap_free_slow(heap, pointer);
+    }
 }
 
 /* ---- The kernel's heap ---- */

@@ -20,7 +20,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/types.h>
 
-#define SLAB_CACHES_MAX    224                 /* caches of one pool */
+#define SLAB_CACHES_MAX    96                  /* caches of one pool */
 #define SLAB_OBJECT_MAX    KIB(16)             /* bytes of the largest object */
 #define SLAB_ALIGNMENT_MAX FRAME_BYTES         /* the strictest alignment of a cache */
 #define SLAB_ORDER_MAX     4                   /* a slab is at most 64 KiB */
@@ -139,8 +139,12 @@ struct slab_rule {
 };
 
 /*
- * A CPU's part of a cache. The fields up to `mask` are those of the fast paths, one cache line. Written by
+ * A CPU's part of a cache, two cache lines. The fields up to `mask` are those of the fast paths. Written by
  * its CPU only, with preemption off, but for `drain`.
+ *
+ * A heap's free takes the lowest byte of whatever a descriptor's `object` holds for the number of a line:
+ * parts begin at even lines. What begins at an odd one, or at a multiple of 8, which is no cache's number,
+ * must have no room: there `bound` is 0.
  */
 struct slab_cpu {
     _Atomic(_Atomic(void *) *) top; /* slot of the loaded magazine where the next object is put */
@@ -151,20 +155,30 @@ struct slab_cpu {
     uint64_t live;                  /* header of an object that is allocated */
     uint32_t mask;                  /* bytes of a slab - 1 */
     _Atomic(uint32_t) drain;        /* another CPU asks to empty the magazines at the next slow operation */
-    uint64_t reserved;              /* fills the line */
+    struct slab_cache *cache;       /* whose part this is */
     struct slab_magazine *loaded;   /* the magazine that top points into, or NULL */
     struct slab_magazine *previous; /* the other one, or NULL */
-    struct slab_cache *cache;       /* whose part this is */
     _Atomic(uint64_t) swaps;        /* magazines exchanged for each other here */
     _Atomic(uint64_t) exchanges;    /* magazines exchanged with the depot */
+    uint64_t no_room;               /* always 0: `bound` to whoever takes this line for a part */
     _Atomic(uint64_t) refills;      /* magazines filled from slabs */
     _Atomic(uint64_t) drains;       /* magazines emptied into slabs */
     _Atomic(uint64_t) direct;       /* operations that went past the magazines */
 };
 
-#define SLAB_CPU_BYTES 128
-#define SLAB_CPU_PARTS 256 /* by cache number; multiples of 8 are nobody's, see slab_number() */
-_Static_assert(sizeof(struct slab_cpu) == SLAB_CPU_BYTES, "the compiler computes parts by shifting");
+#define SLAB_LINE_BYTES 64  /* the compiler computes parts by shifting */
+#define SLAB_NUMBERS    256 /* lines of a CPU's parts; a cache's number is that of its part's first line */
+_Static_assert(sizeof(struct slab_cpu) == 2 * SLAB_LINE_BYTES, "a part spans two lines");
+_Static_assert(offsetof(struct slab_cpu, no_room) == SLAB_LINE_BYTES + offsetof(struct slab_cpu, bound),
+               "the second line of a part has no room");
+_Static_assert(SLAB_CACHES_MAX == SLAB_NUMBERS / 8 * 3, "of 8 numbers, 3 are a slab's kind of word");
+
+/* The number of the index-th cache: 2, 4, 6, 10, 12, 14, 18, ... so that what a slab's frames have in their
+ * descriptors is a FRAME_WORD_SLAB. */
+static inline unsigned slab_number(unsigned index)
+{
+    return index / 3 * 8 + index % 3 * 2 + 2;
+}
 
 struct slab_list {
     struct slab *first; /* NULL when empty */
@@ -186,10 +200,10 @@ struct slab_pool {
     uintptr_t base;                             /* pointer to physical address 0 */
     uint64_t limit;                             /* bytes of physical memory from there */
     const struct frame_descriptor *descriptors; /* of frame 0 */
-    struct slab_cpu *cpu[CPUS_MAX];             /* SLAB_CPU_PARTS each; NULL from `cpus` on */
+    struct slab_cpu *cpu[CPUS_MAX];             /* SLAB_NUMBERS lines each; NULL from `cpus` on */
 
     struct spinlock lock;                       /* guards (L) */
-    struct slab_cache *caches[SLAB_CPU_PARTS];  /* (L) by number; NULL where there is none */
+    struct slab_cache *caches[SLAB_NUMBERS];    /* (L) by number; NULL where there is none */
     struct spinlock records_lock;               /* guards (R) */
     struct slab_guard *guard;                   /* guarded slots for a sample of the objects, or NULL */
     struct slab_records slabs;                  /* (R) struct slab */
@@ -206,7 +220,7 @@ struct slab_pool {
 };
 
 /*
- * Makes a pool without caches. Takes 32 KiB of frames for each CPU. On failure nothing is kept. The pool
+ * Makes a pool without caches. Takes 16 KiB of frames for each CPU. On failure nothing is kept. The pool
  * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it.
  */
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config);
@@ -247,7 +261,7 @@ struct slab_cache {
     uint32_t order;                  /* frames of one slab: 2^order */
     uint32_t capacity;               /* objects of one magazine */
     uint32_t policy;                 /* enum slab_policy, or'ed */
-    uint32_t number;                 /* 1 .. 255, never a multiple of 8 */
+    uint32_t number;                 /* see slab_number() */
     uint32_t track;                  /* bytes from an object to its slab_track; 0 when there is none */
 
     _Atomic(uint32_t) pins;             /* walkers over the pool's caches that are here: it must stay */

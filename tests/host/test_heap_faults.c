@@ -123,10 +123,19 @@ static void pointers_behind_the_last_object(void **state)
     }
 }
 
+/* Loads a magazine of every class: without one, no free is fast. */
+static void load_magazines(void)
+{
+    for (unsigned class = 0; class < HEAP_CLASSES; class ++) {
+        heap_free(&fixture.heap, heap_alloc(&fixture.heap, heap_class_bytes(class)));
+    }
+}
+
 static void foreign_pointers(void **state)
 {
     (void)state;
     uint64_t local[4] = {0};
+    load_magazines();
     static uint64_t global[4];
     phys_addr_t frame = frame_alloc(&fixture.machine.pool, 0, OWNER_TEST);
     void *owned = frame_pointer(&fixture.machine.pool, frame);
@@ -152,11 +161,15 @@ static void foreign_pointers(void **state)
             expect(SLAB_FOREIGN_POINTER, pointers[i]);
         }
     }
-    /* The same frame of somebody else, whatever its owner noted: an address of any alignment to 8. */
-    for (uintptr_t noted = 0; noted < 4096; noted += 8) {
-        frame_descriptor(&fixture.machine.pool, frame)->object = (void *)noted;
-        heap_free(&fixture.heap, owned);
-        expect(SLAB_FOREIGN_POINTER, owned);
+    /* The same frame of somebody else, whatever its owner noted, but for the words that are slabs' own. */
+    for (uintptr_t noted = 0; noted < 4096; noted++) {
+        if (frame_word_kind(noted) != FRAME_WORD_SLAB) {
+            frame_descriptor(&fixture.machine.pool, frame)->object = (void *)(noted | 0x123456789000);
+            heap_free(&fixture.heap, owned);
+            expect(SLAB_FOREIGN_POINTER, owned);
+            assert_null(heap_resize(&fixture.heap, owned, 100));
+            expect(SLAB_FOREIGN_POINTER, owned);
+        }
     }
     frame_free(&fixture.machine.pool, frame, 0);
     heap_free(&fixture.heap, owned);
