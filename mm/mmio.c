@@ -51,8 +51,8 @@ enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
 {
     memset(mmio, 0, sizeof *mmio);
     mmio->config = *config;
-    const struct slab_cache_config records = {.name = "device mappings",
-                                              .bytes = sizeof(struct mmio_mapping)};
+    const struct slab_cache_config records = {
+        .name = "device mappings", .bytes = sizeof(struct mmio_mapping), .unguarded = true};
     return slab_cache_init(config->slabs, &mmio->records, &records) == SLAB_OK ? MMIO_OK : MMIO_NO_MEMORY;
 }
 

@@ -239,7 +239,9 @@ enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache
     }
     cache->base = pool->base;
     cache->limit = pool->limit;
-    cache->policy = slab_rules_policy(pool, cache->name);
+    cache->policy = slab_rules_policy(pool, cache->name) & ~(uint32_t)SLAB_FAIL;
+    atomic_store_explicit(&cache->failing.every, slab_rules_fail_every(pool, cache->name),
+                          memory_order_relaxed);
     lay_out_object(cache);
     cache->inverse = UINT64_MAX / cache->stride + 1;
     choose_order(cache);

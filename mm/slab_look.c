@@ -100,6 +100,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     statistics->grown = cache->grown;
     statistics->returned = cache->returned;
     slab_for_each_cached(cache, count_object, &statistics->cached);
+    statistics->failed = atomic_load_explicit(&cache->failing.failed, memory_order_relaxed);
     statistics->resting = cache->quarantine ? cache->quarantine->count : 0;
     count_taken(statistics, cache, &cache->partial);
     count_taken(statistics, cache, &cache->full);

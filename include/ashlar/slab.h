@@ -84,7 +84,8 @@ struct slab_report {
     int64_t offset;                   /* first wrong byte, from the object's start */
     uint32_t length;                  /* wrong bytes from there to the last wrong one */
     uint64_t expected;                /* up to 8 bytes there, as a little-endian number: as they should be */
-    uint64_t found;                   /* and as they are */
+    uint64_t found;                   /* and as they are. LIVE_AT_DESTROY: how many; SIZE_OVERFLOW: the size,
+                                       * and `expected` the count */
     const struct slab_who *allocated; /* NULL without the owner policy */
     const struct slab_who *freed;     /* NULL without the owner policy, or when never freed */
     const void *caller;               /* return address in the code that made the call, or NULL */
@@ -92,9 +93,11 @@ struct slab_report {
 
 #define SLAB_REPORT_BYTES 512
 
-/* Writes the report as lines of text; returns `text`. name_address writes a code address, NULL for its
- * number. */
-const char *slab_report_text(const struct slab_report *report, char text[SLAB_REPORT_BYTES]);
+/* Writes the report in one line; returns `text`. `caller` is the report's caller in words, NULL for its
+ * number.
+ */
+const char *slab_report_text(const struct slab_report *report, const char *caller,
+                             char text[SLAB_REPORT_BYTES]);
 
 /* ---- Life of a pool ---- */
 
@@ -103,6 +106,7 @@ enum slab_policy {
     SLAB_POISON = 1 << 1,     /* distinct fillings of free and of fresh objects */
     SLAB_OWNER = 1 << 2,      /* who allocated and freed, with backtrace and time */
     SLAB_QUARANTINE = 1 << 3, /* freed objects rest a while before they are used again */
+    SLAB_FAIL = 1 << 4,       /* every so manieth allocation fails; in rules only */
 };
 
 struct slab_pool_config {
@@ -113,8 +117,9 @@ struct slab_pool_config {
     /* Called for each mistake, with no lock held. When it returns, the call that made the mistake does
      * nothing. */
     void (*report)(void *context, const struct slab_report *report);
-    /* Writes up to `limit` return addresses of the callers to stack[]; returns how many. NULL for none. */
-    unsigned (*backtrace)(void *context, void **stack, unsigned limit);
+    /* Writes up to `limit` return addresses to stack[], from `caller` on outwards; returns how many. NULL:
+     * only the caller itself is noted. */
+    unsigned (*backtrace)(void *context, const void *caller, void **stack, unsigned limit);
     void *context; /* passed to both */
 };
 
@@ -136,6 +141,14 @@ const char *slab_error_name(enum slab_error error);
 struct slab_rule {
     char pattern[SLAB_NAME_BYTES]; /* a cache's name; a '*' at its end stands for any rest */
     uint32_t policy;               /* enum slab_policy, or'ed */
+    uint64_t fail_every;           /* with SLAB_FAIL: every how manieth allocation fails */
+};
+
+/* Allocations that are made to fail. */
+struct slab_failing {
+    _Atomic(uint64_t) every;   /* 0, or every how manieth allocation fails */
+    _Atomic(uint64_t) counted; /* allocations since that was set */
+    _Atomic(uint64_t) failed;  /* allocations that were made to fail, ever */
 };
 
 /*
@@ -209,9 +222,7 @@ struct slab_pool {
     struct slab_records slabs;                  /* (R) struct slab */
     struct slab_records magazines;              /* (R) struct slab_magazine */
     uint64_t secret;                            /* (L) state of the generator of secrets */
-    _Atomic(uint64_t) fail_every;               /* 0, or every how manieth allocation fails */
-    _Atomic(uint64_t) fail_count;               /* allocations since that was set */
-    _Atomic(uint64_t) failed;                   /* allocations that were made to fail */
+    struct slab_failing failing;                /* of all its caches' allocations */
     _Atomic(uint64_t) faults[SLAB_FAULT_COUNT]; /* mistakes reported, by kind */
     struct slab_pool_config config;             /* as given */
     struct slab_rule rules[SLAB_RULES_MAX];     /* the debug rules, read */
@@ -242,7 +253,9 @@ struct slab_cache_config {
     void (*construct)(void *object);
     /* Whether an object is in the constructed state: checked at each free under a debug policy. Or NULL. */
     bool (*is_constructed)(const void *object);
-    bool plain; /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool plain;     /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool unguarded; /* no object goes to a guarded slot: the cache is used under locks that mapping a page
+                     * takes, or that come after them (docs/architecture.md, Locks) */
 };
 
 struct slab_cache {
@@ -264,6 +277,7 @@ struct slab_cache {
     uint32_t number;                 /* see slab_number() */
     uint32_t track;                  /* bytes from an object to its slab_track; 0 when there is none */
 
+    struct slab_failing failing;        /* of this cache's allocations */
     _Atomic(uint32_t) pins;             /* walkers over the pool's caches that are here: it must stay */
     bool ending;                        /* being destroyed; under the pool's lock */
     struct spinlock lock;               /* guards what follows */
@@ -315,6 +329,9 @@ void slab_drain_cpu(struct slab_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
  * path. */
 void slab_fail_every(struct slab_pool *pool, uint64_t every) EXCLUDES(pool->lock);
 
+/* The same for one cache alone. */
+void slab_cache_fail_every(struct slab_cache *cache, uint64_t every) EXCLUDES(cache->pool->lock);
+
 /* ---- Seeing inside ---- */
 
 struct slab_statistics {
@@ -335,6 +352,7 @@ struct slab_statistics {
     uint64_t direct;
     uint64_t grown;    /* slabs made, ever */
     uint64_t returned; /* slabs given back, ever */
+    uint64_t failed;   /* allocations made to fail on purpose, ever */
 };
 
 /* Exact while no other CPU uses the cache. */

@@ -59,7 +59,7 @@ static void large_blocks_take_whole_frames(void **state)
         heap_free(&fixture.heap, pointer);
         heap_free(&fixture.heap, pointer);
         assert_int_equal(fixture.reports, i + 1);
-        assert_true(fixture.report.fault == SLAB_FREE_MEMORY);
+        assert_int_equal(fixture.report.fault, SLAB_DOUBLE_FREE);
     }
     assert_null(heap_alloc(&fixture.heap, GIB(1)));
     assert_null(heap_alloc(&fixture.heap, SIZE_MAX));
@@ -192,8 +192,8 @@ static void resizing_keeps_the_contents(void **state)
 /* ---- Virtually contiguous pages ---- */
 
 struct virtual_source {
-    uint8_t pages[2][16384]; /* two blocks, no more */
-    uint64_t bytes[2];       /* of the block, 0 when free */
+    _Alignas(8) uint8_t pages[2][16384]; /* two blocks, no more */
+    uint64_t bytes[2];                   /* of the block, 0 when free */
 };
 
 static void *virtual_alloc(void *context, uint64_t bytes)
@@ -208,15 +208,29 @@ static void *virtual_alloc(void *context, uint64_t bytes)
     return NULL;
 }
 
-static uint64_t virtual_bytes(void *context, const void *pointer)
+/* The blocks tell their length to be what they have room for: the scan searches all of it. */
+static bool virtual_find(void *context, const void *pointer, struct heap_virtual_block *block)
 {
     struct virtual_source *source = context;
     for (unsigned i = 0; i < 2; i++) {
-        if (pointer == source->pages[i]) {
-            return source->bytes[i];
+        *block = (struct heap_virtual_block){source->pages[i], sizeof source->pages[i]};
+        uint64_t offset = (uintptr_t)pointer - (uintptr_t)source->pages[i];
+        if (source->bytes[i] != 0 && offset < sizeof source->pages[i]) {
+            return true;
         }
     }
-    return 0;
+    return false;
+}
+
+static void virtual_visit(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block),
+                          void *to)
+{
+    struct virtual_source *source = context;
+    bool more = true;
+    for (unsigned i = 0; i < 2 && more; i++) {
+        struct heap_virtual_block block = {source->pages[i], sizeof source->pages[i]};
+        more = source->bytes[i] == 0 || visit(to, &block);
+    }
 }
 
 static bool virtual_free(void *context, void *pointer)
@@ -231,14 +245,34 @@ static bool virtual_free(void *context, void *pointer)
     return false;
 }
 
+static void begin_virtual(struct virtual_source *source)
+{
+    fixture.heap.virtually =
+        (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, source};
+}
+
 static void what_no_run_can_serve_is_virtually_contiguous(void **state)
 {
     (void)state;
     static struct virtual_source source;
-    fixture.heap.virtually = (struct heap_virtual){virtual_alloc, virtual_free, virtual_bytes, &source};
-    void *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
+    begin_virtual(&source);
+    char *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
     assert_ptr_equal(pointer, source.pages[0]);
-    assert_int_equal(heap_usable_size(&fixture.heap, pointer), MIB(300));
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer), sizeof source.pages[0]);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer + 8), 0);
+    struct heap_facts facts;
+    heap_look(&fixture.heap, pointer + 5000, &facts);
+    assert_int_equal(facts.kind, HEAP_VIRTUAL);
+    assert_ptr_equal(facts.block, pointer);
+    assert_int_equal(facts.offset, 5000);
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    assert_int_equal(statistics.virtual_blocks, 1);
+    assert_int_equal(statistics.virtual_bytes, sizeof source.pages[0]);
+    heap_free(&fixture.heap, pointer + 5000);
+    expect(SLAB_INTERIOR_POINTER, pointer + 5000);
+    assert_ptr_equal(fixture.report.object, pointer);
+    assert_int_equal(fixture.report.offset, 5000);
     void *second = heap_alloc(&fixture.heap, MIB(300));
     assert_null(heap_alloc(&fixture.heap, MIB(300)));
     heap_free(&fixture.heap, pointer);
@@ -341,7 +375,7 @@ static void every_failure_is_survived(void **state)
             failed += !pointers[i];
         }
         assert_int_equal(failed, ARRAY_LENGTH(pointers) / every);
-        assert_int_equal(atomic_load(&fixture.heap.slabs.fail_count), ARRAY_LENGTH(pointers));
+        assert_int_equal(atomic_load(&fixture.heap.slabs.failing.counted), ARRAY_LENGTH(pointers));
         for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
             heap_free(&fixture.heap, pointers[i]);
         }
@@ -373,9 +407,18 @@ static void a_heap_needs_memory(void **state)
 /* ---- Leaks ---- */
 
 struct found {
+    const void *root;         /* a variable: the only root */
     const void *pointers[16]; /* blocks shown */
     unsigned count;           /* how many */
 };
+
+static void show_root(void *context, struct heap_scan *scan)
+{
+    const struct found *found = context;
+    if (found->root) {
+        heap_scan_root(scan, found->root, sizeof(void *));
+    }
+}
 
 static bool note(void *context, const struct heap_block *block)
 {
@@ -397,21 +440,21 @@ static void unreachable_blocks_are_found(void **state)
     root->next->payload[3] = heap_alloc_zeroed(&fixture.heap, 100000);
     void **large = root->next->payload[3];
     large[5000] = (char *)heap_alloc_zeroed(&fixture.heap, 300) + 299; /* a pointer to its last byte counts */
-    struct found found = {.count = 0};
-    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 0);
+    struct found found = {.root = &root};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
     assert_int_equal(found.count, 0);
 
     struct node *lost = heap_alloc_zeroed(&fixture.heap, sizeof *lost);
     lost->next = heap_alloc_zeroed(&fixture.heap, 20000); /* only reached from what is lost */
     lost->next->next = lost;
     found.count = 0;
-    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 2);
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
     assert_int_equal(found.count, 2);
     assert_ptr_equal(found.pointers[0], lost);
     assert_ptr_equal(found.pointers[1], lost->next);
 
-    found.count = 0;
-    assert_int_equal(heap_leaks(&fixture.heap, NULL, 0, note, &found), 6);
+    found = (struct found){.root = NULL};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 6);
     found.count = 0;
     heap_visit(&fixture.heap, note, &found);
     assert_int_equal(found.count, 6);

@@ -97,12 +97,17 @@ static void pointers_into_objects(void **state)
         heap_free(&fixture.heap, block);
     }
     char *large = heap_alloc(&fixture.heap, 100000);
-    heap_free(&fixture.heap, large + 8);
-    expect(SLAB_FOREIGN_POINTER, large + 8);
-    heap_free(&fixture.heap, large + 4096);
-    expect(SLAB_FOREIGN_POINTER, large + 4096);
+    for (size_t i = 1; i < 100000; i *= 5) { /* in every piece of the run */
+        heap_free(&fixture.heap, large + i);
+        expect(SLAB_INTERIOR_POINTER, large + i);
+        assert_ptr_equal(fixture.report.object, large);
+        assert_int_equal(fixture.report.offset, i);
+        assert_true((fixture.report.allocated != NULL) == (fixture.heap.large_policy != 0));
+    }
     heap_free(&fixture.heap, large);
     assert_int_equal(fixture.reports, 0);
+    heap_free(&fixture.heap, large);
+    expect(SLAB_DOUBLE_FREE, large);
 }
 
 /* What lies behind the last object of a slab is no object either. */

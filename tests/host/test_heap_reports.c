@@ -20,7 +20,7 @@ static void reports_read_well(void **state)
         expected, sizeof expected,
         "heap: write past the end: %p in cache kmalloc-24, object %p + 20; 1 bytes, expected 0xbb, found 0x1",
         (void *)block, (void *)block);
-    slab_report_text(&fixture.report, text);
+    slab_report_text(&fixture.report, NULL, text);
     fixture.reports = 0;
     block[20] = 0xbb;
     heap_free(&fixture.heap, block);
