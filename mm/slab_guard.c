@@ -402,3 +402,43 @@ uint64_t slab_guard_shown_bytes(struct slab_guard *guard)
     spinlock_release(&guard->lock);
     return shown * guard->config.shown_bytes;
 }
+
+static bool is_in_ring(const struct slab_guard *guard, uint32_t slot)
+{
+    for (uint32_t i = 0; i < guard->count; i++) {
+        if (guard->free[(guard->first + i) % SLAB_GUARD_SLOTS_MAX] == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each slot is either live or in the ring, so the ring names each of the others once. */
+static bool check_ring(const struct slab_guard *guard, struct slab_problem *problem)
+{
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < guard->config.slots; i++) {
+        const struct slab_guard_slot *slot = &guard->slots[i];
+        live += slot->live;
+        if (slot->live == is_in_ring(guard, i)) {
+            *problem = (struct slab_problem){slot->live ? "a guarded slot is live and free"
+                                                        : "a guarded slot is neither live nor free",
+                                             slot->cache, slot, i, guard->count};
+            return false;
+        }
+    }
+    if (live + guard->count != guard->config.slots) {
+        *problem = (struct slab_problem){"free guarded slots", NULL, guard, guard->count,
+                                         guard->config.slots - live};
+        return false;
+    }
+    return true;
+}
+
+bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem)
+{
+    spinlock_acquire(&guard->lock);
+    bool sound = check_ring(guard, problem);
+    spinlock_release(&guard->lock);
+    return sound;
+}

@@ -188,6 +188,10 @@ void slab_record_free(struct slab_pool *pool, struct slab_records *records, void
 uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
     EXCLUDES(pool->records_lock);
 
+/* Verifies pages, their free records and all counts; false and *problem when something is wrong. The caller
+ * holds records_lock. */
+bool slab_records_check(const struct slab_records *records, struct slab_problem *problem);
+
 /* ---- slab_slab.c: slabs, their lists, and the objects in them ---- */
 
 /* Sees to it that slabs have free objects, by making one more; false when there is no memory. */
@@ -323,6 +327,9 @@ void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, c
 
 /* Gives up all objects of a cache that is being destroyed; returns how many were live. */
 uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *cache);
+
+/* Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard. */
+bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem);
 
 void slab_guard_look(struct slab_guard *guard, const void *pointer, struct slab_facts *facts);
 

@@ -28,10 +28,10 @@ static bool parse_fail(const char *word, size_t length, struct slab_rule *rule)
 {
     static const char prefix[] = "fail=";
     size_t digits = sizeof prefix - 1;
-    rule->fail_every = 0;
     if (strncmp(word, prefix, digits) != 0) {
         return false;
     }
+    rule->fail_every = 0;
     for (size_t i = digits; i < length; i++) {
         if (word[i] < '0' || word[i] > '9' || rule->fail_every > UINT32_MAX) {
             return false;

@@ -403,7 +403,7 @@ struct slab_problem {
  */
 bool slab_cache_check(struct slab_cache *cache, struct slab_problem *problem) EXCLUDES(cache->lock);
 
-/* The same for all caches of a pool and its records. */
+/* The same for all caches of a pool, its records and its guard. */
 bool slab_check(struct slab_pool *pool, struct slab_problem *problem) EXCLUDES(pool->lock);
 
 /* ---- The fast paths ---- */

@@ -117,6 +117,13 @@ static void alignment_is_kept(void **state)
         heap_free(&fixture.heap, pointers[--count]);
     }
     assert_null(heap_alloc_aligned(&fixture.heap, 10, 0));
+    assert_null(heap_alloc_aligned_zeroed(&fixture.heap, 10, 3));
+    uint8_t *zeroed = heap_alloc_aligned_zeroed(&fixture.heap, 5000, 4096); /* was full of 0x11 */
+    assert_true(is_aligned((uintptr_t)zeroed - fixture.heap.slabs.base, 4096));
+    for (size_t i = 0; i < 5000; i++) {
+        assert_int_equal(zeroed[i], 0);
+    }
+    heap_free(&fixture.heap, zeroed);
     assert_null(heap_alloc_aligned(&fixture.heap, 10, 48));
     assert_null(heap_alloc_aligned(&fixture.heap, 10, GIB(2)));
     assert_int_equal(fixture.reports, 0);
@@ -187,6 +194,39 @@ static void resizing_keeps_the_contents(void **state)
     int local = 0;
     assert_null(heap_resize(&fixture.heap, &local, 100));
     assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+static struct heap_statistics statistics_now(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics;
+}
+
+/* A large block that needs as many frames as before stays, and its new length is noted. */
+static void resizing_large_blocks_is_noted(void **state)
+{
+    (void)state;
+    char *block = heap_alloc(&fixture.heap, 9000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 12000), block);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 8193), block);
+    assert_int_equal(statistics_now().large_asked, 8193);
+    fixture_check(&fixture);
+    char *longer = heap_resize(&fixture.heap, block, 13000);
+    assert_ptr_not_equal(longer, block);
+    char *shorter = heap_resize(&fixture.heap, longer, 12000); /* a frame less: it goes back */
+    assert_int_equal(statistics_now().large_bytes, 12288);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    fixture_check(&fixture);
+    /* Where there is nothing to move to, it stays as it was. */
+    slab_fail_every(&fixture.heap.slabs, 1);
+    assert_ptr_equal(heap_resize(&fixture.heap, shorter, 5000), shorter);
+    slab_fail_every(&fixture.heap.slabs, 0);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    heap_free(&fixture.heap, shorter);
+    assert_int_equal(statistics_now().large_asked, 0);
+    assert_int_equal(fixture.reports, 0);
 }
 
 /* ---- Virtually contiguous pages ---- */
@@ -468,6 +508,47 @@ static void unreachable_blocks_are_found(void **state)
     assert_int_equal(fixture.reports, 0);
 }
 
+/* Words behind the length that a block once had are searched, too. */
+static void what_a_grown_block_holds_is_reached(void **state)
+{
+    (void)state;
+    void **root = heap_alloc_zeroed(&fixture.heap, 8200);
+    root = heap_resize(&fixture.heap, root, 12000);
+    memset(root, 0, 12000);
+    root[11000 / sizeof *root] = heap_alloc_zeroed(&fixture.heap, 300);
+    struct found found = {.root = &root};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
+    heap_free(&fixture.heap, root[11000 / sizeof *root]);
+    heap_free(&fixture.heap, root);
+}
+
+/* Virtual blocks are listed, searched, and missed like others. */
+static void virtual_blocks_take_part(void **state)
+{
+    (void)state;
+    static struct virtual_source source;
+    begin_virtual(&source);
+    void **first = heap_alloc(&fixture.heap, MIB(300));
+    void **second = heap_alloc(&fixture.heap, MIB(300));
+    memset(first, 0, sizeof source.pages[0]);
+    memset(second, 0, sizeof source.pages[1]);
+    second[7] = heap_alloc_zeroed(&fixture.heap, 64);
+    first[9] = (char *)second + 16383; /* its last byte */
+    struct found found = {.root = &first};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
+    first[9] = (char *)second + 16384;
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
+    assert_ptr_equal(found.pointers[0], second[7]);
+    assert_ptr_equal(found.pointers[1], second);
+    found = (struct found){.root = NULL};
+    heap_visit(&fixture.heap, note, &found);
+    assert_int_equal(found.count, 3);
+    heap_free(&fixture.heap, second[7]);
+    heap_free(&fixture.heap, second);
+    heap_free(&fixture.heap, first);
+    assert_int_equal(fixture.reports, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +560,7 @@ int main(void)
         TEST(zeroed_memory_is_zero),
         TEST(overflow_of_a_product_is_an_error),
         TEST(resizing_keeps_the_contents),
+        TEST(resizing_large_blocks_is_noted),
         TEST(what_no_run_can_serve_is_virtually_contiguous),
         TEST(little_is_wasted_on_a_mix_of_sizes),
         TEST(most_of_what_lies_idle_is_returned),
@@ -486,6 +568,8 @@ int main(void)
         TEST(every_failure_is_survived),
         TEST(a_heap_needs_memory),
         TEST(unreachable_blocks_are_found),
+        TEST(what_a_grown_block_holds_is_reached),
+        TEST(virtual_blocks_take_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
