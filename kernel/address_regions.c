@@ -79,3 +79,12 @@ bool region_find(virt_addr_t address, struct memory_region *region)
     }
     return resolve_image(address, region) || resolve_room(address, region);
 }
+
+void region_describe(virt_addr_t address)
+{
+    for (const struct region_resolver *resolver = resolvers; resolver; resolver = resolver->next) {
+        if (resolver->describe && resolver->describe(address)) {
+            return;
+        }
+    }
+}

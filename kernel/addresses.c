@@ -59,26 +59,65 @@ static bool resolve(virt_addr_t address, struct memory_region *region)
 
 /* ---- Virtual blocks for the heap ---- */
 
+/* Marks the heap's blocks: what somebody else got from vmalloc is not the heap's to free. */
+static const struct kva_purpose heap_block = KVA_PURPOSE("virtual block of the heap");
+
 static void *heap_block_alloc(void *context, uint64_t bytes)
 {
+    const struct vmalloc_request request = {.bytes = bytes, .purpose = &heap_block, .owner = OWNER_VMALLOC};
     (void)context;
-    return kernel_vmalloc.arena ? vmalloc(bytes) : NULL; /* the heap is there before */
+    return kernel_vmalloc.arena ? vmalloc_request(&kernel_vmalloc, &request) : NULL; /* the heap is older */
 }
 
 static bool heap_block_free(void *context, void *pointer)
 {
     (void)context;
-    return kernel_vmalloc.arena && vmalloc_try_free(&kernel_vmalloc, pointer, NULL) == KVA_OK;
+    return kernel_vmalloc.arena && vmalloc_try_free(&kernel_vmalloc, pointer, &heap_block) == KVA_OK;
 }
 
-static uint64_t heap_block_bytes(void *context, const void *pointer)
+static bool is_heap_block(const struct kva_facts *facts)
 {
+    return facts->state == KVA_TAKEN && facts->purpose == &heap_block;
+}
+
+static bool heap_block_find(void *context, const void *pointer, struct heap_virtual_block *block)
+{
+    struct kva_facts facts;
     (void)context;
-    return kernel_vmalloc.arena ? vmalloc_bytes(&kernel_vmalloc, pointer) : 0;
+    if (!kernel_vmalloc.arena || !kva_look(&arena, virt_of(pointer), &facts) || !is_heap_block(&facts) ||
+        facts.place != KVA_INSIDE) {
+        return false;
+    }
+    *block = (struct heap_virtual_block){virt_pointer(facts.base), facts.bytes};
+    return true;
+}
+
+static void heap_block_visit(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block),
+                             void *to)
+{
+    struct kva_facts facts;
+    virt_addr_t at = virt_addr(0);
+    bool more = kernel_vmalloc.arena != NULL;
+    (void)context;
+    while (more && kva_next(&arena, &at, &facts)) {
+        struct heap_virtual_block block = {virt_pointer(facts.base), facts.bytes};
+        more = !is_heap_block(&facts) || visit(to, &block);
+    }
 }
 
 const struct heap_virtual heap_virtual_blocks = {
-    .alloc = heap_block_alloc, .free = heap_block_free, .bytes = heap_block_bytes};
+    .alloc = heap_block_alloc, .free = heap_block_free, .find = heap_block_find, .visit = heap_block_visit};
+
+void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context)
+{
+    struct kva_facts facts;
+    virt_addr_t at = virt_addr(0);
+    while (kva_next(&arena, &at, &facts)) {
+        if (facts.state == KVA_TAKEN && facts.object == &kernel_vmalloc && facts.purpose != &heap_block) {
+            visit(context, virt_pointer(facts.base), facts.bytes);
+        }
+    }
+}
 
 /* ---- Device memory ---- */
 

@@ -1,14 +1,14 @@
 /* Monitor command that shows the kernel's heap: heap. */
-#include <ashlar/boot.h>
 #include <ashlar/heap.h>
-#include <ashlar/monitor.h>
 #include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
-#include <ashlar/symbols.h>
-#include <ashlar/trap.h>
 
-extern uint64_t data_start[]; /* kernel.ld: what is neither code nor constant */
-extern uint64_t data_end[];
+#include "command_heap.h"
+
+static unsigned long long kib(uint64_t bytes)
+{
+    return bytes >> 10;
+}
 
 /* ---- Caches ---- */
 
@@ -41,10 +41,15 @@ static void show_caches(bool all)
                   "memory", "waste", "depot");
     slab_for_each_cache(&kernel_heap.slabs, print_cache, &all);
     heap_statistics(&kernel_heap, &statistics);
-    monitor_print(
-        "large blocks: %llu, %llu KiB for %llu B asked; records: %llu KiB\n",
-        (unsigned long long)statistics.large_blocks, (unsigned long long)statistics.large_bytes >> 10,
-        (unsigned long long)statistics.large_asked, (unsigned long long)statistics.record_bytes >> 10);
+    monitor_print("large blocks: %llu, %llu KiB for %llu B asked; virtual blocks: %llu, %llu KiB\n",
+                  (unsigned long long)statistics.large_blocks, kib(statistics.large_bytes),
+                  (unsigned long long)statistics.large_asked, (unsigned long long)statistics.virtual_blocks,
+                  kib(statistics.virtual_bytes));
+    monitor_print("slabs: %llu KiB, %llu KiB of them waste; magazines %llu KiB, records %llu KiB, "
+                  "CPUs' parts %llu KiB, quarantine %llu KiB, guarded slots %llu KiB\n",
+                  kib(statistics.slab_bytes), kib(statistics.waste_bytes), kib(statistics.magazine_bytes),
+                  kib(statistics.slab_records), kib(statistics.part_bytes), kib(statistics.resting_bytes),
+                  kib(statistics.guard_bytes));
     const struct slab_guard *guard = kernel_heap.slabs.guard;
     if (guard) {
         monitor_print("guarded slots: %u of %u free, %llu objects sampled, %llu without a slot\n",
@@ -53,20 +58,29 @@ static void show_caches(bool all)
     }
 }
 
-static bool cache_json(void *context, struct slab_cache *cache)
+/* The members that a cache has in every answer. */
+static void cache_members(struct json *json, struct slab_cache *cache)
 {
-    struct json *json = context;
     struct slab_statistics statistics;
     slab_cache_statistics(cache, &statistics);
-    json_object_begin(json, NULL);
     json_string(json, "name", cache->name);
     json_number(json, "bytes", cache->config.bytes);
     json_number(json, "live", statistics.live);
+    json_number(json, "guarded", statistics.guarded);
     json_number(json, "cached", statistics.cached);
+    json_number(json, "resting", statistics.resting);
     json_number(json, "slabs", statistics.slabs);
     json_number(json, "slab_bytes", statistics.slab_bytes);
     json_number(json, "waste_bytes", statistics.waste_bytes);
     json_number(json, "depot_percent", depot_share(&statistics));
+    json_number(json, "failed", statistics.failed);
+}
+
+static bool cache_json(void *context, struct slab_cache *cache)
+{
+    struct json *json = context;
+    json_object_begin(json, NULL);
+    cache_members(json, cache);
     json_object_end(json);
     return true;
 }
@@ -83,7 +97,17 @@ static void caches_json(void)
     json_array_end(&json);
     json_number(&json, "large_blocks", statistics.large_blocks);
     json_number(&json, "large_bytes", statistics.large_bytes);
+    json_number(&json, "large_asked", statistics.large_asked);
+    json_number(&json, "virtual_blocks", statistics.virtual_blocks);
+    json_number(&json, "virtual_bytes", statistics.virtual_bytes);
+    json_number(&json, "slab_bytes", statistics.slab_bytes);
+    json_number(&json, "waste_bytes", statistics.waste_bytes);
     json_number(&json, "record_bytes", statistics.record_bytes);
+    json_number(&json, "magazine_bytes", statistics.magazine_bytes);
+    json_number(&json, "slab_record_bytes", statistics.slab_records);
+    json_number(&json, "part_bytes", statistics.part_bytes);
+    json_number(&json, "quarantine_bytes", statistics.resting_bytes);
+    json_number(&json, "guard_bytes", statistics.guard_bytes);
     json_number(&json, "guarded_sampled", kernel_heap.slabs.guard ? kernel_heap.slabs.guard->sampled : 0);
     json_object_end(&json);
     json_end(&json);
@@ -112,29 +136,38 @@ static struct slab_cache *find_cache(const char *name)
     return search.found;
 }
 
+static void print_cache_details(const struct slab_cache *cache, const struct slab_statistics *statistics)
+{
+    monitor_print("%s: objects of %u bytes, aligned to %u, %u bytes apart; %u in a slab of %u frames\n",
+                  cache->name, cache->config.bytes, cache->config.alignment, cache->stride, cache->per_slab,
+                  1U << cache->order);
+    monitor_print(
+        "objects   %llu live, %llu in guarded slots, %llu in magazines of %u, %llu resting, room for "
+        "%llu\n",
+        (unsigned long long)statistics->live, (unsigned long long)statistics->guarded,
+        (unsigned long long)statistics->cached, cache->capacity, (unsigned long long)statistics->resting,
+        (unsigned long long)statistics->objects);
+    monitor_print("slabs     %llu, %llu of them empty; %llu made, %llu returned\n",
+                  (unsigned long long)statistics->slabs, (unsigned long long)statistics->empty_slabs,
+                  (unsigned long long)statistics->grown, (unsigned long long)statistics->returned);
+    monitor_print("magazines %llu swaps, %llu exchanges, %llu refills, %llu drains, %llu in the depot of at "
+                  "most %llu\n",
+                  (unsigned long long)statistics->swaps, (unsigned long long)statistics->exchanges,
+                  (unsigned long long)statistics->refills, (unsigned long long)statistics->drains,
+                  (unsigned long long)statistics->depot_magazines, (unsigned long long)cache->depot_limit);
+    monitor_print("policy   %s%s%s%s%s\n", cache->policy ? "" : " none",
+                  cache->policy & SLAB_REDZONE ? " redzone" : "",
+                  cache->policy & SLAB_POISON ? " poison" : "", cache->policy & SLAB_OWNER ? " owner" : "",
+                  cache->policy & SLAB_QUARANTINE ? " quarantine" : "");
+    monitor_print("failures  %llu on purpose\n", (unsigned long long)statistics->failed);
+}
+
 static void show_cache(struct slab_cache *cache)
 {
     struct slab_statistics statistics;
     struct slab_problem problem;
     slab_cache_statistics(cache, &statistics);
-    monitor_print("%s: objects of %u bytes, aligned to %u, %u bytes apart; %u in a slab of %u frames\n",
-                  cache->name, cache->config.bytes, cache->config.alignment, cache->stride, cache->per_slab,
-                  1U << cache->order);
-    monitor_print("objects   %llu live, %llu in magazines of %u, %llu resting, room for %llu\n",
-                  (unsigned long long)statistics.live, (unsigned long long)statistics.cached, cache->capacity,
-                  (unsigned long long)statistics.resting, (unsigned long long)statistics.objects);
-    monitor_print("slabs     %llu, %llu of them empty; %llu made, %llu returned\n",
-                  (unsigned long long)statistics.slabs, (unsigned long long)statistics.empty_slabs,
-                  (unsigned long long)statistics.grown, (unsigned long long)statistics.returned);
-    monitor_print("magazines %llu swaps, %llu exchanges, %llu refills, %llu drains, %llu in the depot of at "
-                  "most %llu\n",
-                  (unsigned long long)statistics.swaps, (unsigned long long)statistics.exchanges,
-                  (unsigned long long)statistics.refills, (unsigned long long)statistics.drains,
-                  (unsigned long long)statistics.depot_magazines, (unsigned long long)cache->depot_limit);
-    monitor_print("policy   %s%s%s%s%s\n", cache->policy ? "" : " none",
-                  cache->policy & SLAB_REDZONE ? " redzone" : "",
-                  cache->policy & SLAB_POISON ? " poison" : "", cache->policy & SLAB_OWNER ? " owner" : "",
-                  cache->policy & SLAB_QUARANTINE ? " quarantine" : "");
+    print_cache_details(cache, &statistics);
     if (slab_cache_check(cache, &problem)) {
         monitor_print("check     sound\n");
     } else {
@@ -144,187 +177,119 @@ static void show_cache(struct slab_cache *cache)
     }
 }
 
-/* ---- One pointer ---- */
-
-static void show_who(const char *what, const struct slab_who *who)
+static void one_cache_json(struct slab_cache *cache)
 {
-    char text[SYMBOL_TEXT_BYTES];
-    if (!who || who->ticks == 0) {
+    struct json json;
+    struct slab_statistics statistics;
+    struct slab_problem problem;
+    slab_cache_statistics(cache, &statistics);
+    monitor_json_begin(&json);
+    json_object_begin(&json, NULL);
+    cache_members(&json, cache);
+    json_number(&json, "alignment", cache->config.alignment);
+    json_number(&json, "stride", cache->stride);
+    json_number(&json, "per_slab", cache->per_slab);
+    json_number(&json, "grown", statistics.grown);
+    json_number(&json, "returned", statistics.returned);
+    json_number(&json, "swaps", statistics.swaps);
+    json_number(&json, "exchanges", statistics.exchanges);
+    json_number(&json, "refills", statistics.refills);
+    json_number(&json, "drains", statistics.drains);
+    json_number(&json, "policy", cache->policy);
+    json_bool(&json, "sound", slab_cache_check(cache, &problem));
+    json_object_end(&json);
+    json_end(&json);
+}
+
+/* ---- Failures on purpose ---- */
+
+/* `heap fail N [CACHE]`: one cache's allocations, or those of all. */
+static void fail(struct monitor_call *call)
+{
+    const char *name = call->arguments[2];
+    struct slab_cache *cache = name ? find_cache(name) : NULL;
+    struct json json;
+    uint64_t every;
+    if (!call->arguments[1]) {
+        monitor_error(call, "fail needs a number: every how manieth allocation fails, 0 for none");
         return;
     }
-    monitor_print("%s at tick %llu on CPU %u by\n", what, (unsigned long long)who->ticks, who->cpu);
-    for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
-        monitor_print("    %s\n", symbol_text(virt_of(who->stack[i]), true, text));
-    }
-}
-
-static void show_pointer(uint64_t address)
-{
-    static const char *const places[] = {[SLAB_NOWHERE] = "not in a slab",
-                                         [SLAB_BETWEEN] = "in a slab, in no object",
-                                         [SLAB_LIVE] = "allocated",
-                                         [SLAB_FREE] = "free, in its slab",
-                                         [SLAB_CACHED] = "free, in a magazine",
-                                         [SLAB_RESTING] = "free, in quarantine or a guarded slot"};
-    struct slab_facts facts;
-    const void *pointer = virt_pointer(virt_addr(address));
-    slab_look(&kernel_heap.slabs, pointer, &facts);
-    if (facts.place == SLAB_NOWHERE) {
-        size_t bytes = heap_usable_size(&kernel_heap, pointer);
-        if (bytes > 0) {
-            monitor_print("%#llx: a large block of %zu bytes\n", (unsigned long long)address, bytes);
-            return;
-        }
-    }
-    monitor_print("%#llx: %s\n", (unsigned long long)address, places[facts.place]);
-    if (facts.cache) {
-        monitor_print("cache  %s\n", facts.cache->name);
-    }
-    if (facts.object) {
-        monitor_print("object %#llx + %llu, %llu bytes\n", (unsigned long long)(uintptr_t)facts.object,
-                      (unsigned long long)facts.offset, (unsigned long long)facts.bytes);
-    }
-    show_who("allocated", facts.allocated);
-    show_who("freed", facts.freed);
-}
-
-/* ---- Leaks, and who has what ---- */
-
-static bool show_leak(void *context, const struct heap_block *block)
-{
-    (void)context;
-    monitor_print("%#llx: %llu bytes of %s\n", (unsigned long long)(uintptr_t)block->pointer,
-                  (unsigned long long)block->bytes, block->cache ? block->cache->name : "a large block");
-    show_who("allocated", block->allocated);
-    return !monitor_interrupted();
-}
-
-#define ROOTS_MAX 32
-
-/* The kernel's data in as many pieces as guard pages cut it into; returns how many. */
-static unsigned data_roots(struct heap_root roots[ROOTS_MAX])
-{
-    unsigned count = 0;
-    bool readable = false;
-    for (char *page = (char *)data_start; page < (char *)data_end; page += FRAME_BYTES) {
-        uint64_t word;
-        bool before = readable;
-        readable = memory_try_read(&word, virt_of(page), sizeof word);
-        if (readable && !before && count < ROOTS_MAX) {
-            roots[count++] = (struct heap_root){page, 0};
-        }
-        if (readable) {
-            roots[count - 1].bytes += FRAME_BYTES;
-        }
-    }
-    return count;
-}
-
-static void show_leaks(struct monitor_call *call)
-{
-    struct heap_root roots[ROOTS_MAX + 1];
-    const struct boot_kernel *kernel = &boot_info()->kernel;
-    unsigned count = data_roots(roots);
-    roots[count++] = (struct heap_root){virt_pointer(kernel->stack_bottom), kernel->stack_bytes};
-    int64_t leaks = heap_leaks(&kernel_heap, roots, count, show_leak, NULL);
-    if (leaks < 0) {
-        monitor_error(call, "no memory for the marks");
+    if (!monitor_number(call, call->arguments[1], &every)) {
         return;
     }
-    monitor_print("%lld unreachable blocks\n", (long long)leaks);
+    if (name && !cache) {
+        monitor_error(call, "no cache is called '%s'", name);
+        return;
+    }
+    struct slab_failing *failing = cache ? &cache->failing : &kernel_heap.slabs.failing;
+    unsigned long long failed = atomic_load_explicit(&failing->failed, memory_order_relaxed);
+    if (call->json) {
+        monitor_json_begin(&json);
+        json_object_begin(&json, NULL);
+        json_number(&json, "every", every);
+        json_number(&json, "failed", failed);
+        json_object_end(&json);
+        json_end(&json);
+    } else {
+        monitor_print("every %llu-th allocation of %s fails from now on; %llu failed so far\n",
+                      (unsigned long long)every, name ? name : "all caches", failed);
+    }
+    if (cache) {
+        slab_cache_fail_every(cache, every);
+    } else {
+        slab_fail_every(&kernel_heap.slabs, every);
+    }
 }
 
-#define SITES_MAX 64
+/* ---- The command ---- */
 
-struct site {
-    const void *caller; /* who allocated; NULL where that is not kept */
-    uint64_t blocks;
-    uint64_t bytes;
-};
-
-struct sites {
-    struct site site[SITES_MAX]; /* in the order they were met; the last one takes what does not fit */
-    unsigned count;              /* used entries */
-};
-
-/* The function that asked is the first caller outside the allocator itself: those are skipped by name. */
-static const void *caller_of(const struct slab_who *who)
+/* What `heap` shows with one argument. */
+static void show_one(struct monitor_call *call, const char *what)
 {
-    for (unsigned i = 0; who && i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
-        struct symbol symbol;
-        bool named = symbol_find(virt_of(who->stack[i]), &symbol);
-        if (!named || (strncmp(symbol.name, "slab_", 5) != 0 && strncmp(symbol.name, "heap_", 5) != 0 &&
-                       strcmp(symbol.name, "note_callers") != 0)) {
-            return who->stack[i];
-        }
-    }
-    return NULL;
-}
-
-static bool count_site(void *context, const struct heap_block *block)
-{
-    struct sites *sites = context;
-    const void *caller = caller_of(block->allocated);
-    unsigned i = 0;
-    while (i < sites->count && sites->site[i].caller != caller) {
-        i++;
-    }
-    if (i == SITES_MAX) {
-        i = SITES_MAX - 1;
-    } else if (i == sites->count) {
-        sites->site[sites->count++] = (struct site){.caller = caller};
-    }
-    sites->site[i].blocks++;
-    sites->site[i].bytes += block->bytes;
-    return true;
-}
-
-static void show_sites(void)
-{
-    static struct sites sites;
-    char text[SYMBOL_TEXT_BYTES];
-    memset(&sites, 0, sizeof sites);
-    heap_visit(&kernel_heap, count_site, &sites);
-    for (unsigned i = 0; i < sites.count && !monitor_interrupted(); i++) {
-        const struct site *site = &sites.site[i];
-        monitor_print("%12llu B in %8llu blocks  %s\n", (unsigned long long)site->bytes,
-                      (unsigned long long)site->blocks,
-                      site->caller ? symbol_text(virt_of(site->caller), true, text)
-                                   : "not kept: boot with debug=slab:*:owner");
+    struct slab_cache *cache = find_cache(what);
+    uint64_t address;
+    if (strcmp(what, "leaks") == 0) {
+        heap_show_leaks(call);
+    } else if (strcmp(what, "who") == 0) {
+        heap_show_sites(call);
+    } else if (cache && call->json) {
+        one_cache_json(cache);
+    } else if (cache) {
+        show_cache(cache);
+    } else if (monitor_address(call, what, &address)) {
+        heap_show_pointer(call, address);
     }
 }
 
 static void heap_run(struct monitor_call *call)
 {
     const char *what = call->arguments[0];
-    uint64_t address;
-    if (!what) {
-        if (call->json) {
-            caches_json();
-        } else {
-            show_caches(monitor_option(call, "-a") != NULL);
-        }
-    } else if (strcmp(what, "leaks") == 0) {
-        show_leaks(call);
-    } else if (strcmp(what, "who") == 0) {
-        show_sites();
-    } else if (find_cache(what)) {
-        show_cache(find_cache(what));
-    } else if (monitor_address(call, what, &address)) {
-        show_pointer(address);
+    if (what && strcmp(what, "fail") == 0) {
+        fail(call);
+    } else if (call->argument_count > 1) {
+        monitor_error(call, "'%s' is too many: only fail takes more than one argument", call->arguments[1]);
+    } else if (what) {
+        show_one(call, what);
+    } else if (call->json) {
+        caches_json();
+    } else {
+        show_caches(monitor_option(call, "-a") != NULL);
     }
 }
 
 MONITOR_COMMAND(
-    heap, heap_run, "[CACHE|ADDRESS|leaks|who]", "caches of the kernel's heap, and what is in them",
+    heap, heap_run, "[CACHE|ADDRESS|leaks|who|fail N [CACHE]]",
+    "caches of the kernel's heap, and what is in them",
     "Shows every cache that has slabs: object size, live and cached objects, slabs, their memory,\n"
     "what of it no object can use, and how many slow operations magazines and depot served.\n"
     "Examples:\n"
     "  heap               caches in use; -a for all\n"
     "  heap kmalloc-64    one cache, and whether it is sound\n"
-    "  heap 0xffff8...    what a pointer is: object, cache, state, who allocated\n"
+    "  heap 0xffff8...    what a pointer is: object or block, cache, state, who allocated\n"
     "  heap leaks         blocks that nothing points to\n"
     "  heap who           bytes by who allocated them (boot with debug=slab:*:owner)\n"
+    "  heap fail 10 kmalloc-64  every 10th allocation of a cache (of all, without one) fails; 0 ends it\n"
     "  heap -j            {\"caches\":[{\"name\":...},...],\"large_blocks\":N,...}\n",
     .options = MONITOR_OPTIONS({"-a", NULL, "also caches without slabs"}),
-    .words = MONITOR_WORDS("leaks", "who"), .flags = MONITOR_JSON | MONITOR_SYMBOLS, .arguments_max = 1);
+    .words = MONITOR_WORDS("leaks", "who", "fail"), .flags = MONITOR_JSON | MONITOR_SYMBOLS,
+    .arguments_max = 3);

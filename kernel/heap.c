@@ -16,20 +16,28 @@
 
 #include "kernel.h"
 
-#define RULES_BYTES  128
+#define RULES_BYTES  256
 #define RULES_PREFIX "slab:"
 
 struct heap kernel_heap;
 
 static char rules[RULES_BYTES];
 
-static unsigned note_callers(void *context, void **stack, unsigned limit)
+/* The steps before `caller` are the allocator's own. A chain that does not lead there says nothing else. */
+static unsigned note_callers(void *context, const void *caller, void **stack, unsigned limit)
 {
     (void)context;
     unsigned depth = 0;
     struct unwind at = unwind_caller();
-    for (bool more = true; more && depth < limit; more = unwind_next(&at)) {
+    bool more = true;
+    while (more && at.address.raw != (uintptr_t)caller) {
+        more = unwind_next(&at);
+    }
+    for (; more && depth < limit; more = unwind_next(&at)) {
         stack[depth++] = virt_pointer(at.address);
+    }
+    if (depth == 0 && caller) {
+        stack[depth++] = (void *)(uintptr_t)caller;
     }
     return depth;
 }
@@ -51,7 +59,9 @@ static void report_mistake(void *context, const struct slab_report *report)
 {
     (void)context;
     char text[SLAB_REPORT_BYTES];
-    slab_report_text(report, text);
+    char caller[SYMBOL_TEXT_BYTES];
+    slab_report_text(report, report->caller ? symbol_text(virt_of(report->caller), true, caller) : NULL,
+                     text);
     if (report->fault == SLAB_SIZE_OVERFLOW || report->fault == SLAB_LIVE_AT_DESTROY) {
         log_warning("%s", text);
         return;
@@ -65,8 +75,14 @@ static void report_mistake(void *context, const struct slab_report *report)
 static const char *debug_rules(void)
 {
     size_t length = strlen(RULES_PREFIX);
-    if (!command_line_get(boot_command_line(), "debug", rules, sizeof rules) ||
-        strncmp(rules, RULES_PREFIX, length) != 0) {
+    if (!command_line_get(boot_command_line(), "debug", rules, sizeof rules)) {
+        if (command_line_has(boot_command_line(), "debug")) {
+            log_warning("debug=: more than %u characters; no policies", RULES_BYTES - 1);
+        }
+        return "";
+    }
+    if (strncmp(rules, RULES_PREFIX, length) != 0) {
+        log_warning("debug=%s: does not begin with \"" RULES_PREFIX "\"; no policies", rules);
         return "";
     }
     return rules + length;

@@ -4,6 +4,7 @@
  * an access to one missed is said where a page fault is explained.
  */
 #include <ashlar/assert.h>
+#include <ashlar/console.h>
 #include <ashlar/format.h>
 #include <ashlar/heap.h>
 #include <ashlar/kva.h>
@@ -60,6 +61,37 @@ static const char *symbol_of(const struct slab_who *who, char text[SYMBOL_TEXT_B
     return who && who->stack[0] ? symbol_text(virt_of(who->stack[0]), false, text) : "nobody known";
 }
 
+/* The stacks of who allocated and who freed, a line each: a report must fit a screen. */
+static void print_stack(const char *what, const struct slab_who *who)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    if (!who) {
+        return;
+    }
+    console_print("%s at tick %llu on CPU %u:", what, (unsigned long long)who->ticks, who->cpu);
+    for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
+        struct symbol symbol;
+        bool named = symbol_find(virt_of(who->stack[i]), &symbol);
+        console_print("%s%s", i == 0 ? " " : " < ",
+                      named ? symbol.name : symbol_text(virt_of(who->stack[i]), true, text));
+    }
+    console_print("\n");
+}
+
+static bool describe(virt_addr_t address)
+{
+    struct slab_report report;
+    if (!slab_guard_explain(&guard, virt_pointer(address), &report)) {
+        return false;
+    }
+    console_print("object:  %#llx, %s, offset %lld of the access; %s\n",
+                  (unsigned long long)(uintptr_t)report.object, report.cache ? report.cache->name : "?",
+                  (long long)report.offset, slab_fault_name(report.fault));
+    print_stack("allocated", report.allocated);
+    print_stack("freed", report.freed);
+    return true;
+}
+
 /* Called while the machine panics: the text stays where it is. */
 static bool resolve(virt_addr_t address, struct memory_region *region)
 {
@@ -88,7 +120,7 @@ static bool resolve(virt_addr_t address, struct memory_region *region)
 void heap_guard_start(void)
 {
     static const struct kva_purpose purpose = KVA_PURPOSE("guarded heap slots");
-    static struct region_resolver resolver = {.resolve = resolve};
+    static struct region_resolver resolver = {.resolve = resolve, .describe = describe};
     const struct kva_request request = {.bytes = (2 * SLOTS + 1) * FRAME_BYTES, .purpose = &purpose};
     struct kva_range *range;
     enum kva_error error = kva_alloc(kernel_kva(), &request, &range);
@@ -96,8 +128,12 @@ void heap_guard_start(void)
         log_warning("no guarded slots: %s", kva_error_name(error));
         return;
     }
-    const struct slab_guard_config config = {
-        .base = virt_pointer(range->base), .slots = SLOTS, .every = EVERY, .show = show, .hide = hide};
+    const struct slab_guard_config config = {.base = virt_pointer(range->base),
+                                             .slots = SLOTS,
+                                             .every = EVERY,
+                                             .show = show,
+                                             .hide = hide,
+                                             .shown_bytes = FRAME_BYTES};
     if (slab_guard_start(&guard, &kernel_heap.slabs, &config) != SLAB_OK) {
         panic("heap: guarded slots at %#llx are refused", (unsigned long long)range->base.raw);
     }

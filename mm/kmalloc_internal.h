@@ -9,7 +9,8 @@
 
 /* ---- kmalloc.c ---- */
 
-/* Frees what is no large block of frames. */
+/* Frees what is no large block of frames. `caller`, here and below, is the return address in the code that
+ * made the call, or NULL. */
 void heap_free_other(struct heap *heap, void *pointer, const void *caller);
 
 /* The smallest block: what a request of 0 bytes gets. */
@@ -39,6 +40,15 @@ void heap_large_init(struct heap *heap);
 /* A block of whole frames, or virtually contiguous pages; NULL when there is no memory. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
 
+/* heap_free() for what heap_push() did not take. */
+void heap_free_for(struct heap *heap, void *pointer, const void *caller);
+
+/*
+ * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
+ * would need more or fewer frames. A damaged one is reported, and keeps its length.
+ */
+bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
+
 /* Fills *large with the block that `pointer`, any pointer whatever, lies in; false when it lies in none. */
 bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large);
 
@@ -57,3 +67,19 @@ void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 
 bool heap_large_check(struct heap *heap, struct slab_problem *problem);
 void heap_large_destroy(struct heap *heap);
+
+/* ---- kmalloc_policy.c: debug policies of large blocks ---- */
+
+/* Fills a new block of so many frames as the policies say. */
+void heap_large_fill(struct heap *heap, void *pointer, uint64_t bytes, uint64_t frames);
+
+/* Examines a block without changing it; false and *report when it is damaged. */
+bool heap_large_examine(struct heap *heap, const struct heap_large *large, struct slab_report *report);
+
+/* Examines the block at `pointer`, which is being freed, and poisons it; false when it is damaged: reported.
+ */
+bool heap_large_leave(struct heap *heap, void *pointer, const void *caller);
+
+/* Moves the red zone of the block at `pointer` to behind `bytes` bytes; false when it is damaged: reported.
+ */
+bool heap_large_stretch(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);

@@ -11,9 +11,9 @@
 /* ---- Notes ---- */
 
 /*
- * A note: its lowest byte is a number like those of slabs, one of the multiples of 8 that are no cache's.
- * Behind it 26 bits that tell the heaps on one frame pool apart, and 30 of the length, less one. Marked
- * NOTE_TRACKED it holds the address of a record, as a slab's note does.
+ * A note: its lowest byte is a number like those of slabs, one that no cache can have. Behind it 26 bits that
+ * tell the heaps on one frame pool apart, and 30 of the length, less one. Marked NOTE_TRACKED it holds the
+ * address of a record, as a slab's note does.
  */
 #define NOTE_LARGE          0x80
 #define NOTE_TRACKED        0x08
@@ -24,8 +24,9 @@
 #define NOTE_IDENTITY_MASK  ((1ULL << (NOTE_BYTES_SHIFT - NOTE_IDENTITY_SHIFT)) - 1)
 
 _Static_assert(HEAP_BYTES_MAX == 1ULL << (64 - NOTE_BYTES_SHIFT), "every length fits into a note");
-_Static_assert((NOTE_LARGE | NOTE_TRACKED | NOTE_MARKS) % 8 == 0 && NOTE_PART % 8 == 0,
-               "a note leads to nobody's part of a CPU");
+_Static_assert(((NOTE_LARGE | NOTE_TRACKED | NOTE_MARKS | NOTE_PART) & ((1 << FRAME_WORD_KIND_BITS) - 1)) ==
+                   0,
+               "a note is a plain word");
 
 /* Who allocated a block, with the owner policy. */
 struct heap_track {
@@ -36,10 +37,10 @@ struct heap_track {
 
 const uint32_t heap_track_bytes = sizeof(struct heap_track);
 
-/* The heap's block of frames for CPU 0 is nobody else's: its address tells it from others, up to 2 TiB. */
+/* The heap's block of frames for CPU 0 is nobody else's: its address tells it from others, up to 1 TiB. */
 void heap_large_init(struct heap *heap)
 {
-    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_CPU_PARTS / SLAB_CPU_BYTES;
+    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_PARTS_BYTES;
     heap->large_note = (block & NOTE_IDENTITY_MASK) << NOTE_IDENTITY_SHIFT | NOTE_LARGE;
 }
 
@@ -102,9 +103,15 @@ void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 
 /* ---- Allocating ---- */
 
-static inline uint64_t frames_for(uint64_t bytes)
+static inline uint64_t frames_of(uint64_t bytes)
 {
     return (bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
+}
+
+/* Frames of a block: under the red zone policy, with room for that behind. */
+static uint64_t frames_for(const struct heap *heap, uint64_t bytes)
+{
+    return frames_of(bytes + (heap->large_policy & SLAB_REDZONE ? SLAB_REDZONE_MIN : 0));
 }
 
 /* The further pieces of a run, whose length is no power of two, lead to its first frame. */
@@ -134,7 +141,8 @@ static inline void *book_run(struct heap *heap, phys_addr_t run, uint64_t frames
 
 static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, uint64_t note)
 {
-    struct frame_request request = {.frames = frames_for(bytes), .alignment = alignment, .owner = OWNER_HEAP};
+    struct frame_request request = {
+        .frames = frames_for(heap, bytes), .alignment = alignment, .owner = OWNER_HEAP};
     phys_addr_t run;
     if (frame_alloc_request(heap->slabs.config.frames, &request, &run) != FRAME_OK) {
         return NULL;
@@ -171,7 +179,7 @@ static void *take_virtually(struct heap *heap, uint64_t bytes, uint64_t alignmen
 /* Whatever the frame pool's magazines do not serve. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
 {
-    if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs)) {
+    if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs, &heap->large_failing)) {
         return NULL;
     }
     bytes = max_u64(bytes, 1);
@@ -181,6 +189,9 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
     } else {
         pointer = take_run(heap, bytes, alignment, plain_note(heap, bytes));
     }
+    if (pointer) {
+        heap_large_fill(heap, pointer, bytes, frames_for(heap, bytes));
+    }
     return pointer ? pointer : take_virtually(heap, bytes, alignment);
 }
 
@@ -188,9 +199,9 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
 void *heap_alloc_large(struct heap *heap, size_t bytes)
 {
     bool simple = bytes <= HEAP_BYTES_MAX && heap->large_policy == 0 &&
-                  atomic_load_explicit(&heap->slabs.fail_every, memory_order_relaxed) == 0;
+                  atomic_load_explicit(&heap->slabs.failing.every, memory_order_relaxed) == 0;
     if (simple) {
-        uint64_t frames = frames_for(bytes);
+        uint64_t frames = frames_of(bytes);
         unsigned order = 63 - (unsigned)__builtin_clzll(frames);
         phys_addr_t block;
         if (1ULL << order == frames &&
@@ -213,11 +224,11 @@ static void release(struct heap *heap, struct frame_descriptor *descriptor, uint
     if (note & NOTE_TRACKED) {
         slab_cache_free(&heap->tracks, track_of(note));
     }
-    count(heap, -1, frames_for(bytes), bytes);
+    count(heap, -1, frames_for(heap, bytes), bytes);
     if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
-        frame_free_run(pool, run, frames_for(bytes));
+        frame_free_run(pool, run, frames_for(heap, bytes));
     }
 }
 
@@ -236,11 +247,12 @@ static inline struct frame_descriptor *descriptor_at(struct heap *heap, const vo
                : NULL;
 }
 
-static __attribute__((noinline)) bool free_large(struct heap *heap, const void *pointer)
+/* Frees a large block, if it is one; a damaged one is reported, and kept. */
+static __attribute__((noinline)) bool free_large(struct heap *heap, void *pointer, const void *caller)
 {
     struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
     uint64_t bytes = descriptor ? noted_bytes(heap, (uintptr_t)descriptor->object) : 0;
-    if (bytes != 0) {
+    if (bytes != 0 && heap_large_leave(heap, pointer, caller)) {
         release(heap, descriptor, bytes);
     }
     return bytes != 0;
@@ -253,7 +265,8 @@ static inline bool free_block(struct heap *heap, struct frame_descriptor *descri
     uint64_t bytes = plain_bytes(heap, (uintptr_t)descriptor->object);
     phys_addr_t block = phys_addr((uint64_t)(descriptor - pool->descriptors) << FRAME_SHIFT);
     unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-    if (bytes == 0 || !frame_free_cached(pool, block, order)) { /* the tag of a run differs */
+    /* The tag of a run differs. */
+    if (bytes == 0 || heap->large_policy != 0 || !frame_free_cached(pool, block, order)) {
         return false;
     }
     count(heap, -1, 1ULL << order, bytes);
@@ -261,13 +274,42 @@ static inline bool free_block(struct heap *heap, struct frame_descriptor *descri
 }
 
 /* Large blocks come first: what is not one has time. */
-void heap_free_slow(struct heap *heap, void *pointer)
+void heap_free_for(struct heap *heap, void *pointer, const void *caller)
 {
     struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
-    if (descriptor && (free_block(heap, descriptor) || free_large(heap, pointer))) {
+    if (descriptor && (free_block(heap, descriptor) || free_large(heap, pointer, caller))) {
         return;
     }
-    heap_free_other(heap, pointer, __builtin_return_address(0));
+    heap_free_other(heap, pointer, caller);
+}
+
+void heap_free_slow(struct heap *heap, void *pointer)
+{
+    heap_free_for(heap, pointer, __builtin_return_address(0));
+}
+
+/* ---- Resizing ---- */
+
+bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
+{
+    struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
+    uint64_t note = (uintptr_t)descriptor->object;
+    uint64_t before = noted_bytes(heap, note);
+    if (frames_for(heap, bytes) != frames_for(heap, before)) {
+        return false;
+    }
+    if (!heap_large_stretch(heap, pointer, bytes, caller)) {
+        return true;
+    }
+    if (note & NOTE_TRACKED) {
+        track_of(note)->bytes = bytes;
+    } else {
+        descriptor->object = (void *)plain_note(heap, bytes);
+    }
+    preempt_disable();
+    add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - before));
+    preempt_enable();
+    return true;
 }
 
 /* ---- Looking ---- */
@@ -283,7 +325,7 @@ static bool describe(const struct heap *heap, const struct frame_facts *facts, s
     }
     *large = (struct heap_large){.pointer = slab_frame_pointer(&heap->slabs, facts->block),
                                  .bytes = bytes,
-                                 .frames = frames_for(bytes),
+                                 .frames = frames_for(heap, bytes),
                                  .allocated = note & NOTE_TRACKED ? &track_of(note)->allocated : NULL,
                                  .marks = (uint32_t)(note & (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED))};
     return true;
@@ -349,22 +391,38 @@ bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const stru
     return more;
 }
 
-static bool add_block(void *context, const struct heap_large *large)
+/* The check of all blocks. */
+struct inspection {
+    struct heap *heap;            /* whose they are */
+    struct heap_statistics found; /* large_... are counted */
+    struct slab_problem *problem; /* what was wrong first; problem->what is NULL so far */
+};
+
+static bool inspect(void *context, const struct heap_large *large)
 {
-    struct heap_statistics *sum = context;
-    sum->large_blocks++;
-    sum->large_bytes += large->frames << FRAME_SHIFT;
-    sum->large_asked += large->bytes;
+    struct inspection *inspection = context;
+    struct slab_report report;
+    inspection->found.large_blocks++;
+    inspection->found.large_bytes += large->frames << FRAME_SHIFT;
+    inspection->found.large_asked += large->bytes;
+    if (!inspection->problem->what && !heap_large_examine(inspection->heap, large, &report)) {
+        *inspection->problem = (struct slab_problem){slab_fault_name(report.fault), NULL, large->pointer,
+                                                     report.found, report.expected};
+    }
     return true;
 }
 
 bool heap_large_check(struct heap *heap, struct slab_problem *problem)
 {
-    struct heap_statistics found = {0};
+    struct inspection inspection = {.heap = heap, .problem = problem};
     struct heap_statistics counted = {0};
-    heap_large_visit(heap, add_block, &found);
-    heap_large_sum(heap, &counted);
     *problem = (struct slab_problem){.what = NULL};
+    heap_large_visit(heap, inspect, &inspection);
+    heap_large_sum(heap, &counted);
+    struct heap_statistics found = inspection.found;
+    if (problem->what) {
+        return false;
+    }
     if (found.large_blocks != counted.large_blocks) {
         *problem = (struct slab_problem){"count of large blocks", NULL, heap, counted.large_blocks,
                                          found.large_blocks};
@@ -381,7 +439,7 @@ bool heap_large_check(struct heap *heap, struct slab_problem *problem)
 static bool free_found(void *context, const struct heap_large *large)
 {
     struct heap *heap = context;
-    free_large(heap, large->pointer);
+    free_large(heap, large->pointer, NULL);
     return true;
 }
 

@@ -4,29 +4,40 @@
  * The scan is conservative: any aligned word that could be a pointer into a block keeps it alive. First all
  * magazines are emptied, so that a slab's free bits say exactly what is allocated. Each object gets two bits
  * in a table made for the scan: reached, and searched for more pointers; large blocks have theirs in the
- * descriptors of their frames. There is no recursion: rounds over all blocks go on until one finds nothing
- * new to search.
+ * descriptors of their frames, virtual blocks in a second table. There is no recursion: rounds over all
+ * blocks go on until one finds nothing new to search.
  */
 #include <ashlar/slab_guard.h>
 
 #include "kmalloc_internal.h"
 
-struct scan {
-    struct heap *heap;  /* being scanned */
-    uint64_t *reached;  /* one bit per object */
-    uint64_t *searched; /* one bit per object */
-    uint64_t bits;      /* in each table */
-    bool more;          /* something was reached that is not yet searched */
+/* A block of virtually contiguous pages, as the scan sees it. */
+struct virtual_mark {
+    struct heap_virtual_block block;
+    bool reached;  /* something points into it */
+    bool searched; /* for more pointers */
+};
+
+struct heap_scan {
+    struct heap *heap;             /* being scanned */
+    uint64_t *reached;             /* one bit per object */
+    uint64_t *searched;            /* one bit per object */
+    uint64_t bits;                 /* in each table */
+    struct virtual_mark *virtuals; /* virtual blocks by address */
+    uint64_t virtual_count;        /* entries of virtuals[] */
+    uint64_t virtual_room;         /* entries that there is memory for */
+    bool more;                     /* something was reached that is not yet searched */
     bool (*visit)(void *context, const struct heap_block *block);
     void *context; /* of visit */
     int64_t leaks; /* blocks that nothing reaches */
     bool stopped;  /* visit returned false */
 };
 
-typedef void object_visit(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index);
+typedef void object_visit(struct heap_scan *scan, struct slab_cache *cache, struct slab *slab,
+                          uint32_t index);
 
 struct walk {
-    struct scan *scan;
+    struct heap_scan *scan;
     object_visit *visit;
 };
 
@@ -56,7 +67,7 @@ static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS
     return true;
 }
 
-static void walk_objects(struct scan *scan, object_visit *visit)
+static void walk_objects(struct heap_scan *scan, object_visit *visit)
 {
     struct walk walk = {scan, visit};
     slab_for_each_cache(&scan->heap->slabs, walk_cache, &walk);
@@ -73,7 +84,8 @@ static void drain_everywhere(struct heap *heap)
 static struct heap_block block_of(struct slab_cache *cache, const struct slab *slab, uint32_t index)
 {
     const void *object = slab_object(cache, slab, index);
-    struct heap_block block = {.pointer = object, .bytes = cache->config.bytes, .cache = cache};
+    struct heap_block block = {
+        .pointer = object, .kind = HEAP_OBJECT, .bytes = cache->config.bytes, .cache = cache};
     if (cache->policy) {
         block.bytes = slab_track(cache, object)->bytes;
     }
@@ -85,13 +97,20 @@ static struct heap_block block_of(struct slab_cache *cache, const struct slab *s
 
 static struct heap_block large_block(const struct heap_large *large)
 {
-    return (struct heap_block){
-        .pointer = large->pointer, .bytes = large->frames << FRAME_SHIFT, .allocated = large->allocated};
+    return (struct heap_block){.pointer = large->pointer,
+                               .kind = HEAP_LARGE,
+                               .bytes = large->frames << FRAME_SHIFT,
+                               .allocated = large->allocated};
+}
+
+static struct heap_block virtual_block(const struct heap_virtual_block *block)
+{
+    return (struct heap_block){.pointer = block->pointer, .kind = HEAP_VIRTUAL, .bytes = block->bytes};
 }
 
 /* ---- All blocks ---- */
 
-static void visit_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+static void visit_object(struct heap_scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
 {
     struct heap_block block = block_of(cache, slab, index);
     scan->stopped = scan->stopped || !scan->visit(scan->context, &block);
@@ -99,17 +118,28 @@ static void visit_object(struct scan *scan, struct slab_cache *cache, struct sla
 
 static bool visit_guarded(void *context, const struct slab_guard_slot *slot)
 {
-    struct scan *scan = context;
-    struct heap_block block = {
-        .pointer = slot->object, .bytes = slot->bytes, .cache = slot->cache, .allocated = &slot->allocated};
+    struct heap_scan *scan = context;
+    struct heap_block block = {.pointer = slot->object,
+                               .kind = HEAP_OBJECT,
+                               .bytes = slot->bytes,
+                               .cache = slot->cache,
+                               .allocated = &slot->allocated};
     scan->stopped = !scan->visit(scan->context, &block);
     return !scan->stopped;
 }
 
 static bool visit_large(void *context, const struct heap_large *large)
 {
-    struct scan *scan = context;
+    struct heap_scan *scan = context;
     struct heap_block block = large_block(large);
+    scan->stopped = !scan->visit(scan->context, &block);
+    return !scan->stopped;
+}
+
+static bool visit_virtual(void *to, const struct heap_virtual_block *found)
+{
+    struct heap_scan *scan = to;
+    struct heap_block block = virtual_block(found);
     scan->stopped = !scan->visit(scan->context, &block);
     return !scan->stopped;
 }
@@ -117,7 +147,7 @@ static bool visit_large(void *context, const struct heap_large *large)
 void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
                 void *context)
 {
-    struct scan scan = {.heap = heap, .visit = visit, .context = context};
+    struct heap_scan scan = {.heap = heap, .visit = visit, .context = context};
     drain_everywhere(heap);
     walk_objects(&scan, visit_object);
     if (!scan.stopped) {
@@ -125,6 +155,9 @@ void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct hea
     }
     if (!scan.stopped) {
         heap_large_visit(heap, visit_large, &scan);
+    }
+    if (!scan.stopped && heap->virtually.visit) {
+        heap->virtually.visit(heap->virtually.context, visit_virtual, &scan);
     }
 }
 
@@ -140,7 +173,7 @@ static void set_bit(uint64_t *table, uint64_t bit)
     table[bit / 64] |= 1ULL << bit % 64;
 }
 
-static bool number_list(struct scan *scan, struct slab_cache *cache, struct slab_list *list)
+static bool number_list(struct heap_scan *scan, struct slab_cache *cache, struct slab_list *list)
 {
     for (struct slab *slab = list->first; slab; slab = slab->next) {
         slab->mark_base = (uint32_t)scan->bits;
@@ -155,7 +188,7 @@ static bool number_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYS
            number_list(context, cache, &cache->empty);
 }
 
-static void reach(struct scan *scan, uint64_t bit)
+static void reach(struct heap_scan *scan, uint64_t bit)
 {
     if (!get_bit(scan->reached, bit)) {
         set_bit(scan->reached, bit);
@@ -163,7 +196,7 @@ static void reach(struct scan *scan, uint64_t bit)
     }
 }
 
-static void reach_object(struct scan *scan, const struct slab *slab, const void *pointer)
+static void reach_object(struct heap_scan *scan, const struct slab *slab, const void *pointer)
 {
     const struct slab_cache *cache = slab->cache;
     uint64_t offset = (uint64_t)((const char *)pointer - slab->memory);
@@ -173,7 +206,7 @@ static void reach_object(struct scan *scan, const struct slab *slab, const void 
     }
 }
 
-static void reach_large(struct scan *scan, const void *pointer)
+static void reach_large(struct heap_scan *scan, const void *pointer)
 {
     struct heap_large large;
     if (heap_large_find(scan->heap, pointer, &large) && !(large.marks & HEAP_LARGE_REACHED)) {
@@ -182,8 +215,26 @@ static void reach_large(struct scan *scan, const void *pointer)
     }
 }
 
+static void reach_virtual(struct heap_scan *scan, const void *pointer)
+{
+    uint64_t low = 0;
+    uint64_t high = scan->virtual_count;
+    while (low < high) { /* the first block that ends behind the pointer */
+        uint64_t middle = (low + high) / 2;
+        const struct heap_virtual_block *block = &scan->virtuals[middle].block;
+        bool behind = (const char *)block->pointer + block->bytes > (const char *)pointer;
+        low = behind ? low : middle + 1;
+        high = behind ? middle : high;
+    }
+    if (low < scan->virtual_count && pointer >= scan->virtuals[low].block.pointer &&
+        !scan->virtuals[low].reached) {
+        scan->virtuals[low].reached = true;
+        scan->more = true;
+    }
+}
+
 /* Takes a word for a pointer. */
-static void follow(struct scan *scan, uint64_t word)
+static void follow(struct heap_scan *scan, uint64_t word)
 {
     struct frame_facts facts;
     const void *pointer = (const void *)(uintptr_t)word;
@@ -192,11 +243,13 @@ static void follow(struct scan *scan, uint64_t word)
         reach_object(scan, slab, pointer);
     } else if (facts.managed && facts.owner == OWNER_HEAP) {
         reach_large(scan, pointer);
+    } else {
+        reach_virtual(scan, pointer);
     }
 }
 
 /* Memory may be red zones or stacks in use: it is read as it lies there. */
-__attribute__((no_sanitize("address"))) static void search(struct scan *scan, const void *memory,
+__attribute__((no_sanitize("address"))) static void search(struct heap_scan *scan, const void *memory,
                                                            uint64_t bytes)
 {
     const volatile uint64_t *words = memory;
@@ -207,7 +260,7 @@ __attribute__((no_sanitize("address"))) static void search(struct scan *scan, co
 
 /* ---- The scan ---- */
 
-static void search_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+static void search_object(struct heap_scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
 {
     uint64_t bit = slab->mark_base + index;
     if (get_bit(scan->reached, bit) && !get_bit(scan->searched, bit)) {
@@ -218,7 +271,7 @@ static void search_object(struct scan *scan, struct slab_cache *cache, struct sl
 
 static bool search_large(void *context, const struct heap_large *large)
 {
-    struct scan *scan = context;
+    struct heap_scan *scan = context;
     if (large->marks == HEAP_LARGE_REACHED) {
         heap_large_mark(scan->heap, large, HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED);
         search(scan, large->pointer, large->bytes);
@@ -226,13 +279,13 @@ static bool search_large(void *context, const struct heap_large *large)
     return true;
 }
 
-static void show_leak(struct scan *scan, const struct heap_block *block)
+static void show_leak(struct heap_scan *scan, const struct heap_block *block)
 {
     scan->leaks++;
     scan->stopped = scan->stopped || !scan->visit(scan->context, block);
 }
 
-static void show_object(struct scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
+static void show_object(struct heap_scan *scan, struct slab_cache *cache, struct slab *slab, uint32_t index)
 {
     if (!get_bit(scan->reached, slab->mark_base + index)) {
         struct heap_block block = block_of(cache, slab, index);
@@ -243,7 +296,7 @@ static void show_object(struct scan *scan, struct slab_cache *cache, struct slab
 /* Shows a large block if nothing reached it, and takes the marks away. */
 static bool show_large(void *context, const struct heap_large *large)
 {
-    struct scan *scan = context;
+    struct heap_scan *scan = context;
     if (large->marks == 0) {
         struct heap_block block = large_block(large);
         show_leak(scan, &block);
@@ -262,38 +315,106 @@ static bool search_guarded(void *context, const struct slab_guard_slot *slot)
     return true;
 }
 
-static void run_scan(struct scan *scan, const struct heap_root *roots, unsigned root_count)
+static void search_virtual(struct heap_scan *scan)
 {
-    for (unsigned i = 0; i < root_count; i++) {
-        search(scan, roots[i].base, roots[i].bytes);
+    for (uint64_t i = 0; i < scan->virtual_count; i++) {
+        struct virtual_mark *mark = &scan->virtuals[i];
+        if (mark->reached && !mark->searched) {
+            mark->searched = true;
+            search(scan, mark->block.pointer, mark->block.bytes);
+        }
     }
+}
+
+static void show_virtual(struct heap_scan *scan)
+{
+    for (uint64_t i = 0; i < scan->virtual_count; i++) {
+        if (!scan->virtuals[i].reached) {
+            struct heap_block block = virtual_block(&scan->virtuals[i].block);
+            show_leak(scan, &block);
+        }
+    }
+}
+
+void heap_scan_root(struct heap_scan *scan, const void *base, uint64_t bytes)
+{
+    search(scan, base, bytes);
+}
+
+static void run_scan(struct heap_scan *scan, void (*roots)(void *context, struct heap_scan *scan))
+{
+    roots(scan->context, scan);
     slab_guard_visit(scan->heap->slabs.guard, search_guarded, scan);
     while (scan->more) {
         scan->more = false;
         walk_objects(scan, search_object);
         heap_large_visit(scan->heap, search_large, scan);
+        search_virtual(scan);
     }
     walk_objects(scan, show_object);
     heap_large_visit(scan->heap, show_large, scan);
+    show_virtual(scan);
 }
 
-int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned root_count,
+/* ---- Its tables ---- */
+
+static bool count_virtual(void *to, const struct heap_virtual_block *block)
+{
+    struct heap_scan *scan = to;
+    (void)block;
+    scan->virtual_room++;
+    return true;
+}
+
+static bool add_virtual(void *to, const struct heap_virtual_block *block)
+{
+    struct heap_scan *scan = to;
+    scan->virtuals[scan->virtual_count++] = (struct virtual_mark){.block = *block};
+    return scan->virtual_count < scan->virtual_room;
+}
+
+static void visit_virtuals(struct heap_scan *scan,
+                           bool (*visit)(void *to, const struct heap_virtual_block *block))
+{
+    const struct heap_virtual *source = &scan->heap->virtually;
+    if (source->visit) {
+        source->visit(source->context, visit, scan);
+    }
+}
+
+/* Frames for all tables, zeroed; false when there is no memory, or there are too many objects. */
+static bool make_tables(struct heap_scan *scan, struct frame_request *request, phys_addr_t *tables)
+{
+    slab_for_each_cache(&scan->heap->slabs, number_cache, scan);
+    visit_virtuals(scan, count_virtual);
+    uint64_t words = scan->bits / 64 + 1;
+    uint64_t bytes = words * 16 + scan->virtual_room * sizeof(struct virtual_mark);
+    *request = (struct frame_request){
+        .frames = (bytes + FRAME_BYTES - 1) >> FRAME_SHIFT, .owner = OWNER_SLABS, .zeroed = true};
+    if (scan->bits > UINT32_MAX ||
+        frame_alloc_request(scan->heap->slabs.config.frames, request, tables) != FRAME_OK) {
+        return false;
+    }
+    scan->reached = slab_frame_pointer(&scan->heap->slabs, *tables);
+    scan->searched = scan->reached + words;
+    scan->virtuals = (struct virtual_mark *)(scan->searched + words);
+    if (scan->virtual_room > 0) {
+        visit_virtuals(scan, add_virtual);
+    }
+    return true;
+}
+
+int64_t heap_leaks(struct heap *heap, void (*roots)(void *context, struct heap_scan *scan),
                    bool (*visit)(void *context, const struct heap_block *block), void *context)
 {
-    struct scan scan = {.heap = heap, .visit = visit, .context = context};
-    drain_everywhere(heap);
-    slab_for_each_cache(&heap->slabs, number_cache, &scan);
-    uint64_t words = scan.bits / 64 + 1;
-    struct frame_pool *frames = heap->slabs.config.frames;
-    struct frame_request request = {
-        .frames = (words * 16 + FRAME_BYTES - 1) >> FRAME_SHIFT, .owner = OWNER_SLABS, .zeroed = true};
+    struct heap_scan scan = {.heap = heap, .visit = visit, .context = context};
+    struct frame_request request;
     phys_addr_t tables;
-    if (scan.bits > UINT32_MAX || frame_alloc_request(frames, &request, &tables) != FRAME_OK) {
+    drain_everywhere(heap);
+    if (!make_tables(&scan, &request, &tables)) {
         return -1;
     }
-    scan.reached = slab_frame_pointer(&heap->slabs, tables);
-    scan.searched = scan.reached + words;
-    run_scan(&scan, roots, root_count);
-    frame_free_run(frames, tables, request.frames);
+    run_scan(&scan, roots);
+    frame_free_run(heap->slabs.config.frames, tables, request.frames);
     return scan.leaks;
 }

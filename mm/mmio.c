@@ -54,9 +54,10 @@ enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
 {
     memset(mmio, 0, sizeof *mmio);
     mmio->config = *config;
-    const struct slab_cache_config records = {.name = "device mappings",
-                                              .bytes = sizeof(struct mmio_mapping)};
-    const struct slab_cache_config claims = {.name = "device claims", .bytes = sizeof(struct mmio_claim)};
+    const struct slab_cache_config records = {
+        .name = "device mappings", .bytes = sizeof(struct mmio_mapping), .unguarded = true};
+    const struct slab_cache_config claims = {
+        .name = "device claims", .bytes = sizeof(struct mmio_claim), .unguarded = true};
     if (slab_cache_init(config->slabs, &mmio->records, &records) != SLAB_OK) {
         return MMIO_NO_MEMORY;
     }

@@ -65,13 +65,13 @@ static inline page_table_entry_t table_entry(const struct page_table *table, phy
 
 static inline uint64_t table_used(const struct page_table *table, phys_addr_t at)
 {
-    return (uintptr_t)frame_descriptor(table->frames, at)->object;
+    return frame_word_count(frame_descriptor(table->frames, at)->object);
 }
 
 static inline void table_use(const struct page_table *table, phys_addr_t at, int64_t more)
 {
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, at);
-    descriptor->object = (void *)((uintptr_t)descriptor->object + (uintptr_t)more);
+    descriptor->object = frame_word_of_count(frame_word_count(descriptor->object) + (uint64_t)more);
 }
 
 /* ---- Ranges ---- */

@@ -114,7 +114,7 @@ static inline __attribute__((always_inline)) bool unmap_short(struct unmapping *
         return false;
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
-    uint64_t used = (uintptr_t)descriptor->object;
+    uint64_t used = frame_word_count(descriptor->object);
     if (used <= count) {
         return false;
     }
@@ -125,7 +125,7 @@ static inline __attribute__((always_inline)) bool unmap_short(struct unmapping *
             used--;
         }
     }
-    descriptor->object = (void *)(uintptr_t)used;
+    descriptor->object = frame_word_of_count(used);
     return true;
 }
 
@@ -180,7 +180,7 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
         return false;
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
-    uint64_t used = (uintptr_t)descriptor->object;
+    uint64_t used = frame_word_count(descriptor->object);
     page_table_entry_t *entries = only_entries(table, only, base);
     uint64_t common = UINT64_MAX;
     for (uint64_t i = 0; i < count; i++) {
@@ -194,7 +194,7 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
             page_entry_leaf_address(entry_exchange(&entries[i], (page_table_entry_t){0}), PAGE_LEVEL_4K);
     }
     tlb_batch_add(batch, virt_addr(base), count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
-    descriptor->object = (void *)(uintptr_t)(used - count);
+    descriptor->object = frame_word_of_count(used - count);
     return true;
 }
 

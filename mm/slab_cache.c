@@ -31,9 +31,8 @@
 
 /* ---- Pools ---- */
 
-#define PART_FRAMES_ORDER 3
-_Static_assert((uint64_t)SLAB_CPU_PARTS *SLAB_CPU_BYTES == FRAME_BYTES << PART_FRAMES_ORDER,
-               "one block for each CPU");
+#define PART_FRAMES_ORDER 2
+_Static_assert(SLAB_PARTS_BYTES == FRAME_BYTES << PART_FRAMES_ORDER, "one block for each CPU");
 
 static void release_parts(struct slab_pool *pool)
 {
@@ -87,7 +86,7 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
             return SLAB_NO_MEMORY;
         }
         pool->cpu[i] = slab_frame_pointer(pool, block);
-        memset(pool->cpu[i], 0, (size_t)SLAB_CPU_PARTS * SLAB_CPU_BYTES);
+        memset(pool->cpu[i], 0, SLAB_PARTS_BYTES);
     }
     return SLAB_OK;
 }
@@ -95,7 +94,7 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
 void slab_pool_destroy(struct slab_pool *pool)
 {
     stop_reclaiming(pool);
-    for (unsigned i = 0; i < SLAB_CPU_PARTS; i++) {
+    for (unsigned i = 0; i < SLAB_NUMBERS; i++) {
         if (pool->caches[i]) {
             slab_cache_destroy(pool->caches[i]);
         }
@@ -183,12 +182,13 @@ static enum slab_error check_config(const struct slab_cache_config *config)
 /* Gives the cache a number; SLAB_BAD_NAME when another has its name, SLAB_TOO_MANY when all are taken. */
 static enum slab_error enlist(struct slab_pool *pool, struct slab_cache *cache) REQUIRES(pool->lock)
 {
-    for (unsigned number = SLAB_CPU_PARTS - 1; number > 0; number--) {
-        if (pool->caches[number] && strcmp(pool->caches[number]->name, cache->name) == 0) {
+    for (unsigned index = SLAB_CACHES_MAX; index-- > 0;) {
+        const struct slab_cache *other = pool->caches[slab_number(index)];
+        if (other && strcmp(other->name, cache->name) == 0) {
             return SLAB_BAD_NAME;
         }
-        if (!pool->caches[number] && number % 8 != 0) {
-            cache->number = number;
+        if (!other) {
+            cache->number = slab_number(index);
         }
     }
     if (cache->number == 0) {
@@ -197,7 +197,7 @@ static enum slab_error enlist(struct slab_pool *pool, struct slab_cache *cache) 
     cache->live = slab_random(&pool->secret) | 1;
     cache->random = slab_random(&pool->secret) | 1;
     for (unsigned i = 0; i < pool->config.cpus; i++) {
-        cache->cpu[i] = pool->cpu[i] + cache->number;
+        cache->cpu[i] = slab_part(pool->cpu[i], cache->number);
         slab_part_init(cache, cache->cpu[i]);
     }
     pool->caches[cache->number] = cache;
@@ -239,7 +239,9 @@ enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache
     }
     cache->base = pool->base;
     cache->limit = pool->limit;
-    cache->policy = slab_rules_policy(pool, cache->name);
+    cache->policy = slab_rules_policy(pool, cache->name) & ~(uint32_t)SLAB_FAIL;
+    atomic_store_explicit(&cache->failing.every, slab_rules_fail_every(pool, cache->name),
+                          memory_order_relaxed);
     lay_out_object(cache);
     cache->inverse = UINT64_MAX / cache->stride + 1;
     choose_order(cache);
@@ -316,7 +318,7 @@ static struct slab_cache *pin_next(struct slab_pool *pool, unsigned *number)
 {
     struct slab_cache *cache = NULL;
     spinlock_acquire(&pool->lock);
-    while (!cache && *number < SLAB_CPU_PARTS) {
+    while (!cache && *number < SLAB_NUMBERS) {
         cache = pool->caches[(*number)++];
         if (cache && cache->ending) {
             cache = NULL;

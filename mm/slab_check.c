@@ -99,20 +99,32 @@ static bool check_list(struct checker *checker, const struct slab_list *list, ui
 
 /* ---- Magazines ---- */
 
+/* The slab of an object of the cache, and its number there; NULL for any other pointer whatever. */
+static struct slab *slab_with(struct slab_cache *cache, const void *object, uint32_t *index)
+{
+    struct frame_facts facts;
+    struct slab *slab = slab_find(cache->pool, object, &facts);
+    if (!slab || slab->cache != cache) {
+        return NULL;
+    }
+    *index = slab_object_index(cache, slab, object);
+    return *index < cache->per_slab && slab_object(cache, slab, *index) == object ? slab : NULL;
+}
+
 /* Marks or unmarks an object as if it were in its slab. */
 static void mark_cached(void *context, void *object)
 {
     struct checker *checker = context;
     struct slab_cache *cache = checker->cache;
-    struct slab *slab = slab_of(cache, object);
-    uint32_t index = slab_object_index(cache, slab, object);
+    uint32_t index;
+    struct slab *slab = slab_with(cache, object, &index);
+    if (!slab) {
+        problem(checker, "a magazine holds what is no object", object, 0, 0);
+        return;
+    }
     uint64_t bit = 1ULL << index % 64;
     if (!checker->giving) {
         slab->free[index / 64] &= ~bit;
-        return;
-    }
-    if (slab->cache != cache || slab_object(cache, slab, index) != object) {
-        problem(checker, "a magazine holds what is no object", object, 0, 0);
         return;
     }
     check_object(checker, object, true);
@@ -209,7 +221,20 @@ struct pool_check {
     struct slab_problem *problem; /* where the first mistake is noted */
     bool sound;                   /* none was found so far */
     uint64_t slabs;               /* records that the caches account for */
+    uint64_t magazines;           /* the same */
 };
+
+static uint64_t count_magazines(struct slab_cache *cache) REQUIRES(cache->lock)
+{
+    uint64_t count = cache->depot_count;
+    for (const struct slab_magazine *magazine = cache->depot_empty; magazine; magazine = magazine->next) {
+        count++;
+    }
+    for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
+        count += (cache->cpu[i]->loaded != NULL) + (cache->cpu[i]->previous != NULL);
+    }
+    return count;
+}
 
 static bool check_next(void *context, struct slab_cache *cache)
 {
@@ -217,22 +242,29 @@ static bool check_next(void *context, struct slab_cache *cache)
     check->sound = slab_cache_check(cache, check->problem);
     spinlock_acquire(&cache->lock);
     check->slabs += cache->partial.count + cache->full.count + cache->empty.count;
+    check->magazines += count_magazines(cache);
     spinlock_release(&cache->lock);
     return check->sound;
+}
+
+static bool check_records(struct slab_pool *pool, const struct slab_records *records, const char *what,
+                          uint64_t expected, struct slab_problem *found)
+{
+    spinlock_acquire(&pool->records_lock);
+    uint64_t used = records->used;
+    bool sound = slab_records_check(records, found);
+    spinlock_release(&pool->records_lock);
+    if (sound && used != expected) {
+        *found = (struct slab_problem){what, NULL, pool, used, expected};
+    }
+    return sound && used == expected;
 }
 
 bool slab_check(struct slab_pool *pool, struct slab_problem *found)
 {
     struct pool_check check = {.problem = found, .sound = true};
     slab_for_each_cache(pool, check_next, &check);
-    if (!check.sound) {
-        return false;
-    }
-    spinlock_acquire(&pool->records_lock);
-    uint64_t records = pool->slabs.used;
-    spinlock_release(&pool->records_lock);
-    if (records != check.slabs) {
-        *found = (struct slab_problem){"slab records in use", NULL, pool, records, check.slabs};
-    }
-    return records == check.slabs;
+    return check.sound && check_records(pool, &pool->slabs, "slab records in use", check.slabs, found) &&
+           check_records(pool, &pool->magazines, "magazine records in use", check.magazines, found) &&
+           (!pool->guard || slab_guard_check(pool->guard, found));
 }

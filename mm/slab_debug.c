@@ -30,9 +30,7 @@ static uint64_t bytes_as_number(const uint8_t *bytes, uint64_t count)
     return number;
 }
 
-/* Whether bytes [from, to) of an object all are `filling`; if not, notes the damage in the report. */
-static bool is_filled(const void *object, int64_t from, int64_t to, uint8_t filling,
-                      struct slab_report *report)
+bool slab_is_filled(const void *object, int64_t from, int64_t to, uint8_t filling, struct slab_report *report)
 {
     const uint8_t *bytes = object;
     int64_t first = from;
@@ -104,11 +102,14 @@ static bool examine_free(struct slab_cache *cache, const void *object, struct sl
 {
     const struct slab_track *track = slab_track(cache, object);
     if (is_poisoned(cache)) {
-        return is_filled(object, 0, cache->config.bytes, SLAB_BYTE_FREE, report) ||
+        return slab_is_filled(object, 0, cache->config.bytes, SLAB_BYTE_FREE, report) ||
                fault(report, SLAB_WRITE_AFTER_FREE);
     }
-    if ((cache->policy & SLAB_POISON) && track->sum != sum_of(object, cache->config.bytes)) {
+    uint64_t sum = cache->policy & SLAB_POISON ? sum_of(object, cache->config.bytes) : track->sum;
+    if (sum != track->sum) { /* somewhere in it: the sums are told instead of the bytes */
         report->length = cache->config.bytes;
+        report->expected = track->sum;
+        report->found = sum;
         return fault(report, SLAB_WRITE_AFTER_FREE);
     }
     return true;
@@ -123,14 +124,15 @@ bool slab_debug_examine(struct slab_cache *cache, const void *object, struct sla
         track->bytes > cache->config.bytes) {
         report->offset = cache->track;
         report->length = sizeof track->state + sizeof track->bytes;
+        report->expected = SLAB_TRACK_LIVE | (uint64_t)cache->config.bytes << 32;
         report->found = track->state | (uint64_t)track->bytes << 32;
         return fault(report, SLAB_OVERRUN);
     }
     if (cache->policy & SLAB_REDZONE) {
-        if (!is_filled(object, -SLAB_REDZONE_MIN, 0, SLAB_BYTE_REDZONE, report)) {
+        if (!slab_is_filled(object, -SLAB_REDZONE_MIN, 0, SLAB_BYTE_REDZONE, report)) {
             return fault(report, SLAB_UNDERRUN);
         }
-        if (!is_filled(object, track->bytes, cache->track, SLAB_BYTE_REDZONE, report)) {
+        if (!slab_is_filled(object, track->bytes, cache->track, SLAB_BYTE_REDZONE, report)) {
             return fault(report, SLAB_OVERRUN);
         }
     }
@@ -228,6 +230,15 @@ void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *cal
         slab_track(cache, object)->freed.ticks = 0;
     }
     return object;
+}
+
+void slab_debug_resize(struct slab_cache *cache, void *object, uint32_t bytes, const void *caller)
+{
+    if (!examine_and_report(cache, object, caller)) { /* what is written now would cover the damage */
+        return;
+    }
+    memset((uint8_t *)object + bytes, SLAB_BYTE_REDZONE, cache->track - bytes);
+    slab_track(cache, object)->bytes = bytes;
 }
 
 static void report_free(struct slab_cache *cache, enum slab_fault fault, void *object, const void *caller)

@@ -5,6 +5,15 @@
  */
 #include "slab_internal.h"
 
+/* A header that is neither the live nor the free one: what it should be, and what it is. */
+static void add_header(struct slab_report *report)
+{
+    report->offset = -(int64_t)sizeof(slab_header_t);
+    report->length = sizeof(slab_header_t);
+    report->expected = report->cache->live;
+    report->found = *slab_header(report->object);
+}
+
 static void report_pointer(struct slab_pool *pool, enum slab_fault fault, struct slab_cache *claimed,
                            const void *pointer, const void *caller)
 {
@@ -19,6 +28,9 @@ static void report_pointer(struct slab_pool *pool, enum slab_fault fault, struct
                                  .allocated = facts.allocated,
                                  .freed = facts.freed,
                                  .caller = caller};
+    if (fault == SLAB_UNDERRUN) {
+        add_header(&report);
+    }
     slab_report(pool, &report);
 }
 
@@ -67,13 +79,18 @@ static struct slab *quick_slab(struct slab_pool *pool, struct slab_cache *claime
         return NULL;
     }
     const void *encoded = pool->descriptors[address >> FRAME_SHIFT].object;
-    return slab_encoded_number(encoded) % 8 != 0 ? slab_decode(encoded) : NULL;
+    return frame_word_kind((uintptr_t)encoded) == FRAME_WORD_SLAB ? slab_decode(encoded) : NULL;
 }
 
-static enum slab_fault fault_outside(const struct frame_facts *facts)
+/* Outside all slabs. A frame keeps its last owner's name until the next one comes: a heap gives up no frames
+ * but those of large blocks. */
+static enum slab_fault fault_outside(const struct frame_facts *facts, const void *pointer)
 {
-    bool free = facts->managed && facts->state < FRAME_ALLOCATED;
-    return free ? SLAB_FREE_MEMORY : SLAB_FOREIGN_POINTER;
+    if (!facts->managed || facts->state >= FRAME_ALLOCATED) {
+        return SLAB_FOREIGN_POINTER;
+    }
+    bool large = facts->owner == OWNER_HEAP && is_aligned((uintptr_t)pointer, FRAME_BYTES);
+    return large ? SLAB_DOUBLE_FREE : SLAB_FREE_MEMORY;
 }
 
 void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller)
@@ -87,7 +104,7 @@ void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void 
     if (!slab) {
         slab = slab_find(pool, object, &facts);
     }
-    enum slab_fault fault = slab ? diagnose_place(slab, claimed, object) : fault_outside(&facts);
+    enum slab_fault fault = slab ? diagnose_place(slab, claimed, object) : fault_outside(&facts, object);
     if (fault == SLAB_NO_FAULT && slab->cache->policy) {
         slab_debug_free(slab->cache, object, caller);
         return;

@@ -204,7 +204,7 @@ static bool is_fill_whole(const struct slab_guard *guard, const struct slab_guar
     return false;
 }
 
-/* What is wrong with freeing `pointer` to `claimed` (NULL: any size class); no fault when nothing. */
+/* What is wrong with freeing `pointer` to `claimed` (NULL: any size class), whatever the object holds. */
 static enum slab_fault diagnose(const struct slab_guard_slot *slot, const struct slab_cache *claimed,
                                 const void *pointer)
 {
@@ -214,14 +214,36 @@ static enum slab_fault diagnose(const struct slab_guard_slot *slot, const struct
     if (claimed ? slot->cache != claimed : !slot->cache->config.plain) {
         return SLAB_WRONG_CACHE;
     }
-    if (pointer != slot->object) {
-        return SLAB_INTERIOR_POINTER;
+    return pointer == slot->object ? SLAB_NO_FAULT : SLAB_INTERIOR_POINTER;
+}
+
+/* Ends an object's life. Of several CPUs that free it one succeeds: only that one may touch its page. */
+static bool claim(struct slab_guard *guard, struct slab_guard_slot *slot)
+{
+    spinlock_acquire(&guard->lock);
+    bool live = slot->live;
+    slot->live = false;
+    spinlock_release(&guard->lock);
+    return live;
+}
+
+static void unclaim(struct slab_guard *guard, struct slab_guard_slot *slot)
+{
+    spinlock_acquire(&guard->lock);
+    slot->live = true;
+    spinlock_release(&guard->lock);
+}
+
+/* Whether a claimed object and what lies around it are as they must be; else notes it in the report. */
+static bool is_content_right(const struct slab_guard *guard, const struct slab_guard_slot *slot,
+                             struct slab_report *report)
+{
+    const struct slab_cache_config *config = &slot->cache->config;
+    if (config->is_constructed && !config->is_constructed(slot->object)) {
+        report->fault = SLAB_CONSTRUCTED_STATE;
+        return false;
     }
-    if (!slot->live) {
-        return SLAB_DOUBLE_FREE;
-    }
-    bool broken = slot->cache->config.is_constructed && !slot->cache->config.is_constructed(pointer);
-    return broken ? SLAB_CONSTRUCTED_STATE : SLAB_NO_FAULT;
+    return is_fill_whole(guard, slot, report);
 }
 
 void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed, void *pointer,
@@ -229,21 +251,18 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
 {
     struct slab_guard_slot *slot = slot_at(guard, pointer);
     enum slab_fault fault = diagnose(slot, claimed, pointer);
+    if (fault == SLAB_NO_FAULT && !claim(guard, slot)) {
+        fault = SLAB_DOUBLE_FREE;
+    }
     struct slab_report report = slot && slot->object
                                     ? report_about(slot, fault, pointer)
                                     : (struct slab_report){.fault = fault, .pointer = pointer};
     report.claimed = claimed;
     report.caller = caller;
-    if (fault != SLAB_NO_FAULT || !is_fill_whole(guard, slot, &report)) {
-        slab_report(guard->pool, &report);
-        return;
+    if (fault == SLAB_NO_FAULT && !is_content_right(guard, slot, &report)) {
+        unclaim(guard, slot);
     }
-    spinlock_acquire(&guard->lock);
-    bool live = slot->live; /* another CPU may be freeing it, too */
-    slot->live = false;
-    spinlock_release(&guard->lock);
-    if (!live) {
-        report.fault = SLAB_DOUBLE_FREE;
+    if (report.fault != SLAB_NO_FAULT) {
         slab_report(guard->pool, &report);
         return;
     }
@@ -251,6 +270,25 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
     uint32_t number = (uint32_t)(slot - guard->slots);
     guard->config.hide(guard->config.context, page_of(guard, number));
     give_slot(guard, number);
+}
+
+/* ---- Resizing ---- */
+
+void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, const void *caller)
+{
+    struct slab_guard_slot *slot = slot_at(guard, object);
+    char *end = slot->object + bytes;
+    char *page = page_of(guard, (uint32_t)(slot - guard->slots));
+    struct slab_report report = report_about(slot, SLAB_NO_FAULT, object);
+    if (!is_fill_whole(guard, slot, &report)) {
+        report.caller = caller;
+        slab_report(guard->pool, &report);
+        return;
+    }
+    memset(end, SLAB_BYTE_REDZONE, (size_t)(end_of_filled(page, end) - end));
+    spinlock_acquire(&guard->lock);
+    slot->bytes = bytes;
+    spinlock_release(&guard->lock);
 }
 
 /* Takes a slot away from its cache, if this is it; whether its object was live. */
@@ -355,4 +393,52 @@ uint64_t slab_guard_live(struct slab_guard *guard, const struct slab_cache *cach
     }
     spinlock_release(&guard->lock);
     return live;
+}
+
+uint64_t slab_guard_shown_bytes(struct slab_guard *guard)
+{
+    spinlock_acquire(&guard->lock);
+    uint64_t shown = guard->config.slots - guard->count;
+    spinlock_release(&guard->lock);
+    return shown * guard->config.shown_bytes;
+}
+
+static bool is_in_ring(const struct slab_guard *guard, uint32_t slot)
+{
+    for (uint32_t i = 0; i < guard->count; i++) {
+        if (guard->free[(guard->first + i) % SLAB_GUARD_SLOTS_MAX] == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each slot is either live or in the ring, so the ring names each of the others once. */
+static bool check_ring(const struct slab_guard *guard, struct slab_problem *problem)
+{
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < guard->config.slots; i++) {
+        const struct slab_guard_slot *slot = &guard->slots[i];
+        live += slot->live;
+        if (slot->live == is_in_ring(guard, i)) {
+            *problem = (struct slab_problem){slot->live ? "a guarded slot is live and free"
+                                                        : "a guarded slot is neither live nor free",
+                                             slot->cache, slot, i, guard->count};
+            return false;
+        }
+    }
+    if (live + guard->count != guard->config.slots) {
+        *problem = (struct slab_problem){"free guarded slots", NULL, guard, guard->count,
+                                         guard->config.slots - live};
+        return false;
+    }
+    return true;
+}
+
+bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem)
+{
+    spinlock_acquire(&guard->lock);
+    bool sound = check_ring(guard, problem);
+    spinlock_release(&guard->lock);
+    return sound;
 }

@@ -76,12 +76,15 @@ static inline phys_addr_t slab_frame_of(const struct slab_pool *pool, const void
     return phys_addr((uintptr_t)pointer - pool->base);
 }
 
-/*
- * What a frame's descriptor holds of a slab or large block: the record's address, and a number. The number is
- * a cache's, or SLAB_NUMBER_LARGE, whose part of a CPU has no room like those of all multiples of 8.
- */
-#define SLAB_NUMBER_LARGE 0xf8
+#define SLAB_PARTS_BYTES ((uint64_t)SLAB_NUMBERS * SLAB_LINE_BYTES) /* of all parts of a CPU */
 
+/* The part with this number of a CPU. */
+static inline struct slab_cpu *slab_part(struct slab_cpu *parts, unsigned number)
+{
+    return (struct slab_cpu *)((char *)parts + (uint64_t)number * SLAB_LINE_BYTES);
+}
+
+/* What a frame's descriptor holds of a slab: the record's address, and its cache's number. */
 static inline void *slab_encode(const void *record, unsigned number)
 {
     return (void *)((uintptr_t)record << 16 | number);
@@ -185,6 +188,10 @@ void slab_record_free(struct slab_pool *pool, struct slab_records *records, void
 uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
     EXCLUDES(pool->records_lock);
 
+/* Verifies pages, their free records and all counts; false and *problem when something is wrong. The caller
+ * holds records_lock. */
+bool slab_records_check(const struct slab_records *records, struct slab_problem *problem);
+
 /* ---- slab_slab.c: slabs, their lists, and the objects in them ---- */
 
 /* Sees to it that slabs have free objects, by making one more; false when there is no memory. */
@@ -247,8 +254,15 @@ uint32_t slab_debug_front(uint32_t alignment);
 void slab_debug_prepare(struct slab_cache *cache, void *object);
 void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *caller) EXCLUDES(cache->lock);
 void slab_debug_free(struct slab_cache *cache, void *object, const void *caller) EXCLUDES(cache->lock);
+/* Makes a live object shorter: the red zone behind begins at `bytes`. A damaged one is reported, and keeps
+ * its length. */
+void slab_debug_resize(struct slab_cache *cache, void *object, uint32_t bytes, const void *caller);
 void slab_debug_release(struct slab_cache *cache) EXCLUDES(cache->lock);
 bool slab_is_resting(struct slab_cache *cache, const void *object) REQUIRES(cache->lock);
+
+/* Whether bytes [from, to) of an object all are `filling`; if not, notes the damage in the report. */
+bool slab_is_filled(const void *object, int64_t from, int64_t to, uint8_t filling,
+                    struct slab_report *report);
 
 /* Examines an object without changing it; false and *report when it is damaged. */
 bool slab_debug_examine(struct slab_cache *cache, const void *object, struct slab_report *report);
@@ -261,7 +275,7 @@ void slab_report(struct slab_pool *pool, const struct slab_report *report);
 /* Fills in who, from an object's track if its cache has one. */
 void slab_report_owners(struct slab_report *report, struct slab_cache *cache, const void *object);
 
-/* Notes the callers of the running function. */
+/* Notes who made a call: `caller` is the return address in the code that did, and its callers follow. */
 void slab_who_note(struct slab_pool *pool, struct slab_who *who, const void *caller);
 
 /* ---- slab_policy.c ---- */
@@ -272,13 +286,23 @@ bool slab_rules_parse(struct slab_pool *pool);
 /* The policy that the rules give to a cache of this name. */
 uint32_t slab_rules_policy(const struct slab_pool *pool, const char *name);
 
+/* Every how manieth allocation from a cache of this name shall fail; 0 for none. */
+uint64_t slab_rules_fail_every(const struct slab_pool *pool, const char *name);
+
+/* Whether allocations are made to fail: of all caches, or of the one that `failing` belongs to. */
+static inline bool slab_is_failing(const struct slab_pool *pool, const struct slab_failing *failing)
+{
+    return (atomic_load_explicit(&pool->failing.every, memory_order_relaxed) |
+            atomic_load_explicit(&failing->every, memory_order_relaxed)) != 0;
+}
+
 /* Counts an allocation while some are made to fail; whether this one shall. */
-bool slab_fail_counted(struct slab_pool *pool);
+bool slab_fail_counted(struct slab_pool *pool, struct slab_failing *failing);
 
 /* Whether the allocation that is being made shall fail. */
-static inline bool slab_fail_now(struct slab_pool *pool)
+static inline bool slab_fail_now(struct slab_pool *pool, struct slab_failing *failing)
 {
-    return atomic_load_explicit(&pool->fail_every, memory_order_relaxed) != 0 && slab_fail_counted(pool);
+    return slab_is_failing(pool, failing) && slab_fail_counted(pool, failing);
 }
 
 /* ---- slab_guard.c: a sample of objects between guard pages ---- */
@@ -297,8 +321,15 @@ void *slab_guard_alloc(struct slab_guard *guard, struct slab_cache *cache, uint3
 void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed, void *pointer,
                      const void *caller);
 
+/* Makes a live object, whose first byte this is, shorter: what is left over is filled and compared, too. One
+ * with damage around it is reported, and keeps its length. */
+void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, const void *caller);
+
 /* Gives up all objects of a cache that is being destroyed; returns how many were live. */
 uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *cache);
+
+/* Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard. */
+bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem);
 
 void slab_guard_look(struct slab_guard *guard, const void *pointer, struct slab_facts *facts);
 

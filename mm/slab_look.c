@@ -12,7 +12,7 @@ struct slab *slab_find(struct slab_pool *pool, const void *pointer, struct frame
     }
     frame_pool_look(pool->config.frames, phys_addr(address), facts);
     if (!facts->managed || facts->state != FRAME_ALLOCATED || facts->owner != OWNER_SLABS ||
-        slab_encoded_number(facts->object) % 8 == 0) {
+        frame_word_kind((uintptr_t)facts->object) != FRAME_WORD_SLAB) {
         return NULL;
     }
     return slab_decode(facts->object);
@@ -100,6 +100,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     statistics->grown = cache->grown;
     statistics->returned = cache->returned;
     slab_for_each_cached(cache, count_object, &statistics->cached);
+    statistics->failed = atomic_load_explicit(&cache->failing.failed, memory_order_relaxed);
     statistics->resting = cache->quarantine ? cache->quarantine->count : 0;
     count_taken(statistics, cache, &cache->partial);
     count_taken(statistics, cache, &cache->full);

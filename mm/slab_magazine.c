@@ -264,7 +264,7 @@ static void *alloc_once(struct slab_cache *cache)
     void *object = NULL;
     preempt_disable();
     struct slab_cpu *cpu = cache->cpu[cpu_number()];
-    if (atomic_load_explicit(&cache->pool->fail_every, memory_order_relaxed) != 0) {
+    if (slab_is_failing(cache->pool, &cache->failing)) {
         slab_drain_part(cache, cpu);
         object = alloc_direct(cache, cpu);
     } else if (make_stock(cache, cpu)) {
@@ -282,13 +282,13 @@ static void *alloc_once(struct slab_cache *cache)
 
 void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *caller)
 {
-    if (slab_fail_now(cache->pool)) {
+    if (slab_fail_now(cache->pool, &cache->failing)) {
         return NULL;
     }
     if (cache->policy) {
         return slab_debug_alloc(cache, bytes, caller);
     }
-    struct slab_guard *guard = cache->pool->guard;
+    struct slab_guard *guard = cache->config.unguarded ? NULL : cache->pool->guard;
     void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
     return object ? object : alloc_once(cache);
 }
@@ -324,12 +324,12 @@ static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
  * off. */
 static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
 {
-    if (atomic_load_explicit(&cpu->drain, memory_order_relaxed) ||
-        atomic_load_explicit(&cache->pool->fail_every, memory_order_relaxed) != 0) {
+    bool failing = slab_is_failing(cache->pool, &cache->failing);
+    if (failing || atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
         slab_drain_part(cache, cpu);
-        if (atomic_load_explicit(&cache->pool->fail_every, memory_order_relaxed) != 0) {
-            return false;
-        }
+    }
+    if (failing) {
+        return false;
     }
     if (cpu->loaded && top_of(cpu) < cpu->end) {
         return true;

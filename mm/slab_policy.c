@@ -23,8 +23,29 @@ static size_t word_length(const char *text, const char *ends)
     return length;
 }
 
-static uint32_t policy_of(const char *word, size_t length)
+/* Reads "fail=N" of this length into the rule; false when it is something else, or no number above 0. */
+static bool parse_fail(const char *word, size_t length, struct slab_rule *rule)
 {
+    static const char prefix[] = "fail=";
+    size_t digits = sizeof prefix - 1;
+    if (strncmp(word, prefix, digits) != 0) {
+        return false;
+    }
+    rule->fail_every = 0;
+    for (size_t i = digits; i < length; i++) {
+        if (word[i] < '0' || word[i] > '9' || rule->fail_every > UINT32_MAX) {
+            return false;
+        }
+        rule->fail_every = rule->fail_every * 10 + (uint64_t)(word[i] - '0');
+    }
+    return rule->fail_every > 0;
+}
+
+static uint32_t policy_of(const char *word, size_t length, struct slab_rule *rule)
+{
+    if (parse_fail(word, length, rule)) {
+        return SLAB_FAIL;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(policy_names); i++) {
         if (strlen(policy_names[i].name) == length && strncmp(policy_names[i].name, word, length) == 0) {
             return policy_names[i].policy;
@@ -45,7 +66,7 @@ static bool parse_rule(const char **text, struct slab_rule *rule)
     do {
         *text += length + 1;
         length = word_length(*text, ",;");
-        uint32_t policy = policy_of(*text, length);
+        uint32_t policy = policy_of(*text, length, rule);
         if (policy == 0) {
             return false;
         }
@@ -89,23 +110,54 @@ uint32_t slab_rules_policy(const struct slab_pool *pool, const char *name)
     return policy;
 }
 
-bool slab_fail_counted(struct slab_pool *pool)
+uint64_t slab_rules_fail_every(const struct slab_pool *pool, const char *name)
 {
-    uint64_t every = atomic_load_explicit(&pool->fail_every, memory_order_relaxed);
-    if (every == 0) {
+    uint64_t every = 0;
+    for (uint32_t i = 0; i < pool->rule_count; i++) {
+        if (pool->rules[i].policy & SLAB_FAIL && matches(pool->rules[i].pattern, name)) {
+            every = pool->rules[i].fail_every;
+        }
+    }
+    return every;
+}
+
+/* ---- Failures on purpose ---- */
+
+/* Counts an allocation; whether it is one of those that fail. */
+static bool is_next(struct slab_failing *failing)
+{
+    uint64_t every = atomic_load_explicit(&failing->every, memory_order_relaxed);
+    return every != 0 &&
+           (atomic_fetch_add_explicit(&failing->counted, 1, memory_order_relaxed) + 1) % every == 0;
+}
+
+bool slab_fail_counted(struct slab_pool *pool, struct slab_failing *failing)
+{
+    bool by_pool = is_next(&pool->failing);
+    bool by_cache = is_next(failing);
+    if (!by_pool && !by_cache) {
         return false;
     }
-    uint64_t count = atomic_fetch_add_explicit(&pool->fail_count, 1, memory_order_relaxed) + 1;
-    if (count % every != 0) {
-        return false;
-    }
-    atomic_fetch_add_explicit(&pool->failed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->failing.failed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&failing->failed, 1, memory_order_relaxed);
     return true;
 }
 
+static void fail_every(struct slab_failing *failing, uint64_t every)
+{
+    atomic_store_explicit(&failing->counted, 0, memory_order_relaxed);
+    atomic_store_explicit(&failing->every, every, memory_order_relaxed);
+}
+
+/* Both empty the magazines: an allocation that found an object there would not be counted. */
 void slab_fail_every(struct slab_pool *pool, uint64_t every)
 {
-    atomic_store_explicit(&pool->fail_count, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->fail_every, every, memory_order_relaxed);
-    slab_reap(pool); /* allocations that found an object in a magazine would not be counted */
+    fail_every(&pool->failing, every);
+    slab_reap(pool);
+}
+
+void slab_cache_fail_every(struct slab_cache *cache, uint64_t every)
+{
+    fail_every(&cache->failing, every);
+    slab_reap(cache->pool);
 }

@@ -142,3 +142,48 @@ uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *recor
     } while (page);
     return frames;
 }
+
+/* ---- The validator ---- */
+
+static uint64_t free_records(const struct slab_record_page *page, uint64_t most)
+{
+    uint64_t count = 0;
+    for (void *const *record = page->free; record && count <= most; record = *record) {
+        count++;
+    }
+    return count;
+}
+
+bool slab_records_check(const struct slab_records *records, struct slab_problem *problem)
+{
+    uint64_t per_page = records_per_page(records);
+    uint64_t partial = 0;
+    uint64_t unused = 0;
+    uint64_t used = 0;
+    const struct slab_record_page *previous = NULL;
+    for (const struct slab_record_page *page = records->partial; page; page = page->next) {
+        if (page->previous != previous || ++partial > records->pages) {
+            *problem =
+                (struct slab_problem){"links of pages of records", NULL, page, partial, records->pages};
+            return false;
+        }
+        uint64_t free = free_records(page, per_page);
+        if (page->used + free != per_page) {
+            *problem = (struct slab_problem){"records of a page", NULL, page, page->used + free, per_page};
+            return false;
+        }
+        unused += page->used == 0;
+        used += page->used;
+        previous = page;
+    }
+    if (unused != records->unused) {
+        *problem = (struct slab_problem){"unused pages of records", NULL, records, records->unused, unused};
+        return false;
+    }
+    used += (records->pages - partial) * per_page;
+    if (used != records->used) {
+        *problem = (struct slab_problem){"records in pages", NULL, records, records->used, used};
+        return false;
+    }
+    return true;
+}

@@ -1,5 +1,6 @@
 /* Reports of mistakes: their names, who was involved, and the text for people. */
 #include <ashlar/format.h>
+#include <stdarg.h>
 
 #include "slab_internal.h"
 
@@ -47,7 +48,7 @@ void slab_who_note(struct slab_pool *pool, struct slab_who *who, const void *cal
 {
     unsigned depth = 0;
     if (pool->config.backtrace) {
-        depth = pool->config.backtrace(pool->config.context, who->stack, SLAB_STACK_DEPTH);
+        depth = pool->config.backtrace(pool->config.context, caller, who->stack, SLAB_STACK_DEPTH);
     } else if (caller) {
         who->stack[depth++] = (void *)(uintptr_t)caller;
     }
@@ -58,31 +59,62 @@ void slab_who_note(struct slab_pool *pool, struct slab_who *who, const void *cal
     who->cpu = cpu_number();
 }
 
-const char *slab_report_text(const struct slab_report *report, char text[SLAB_REPORT_BYTES])
+/* ---- The text ---- */
+
+/* A text under way; what does not fit is cut off. */
+struct text {
+    char *bytes; /* SLAB_REPORT_BYTES */
+    size_t used; /* without the terminator */
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *words, ...)
 {
-    size_t used = 0;
-    used += (size_t)format(text, SLAB_REPORT_BYTES, "heap: %s: %#llx", slab_fault_name(report->fault),
-                           (unsigned long long)(uintptr_t)report->pointer);
+    va_list arguments;
+    size_t room = SLAB_REPORT_BYTES - text->used;
+    va_start(arguments, words);
+    size_t length = (size_t)format_list(text->bytes + text->used, room, words, arguments);
+    va_end(arguments);
+    text->used += min_u64(length, room - 1);
+}
+
+static void say_place(struct text *text, const struct slab_report *report)
+{
+    int64_t offset = report->offset;
+    say(text, ": %#llx", (unsigned long long)(uintptr_t)report->pointer);
     if (report->cache) {
-        used += (size_t)format(text + used, SLAB_REPORT_BYTES - used, " in cache %s", report->cache->name);
+        say(text, " in cache %s", report->cache->name);
     }
     if (report->object) {
-        used += (size_t)format(text + used, SLAB_REPORT_BYTES - used, ", object %#llx %c %llu",
-                               (unsigned long long)(uintptr_t)report->object, report->offset < 0 ? '-' : '+',
-                               (unsigned long long)(report->offset < 0 ? -report->offset : report->offset));
+        say(text, ", object %#llx %c %llu", (unsigned long long)(uintptr_t)report->object,
+            offset < 0 ? '-' : '+', (unsigned long long)(offset < 0 ? -offset : offset));
     }
     if (report->claimed && report->claimed != report->cache) {
-        used += (size_t)format(text + used, SLAB_REPORT_BYTES - used, ", freed to cache %s",
-                               report->claimed->name);
+        say(text, ", freed to cache %s", report->claimed->name);
     }
     if (report->length) {
-        used += (size_t)format(text + used, SLAB_REPORT_BYTES - used,
-                               "; %u bytes, expected %#llx, found %#llx", report->length,
-                               (unsigned long long)report->expected, (unsigned long long)report->found);
+        say(text, "; %u bytes, expected %#llx, found %#llx", report->length,
+            (unsigned long long)report->expected, (unsigned long long)report->found);
     }
-    if (report->caller) {
-        format(text + used, SLAB_REPORT_BYTES - used, "; called from %#llx",
-               (unsigned long long)(uintptr_t)report->caller);
+}
+
+const char *slab_report_text(const struct slab_report *report, const char *caller,
+                             char bytes[SLAB_REPORT_BYTES])
+{
+    struct text text = {bytes, 0};
+    say(&text, "heap: %s", slab_fault_name(report->fault));
+    if (report->fault == SLAB_SIZE_OVERFLOW) {
+        say(&text, ": %llu times %llu bytes", (unsigned long long)report->expected,
+            (unsigned long long)report->found);
+    } else if (report->fault == SLAB_LIVE_AT_DESTROY) {
+        say(&text, ": %llu of %s", (unsigned long long)report->found,
+            report->cache ? report->cache->name : "the large blocks");
+    } else {
+        say_place(&text, report);
     }
-    return text;
+    if (caller) {
+        say(&text, "; called from %s", caller);
+    } else if (report->caller) {
+        say(&text, "; called from %#llx", (unsigned long long)(uintptr_t)report->caller);
+    }
+    return bytes;
 }

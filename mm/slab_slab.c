@@ -173,15 +173,16 @@ static uint32_t take_from_word(struct slab_cache *cache, struct slab *slab, uint
     return taken;
 }
 
+/* Begins at any object of the slab, each as likely as the others. */
 static uint32_t take_from_slab(struct slab_cache *cache, struct slab *slab, _Atomic(void *) *objects,
                                uint32_t count) REQUIRES(cache->lock)
 {
-    uint64_t random = slab_random(&cache->random);
+    uint32_t first = (uint32_t)((slab_random(&cache->random) >> 32) * cache->per_slab >> 32);
     uint32_t words = (cache->per_slab + 63) / 64;
-    uint32_t word = (uint32_t)((random >> 32) * words >> 32);
+    uint32_t word = first / 64;
     uint32_t taken = 0;
     for (uint32_t i = 0; i < words && taken < count; i++) {
-        taken += take_from_word(cache, slab, word, random & 63, objects + taken, count - taken);
+        taken += take_from_word(cache, slab, word, first % 64, objects + taken, count - taken);
         word = word + 1 == words ? 0 : word + 1;
     }
     set_free_count(cache, slab, slab->free_count - taken);

@@ -73,8 +73,10 @@ struct vm_space *vm_space_by_number(struct vm_manager *manager, uint32_t number)
 
 static enum vm_error make_caches(struct vm_manager *manager)
 {
-    struct slab_cache_config regions = {.name = "vm-region", .bytes = sizeof(struct vm_region)};
-    struct slab_cache_config mappings = {.name = "vm-mapping", .bytes = sizeof(struct vm_mapping)};
+    struct slab_cache_config regions = {
+        .name = "vm-region", .bytes = sizeof(struct vm_region), .unguarded = true};
+    struct slab_cache_config mappings = {
+        .name = "vm-mapping", .bytes = sizeof(struct vm_mapping), .unguarded = true};
     enum slab_error error = slab_cache_init(manager->config.slabs, &manager->regions, &regions);
     if (error == SLAB_OK) {
         error = slab_cache_init(manager->config.slabs, &manager->mappings, &mappings);

@@ -12,7 +12,7 @@
  */
 #include "vm_internal.h"
 
-#define CODE_INLINE       1ULL
+#define CODE_INLINE       FRAME_WORD_PAGE_BIT
 #define CODE_NUMBER_SHIFT 1
 #define CODE_PAGE_SHIFT   19 /* 18 bits of number, then 45 bits of page: 57 bits of address */
 

@@ -189,6 +189,7 @@ static void print_address(void)
         print_physical(phys_addr(physical));
     }
     console_print("\nwalk:    %s\n", page_walk_text(&found.walk, found.address, text));
+    region_describe(found.address);
 }
 
 static void print_registers(const struct trap_frame *f)

@@ -24,8 +24,47 @@ enum frame_state {
 struct frame_descriptor {
     _Atomic(uint32_t) tag; /* frame_tag(): state, order and references in one word, to be compared at once */
     _Atomic(uint32_t) owner; /* enum frame_owner; of the last one when freed */
-    void *object;            /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until set */
+    void *object;            /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until set; see below */
 };
+
+/* ---- The word `object` ---- */
+
+/*
+ * What an owner keeps in `object` is its own business but for the lowest three bits, which say what kind of
+ * word it is. kfree() looks at nothing else of a descriptor: no other owner's word may look like a slab's.
+ *   000   an address aligned to 8, a frame's address, a count, the note of a large block, NULL
+ *   xx1   a page of an address space (mm/vm_reverse.c)
+ *   else  the record and the cache of a slab (mm/slab_internal.h)
+ * Whoever keeps something else there makes it a word of the first kind, or names its kind here.
+ */
+enum frame_word {
+    FRAME_WORD_PLAIN,
+    FRAME_WORD_PAGE,
+    FRAME_WORD_SLAB,
+};
+
+#define FRAME_WORD_KIND_BITS 3
+#define FRAME_WORD_PAGE_BIT  1ULL
+
+/* The kind of a word of which the lowest byte at least is known. */
+static inline enum frame_word frame_word_kind(uintptr_t word)
+{
+    if (word & FRAME_WORD_PAGE_BIT) {
+        return FRAME_WORD_PAGE;
+    }
+    return word % (1 << FRAME_WORD_KIND_BITS) != 0 ? FRAME_WORD_SLAB : FRAME_WORD_PLAIN;
+}
+
+/* A count as a plain word, and back. */
+static inline void *frame_word_of_count(uint64_t count)
+{
+    return (void *)(uintptr_t)(count << FRAME_WORD_KIND_BITS);
+}
+
+static inline uint64_t frame_word_count(const void *word)
+{
+    return (uintptr_t)word >> FRAME_WORD_KIND_BITS;
+}
 
 _Static_assert(sizeof(struct frame_descriptor) == 16, "promised: at most 16 bytes per frame");
 

@@ -19,12 +19,21 @@
 #define HEAP_CLASSES   35                             /* size classes */
 #define HEAP_BYTES_MAX (FRAME_RUN_MAX << FRAME_SHIFT) /* largest request */
 
+/* A block of virtually contiguous pages. */
+struct heap_virtual_block {
+    void *pointer;  /* first byte */
+    uint64_t bytes; /* its length, whole pages */
+};
+
 /* Virtually contiguous pages, for what is too large for a run. All may be NULL together. */
 struct heap_virtual {
-    void *(*alloc)(void *context, uint64_t bytes);         /* page-aligned, or NULL */
-    bool (*free)(void *context, void *pointer);            /* false: not the start of such an allocation */
-    uint64_t (*bytes)(void *context, const void *pointer); /* its length, or 0: not the start of one */
-    void *context;                                         /* passed to all */
+    void *(*alloc)(void *context, uint64_t bytes); /* page-aligned, or NULL */
+    bool (*free)(void *context, void *pointer);    /* false: not the start of such a block */
+    /* The block that a pointer, any whatever, lies in; false when it lies in none. */
+    bool (*find)(void *context, const void *pointer, struct heap_virtual_block *block);
+    /* Calls `visit` for each block by address until it returns false. */
+    void (*visit)(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block), void *to);
+    void *context; /* passed to all */
 };
 
 struct heap_config {
@@ -48,7 +57,8 @@ struct heap {
     struct slab_cache classes[HEAP_CLASSES]; /* by class */
     struct heap_large_count large[CPUS_MAX]; /* accounts of large blocks */
     uint64_t large_note;                     /* what marks a frame as the first of this heap's large blocks */
-    uint32_t large_policy;                   /* enum slab_policy for large blocks: SLAB_OWNER counts */
+    uint32_t large_policy;                   /* enum slab_policy, or'ed, for large blocks */
+    struct slab_failing large_failing;       /* of large blocks' allocations */
     struct heap_virtual virtually;           /* as given */
 };
 
@@ -76,9 +86,13 @@ void *heap_alloc_array(struct heap *heap, size_t count, size_t bytes);
 /* Aligned to `alignment`, a power of two up to 1 GiB; anything else gives NULL. */
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t alignment);
 
+/* Both. */
+void *heap_alloc_aligned_zeroed(struct heap *heap, size_t bytes, size_t alignment);
+
 /*
  * Makes a block `bytes` long, moving it when it must; what fits of the contents is kept. A pointer of NULL
- * allocates. 0 bytes shrink the block to the smallest. On failure NULL, and the old block is as it was.
+ * allocates. 0 bytes shrink the block to the smallest. On failure NULL, and the old block is as it was;
+ * making a block shorter never fails. The new block is aligned as heap_alloc() does it.
  */
 void *heap_resize(struct heap *heap, void *pointer, size_t bytes);
 
@@ -92,16 +106,49 @@ static inline void heap_free(struct heap *heap, void *pointer);
  */
 size_t heap_usable_size(struct heap *heap, const void *pointer);
 
+/* What a pointer is to a heap. */
+enum heap_kind {
+    HEAP_NOTHING, /* not the heap's */
+    HEAP_OBJECT,  /* in a slab or a guarded slot, of a size class or another cache: see `object` */
+    HEAP_LARGE,   /* in a block with frames of its own */
+    HEAP_VIRTUAL, /* in a block of virtually contiguous pages */
+};
+
+struct heap_facts {
+    enum heap_kind kind;
+    struct slab_facts object;         /* OBJECT: more about it */
+    void *block;                      /* LARGE, VIRTUAL: first byte of the block */
+    uint64_t offset;                  /* of the pointer in it */
+    uint64_t bytes;                   /* as asked for; VIRTUAL: whole pages */
+    uint64_t room;                    /* bytes of its frames */
+    const struct slab_who *allocated; /* LARGE, with the owner policy; else NULL */
+};
+
+/* Fills *facts for any pointer whatever, mapped or not. Exact while no other CPU uses the block. */
+void heap_look(struct heap *heap, const void *pointer, struct heap_facts *facts);
+
 /* ---- Giving memory back, seeing inside ---- */
 
+/* slab_bytes and record_bytes together are what the frame pool's ledger calls slabs. */
 struct heap_statistics {
-    uint64_t class_bytes;  /* frames of all slabs of the size classes */
-    uint64_t class_live;   /* bytes of live objects, by the size of their class */
-    uint64_t large_blocks; /* blocks with frames of their own */
-    uint64_t large_bytes;  /* their frames */
-    uint64_t large_asked;  /* their bytes as asked for */
-    uint64_t record_bytes; /* frames of slab and magazine records, and of the CPUs' parts */
+    uint64_t class_bytes;    /* frames of all slabs of the size classes */
+    uint64_t class_live;     /* bytes of live objects, by the size of their class */
+    uint64_t slab_bytes;     /* frames of all slabs, those of the classes among them */
+    uint64_t waste_bytes;    /* of them: what no object can use */
+    uint64_t record_bytes;   /* all that follows */
+    uint64_t magazine_bytes; /* frames of magazines */
+    uint64_t slab_records;   /* bytes: frames of slabs' records */
+    uint64_t part_bytes;     /* of the CPUs' parts of the caches */
+    uint64_t resting_bytes;  /* of quarantines' lists */
+    uint64_t guard_bytes;    /* frames behind guarded slots */
+    uint64_t large_blocks;   /* blocks with frames of their own */
+    uint64_t large_bytes;    /* their frames */
+    uint64_t large_asked;    /* their bytes as asked for */
+    uint64_t virtual_blocks; /* blocks of virtually contiguous pages */
+    uint64_t virtual_bytes;  /* their pages */
 };
+
+/* Walks all caches and virtual blocks. Exact while no other CPU uses the heap. */
 void heap_statistics(struct heap *heap, struct heap_statistics *statistics);
 
 /* The class that serves `bytes` bytes, 0 .. HEAP_CLASSES - 1, and its size. Only up to HEAP_CLASS_MAX. */
@@ -114,8 +161,9 @@ bool heap_check(struct heap *heap, struct slab_problem *problem);
 /* One allocated block, as heap_visit() and heap_leaks() show it. */
 struct heap_block {
     const void *pointer;              /* first byte */
+    enum heap_kind kind;              /* what it is */
     uint64_t bytes;                   /* usable length */
-    const struct slab_cache *cache;   /* NULL for large blocks */
+    const struct slab_cache *cache;   /* OBJECT: its cache */
     const struct slab_who *allocated; /* with the owner policy; else NULL */
 };
 
@@ -123,18 +171,20 @@ struct heap_block {
 void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
                 void *context);
 
-/* Memory that is known to be in use: statics, stacks, registers. */
-struct heap_root {
-    const void *base; /* aligned to 8 */
-    uint64_t bytes;
-};
+/* A leak scan under way. */
+struct heap_scan;
+
+/* One root of it: memory that is known to be in use, aligned to 8. To be called by the scan's `roots`. */
+void heap_scan_root(struct heap_scan *scan, const void *base, uint64_t bytes);
 
 /*
  * The leak scan: every word of the roots, and of every block that is found reachable, is taken for a possible
- * pointer into a block. Calls `visit` for each block that nothing reaches. Returns how many, or -1 when there
- * is no memory for the marks. Empties all magazines. No other CPU uses the heap meanwhile.
+ * pointer into a block. `roots` tells heap_scan_root() all memory that is in use: statics, stacks, whatever
+ * others keep pointers in. Then `visit` is called for each block that nothing reaches, until it returns
+ * false. Returns how many there are, or -1 when there is no memory for the marks. Empties all magazines. No
+ * other CPU uses the heap meanwhile, nor do these two functions.
  */
-int64_t heap_leaks(struct heap *heap, const struct heap_root *roots, unsigned root_count,
+int64_t heap_leaks(struct heap *heap, void (*roots)(void *context, struct heap_scan *scan),
                    bool (*visit)(void *context, const struct heap_block *block), void *context);
 
 /* ---- The fast paths ---- */
@@ -163,50 +213,45 @@ static inline size_t heap_class_bytes(unsigned index)
     return ((size_t)4 + step) << (doubling - 2);
 }
 
-/* A cache's number: never a multiple of 8, so that no aligned pointer in a descriptor can look like one. */
-static inline unsigned slab_number(unsigned index)
-{
-    return 1 + index + index / 7;
-}
-
 /* A class's part of a CPU: known to the compiler when the size is. */
 static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
 {
     if (__builtin_constant_p(bytes)) {
-        return slab_number(heap_class(bytes)) * SLAB_CPU_BYTES;
+        return slab_number(heap_class(bytes)) * SLAB_LINE_BYTES;
     }
     return heap->part[(bytes + 7) / 8];
 }
 
-static inline void *heap_alloc(struct heap *heap, size_t bytes)
+/* Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty.
+ */
+static inline bool heap_pop(struct heap *heap, size_t bytes, void **object)
 {
-    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
-        return heap_alloc_large(heap, bytes);
-    }
     uint32_t part = heap_part(heap, bytes);
     preempt_disable();
     struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
     if (__builtin_expect(top != cpu->bottom, 1)) {
-        void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
+        *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
         atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
-        *slab_mark(object) = SLAB_MARK_LIVE;
+        *slab_mark(*object) = SLAB_MARK_LIVE;
         preempt_enable();
-        return object;
+        return true;
     }
     preempt_enable();
-    return heap_alloc_slow(heap, bytes);
+    return false;
 }
 
-static inline void heap_free(struct heap *heap, void *pointer)
+/* Puts an object of a class into this CPU's loaded magazine; false when that is full, or all is not well. */
+static inline bool heap_push(struct heap *heap, void *pointer)
 {
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
-        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a part without room.
+        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
          */
-        uint8_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+        uint64_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
         preempt_disable();
-        struct slab_cpu *cpu = heap->slabs.cpu[cpu_number()] + number;
+        struct slab_cpu *cpu =
+            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + number * SLAB_LINE_BYTES);
         __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
@@ -216,11 +261,27 @@ static inline void heap_free(struct heap *heap, void *pointer)
             atomic_store_explicit(top, pointer, memory_order_relaxed);
             atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
             preempt_enable();
-            return;
+            return true;
         }
         preempt_enable();
     }
-    heap_free_slow(heap, pointer);
+    return false;
+}
+
+static inline void *heap_alloc(struct heap *heap, size_t bytes)
+{
+    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
+        return heap_alloc_large(heap, bytes);
+    }
+    void *object;
+    return heap_pop(heap, bytes, &object) ? object : heap_alloc_slow(heap, bytes);
+}
+
+static inline void heap_free(struct heap *heap, void *pointer)
+{
+    if (!heap_push(heap, pointer)) {
+        heap_free_slow(heap, pointer);
+    }
 }
 
 /* ---- The kernel's heap ---- */
@@ -245,6 +306,11 @@ static inline void *kcalloc(size_t count, size_t bytes)
 static inline void *kmalloc_aligned(size_t bytes, size_t alignment)
 {
     return heap_alloc_aligned(&kernel_heap, bytes, alignment);
+}
+
+static inline void *kzalloc_aligned(size_t bytes, size_t alignment)
+{
+    return heap_alloc_aligned_zeroed(&kernel_heap, bytes, alignment);
 }
 
 static inline void *krealloc(void *pointer, size_t bytes)

@@ -20,7 +20,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/types.h>
 
-#define SLAB_CACHES_MAX    224                 /* caches of one pool */
+#define SLAB_CACHES_MAX    96                  /* caches of one pool */
 #define SLAB_OBJECT_MAX    KIB(16)             /* bytes of the largest object */
 #define SLAB_ALIGNMENT_MAX FRAME_BYTES         /* the strictest alignment of a cache */
 #define SLAB_ORDER_MAX     4                   /* a slab is at most 64 KiB */
@@ -84,7 +84,8 @@ struct slab_report {
     int64_t offset;                   /* first wrong byte, from the object's start */
     uint32_t length;                  /* wrong bytes from there to the last wrong one */
     uint64_t expected;                /* up to 8 bytes there, as a little-endian number: as they should be */
-    uint64_t found;                   /* and as they are */
+    uint64_t found;                   /* and as they are. LIVE_AT_DESTROY: how many; SIZE_OVERFLOW: the size,
+                                       * and `expected` the count */
     const struct slab_who *allocated; /* NULL without the owner policy */
     const struct slab_who *freed;     /* NULL without the owner policy, or when never freed */
     const void *caller;               /* return address in the code that made the call, or NULL */
@@ -92,9 +93,11 @@ struct slab_report {
 
 #define SLAB_REPORT_BYTES 512
 
-/* Writes the report as lines of text; returns `text`. name_address writes a code address, NULL for its
- * number. */
-const char *slab_report_text(const struct slab_report *report, char text[SLAB_REPORT_BYTES]);
+/* Writes the report in one line; returns `text`. `caller` is the report's caller in words, NULL for its
+ * number.
+ */
+const char *slab_report_text(const struct slab_report *report, const char *caller,
+                             char text[SLAB_REPORT_BYTES]);
 
 /* ---- Life of a pool ---- */
 
@@ -103,6 +106,7 @@ enum slab_policy {
     SLAB_POISON = 1 << 1,     /* distinct fillings of free and of fresh objects */
     SLAB_OWNER = 1 << 2,      /* who allocated and freed, with backtrace and time */
     SLAB_QUARANTINE = 1 << 3, /* freed objects rest a while before they are used again */
+    SLAB_FAIL = 1 << 4,       /* every so manieth allocation fails; in rules only */
 };
 
 struct slab_pool_config {
@@ -113,8 +117,9 @@ struct slab_pool_config {
     /* Called for each mistake, with no lock held. When it returns, the call that made the mistake does
      * nothing. */
     void (*report)(void *context, const struct slab_report *report);
-    /* Writes up to `limit` return addresses of the callers to stack[]; returns how many. NULL for none. */
-    unsigned (*backtrace)(void *context, void **stack, unsigned limit);
+    /* Writes up to `limit` return addresses to stack[], from `caller` on outwards; returns how many. NULL:
+     * only the caller itself is noted. */
+    unsigned (*backtrace)(void *context, const void *caller, void **stack, unsigned limit);
     void *context; /* passed to both */
 };
 
@@ -136,11 +141,23 @@ const char *slab_error_name(enum slab_error error);
 struct slab_rule {
     char pattern[SLAB_NAME_BYTES]; /* a cache's name; a '*' at its end stands for any rest */
     uint32_t policy;               /* enum slab_policy, or'ed */
+    uint64_t fail_every;           /* with SLAB_FAIL: every how manieth allocation fails */
+};
+
+/* Allocations that are made to fail. */
+struct slab_failing {
+    _Atomic(uint64_t) every;   /* 0, or every how manieth allocation fails */
+    _Atomic(uint64_t) counted; /* allocations since that was set */
+    _Atomic(uint64_t) failed;  /* allocations that were made to fail, ever */
 };
 
 /*
- * A CPU's part of a cache. The fields up to `mask` are those of the fast paths, one cache line. Written by
+ * A CPU's part of a cache, two cache lines. The fields up to `mask` are those of the fast paths. Written by
  * its CPU only, with preemption off, but for `drain`.
+ *
+ * A heap's free takes the lowest byte of whatever a descriptor's `object` holds for the number of a line:
+ * parts begin at even lines. What begins at an odd one, or at a multiple of 8, which is no cache's number,
+ * must have no room: there `bound` is 0.
  */
 struct slab_cpu {
     _Atomic(_Atomic(void *) *) top; /* slot of the loaded magazine where the next object is put */
@@ -151,20 +168,30 @@ struct slab_cpu {
     uint64_t live;                  /* header of an object that is allocated */
     uint32_t mask;                  /* bytes of a slab - 1 */
     _Atomic(uint32_t) drain;        /* another CPU asks to empty the magazines at the next slow operation */
-    uint64_t reserved;              /* fills the line */
+    struct slab_cache *cache;       /* whose part this is */
     struct slab_magazine *loaded;   /* the magazine that top points into, or NULL */
     struct slab_magazine *previous; /* the other one, or NULL */
-    struct slab_cache *cache;       /* whose part this is */
     _Atomic(uint64_t) swaps;        /* magazines exchanged for each other here */
     _Atomic(uint64_t) exchanges;    /* magazines exchanged with the depot */
+    uint64_t no_room;               /* always 0: `bound` to whoever takes this line for a part */
     _Atomic(uint64_t) refills;      /* magazines filled from slabs */
     _Atomic(uint64_t) drains;       /* magazines emptied into slabs */
     _Atomic(uint64_t) direct;       /* operations that went past the magazines */
 };
 
-#define SLAB_CPU_BYTES 128
-#define SLAB_CPU_PARTS 256 /* by cache number; multiples of 8 are nobody's, see slab_number() */
-_Static_assert(sizeof(struct slab_cpu) == SLAB_CPU_BYTES, "the compiler computes parts by shifting");
+#define SLAB_LINE_BYTES 64  /* the compiler computes parts by shifting */
+#define SLAB_NUMBERS    256 /* lines of a CPU's parts; a cache's number is that of its part's first line */
+_Static_assert(sizeof(struct slab_cpu) == 2 * SLAB_LINE_BYTES, "a part spans two lines");
+_Static_assert(offsetof(struct slab_cpu, no_room) == SLAB_LINE_BYTES + offsetof(struct slab_cpu, bound),
+               "the second line of a part has no room");
+_Static_assert(SLAB_CACHES_MAX == SLAB_NUMBERS / 8 * 3, "of 8 numbers, 3 are a slab's kind of word");
+
+/* The number of the index-th cache: 2, 4, 6, 10, 12, 14, 18, ... so that what a slab's frames have in their
+ * descriptors is a FRAME_WORD_SLAB. */
+static inline unsigned slab_number(unsigned index)
+{
+    return index / 3 * 8 + index % 3 * 2 + 2;
+}
 
 struct slab_list {
     struct slab *first; /* NULL when empty */
@@ -186,18 +213,16 @@ struct slab_pool {
     uintptr_t base;                             /* pointer to physical address 0 */
     uint64_t limit;                             /* bytes of physical memory from there */
     const struct frame_descriptor *descriptors; /* of frame 0 */
-    struct slab_cpu *cpu[CPUS_MAX];             /* SLAB_CPU_PARTS each; NULL from `cpus` on */
+    struct slab_cpu *cpu[CPUS_MAX];             /* SLAB_NUMBERS lines each; NULL from `cpus` on */
 
     struct spinlock lock;                       /* guards (L) */
-    struct slab_cache *caches[SLAB_CPU_PARTS];  /* (L) by number; NULL where there is none */
+    struct slab_cache *caches[SLAB_NUMBERS];    /* (L) by number; NULL where there is none */
     struct spinlock records_lock;               /* guards (R) */
     struct slab_guard *guard;                   /* guarded slots for a sample of the objects, or NULL */
     struct slab_records slabs;                  /* (R) struct slab */
     struct slab_records magazines;              /* (R) struct slab_magazine */
     uint64_t secret;                            /* (L) state of the generator of secrets */
-    _Atomic(uint64_t) fail_every;               /* 0, or every how manieth allocation fails */
-    _Atomic(uint64_t) fail_count;               /* allocations since that was set */
-    _Atomic(uint64_t) failed;                   /* allocations that were made to fail */
+    struct slab_failing failing;                /* of all its caches' allocations */
     _Atomic(uint64_t) faults[SLAB_FAULT_COUNT]; /* mistakes reported, by kind */
     struct slab_pool_config config;             /* as given */
     struct slab_rule rules[SLAB_RULES_MAX];     /* the debug rules, read */
@@ -206,7 +231,7 @@ struct slab_pool {
 };
 
 /*
- * Makes a pool without caches. Takes 32 KiB of frames for each CPU. On failure nothing is kept. The pool
+ * Makes a pool without caches. Takes 16 KiB of frames for each CPU. On failure nothing is kept. The pool
  * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it.
  */
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config);
@@ -228,7 +253,9 @@ struct slab_cache_config {
     void (*construct)(void *object);
     /* Whether an object is in the constructed state: checked at each free under a debug policy. Or NULL. */
     bool (*is_constructed)(const void *object);
-    bool plain; /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool plain;     /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool unguarded; /* no object goes to a guarded slot: the cache is used under locks that mapping a page
+                     * takes, or that come after them (docs/architecture.md, Locks) */
 };
 
 struct slab_cache {
@@ -247,9 +274,10 @@ struct slab_cache {
     uint32_t order;                  /* frames of one slab: 2^order */
     uint32_t capacity;               /* objects of one magazine */
     uint32_t policy;                 /* enum slab_policy, or'ed */
-    uint32_t number;                 /* 1 .. 255, never a multiple of 8 */
+    uint32_t number;                 /* see slab_number() */
     uint32_t track;                  /* bytes from an object to its slab_track; 0 when there is none */
 
+    struct slab_failing failing;        /* of this cache's allocations */
     _Atomic(uint32_t) pins;             /* walkers over the pool's caches that are here: it must stay */
     bool ending;                        /* being destroyed; under the pool's lock */
     struct spinlock lock;               /* guards what follows */
@@ -301,6 +329,9 @@ void slab_drain_cpu(struct slab_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
  * path. */
 void slab_fail_every(struct slab_pool *pool, uint64_t every) EXCLUDES(pool->lock);
 
+/* The same for one cache alone. */
+void slab_cache_fail_every(struct slab_cache *cache, uint64_t every) EXCLUDES(cache->pool->lock);
+
 /* ---- Seeing inside ---- */
 
 struct slab_statistics {
@@ -321,6 +352,7 @@ struct slab_statistics {
     uint64_t direct;
     uint64_t grown;    /* slabs made, ever */
     uint64_t returned; /* slabs given back, ever */
+    uint64_t failed;   /* allocations made to fail on purpose, ever */
 };
 
 /* Exact while no other CPU uses the cache. */
@@ -371,7 +403,7 @@ struct slab_problem {
  */
 bool slab_cache_check(struct slab_cache *cache, struct slab_problem *problem) EXCLUDES(cache->lock);
 
-/* The same for all caches of a pool and its records. */
+/* The same for all caches of a pool, its records and its guard. */
 bool slab_check(struct slab_pool *pool, struct slab_problem *problem) EXCLUDES(pool->lock);
 
 /* ---- The fast paths ---- */

@@ -24,7 +24,8 @@ struct slab_guard_config {
     bool (*show)(void *context, void *page);
     /* Makes a page inaccessible on all CPUs. */
     void (*hide)(void *context, void *page);
-    void *context; /* passed to both */
+    void *context;        /* passed to both */
+    uint32_t shown_bytes; /* of the frame pool's memory that a page which is shown takes, for the accounts */
 };
 
 /* What a slot holds. Written under the guard's lock, but for a slot that is changing hands. */
@@ -69,6 +70,9 @@ bool slab_guard_explain(const struct slab_guard *guard, const void *address, str
 /* Calls `visit` for each live object until it returns false; whether it never did. No other CPU uses it. */
 bool slab_guard_visit(struct slab_guard *guard,
                       bool (*visit)(void *context, const struct slab_guard_slot *slot), void *context);
+
+/* Bytes of the frame pool behind the pages that are shown. */
+uint64_t slab_guard_shown_bytes(struct slab_guard *guard) EXCLUDES(guard->lock);
 
 /* Live objects of a cache in slots. */
 uint64_t slab_guard_live(struct slab_guard *guard, const struct slab_cache *cache) EXCLUDES(guard->lock);

@@ -38,7 +38,8 @@ static inline enum slab_error guard_start(struct guard_fixture *fixture, struct 
         perror("mmap");
         abort();
     }
-    const struct slab_guard_config config = {fixture->pages, slots, every, guard_show, guard_hide, fixture};
+    const struct slab_guard_config config = {fixture->pages, slots,   every, guard_show,
+                                             guard_hide,     fixture, 0};
     return slab_guard_start(&fixture->guard, pool, &config);
 }
 

@@ -169,7 +169,7 @@ static inline void model_stop(void)
     fixture_check(&fixture);
     if (fixture.reports != 0) {
         char text[SLAB_REPORT_BYTES];
-        panic("%s", slab_report_text(&fixture.report, text));
+        panic("%s", slab_report_text(&fixture.report, NULL, text));
     }
     slab_cache_destroy(&cache);
     fixture_stop(&fixture);

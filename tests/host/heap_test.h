@@ -17,9 +17,10 @@ static inline void make(struct slab_cache *made, const char *name, uint32_t byte
     assert_int_equal(slab_cache_init(&fixture.heap.slabs, made, &config), SLAB_OK);
 }
 
-static inline unsigned trace(void *context, void **stack, unsigned limit)
+static inline unsigned trace(void *context, const void *caller, void **stack, unsigned limit)
 {
     (void)context;
+    (void)caller;
     stack[0] = (void *)0x1234;
     return limit > 0;
 }

@@ -59,7 +59,7 @@ static void large_blocks_take_whole_frames(void **state)
         heap_free(&fixture.heap, pointer);
         heap_free(&fixture.heap, pointer);
         assert_int_equal(fixture.reports, i + 1);
-        assert_true(fixture.report.fault == SLAB_FREE_MEMORY);
+        assert_int_equal(fixture.report.fault, SLAB_DOUBLE_FREE);
     }
     assert_null(heap_alloc(&fixture.heap, GIB(1)));
     assert_null(heap_alloc(&fixture.heap, SIZE_MAX));
@@ -117,6 +117,13 @@ static void alignment_is_kept(void **state)
         heap_free(&fixture.heap, pointers[--count]);
     }
     assert_null(heap_alloc_aligned(&fixture.heap, 10, 0));
+    assert_null(heap_alloc_aligned_zeroed(&fixture.heap, 10, 3));
+    uint8_t *zeroed = heap_alloc_aligned_zeroed(&fixture.heap, 5000, 4096); /* was full of 0x11 */
+    assert_true(is_aligned((uintptr_t)zeroed - fixture.heap.slabs.base, 4096));
+    for (size_t i = 0; i < 5000; i++) {
+        assert_int_equal(zeroed[i], 0);
+    }
+    heap_free(&fixture.heap, zeroed);
     assert_null(heap_alloc_aligned(&fixture.heap, 10, 48));
     assert_null(heap_alloc_aligned(&fixture.heap, 10, GIB(2)));
     assert_int_equal(fixture.reports, 0);
@@ -189,11 +196,44 @@ static void resizing_keeps_the_contents(void **state)
     assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
 }
 
+static struct heap_statistics statistics_now(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics;
+}
+
+/* A large block that needs as many frames as before stays, and its new length is noted. */
+static void resizing_large_blocks_is_noted(void **state)
+{
+    (void)state;
+    char *block = heap_alloc(&fixture.heap, 9000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 12000), block);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 8193), block);
+    assert_int_equal(statistics_now().large_asked, 8193);
+    fixture_check(&fixture);
+    char *longer = heap_resize(&fixture.heap, block, 13000);
+    assert_ptr_not_equal(longer, block);
+    char *shorter = heap_resize(&fixture.heap, longer, 12000); /* a frame less: it goes back */
+    assert_int_equal(statistics_now().large_bytes, 12288);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    fixture_check(&fixture);
+    /* Where there is nothing to move to, it stays as it was. */
+    slab_fail_every(&fixture.heap.slabs, 1);
+    assert_ptr_equal(heap_resize(&fixture.heap, shorter, 5000), shorter);
+    slab_fail_every(&fixture.heap.slabs, 0);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    heap_free(&fixture.heap, shorter);
+    assert_int_equal(statistics_now().large_asked, 0);
+    assert_int_equal(fixture.reports, 0);
+}
+
 /* ---- Virtually contiguous pages ---- */
 
 struct virtual_source {
-    uint8_t pages[2][16384]; /* two blocks, no more */
-    uint64_t bytes[2];       /* of the block, 0 when free */
+    _Alignas(8) uint8_t pages[2][16384]; /* two blocks, no more */
+    uint64_t bytes[2];                   /* of the block, 0 when free */
 };
 
 static void *virtual_alloc(void *context, uint64_t bytes)
@@ -208,15 +248,29 @@ static void *virtual_alloc(void *context, uint64_t bytes)
     return NULL;
 }
 
-static uint64_t virtual_bytes(void *context, const void *pointer)
+/* The blocks tell their length to be what they have room for: the scan searches all of it. */
+static bool virtual_find(void *context, const void *pointer, struct heap_virtual_block *block)
 {
     struct virtual_source *source = context;
     for (unsigned i = 0; i < 2; i++) {
-        if (pointer == source->pages[i]) {
-            return source->bytes[i];
+        *block = (struct heap_virtual_block){source->pages[i], sizeof source->pages[i]};
+        uint64_t offset = (uintptr_t)pointer - (uintptr_t)source->pages[i];
+        if (source->bytes[i] != 0 && offset < sizeof source->pages[i]) {
+            return true;
         }
     }
-    return 0;
+    return false;
+}
+
+static void virtual_visit(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block),
+                          void *to)
+{
+    struct virtual_source *source = context;
+    bool more = true;
+    for (unsigned i = 0; i < 2 && more; i++) {
+        struct heap_virtual_block block = {source->pages[i], sizeof source->pages[i]};
+        more = source->bytes[i] == 0 || visit(to, &block);
+    }
 }
 
 static bool virtual_free(void *context, void *pointer)
@@ -231,14 +285,34 @@ static bool virtual_free(void *context, void *pointer)
     return false;
 }
 
+static void begin_virtual(struct virtual_source *source)
+{
+    fixture.heap.virtually =
+        (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, source};
+}
+
 static void what_no_run_can_serve_is_virtually_contiguous(void **state)
 {
     (void)state;
     static struct virtual_source source;
-    fixture.heap.virtually = (struct heap_virtual){virtual_alloc, virtual_free, virtual_bytes, &source};
-    void *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
+    begin_virtual(&source);
+    char *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
     assert_ptr_equal(pointer, source.pages[0]);
-    assert_int_equal(heap_usable_size(&fixture.heap, pointer), MIB(300));
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer), sizeof source.pages[0]);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer + 8), 0);
+    struct heap_facts facts;
+    heap_look(&fixture.heap, pointer + 5000, &facts);
+    assert_int_equal(facts.kind, HEAP_VIRTUAL);
+    assert_ptr_equal(facts.block, pointer);
+    assert_int_equal(facts.offset, 5000);
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    assert_int_equal(statistics.virtual_blocks, 1);
+    assert_int_equal(statistics.virtual_bytes, sizeof source.pages[0]);
+    heap_free(&fixture.heap, pointer + 5000);
+    expect(SLAB_INTERIOR_POINTER, pointer + 5000);
+    assert_ptr_equal(fixture.report.object, pointer);
+    assert_int_equal(fixture.report.offset, 5000);
     void *second = heap_alloc(&fixture.heap, MIB(300));
     assert_null(heap_alloc(&fixture.heap, MIB(300)));
     heap_free(&fixture.heap, pointer);
@@ -341,7 +415,7 @@ static void every_failure_is_survived(void **state)
             failed += !pointers[i];
         }
         assert_int_equal(failed, ARRAY_LENGTH(pointers) / every);
-        assert_int_equal(atomic_load(&fixture.heap.slabs.fail_count), ARRAY_LENGTH(pointers));
+        assert_int_equal(atomic_load(&fixture.heap.slabs.failing.counted), ARRAY_LENGTH(pointers));
         for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
             heap_free(&fixture.heap, pointers[i]);
         }
@@ -373,9 +447,18 @@ static void a_heap_needs_memory(void **state)
 /* ---- Leaks ---- */
 
 struct found {
+    const void *root;         /* a variable: the only root */
     const void *pointers[16]; /* blocks shown */
     unsigned count;           /* how many */
 };
+
+static void show_root(void *context, struct heap_scan *scan)
+{
+    const struct found *found = context;
+    if (found->root) {
+        heap_scan_root(scan, found->root, sizeof(void *));
+    }
+}
 
 static bool note(void *context, const struct heap_block *block)
 {
@@ -397,21 +480,21 @@ static void unreachable_blocks_are_found(void **state)
     root->next->payload[3] = heap_alloc_zeroed(&fixture.heap, 100000);
     void **large = root->next->payload[3];
     large[5000] = (char *)heap_alloc_zeroed(&fixture.heap, 300) + 299; /* a pointer to its last byte counts */
-    struct found found = {.count = 0};
-    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 0);
+    struct found found = {.root = &root};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
     assert_int_equal(found.count, 0);
 
     struct node *lost = heap_alloc_zeroed(&fixture.heap, sizeof *lost);
     lost->next = heap_alloc_zeroed(&fixture.heap, 20000); /* only reached from what is lost */
     lost->next->next = lost;
     found.count = 0;
-    assert_int_equal(heap_leaks(&fixture.heap, &(struct heap_root){&root, sizeof root}, 1, note, &found), 2);
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
     assert_int_equal(found.count, 2);
     assert_ptr_equal(found.pointers[0], lost);
     assert_ptr_equal(found.pointers[1], lost->next);
 
-    found.count = 0;
-    assert_int_equal(heap_leaks(&fixture.heap, NULL, 0, note, &found), 6);
+    found = (struct found){.root = NULL};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 6);
     found.count = 0;
     heap_visit(&fixture.heap, note, &found);
     assert_int_equal(found.count, 6);
@@ -422,6 +505,47 @@ static void unreachable_blocks_are_found(void **state)
     heap_free(&fixture.heap, large);
     heap_free(&fixture.heap, root->next);
     heap_free(&fixture.heap, root);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* Words behind the length that a block once had are searched, too. */
+static void what_a_grown_block_holds_is_reached(void **state)
+{
+    (void)state;
+    void **root = heap_alloc_zeroed(&fixture.heap, 8200);
+    root = heap_resize(&fixture.heap, root, 12000);
+    memset(root, 0, 12000);
+    root[11000 / sizeof *root] = heap_alloc_zeroed(&fixture.heap, 300);
+    struct found found = {.root = &root};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
+    heap_free(&fixture.heap, root[11000 / sizeof *root]);
+    heap_free(&fixture.heap, root);
+}
+
+/* Virtual blocks are listed, searched, and missed like others. */
+static void virtual_blocks_take_part(void **state)
+{
+    (void)state;
+    static struct virtual_source source;
+    begin_virtual(&source);
+    void **first = heap_alloc(&fixture.heap, MIB(300));
+    void **second = heap_alloc(&fixture.heap, MIB(300));
+    memset(first, 0, sizeof source.pages[0]);
+    memset(second, 0, sizeof source.pages[1]);
+    second[7] = heap_alloc_zeroed(&fixture.heap, 64);
+    first[9] = (char *)second + 16383; /* its last byte */
+    struct found found = {.root = &first};
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
+    first[9] = (char *)second + 16384;
+    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
+    assert_ptr_equal(found.pointers[0], second[7]);
+    assert_ptr_equal(found.pointers[1], second);
+    found = (struct found){.root = NULL};
+    heap_visit(&fixture.heap, note, &found);
+    assert_int_equal(found.count, 3);
+    heap_free(&fixture.heap, second[7]);
+    heap_free(&fixture.heap, second);
+    heap_free(&fixture.heap, first);
     assert_int_equal(fixture.reports, 0);
 }
 
@@ -436,6 +560,7 @@ int main(void)
         TEST(zeroed_memory_is_zero),
         TEST(overflow_of_a_product_is_an_error),
         TEST(resizing_keeps_the_contents),
+        TEST(resizing_large_blocks_is_noted),
         TEST(what_no_run_can_serve_is_virtually_contiguous),
         TEST(little_is_wasted_on_a_mix_of_sizes),
         TEST(most_of_what_lies_idle_is_returned),
@@ -443,6 +568,8 @@ int main(void)
         TEST(every_failure_is_survived),
         TEST(a_heap_needs_memory),
         TEST(unreachable_blocks_are_found),
+        TEST(what_a_grown_block_holds_is_reached),
+        TEST(virtual_blocks_take_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,12 +97,17 @@ static void pointers_into_objects(void **state)
         heap_free(&fixture.heap, block);
     }
     char *large = heap_alloc(&fixture.heap, 100000);
-    heap_free(&fixture.heap, large + 8);
-    expect(SLAB_FOREIGN_POINTER, large + 8);
-    heap_free(&fixture.heap, large + 4096);
-    expect(SLAB_FOREIGN_POINTER, large + 4096);
+    for (size_t i = 1; i < 100000; i *= 5) { /* in every piece of the run */
+        heap_free(&fixture.heap, large + i);
+        expect(SLAB_INTERIOR_POINTER, large + i);
+        assert_ptr_equal(fixture.report.object, large);
+        assert_int_equal(fixture.report.offset, i);
+        assert_true((fixture.report.allocated != NULL) == (fixture.heap.large_policy != 0));
+    }
     heap_free(&fixture.heap, large);
     assert_int_equal(fixture.reports, 0);
+    heap_free(&fixture.heap, large);
+    expect(SLAB_DOUBLE_FREE, large);
 }
 
 /* What lies behind the last object of a slab is no object either. */
@@ -123,10 +128,19 @@ static void pointers_behind_the_last_object(void **state)
     }
 }
 
+/* Loads a magazine of every class: without one, no free is fast. */
+static void load_magazines(void)
+{
+    for (unsigned class = 0; class < HEAP_CLASSES; class ++) {
+        heap_free(&fixture.heap, heap_alloc(&fixture.heap, heap_class_bytes(class)));
+    }
+}
+
 static void foreign_pointers(void **state)
 {
     (void)state;
     uint64_t local[4] = {0};
+    load_magazines();
     static uint64_t global[4];
     phys_addr_t frame = frame_alloc(&fixture.machine.pool, 0, OWNER_TEST);
     void *owned = frame_pointer(&fixture.machine.pool, frame);
@@ -152,11 +166,15 @@ static void foreign_pointers(void **state)
             expect(SLAB_FOREIGN_POINTER, pointers[i]);
         }
     }
-    /* The same frame of somebody else, whatever its owner noted: an address of any alignment to 8. */
-    for (uintptr_t noted = 0; noted < 4096; noted += 8) {
-        frame_descriptor(&fixture.machine.pool, frame)->object = (void *)noted;
-        heap_free(&fixture.heap, owned);
-        expect(SLAB_FOREIGN_POINTER, owned);
+    /* The same frame of somebody else, whatever its owner noted, but for the words that are slabs' own. */
+    for (uintptr_t noted = 0; noted < 4096; noted++) {
+        if (frame_word_kind(noted) != FRAME_WORD_SLAB) {
+            frame_descriptor(&fixture.machine.pool, frame)->object = (void *)(noted | 0x123456789000);
+            heap_free(&fixture.heap, owned);
+            expect(SLAB_FOREIGN_POINTER, owned);
+            assert_null(heap_resize(&fixture.heap, owned, 100));
+            expect(SLAB_FOREIGN_POINTER, owned);
+        }
     }
     frame_free(&fixture.machine.pool, frame, 0);
     heap_free(&fixture.heap, owned);
@@ -190,8 +208,14 @@ static void underrun_into_the_header(void **state)
     char *object = slab_cache_alloc(&typed);
     char before = object[-1];
     object[-1] = (char)(before + 1);
+    uint64_t header;
+    memcpy(&header, object - 8, sizeof header);
     slab_cache_free(&typed, object);
     expect(SLAB_UNDERRUN, object);
+    assert_int_equal(fixture.report.offset, -8);
+    assert_int_equal(fixture.report.length, 8);
+    assert_int_equal(fixture.report.expected, typed.live);
+    assert_int_equal(fixture.report.found, header);
     object[-1] = before;
     slab_cache_free(&typed, object);
     assert_int_equal(fixture.reports, 0);
@@ -248,6 +272,59 @@ static void one_byte_past_the_end(void **state)
     expect(SLAB_OVERRUN, object);
     object[100] ^= 1;
     slab_cache_free(&typed, object);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* What is over in the last frame of a large block is a red zone: at least 16 bytes. */
+static void one_byte_past_the_end_of_a_large_block(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {8193, 12288, 12287, 12273, 12272, 65536, 100000};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        struct heap_statistics statistics;
+        uint8_t *block = heap_alloc(&fixture.heap, sizes[i]);
+        heap_statistics(&fixture.heap, &statistics);
+        assert_int_equal(statistics.large_bytes, align_up(sizes[i] + 16, FRAME_BYTES));
+        assert_int_equal(heap_usable_size(&fixture.heap, block), sizes[i]);
+        assert_int_equal(block[0], 0xa5);
+        assert_int_equal(block[sizes[i] - 1], 0xa5);
+        fixture_check(&fixture);
+        block[sizes[i]] = 0x77;
+        struct slab_problem problem;
+        assert_false(heap_check(&fixture.heap, &problem));
+        assert_string_equal(problem.what, "write past the end");
+        heap_free(&fixture.heap, block);
+        expect(SLAB_OVERRUN, block);
+        assert_int_equal(fixture.report.offset, sizes[i]);
+        assert_int_equal(fixture.report.expected, 0xbb);
+        assert_int_equal(fixture.report.found, 0x77);
+        assert_ptr_equal(fixture.report.allocated->stack[0], (void *)0x1234);
+        block[sizes[i]] = 0xbb;
+        heap_free(&fixture.heap, block);
+        assert_int_equal(fixture.reports, 0);
+        assert_int_equal(block[0], 0x6b);
+    }
+}
+
+/* The red zone begins where a shorter block ends, and what is damaged is not covered up. */
+static void the_red_zone_moves_along(void **state)
+{
+    (void)state;
+    static const size_t sizes[][2] = {{200, 150}, {33, 32}, {12000, 9000}};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        uint8_t *block = heap_alloc(&fixture.heap, sizes[i][0]);
+        assert_ptr_equal(heap_resize(&fixture.heap, block, sizes[i][1]), block);
+        assert_int_equal(heap_usable_size(&fixture.heap, block), sizes[i][1]);
+        fixture_check(&fixture);
+        block[sizes[i][1]] = 1;
+        assert_ptr_equal(heap_resize(&fixture.heap, block, sizes[i][1] - 1), block);
+        expect(SLAB_OVERRUN, block);
+        assert_int_equal(fixture.report.offset, sizes[i][1]);
+        heap_free(&fixture.heap, block);
+        expect(SLAB_OVERRUN, block);
+        block[sizes[i][1]] = 0xbb;
+        heap_free(&fixture.heap, block);
+    }
     assert_int_equal(fixture.reports, 0);
 }
 
@@ -385,6 +462,8 @@ int main(void)
         DEBUG_TEST(foreign_pointers),
         DEBUG_TEST(the_wrong_cache),
         DEBUG_TEST(one_byte_past_the_end),
+        DEBUG_TEST(one_byte_past_the_end_of_a_large_block),
+        DEBUG_TEST(the_red_zone_moves_along),
         DEBUG_TEST(one_byte_before_the_start),
         DEBUG_TEST(write_after_free),
         DEBUG_TEST(fresh_memory_is_poisoned),

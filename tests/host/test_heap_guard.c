@@ -183,7 +183,92 @@ static void a_write_short_of_the_border_is_found(void **state)
     assert_int_equal(fixture.reports, 0);
 }
 
+static void *raced; /* an object that another CPU frees while its state is looked at */
+static unsigned races;
+static struct slab_cache racy;
+
+static bool is_freed_meanwhile(const void *object)
+{
+    (void)object;
+    if (races++ == 0) {
+        host_cpu = 1;
+        slab_cache_free(&racy, raced);
+        host_cpu = 0;
+    }
+    return true;
+}
+
+/* Two CPUs free one object: only one of them touches its page, the other is told. */
+static void a_free_on_two_cpus_is_a_double_free(void **state)
+{
+    (void)state;
+    const struct slab_cache_config config = {
+        .name = "racy", .bytes = 64, .is_constructed = is_freed_meanwhile};
+    assert_int_equal(slab_cache_init(&fixture.heap.slabs, &racy, &config), SLAB_OK);
+    races = 0;
+    raced = slab_cache_alloc(&racy);
+    slab_cache_free(&racy, raced);
+    expect(SLAB_DOUBLE_FREE, raced);
+    assert_int_equal(races, 1);
+    assert_int_equal(guard.guard.count, SLOTS);
+    assert_int_equal(slab_cache_destroy(&racy), 0);
+}
+
+static void what_shrinks_is_guarded_from_its_new_end_on(void **state)
+{
+    (void)state;
+    char *block = guarded_alloc(100);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 70), block);
+    assert_int_equal(heap_usable_size(&fixture.heap, block), 70);
+    block[70] = 1;
+    heap_free(&fixture.heap, block);
+    expect(SLAB_OVERRUN, block);
+    assert_int_equal(fixture.report.offset, 70);
+    block[70] = (char)0xbb;
+    heap_free(&fixture.heap, block);
+    assert_int_equal(fixture.reports, 0);
+}
+
 /* ---- The heap around it ---- */
+
+static void caches_can_stay_out_of_it(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    const struct slab_cache_config config = {.name = "out", .bytes = 64, .unguarded = true};
+    assert_int_equal(slab_cache_init(&fixture.heap.slabs, &cache, &config), SLAB_OK);
+    uint64_t before = guard.guard.sampled;
+    for (unsigned i = 0; i < 20; i++) {
+        slab_drain_cpu(&fixture.heap.slabs, 0);
+        slab_cache_free(&cache, slab_cache_alloc(&cache));
+    }
+    assert_int_equal(guard.guard.sampled, before);
+    assert_int_equal(slab_cache_destroy(&cache), 0);
+}
+
+static void the_validator_knows_the_ring(void **state)
+{
+    (void)state;
+    struct slab_problem problem;
+    char *block = guarded_alloc(64);
+    struct slab_guard *ring = &guard.guard;
+    uint8_t next = ring->free[ring->first];
+    assert_true(slab_check(&fixture.heap.slabs, &problem));
+    ring->count--;
+    assert_false(slab_check(&fixture.heap.slabs, &problem));
+    assert_string_equal(problem.what, "a guarded slot is neither live nor free");
+    ring->count++;
+    ring->slots[next].live = true;
+    assert_false(slab_check(&fixture.heap.slabs, &problem));
+    assert_string_equal(problem.what, "a guarded slot is live and free");
+    ring->slots[next].live = false;
+    ring->free[(ring->first + ring->count) % SLAB_GUARD_SLOTS_MAX] = next; /* twice */
+    ring->count++;
+    assert_false(slab_check(&fixture.heap.slabs, &problem));
+    assert_string_equal(problem.what, "free guarded slots");
+    ring->count--;
+    heap_free(&fixture.heap, block);
+}
 
 static void guarded_blocks_are_blocks_like_others(void **state)
 {
@@ -254,6 +339,12 @@ static bool note_block(void *context, const struct heap_block *block)
     return true;
 }
 
+static void no_roots(void *context, struct heap_scan *scan)
+{
+    (void)context;
+    (void)scan;
+}
+
 static void guarded_blocks_are_visited_and_searched(void **state)
 {
     (void)state;
@@ -262,7 +353,7 @@ static void guarded_blocks_are_visited_and_searched(void **state)
     heap_visit(&fixture.heap, note_block, &found);
     assert_ptr_equal(found, block);
     block[3] = heap_alloc(&fixture.heap, 20000); /* only reached from the guarded block */
-    assert_int_equal(heap_leaks(&fixture.heap, NULL, 0, note_block, &found), 0);
+    assert_int_equal(heap_leaks(&fixture.heap, no_roots, note_block, &found), 0);
     heap_free(&fixture.heap, block[3]);
     heap_free(&fixture.heap, block);
     assert_int_equal(fixture.reports, 0);
@@ -315,6 +406,10 @@ int main(void)
         GUARD_TEST(what_is_not_the_guards_is_not_explained),
         GUARD_TEST(mistaken_frees_have_names),
         GUARD_TEST(a_write_short_of_the_border_is_found),
+        GUARD_TEST(a_free_on_two_cpus_is_a_double_free),
+        GUARD_TEST(what_shrinks_is_guarded_from_its_new_end_on),
+        GUARD_TEST(caches_can_stay_out_of_it),
+        GUARD_TEST(the_validator_knows_the_ring),
         GUARD_TEST(guarded_blocks_are_blocks_like_others),
         GUARD_TEST(without_a_slot_a_block_comes_from_its_slab),
         GUARD_TEST(every_so_many_slow_operations_one_is_sampled),

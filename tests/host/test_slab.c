@@ -214,6 +214,33 @@ static void places_in_a_slab_are_random(void **state)
     slab_cache_destroy(&other);
 }
 
+/* From an empty slab each object is as likely to come first as any other, however many there are. */
+static void every_place_is_as_likely(void **state)
+{
+    (void)state;
+    enum { DRAWS = 400 }; /* of each place, on average */
+    static const uint32_t sizes[] = {16, 56, 80, 200, 480, 1000, 4000, 16384};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        static struct slab_cache cache;
+        unsigned drawn[SLAB_OBJECTS_MAX] = {0};
+        make(&cache, "likely", sizes[i], 0);
+        for (unsigned j = 0; j < DRAWS * cache.per_slab; j++) {
+            struct frame_facts facts;
+            void *object = slab_take_one(&cache);
+            struct slab *slab = slab_find(&fixture.heap.slabs, object, &facts);
+            assert_int_equal(slab->free_count, cache.per_slab - 1);
+            drawn[slab_object_index(&cache, slab, object)]++;
+            spinlock_acquire(&cache.lock);
+            slab_give(&cache, object);
+            spinlock_release(&cache.lock);
+        }
+        for (unsigned j = 0; j < cache.per_slab; j++) { /* six standard deviations */
+            assert_in_range(drawn[j], DRAWS - 120, DRAWS + 120);
+        }
+        slab_cache_destroy(&cache);
+    }
+}
+
 /* One CPU allocates, the other frees: objects come back through the depot, and memory does not grow. */
 static void objects_pass_between_cpus(void **state)
 {
@@ -321,6 +348,78 @@ static void idle_memory_serves_other_caches(void **state)
     slab_cache_destroy(&second);
 }
 
+static int begin_with_failures(void **state)
+{
+    (void)state;
+    return begin_with("typed:fail=3;large:owner,fail=2;kmalloc-6*:fail=5,redzone");
+}
+
+static unsigned count_failures(void *(*allocate)(void), void (*give_back)(void *pointer), unsigned attempts)
+{
+    void *objects[100];
+    unsigned failed = 0;
+    for (unsigned i = 0; i < attempts; i++) {
+        objects[i] = allocate();
+        failed += !objects[i];
+    }
+    for (unsigned i = 0; i < attempts; i++) {
+        give_back(objects[i]);
+    }
+    return failed;
+}
+
+static void *allocate_typed(void)
+{
+    return slab_cache_alloc(&typed);
+}
+
+static void free_typed(void *object)
+{
+    slab_cache_free(&typed, object);
+}
+
+static void *allocate_small(void)
+{
+    return heap_alloc(&fixture.heap, 60);
+}
+
+static void *allocate_other(void)
+{
+    return heap_alloc(&fixture.heap, 100);
+}
+
+static void *allocate_large(void)
+{
+    return heap_alloc(&fixture.heap, 20000);
+}
+
+static void free_block(void *block)
+{
+    heap_free(&fixture.heap, block);
+}
+
+/* What a rule, or slab_cache_fail_every(), lets fail is one cache's: others go on. */
+static void failures_of_one_cache(void **state)
+{
+    (void)state;
+    struct slab_statistics statistics;
+    assert_int_equal(count_failures(allocate_typed, free_typed, 90), 30);
+    assert_int_equal(count_failures(allocate_small, free_block, 90), 18);
+    assert_int_equal(count_failures(allocate_other, free_block, 90), 0);
+    assert_int_equal(count_failures(allocate_large, free_block, 90), 45);
+    slab_cache_statistics(&typed, &statistics);
+    assert_int_equal(statistics.failed, 30);
+    assert_int_equal(atomic_load(&fixture.heap.large_failing.failed), 45);
+    assert_int_equal(atomic_load(&fixture.heap.slabs.failing.failed), 93);
+    slab_cache_fail_every(&typed, 0);
+    assert_int_equal(count_failures(allocate_typed, free_typed, 90), 0);
+    slab_cache_fail_every(&another, 1);
+    assert_null(slab_cache_alloc(&another));
+    slab_cache_fail_every(&another, 0);
+    fixture_check(&fixture);
+    assert_int_equal(fixture.reports, 0);
+}
+
 /* The n-th allocation fails for every n of a longer operation: nothing is lost, and the books balance. */
 static void every_failure_is_survived(void **state)
 {
@@ -356,10 +455,12 @@ int main(void)
         TEST(empty_slabs_are_returned),
         TEST(most_of_what_is_unused_is_returned),
         TEST(places_in_a_slab_are_random),
+        TEST(every_place_is_as_likely),
         TEST(objects_pass_between_cpus),
         TEST(emptied_magazines_hold_nothing),
         TEST(idle_memory_serves_other_caches),
         TEST(every_failure_is_survived),
+        cmocka_unit_test_setup_teardown(failures_of_one_cache, begin_with_failures, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

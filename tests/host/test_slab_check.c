@@ -48,6 +48,15 @@ static void the_validator_sees_damage(void **state)
     assert_string_equal(problem.what, "a free object in two places");
     atomic_store(&cpu->bottom[1], second);
 
+    atomic_store(&cpu->bottom[1], &cache);
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "a magazine holds what is no object");
+    assert_ptr_equal(problem.where, &cache);
+    atomic_store(&cpu->bottom[1], (char *)second + 8);
+    assert_false(slab_cache_check(&cache, &problem));
+    assert_string_equal(problem.what, "a magazine holds what is no object");
+    atomic_store(&cpu->bottom[1], second);
+
     cache.depot_count++;
     assert_false(slab_cache_check(&cache, &problem));
     assert_string_equal(problem.what, "length of the depot");
@@ -67,6 +76,58 @@ static void the_validator_sees_damage(void **state)
         slab_cache_free(&cache, objects[i]);
     }
     slab_cache_destroy(&cache);
+}
+
+/* One byte too many or too few anywhere in the records' accounts. */
+static void the_validator_counts_records(void **state)
+{
+    (void)state;
+    struct slab_problem problem;
+    struct slab_pool *pool = &fixture.heap.slabs;
+    struct slab_records *kinds[] = {&pool->slabs, &pool->magazines};
+    void *blocks[40];
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        blocks[i] = heap_alloc(&fixture.heap, 2048);
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        struct slab_records *records = kinds[i];
+        struct slab_record_page *page = records->partial;
+        assert_non_null(page);
+        records->used++;
+        assert_false(slab_check(pool, &problem));
+        assert_string_equal(problem.what, "records in pages");
+        records->used--;
+        records->unused++;
+        assert_false(slab_check(pool, &problem));
+        assert_string_equal(problem.what, "unused pages of records");
+        records->unused--;
+        page->used++;
+        assert_false(slab_check(pool, &problem));
+        assert_string_equal(problem.what, "records of a page");
+        page->used--;
+        void *next = *(void **)page->free;
+        *(void **)page->free = page->free; /* the free records form a ring */
+        assert_false(slab_check(pool, &problem));
+        assert_string_equal(problem.what, "records of a page");
+        *(void **)page->free = next;
+        page->previous = page;
+        assert_false(slab_check(pool, &problem));
+        assert_string_equal(problem.what, "links of pages of records");
+        page->previous = NULL;
+        assert_true(slab_check(pool, &problem));
+    }
+    /* A magazine that nobody has any more. */
+    void *lost = slab_record_alloc(pool, &pool->magazines);
+    assert_false(slab_check(pool, &problem));
+    assert_string_equal(problem.what, "magazine records in use");
+    slab_record_free(pool, &pool->magazines, lost);
+    lost = slab_record_alloc(pool, &pool->slabs);
+    assert_false(slab_check(pool, &problem));
+    assert_string_equal(problem.what, "slab records in use");
+    slab_record_free(pool, &pool->slabs, lost);
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        heap_free(&fixture.heap, blocks[i]);
+    }
 }
 
 static void live_objects_are_reported_at_the_end(void **state)
@@ -103,8 +164,11 @@ static void frames_are_accounted(void **state)
     heap_statistics(&fixture.heap, &heap);
     frame_pool_ledger(&fixture.machine.pool, &ledger);
     assert_int_equal(ledger.difference, 0);
-    assert_int_equal(ledger.owner_bytes[OWNER_SLABS],
-                     statistics.slab_bytes + heap.class_bytes + heap.record_bytes);
+    assert_int_equal(ledger.owner_bytes[OWNER_SLABS], heap.slab_bytes + heap.record_bytes);
+    assert_true(heap.slab_bytes >= statistics.slab_bytes + heap.class_bytes);
+    assert_int_equal(heap.record_bytes, heap.magazine_bytes + heap.slab_records + heap.part_bytes +
+                                            heap.resting_bytes + heap.guard_bytes);
+    assert_true(heap.waste_bytes >= statistics.waste_bytes && heap.magazine_bytes + heap.resting_bytes > 0);
     for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
         slab_cache_free(&cache, objects[i]);
     }
@@ -114,8 +178,10 @@ static void frames_are_accounted(void **state)
 static void bad_pools_are_refused(void **state)
 {
     (void)state;
-    static const char *const rules[] = {"x", "x:", ":poison", "x:poisen", "x:poison,", "x:poison;y"};
-    static const uint32_t where[] = {0, 2, 0, 2, 9, 9};
+    static const char *const rules[] = {
+        "x",          "x:",      ":poison",  "x:poisen",  "x:poison,",
+        "x:poison;y", "x:fail=", "x:fail=0", "x:fail=1a", "x:fail=99999999999999"};
+    static const uint32_t where[] = {0, 2, 0, 2, 9, 9, 2, 2, 2, 2};
     struct slab_pool pool;
     for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
         struct slab_pool_config config = fixture.heap.slabs.config;
@@ -135,8 +201,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_validator_sees_damage),
+        TEST(the_validator_counts_records),
         TEST(live_objects_are_reported_at_the_end),
         TEST(frames_are_accounted),
+        DEBUG_TEST(frames_are_accounted),
         TEST(bad_pools_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static inline void vm_report(void *context, const struct slab_report *report)
 {
     char text[SLAB_REPORT_BYTES];
     (void)context;
-    panic("%s", slab_report_text(report, text));
+    panic("%s", slab_report_text(report, NULL, text));
 }
 
 static inline struct vm_manager_config vm_fixture_config(struct vm_fixture *fixture, unsigned levels)
