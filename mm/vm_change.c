@@ -99,7 +99,7 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
     if (error == VM_OK) {
-        error = vm_access_check(space, access);
+        error = vm_access_check(access);
     }
     if (error != VM_OK) {
         return error;

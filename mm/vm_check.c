@@ -34,7 +34,7 @@ static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uin
             return vm_problem_set(problem, "the reverse map names no space", address,
                                   vm_code_number(codes[i]), 0);
         }
-        struct page_translation page = page_table_translate(space->table, virt_addr(address));
+        struct page_translation page = vm_page_at(space->table, address);
         if (!page.mapped || vm_page_frame(&page).raw != frame.raw) {
             return vm_problem_set(problem, "the reverse map names a page that shows another frame", address,
                                   page.mapped ? vm_page_frame(&page).raw : 0, frame.raw);

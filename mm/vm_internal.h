@@ -108,7 +108,7 @@ void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_re
 /* ---- vm_range.c: is a range or a request fit for a space? ---- */
 
 enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64_t bytes);
-enum vm_error vm_access_check(const struct vm_space *space, unsigned access);
+enum vm_error vm_access_check(unsigned access);
 enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);
 
 /* Whether regions cover all of the range. */
@@ -125,8 +125,13 @@ unsigned vm_page_access(const struct vm_space *space, const struct vm_region *re
 /* The same, but that private pages are not writable yet: the fault decides who may write in place. */
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
-/* Finds the lowest mapped page at or above *address and below `end`: its first byte to *address. Skips holes
- * by whole tables. */
+/* What the tables have for an address, hidden or not: page_table_translate(), but that hidden pages are
+ * mapped.
+ */
+struct page_translation vm_page_at(const struct page_table *table, uint64_t address);
+
+/* Finds the lowest mapped page, hidden or not, at or above *address and below `end`: its first byte to
+ * *address. Skips holes by whole tables. */
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page);
 

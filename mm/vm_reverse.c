@@ -158,6 +158,6 @@ bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block)
     if (!space) {
         return false;
     }
-    struct page_translation page = page_table_translate(space->table, virt_addr(vm_code_address(code)));
+    struct page_translation page = vm_page_at(space->table, vm_code_address(code));
     return page.mapped && page_entry_leaf_address(page.leaf, page.level).raw == block.raw;
 }

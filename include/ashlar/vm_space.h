@@ -35,8 +35,7 @@ enum vm_error {
     VM_OUTSIDE,        /* not in the range this space may use */
     VM_OVERLAP,        /* a region, or its guard, lies there already */
     VM_NOT_MAPPED,     /* part of the range belongs to no region */
-    VM_BAD_ACCESS,     /* writable and executable, writing without reading, unknown bits, or no access at all
-                          in a kernel space, where the CPU cannot forbid reading */
+    VM_BAD_ACCESS,     /* writable and executable, writing without reading, or unknown bits */
     VM_BAD_ALIGNMENT,  /* not a power of two of at least FRAME_BYTES */
     VM_BAD_SOURCE,     /* a source without what it needs, or with what it cannot use */
     VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
@@ -51,7 +50,7 @@ const char *vm_error_name(enum vm_error error);
 
 /* What an access wanted, and what a region allows: a set of these. */
 enum vm_access {
-    VM_NONE = 0,
+    VM_NONE = 0, /* by nobody: what is there is kept, and hidden from the kernel as well */
     VM_READ = 1 << 0,
     VM_WRITE = 1 << 1,
     VM_EXECUTE = 1 << 2,
@@ -332,7 +331,7 @@ struct vm_look {
     bool found;                     /* a region lies there */
     bool guard;                     /* the guard below a region lies there; `region` is that region */
     struct vm_region_facts region;  /* which */
-    struct page_translation mapped; /* what the page tables say */
+    struct page_translation mapped; /* what the page tables say; of a hidden page too (PAGE_HIDDEN) */
     bool zero_page;                 /* the shared zero page is mapped */
     uint32_t references;            /* to the frame behind; 0 when none is kept */
 };

@@ -60,22 +60,6 @@ static void neighbours_are_filled_when_asked(void **state)
     assert_int_equal(space.resident, 16 + 13); /* the region begins there */
 }
 
-static void hidden_pages_keep_their_contents(void **state)
-{
-    (void)state;
-    map((struct vm_request){.source = VM_ZERO, .bytes = 2 * PAGE});
-    *touch(BASE, MMU_WRITE, VM_FAULT_ZERO) = 42;
-    assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_NONE), VM_OK);
-    touch(BASE, MMU_READ, VM_FAULT_DENIED);
-    assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_READ), VM_OK);
-    assert_int_equal(*touch(BASE, MMU_READ, VM_FAULT_COUNT), 42);
-    touch(BASE, MMU_WRITE, VM_FAULT_DENIED);
-    assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, RW), VM_OK);
-    assert_int_equal(*touch(BASE, MMU_WRITE, VM_FAULT_REUSED), 42);
-    assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_READ | VM_EXECUTE), VM_OK);
-    touch(BASE, MMU_EXECUTE, VM_FAULT_COUNT);
-}
-
 static void a_stack_grows_to_its_limit(void **state)
 {
     (void)state;
@@ -359,7 +343,6 @@ int main(void)
         TEST(reading_zeros_costs_nothing),
         TEST(errors_have_names),
         TEST(neighbours_are_filled_when_asked),
-        TEST(hidden_pages_keep_their_contents),
         TEST(a_stack_grows_to_its_limit),
         TEST(large_pages),
         TEST(a_small_page_does_where_there_is_no_large_one),

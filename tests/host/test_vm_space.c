@@ -71,13 +71,6 @@ static void accesses_that_cannot_be(void **state)
         assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, bad[i]), VM_BAD_ACCESS);
     }
     expect_region(BASE, BASE, PAGE, RW);
-    struct vm_space kernel;
-    vm_fixture_kernel_space(&fixture, &kernel);
-    struct vm_request request = zeros_at(VM_KERNEL, PAGE);
-    request.access = VM_NONE;
-    virt_addr_t address;
-    assert_int_equal(vm_space_map(&kernel, &request, &address), VM_BAD_ACCESS);
-    vm_fixture_drop(&kernel);
 }
 
 static void sources_that_cannot_be(void **state)
