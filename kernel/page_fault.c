@@ -138,9 +138,15 @@ struct vm_space *space_load(struct vm_space *space)
 {
     struct per_cpu *cpu = per_cpu();
     struct vm_space *before = cpu->space;
+    if (space) {
+        vm_space_enter(space);
+    }
     cpu->space = space;
     const struct page_table *tables = space ? &space->own : kernel_page_table();
     tlb_space_load(tables->root, tables->space);
+    if (before) {
+        vm_space_leave(before);
+    }
     return before;
 }
 

@@ -198,6 +198,14 @@ void vm_reverse_remove(struct vm_space *space, phys_addr_t frame, uint64_t addre
 uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_t *codes, uint64_t limit)
     EXCLUDES(manager->mappings_lock);
 
+/*
+ * Whether a frame that its owner gives may be shown by spaces: its `object` is NULL or an entry of the
+ * reverse map. For the words of other owners the answer is no: an odd one is a number too small for an
+ * address.
+ */
+bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
+    EXCLUDES(manager->lock, manager->mappings_lock);
+
 /* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
 
@@ -206,6 +214,9 @@ bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(ma
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
 void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
+
+/* Whether there is a space of that number, and `address` in its range. */
+bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
 
 /* ---- vm_supply.c: what a fault needs and can only get without the space's lock ---- */
 

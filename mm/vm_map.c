@@ -11,7 +11,8 @@ static enum vm_error hold_frame(struct vm_space *space, phys_addr_t frame, uint6
         return VM_BAD_FRAME;
     }
     uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame)->tag, memory_order_relaxed);
-    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0) {
+    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0 ||
+        !vm_reverse_accepts(space->manager, frame)) {
         frame_put(frames, frame);
         return VM_BAD_FRAME;
     }

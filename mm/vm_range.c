@@ -50,6 +50,9 @@ static enum vm_error check_device(const struct vm_space *space, const struct vm_
     if (!is_aligned(request->target.raw, FRAME_BYTES)) {
         return VM_UNALIGNED;
     }
+    if (!page_cache_exists(request->cache)) {
+        return VM_BAD_CACHE;
+    }
     return request->target.raw < physical_end && request->bytes <= physical_end - request->target.raw
                ? VM_OK
                : VM_BAD_PHYSICAL;

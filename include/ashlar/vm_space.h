@@ -10,8 +10,8 @@
  * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
  * made smaller where it would have cut them, which no program can see.
  *
- * Locks, in this order: the manager's, spaces (two at once: by ascending number), page tables, the manager's
- * `mappings`, slab caches, the frame pool. Every function takes what it needs and holds nothing when it
+ * Locks, in this order: spaces (two at once: by ascending number), page tables, the manager's `mappings`, the
+ * manager's own, slab caches, the frame pool. Every function takes what it needs and holds nothing when it
  * returns. Memory of a kernel space is not touched with a lock held or from an interrupt handler, since the
  * touch may be a fault. Pagers are called without any lock, but for `dirty`.
  */
@@ -38,10 +38,12 @@ enum vm_error {
     VM_BAD_ACCESS,     /* writable and executable, writing without reading, or unknown bits */
     VM_BAD_ALIGNMENT,  /* not a power of two of at least FRAME_BYTES */
     VM_BAD_SOURCE,     /* a source without what it needs, or with what it cannot use */
+    VM_BAD_CACHE,      /* a cache kind that the page attribute table does not have */
     VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
-    VM_BAD_FRAME,      /* not an allocated frame by itself, or one with too many references */
-    VM_BAD_RANGE,      /* a space over such a range cannot be made */
-    VM_TOO_MANY,       /* VM_SPACES_MAX spaces exist */
+    VM_BAD_FRAME, /* not an allocated frame by itself, one whose descriptor's `object` is in use, or one with
+                     too many references */
+    VM_BAD_RANGE, /* a space over such a range cannot be made */
+    VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_ERROR_COUNT
 };
 
@@ -200,6 +202,7 @@ struct vm_space {
     uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     uint32_t number;                 /* in the manager's table */
+    _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */
     enum frame_owner owner;          /* of the pages it fills */
     bool user;                       /* pages are the user's */
     char name[VM_NAME_BYTES];        /* for people */
@@ -214,8 +217,19 @@ struct vm_space {
 enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
                               const struct vm_space_config *config);
 
-/* Unmaps everything and returns all memory. The space is loaded on no CPU. */
+/* Unmaps everything and returns all memory. Panics while a CPU has the space loaded. */
 void vm_space_destroy(struct vm_space *space) EXCLUDES(space->lock);
+
+/* A CPU is about to load the tables of a user space, and has loaded others. */
+static inline void vm_space_enter(struct vm_space *space)
+{
+    atomic_fetch_add_explicit(&space->loaded, 1, memory_order_relaxed);
+}
+
+static inline void vm_space_leave(struct vm_space *space)
+{
+    atomic_fetch_sub_explicit(&space->loaded, 1, memory_order_release);
+}
 
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
