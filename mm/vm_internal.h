@@ -250,9 +250,10 @@ void vm_supply_drop(struct vm_space *space, struct vm_supply *supply);
 /* One fault on its way. */
 struct vm_case {
     struct vm_region *region; /* it allows the access */
-    page_table_entry_t *slot; /* the page's entry, where the table exists; it is a hole */
+    page_table_entry_t *slot; /* the page's entry, where the table exists; else NULL */
+    bool hole;                /* nothing is mapped there */
     uint64_t page;            /* first byte of the 4 KiB page */
-    enum vm_access access;    /* what was wanted */
+    enum vm_access access;    /* what was wanted; VM_NONE for a neighbour that is filled along with it */
     struct vm_supply *supply; /* what was got, or is wanted */
     struct tlb_batch *batch;  /* what becomes stale */
 };

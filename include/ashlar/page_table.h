@@ -260,6 +260,10 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
     EXCLUDES(table->lock);
 
+/* The same for a slot that holds the leaf of `base`. */
+void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
+                        page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);
+
 /* ---- Looking ---- */
 
 #define PAGE_WALK_STEPS_MAX 5

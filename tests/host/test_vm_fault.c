@@ -60,6 +60,36 @@ static void neighbours_are_filled_when_asked(void **state)
     assert_int_equal(space.resident, 16 + 13); /* the region begins there */
 }
 
+/* What nobody has touched is not marked so; what is there already is left alone. */
+static void neighbours_have_not_been_touched(void **state)
+{
+    (void)state;
+    map((struct vm_request){.source = VM_ZERO, .bytes = 16 * PAGE, .around = 16});
+    assert_int_equal(vm_space_fault(&space, virt_addr(BASE + 3 * PAGE), VM_WRITE), VM_FAULT_ZERO);
+    for (uint64_t i = 0; i < 16; i++) {
+        page_table_entry_t leaf = page_table_translate(space.table, virt_addr(BASE + i * PAGE)).leaf;
+        assert_int_equal(page_entry_accessed(leaf), i == 3);
+        assert_int_equal(page_entry_dirty(leaf), i == 3);
+    }
+    uint64_t *memory = touch(BASE + 4 * PAGE, MMU_WRITE, VM_FAULT_COUNT);
+    *memory = 4;
+    assert_int_equal(vm_space_unmap(&space, virt_addr(BASE + 3 * PAGE), PAGE), VM_OK);
+    struct vm_request gap = zeros_at(BASE + 3 * PAGE, PAGE);
+    gap.around = 16;
+    gap.name = NULL;
+    assert_int_equal(try_map(gap), VM_OK); /* one region again */
+    assert_int_equal(space.region_count, 1);
+    touch(BASE + 3 * PAGE, MMU_WRITE, VM_FAULT_ZERO);
+    assert_int_equal(space.resident, 16);
+    assert_int_equal(*touch(BASE + 4 * PAGE, MMU_READ, VM_FAULT_COUNT), 4);
+    /* The zero page read, then replaced, entry by entry. */
+    map((struct vm_request){.source = VM_ZERO, .bytes = 4 * PAGE, .around = 4, .address = virt_addr(MIB(8))});
+    touch(MIB(8), MMU_READ, VM_FAULT_ZERO_READ);
+    mmu_model_fill();
+    touch(MIB(8) + PAGE, MMU_WRITE, VM_FAULT_ZERO);
+    assert_int_equal(counts_of(&space).zero, 3);
+}
+
 static void a_stack_grows_to_its_limit(void **state)
 {
     (void)state;
@@ -343,6 +373,7 @@ int main(void)
         TEST(reading_zeros_costs_nothing),
         TEST(errors_have_names),
         TEST(neighbours_are_filled_when_asked),
+        TEST(neighbours_have_not_been_touched),
         TEST(a_stack_grows_to_its_limit),
         TEST(large_pages),
         TEST(a_small_page_does_where_there_is_no_large_one),
