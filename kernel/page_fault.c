@@ -200,7 +200,9 @@ void spaces_start(void)
                                        .access = tables->access,
                                        .levels = tables->levels,
                                        .largest_level = tables->largest_level,
-                                       .physical_bits = cpu_physical_address_bits()};
+                                       .physical_bits = cpu_physical_address_bits(),
+                                       .kernel = tables,
+                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES};
     struct vm_space_config lazy = {.name = "kernel",
                                    .base = virt_addr(LAZY_BASE),
                                    .bytes = LAZY_END - LAZY_BASE,

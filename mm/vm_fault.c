@@ -38,7 +38,7 @@ static struct vm_region *find_region(struct vm_space *space, uint64_t address, e
     return region;
 }
 
-/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides. */
+/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides; it is no hole. */
 static struct page_translation find_page(struct vm_space *space, uint64_t page,
                                          const page_table_entry_t *slot) REQUIRES(space->lock)
 {
@@ -46,10 +46,8 @@ static struct page_translation find_page(struct vm_space *space, uint64_t page,
         return page_table_translate(space->table, virt_addr(page));
     }
     page_table_entry_t leaf = {__atomic_load_n(&slot->raw, __ATOMIC_RELAXED)}; /* the CPU may set bits */
-    return (struct page_translation){.mapped = page_entry_present(leaf),
-                                     .level = PAGE_LEVEL_4K,
-                                     .access = page_entry_access(leaf),
-                                     .leaf = leaf};
+    return (struct page_translation){
+        .mapped = true, .level = PAGE_LEVEL_4K, .access = page_entry_access(leaf), .leaf = leaf};
 }
 
 static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
@@ -68,11 +66,15 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     }
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
+    struct vm_case fault = {region, slot, true, page, access, supply, batch};
+    if (slot && !page_entry_present(*slot)) {
+        return vm_fill(space, &fault);
+    }
     struct page_translation mapped = find_page(space, page, slot);
-    struct vm_case fault = {region, slot, !mapped.mapped, page, access, supply, batch};
     if (!mapped.mapped) {
         return vm_fill(space, &fault);
     }
+    fault.hole = false;
     return access != VM_WRITE || mapped.access & PAGE_WRITE ? VM_FAULT_SPURIOUS
                                                             : vm_open(space, &fault, &mapped);
 }

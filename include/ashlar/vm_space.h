@@ -149,6 +149,9 @@ struct vm_manager_config {
     unsigned levels;                        /* of page tables: 4 or 5 */
     enum page_level largest_level;          /* largest leaf the CPU has */
     unsigned physical_bits;                 /* of the CPU's physical addresses: 32 .. 52 */
+    const struct page_table *kernel;        /* the kernel's tables, or NULL: for the books only */
+    uint64_t exclusive; /* 1 << enum frame_owner, for each owner all of whose frames are pages
+                           of spaces, or tables of spaces and of the kernel */
 };
 
 struct vm_manager {
@@ -376,11 +379,13 @@ struct vm_problem {
 
 /*
  * Verifies a space: tree, list, gaps and sums; that every page mapped belongs to a region and allows no more
- * than it; frames, owners and reference counts; the reverse map both ways; the page tables. Nobody else uses
- * the space meanwhile.
+ * than it; frames and owners; that references are as many as pages where nobody else can have one (zeros,
+ * stacks), and no fewer elsewhere; the reverse map both ways; the page tables. Nobody else uses the space
+ * meanwhile.
  */
 bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES(space->lock);
 
 /* The same for all spaces of a manager, and for what they share: the records of the reverse map are as many
- * as the pages that need one, no owner shows more frames than it has, and the frame pool's ledger closes. */
+ * as the pages that need one, the frame pool's ledger closes, and no owner shows more frames than it has, or
+ * less if it is an exclusive one. */
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

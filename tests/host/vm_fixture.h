@@ -39,7 +39,10 @@ static inline struct vm_manager_config vm_fixture_config(struct vm_fixture *fixt
                                       .access = &fixture->physmap,
                                       .levels = levels,
                                       .largest_level = PAGE_LEVEL_1G,
-                                      .physical_bits = 46};
+                                      .physical_bits = 46,
+                                      .kernel = &fixture->kernel,
+                                      .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_VMALLOC |
+                                                   1ULL << OWNER_PAGE_TABLES};
 }
 
 /* Frames free once all caches have given back what they can. */
