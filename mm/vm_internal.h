@@ -165,6 +165,19 @@ void vm_frame_drop(struct vm_space *space, phys_addr_t frame);
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->lock);
 
+/* ---- vm_device.c: claims on given physical memory ---- */
+
+/* Claims what `region` shows in `bytes` bytes from `base` on, for `access` (enum vm_access); false when
+ * somebody else shows it in another way. Nothing to do for other sources, and for 0 bytes. */
+bool vm_device_claim(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                     uint64_t bytes, unsigned access);
+void vm_device_release(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                       uint64_t bytes, unsigned access);
+
+/* Claims for `access` what regions of another access show in the range: all of it, or VM_CONFLICT. */
+enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->lock);
+
 /* ---- vm_reverse.c: from a frame to the pages that show it ---- */
 
 /* A record in the chain of a frame that several pages show. */

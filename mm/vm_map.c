@@ -113,6 +113,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
             return error;
         }
     }
+    if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
+        return VM_CONFLICT;
+    }
     if (region->pager) {
         vm_pager_get(region->pager);
     }

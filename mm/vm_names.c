@@ -25,6 +25,7 @@ const char *vm_error_name(enum vm_error error)
         [VM_BAD_SOURCE] = "the source cannot be used so",
         [VM_BAD_CACHE] = "no such cache kind",
         [VM_BAD_PHYSICAL] = "beyond the CPU's physical addresses",
+        [VM_CONFLICT] = "shown elsewhere in another way",
         [VM_BAD_FRAME] = "not a frame that can be shared",
         [VM_BAD_RANGE] = "no space can have this range",
         [VM_TOO_MANY] = "too many spaces",

@@ -10,10 +10,11 @@
  * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
  * made smaller where it would have cut them, which no program can see.
  *
- * Locks, in this order: spaces (two at once: by ascending number), page tables, the manager's `mappings`, the
- * manager's own, slab caches, the frame pool. Every function takes what it needs and holds nothing when it
- * returns. Memory of a kernel space is not touched with a lock held or from an interrupt handler, since the
- * touch may be a fault. Pagers are called without any lock, but for `dirty`.
+ * Locks, in this order: spaces (two at once: by ascending number), those of device_claim and device_release,
+ * page tables, the manager's `mappings`, the manager's own, slab caches, the frame pool. Every function takes
+ * what it needs and holds nothing when it returns. Memory of a kernel space is not touched with a lock held
+ * or from an interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for
+ * `dirty`.
  */
 #pragma once
 
@@ -40,6 +41,7 @@ enum vm_error {
     VM_BAD_SOURCE,     /* a source without what it needs, or with what it cannot use */
     VM_BAD_CACHE,      /* a cache kind that the page attribute table does not have */
     VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
+    VM_CONFLICT,       /* somebody else shows the physical memory in another way */
     VM_BAD_FRAME, /* not an allocated frame by itself, one whose descriptor's `object` is in use, or one with
                      too many references */
     VM_BAD_RANGE, /* a space over such a range cannot be made */
@@ -152,6 +154,17 @@ struct vm_manager_config {
     const struct page_table *kernel;        /* the kernel's tables, or NULL: for the books only */
     uint64_t exclusive; /* 1 << enum frame_owner, for each owner all of whose frames are pages
                            of spaces, or tables of spaces and of the kernel */
+    /*
+     * Claims physical memory that a VM_DEVICE region will show, and says whether it may: false when it is
+     * shown elsewhere cached in another way, or not for such an access (enum page_access: PAGE_WRITE,
+     * PAGE_EXECUTE). For each mapping, copy, and other access by vm_space_protect(); released in parts as
+     * they go. Called with a space's lock held. NULL: everything may be shown.
+     */
+    bool (*device_claim)(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                         enum page_cache cache);
+    void (*device_release)(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache);
+    void *device_context; /* for both */
 };
 
 struct vm_manager {
@@ -237,8 +250,8 @@ static inline void vm_space_leave(struct vm_space *space)
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
  * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
- * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space) or VM_BAD_FRAME (too many references); then
- * there is no child.
+ * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_CONFLICT or VM_BAD_FRAME (too many
+ * references); then there is no child.
  */
 enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
     EXCLUDES(space->lock);
@@ -290,7 +303,7 @@ enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct 
 enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
 
 /* Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
- * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, or for a bad range. */
+ * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, or for a bad range. */
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
     EXCLUDES(space->lock);
 

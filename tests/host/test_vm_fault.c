@@ -155,43 +155,6 @@ static void a_small_page_does_where_there_is_no_large_one(void **state)
 
 /* ---- Given memory ---- */
 
-static void device_memory(void **state)
-{
-    (void)state;
-    map((struct vm_request){.source = VM_DEVICE,
-                            .bytes = MIB(4),
-                            .target = phys_addr(GIB(2)),
-                            .cache = CACHE_UNCACHED,
-                            .large = true,
-                            .address = virt_addr(MIB(2))});
-    map((struct vm_request){.source = VM_DEVICE,
-                            .bytes = 64 * PAGE,
-                            .target = phys_addr(GIB(3)),
-                            .cache = CACHE_WRITE_COMBINING,
-                            .around = 8,
-                            .address = virt_addr(MIB(8))});
-    assert_int_equal(vm_space_fault(&space, virt_addr(MIB(3)), VM_READ), VM_FAULT_DEVICE);
-    assert_int_equal(vm_space_fault(&space, virt_addr(MIB(8) + 5), VM_READ), VM_FAULT_DEVICE);
-    struct page_translation page = page_table_translate(space.table, virt_addr(MIB(3) + 5));
-    assert_int_equal(page.target.raw, GIB(2) + MIB(1) + 5);
-    assert_int_equal(page.level, PAGE_LEVEL_2M);
-    assert_int_equal(page.cache, CACHE_UNCACHED);
-    page = page_table_translate(space.table, virt_addr(MIB(8) + 7 * PAGE));
-    assert_int_equal(page.target.raw, GIB(3) + 7 * PAGE);
-    assert_int_equal(page.cache, CACHE_WRITE_COMBINING);
-    assert_false(page_table_translate(space.table, virt_addr(MIB(8) + 8 * PAGE)).mapped);
-    assert_int_equal(counts_of(&space).device, 512 + 8);
-    assert_int_equal(space.resident, 0);
-    struct vm_place place;
-    assert_int_equal(vm_frame_places(&fixture.manager, phys_addr(GIB(3) + 7 * PAGE + 9), &place, 1), 1);
-    assert_int_equal(place.address.raw, MIB(8) + 7 * PAGE);
-    assert_true(place.device);
-    assert_int_equal(vm_frame_places(&fixture.manager, phys_addr(GIB(3) + 8 * PAGE), &place, 1), 0);
-    vm_fixture_check(&fixture);
-    assert_int_equal(vm_space_unmap(&space, virt_addr(MIB(3)), PAGE), VM_OK); /* cuts the large page */
-    assert_int_equal(counts_of(&space).device, 511 + 8);
-}
-
 /* The classic: any virtual address on any frame; written through one, read through the other. */
 static void deadbeef(void **state)
 {
@@ -377,7 +340,6 @@ int main(void)
         TEST(a_stack_grows_to_its_limit),
         TEST(large_pages),
         TEST(a_small_page_does_where_there_is_no_large_one),
-        TEST(device_memory),
         TEST(deadbeef),
         TEST(frames_that_spaces_do_not_show),
         TEST(pages_of_a_pager),
