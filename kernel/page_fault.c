@@ -5,7 +5,8 @@
  * all else goes on to the fixup table (an access that was declared fallible), to a handler, or into the panic
  * report, which gets from the resolver below what the space said.
  *
- * Interrupts stay off, as the trap left them, while a fault is resolved.
+ * While a space works, interrupts are as the interrupted code had them: a pager may sleep, and clearing 2 MiB
+ * takes a while. They are off again before anything of the trap's own is touched.
  */
 #include <ashlar/boot.h>
 #include <ashlar/heap.h>
@@ -15,6 +16,7 @@
 #include <ashlar/vm_kernel.h>
 #include <x86/control_registers.h>
 #include <x86/cpuid.h>
+#include <x86/interrupt.h>
 #include <x86/page_fault.h>
 
 #include "kernel.h"
@@ -24,6 +26,7 @@
 #define PAGE_FAULT_FETCH      (1U << 4)
 #define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
 #define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
+#define SPURIOUS_MAX          64         /* in a row, before they are taken for one that never ends */
 
 static struct vm_manager manager;
 static struct vm_space lazy_space;
@@ -40,12 +43,13 @@ struct vm_space *kernel_lazy_space(void)
 
 /* ---- Faults ---- */
 
-/* The last fault that a space did not resolve, and the last spurious one, on each CPU. */
-static struct {
+/* The last fault that a space did not resolve, and the last spurious ones, on each CPU. */
+static struct last_faults {
     uint64_t refused;      /* address */
     enum vm_fault refusal; /* why */
+    uint32_t repeated;     /* spurious ones in a row, at the same address and by the same instruction */
     uint64_t spurious;     /* address */
-    uint64_t instruction;  /* where the spurious one was */
+    uint64_t instruction;  /* where they were */
 } last[CPUS_MAX];
 
 static enum vm_access access_of(uint64_t error_code)
@@ -66,21 +70,46 @@ static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
         return (int64_t)address.raw >= 0;
     }
     const struct per_cpu *cpu = per_cpu();
-    if (cpu->preempt_depth != 0 || cpu->interrupt_depth != 0 || panic_active()) {
+    bool may_wait = cpu->preempt_depth == 0 && cpu->interrupt_depth == 0 && frame->rflags & RFLAGS_INTERRUPT;
+    if (!may_wait || panic_active()) {
         return false;
     }
     bool user_address = (int64_t)address.raw >= 0;
     return !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
 }
 
-/* Two spurious faults in a row, at one address and by one instruction: the tables say yes, the CPU no. */
-static bool repeats(const struct trap_frame *frame, virt_addr_t address)
+/*
+ * Whether this is a fault without end: the tables say yes, the CPU no, and nothing else is resolved between.
+ * One or a few in a row can be: another CPU was faster each time.
+ */
+static bool repeats(struct last_faults *seen, const struct trap_frame *frame, virt_addr_t address)
 {
-    unsigned cpu = cpu_number();
-    bool same = last[cpu].spurious == address.raw && last[cpu].instruction == frame->rip;
-    last[cpu].spurious = same ? 0 : address.raw;
-    last[cpu].instruction = frame->rip;
-    return same;
+    bool same = seen->spurious == address.raw && seen->instruction == frame->rip;
+    seen->repeated = same ? seen->repeated + 1 : 1;
+    seen->spurious = address.raw;
+    seen->instruction = frame->rip;
+    return seen->repeated > SPURIOUS_MAX;
+}
+
+/* Whether the frame lies on the interrupted code's stack, or the one that user mode enters by; it stays on
+ * the page fault's own small one, where no interrupt is let in, when the address is near the stack pointer.
+ */
+static bool is_on_a_whole_stack(const struct trap_frame *frame)
+{
+    return trap_from_user(frame) || align_down(frame->rsp, 16) - sizeof *frame == (uintptr_t)frame;
+}
+
+static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address)
+{
+    struct vm_space *space = (int64_t)address.raw < 0 ? &lazy_space : per_cpu()->space;
+    enum vm_access access = access_of(frame->error_code);
+    if (!(frame->rflags & RFLAGS_INTERRUPT) || !is_on_a_whole_stack(frame)) {
+        return vm_space_fault(space, address, access);
+    }
+    interrupts_enable();
+    enum vm_fault fault = vm_space_fault(space, address, access);
+    interrupts_disable();
+    return fault;
 }
 
 bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
@@ -88,17 +117,18 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
     if (!may_touch(frame, address)) {
         return false;
     }
-    struct vm_space *space = (int64_t)address.raw < 0 ? &lazy_space : per_cpu()->space;
-    enum vm_fault fault = vm_space_fault(space, address, access_of(frame->error_code));
+    enum vm_fault fault = resolve(frame, address);
+    struct last_faults *seen = &last[cpu_number()];
     if (fault == VM_FAULT_SPURIOUS) {
-        return !repeats(frame, address);
+        return !repeats(seen, frame, address);
     }
-    if (!vm_fault_resolved(fault)) {
-        last[cpu_number()].refused = address.raw;
-        last[cpu_number()].refusal = fault;
-        return false;
+    seen->repeated = 0;
+    if (vm_fault_resolved(fault)) {
+        return true;
     }
-    return true;
+    seen->refused = address.raw;
+    seen->refusal = fault;
+    return false;
 }
 
 /* What a lazily filled address is, for the panic report: it may take no lock, so it only knows what the space
@@ -138,9 +168,15 @@ struct vm_space *space_load(struct vm_space *space)
 {
     struct per_cpu *cpu = per_cpu();
     struct vm_space *before = cpu->space;
+    if (space) {
+        vm_space_enter(space);
+    }
     cpu->space = space;
     const struct page_table *tables = space ? &space->own : kernel_page_table();
     tlb_space_load(tables->root, tables->space);
+    if (before) {
+        vm_space_leave(before);
+    }
     return before;
 }
 
@@ -164,7 +200,9 @@ void spaces_start(void)
                                        .access = tables->access,
                                        .levels = tables->levels,
                                        .largest_level = tables->largest_level,
-                                       .physical_bits = cpu_physical_address_bits()};
+                                       .physical_bits = cpu_physical_address_bits(),
+                                       .kernel = tables,
+                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES};
     struct vm_space_config lazy = {.name = "kernel",
                                    .base = virt_addr(LAZY_BASE),
                                    .bytes = LAZY_END - LAZY_BASE,

@@ -85,11 +85,11 @@ static bool child_is_right(struct inspection *inspection, page_table_entry_t ent
     return table_is_right(inspection, child, level - 1, address);
 }
 
-/* An entry that names no table; adds to *used when it is present or held. */
+/* An entry that names no table; adds to *used when it is a leaf or held. */
 static bool end_is_right(const struct inspection *inspection, page_table_entry_t entry, unsigned level,
                          uint64_t address, uint64_t *used)
 {
-    if (page_entry_present(entry)) {
+    if (page_entry_in_use(entry) && page_entry_is_leaf(entry, level)) {
         (*used)++;
         return leaf_is_right(inspection, entry, level, address);
     }

@@ -1,4 +1,4 @@
-/* Filling a hole in a table that is there: what nearly every page fault comes to. */
+/* One entry of a table that is there: what nearly every page fault comes to. */
 #include "page_table_internal.h"
 
 page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base)
@@ -28,4 +28,16 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
     entry_write(slot, leaf);
     table_use(table, phys_addr(at), 1);
     spinlock_release(&table->lock);
+}
+
+void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
+                        page_table_entry_t leaf, struct tlb_batch *batch)
+{
+    spinlock_acquire(&table->lock);
+    page_table_entry_t old = entry_exchange(slot, leaf);
+    spinlock_release(&table->lock);
+    DEBUG_ASSERT(page_entry_present(old) && page_entry_present(leaf));
+    if (leaf_narrows(old, leaf, PAGE_LEVEL_4K)) {
+        tlb_batch_add(batch, base, FRAME_BYTES, PAGE_LEVEL_4K, page_entry_access(old) & PAGE_GLOBAL);
+    }
 }

@@ -61,7 +61,7 @@ static inline page_table_entry_t table_entry(const struct page_table *table, phy
     return entry;
 }
 
-/* ---- Use counts: present entries of a table that is not a root, in the `object` of its frame ---- */
+/* ---- Use counts: entries in use of a table that is not a root, in the `object` of its frame ---- */
 
 static inline uint64_t table_used(const struct page_table *table, phys_addr_t at)
 {
@@ -231,7 +231,8 @@ static inline enum page_table_error range_check(const struct page_table *table, 
 static inline enum page_table_error leaf_check(virt_addr_t base, unsigned access, enum page_cache cache)
 {
     bool both = (access & (PAGE_WRITE | PAGE_EXECUTE)) == (PAGE_WRITE | PAGE_EXECUTE);
-    if ((access & ~(unsigned)PAGE_ACCESS_ALL) || both || !page_cache_exists(cache)) {
+    bool unknown = access & ~(unsigned)PAGE_ACCESS_ALL && access != PAGE_HIDDEN;
+    if (unknown || both || !page_cache_exists(cache)) {
         return PAGE_TABLE_BAD_ACCESS;
     }
     unsigned foreign = is_upper(base.raw) ? PAGE_USER : PAGE_GLOBAL;

@@ -64,7 +64,7 @@ static enum page_table_error plan(const struct mapping *mapping, phys_addr_t at,
     for (uint64_t start = first, end; error == PAGE_TABLE_OK; start = end + 1) {
         end = chunk_last(start, last, level);
         page_table_entry_t entry = table_entry(table, at, start, level);
-        if (!page_entry_present(entry)) {
+        if (!page_entry_in_use(entry)) {
             *missing += tables_missing(mapping, start, end, level);
         } else if (page_entry_is_leaf(entry, level)) {
             error = PAGE_TABLE_OCCUPIED;
@@ -114,7 +114,7 @@ static bool fill_entry(struct mapping *mapping, phys_addr_t at, unsigned level, 
     REQUIRES(mapping->table->lock)
 {
     page_table_entry_t entry = table_entry(mapping->table, at, first, level);
-    bool absent = !page_entry_present(entry);
+    bool absent = !page_entry_in_use(entry);
     if (absent && leaf_fits(mapping, first, last, level)) {
         table_link(
             mapping->table, at, first, level,

@@ -31,7 +31,7 @@ static void change_leaves(const struct protection *protection, phys_addr_t at, u
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end;
          i++, first += FRAME_BYTES) {
-        if (page_entry_present(entry_read(&entries[i]))) {
+        if (page_entry_in_use(entry_read(&entries[i]))) {
             change_leaf(protection, &entries[i], first, PAGE_LEVEL_4K);
         }
     }
@@ -60,7 +60,7 @@ static void change_table(const struct protection *protection, phys_addr_t at, un
     for (uint64_t start = first, end;; start = end + 1) {
         end = chunk_last(start, last, level);
         page_table_entry_t entry = table_entry(protection->table, at, start, level);
-        if (page_entry_present(entry) && !is_foreign(protection->table, start, level)) {
+        if (page_entry_in_use(entry) && !is_foreign(protection->table, start, level)) {
             if (page_entry_is_leaf(entry, level)) {
                 change_large_leaf(protection, at, start, end, level);
             } else {

@@ -33,7 +33,7 @@ static struct place place_find(const struct page_table *table, uint64_t address,
 static bool leaf_is_sound(page_table_entry_t leaf, unsigned level)
 {
     unsigned access = page_entry_access(leaf);
-    return page_entry_present(leaf) && page_entry_is_leaf(leaf, level) &&
+    return page_entry_in_use(leaf) && page_entry_is_leaf(leaf, level) &&
            page_entry_reserved(leaf, level, PAGE_PHYSICAL_BITS_MAX) == 0 &&
            (access & (PAGE_WRITE | PAGE_EXECUTE)) != (PAGE_WRITE | PAGE_EXECUTE);
 }
@@ -76,7 +76,7 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     unsigned index = page_table_index(virt_addr(setting->address), setting->level);
     page_table_entry_t old = entry_exchange(&entries[index], setting->leaf);
     table_close(table, entries);
-    table_use(table, at, page_entry_present(setting->leaf) - page_entry_present(old));
+    table_use(table, at, page_entry_in_use(setting->leaf) - page_entry_in_use(old));
     if (leaf_narrows(old, setting->leaf, setting->level)) {
         tlb_batch_add(setting->batch, virt_addr(setting->address), page_level_bytes(setting->level),
                       (enum page_level)setting->level, page_entry_access(old) & PAGE_GLOBAL);
@@ -121,7 +121,7 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
     REQUIRES(setting->table->lock)
 {
     struct place place = place_find(setting->table, setting->address, setting->level);
-    if (place.entry.raw != 0 && (!page_entry_present(place.entry) || place.level != setting->level ||
+    if (place.entry.raw != 0 && (!page_entry_in_use(place.entry) || place.level != setting->level ||
                                  !page_entry_is_leaf(place.entry, place.level))) {
         return PAGE_TABLE_OCCUPIED;
     }

@@ -40,7 +40,7 @@ static struct cut cut_find(const struct page_table *table, uint64_t address, con
     struct cut cut = {.address = address, .table = table->root, .level = table->levels};
     for (; !is_aligned(address, page_level_bytes(cut.level)) && cut.level > PAGE_LEVEL_4K; cut.level--) {
         cut.leaf = table_entry(table, cut.table, address, cut.level);
-        if (!page_entry_present(cut.leaf) || is_foreign(table, address, cut.level)) {
+        if (!page_entry_in_use(cut.leaf) || is_foreign(table, address, cut.level)) {
             break;
         }
         if (page_entry_is_leaf(cut.leaf, cut.level)) {

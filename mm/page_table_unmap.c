@@ -10,13 +10,15 @@ struct unmapping {
 };
 
 /* Takes one leaf out. It is noted before the visitor knows of it: the visitor may put a frame to the batch,
- * and a full batch flushes. */
+ * and a full batch flushes. Of a hidden one no TLB knows. */
 static inline __attribute__((always_inline)) void
 clear_leaf(const struct unmapping *unmapping, page_table_entry_t *entry, uint64_t base, unsigned level)
 {
     page_table_entry_t old = entry_exchange(entry, (page_table_entry_t){0});
-    tlb_batch_add(unmapping->batch, virt_addr(base), page_level_bytes(level), (enum page_level)level,
-                  old.raw & PAGE_ENTRY_GLOBAL);
+    if (page_entry_present(old)) {
+        tlb_batch_add(unmapping->batch, virt_addr(base), page_level_bytes(level), (enum page_level)level,
+                      old.raw & PAGE_ENTRY_GLOBAL);
+    }
     if (unmapping->removed) {
         unmapping->removed(unmapping->context, virt_addr(base), old, (enum page_level)level);
     }
@@ -30,7 +32,7 @@ static uint64_t clear_leaves(struct unmapping *unmapping, phys_addr_t at, uint64
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end;
          i++, first += FRAME_BYTES) {
-        if (page_entry_present(entry_read(&entries[i]))) {
+        if (page_entry_in_use(entry_read(&entries[i]))) {
             clear_leaf(unmapping, &entries[i], first, PAGE_LEVEL_4K);
             cleared++;
         }
@@ -55,7 +57,7 @@ static bool clear_entry(struct unmapping *unmapping, phys_addr_t at, unsigned le
 {
     struct page_table *table = unmapping->table;
     page_table_entry_t entry = table_entry(table, at, first, level);
-    if (!page_entry_present(entry) || is_foreign(table, first, level)) {
+    if (!page_entry_in_use(entry) || is_foreign(table, first, level)) {
         return false;
     }
     if (page_entry_is_leaf(entry, level)) {
@@ -120,7 +122,7 @@ static inline __attribute__((always_inline)) bool unmap_short(struct unmapping *
     }
     page_table_entry_t *entries = only_entries(table, only, address);
     for (uint64_t i = 0; i < count; i++, address += FRAME_BYTES) {
-        if (page_entry_present(entry_read(&entries[i]))) {
+        if (page_entry_in_use(entry_read(&entries[i]))) {
             clear_leaf(unmapping, &entries[i], address, PAGE_LEVEL_4K);
             used--;
         }

@@ -73,11 +73,16 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
 static void protect_region(struct vm_space *space, struct vm_work *work, struct vm_region *region,
                            unsigned access) REQUIRES(space->lock)
 {
+    unsigned before = region->access;
     region->access = (uint8_t)access;
     enum page_table_error error = page_table_protect(space->table, virt_addr(region->base), region->bytes,
                                                      vm_page_access_shared(space, region),
                                                      (enum page_cache)region->cache, &work->batch);
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
+    if (region->source == VM_DEVICE && before != access) {
+        tlb_batch_finish(&work->batch);
+        vm_device_release(space, region, region->base, region->bytes, before);
+    }
 }
 
 static void protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
@@ -99,7 +104,7 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
     if (error == VM_OK) {
-        error = vm_access_check(space, access);
+        error = vm_access_check(access);
     }
     if (error != VM_OK) {
         return error;
@@ -111,6 +116,9 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
         error = VM_NOT_MAPPED;
     } else {
         error = cut_pages(space, &work, base.raw, base.raw + bytes);
+    }
+    if (error == VM_OK) {
+        error = vm_device_claim_range(space, base.raw, base.raw + bytes, access);
     }
     if (error == VM_OK) {
         protect(space, &work, base.raw, base.raw + bytes, access);

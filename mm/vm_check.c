@@ -16,7 +16,7 @@ struct census {
     struct vm_manager *manager;
     uint64_t resident;           /* 4 KiB pages with a frame behind, in this space */
     uint64_t chained;            /* pages whose frame has a chain, in all spaces */
-    uint64_t owned[OWNER_COUNT]; /* frames by owner, each counted where its first code says */
+    uint64_t owned[OWNER_COUNT]; /* frames by owner, each counted where its first code says; tables */
 };
 
 /* ---- Pages ---- */
@@ -34,7 +34,7 @@ static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uin
             return vm_problem_set(problem, "the reverse map names no space", address,
                                   vm_code_number(codes[i]), 0);
         }
-        struct page_translation page = page_table_translate(space->table, virt_addr(address));
+        struct page_translation page = vm_page_at(space->table, address);
         if (!page.mapped || vm_page_frame(&page).raw != frame.raw) {
             return vm_problem_set(problem, "the reverse map names a page that shows another frame", address,
                                   page.mapped ? vm_page_frame(&page).raw : 0, frame.raw);
@@ -43,9 +43,22 @@ static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uin
     return true;
 }
 
+/* Frames of zeros have a reference for each page and no other; elsewhere a pager or a giver may have one. */
+static bool check_references(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                             phys_addr_t frame, uint64_t pages, struct vm_problem *problem)
+{
+    uint32_t references = vm_references(space, frame);
+    bool only_pages = region->source == VM_ZERO || region->source == VM_STACK;
+    if (references < pages) {
+        return vm_problem_set(problem, "fewer references than pages", address, references, pages);
+    }
+    return !only_pages || references == pages ||
+           vm_problem_set(problem, "more references than pages", address, references, pages);
+}
+
 /* The reverse map of the frame that `address` shows: it names this page, and no page wrongly. */
-static bool check_reverse(struct vm_space *space, uint64_t address, phys_addr_t frame, struct census *census,
-                          struct vm_problem *problem)
+static bool check_reverse(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                          phys_addr_t frame, struct census *census, struct vm_problem *problem)
 {
     struct vm_manager *manager = space->manager;
     uint64_t codes[PLACES_MAX];
@@ -59,9 +72,8 @@ static bool check_reverse(struct vm_space *space, uint64_t address, phys_addr_t 
     if (!named) {
         return vm_problem_set(problem, "a page that the reverse map does not name", address, count, 1);
     }
-    uint32_t references = vm_references(space, frame);
-    if (references < count) {
-        return vm_problem_set(problem, "fewer references than pages", address, references, count);
+    if (!check_references(space, region, address, frame, count, problem)) {
+        return false;
     }
     census->chained += count > 1 ? 1 : 0;
     const struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
@@ -130,7 +142,7 @@ static bool check_page(struct vm_space *space, const struct vm_region *region, u
     }
     census->resident += page_level_bytes(page->level) >> FRAME_SHIFT;
     return check_frame(space, region, address, page, problem) &&
-           check_reverse(space, address, frame, census, problem);
+           check_reverse(space, region, address, frame, census, problem);
 }
 
 /* ---- Regions ---- */
@@ -191,6 +203,7 @@ static bool check_space(struct vm_space *space, struct census *census, struct vm
     if (sound && space->user && !page_table_check(space->table, &tables)) {
         return vm_problem_set(problem, tables.what, tables.address.raw, tables.found, tables.expected);
     }
+    census->owned[OWNER_PAGE_TABLES] += space->own.table_frames;
     return sound;
 }
 
@@ -210,9 +223,15 @@ static bool check_ledger(struct vm_manager *manager, const struct census *census
         return vm_problem_set(problem, "the ledger does not close", 0, (uint64_t)ledger.difference, 0);
     }
     for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
-        if (census->owned[owner] << FRAME_SHIFT > ledger.owner_bytes[owner]) {
-            return vm_problem_set(problem, "pages show more frames than their owner has", owner,
-                                  census->owned[owner] << FRAME_SHIFT, ledger.owner_bytes[owner]);
+        uint64_t shown = census->owned[owner] << FRAME_SHIFT;
+        bool exclusive = manager->config.exclusive >> owner & 1;
+        if (shown > ledger.owner_bytes[owner]) {
+            return vm_problem_set(problem, "pages show more frames than their owner has", owner, shown,
+                                  ledger.owner_bytes[owner]);
+        }
+        if (exclusive && shown < ledger.owner_bytes[owner]) {
+            return vm_problem_set(problem, "an owner has frames that no page shows", owner,
+                                  ledger.owner_bytes[owner], shown);
         }
     }
     return true;
@@ -241,5 +260,7 @@ bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
     if (census.chained != manager->mapping_count) {
         return vm_problem_set(problem, "records of shared frames", 0, manager->mapping_count, census.chained);
     }
+    const struct page_table *kernel = manager->config.kernel;
+    census.owned[OWNER_PAGE_TABLES] += kernel ? kernel->table_frames : 0;
     return check_ledger(manager, &census, problem);
 }

@@ -104,6 +104,10 @@ static enum vm_error copy_region(const struct copying *copying, const struct vm_
     /* In a space of its own a guard stays; elsewhere it might lie in somebody's way. */
     copy->guard = copying->distance == 0 && base == region->base ? region->guard : 0;
     copy->offset += copy->offset || copy->pager || copy->source == VM_DEVICE ? base - region->base : 0;
+    if (!vm_device_claim(copying->to, copy, copy->base, copy->bytes, copy->access)) {
+        slab_cache_free(&copying->to->manager->regions, copy);
+        return VM_CONFLICT;
+    }
     if (copy->pager) {
         vm_pager_get(copy->pager);
     }

@@ -38,7 +38,7 @@ static struct vm_region *find_region(struct vm_space *space, uint64_t address, e
     return region;
 }
 
-/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides. */
+/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides; it is no hole. */
 static struct page_translation find_page(struct vm_space *space, uint64_t page,
                                          const page_table_entry_t *slot) REQUIRES(space->lock)
 {
@@ -66,15 +66,15 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     }
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
-    bool hole = slot && !page_entry_present(*slot);
-    struct vm_case fault = {region, hole ? slot : NULL, page, access, supply, batch};
-    if (hole) {
+    struct vm_case fault = {region, slot, true, page, access, supply, batch};
+    if (slot && !page_entry_present(*slot)) {
         return vm_fill(space, &fault);
     }
     struct page_translation mapped = find_page(space, page, slot);
     if (!mapped.mapped) {
         return vm_fill(space, &fault);
     }
+    fault.hole = false;
     return access != VM_WRITE || mapped.access & PAGE_WRITE ? VM_FAULT_SPURIOUS
                                                             : vm_open(space, &fault, &mapped);
 }

@@ -10,19 +10,33 @@ static page_table_entry_t leaf_for(const struct vm_case *fault, phys_addr_t fram
                                    unsigned access)
 {
     page_table_entry_t leaf = page_entry_leaf(frame, level, access, (enum page_cache)fault->region->cache);
-    leaf.raw |= PAGE_ENTRY_ACCESSED | (fault->access == VM_WRITE ? PAGE_ENTRY_DIRTY : 0);
-    return leaf;
+    return page_entry_with_used(leaf, fault->access != VM_NONE, fault->access == VM_WRITE);
 }
 
-static bool set_leaf(struct vm_space *space, const struct vm_case *fault, uint64_t page,
-                     page_table_entry_t leaf, enum page_level level) REQUIRES(space->lock)
+/* Sets the leaf of the case's page; false when a table is missing and there is no memory for it. */
+static bool set_leaf(struct vm_space *space, const struct vm_case *fault, page_table_entry_t leaf)
+    REQUIRES(space->lock)
 {
     page_table_entry_t old;
-    if (page == fault->page && level == PAGE_LEVEL_4K && fault->slot) {
-        page_table_fill(space->table, fault->slot, leaf);
-        return true;
+    if (!fault->slot) {
+        return page_table_set(space->table, virt_addr(fault->page), leaf, PAGE_LEVEL_4K, &old,
+                              fault->batch) == PAGE_TABLE_OK;
     }
-    return page_table_set(space->table, virt_addr(page), leaf, level, &old, fault->batch) == PAGE_TABLE_OK;
+    if (fault->hole) {
+        page_table_fill(space->table, fault->slot, leaf);
+    } else {
+        page_table_replace(space->table, fault->slot, virt_addr(fault->page), leaf, fault->batch);
+    }
+    return true;
+}
+
+/* The same for the 2 MiB around the page. */
+static bool set_large_leaf(struct vm_space *space, const struct vm_case *fault, page_table_entry_t leaf)
+    REQUIRES(space->lock)
+{
+    page_table_entry_t old;
+    virt_addr_t base = virt_addr(align_down(fault->page, MIB(2)));
+    return page_table_set(space->table, base, leaf, PAGE_LEVEL_2M, &old, fault->batch) == PAGE_TABLE_OK;
 }
 
 static void *memory_of(struct vm_space *space, phys_addr_t frame)
@@ -32,7 +46,7 @@ static void *memory_of(struct vm_space *space, phys_addr_t frame)
 
 /* ---- Neighbours ---- */
 
-/* The pages that one fault may fill: aligned, in the region, in one table. [first, end) */
+/* The pages that one fault may fill: an aligned group, in the region, in one table. [first, end) */
 static void group_of(const struct vm_case *fault, uint64_t *first, uint64_t *end)
 {
     const struct vm_region *region = fault->region;
@@ -42,21 +56,23 @@ static void group_of(const struct vm_case *fault, uint64_t *first, uint64_t *end
     *end = min_u64(start + bytes, vm_region_end(region));
 }
 
-static bool is_mapped(struct vm_space *space, uint64_t page)
-{
-    return page_table_translate(space->table, virt_addr(page)).mapped;
-}
-
-/* Calls `fill` for the neighbours that are holes, until one fails: that is no error of this fault. */
+/*
+ * Calls `fill` for the neighbours that are holes, until one fails: that is no error of this fault. The page
+ * itself has been filled, so the table is there.
+ */
 static void fill_around(struct vm_space *space, const struct vm_case *fault,
-                        bool (*fill)(struct vm_space *space, const struct vm_case *fault, uint64_t page))
+                        bool (*fill)(struct vm_space *space, const struct vm_case *fault))
     REQUIRES(space->lock)
 {
     uint64_t first;
     uint64_t end;
+    struct vm_case neighbour = *fault;
     group_of(fault, &first, &end);
-    for (uint64_t page = first; page < end; page += FRAME_BYTES) {
-        if (page != fault->page && !is_mapped(space, page) && !fill(space, fault, page)) {
+    neighbour.access = VM_NONE;
+    neighbour.page = first;
+    neighbour.slot = page_table_slot(space->table, virt_addr(first));
+    for (; neighbour.slot && neighbour.page < end; neighbour.page += FRAME_BYTES, neighbour.slot++) {
+        if (!page_entry_present(*neighbour.slot) && !fill(space, &neighbour)) {
             return;
         }
     }
@@ -75,29 +91,27 @@ static bool want(struct vm_supply *supply, enum vm_supply_kind kind)
 
 /* ---- Zeros ---- */
 
-static bool fill_zero(struct vm_space *space, const struct vm_case *fault, uint64_t page)
-    REQUIRES(space->lock)
+static bool fill_zero(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     phys_addr_t frame = frame_alloc_zeroed(space->manager->config.frames, space->owner);
     if (frame.raw == 0) {
         return false;
     }
     page_table_entry_t leaf = leaf_for(fault, frame, PAGE_LEVEL_4K, vm_page_access(space, fault->region));
-    if (!set_leaf(space, fault, page, leaf, PAGE_LEVEL_4K)) {
+    if (!set_leaf(space, fault, leaf)) {
         frame_free(space->manager->config.frames, frame, 0);
         return false;
     }
-    vm_reverse_set(space, frame, page);
+    vm_reverse_set(space, frame, fault->page);
     space->resident++;
     return true;
 }
 
-static bool fill_zero_page(struct vm_space *space, const struct vm_case *fault, uint64_t page)
-    REQUIRES(space->lock)
+static bool fill_zero_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     page_table_entry_t leaf = leaf_for(fault, space->manager->zero_frame, PAGE_LEVEL_4K,
                                        vm_page_access_shared(space, fault->region));
-    return set_leaf(space, fault, page, leaf, PAGE_LEVEL_4K);
+    return set_leaf(space, fault, leaf);
 }
 
 /* Whether the 2 MiB around the page lie in the region, and no table is in the way. */
@@ -113,13 +127,12 @@ static bool large_fits(struct vm_space *space, const struct vm_case *fault) REQU
 static bool fill_large(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     struct vm_supply *supply = fault->supply;
-    uint64_t base = align_down(fault->page, MIB(2));
     phys_addr_t block = supply->block;
     page_table_entry_t leaf = leaf_for(fault, block, PAGE_LEVEL_2M, vm_page_access(space, fault->region));
-    if (block.raw == 0 || !set_leaf(space, fault, base, leaf, PAGE_LEVEL_2M)) {
+    if (block.raw == 0 || !set_large_leaf(space, fault, leaf)) {
         return false;
     }
-    vm_reverse_set(space, block, base);
+    vm_reverse_set(space, block, align_down(fault->page, MIB(2)));
     space->resident += MIB(2) / FRAME_BYTES;
     supply->block = FRAME_NONE;
     return true;
@@ -128,8 +141,8 @@ static bool fill_large(struct vm_space *space, const struct vm_case *fault) REQU
 static enum vm_fault fill_small(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     bool write = fault->access == VM_WRITE;
-    bool (*fill)(struct vm_space *, const struct vm_case *, uint64_t) = write ? fill_zero : fill_zero_page;
-    if (!fill(space, fault, fault->page)) {
+    bool (*fill)(struct vm_space *, const struct vm_case *) = write ? fill_zero : fill_zero_page;
+    if (!fill(space, fault)) {
         return VM_FAULT_NO_MEMORY;
     }
     if (fault->region->around > 1) {
@@ -157,13 +170,11 @@ static enum vm_fault fill_zeros(struct vm_space *space, const struct vm_case *fa
 
 /* ---- Given physical memory ---- */
 
-static bool fill_device_page(struct vm_space *space, const struct vm_case *fault, uint64_t page)
-    REQUIRES(space->lock)
+static bool fill_device_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     const struct vm_region *region = fault->region;
-    phys_addr_t target = phys_addr(region->offset + (page - region->base));
-    return set_leaf(space, fault, page, leaf_for(fault, target, PAGE_LEVEL_4K, vm_page_access(space, region)),
-                    PAGE_LEVEL_4K);
+    phys_addr_t target = phys_addr(region->offset + (fault->page - region->base));
+    return set_leaf(space, fault, leaf_for(fault, target, PAGE_LEVEL_4K, vm_page_access(space, region)));
 }
 
 static bool fill_device_large(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
@@ -172,8 +183,8 @@ static bool fill_device_large(struct vm_space *space, const struct vm_case *faul
     uint64_t base = align_down(fault->page, MIB(2));
     phys_addr_t target = phys_addr(region->offset + (base - region->base));
     return large_fits(space, fault) && is_aligned(target.raw, MIB(2)) &&
-           set_leaf(space, fault, base, leaf_for(fault, target, PAGE_LEVEL_2M, vm_page_access(space, region)),
-                    PAGE_LEVEL_2M);
+           set_large_leaf(space, fault,
+                          leaf_for(fault, target, PAGE_LEVEL_2M, vm_page_access(space, region)));
 }
 
 static enum vm_fault fill_device(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
@@ -181,7 +192,7 @@ static enum vm_fault fill_device(struct vm_space *space, const struct vm_case *f
     if (fault->region->large && fill_device_large(space, fault)) {
         return VM_FAULT_DEVICE;
     }
-    if (!fill_device_page(space, fault, fault->page)) {
+    if (!fill_device_page(space, fault)) {
         return VM_FAULT_NO_MEMORY;
     }
     fill_around(space, fault, fill_device_page);
@@ -209,32 +220,31 @@ static enum vm_fault want_pages(const struct vm_case *fault)
     return VM_FAULT_WANTS;
 }
 
-/* The supply's entry for a page, or NULL if it has none. */
-static phys_addr_t *supplied(const struct vm_case *fault, uint64_t page)
+/* The supply's entry for the page, or NULL if it has none. */
+static phys_addr_t *supplied(const struct vm_case *fault)
 {
     const struct vm_region *region = fault->region;
     struct vm_supply *supply = fault->supply;
-    uint64_t index = (region->offset + (page - region->base) - supply->offset) >> FRAME_SHIFT;
+    uint64_t index = (region->offset + (fault->page - region->base) - supply->offset) >> FRAME_SHIFT;
     bool fits = supply->kind == VM_SUPPLY_PAGES && supply->pager == region->pager && index < supply->count;
     return fits && supply->pages[index].raw != 0 ? &supply->pages[index] : NULL;
 }
 
 /* Maps a page that the supply has, with its reference. */
-static bool show_page(struct vm_space *space, const struct vm_case *fault, uint64_t page)
-    REQUIRES(space->lock)
+static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
-    phys_addr_t *from = supplied(fault, page);
+    phys_addr_t *from = supplied(fault);
     if (!from) {
         return true; /* a neighbour that was not at hand: the next may be */
     }
-    if (!vm_reverse_add(space, *from, page)) {
+    if (!vm_reverse_add(space, *from, fault->page)) {
         return false;
     }
     /* Dirty is what the CPU says: that decides about writing back. */
     page_table_entry_t leaf =
         page_entry_leaf(*from, PAGE_LEVEL_4K, vm_page_access_shared(space, fault->region), CACHE_WRITE_BACK);
-    if (!set_leaf(space, fault, page, leaf, PAGE_LEVEL_4K)) {
-        vm_reverse_remove(space, *from, page);
+    if (!set_leaf(space, fault, leaf)) {
+        vm_reverse_remove(space, *from, fault->page);
         return false;
     }
     space->resident++;
@@ -253,7 +263,7 @@ static bool show_copy(struct vm_space *space, const struct vm_case *fault, phys_
     }
     memcpy(memory_of(space, copy), memory_of(space, original), FRAME_BYTES);
     page_table_entry_t leaf = leaf_for(fault, copy, PAGE_LEVEL_4K, vm_page_access(space, fault->region));
-    if (!set_leaf(space, fault, fault->page, leaf, PAGE_LEVEL_4K)) {
+    if (!set_leaf(space, fault, leaf)) {
         frame_free(frames, copy, 0);
         return false;
     }
@@ -263,7 +273,7 @@ static bool show_copy(struct vm_space *space, const struct vm_case *fault, phys_
 
 static enum vm_fault fill_paged(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
-    phys_addr_t *page = supplied(fault, fault->page);
+    phys_addr_t *page = supplied(fault);
     if (!page) {
         return want_pages(fault);
     }
@@ -272,7 +282,7 @@ static enum vm_fault fill_paged(struct vm_space *space, const struct vm_case *fa
             return VM_FAULT_NO_MEMORY;
         }
         space->resident++;
-    } else if (!show_page(space, fault, fault->page)) {
+    } else if (!show_page(space, fault)) {
         return VM_FAULT_NO_MEMORY;
     }
     fill_around(space, fault, show_page);
@@ -308,8 +318,8 @@ static enum vm_fault open_in_place(struct vm_space *space, const struct vm_case 
 {
     page_table_entry_t leaf =
         leaf_for(fault, vm_page_frame(mapped), mapped->level, vm_page_access(space, fault->region));
-    uint64_t base = align_down(fault->page, page_level_bytes(mapped->level));
-    bool set = set_leaf(space, fault, base, leaf, mapped->level);
+    bool set =
+        mapped->level == PAGE_LEVEL_2M ? set_large_leaf(space, fault, leaf) : set_leaf(space, fault, leaf);
     ASSERT(set); /* the table is there */
     return VM_FAULT_REUSED;
 }
@@ -322,7 +332,7 @@ enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
         return VM_FAULT_SPURIOUS; /* such pages are never less open than their region */
     }
     if (frame.raw == space->manager->zero_frame.raw) {
-        if (!fill_zero(space, fault, fault->page)) {
+        if (!fill_zero(space, fault)) {
             return VM_FAULT_NO_MEMORY;
         }
         return fault->region->source == VM_STACK ? VM_FAULT_STACK : VM_FAULT_ZERO;

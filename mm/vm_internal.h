@@ -108,7 +108,7 @@ void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_re
 /* ---- vm_range.c: is a range or a request fit for a space? ---- */
 
 enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64_t bytes);
-enum vm_error vm_access_check(const struct vm_space *space, unsigned access);
+enum vm_error vm_access_check(unsigned access);
 enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);
 
 /* Whether regions cover all of the range. */
@@ -125,8 +125,13 @@ unsigned vm_page_access(const struct vm_space *space, const struct vm_region *re
 /* The same, but that private pages are not writable yet: the fault decides who may write in place. */
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
-/* Finds the lowest mapped page at or above *address and below `end`: its first byte to *address. Skips holes
- * by whole tables. */
+/* What the tables have for an address, hidden or not: page_table_translate(), but that hidden pages are
+ * mapped.
+ */
+struct page_translation vm_page_at(const struct page_table *table, uint64_t address);
+
+/* Finds the lowest mapped page, hidden or not, at or above *address and below `end`: its first byte to
+ * *address. Skips holes by whole tables. */
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page);
 
@@ -158,6 +163,19 @@ void vm_frame_drop(struct vm_space *space, phys_addr_t frame);
 
 /* Unmaps what there is in [base, end), at whose bounds pages have been cut. Needs spares for two cuts. */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->lock);
+
+/* ---- vm_device.c: claims on given physical memory ---- */
+
+/* Claims what `region` shows in `bytes` bytes from `base` on, for `access` (enum vm_access); false when
+ * somebody else shows it in another way. Nothing to do for other sources, and for 0 bytes. */
+bool vm_device_claim(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                     uint64_t bytes, unsigned access);
+void vm_device_release(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                       uint64_t bytes, unsigned access);
+
+/* Claims for `access` what regions of another access show in the range: all of it, or VM_CONFLICT. */
+enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
     REQUIRES(space->lock);
 
 /* ---- vm_reverse.c: from a frame to the pages that show it ---- */
@@ -193,6 +211,14 @@ void vm_reverse_remove(struct vm_space *space, phys_addr_t frame, uint64_t addre
 uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_t *codes, uint64_t limit)
     EXCLUDES(manager->mappings_lock);
 
+/*
+ * Whether a frame that its owner gives may be shown by spaces: its `object` is NULL or an entry of the
+ * reverse map. For the words of other owners the answer is no: an odd one is a number too small for an
+ * address.
+ */
+bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
+    EXCLUDES(manager->lock, manager->mappings_lock);
+
 /* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
 
@@ -201,6 +227,9 @@ bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(ma
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
 void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
+
+/* Whether there is a space of that number, and `address` in its range. */
+bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
 
 /* ---- vm_supply.c: what a fault needs and can only get without the space's lock ---- */
 
@@ -234,9 +263,10 @@ void vm_supply_drop(struct vm_space *space, struct vm_supply *supply);
 /* One fault on its way. */
 struct vm_case {
     struct vm_region *region; /* it allows the access */
-    page_table_entry_t *slot; /* the page's entry, where the table exists; it is a hole */
+    page_table_entry_t *slot; /* the page's entry, where the table exists; else NULL */
+    bool hole;                /* nothing is mapped there */
     uint64_t page;            /* first byte of the 4 KiB page */
-    enum vm_access access;    /* what was wanted */
+    enum vm_access access;    /* what was wanted; VM_NONE for a neighbour that is filled along with it */
     struct vm_supply *supply; /* what was got, or is wanted */
     struct tlb_batch *batch;  /* what becomes stale */
 };

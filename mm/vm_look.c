@@ -91,7 +91,7 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
         look->guard = !look->found;
         fill_facts(region, &look->region);
     }
-    look->mapped = page_table_translate(space->table, address);
+    look->mapped = vm_page_at(space->table, address.raw);
     if (region && look->found && look->mapped.mapped && vm_region_has_frames(region)) {
         phys_addr_t frame = vm_page_frame(&look->mapped);
         look->zero_page = frame.raw == space->manager->zero_frame.raw;
@@ -147,7 +147,7 @@ static void search_devices(struct vm_space *space, struct search *search)
         if (region->source != VM_DEVICE || inside >= region->bytes) {
             continue;
         }
-        if (page_table_translate(space->table, virt_addr(region->base + inside)).mapped) {
+        if (vm_page_at(space->table, region->base + inside).mapped) {
             note_place(search, space, region->base + inside, true);
         }
     }

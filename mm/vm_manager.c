@@ -57,16 +57,30 @@ void vm_number_return(struct vm_space *space)
     spinlock_release(&manager->lock);
 }
 
+static struct vm_space *space_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
+{
+    if (number >= manager->number_limit) {
+        return NULL;
+    }
+    const union vm_number *entry = number_entry(manager, number);
+    return entry->free & 1 ? NULL : entry->space;
+}
+
 struct vm_space *vm_space_by_number(struct vm_manager *manager, uint32_t number)
 {
-    struct vm_space *space = NULL;
     spinlock_acquire(&manager->lock);
-    if (number < manager->number_limit) {
-        const union vm_number *entry = number_entry(manager, number);
-        space = entry->free & 1 ? NULL : entry->space;
-    }
+    struct vm_space *space = space_of(manager, number);
     spinlock_release(&manager->lock);
     return space;
+}
+
+bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address)
+{
+    spinlock_acquire(&manager->lock);
+    const struct vm_space *space = space_of(manager, number);
+    bool covers = space && address >= space->base && address < space->end;
+    spinlock_release(&manager->lock);
+    return covers;
 }
 
 /* ---- Life ---- */

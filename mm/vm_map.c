@@ -11,7 +11,8 @@ static enum vm_error hold_frame(struct vm_space *space, phys_addr_t frame, uint6
         return VM_BAD_FRAME;
     }
     uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame)->tag, memory_order_relaxed);
-    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0) {
+    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0 ||
+        !vm_reverse_accepts(space->manager, frame)) {
         frame_put(frames, frame);
         return VM_BAD_FRAME;
     }
@@ -111,6 +112,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
         if (error != VM_OK) {
             return error;
         }
+    }
+    if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
+        return VM_CONFLICT;
     }
     if (region->pager) {
         vm_pager_get(region->pager);

@@ -5,18 +5,20 @@
  * reference for each page that shows it. A private page is writable only where the frame has no other
  * reference; so its first write after having been shared is a fault, which decides between writing in place
  * and copying.
+ *
+ * Where a region allows nothing, its pages are hidden: the tables keep them, and the CPU does not find them,
+ * whoever asks, so that the kernel cannot read either what its program has hidden from itself.
  */
 #include "vm_internal.h"
 
 unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region)
 {
+    if (region->access == VM_NONE) {
+        return PAGE_HIDDEN;
+    }
     unsigned access = region->access & VM_WRITE ? PAGE_WRITE : PAGE_READ;
     access |= region->access & VM_EXECUTE ? PAGE_EXECUTE : PAGE_READ;
-    if (!space->user) {
-        return access | PAGE_GLOBAL;
-    }
-    /* Without PAGE_USER the user cannot even read: that is how VM_NONE keeps what it hides. */
-    return region->access ? access | PAGE_USER : access;
+    return access | (space->user ? PAGE_USER : PAGE_GLOBAL);
 }
 
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region)
@@ -25,11 +27,23 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
     return vm_region_is_private(region) ? access & ~(unsigned)PAGE_WRITE : access;
 }
 
+struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
+{
+    struct page_translation page = page_table_translate(table, virt_addr(address));
+    if (page_entry_hidden(page.leaf)) {
+        page.mapped = true;
+        page.access = PAGE_HIDDEN;
+        page.cache = page_entry_cache(page.leaf, page.level);
+        page.target = phys_add(vm_page_frame(&page), address & (page_level_bytes(page.level) - 1));
+    }
+    return page;
+}
+
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page)
 {
     while (*address < end) {
-        *page = page_table_translate(table, virt_addr(*address));
+        *page = vm_page_at(table, *address);
         uint64_t bytes = page_level_bytes(page->level);
         if (page->mapped) {
             *address = align_down(*address, bytes);
@@ -62,7 +76,7 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
     if (is_aligned(address, MIB(2)) || !region->large) {
         return VM_OK;
     }
-    struct page_translation page = page_table_translate(space->table, virt_addr(address));
+    struct page_translation page = vm_page_at(space->table, address);
     if (!page.mapped || page.level != PAGE_LEVEL_2M) {
         return VM_OK;
     }

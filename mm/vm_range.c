@@ -31,13 +31,12 @@ enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64
     return base < space->base || last >= space->end ? VM_OUTSIDE : VM_OK;
 }
 
-enum vm_error vm_access_check(const struct vm_space *space, unsigned access)
+enum vm_error vm_access_check(unsigned access)
 {
     bool unknown = access & ~(unsigned)ACCESS_ALL;
     bool both = access & VM_WRITE && access & VM_EXECUTE;
     bool unreadable = access != VM_NONE && !(access & VM_READ);
-    bool forbids_all = access == VM_NONE && !space->user;
-    return unknown || both || unreadable || forbids_all ? VM_BAD_ACCESS : VM_OK;
+    return unknown || both || unreadable ? VM_BAD_ACCESS : VM_OK;
 }
 
 static enum vm_error check_frames(const struct vm_request *request)
@@ -50,6 +49,9 @@ static enum vm_error check_device(const struct vm_space *space, const struct vm_
     uint64_t physical_end = 1ULL << space->manager->config.physical_bits;
     if (!is_aligned(request->target.raw, FRAME_BYTES)) {
         return VM_UNALIGNED;
+    }
+    if (!page_cache_exists(request->cache)) {
+        return VM_BAD_CACHE;
     }
     return request->target.raw < physical_end && request->bytes <= physical_end - request->target.raw
                ? VM_OK
@@ -133,8 +135,8 @@ enum vm_error vm_request_check(const struct vm_space *space, const struct vm_req
     if (error == VM_OK && !is_aligned(request->guard, FRAME_BYTES)) {
         error = VM_UNALIGNED;
     }
-    if (error == VM_OK && (request->source != VM_NOTHING || request->access != VM_NONE)) {
-        error = vm_access_check(space, request->access);
+    if (error == VM_OK) {
+        error = vm_access_check(request->access);
     }
     return error == VM_OK ? check_source(space, request) : error;
 }

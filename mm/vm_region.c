@@ -8,6 +8,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
         if (region->pager) {
             vm_pager_put(region->pager);
         }
+        vm_device_release(space, region, region->base, region->bytes, region->access);
         slab_cache_free(&space->manager->regions, region);
         region = next;
     }
@@ -89,6 +90,7 @@ static void absorb(struct vm_space *space, struct vm_work *work, struct vm_regio
 {
     uint64_t bytes = upper->bytes;
     vm_region_remove(space, work, upper);
+    upper->bytes = 0; /* what it has claimed is the lower one's now */
     lower->bytes += bytes;
     space->region_bytes += bytes;
     vm_tree_resized(space, lower);

@@ -143,21 +143,41 @@ uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_
     return count;
 }
 
+/* ---- Whose word is it? ---- */
+
+static bool is_record(struct vm_manager *manager, const void *object)
+{
+    struct slab_facts facts;
+    slab_look(manager->config.slabs, object, &facts);
+    return facts.place == SLAB_LIVE && facts.cache == &manager->mappings && facts.offset == 0;
+}
+
+/* The lock keeps the word as it is: the pages it names cannot go meanwhile, nor can their spaces. */
+bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
+{
+    spinlock_acquire(&manager->mappings_lock);
+    const void *object = frame_descriptor(manager->config.frames, frame)->object;
+    uint64_t code = (uintptr_t)object;
+    bool accepts =
+        !object || (is_inline(object) ? vm_number_covers(manager, vm_code_number(code), vm_code_address(code))
+                                      : is_record(manager, object));
+    spinlock_release(&manager->mappings_lock);
+    return accepts;
+}
+
 /* Other owners keep other things in the word: an entry of ours leads to a page that shows the block, or to a
  * record of our cache. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block)
 {
     const void *object = frame_descriptor(manager->config.frames, block)->object;
     if (!is_inline(object)) {
-        struct slab_facts facts;
-        slab_look(manager->config.slabs, object, &facts);
-        return facts.place == SLAB_LIVE && facts.cache == &manager->mappings && facts.offset == 0;
+        return is_record(manager, object);
     }
     uint64_t code = (uintptr_t)object;
     const struct vm_space *space = vm_space_by_number(manager, vm_code_number(code));
     if (!space) {
         return false;
     }
-    struct page_translation page = page_table_translate(space->table, virt_addr(vm_code_address(code)));
+    struct page_translation page = vm_page_at(space->table, vm_code_address(code));
     return page.mapped && page_entry_leaf_address(page.leaf, page.level).raw == block.raw;
 }

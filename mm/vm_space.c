@@ -112,6 +112,10 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
 void vm_space_destroy(struct vm_space *space)
 {
     struct vm_work work;
+    if (atomic_load(&space->loaded) != 0) {
+        panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name,
+              atomic_load(&space->loaded));
+    }
     if (!vm_work_begin(space, &work, 0)) {
         panic("vm: no memory to destroy %s, which needs none", space->name);
     }

@@ -170,8 +170,8 @@ void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t low
 
 /*
  * Maps `bytes` bytes at `base` to `target`, with the largest pages that alignment, the CPU and
- * `largest` allow. access: enum page_access; reading always. All or nothing. Needs no flush: only absent
- * entries become present. Fails with any error.
+ * `largest` allow. access: enum page_access; reading always, unless it is PAGE_HIDDEN. All or nothing. Needs
+ * no flush: only absent entries become present. Fails with any error.
  */
 enum page_table_error page_table_map(struct page_table *table, virt_addr_t base, phys_addr_t target,
                                      uint64_t bytes, unsigned access, enum page_cache cache,
@@ -204,8 +204,8 @@ enum page_table_error page_table_unmap_frames(struct page_table *table, virt_add
                                               struct tlb_batch *batch, phys_addr_t *frames)
     EXCLUDES(table->lock);
 
-/* Gives what is mapped in the range another access and cache kind; holes are left. Splits large pages that
- * are cut, as unmapping does. */
+/* Gives what is mapped in the range, hidden or not, another access and cache kind; holes are left. Splits
+ * large pages that are cut, as unmapping does. */
 enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
     EXCLUDES(table->lock);
@@ -225,8 +225,8 @@ uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t b
 enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
     EXCLUDES(table->lock);
 
-/* Calls `visit` for every leaf that the range touches, ascending; a large one may begin before it. The lock
- * is held. Fails as other ranges do, but a space may look at the shared half, too. */
+/* Calls `visit` for every leaf that the range touches and the CPU can use, ascending; a large one may begin
+ * before it. The lock is held. Fails as other ranges do, but a space may look at the shared half, too. */
 enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_visitor *visit, void *context) EXCLUDES(table->lock);
 
@@ -274,9 +274,9 @@ enum page_table_error page_table_copy(struct page_table *table, struct page_tabl
 /* ---- One page, for the page fault ---- */
 
 /*
- * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf or hole of that size was there: the fault's way to
- * fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What was present and allowed
- * something the new one does not, or maps another frame, is added to the batch. Fails with
+ * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf (hidden or not) or hole of that size was there: the
+ * fault's way to fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What was present
+ * and allowed something the new one does not, or maps another frame, is added to the batch. Fails with
  * PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table with entries lies where a 2 MiB leaf should go or
  * a larger leaf covers it.
  */
@@ -303,6 +303,10 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 /* Writes a sound leaf to a slot that holds none: page_table_set() without its questions. */
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
     EXCLUDES(table->lock);
+
+/* The same for a slot that holds the leaf of `base`. */
+void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
+                        page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);
 
 /* ---- Looking ---- */
 
@@ -384,8 +388,8 @@ page_translation_of(uint64_t all, page_table_entry_t leaf, unsigned level, virt_
         return (struct page_translation){.level = (enum page_level)level, .leaf = leaf};
     }
     const uint64_t everywhere = PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE;
-    page_table_entry_t together = {((all & everywhere) | (leaf.raw & PAGE_ENTRY_GLOBAL)) ^
-                                   PAGE_ENTRY_NO_EXECUTE};
+    page_table_entry_t together = {
+        (((all & everywhere) | (leaf.raw & PAGE_ENTRY_GLOBAL)) ^ PAGE_ENTRY_NO_EXECUTE) | PAGE_ENTRY_PRESENT};
     return (struct page_translation){
         .mapped = true,
         .level = (enum page_level)level,

@@ -2,8 +2,9 @@
  * The kernel's address spaces: one instance of <ashlar/vm_space.h>.
  *
  * The lazy space is a part of the kernel's half (LAZY_BASE .. LAZY_END) whose memory is delivered by the page
- * fault. It is not touched with a lock held, with preemption off or from an interrupt handler: such a touch,
- * if it faults, is a panic. User spaces are made with kernel_user_space() and loaded with space_load().
+ * fault. It is not touched with a lock held, with preemption or interrupts off or from an interrupt handler:
+ * such a touch, if it faults, is a panic. User spaces are made with kernel_user_space() and loaded with
+ * space_load().
  */
 #pragma once
 

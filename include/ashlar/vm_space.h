@@ -10,10 +10,11 @@
  * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
  * made smaller where it would have cut them, which no program can see.
  *
- * Locks, in this order: the manager's, spaces (two at once: by ascending number), page tables, the manager's
- * `mappings`, slab caches, the frame pool. Every function takes what it needs and holds nothing when it
- * returns. Memory of a kernel space is not touched with a lock held or from an interrupt handler, since the
- * touch may be a fault. Pagers are called without any lock, but for `dirty`.
+ * Locks, in this order: spaces (two at once: by ascending number), those of device_claim and device_release,
+ * page tables, the manager's `mappings`, the manager's own, slab caches, the frame pool. Every function takes
+ * what it needs and holds nothing when it returns. Memory of a kernel space is not touched with a lock held
+ * or from an interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for
+ * `dirty`.
  */
 #pragma once
 
@@ -35,14 +36,16 @@ enum vm_error {
     VM_OUTSIDE,        /* not in the range this space may use */
     VM_OVERLAP,        /* a region, or its guard, lies there already */
     VM_NOT_MAPPED,     /* part of the range belongs to no region */
-    VM_BAD_ACCESS,     /* writable and executable, writing without reading, unknown bits, or no access at all
-                          in a kernel space, where the CPU cannot forbid reading */
+    VM_BAD_ACCESS,     /* writable and executable, writing without reading, or unknown bits */
     VM_BAD_ALIGNMENT,  /* not a power of two of at least FRAME_BYTES */
     VM_BAD_SOURCE,     /* a source without what it needs, or with what it cannot use */
+    VM_BAD_CACHE,      /* a cache kind that the page attribute table does not have */
     VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
-    VM_BAD_FRAME,      /* not an allocated frame by itself, or one with too many references */
-    VM_BAD_RANGE,      /* a space over such a range cannot be made */
-    VM_TOO_MANY,       /* VM_SPACES_MAX spaces exist */
+    VM_CONFLICT,       /* somebody else shows the physical memory in another way */
+    VM_BAD_FRAME, /* not an allocated frame by itself, one whose descriptor's `object` is in use, or one with
+                     too many references */
+    VM_BAD_RANGE, /* a space over such a range cannot be made */
+    VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_ERROR_COUNT
 };
 
@@ -51,7 +54,7 @@ const char *vm_error_name(enum vm_error error);
 
 /* What an access wanted, and what a region allows: a set of these. */
 enum vm_access {
-    VM_NONE = 0,
+    VM_NONE = 0, /* by nobody: what is there is kept, and hidden from the kernel as well */
     VM_READ = 1 << 0,
     VM_WRITE = 1 << 1,
     VM_EXECUTE = 1 << 2,
@@ -148,6 +151,20 @@ struct vm_manager_config {
     unsigned levels;                        /* of page tables: 4 or 5 */
     enum page_level largest_level;          /* largest leaf the CPU has */
     unsigned physical_bits;                 /* of the CPU's physical addresses: 32 .. 52 */
+    const struct page_table *kernel;        /* the kernel's tables, or NULL: for the books only */
+    uint64_t exclusive; /* 1 << enum frame_owner, for each owner all of whose frames are pages
+                           of spaces, or tables of spaces and of the kernel */
+    /*
+     * Claims physical memory that a VM_DEVICE region will show, and says whether it may: false when it is
+     * shown elsewhere cached in another way, or not for such an access (enum page_access: PAGE_WRITE,
+     * PAGE_EXECUTE). For each mapping, copy, and other access by vm_space_protect(); released in parts as
+     * they go. Called with a space's lock held. NULL: everything may be shown.
+     */
+    bool (*device_claim)(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                         enum page_cache cache);
+    void (*device_release)(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache);
+    void *device_context; /* for both */
 };
 
 struct vm_manager {
@@ -201,6 +218,7 @@ struct vm_space {
     uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     uint32_t number;                 /* in the manager's table */
+    _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */
     enum frame_owner owner;          /* of the pages it fills */
     bool user;                       /* pages are the user's */
     char name[VM_NAME_BYTES];        /* for people */
@@ -215,14 +233,25 @@ struct vm_space {
 enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
                               const struct vm_space_config *config);
 
-/* Unmaps everything and returns all memory. The space is loaded on no CPU. */
+/* Unmaps everything and returns all memory. Panics while a CPU has the space loaded. */
 void vm_space_destroy(struct vm_space *space) EXCLUDES(space->lock);
+
+/* A CPU is about to load the tables of a user space, and has loaded others. */
+static inline void vm_space_enter(struct vm_space *space)
+{
+    atomic_fetch_add_explicit(&space->loaded, 1, memory_order_relaxed);
+}
+
+static inline void vm_space_leave(struct vm_space *space)
+{
+    atomic_fetch_sub_explicit(&space->loaded, 1, memory_order_release);
+}
 
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
  * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
- * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space) or VM_BAD_FRAME (too many references); then
- * there is no child.
+ * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_CONFLICT or VM_BAD_FRAME (too many
+ * references); then there is no child.
  */
 enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
     EXCLUDES(space->lock);
@@ -274,7 +303,7 @@ enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct 
 enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
 
 /* Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
- * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, or for a bad range. */
+ * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, or for a bad range. */
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
     EXCLUDES(space->lock);
 
@@ -332,7 +361,7 @@ struct vm_look {
     bool found;                     /* a region lies there */
     bool guard;                     /* the guard below a region lies there; `region` is that region */
     struct vm_region_facts region;  /* which */
-    struct page_translation mapped; /* what the page tables say */
+    struct page_translation mapped; /* what the page tables say; of a hidden page too (PAGE_HIDDEN) */
     bool zero_page;                 /* the shared zero page is mapped */
     uint32_t references;            /* to the frame behind; 0 when none is kept */
 };
@@ -363,11 +392,13 @@ struct vm_problem {
 
 /*
  * Verifies a space: tree, list, gaps and sums; that every page mapped belongs to a region and allows no more
- * than it; frames, owners and reference counts; the reverse map both ways; the page tables. Nobody else uses
- * the space meanwhile.
+ * than it; frames and owners; that references are as many as pages where nobody else can have one (zeros,
+ * stacks), and no fewer elsewhere; the reverse map both ways; the page tables. Nobody else uses the space
+ * meanwhile.
  */
 bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES(space->lock);
 
 /* The same for all spaces of a manager, and for what they share: the records of the reverse map are as many
- * as the pages that need one, no owner shows more frames than it has, and the frame pool's ledger closes. */
+ * as the pages that need one, the frame pool's ledger closes, and no owner shows more frames than it has, or
+ * less if it is an exclusive one. */
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

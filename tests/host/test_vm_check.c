@@ -111,9 +111,45 @@ static void damaged_frames(void **state)
     expect_problem("a page that shows no allocated frame");
     descriptor->tag = tag;
     uint32_t owner = descriptor->owner;
-    descriptor->owner = OWNER_MMIO; /* its books know of one frame less */
+    descriptor->owner = OWNER_KVA; /* its books know of one frame less */
     expect_problem("pages show more frames than their owner has");
+    descriptor->owner = OWNER_MMIO; /* and those of the spaces' owner of one more */
+    expect_problem("an owner has frames that no page shows");
     descriptor->owner = owner;
+}
+
+/* A frame that was taken from its page and given to nobody, and a reference that nobody will drop. */
+static void leaked_frames_and_references(void **state)
+{
+    (void)state;
+    struct frame_pool *frames = &fixture.machine.pool;
+    make_regions();
+    phys_addr_t leaked = frame_alloc(frames, 0, OWNER_USER);
+    expect_problem("an owner has frames that no page shows");
+    frame_free(frames, leaked, 0);
+    assert_int_equal(vm_space_protect(&space, virt_addr(BASE), 8 * PAGE, VM_READ), VM_OK);
+    vm_fixture_check(&fixture);
+    phys_addr_t shown = phys_addr(frame_of(BASE));
+    frame_get(frames, shown);
+    expect_problem("more references than pages");
+    frame_put(frames, shown);
+    vm_fixture_check(&fixture);
+    leaked = frame_alloc(frames, 0, OWNER_PAGE_TABLES);
+    expect_problem("an owner has frames that no page shows");
+    frame_free(frames, leaked, 0);
+    vm_fixture_check(&fixture);
+}
+
+/* A frame that its giver keeps a reference to has more than its pages. */
+static void givers_may_keep_references(void **state)
+{
+    (void)state;
+    phys_addr_t frame = frame_alloc_zeroed(&fixture.machine.pool, OWNER_TEST);
+    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
+    vm_fixture_check(&fixture);
+    frame_put(&fixture.machine.pool, frame); /* now the page has the only one */
+    vm_fixture_check(&fixture);
 }
 
 static void damaged_chains(void **state)
@@ -152,6 +188,8 @@ int main(void)
         TEST(damaged_pages),
         TEST(damaged_frames),
         TEST(damaged_chains),
+        TEST(leaked_frames_and_references),
+        TEST(givers_may_keep_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Regions of address spaces: making, placing, cutting, joining, and everything that must be refused. */
 #include "random.h"
+#include "vm_internal.h"
 #include "vm_steps.h"
 
 static uint64_t place(struct vm_request request)
@@ -71,13 +72,71 @@ static void accesses_that_cannot_be(void **state)
         assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, bad[i]), VM_BAD_ACCESS);
     }
     expect_region(BASE, BASE, PAGE, RW);
-    struct vm_space kernel;
-    vm_fixture_kernel_space(&fixture, &kernel);
-    struct vm_request request = zeros_at(VM_KERNEL, PAGE);
-    request.access = VM_NONE;
-    virt_addr_t address;
-    assert_int_equal(vm_space_map(&kernel, &request, &address), VM_BAD_ACCESS);
-    vm_fixture_drop(&kernel);
+}
+
+/* What a frame's owner keeps in its descriptor is not taken for the reverse map. */
+static void frames_that_others_have_notes_on(void **state)
+{
+    (void)state;
+    struct frame_pool *frames = &fixture.machine.pool;
+    phys_addr_t frame = frame_alloc(frames, 0, OWNER_TEST);
+    struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
+    void *slab_object = slab_cache_alloc(&fixture.manager.regions);
+    const uintptr_t notes[] = {1,
+                               PAGE_TABLE_ENTRIES,
+                               PAGE_TABLE_ENTRIES - 1,
+                               (uintptr_t)&fixture,
+                               (uintptr_t)slab_object,
+                               (uintptr_t)vm_code(space.number, VM_USER_END),
+                               (uintptr_t)vm_code(space.number + 1, BASE)};
+    struct vm_request request = zeros_at(BASE, PAGE);
+    request.source = VM_FRAMES;
+    request.frames = &frame;
+    for (size_t i = 0; i < ARRAY_LENGTH(notes); i++) {
+        descriptor->object = (void *)notes[i];
+        assert_int_equal(try_map(request), VM_BAD_FRAME);
+        assert_int_equal((uintptr_t)descriptor->object, notes[i]);
+        assert_int_equal(frame_tag_references(descriptor->tag), 1);
+    }
+    slab_cache_free(&fixture.manager.regions, slab_object);
+    descriptor->object = NULL;
+    for (uint64_t i = 0; i < 4; i++) { /* nobody, one page, a chain */
+        request.address = virt_addr(BASE + i * PAGE);
+        assert_int_equal(try_map(request), VM_OK);
+    }
+    assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), 4 * PAGE), VM_OK);
+    assert_null(descriptor->object);
+    frame_free(frames, frame, 0);
+}
+
+static void cache_kinds_that_cannot_be(void **state)
+{
+    (void)state;
+    struct vm_request request = zeros_at(BASE, PAGE);
+    request.source = VM_DEVICE;
+    request.target = phys_addr(GIB(1));
+    for (unsigned cache = 0; cache < 300; cache++) {
+        request.cache = (enum page_cache)cache;
+        assert_int_equal(try_map(request), page_cache_exists(cache) ? VM_OK : VM_BAD_CACHE);
+        if (page_cache_exists(cache)) {
+            assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_READ), VM_OK);
+            assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK);
+        }
+    }
+}
+
+static void a_space_that_is_loaded_is_not_destroyed(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    bool panicked;
+    vm_space_enter(&space);
+    vm_space_enter(&space);
+    vm_space_leave(&space);
+    CATCH_PANIC(trap, panicked, vm_space_destroy(&space));
+    assert_true(panicked);
+    assert_string_equal(trap.message, "vm: test is to be destroyed while 1 CPUs have it loaded");
+    vm_space_leave(&space);
 }
 
 static void sources_that_cannot_be(void **state)
@@ -391,12 +450,21 @@ static void spaces_have_numbers_of_their_own_in_the_tlb(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(ranges_that_cannot_be),         TEST(accesses_that_cannot_be),
-        TEST(sources_that_cannot_be),        TEST(placing_that_cannot_be),
-        TEST(spaces_that_cannot_be),         TEST(overlaps),
-        TEST(the_lowest_gap_is_taken),       TEST(placing_fills_gaps),
-        TEST(protecting_cuts_and_joins),     TEST(unlike_neighbours_stay_apart),
-        TEST(regions_are_iterated_in_order), TEST(spaces_have_numbers_of_their_own_in_the_tlb),
+        TEST(ranges_that_cannot_be),
+        TEST(accesses_that_cannot_be),
+        TEST(sources_that_cannot_be),
+        TEST(placing_that_cannot_be),
+        TEST(spaces_that_cannot_be),
+        TEST(overlaps),
+        TEST(the_lowest_gap_is_taken),
+        TEST(placing_fills_gaps),
+        TEST(protecting_cuts_and_joins),
+        TEST(unlike_neighbours_stay_apart),
+        TEST(regions_are_iterated_in_order),
+        TEST(spaces_have_numbers_of_their_own_in_the_tlb),
+        TEST(frames_that_others_have_notes_on),
+        TEST(cache_kinds_that_cannot_be),
+        TEST(a_space_that_is_loaded_is_not_destroyed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <ashlar/vm_space.h>
 #include <string.h>
 
+#include "device_claims.h"
 #include "frame_fixture.h"
 #include "mmu_model.h"
 
@@ -22,7 +23,8 @@ struct vm_fixture {
     struct page_table_access physmap; /* how tables are reached */
     struct page_table kernel;         /* the kernel's tables */
     struct vm_manager manager;
-    uint64_t free_at_start; /* frames free before any space was made */
+    struct device_claims claims; /* what VM_DEVICE regions show */
+    uint64_t free_at_start;      /* frames free before any space was made */
 };
 
 static inline void vm_report(void *context, const struct slab_report *report)
@@ -39,7 +41,13 @@ static inline struct vm_manager_config vm_fixture_config(struct vm_fixture *fixt
                                       .access = &fixture->physmap,
                                       .levels = levels,
                                       .largest_level = PAGE_LEVEL_1G,
-                                      .physical_bits = 46};
+                                      .physical_bits = 46,
+                                      .device_claim = device_claim,
+                                      .device_release = device_release,
+                                      .device_context = &fixture->claims,
+                                      .kernel = &fixture->kernel,
+                                      .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_VMALLOC |
+                                                   1ULL << OWNER_PAGE_TABLES};
 }
 
 /* Frames free once all caches have given back what they can. */
@@ -98,6 +106,9 @@ static inline void vm_fixture_stop(struct vm_fixture *fixture)
     struct frame_problem problem;
     uint64_t used = fixture->kernel.table_frames;
     vm_fixture_check(fixture);
+    if (fixture->claims.claimed != 0) {
+        panic("%llu pages of devices are claimed still", (unsigned long long)fixture->claims.claimed);
+    }
     vm_manager_destroy(&fixture->manager);
     mmu_model_remove(&fixture->kernel);
     page_table_destroy(&fixture->kernel);

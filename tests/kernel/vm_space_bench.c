@@ -6,6 +6,8 @@
 #include <ashlar/memory.h>
 #include <ashlar/vm_kernel.h>
 
+#include "user_program.h"
+
 #define PAGES 256
 #define RW    (VM_READ | VM_WRITE)
 
@@ -57,6 +59,51 @@ KERNEL_BENCH(fault_zero_frame, "fault.zero.frame")
     }
     bench_stop(bench, PAGES);
     frame_free_batch(kernel_frames(), PAGES, frames);
+}
+
+/*
+ * A first write by a user program, frames being zeroed already: the stock of zeroed frames is filled while
+ * nothing is counted. What it takes to enter and leave user mode is spread over the pages of a run.
+ */
+#define ANON_PAGES 16 /* as many as the stock has */
+#define ANON_RUNS  8
+
+static const uint8_t anon_code[] = {
+    0xbf, 0x00,       0x10, 0x60, 0x00,             /* movl $0x601000, %edi */
+    0xb9, ANON_PAGES, 0,    0,    0,                /* movl $16, %ecx */
+    0xc6, 0x07,       0x01,                         /* 1: movb $1, (%rdi) */
+    0x48, 0x81,       0xc7, 0x00, 0x10, 0x00, 0x00, /* addq $4096, %rdi */
+    0xff, 0xc9,                                     /* decl %ecx */
+    0x75, 0xf2,                                     /* jnz 1b */
+    0xcc,                                           /* int3 */
+};
+
+/* Faults the first page in, of a table that is not counted, and then takes the others from the program. */
+static uint64_t run_anon(struct user_program *program, struct bench *bench)
+{
+    vm_space_fault(&program->space, virt_addr(USER_PROGRAM_DATA), VM_WRITE);
+    while (frame_pool_idle(kernel_frames())) {
+    }
+    bench_start(bench);
+    user_program_run(program);
+    bench_stop(bench, 1);
+    return bench->ticks;
+}
+
+KERNEL_BENCH(fault_anon, "fault.anon")
+{
+    uint64_t ticks = 0;
+    for (unsigned run = 0; run < ANON_RUNS; run++) {
+        static struct user_program program;
+        if (!user_program_make(&program, anon_code, sizeof anon_code)) {
+            bench_skip(bench, "no memory");
+            return;
+        }
+        ticks += run_anon(&program, bench);
+        user_program_drop(&program);
+    }
+    bench->ticks = ticks;
+    bench->operations = (uint64_t)ANON_RUNS * ANON_PAGES;
 }
 
 /* A first write: the whole trap, a zeroed frame of its own. */

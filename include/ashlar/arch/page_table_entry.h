@@ -23,13 +23,14 @@ enum page_level {
     PAGE_LEVEL_PML5 = 5,
 };
 
-/* What may be done through a mapping; reading always may. */
+/* What may be done through a mapping; reading may unless it is hidden. */
 enum page_access {
     PAGE_READ = 0,
     PAGE_WRITE = 1 << 0,
     PAGE_EXECUTE = 1 << 1,
     PAGE_USER = 1 << 2,
     PAGE_GLOBAL = 1 << 3, /* kept in the TLB when CR3 is loaded */
+    PAGE_HIDDEN = 1 << 4, /* by itself: nothing, by nobody, the kernel included */
     PAGE_ACCESS_ALL = PAGE_WRITE | PAGE_EXECUTE | PAGE_USER | PAGE_GLOBAL,
 };
 
@@ -124,7 +125,7 @@ static inline page_table_entry_t page_entry_recursive(phys_addr_t root)
     return (page_table_entry_t){page_entry_table(root, false).raw | PAGE_ENTRY_NO_EXECUTE};
 }
 
-/* An absent entry that is nevertheless in use: its page is somebody's to map (page_table_hold()). */
+/* An absent entry that is nevertheless taken: its page is somebody's to map (page_table_hold()). */
 static inline page_table_entry_t page_entry_held(void)
 {
     return (page_table_entry_t){PAGE_ENTRY_SOFTWARE_LOW};
@@ -138,12 +139,17 @@ static inline uint64_t page_entry_cache_bits(unsigned level, enum page_cache cac
     return (index & 3) << 3 | pat_bit;
 }
 
-/* The bits of a leaf that say what it allows; each has its place, so there is nothing to decide. */
+/*
+ * The bits of a leaf that say what it allows; each has its place, so there is nothing to decide. A hidden
+ * leaf is absent for the CPU and keeps all else; PAGE_ENTRY_GLOBAL, which an absent entry has no use for,
+ * tells it from a hole. What it names is the space's own memory, so that reading ahead through it (L1TF)
+ * shows nobody anything that is not his.
+ */
 static inline uint64_t page_entry_access_bits(unsigned access)
 {
     uint64_t bits = access;
-    return (bits & PAGE_WRITE) << 1 | (~bits & PAGE_EXECUTE) << 62 | (bits & PAGE_USER) |
-           (bits & PAGE_GLOBAL) << 5;
+    return (~bits & PAGE_HIDDEN) >> 4 | (bits & PAGE_WRITE) << 1 | (~bits & PAGE_EXECUTE) << 62 |
+           (bits & PAGE_USER) | (bits & PAGE_GLOBAL) << 5 | (bits & PAGE_HIDDEN) << 4;
 }
 
 /*
@@ -153,7 +159,7 @@ static inline uint64_t page_entry_access_bits(unsigned access)
 static inline __attribute__((always_inline)) page_table_entry_t
 page_entry_leaf(phys_addr_t target, unsigned level, unsigned access, enum page_cache cache)
 {
-    return (page_table_entry_t){target.raw | PAGE_ENTRY_PRESENT | page_entry_cache_bits(level, cache) |
+    return (page_table_entry_t){target.raw | page_entry_cache_bits(level, cache) |
                                 page_entry_access_bits(access) |
                                 (level > PAGE_LEVEL_4K ? PAGE_ENTRY_LARGE : 0)};
 }
@@ -163,7 +169,19 @@ static inline bool page_entry_present(page_table_entry_t entry)
     return entry.raw & PAGE_ENTRY_PRESENT;
 }
 
-/* Whether a present entry at `level` maps memory rather than naming a table. */
+/* Whether the entry is a leaf that is hidden. */
+static inline bool page_entry_hidden(page_table_entry_t entry)
+{
+    return (entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL)) == PAGE_ENTRY_GLOBAL;
+}
+
+/* Whether the entry names something: a table, or memory, hidden or not. */
+static inline bool page_entry_in_use(page_table_entry_t entry)
+{
+    return entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL);
+}
+
+/* Whether an entry at `level` that is in use maps memory rather than naming a table. */
 static inline bool page_entry_is_leaf(page_table_entry_t entry, unsigned level)
 {
     return level == PAGE_LEVEL_4K || (level <= PAGE_LEVEL_1G && (entry.raw & PAGE_ENTRY_LARGE));
@@ -184,6 +202,9 @@ static inline phys_addr_t page_entry_leaf_address(page_table_entry_t entry, unsi
 /* What a leaf allows by itself: a set of enum page_access. The tables above it may allow less. */
 static inline unsigned page_entry_access(page_table_entry_t entry)
 {
+    if (page_entry_hidden(entry)) {
+        return PAGE_HIDDEN;
+    }
     return (entry.raw & PAGE_ENTRY_WRITE ? PAGE_WRITE : 0u) |
            (entry.raw & PAGE_ENTRY_NO_EXECUTE ? 0u : PAGE_EXECUTE) |
            (entry.raw & PAGE_ENTRY_USER ? PAGE_USER : 0u) |
@@ -204,8 +225,8 @@ static inline enum page_cache page_entry_cache(page_table_entry_t entry, unsigne
 /* The leaf with another set of enum page_access. */
 static inline page_table_entry_t page_entry_with_access(page_table_entry_t leaf, unsigned access)
 {
-    uint64_t kept =
-        leaf.raw & ~(PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_GLOBAL | PAGE_ENTRY_NO_EXECUTE);
+    uint64_t kept = leaf.raw & ~(PAGE_ENTRY_PRESENT | PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_GLOBAL |
+                                 PAGE_ENTRY_NO_EXECUTE);
     return (page_table_entry_t){kept | page_entry_access_bits(access)};
 }
 
