@@ -11,6 +11,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
+#include <ashlar/mmio.h>
 #include <ashlar/panic.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
@@ -191,6 +192,20 @@ void user_access_end(void)
     __asm__ volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~(int64_t)FLAG_ACCESS) : "memory", "cc");
 }
 
+/* Device regions have to agree with the kernel's own mappings of the same memory. */
+static bool claim_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                         enum page_cache cache)
+{
+    return mmio_claim(context, base, bytes, access, cache) == MMIO_OK;
+}
+
+static void release_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache)
+{
+    (void)access;
+    mmio_release(context, base, bytes, cache);
+}
+
 void spaces_start(void)
 {
     static struct region_resolver resolver = {.resolve = resolve_lazy};
@@ -202,7 +217,10 @@ void spaces_start(void)
                                        .largest_level = tables->largest_level,
                                        .physical_bits = cpu_physical_address_bits(),
                                        .kernel = tables,
-                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES};
+                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES,
+                                       .device_claim = claim_device,
+                                       .device_release = release_device,
+                                       .device_context = &kernel_mmio};
     struct vm_space_config lazy = {.name = "kernel",
                                    .base = virt_addr(LAZY_BASE),
                                    .bytes = LAZY_END - LAZY_BASE,

@@ -237,6 +237,18 @@ static bool check_ledger(struct vm_manager *manager, const struct census *census
     return true;
 }
 
+/* The kernel's tables, and those of all that share its half: spaces, and what else there is. */
+static uint64_t tables_of(struct page_table *kernel)
+{
+    uint64_t frames = 0;
+    spinlock_acquire(&kernel->lock);
+    for (const struct page_table *table = kernel; table; table = table->next_sharer) {
+        frames += table->table_frames;
+    }
+    spinlock_release(&kernel->lock);
+    return frames;
+}
+
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
 {
     struct census census = {.manager = manager};
@@ -260,7 +272,8 @@ bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
     if (census.chained != manager->mapping_count) {
         return vm_problem_set(problem, "records of shared frames", 0, manager->mapping_count, census.chained);
     }
-    const struct page_table *kernel = manager->config.kernel;
-    census.owned[OWNER_PAGE_TABLES] += kernel ? kernel->table_frames : 0;
+    if (manager->config.kernel) {
+        census.owned[OWNER_PAGE_TABLES] = tables_of(manager->config.kernel);
+    }
     return check_ledger(manager, &census, problem);
 }

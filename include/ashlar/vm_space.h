@@ -151,9 +151,9 @@ struct vm_manager_config {
     unsigned levels;                        /* of page tables: 4 or 5 */
     enum page_level largest_level;          /* largest leaf the CPU has */
     unsigned physical_bits;                 /* of the CPU's physical addresses: 32 .. 52 */
-    const struct page_table *kernel;        /* the kernel's tables, or NULL: for the books only */
-    uint64_t exclusive; /* 1 << enum frame_owner, for each owner all of whose frames are pages
-                           of spaces, or tables of spaces and of the kernel */
+    struct page_table *kernel; /* the tables whose upper half all spaces share, or NULL: for the books only */
+    uint64_t exclusive;        /* 1 << enum frame_owner, for each owner all of whose frames are pages
+                                  of spaces, or tables of spaces and of the kernel */
     /*
      * Claims physical memory that a VM_DEVICE region will show, and says whether it may: false when it is
      * shown elsewhere cached in another way, or not for such an access (enum page_access: PAGE_WRITE,

@@ -286,11 +286,11 @@ KERNEL_TEST(audit_looks_into_user_spaces)
                          "writable, though the kernel's image has it read-only");
     struct page_table_step steps[PAGE_WALK_STEPS_MAX];
     page_table_walk(&user.own, user.own.access, data, steps);
-    uintptr_t *used = (uintptr_t *)&frame_descriptor(kernel_frames(), steps[1].table)->object;
-    ++*used;
+    void **used = &frame_descriptor(kernel_frames(), steps[1].table)->object;
+    *used = frame_word_of_count(frame_word_count(*used) + 1);
     expect_problem("a use count is wrong");
     EXPECT(audit.unsound.what != NULL && audit.whose == user.name);
-    --*used;
+    *used = frame_word_of_count(frame_word_count(*used) - 1);
     vm_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
     expect_sound();

@@ -4,6 +4,7 @@
  */
 #include <ashlar/boot.h>
 #include <ashlar/memory.h>
+#include <ashlar/mmio.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
@@ -266,6 +267,31 @@ KERNEL_TEST(vm_device_memory_is_read)
     EXPECT_EQUAL(words[3], *(const uint64_t *)virt_pointer(virt_add(segment->virtual_base, 24)));
     EXPECT_EQUAL(faults(VM_FAULT_DEVICE), device + 1);
     EXPECT(drop(words, PAGE));
+}
+
+static enum vm_error show(phys_addr_t target, unsigned access, enum page_cache cache, virt_addr_t *where)
+{
+    const struct vm_request request = {
+        .source = VM_DEVICE, .bytes = PAGE, .target = target, .access = access, .cache = cache};
+    return vm_space_map(kernel_lazy_space(), &request, where);
+}
+
+KERNEL_TEST(vm_device_regions_agree_with_all_other_mappings)
+{
+    phys_addr_t code = boot_info()->kernel.segments[0].physical_base;
+    phys_addr_t nowhere = phys_addr(1ULL << 38); /* no RAM, no device */
+    const struct mmio_request uncached = {nowhere, PAGE, PAGE_READ, CACHE_UNCACHED, NULL, false};
+    virt_addr_t where;
+    void *pointer;
+    EXPECT_EQUAL(show(code, RW, CACHE_WRITE_BACK, &where), VM_CONFLICT);
+    EXPECT_EQUAL(show(code, VM_READ, CACHE_UNCACHED, &where), VM_CONFLICT);
+    EXPECT_EQUAL(show(nowhere, RW, CACHE_WRITE_COMBINING, &where), VM_OK);
+    EXPECT_EQUAL(mmio_map(&kernel_mmio, &uncached, &pointer), MMIO_CONFLICT);
+    EXPECT_EQUAL(vm_space_unmap(kernel_lazy_space(), where, PAGE), VM_OK);
+    EXPECT_EQUAL(mmio_map(&kernel_mmio, &uncached, &pointer), MMIO_OK);
+    EXPECT_EQUAL(show(nowhere, RW, CACHE_WRITE_COMBINING, &where), VM_CONFLICT);
+    EXPECT_EQUAL(mmio_unmap(&kernel_mmio, pointer), MMIO_OK);
+    EXPECT(spaces_are_sound());
 }
 
 /* ---- Random rounds ---- */
