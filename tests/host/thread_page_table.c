@@ -17,7 +17,7 @@
 #include "random.h"
 #include "threads.h"
 
-#define OPERATIONS 10000
+#define OPERATIONS 20000
 #define BASE       (0xffffd00000000000ULL + GIB(1) - MIB(2)) /* around a border of tables of two levels */
 #define GROUPS     128                                       /* of pages, dealt out to the threads in turn */
 #define GROUP      8                                         /* pages */
@@ -202,7 +202,7 @@ static void *work(void *argument)
         default:
             look_at_some(pages, random >> 4);
         }
-        if (i % 64 == worker->cpu) {
+        if (i % 500 == worker->cpu) {
             look_at_all(pages);
         }
     }
