@@ -8,6 +8,12 @@ from frame import expect, expect_in
 from machine import Machine
 
 SECONDS = 200
+SOUND = "none is writable and executable, or cached in two ways, by any alias"
+# Lets the page that kernel_main lies in be written, past all the kernel's care.
+SPOIL = ("python import memory, page_tables; step = page_tables.walk(memory.number('kernel_main')).steps[-1]; "
+         "physical = memory.physical_addresses(); physical.__enter__(); "
+         "gdb.selected_inferior().write_memory(step.where, (step.entry | 2).to_bytes(8, 'little')); "
+         "physical.__exit__(None, None, None)")
 KERNEL_LOWEST = 0xffffffff80000000
 MARK = "---- {} ----"
 
@@ -64,13 +70,14 @@ def found(pattern, text):
 def kernel_session(setting, folder):
     """At kernel_main and at the prompt: symbols where loader and kernel are, every command tells the truth."""
     commands = ["ashlar start", "bt", "p/x (long)&kernel_main", "ashlar pt kernel_main", "ashlar pt 0x8000000000000000",
-                "ashlar boot-info", "ashlar memory-map", "ashlar log", "hbreak monitor_run", "continue", "bt",
+                "ashlar pt-audit", "ashlar boot-info", "ashlar memory-map", "ashlar log", "hbreak monitor_run", "continue", "bt",
                 "ashlar pt $rsp", "ashlar percpu", "ashlar log", "ashlar log 1", "ashlar frames",
-                "ashlar kva", "ashlar vm"]
+                "ashlar kva", "ashlar vm", "ashlar pt-audit", "ashlar pt-dump", "ashlar pt-dump kernel_main kernel_main",
+                "ashlar pt-dump 0 0x7fffffffffff", "ashlar pt-dump 2 1", "ashlar pt-dump 1 2 3"]
     log = folder / "debug.log"
     begun, said = session(setting, folder, commands, Machine(debug_log=log), "log=warning")
-    (start, entry, address, text_walk, bad_walk, info, ranges, empty, _, _, there, stack_walk, cpu, lines, last,
-     pools, ranges_taken, spaces) = said
+    (start, entry, address, text_walk, bad_walk, loaders, info, ranges, empty, _, _, there, stack_walk, cpu, lines, last,
+     pools, ranges_taken, spaces, *pages) = said
     told = re.search(r"ashlar: loader=(0x[0-9a-f]+) kernel=(0x[0-9a-f]+)", log.read_text(errors="replace"))
     loader, kernel = int(told[1], 16), int(told[2], 16)
     expect(begun.loader_base == loader, f"the loader is at {loader:#x}, the tool says {begun.loader_base:#x}")
@@ -78,6 +85,7 @@ def kernel_session(setting, folder):
     expect(re.search(r"#0 +kernel_main .*kernel/main\.c:\d+\n#1 .*kernel_entry \(\)[^\n]*\n$", entry), f"bt:\n{entry}")
     check_text_walk(text_walk, found(r"= (0x[0-9a-f]+)", address), kernel, info)
     expect_in("not canonical", bad_walk)
+    expect_in(SOUND, loaders)
     expect_in("command line  \"log=warning\"", info)
     check_ranges(ranges, kernel_physical(info))
     expect_in("the log is empty", empty)
@@ -88,6 +96,29 @@ def kernel_session(setting, folder):
     check_pools(pools)
     expect(re.search(r"0xffffd\w+ +4 KiB +1 guard pages +local APIC registers", ranges_taken), f"kva:\n{ranges_taken}")
     expect(re.search(r'space 0 "kernel": 0xffffe00000000000 to .*, \d+ pages resident', spaces), f"vm:\n{spaces}")
+    check_pages(pages, found(r"= (0x[0-9a-f]+)", address), kernel, kernel_physical(info))
+
+
+def check_pages(said, address, kernel, physical):
+    """What the kernel's own tables map, all of it and in parts."""
+    audit, everything, one, lower, backwards, too_many = said
+    expect_in(SOUND, audit)
+    lines = [(int(base, 16), int(target, 16), access)
+             for base, target, access in re.findall(r"^(0x\w+) .* -> (0x\w+)  (\S+)  \S+ .iB  \S+", everything, re.MULTILINE)]
+    expect(len(lines) > 20 and lines == sorted(lines), f"pt-dump:\n{everything}")
+    code = [(base, target) for base, target, access in lines if access == "r-x-g"]
+    expect(code == [(kernel, physical)], f"code is not only the kernel's, at {kernel:#x}: {code}")
+    expect(found(r"^(0x\w+) .* r-x-g  4 KiB  write-back\n*$", one) == address - address % 4096, f"one page:\n{one}")
+    expect_in("nothing is mapped there", lower)
+    expect_in("0x1 lies before 0x2", backwards)
+    expect_in("two addresses at most", too_many)
+
+
+def spaces_session(setting, folder):
+    """In the midst of a test: the regions of a space, and what has been delivered of them."""
+    commands = ["ashlar start", "tbreak vm_space_unmap", "continue", "ashlar vm"]
+    _, said = session(setting, folder, commands, cmdline="selftest=vm_memory_arrives_when_it_is_touched")
+    expect(re.search(r"  0xffffe0\w+ +1 GiB +zero +read, write +2 pages resident", said[-1]), f"vm:\n{said[-1]}")
 
 
 def kernel_physical(info):
@@ -132,9 +163,10 @@ def check_pools(text):
 def loader_session(setting, folder):
     """In the loader from its first instruction on, and over the hand-over with 5 levels."""
     commands = ["bt", "ashlar boot-info", "ashlar log", "hbreak seed_collect", "continue", "bt", "ashlar boot-info",
-                "delete", "continue", "bt", "ashlar start", "ashlar pt kernel_main"]
+                "delete", "continue", "bt", "ashlar start", "ashlar pt kernel_main", "ashlar pt-audit", SPOIL,
+                "ashlar pt-audit"]
     _, said = session(setting, folder, commands, cmdline="la57=on")
-    first, nothing, no_kernel, _, _, inside, early, _, leaving, last, arrived, walked = said
+    first, nothing, no_kernel, _, _, inside, early, _, leaving, last, arrived, walked, sound, _, spoiled = said
     expect(re.search(r"#0 +efi_main .* at loader/main\.c:\d+", first), f"bt:\n{first}")
     expect_in("there is no boot_info yet", nothing)
     expect_in("the kernel's symbols are not loaded", no_kernel)
@@ -144,6 +176,8 @@ def loader_session(setting, folder):
     expect(re.search(r"#0 .*kernel_enter .*\n#1 .*leave .*\n#2 .*efi_main ", last), f"bt:\n{last}")
     expect(re.search(r"kernel_main .*kernel/main\.c:\d+", arrived), f"start:\n{arrived}")
     expect(re.findall(r"(\w+) +entry", walked) == ["PML5", "PML4", "PDPT", "PD", "PT"], f"levels of:\n{walked}")
+    expect_in(SOUND, sound)
+    expect(re.search(r"^0x\w+ can be written, and executed at 0x\w+: physical 0x", spoiled, re.MULTILINE), f"audit:\n{spoiled}")
 
 
 def panic(setting, folder):
@@ -178,6 +212,7 @@ def late(setting, folder):
 
 CASES = {
     "debugger.kernel": kernel_session,
+    "debugger.spaces": spaces_session,
     "debugger.loader": loader_session,
     "debugger.panic": panic,
     "debugger.late": late,

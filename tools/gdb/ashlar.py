@@ -25,6 +25,7 @@ Ashlar()
 import boot  # noqa: E402,F401
 import frames  # noqa: E402,F401
 import kernel_log  # noqa: E402,F401
+import page_dump  # noqa: E402,F401
 import page_tables  # noqa: E402,F401
 import per_cpu  # noqa: E402,F401
 import ranges  # noqa: E402,F401

@@ -98,11 +98,16 @@ def is_canonical(address, levels):
     return address >> (11 + 9 * levels) in (0, (1 << (53 - 9 * levels)) - 1)
 
 
-def walk(address):
-    """Walks from CR3; the result says where it ended, and why."""
+def current_levels():
+    """4 or 5, as the CPU walks."""
     if not memory.register("cr0") & CR0_PAGING:
         raise gdb.GdbError("paging is off")
-    levels = 5 if memory.register("cr4") & CR4_LA57 else 4
+    return 5 if memory.register("cr4") & CR4_LA57 else 4
+
+
+def walk(address):
+    """Walks from CR3; the result says where it ended, and why."""
+    levels = current_levels()
     way = Walk(address, memory.register("cr3") & ADDRESS, levels)
     if not is_canonical(address, levels):
         way.problem = f"the address is not canonical with {levels} levels"

@@ -2,6 +2,7 @@
 
 import gdb
 import memory
+import page_dump
 
 RANGES_MAX = 100000  # a list that is longer leads in a circle
 FRAME_BYTES = 4096
@@ -67,6 +68,17 @@ def spaces():
             yield entry["space"].dereference()
 
 
+def resident_pages(space, region):
+    """How many pages of a region have a frame of their own, in 4 KiB: the zero page and given memory are none."""
+    if memory.enumerators("vm_source", "VM_")[memory.integer(region["source"])] == "device":
+        return 0
+    table = space["table"]
+    zeros = memory.integer(space["manager"]["zero_frame"]["raw"])
+    base, count = memory.integer(region["base"]), memory.integer(region["bytes"])
+    found = page_dump.runs(memory.integer(table["root"]["raw"]), memory.integer(table["levels"]), base, base + count - 1)
+    return sum(run.bytes // FRAME_BYTES for run in found if run.physical != zeros)
+
+
 def print_space(space):
     """A space and its regions."""
     access_names = ((1, "read"), (2, "write"), (4, "execute"))
@@ -79,11 +91,11 @@ def print_space(space):
         base, count = memory.integer(region["base"]), memory.integer(region["bytes"])
         access = ", ".join(name for bit, name in access_names if memory.integer(region["access"]) & bit)
         print(f"  {base:#x}  {memory.size_text(count):>12}  {sources[memory.integer(region['source'])]:8} "
-              f"{access or 'no access':20} {region['name'].string()}")
+              f"{access or 'no access':20} {resident_pages(space, region):6} pages resident  {region['name'].string()}")
 
 
 class VmCommand(gdb.Command):
-    """Shows address spaces and their regions: ashlar vm"""
+    """Shows address spaces and their regions, with how many pages each has in memory: ashlar vm"""
 
     def __init__(self):
         super().__init__("ashlar vm", gdb.COMMAND_DATA)
