@@ -203,15 +203,34 @@ static void one_cache_json(struct slab_cache *cache)
 
 /* ---- Failures on purpose ---- */
 
+static void answer_fail(struct monitor_call *call, const char *whose, uint64_t every, uint64_t failed)
+{
+    struct json json;
+    if (call->json) {
+        monitor_json_begin(&json);
+        json_object_begin(&json, NULL);
+        json_string(&json, "cache", whose);
+        json_number(&json, "every", every);
+        json_number(&json, "failed", failed);
+        json_object_end(&json);
+        json_end(&json);
+    } else if (every == 0) {
+        monitor_print("%s: no allocation fails on purpose from now on; %llu did so far\n", whose,
+                      (unsigned long long)failed);
+    } else {
+        monitor_print("%s: one in %llu allocations fails from now on; %llu did so far\n", whose,
+                      (unsigned long long)every, (unsigned long long)failed);
+    }
+}
+
 /* `heap fail N [CACHE]`: one cache's allocations, or those of all. */
 static void fail(struct monitor_call *call)
 {
     const char *name = call->arguments[2];
     struct slab_cache *cache = name ? find_cache(name) : NULL;
-    struct json json;
     uint64_t every;
     if (!call->arguments[1]) {
-        monitor_error(call, "fail needs a number: every how manieth allocation fails, 0 for none");
+        monitor_error(call, "fail needs a number: one in how many allocations fails, 0 for none");
         return;
     }
     if (!monitor_number(call, call->arguments[1], &every)) {
@@ -221,24 +240,14 @@ static void fail(struct monitor_call *call)
         monitor_error(call, "no cache is called '%s'", name);
         return;
     }
-    struct slab_failing *failing = cache ? &cache->failing : &kernel_heap.slabs.failing;
-    unsigned long long failed = atomic_load_explicit(&failing->failed, memory_order_relaxed);
-    if (call->json) {
-        monitor_json_begin(&json);
-        json_object_begin(&json, NULL);
-        json_number(&json, "every", every);
-        json_number(&json, "failed", failed);
-        json_object_end(&json);
-        json_end(&json);
-    } else {
-        monitor_print("every %llu-th allocation of %s fails from now on; %llu failed so far\n",
-                      (unsigned long long)every, name ? name : "all caches", failed);
-    }
+    const struct slab_failing *failing = cache ? &cache->failing : &kernel_heap.slabs.failing;
+    uint64_t failed = atomic_load_explicit(&failing->failed, memory_order_relaxed);
     if (cache) {
         slab_cache_fail_every(cache, every);
     } else {
         slab_fail_every(&kernel_heap.slabs, every);
     }
+    answer_fail(call, cache ? cache->name : "all caches", every, failed);
 }
 
 /* ---- The command ---- */

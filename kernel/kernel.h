@@ -24,9 +24,6 @@ extern const struct heap_virtual heap_virtual_blocks;
  * just now may be unmapped already. */
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context);
 
-/* The roots of a leak scan of the kernel's heap: all else that may hold pointers into it. */
-struct heap_scan;
-void heap_roots(void *context, struct heap_scan *scan);
 
 /* Makes the kernel's arena of virtual addresses, and what stands on it; panics without memory. After the
  * heap.

@@ -8,10 +8,12 @@
 #include <ashlar/assert.h>
 #include <ashlar/boot.h>
 #include <ashlar/console.h>
+#include <ashlar/heap.h>
 #include <ashlar/kernel_stack.h>
 #include <ashlar/lock.h>
 #include <ashlar/memory.h>
 #include <ashlar/provoke.h>
+#include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
 #include <x86/control_registers.h>
@@ -233,6 +235,136 @@ PROVOCATION provoke_breakpoint(void)
     __asm__ volatile("int3");
 }
 
+/* ---- Mistakes with the heap ---- */
+
+/* A block that the compiler knows nothing about. */
+static uint8_t *volatile block;
+
+/* After a mistake that only a debug policy notices. */
+static void say_unnoticed(void)
+{
+    console_print("nobody noticed: boot with debug=slab:*:all\n");
+}
+
+PROVOCATION provoke_heap_double_free(void)
+{
+    block = kmalloc(100);
+    kfree(block);
+    kfree(block);
+}
+
+PROVOCATION provoke_heap_interior(void)
+{
+    block = kmalloc(100000);
+    kfree(block + 5000);
+}
+
+PROVOCATION provoke_heap_foreign(void)
+{
+    uint64_t local[4] = {0};
+    block = (uint8_t *)&local[1];
+    kfree(block);
+}
+
+PROVOCATION provoke_heap_overrun(void)
+{
+    block = kmalloc(33);
+    block[33] = 0x5a;
+    kfree(block);
+    say_unnoticed();
+}
+
+PROVOCATION provoke_heap_underrun(void)
+{
+    block = kmalloc(33);
+    block[-1] = 0x5a;
+    kfree(block);
+    say_unnoticed();
+}
+
+PROVOCATION provoke_heap_large_overrun(void)
+{
+    block = kmalloc(100000);
+    block[100000] = 0x5a;
+    kfree(block);
+    say_unnoticed();
+}
+
+PROVOCATION provoke_heap_write_after_free(void)
+{
+    block = kmalloc(33);
+    kfree(block);
+    block[5] = 0x5a;
+    slab_reap(&kernel_heap.slabs); /* it leaves the quarantine */
+    say_unnoticed();
+}
+
+/* A cache of the provocations' own; false when it cannot be made. */
+static bool make_cache(struct slab_cache *cache)
+{
+    const struct slab_cache_config config = {.name = "provoked", .bytes = 200};
+    return slab_cache_init(&kernel_heap.slabs, cache, &config) == SLAB_OK;
+}
+
+PROVOCATION provoke_heap_wrong_cache(void)
+{
+    static struct slab_cache cache;
+    block = make_cache(&cache) ? slab_cache_alloc(&cache) : NULL;
+    kfree(block);
+}
+
+/* An address where the physmap has a hole, below the last frame; 0 when it has none. */
+static uint64_t find_hole(void)
+{
+    uint8_t byte;
+    for (uint64_t at = 0; at < kernel_heap.slabs.limit; at += FRAME_BYTES) {
+        if (!memory_try_read(&byte, virt_addr(kernel_heap.slabs.base + at), 1)) {
+            return kernel_heap.slabs.base + at;
+        }
+    }
+    return 0;
+}
+
+/* What was never memory has no header to look at: a page fault, with the physical address named. */
+PROVOCATION provoke_heap_hole(void)
+{
+    static struct slab_cache cache;
+    block = (uint8_t *)find_hole();
+    if (!block || !make_cache(&cache)) {
+        console_print("the physmap has no hole here\n");
+        return;
+    }
+    slab_cache_free(&cache, block + 64);
+}
+
+/* A block at the end of a guarded slot: with empty magazines, each allocation is a slow one. */
+static uint8_t *guarded_block(void)
+{
+    const struct slab_guard *guard = kernel_heap.slabs.guard;
+    for (;;) {
+        slab_drain_cpu(&kernel_heap.slabs, cpu_number());
+        uint8_t *found = kmalloc(64);
+        uint64_t offset = (uintptr_t)found - (uintptr_t)guard->config.base;
+        if (offset < (2ULL * guard->config.slots + 1) * FRAME_BYTES && offset % FRAME_BYTES != 0) {
+            return found;
+        }
+        kfree(found);
+    }
+}
+
+PROVOCATION provoke_heap_guarded_overrun(void)
+{
+    block = guarded_block();
+    block[64] = 0x5a;
+}
+
+PROVOCATION provoke_heap_guarded_use(void)
+{
+    block = guarded_block();
+    kfree(block);
+    sink = block[5];
+}
+
 static const struct provocation all[] = {
     {"null", "reads a member of a null pointer: null dereference", provoke_null},
     {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
@@ -261,6 +393,24 @@ static const struct provocation all[] = {
     {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
     {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},
     {"nmi", "waits for an NMI from outside", provoke_nmi},
+    {"heap-double-free", "frees a block twice: double free", provoke_heap_double_free},
+    {"heap-interior", "frees a pointer into a block: pointer into an object", provoke_heap_interior},
+    {"heap-foreign", "frees a variable on the stack: not heap memory", provoke_heap_foreign},
+    {"heap-overrun", "writes one byte past a block (debug=slab:*:all): write past the end",
+     provoke_heap_overrun},
+    {"heap-underrun", "writes one byte before a block (debug=slab:*:all): write before the start",
+     provoke_heap_underrun},
+    {"heap-large-overrun", "writes one byte past a block of frames (debug=slab:*:all): write past the end",
+     provoke_heap_large_overrun},
+    {"heap-write-after-free", "writes to a freed block (debug=slab:*:all): write after free",
+     provoke_heap_write_after_free},
+    {"heap-wrong-cache", "frees a cache's object to the heap: wrong cache", provoke_heap_wrong_cache},
+    {"heap-hole", "frees an address where no RAM is to a cache: page fault in a hole of the physmap",
+     provoke_heap_hole},
+    {"heap-guarded-overrun", "writes one byte past a guarded block: guard page",
+     provoke_heap_guarded_overrun},
+    {"heap-guarded-use", "reads a guarded block after its free: page fault, freed object",
+     provoke_heap_guarded_use},
 };
 
 const struct provocation *provocations(size_t *count)

@@ -224,7 +224,7 @@ static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
 
 /* Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty.
  */
-static inline bool heap_pop(struct heap *heap, size_t bytes, void **object)
+SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
 {
     uint32_t part = heap_part(heap, bytes);
     preempt_disable();
@@ -242,7 +242,7 @@ static inline bool heap_pop(struct heap *heap, size_t bytes, void **object)
 }
 
 /* Puts an object of a class into this CPU's loaded magazine; false when that is full, or all is not well. */
-static inline bool heap_push(struct heap *heap, void *pointer)
+SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
 {
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
@@ -268,7 +268,7 @@ static inline bool heap_push(struct heap *heap, void *pointer)
     return false;
 }
 
-static inline void *heap_alloc(struct heap *heap, size_t bytes)
+SLAB_INLINE void *heap_alloc(struct heap *heap, size_t bytes)
 {
     if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
         return heap_alloc_large(heap, bytes);
@@ -277,7 +277,7 @@ static inline void *heap_alloc(struct heap *heap, size_t bytes)
     return heap_pop(heap, bytes, &object) ? object : heap_alloc_slow(heap, bytes);
 }
 
-static inline void heap_free(struct heap *heap, void *pointer)
+SLAB_INLINE void heap_free(struct heap *heap, void *pointer)
 {
     if (!heap_push(heap, pointer)) {
         heap_free_slow(heap, pointer);
@@ -288,47 +288,50 @@ static inline void heap_free(struct heap *heap, void *pointer)
 
 extern struct heap kernel_heap;
 
-static inline void *kmalloc(size_t bytes)
+/* The roots of its leak scan: whatever may hold a pointer into it and is not its own. Any context will do. */
+void heap_roots(void *context, struct heap_scan *scan);
+
+SLAB_INLINE void *kmalloc(size_t bytes)
 {
     return heap_alloc(&kernel_heap, bytes);
 }
 
-static inline void *kzalloc(size_t bytes)
+SLAB_INLINE void *kzalloc(size_t bytes)
 {
     return heap_alloc_zeroed(&kernel_heap, bytes);
 }
 
-static inline void *kcalloc(size_t count, size_t bytes)
+SLAB_INLINE void *kcalloc(size_t count, size_t bytes)
 {
     return heap_alloc_array(&kernel_heap, count, bytes);
 }
 
-static inline void *kmalloc_aligned(size_t bytes, size_t alignment)
+SLAB_INLINE void *kmalloc_aligned(size_t bytes, size_t alignment)
 {
     return heap_alloc_aligned(&kernel_heap, bytes, alignment);
 }
 
-static inline void *kzalloc_aligned(size_t bytes, size_t alignment)
+SLAB_INLINE void *kzalloc_aligned(size_t bytes, size_t alignment)
 {
     return heap_alloc_aligned_zeroed(&kernel_heap, bytes, alignment);
 }
 
-static inline void *krealloc(void *pointer, size_t bytes)
+SLAB_INLINE void *krealloc(void *pointer, size_t bytes)
 {
     return heap_resize(&kernel_heap, pointer, bytes);
 }
 
-static inline void *kmemdup(const void *source, size_t bytes)
+SLAB_INLINE void *kmemdup(const void *source, size_t bytes)
 {
     return heap_duplicate(&kernel_heap, source, bytes);
 }
 
-static inline void kfree(void *pointer)
+SLAB_INLINE void kfree(void *pointer)
 {
     heap_free(&kernel_heap, pointer);
 }
 
-static inline size_t ksize(const void *pointer)
+SLAB_INLINE size_t ksize(const void *pointer)
 {
     return heap_usable_size(&kernel_heap, pointer);
 }

@@ -408,6 +408,10 @@ bool slab_check(struct slab_pool *pool, struct slab_problem *problem) EXCLUDES(p
 
 /* ---- The fast paths ---- */
 
+/* Inline functions whose instructions are their callers' lines: backtraces and reports name the line that
+ * asked, not one of these headers. */
+#define SLAB_INLINE __attribute__((nodebug)) static inline
+
 /* Words in memory of any type, and, where the caller is mistaken, at any address. */
 typedef uint64_t __attribute__((may_alias, aligned(1))) slab_header_t;
 typedef uint32_t __attribute__((may_alias, aligned(1))) slab_mark_t;
@@ -418,7 +422,7 @@ typedef uint32_t __attribute__((may_alias, aligned(1))) slab_mark_t;
  * can nearly always forward what was written last to the comparison at the free; where it cannot, a free
  * waits for the stores before it.
  */
-static inline slab_mark_t *slab_mark(const void *object)
+SLAB_INLINE slab_mark_t *slab_mark(const void *object)
 {
     return (slab_mark_t *)((uintptr_t)object + SLAB_MARK_OFFSET);
 }
@@ -427,7 +431,7 @@ static inline slab_mark_t *slab_mark(const void *object)
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes) EXCLUDES(cache->lock);
 void slab_free_slow(struct slab_cache *cache, void *object) EXCLUDES(cache->lock);
 
-static inline void *slab_cache_alloc(struct slab_cache *cache)
+SLAB_INLINE void *slab_cache_alloc(struct slab_cache *cache)
 {
     preempt_disable();
     struct slab_cpu *cpu = cache->cpu[cpu_number()];
@@ -443,7 +447,7 @@ static inline void *slab_cache_alloc(struct slab_cache *cache)
     return slab_alloc_slow(cache, cache->config.bytes);
 }
 
-static inline void slab_cache_free(struct slab_cache *cache, void *object)
+SLAB_INLINE void slab_cache_free(struct slab_cache *cache, void *object)
 {
     /* The header is compared with the cache's secret: one comparison for all that can be wrong. */
     if (__builtin_expect((uintptr_t)object - cache->base < cache->limit, 1)) {

@@ -23,6 +23,8 @@ class Kind:
     source: str = SOURCE  # the line's file
     says: tuple = ()  # further regular expressions, each found in the report
     outer: tuple = BELOW  # and below it, in this order
+    cmdline: str = ""  # boot options
+    stacks: tuple = ()  # regular expressions found in what is logged before the panic
 
 
 KINDS = {
@@ -78,6 +80,56 @@ KINDS = {
 }
 
 
+# The allocator's own steps leave little room in the backtrace.
+HEAP_BELOW = ("monitor_execute",)
+HEAP_ALL = "debug=slab:*:all"
+
+
+def heap(fault, line, function, **more):
+    """A mistake that the heap reports: its name, and who made it, in words."""
+    reason = rf"heap: {fault}: 0x[0-9a-f]+.*; called from {function}\+0x[0-9a-f]+ \(kernel/provoke.c:\d+\)$"
+    return Kind(more.pop("reason", reason), line, outer=HEAP_BELOW, **more)
+
+
+def by(what, function):
+    """Of what is logged about a stack: the line after the heading names this function."""
+    return rf"{what} on CPU 0 at tick \d+ by:\s+(\S+ \S+: )?\s*.*{function}\+0x"
+
+
+KINDS |= {
+    "heap-double-free": heap("double free", "    kfree(block);", "provoke_heap_double_free"),
+    "heap-interior": heap("pointer into an object", "kfree(block + 5000)", "provoke_heap_interior"),
+    "heap-foreign": heap("not heap memory", "    kfree(block);", "provoke_heap_foreign"),
+    "heap-wrong-cache": heap("wrong cache", "    kfree(block);", "provoke_heap_wrong_cache",
+                             says=(r"^reason: .* in cache provoked, object 0x[0-9a-f]+ \+ 0;",)),
+    "heap-overrun": heap("write past the end", "    kfree(block);", "provoke_heap_overrun", cmdline=HEAP_ALL,
+                         says=(r"^reason: .* in cache kmalloc-40, object .* \+ 33; 1 bytes, expected 0xbb, found 0x5a;",),
+                         stacks=(by("allocated", "provoke_heap_overrun"),)),
+    "heap-underrun": heap("write before the start", "    kfree(block);", "provoke_heap_underrun", cmdline=HEAP_ALL,
+                          says=(r"^reason: .* object .* - 1; 1 bytes, expected 0xbb, found 0x5a;",),
+                          stacks=(by("allocated", "provoke_heap_underrun"),)),
+    "heap-large-overrun": heap("write past the end", "    kfree(block);", "provoke_heap_large_overrun", cmdline=HEAP_ALL,
+                               says=(r"^reason: .* object .* \+ 100000; 1 bytes, expected 0xbb, found 0x5a;",),
+                               stacks=(by("allocated", "provoke_heap_large_overrun"),)),
+    "heap-write-after-free": heap("write after free", "slab_reap(&kernel_heap.slabs)", "", cmdline=HEAP_ALL,
+                                  reason=r"heap: write after free: 0x[0-9a-f]+ in cache kmalloc-40, object .* \+ 5; "
+                                         r"1 bytes, expected 0x6b, found 0x5a$",
+                                  stacks=(by("allocated", "provoke_heap_write_after_free"),
+                                          by("freed", "provoke_heap_write_after_free"))),
+    "heap-hole": Kind(r"page fault: .*at 0xffff", "slab_cache_free(&cache, block + 64)",
+                      says=(r"^address: .*: physmap\+0x[0-9a-f]+, physical 0x[0-9a-f]+ \(",)),
+    "heap-guarded-overrun": Kind(r"page fault: guard page, at 0x", "block[64] = 0x5a",
+                                 says=(r"^address: .*guarded object of kmalloc-64, allocated by guarded_block\+",
+                                       r"^object: .* kmalloc-64, .*access outside an object",
+                                       r"^allocated at tick \d+ on CPU 0: guarded_block < provoke_heap_guarded_overrun")),
+    "heap-guarded-use": Kind(r"page fault: nothing is mapped there, at 0x", "sink = block[5]",
+                             says=(r"^address: .*freed object of kmalloc-64, allocated by guarded_block\+.*, freed by provoke_heap",
+                                   r"^object: .* kmalloc-64, .*access after free",
+                                   r"^allocated at tick \d+ on CPU 0: guarded_block < provoke_heap_guarded_use",
+                                   r"^freed at tick \d+ on CPU 0: provoke_heap_guarded_use < ")),
+}
+
+
 def lines_with(text, source):
     """Numbers of the lines of a source file that hold `text`."""
     lines = (ROOT / source).read_text(encoding="utf-8").splitlines()
@@ -86,7 +138,8 @@ def lines_with(text, source):
 
 def provoke(setting, name, machine=None):
     """Boots, provokes one kind, waits for the end; returns what was said from the report on."""
-    with setting.boot(machine or Machine()) as talk:
+    cmdline = KINDS[name].cmdline if name in KINDS else ""
+    with setting.boot(machine or Machine(), cmdline or None) as talk:
         talk.wait_for_prompt()
         talk.send(f"fault {name}")
         if name == "nmi":
@@ -94,8 +147,10 @@ def provoke(setting, name, machine=None):
             talk.control("inject-nmi")
         status = talk.wait_for_end()
         expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
-        report = talk.transcript.partition("=== PANIC on CPU 0 ===")[2]
+        before, _, report = talk.transcript.partition("=== PANIC on CPU 0 ===")
         expect(report, "there is no panic report", talk)
+        for pattern in KINDS[name].stacks if name in KINDS else ():
+            expect(re.search(pattern, before), f"nothing before the panic matches {pattern!r}:\n{before[-3000:]}")
         return report
 
 

@@ -20,6 +20,7 @@ import matrix
 import monitor
 import secure
 import talks
+import talks_heap
 import talks_memory
 from tree import ToolError
 
@@ -29,7 +30,7 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, monitor, corrupt, budget, secure, devices, faults, debugger, frames, talks_memory):
+    for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, secure, devices, faults, debugger, frames):
         cases.update(module.CASES)
     return cases
 

@@ -220,6 +220,40 @@ KERNEL_TEST(heap_guards_nothing_that_page_tables_need)
     guard->config.every = every;
 }
 
+/* ---- Leaks of the kernel's own heap ---- */
+
+static bool count_block(void *context, const struct heap_block *block)
+{
+    (void)block;
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* Frames that two pages show have chains of records that only their descriptors lead to, and a virtual block
+ * or a stack may hold the only pointer to a block: all are roots. */
+KERNEL_TEST(heap_roots_reach_all_that_is_in_use)
+{
+    unsigned shown = 0;
+    struct vm_request request = {.source = VM_ZERO, .bytes = KIB(32), .access = VM_READ | VM_WRITE};
+    virt_addr_t from;
+    virt_addr_t to;
+    EXPECT(vm_space_map(kernel_lazy_space(), &request, &from) == VM_OK);
+    memset(virt_pointer(from), 1, KIB(32));
+    EXPECT(vm_space_map(kernel_lazy_space(), &request, &to) == VM_OK);
+    EXPECT(vm_space_unmap(kernel_lazy_space(), to, KIB(32)) == VM_OK);
+    EXPECT(vm_space_copy(kernel_lazy_space(), to, kernel_lazy_space(), from, KIB(32)) == VM_OK);
+    void **holder = vzalloc(FRAME_BYTES);
+    EXPECT(holder != NULL);
+    holder[100] = kmalloc(200);
+    EXPECT(holder[100] != NULL);
+    EXPECT_EQUAL(heap_leaks(&kernel_heap, heap_roots, count_block, &shown), 0);
+    EXPECT_EQUAL(shown, 0);
+    kfree(holder[100]);
+    vfree(holder);
+    EXPECT(vm_space_unmap(kernel_lazy_space(), from, KIB(32)) == VM_OK);
+    EXPECT(vm_space_unmap(kernel_lazy_space(), to, KIB(32)) == VM_OK);
+}
+
 /* ---- Virtual blocks ---- */
 
 KERNEL_TEST(heap_frees_its_own_virtual_blocks_only)
