@@ -288,7 +288,7 @@ void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *calle
     if (cache->policy) {
         return slab_debug_alloc(cache, bytes, caller);
     }
-    struct slab_guard *guard = cache->pool->guard;
+    struct slab_guard *guard = cache->config.unguarded ? NULL : cache->pool->guard;
     void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
     return object ? object : alloc_once(cache);
 }

@@ -88,7 +88,9 @@ bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t addr
 static enum vm_error make_caches(struct vm_manager *manager)
 {
     struct slab_cache_config regions = {.name = "vm-region", .bytes = sizeof(struct vm_region)};
-    struct slab_cache_config mappings = {.name = "vm-mapping", .bytes = sizeof(struct vm_mapping)};
+    /* Records go while the page table is unmapped that showed their pages. */
+    struct slab_cache_config mappings = {
+        .name = "vm-mapping", .bytes = sizeof(struct vm_mapping), .unguarded = true};
     enum slab_error error = slab_cache_init(manager->config.slabs, &manager->regions, &regions);
     if (error == SLAB_OK) {
         error = slab_cache_init(manager->config.slabs, &manager->mappings, &mappings);

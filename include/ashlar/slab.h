@@ -228,7 +228,9 @@ struct slab_cache_config {
     void (*construct)(void *object);
     /* Whether an object is in the constructed state: checked at each free under a debug policy. Or NULL. */
     bool (*is_constructed)(const void *object);
-    bool plain; /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool plain;     /* no header: for the size classes of a heap, which are freed by pointer alone */
+    bool unguarded; /* never in a guarded slot, which page tables show and hide: for objects that come or go
+                       under a page table's lock */
 };
 
 struct slab_cache {
