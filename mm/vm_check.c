@@ -203,7 +203,8 @@ static bool check_space(struct vm_space *space, struct census *census, struct vm
     if (sound && space->user && !page_table_check(space->table, &tables)) {
         return vm_problem_set(problem, tables.what, tables.address.raw, tables.found, tables.expected);
     }
-    census->owned[OWNER_PAGE_TABLES] += space->own.table_frames;
+    bool shares = space->own.kernel && space->own.kernel == space->manager->config.kernel;
+    census->owned[OWNER_PAGE_TABLES] += shares ? 0 : space->own.table_frames; /* tables_of() counts these */
     return sound;
 }
 
@@ -273,7 +274,7 @@ bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
         return vm_problem_set(problem, "records of shared frames", 0, manager->mapping_count, census.chained);
     }
     if (manager->config.kernel) {
-        census.owned[OWNER_PAGE_TABLES] = tables_of(manager->config.kernel);
+        census.owned[OWNER_PAGE_TABLES] += tables_of(manager->config.kernel);
     }
     return check_ledger(manager, &census, problem);
 }

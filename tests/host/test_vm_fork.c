@@ -1,4 +1,5 @@
 /* Fork, copies, and spaces over the kernel's tables. Accesses go through the model of the MMU. */
+#include "guard_fixture.h"
 #include "vm_steps.h"
 
 /* ---- Copy-on-write ---- */
@@ -139,12 +140,63 @@ static void a_space_over_the_kernels_tables(void **state)
     mmu_model_check();
 }
 
+/* ---- Guarded slots ---- */
+
+static void expect_free(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    if (!spinlock_try_acquire(lock)) {
+        panic("a guarded slot is shown or hidden with a lock held");
+    }
+    spinlock_release(lock);
+}
+
+/* Guarded slots are shown and hidden through page tables: no lock may be held then that comes later. */
+static bool show_slot(void *context, void *page)
+{
+    expect_free(&fixture.kernel.lock);
+    expect_free(&fixture.manager.mappings_lock);
+    return guard_show(context, page);
+}
+
+static void hide_slot(void *context, void *page)
+{
+    assert_true(show_slot(context, page));
+    guard_hide(context, page);
+}
+
+/* Every object there is would lie in a guarded slot: records of shared frames must not. */
+static void shared_pages_come_and_go_beside_guarded_slots(void **state)
+{
+    (void)state;
+    struct guard_fixture slots;
+    struct vm_space kernel;
+    assert_int_equal(guard_start(&slots, &fixture.slabs, 32, 1), SLAB_OK);
+    slots.guard.config.show = show_slot;
+    slots.guard.config.hide = hide_slot;
+    vm_fixture_kernel_space(&fixture, &kernel);
+    map_in(&kernel, (struct vm_request){
+                        .source = VM_ZERO, .bytes = 8 * PAGE, .access = RW, .address = virt_addr(VM_KERNEL)});
+    for (uint64_t i = 0; i < 8; i++) {
+        touch_in(&kernel, VM_KERNEL + i * PAGE, MMU_WRITE, VM_FAULT_ZERO);
+    }
+    assert_int_equal(
+        vm_space_copy(&kernel, virt_addr(VM_KERNEL + GIB(1)), &kernel, virt_addr(VM_KERNEL), 8 * PAGE),
+        VM_OK);
+    assert_int_equal(fixture.manager.mapping_count, 16);
+    assert_true(slots.guard.sampled > 0); /* of regions */
+    assert_int_equal(slab_guard_live(&slots.guard, &fixture.manager.mappings), 0);
+    assert_int_equal(vm_space_unmap(&kernel, virt_addr(VM_KERNEL + GIB(1)), 8 * PAGE), VM_OK);
+    vm_fixture_drop(&kernel);
+    vm_fixture_check(&fixture);
+    guard_stop(&slots);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_fork_shares_until_somebody_writes), TEST(a_fork_splits_large_pages),
         TEST(given_memory_stays_shared_in_a_fork), TEST(a_copy_in_the_same_space),
-        TEST(a_space_over_the_kernels_tables),
+        TEST(a_space_over_the_kernels_tables),     TEST(shared_pages_come_and_go_beside_guarded_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ static inline void model_map(struct model_space *space, unsigned first, unsigned
         .bytes = (uint64_t)count * FRAME_BYTES,
         .access = access,
         .fixed = true,
-        .address = virt_addr(model_address(first)),
+        .address = model_address(space, first),
         .guard = guard * FRAME_BYTES,
         .large = how % 8 == 0,
         .shared = shared,
@@ -126,7 +126,7 @@ static inline void model_unmap(struct model_space *space, unsigned first, unsign
 {
     count = model_cut(first, count);
     enum vm_error error =
-        vm_space_unmap(&space->space, virt_addr(model_address(first)), (uint64_t)count * FRAME_BYTES);
+        vm_space_unmap(&space->space, model_address(space, first), (uint64_t)count * FRAME_BYTES);
     if (!model_agrees(error, count ? VM_OK : VM_EMPTY, "unmap")) {
         return;
     }
@@ -153,8 +153,8 @@ static inline void model_protect(struct model_space *space, unsigned first, unsi
                              : !model_access_is_good(access)       ? VM_BAD_ACCESS
                              : !model_covered(space, first, count) ? VM_NOT_MAPPED
                                                                    : VM_OK;
-    enum vm_error error = vm_space_protect(&space->space, virt_addr(model_address(first)),
-                                           (uint64_t)count * FRAME_BYTES, access);
+    enum vm_error error =
+        vm_space_protect(&space->space, model_address(space, first), (uint64_t)count * FRAME_BYTES, access);
     if (!model_agrees(error, expected, "protect")) {
         return;
     }
@@ -168,7 +168,7 @@ static inline void model_touch_page(struct model_space *space, unsigned at, enum
     struct model_page *page = &space->pages[at];
     enum vm_fault expected = model_fault(space, at, vm_access_of(use));
     enum vm_fault fault;
-    uint64_t *memory = vm_touch(&space->space, model_address(at), use, &fault);
+    uint64_t *memory = vm_touch(&space->space, model_address(space, at).raw, use, &fault);
     seen_faults[fault]++;
     if (!memory) {
         bool lacking = failing && (fault == VM_FAULT_NO_MEMORY || fault == VM_FAULT_PAGER_FAILED);
@@ -203,6 +203,31 @@ static inline void model_touch(struct model_space *space, unsigned first, uint8_
     }
 }
 
+/* An empty space. */
+static inline void model_make(size_t index)
+{
+    struct model_space *space = &spaces[index];
+    unsigned levels = model_kind & MODEL_FIVE_LEVELS ? 5 : 4;
+    virt_addr_t base = virt_addr(model_kind & MODEL_KERNEL ? model_base(index) : VM_USER_BASE);
+    uint64_t user_bytes = (1ULL << (page_level_shift(levels + 1) - 1)) - FRAME_BYTES - VM_USER_BASE;
+    struct vm_space_config config = {.name = "model",
+                                     .base = base,
+                                     .bytes = model_kind & MODEL_KERNEL ? MODEL_ROOM : user_bytes,
+                                     .owner = OWNER_USER,
+                                     .kernel = &fixture.kernel,
+                                     .tables = model_kind & MODEL_KERNEL ? &fixture.kernel : NULL};
+    enum vm_error error = vm_space_create(&space->space, &fixture.manager, &config);
+    if (!model_agrees(error, VM_OK, "create")) {
+        return;
+    }
+    if (space->space.user) {
+        vm_fixture_add(&space->space);
+    }
+    space->live = true;
+    space->base = model_base(index);
+    memset(space->pages, 0, sizeof space->pages);
+}
+
 static inline void model_clone(struct model_space *from, struct model_space *to)
 {
     if (to->live) {
@@ -210,10 +235,16 @@ static inline void model_clone(struct model_space *from, struct model_space *to)
         to->live = false;
         return;
     }
+    if (model_kind & MODEL_KERNEL) {
+        model_agrees(vm_space_clone(&from->space, &to->space, "clone"), VM_BAD_RANGE, "clone");
+        model_make((size_t)(to - spaces));
+        return;
+    }
     enum vm_error error = vm_space_clone(&from->space, &to->space, "clone");
     if (model_agrees(error, VM_OK, "clone")) {
         vm_fixture_add(&to->space);
         to->live = true;
+        to->base = from->base;
         memcpy(to->pages, from->pages, sizeof to->pages);
     }
 }
@@ -226,8 +257,8 @@ static inline void model_copy(struct model_space *from, unsigned source, struct 
                              : !model_covered(from, source, count) ? VM_NOT_MAPPED
                              : model_taken(to, first, count)       ? VM_OVERLAP
                                                                    : VM_OK;
-    enum vm_error error = vm_space_copy(&to->space, virt_addr(model_address(first)), &from->space,
-                                        virt_addr(model_address(source)), (uint64_t)count * FRAME_BYTES);
+    enum vm_error error = vm_space_copy(&to->space, model_address(to, first), &from->space,
+                                        model_address(from, source), (uint64_t)count * FRAME_BYTES);
     if (model_agrees(error, expected, "copy")) {
         memmove(&to->pages[first], &from->pages[source], count * sizeof from->pages[0]);
     }
@@ -235,7 +266,7 @@ static inline void model_copy(struct model_space *from, unsigned source, struct 
 
 static inline void model_sync(struct model_space *space)
 {
-    vm_space_sync(&space->space, virt_addr(MODEL_BASE), (uint64_t)MODEL_PAGES * FRAME_BYTES);
+    vm_space_sync(&space->space, model_address(space, 0), (uint64_t)MODEL_PAGES * FRAME_BYTES);
 }
 
 /* Long and short ranges, some around the 2 MiB boundaries. */
@@ -315,9 +346,10 @@ static inline void model_operate(const uint8_t bytes[4])
 
 /* ---- Life ---- */
 
-static inline void model_start(void)
+static inline void model_start(unsigned kind)
 {
-    vm_fixture_start(&fixture, MODEL_MEMORY);
+    model_kind = kind;
+    vm_fixture_start_levels(&fixture, MODEL_MEMORY, kind & MODEL_FIVE_LEVELS ? 5 : 4);
     memset(spaces, 0, sizeof spaces);
     failing = 0;
     operations = 0;
@@ -335,8 +367,7 @@ static inline void model_start(void)
     for (unsigned i = 0; i < PAGER_PAGES; i++) {
         pager_values[i] = i;
     }
-    vm_fixture_space(&fixture, &spaces[0].space, "first");
-    spaces[0].live = true;
+    model_make(0);
 }
 
 static inline void model_stop(void)

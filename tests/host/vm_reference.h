@@ -9,6 +9,7 @@
 #define MODEL_SPACES 3
 #define MODEL_PAGES  1210                         /* of each space; with two whole 2 MiB pages in them */
 #define MODEL_BASE   (GIB(1) - 100 * FRAME_BYTES) /* the first 2 MiB boundary is at page 100 */
+#define MODEL_ROOM   GIB(4)                       /* of each, where all are spaces over the kernel's tables */
 #define GIVEN_PAGES  16
 #define MODEL_MEMORY MIB(24)
 
@@ -23,14 +24,23 @@ struct model_page {
     uint64_t value;  /* of private pages */
 };
 
+/* What kind of spaces there are: bits. */
+enum model_kind {
+    MODEL_FIVE_LEVELS = 1 << 0, /* and addresses that need them */
+    MODEL_KERNEL = 1 << 1,      /* spaces over the kernel's tables, side by side; not to be cloned */
+    MODEL_KINDS = 1 << 2,
+};
+
 struct model_space {
     struct vm_space space;
     bool live;
+    uint64_t base; /* address of page 0 */
     struct model_page pages[MODEL_PAGES];
 };
 
 static struct vm_fixture fixture;
 static struct model_space spaces[MODEL_SPACES];
+static unsigned model_kind; /* enum model_kind, or'ed */
 static struct test_pager pager;
 static phys_addr_t given[GIVEN_PAGES]; /* one after the other: also a device's memory */
 static uint64_t given_values[GIVEN_PAGES];
@@ -42,9 +52,16 @@ static uint64_t seen_errors[VM_ERROR_COUNT];     /* of operations on regions */
 
 /* ---- What the model says ---- */
 
-static inline uint64_t model_address(unsigned page)
+static inline virt_addr_t model_address(const struct model_space *space, unsigned page)
 {
-    return MODEL_BASE + (uint64_t)page * FRAME_BYTES;
+    return virt_addr(space->base + (uint64_t)page * FRAME_BYTES);
+}
+
+/* Where the space of that index begins. */
+static inline uint64_t model_base(size_t index)
+{
+    uint64_t wide = model_kind & MODEL_FIVE_LEVELS ? 1ULL << 52 : 0;
+    return model_kind & MODEL_KERNEL ? VM_KERNEL - wide + MODEL_BASE + index * MODEL_ROOM : wide + MODEL_BASE;
 }
 
 /* Where the value of a page is kept. */
@@ -131,7 +148,7 @@ static inline void model_compare(struct model_space *space)
     struct vm_region_facts facts = {.bytes = 0};
     for (unsigned i = 0; i < MODEL_PAGES; i++) {
         const struct model_page *page = &space->pages[i];
-        virt_addr_t address = virt_addr(model_address(i));
+        virt_addr_t address = model_address(space, i);
         bool inside = address.raw - facts.base.raw < facts.bytes;
         bool found = inside || vm_space_find(&space->space, address, &facts);
         if (found != page->mapped ||
@@ -142,6 +159,10 @@ static inline void model_compare(struct model_space *space)
         }
         if (!found) {
             facts.bytes = 0;
+        } else if (page->access == VM_NONE &&
+                   mmu_model_walk(space->space.table, address.raw).result != MMU_NOT_PRESENT) {
+            panic("operation %llu: page %u is hidden, and the kernel reaches it",
+                  (unsigned long long)operations, i);
         }
     }
 }
