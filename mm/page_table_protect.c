@@ -144,9 +144,17 @@ static bool merge_table(struct page_table *table, phys_addr_t at, uint64_t addre
     return true;
 }
 
-static uint64_t merge_range(struct page_table *table, phys_addr_t at, unsigned level, uint64_t first,
-                            uint64_t last, struct tlb_batch *batch) REQUIRES(table->lock)
+/* One call of page_table_merge(). */
+struct merging {
+    struct page_table *table; /* where */
+    unsigned largest;         /* largest page to make */
+    struct tlb_batch *batch;  /* takes what is stale, and the tables */
+};
+
+static uint64_t merge_range(const struct merging *merging, phys_addr_t at, unsigned level, uint64_t first,
+                            uint64_t last) REQUIRES(merging->table->lock)
 {
+    struct page_table *table = merging->table;
     uint64_t merged = 0;
     for (uint64_t start = first, end; level > PAGE_LEVEL_4K; start = end + 1) {
         end = chunk_last(start, last, level);
@@ -154,9 +162,9 @@ static uint64_t merge_range(struct page_table *table, phys_addr_t at, unsigned l
         if (page_entry_present(entry) && !page_entry_is_leaf(entry, level) &&
             !is_foreign(table, start, level)) {
             phys_addr_t child = page_entry_table_address(entry);
-            merged += merge_range(table, child, level - 1, start, end, batch);
-            if (level <= table->largest_level && chunk_is_whole(start, end, level)) {
-                merged += merge_table(table, at, start, level, child, batch);
+            merged += merge_range(merging, child, level - 1, start, end);
+            if (level <= merging->largest && chunk_is_whole(start, end, level)) {
+                merged += merge_table(merging->table, at, start, level, child, merging->batch);
             }
         }
         if (end == last) {
@@ -166,14 +174,17 @@ static uint64_t merge_range(struct page_table *table, phys_addr_t at, unsigned l
     return merged;
 }
 
-uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, struct tlb_batch *batch)
+uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, enum page_level largest,
+                          struct tlb_batch *batch)
 {
     if (range_check(table, base, bytes) != PAGE_TABLE_OK || !table_reachable(table)) {
         return 0;
     }
     ASSERT(batch->table == table);
-    spinlock_acquire(&table->lock);
-    uint64_t merged = merge_range(table, table->root, table->levels, base.raw, base.raw + bytes - 1, batch);
-    spinlock_release(&table->lock);
+    const struct merging merging = {table, largest < table->largest_level ? largest : table->largest_level,
+                                    batch};
+    spinlock_acquire(&merging.table->lock);
+    uint64_t merged = merge_range(&merging, table->root, table->levels, base.raw, base.raw + bytes - 1);
+    spinlock_release(&merging.table->lock);
     return merged;
 }

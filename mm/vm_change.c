@@ -68,6 +68,23 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     return error;
 }
 
+/*
+ * Given memory that earlier calls cut gets its large pages back where it is all alike again. Pages with
+ * frames do not: their block was made 512 frames for good.
+ */
+static void restore_large_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->lock)
+{
+    struct vm_region *region = vm_region_above(space, base);
+    for (; region && region->base < end; region = region->next) {
+        uint64_t first = max_u64(region->base, align_down(base, MIB(2)));
+        uint64_t behind = min_u64(vm_region_end(region), align_up(end, MIB(2)));
+        if (region->source == VM_DEVICE && region->large) {
+            page_table_merge(space->table, virt_addr(first), behind - first, PAGE_LEVEL_2M, &work->batch);
+        }
+    }
+}
+
 /* ---- Protecting ---- */
 
 static void protect_region(struct vm_space *space, struct vm_work *work, struct vm_region *region,
@@ -97,6 +114,7 @@ static void protect(struct vm_space *space, struct vm_work *work, uint64_t base,
     if (behind) {
         vm_region_merge(space, work, behind);
     }
+    restore_large_pages(space, work, base, end);
 }
 
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)

@@ -211,11 +211,12 @@ enum page_table_error page_table_protect(struct page_table *table, virt_addr_t b
     EXCLUDES(table->lock);
 
 /*
- * Makes one large page of 512 smaller ones where they are one after the other, alike and aligned; returns how
- * many large pages were made. Their tables go back through the batch.
+ * Makes one large page, up to `largest`, of 512 smaller ones where they are one after the other, alike and
+ * aligned; returns how many large pages were made. Their tables go back through the batch. For whoever cut a
+ * large page, and has made its parts alike again; where the frames behind were split as well, it is too late.
  */
-uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, struct tlb_batch *batch)
-    EXCLUDES(table->lock);
+uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, enum page_level largest,
+                          struct tlb_batch *batch) EXCLUDES(table->lock);
 
 /*
  * Makes smaller pages of the large page that `address` (page-aligned) lies inside of, so that one begins

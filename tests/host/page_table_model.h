@@ -325,13 +325,14 @@ static inline bool model_alike(const struct model_window *window, uint64_t first
 
 static inline void model_merge(struct model *model, struct model_call *call)
 {
-    page_table_merge(call->table, virt_addr(call->base), call->bytes, call->batch);
+    enum page_level largest = (enum page_level)(1 + call->random % 3);
+    page_table_merge(call->table, virt_addr(call->base), call->bytes, largest, call->batch);
     unsigned level = call->window->shift == FRAME_SHIFT ? PAGE_LEVEL_2M : PAGE_LEVEL_1G;
     uint64_t bytes = page_level_bytes(level);
     uint64_t skipped = align_up(call->base, bytes) - call->base;
     for (; skipped + bytes <= call->bytes; skipped += bytes) {
         uint64_t first = call->first + (skipped >> call->window->shift);
-        if (level <= call->table->largest_level && model_alike(call->window, first)) {
+        if (level <= largest && level <= call->table->largest_level && model_alike(call->window, first)) {
             MODEL_CHECK(mmu_model_walk(call->table, call->base + skipped).level == level);
         }
     }

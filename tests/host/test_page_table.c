@@ -98,7 +98,13 @@ static void protecting_splits_and_merging_undoes_it(void **state)
     assert_int_equal(tables.kernel.table_frames, 5);
     assert_int_equal(tables_protect(&tables, HIGH + MIB(2) - KIB(4), KIB(8), PAGE_WRITE), PAGE_TABLE_OK);
     tables_before(&tables);
-    assert_int_equal(page_table_merge(&tables.kernel, virt_addr(HIGH), GIB(1), &tables.batch), 3);
+    assert_int_equal(page_table_merge(&tables.kernel, virt_addr(HIGH), GIB(1), PAGE_LEVEL_2M, &tables.batch),
+                     2);
+    tables_after(&tables);
+    expect_maps(HIGH + MIB(2), GIB(1) + MIB(2), PAGE_LEVEL_2M);
+    tables_before(&tables);
+    assert_int_equal(page_table_merge(&tables.kernel, virt_addr(HIGH), GIB(1), PAGE_LEVEL_1G, &tables.batch),
+                     1);
     tables_after(&tables);
     expect_maps(HIGH + MIB(2), GIB(1) + MIB(2), PAGE_LEVEL_1G);
     assert_int_equal(tables.kernel.table_frames, 2);

@@ -158,7 +158,8 @@ static void work_through(const struct page_table_access *access)
     tables_after(&tables);
     assert_int_equal(tables_protect(&tables, HIGH + MIB(2), MIB(2), PAGE_WRITE), PAGE_TABLE_OK);
     tables_before(&tables);
-    assert_int_equal(page_table_merge(&tables.kernel, virt_addr(HIGH), MIB(8), &tables.batch), 2);
+    assert_int_equal(page_table_merge(&tables.kernel, virt_addr(HIGH), MIB(8), PAGE_LEVEL_1G, &tables.batch),
+                     2);
     tables_after(&tables);
     assert_int_equal(tables_unmap(&tables, HIGH, MIB(8)), PAGE_TABLE_OK);
 }

@@ -228,7 +228,8 @@ KERNEL_TEST(audit_finds_code_that_the_physmap_writes)
     expect_problem(OTHER_ACCESS);
     protect(alias, PAGE_READ);
     tlb_batch_start(&batch, kernel_page_table());
-    page_table_merge(kernel_page_table(), virt_addr(align_down(alias.raw, GIB(1))), GIB(1), &batch);
+    page_table_merge(kernel_page_table(), virt_addr(align_down(alias.raw, GIB(1))), GIB(1), PAGE_LEVEL_1G,
+                     &batch);
     tlb_batch_finish(&batch);
     EXPECT(kernel_page_table()->table_frames <= tables);
     expect_sound();
