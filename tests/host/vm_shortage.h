@@ -86,7 +86,7 @@ static inline void run_short(enum shortage shortage, unsigned number)
         break;
     case NTH_RECORD:
         slab_fail_every(&fixture.slabs, NEVER_AGAIN);
-        fixture.slabs.fail_count = NEVER_AGAIN - (number + 1);
+        fixture.slabs.failing.counted = NEVER_AGAIN - (number + 1);
         break;
     case FRAMES_LEFT:
     case SHORTAGES:
@@ -129,8 +129,8 @@ static inline unsigned exhaust(step *run, void (*again)(void))
     for (enum shortage shortage = FRAMES_LEFT; shortage < SHORTAGES; shortage++) {
         uint64_t refused;
         bool done = false;
-        for (unsigned number = 0; !done || fixture.slabs.failed != refused; number++) {
-            refused = fixture.slabs.failed;
+        for (unsigned number = 0; !done || fixture.slabs.failing.failed != refused; number++) {
+            refused = fixture.slabs.failing.failed;
             done = attempt(run, shortage, number);
             failures += !done;
             assert_true(number < 4000);
