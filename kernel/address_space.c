@@ -188,25 +188,36 @@ static void copy_runtime(const struct boot_info *info)
     }
 }
 
+/* ---- What the loader's tables allowed ---- */
+
+static struct page_audit loader_audit; /* of them; without problems where nobody looked */
+
 /*
  * No page may be writable and executable from the kernel's first instruction on, so the loader's tables are
  * looked at as well, with the identity map that the kernel is about to drop. The cost grows with the RAM of a
  * CPU without 1 GiB pages: so only builds with all assertions do it, and a boot test looks from outside.
+ * There is no console yet to complain on: address_space_start() does.
  */
 void loader_tables_audit(const struct boot_info *info)
 {
-    static struct page_audit audit;
     physmap_access.offset = info->paging.physmap.raw;
     struct page_table loader = loader_tables(info->paging.root);
     struct page_table runtime = loader_tables(info->paging.runtime_root);
     struct page_table *const tables[] = {&loader, &runtime};
     size_t count = info->paging.runtime_root.raw != 0 ? ARRAY_LENGTH(tables) : 1;
-    if (!page_audit_aliases(&audit, tables, count)) {
-        panic("boot: the loader's page tables: %s: %#llx, %llu bytes, to %#llx", audit.what,
-              (unsigned long long)audit.run.base.raw, (unsigned long long)audit.run.bytes,
-              (unsigned long long)audit.run.target.raw);
+    page_audit_aliases(&loader_audit, tables, count);
+}
+
+static void judge_loader_tables(void)
+{
+    if (loader_audit.problems != 0) {
+        panic("boot: the loader's page tables: %s: %#llx, %llu bytes, to %#llx", loader_audit.what,
+              (unsigned long long)loader_audit.run.base.raw, (unsigned long long)loader_audit.run.bytes,
+              (unsigned long long)loader_audit.run.target.raw);
     }
 }
+
+/* ---- All ---- */
 
 static void return_loader_tables(void)
 {
@@ -218,6 +229,7 @@ static void return_loader_tables(void)
 
 void address_space_start(const struct boot_info *info)
 {
+    judge_loader_tables();
     physmap_access.offset = info->paging.physmap.raw;
     enum page_level largest = info->paging.largest_page_size == GIB(1) ? PAGE_LEVEL_1G : PAGE_LEVEL_2M;
     enum page_table_error error =

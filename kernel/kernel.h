@@ -10,8 +10,8 @@ _Noreturn void kernel_main(const struct boot_info *info);
 /* Remembers what boot_info() returns. */
 void boot_info_keep(const struct boot_info *info);
 
-/* Panics when the loader's page tables let anything be written and executed, at whatever addresses. Before
- * the identity map is dropped. */
+/* Looks whether the loader's page tables let anything be written and executed, at whatever addresses: then
+ * address_space_start() panics. Before the identity map is dropped. */
 void loader_tables_audit(const struct boot_info *info);
 
 /* Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory. */
