@@ -1,5 +1,9 @@
-/* The model's side of <ashlar/arch/tlb.h>: what each flush drops. */
+/* The model's side of <ashlar/arch/tlb.h>: what each flush drops. Flushes may come from several threads. */
+#include <ashlar/lock.h>
+
 #include "mmu_internal.h"
+
+static struct spinlock lock;
 
 /* At the flush, the frame that a stale entry leads to must not be free yet. */
 static void expect_frame_kept(const struct cached *entry)
@@ -52,39 +56,41 @@ static bool flush_one(const struct cached *entry, const void *context)
     return drop;
 }
 
-static void flush_cache(const struct flush *flush)
+/* Adds `flushes` to one of the model's counts. */
+static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flushes)
 {
+    spinlock_acquire(&lock);
+    *count += flushes;
     for (uint64_t i = 0; i < mmu.capacity; i++) {
         if (mmu.cache[i].used && flush_covers(&mmu.cache[i], flush)) {
             mmu_cache_rebuild(mmu.capacity, flush_one, flush);
-            return;
+            break;
         }
     }
+    spinlock_release(&lock);
 }
 
 void tlb_flush_pages(tlb_space_t space, virt_addr_t base, uint64_t page_bytes, uint64_t count)
 {
-    mmu.counts.page_flushes += count;
-    flush_cache(&(struct flush){.space = space, .base = base.raw, .page_bytes = page_bytes, .count = count});
+    flush_cache(&(struct flush){.space = space, .base = base.raw, .page_bytes = page_bytes, .count = count},
+                &mmu.counts.page_flushes, count);
 }
 
 void tlb_flush_global_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
 {
-    mmu.counts.page_flushes += count;
     flush_cache(
-        &(struct flush){.global_only = true, .base = base.raw, .page_bytes = page_bytes, .count = count});
+        &(struct flush){.global_only = true, .base = base.raw, .page_bytes = page_bytes, .count = count},
+        &mmu.counts.page_flushes, count);
 }
 
 void tlb_flush_space(tlb_space_t space)
 {
-    mmu.counts.space_flushes++;
-    flush_cache(&(struct flush){.space = space});
+    flush_cache(&(struct flush){.space = space}, &mmu.counts.space_flushes, 1);
 }
 
 void tlb_flush_everything(void)
 {
-    mmu.counts.total_flushes++;
-    flush_cache(&(struct flush){.all = true});
+    flush_cache(&(struct flush){.all = true}, &mmu.counts.total_flushes, 1);
 }
 
 /* ---- Spaces ---- */
@@ -97,20 +103,24 @@ static bool under_number(const struct cached *entry, const void *context)
 
 tlb_space_t tlb_space_alloc(void)
 {
-    for (unsigned space = 1; space < 64; space++) {
+    tlb_space_t number = TLB_SPACE_KERNEL;
+    spinlock_acquire(&lock);
+    for (unsigned space = 1; space < 64 && number == TLB_SPACE_KERNEL; space++) {
         if (!(mmu.space_numbers >> space & 1)) {
-            tlb_space_t number = (tlb_space_t)space;
+            number = (tlb_space_t)space;
             mmu.space_numbers |= 1ULL << space;
             mmu_cache_rebuild(mmu.capacity ? mmu.capacity : 1024, under_number, &number);
-            return number;
         }
     }
-    return TLB_SPACE_KERNEL;
+    spinlock_release(&lock);
+    return number;
 }
 
 void tlb_space_free(tlb_space_t space)
 {
+    spinlock_acquire(&lock);
     mmu.space_numbers &= ~(1ULL << space);
+    spinlock_release(&lock);
 }
 
 /* The model's CPU may use every space that was added, at any time: there is nothing to load. */

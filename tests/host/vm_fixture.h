@@ -57,17 +57,18 @@ static inline uint64_t vm_fixture_free(struct vm_fixture *fixture)
     return frame_pool_free(&fixture->machine.pool);
 }
 
-static inline void vm_fixture_start_levels(struct vm_fixture *fixture, uint64_t bytes, unsigned levels)
+static inline void vm_fixture_start_cpus(struct vm_fixture *fixture, uint64_t bytes, unsigned levels,
+                                         unsigned cpus)
 {
     memset(fixture, 0, sizeof *fixture);
     machine_make(&fixture->machine, bytes);
     machine_range(&fixture->machine, MIB(1), bytes - MIB(1), MEMORY_USABLE);
-    if (machine_start(&fixture->machine, 1, NULL) != FRAME_OK) {
+    if (machine_start(&fixture->machine, cpus, NULL) != FRAME_OK) {
         panic("no frame pool");
     }
     frame_pool_back(&fixture->machine.pool, phys_addr(0), bytes);
     struct slab_pool_config slabs = {
-        .frames = &fixture->machine.pool, .cpus = 1, .seed = 0x5eed, .report = vm_report};
+        .frames = &fixture->machine.pool, .cpus = cpus, .seed = 0x5eed, .report = vm_report};
     if (slab_pool_init(&fixture->slabs, &slabs) != SLAB_OK) {
         panic("no slab caches");
     }
@@ -84,6 +85,11 @@ static inline void vm_fixture_start_levels(struct vm_fixture *fixture, uint64_t 
         panic("no manager");
     }
     fixture->free_at_start = vm_fixture_free(fixture);
+}
+
+static inline void vm_fixture_start_levels(struct vm_fixture *fixture, uint64_t bytes, unsigned levels)
+{
+    vm_fixture_start_cpus(fixture, bytes, levels, 1);
 }
 
 static inline void vm_fixture_start(struct vm_fixture *fixture, uint64_t bytes)
