@@ -337,11 +337,13 @@ PROVOCATION provoke_heap_hole(void)
     slab_cache_free(&cache, block + 64);
 }
 
+#define GUARDED_ATTEMPTS 10000 /* many times as often as one is due */
+
 /* A block at the end of a guarded slot: with empty magazines, each allocation is a slow one. */
 static uint8_t *guarded_block(void)
 {
     const struct slab_guard *guard = kernel_heap.slabs.guard;
-    for (;;) {
+    for (unsigned i = 0; guard && i < GUARDED_ATTEMPTS; i++) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
         uint8_t *found = kmalloc(64);
         uint64_t offset = (uintptr_t)found - (uintptr_t)guard->config.base;
@@ -350,6 +352,7 @@ static uint8_t *guarded_block(void)
         }
         kfree(found);
     }
+    panic("no block came to a guarded slot: is there a debug policy?");
 }
 
 PROVOCATION provoke_heap_guarded_overrun(void)

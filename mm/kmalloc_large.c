@@ -131,8 +131,8 @@ static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
 }
 
 /* Notes a run in its descriptor and the accounts. */
-static inline void *book_run(struct heap *heap, phys_addr_t run, uint64_t frames, uint64_t bytes,
-                             uint64_t note)
+static inline __attribute__((always_inline)) void *book_run(struct heap *heap, phys_addr_t run,
+                                                            uint64_t frames, uint64_t bytes, uint64_t note)
 {
     heap->slabs.config.frames->descriptors[run.raw >> FRAME_SHIFT].object = (void *)note;
     count(heap, 1, frames, bytes);
@@ -259,7 +259,8 @@ static __attribute__((noinline)) bool free_large(struct heap *heap, void *pointe
 }
 
 /* The short way of the commonest blocks; false when it is not to be had. */
-static inline bool free_block(struct heap *heap, struct frame_descriptor *descriptor)
+static inline __attribute__((always_inline)) bool free_block(struct heap *heap,
+                                                             struct frame_descriptor *descriptor)
 {
     struct frame_pool *pool = heap->slabs.config.frames;
     uint64_t bytes = plain_bytes(heap, (uintptr_t)descriptor->object);
@@ -274,7 +275,8 @@ static inline bool free_block(struct heap *heap, struct frame_descriptor *descri
 }
 
 /* Large blocks come first: what is not one has time. */
-void heap_free_for(struct heap *heap, void *pointer, const void *caller)
+static inline __attribute__((always_inline)) void free_any(struct heap *heap, void *pointer,
+                                                           const void *caller)
 {
     struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
     if (descriptor && (free_block(heap, descriptor) || free_large(heap, pointer, caller))) {
@@ -283,9 +285,14 @@ void heap_free_for(struct heap *heap, void *pointer, const void *caller)
     heap_free_other(heap, pointer, caller);
 }
 
+void heap_free_for(struct heap *heap, void *pointer, const void *caller)
+{
+    free_any(heap, pointer, caller);
+}
+
 void heap_free_slow(struct heap *heap, void *pointer)
 {
-    heap_free_for(heap, pointer, __builtin_return_address(0));
+    free_any(heap, pointer, __builtin_return_address(0));
 }
 
 /* ---- Resizing ---- */

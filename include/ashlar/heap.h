@@ -248,10 +248,10 @@ SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
         /* The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
          */
-        uint64_t number = (uint8_t)(uintptr_t)heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+        uint8_t number = *(const uint8_t *)&heap->slabs.descriptors[address >> FRAME_SHIFT].object;
         preempt_disable();
         struct slab_cpu *cpu =
-            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + number * SLAB_LINE_BYTES);
+            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + (uint64_t)number * SLAB_LINE_BYTES);
         __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&

@@ -9,10 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "guard_fixture.h"
 #include "heap_fixture.h"
 #include "random.h"
 
-#define MODEL_SLOTS 64
+#define MODEL_SLOTS    64
+#define MODEL_VIRTUALS 4              /* virtual blocks there can be */
+#define VIRTUAL_BYTES  (4 * KIB(4))   /* what such a block really has */
+#define VIRTUAL_ASKED  (MIB(9) + 100) /* more than the machine: no run can serve it */
 
 enum kind { NONE, BLOCK, TYPED };
 
@@ -24,6 +28,7 @@ struct slot {
 };
 
 static struct heap_fixture fixture;
+static struct guard_fixture guard;
 static struct slab_cache cache;
 static struct slot slots[MODEL_SLOTS];
 
@@ -34,6 +39,59 @@ static inline size_t model_size_of(uint8_t a, uint8_t b)
     static const uint32_t units[] = {1, 8, 40, 300};
     return (size_t)b * units[a & 3] + (a >> 4);
 }
+
+/* ---- Virtual blocks: shorter than what was asked for, so that filling them costs little ---- */
+
+static struct {
+    _Alignas(FRAME_BYTES) uint8_t pages[MODEL_VIRTUALS][VIRTUAL_BYTES];
+    bool taken[MODEL_VIRTUALS];
+} virtuals;
+
+static inline void *virtual_alloc(void *context, uint64_t bytes)
+{
+    (void)context;
+    for (unsigned i = 0; i < MODEL_VIRTUALS && bytes >= VIRTUAL_ASKED; i++) {
+        if (!virtuals.taken[i]) {
+            virtuals.taken[i] = true;
+            return virtuals.pages[i];
+        }
+    }
+    return NULL;
+}
+
+static inline bool virtual_find(void *context, const void *pointer, struct heap_virtual_block *block)
+{
+    uint64_t offset = (uintptr_t)pointer - (uintptr_t)virtuals.pages;
+    (void)context;
+    if (offset >= sizeof virtuals.pages || !virtuals.taken[offset / VIRTUAL_BYTES]) {
+        return false;
+    }
+    *block = (struct heap_virtual_block){virtuals.pages[offset / VIRTUAL_BYTES], VIRTUAL_BYTES};
+    return true;
+}
+
+static inline bool virtual_free(void *context, void *pointer)
+{
+    struct heap_virtual_block block;
+    bool found = virtual_find(context, pointer, &block) && block.pointer == pointer;
+    if (found) {
+        virtuals.taken[((uintptr_t)pointer - (uintptr_t)virtuals.pages) / VIRTUAL_BYTES] = false;
+    }
+    return found;
+}
+
+static inline void virtual_visit(void *context,
+                                 bool (*visit)(void *to, const struct heap_virtual_block *block), void *to)
+{
+    bool more = true;
+    (void)context;
+    for (unsigned i = 0; i < MODEL_VIRTUALS && more; i++) {
+        struct heap_virtual_block block = {virtuals.pages[i], VIRTUAL_BYTES};
+        more = !virtuals.taken[i] || visit(to, &block);
+    }
+}
+
+/* ---- Slots ---- */
 
 static inline void model_fill(struct slot *slot)
 {
@@ -67,10 +125,73 @@ static inline void model_release(struct slot *slot)
 
 static inline void model_take(struct slot *slot, enum kind kind, void *pointer, size_t bytes, uint8_t pattern)
 {
-    if (pointer) {
-        *slot = (struct slot){pointer, bytes, kind, pattern};
-        model_fill(slot);
+    if (!pointer) {
+        return;
     }
+    size_t usable = kind == BLOCK ? heap_usable_size(&fixture.heap, pointer) : bytes;
+    if (usable < bytes || (uintptr_t)pointer % 8 != 0) {
+        panic("%p, of which %zu bytes can be used, for %zu bytes", pointer, usable, bytes);
+    }
+    *slot = (struct slot){pointer, bytes, kind, pattern};
+    model_fill(slot);
+}
+
+static inline void model_expect_zeros(const uint8_t *pointer, size_t bytes)
+{
+    for (size_t i = 0; pointer && i < bytes; i++) {
+        if (pointer[i] != 0) {
+            panic("byte %zu of a block of %zu is not zero", i, bytes);
+        }
+    }
+}
+
+/* Allocates in one of all the ways that there are. */
+static inline void model_alloc(struct slot *slot, uint8_t a, uint8_t b)
+{
+    static const uint8_t source[1024] = {1, 2, 3};
+    size_t bytes = model_size_of(a, b);
+    size_t count = 1 + b % 7;
+    void *pointer = NULL;
+    switch (b >> 1 & 7) {
+    case 0:
+        pointer = heap_alloc_zeroed(&fixture.heap, bytes);
+        model_expect_zeros(pointer, bytes);
+        break;
+    case 1:
+        bytes -= bytes % count;
+        pointer = heap_alloc_array(&fixture.heap, bytes / count, count);
+        model_expect_zeros(pointer, bytes);
+        break;
+    case 2:
+        bytes = min_u64(bytes, sizeof source);
+        pointer = heap_duplicate(&fixture.heap, source, bytes);
+        if (pointer && memcmp(pointer, source, bytes) != 0) {
+            panic("a copy of %zu bytes differs", bytes);
+        }
+        break;
+    case 3:
+        bytes = VIRTUAL_BYTES;
+        pointer = heap_alloc(&fixture.heap, VIRTUAL_ASKED);
+        break;
+    default:
+        pointer = heap_alloc(&fixture.heap, bytes);
+    }
+    model_take(slot, BLOCK, pointer, bytes, b);
+}
+
+static inline void model_alloc_aligned(struct slot *slot, uint8_t a, uint8_t b)
+{
+    uint64_t alignment = 1ULL << a / 16;
+    uint8_t *pointer = b & 1 ? heap_alloc_aligned(&fixture.heap, b, alignment)
+                             : heap_alloc_aligned_zeroed(&fixture.heap, b, alignment);
+    if (pointer && ((uintptr_t)pointer - fixture.heap.slabs.base) % alignment != 0 &&
+        (uintptr_t)pointer % alignment != 0) {
+        panic("%p is not aligned to %llu", (void *)pointer, (unsigned long long)alignment);
+    }
+    if (!(b & 1)) {
+        model_expect_zeros(pointer, b);
+    }
+    model_take(slot, BLOCK, pointer, b, a);
 }
 
 static inline void model_resize(struct slot *slot, size_t bytes)
@@ -114,7 +235,7 @@ static inline void model_operate(uint8_t operation, uint8_t a, uint8_t b)
     case 0:
     case 1:
         model_release(slot);
-        model_take(slot, BLOCK, heap_alloc(&fixture.heap, model_size_of(a, b)), model_size_of(a, b), b);
+        model_alloc(slot, a, b);
         break;
     case 2:
         model_release(slot);
@@ -127,7 +248,7 @@ static inline void model_operate(uint8_t operation, uint8_t a, uint8_t b)
         break;
     case 4:
         model_release(slot);
-        model_take(slot, BLOCK, heap_alloc_aligned(&fixture.heap, b, 1ULL << a / 16), b, a);
+        model_alloc_aligned(slot, a, b);
         break;
     case 5:
         model_mistake(slot, b >> 1);
@@ -157,6 +278,11 @@ static inline void model_start(const char *rules)
     if (slab_cache_init(&fixture.heap.slabs, &cache, &config) != SLAB_OK) {
         panic("no cache");
     }
+    fixture.heap.virtually =
+        (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, NULL};
+    if (guard_start(&guard, &fixture.heap.slabs, 16, 8) != SLAB_OK) {
+        panic("no guarded slots");
+    }
 }
 
 static inline void model_stop(void)
@@ -172,6 +298,7 @@ static inline void model_stop(void)
         panic("%s", slab_report_text(&fixture.report, NULL, text));
     }
     slab_cache_destroy(&cache);
+    guard_stop(&guard);
     fixture_stop(&fixture);
 }
 

@@ -1,6 +1,7 @@
 /* What the heap costs. Under -icount shift=0 a tick is one guest instruction. Names as on the host. */
 #include <ashlar/bench.h>
 #include <ashlar/heap.h>
+#include <ashlar/slab_guard.h>
 
 #define PAIRS      1000
 #define BATCH      4096
@@ -120,6 +121,96 @@ KERNEL_BENCH(heap_mix, "heap.mix")
     }
     bench_stop(bench, OPERATIONS);
     clear_away(notes);
+}
+
+/* ---- The dearest single calls ---- */
+
+#define SERIES 2000 /* blocks of 1 KiB: more than magazines and depot hold */
+
+/* Makes (else frees) a series of blocks; returns the ticks of the dearest call. */
+static uint64_t dearest_of_series(struct notes *notes, bool make)
+{
+    uint64_t worst = 0;
+    for (unsigned i = 0; i < SERIES; i++) {
+        uint64_t before = cpu_ticks();
+        if (make) {
+            notes->blocks[i] = kmalloc(1024);
+        } else {
+            kfree(notes->blocks[i]);
+        }
+        worst = max_u64(worst, cpu_ticks() - before);
+    }
+    return worst;
+}
+
+static void measure_series(struct bench *bench, bool make)
+{
+    struct notes *notes = take_notes(bench);
+    if (notes == NULL) {
+        return;
+    }
+    slab_reap(&kernel_heap.slabs);
+    uint64_t making = dearest_of_series(notes, true);
+    uint64_t freeing = dearest_of_series(notes, false);
+    bench->ticks = make ? making : freeing;
+    bench->operations = 1;
+    kfree(notes);
+}
+
+/* An allocation that fills a magazine, from slabs that it has to make. */
+KERNEL_BENCH(heap_refill_1024, "heap.refill.1024")
+{
+    measure_series(bench, true);
+}
+
+/* A free that finds the depot full: a magazine is emptied into slabs, and those that are empty go back. */
+KERNEL_BENCH(heap_drain_1024, "heap.drain.1024")
+{
+    measure_series(bench, false);
+}
+
+/* Blocks with frames of their own, up to 1 MiB: a call costs what the frame pool's does. */
+KERNEL_BENCH(heap_worst_large, "heap.worst.large")
+{
+    struct notes *notes = take_notes(bench);
+    if (notes == NULL) {
+        return;
+    }
+    uint64_t worst = 0;
+    for (unsigned i = 0; i < 256; i++) {
+        uint64_t before = cpu_ticks();
+        notes->blocks[i] = kmalloc(KIB(8) + 1 + i * KIB(4) * 37 % MIB(1));
+        worst = max_u64(worst, cpu_ticks() - before);
+        if (i % 3 == 2) {
+            before = cpu_ticks();
+            kfree(notes->blocks[i - 1]);
+            worst = max_u64(worst, cpu_ticks() - before);
+            notes->blocks[i - 1] = NULL;
+        }
+    }
+    bench->ticks = worst;
+    bench->operations = 1;
+    clear_away(notes);
+}
+
+/* A block in a guarded slot, allocated and freed: every 256th slow operation's price. */
+KERNEL_BENCH(heap_guarded, "heap.guarded")
+{
+    const struct slab_guard *guard = kernel_heap.slabs.guard;
+    uint64_t sampled = guard ? guard->sampled : 0;
+    uint64_t ticks = 0;
+    for (unsigned i = 0; guard && guard->sampled == sampled && i < 1000; i++) {
+        slab_drain_cpu(&kernel_heap.slabs, cpu_number());
+        uint64_t before = cpu_ticks();
+        kfree(kmalloc(64));
+        ticks = cpu_ticks() - before;
+    }
+    if (!guard || guard->sampled == sampled) {
+        bench_skip(bench, "no sample");
+        return;
+    }
+    bench->ticks = ticks;
+    bench->operations = 1;
 }
 
 /* The dearest single call of a mix that starts cold: one magazine filled, and a slab made. */
