@@ -202,7 +202,7 @@ void spaces_start(void)
                                        .largest_level = tables->largest_level,
                                        .physical_bits = cpu_physical_address_bits(),
                                        .kernel = tables,
-                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES};
+                                       .exclusive = 1ULL << OWNER_USER};
     struct vm_space_config lazy = {.name = "kernel",
                                    .base = virt_addr(LAZY_BASE),
                                    .bytes = LAZY_END - LAZY_BASE,
