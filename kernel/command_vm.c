@@ -44,7 +44,7 @@ static void show_region(struct vm_space *space, const struct vm_region_facts *re
                   (unsigned long long)(region->base.raw + region->bytes - 1), access_text(region, access),
                   vm_source_name(region->source), (unsigned long long)counts.resident,
                   (unsigned long long)counts.shared, (unsigned long long)(counts.zero + counts.device),
-                  region->name, region->large ? " (2 MiB pages)" : "");
+                  region->name[0] ? region->name : "-", region->large ? " (2 MiB pages)" : "");
 }
 
 static void show_faults(const struct vm_space *space)
@@ -168,6 +168,14 @@ static const char *what_lies_there(const struct vm_look *look)
     return look->found ? "region" : "no region";
 }
 
+static const char *mapped_text(const struct page_translation *mapped)
+{
+    if (mapped->access & PAGE_HIDDEN) {
+        return "hidden";
+    }
+    return mapped->access & PAGE_WRITE ? "writable" : "read-only";
+}
+
 static void look_text(const struct vm_space *space, uint64_t address, const struct vm_look *look)
 {
     char access[4];
@@ -183,8 +191,7 @@ static void look_text(const struct vm_space *space, uint64_t address, const stru
     }
     monitor_print("\n  %#llx -> physical %#llx, page of %llu KiB, %s", (unsigned long long)address,
                   (unsigned long long)look->mapped.target.raw,
-                  (unsigned long long)page_level_bytes(look->mapped.level) >> 10,
-                  look->mapped.access & PAGE_WRITE ? "writable" : "read-only");
+                  (unsigned long long)page_level_bytes(look->mapped.level) >> 10, mapped_text(&look->mapped));
     if (look->zero_page) {
         monitor_print(", the shared zero page\n");
     } else {
@@ -209,6 +216,7 @@ static void look_json(struct json *json, const struct vm_space *space, const str
         json_hex(json, "physical", look->mapped.target.raw);
         json_number(json, "page_bytes", page_level_bytes(look->mapped.level));
         json_bool(json, "writable", look->mapped.access & PAGE_WRITE);
+        json_bool(json, "hidden", look->mapped.access & PAGE_HIDDEN);
         json_bool(json, "zero_page", look->zero_page);
         json_number(json, "references", look->references);
     }
@@ -271,9 +279,15 @@ static void places_json(const struct vm_place *places, uint64_t count)
     json_end(&json);
 }
 
-static void show_frame(const struct monitor_call *call, uint64_t address)
+static void show_frame(struct monitor_call *call, uint64_t address)
 {
     struct vm_place places[PLACES_MAX];
+    unsigned bits = kernel_vm_manager()->config.physical_bits;
+    if (address >> bits != 0) {
+        monitor_error(call, "%#llx is no physical address: the CPU's have %u bits",
+                      (unsigned long long)address, bits);
+        return;
+    }
     uint64_t count = vm_frame_places(kernel_vm_manager(), phys_addr(address), places, PLACES_MAX);
     if (call->json) {
         places_json(places, count);
@@ -410,7 +424,7 @@ static void vm_run(struct monitor_call *call)
             show_frame(call, address);
         }
     } else if (call->arguments[1]) {
-        monitor_error(call, "only 'frame' takes a second argument");
+        monitor_error(call, "only 'frame' takes a second argument, not '%s'", what);
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
     } else if (strcmp(what, "check") == 0) {

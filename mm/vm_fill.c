@@ -9,8 +9,13 @@
 static page_table_entry_t leaf_for(const struct vm_case *fault, phys_addr_t frame, unsigned level,
                                    unsigned access)
 {
+    static const uint64_t used[] = {[VM_NONE] = 0,
+                                    [VM_READ] = PAGE_ENTRY_ACCESSED,
+                                    [VM_WRITE] = PAGE_ENTRY_ACCESSED | PAGE_ENTRY_DIRTY,
+                                    [VM_EXECUTE] = PAGE_ENTRY_ACCESSED};
     page_table_entry_t leaf = page_entry_leaf(frame, level, access, (enum page_cache)fault->region->cache);
-    return page_entry_with_used(leaf, fault->access != VM_NONE, fault->access == VM_WRITE);
+    leaf.raw |= used[fault->access];
+    return leaf;
 }
 
 /* Sets the leaf of the case's page; false when a table is missing and there is no memory for it. */

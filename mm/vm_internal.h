@@ -125,10 +125,18 @@ unsigned vm_page_access(const struct vm_space *space, const struct vm_region *re
 /* The same, but that private pages are not writable yet: the fault decides who may write in place. */
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
-/* What the tables have for an address, hidden or not: page_table_translate(), but that hidden pages are
- * mapped.
- */
-struct page_translation vm_page_at(const struct page_table *table, uint64_t address);
+/* Fills in what a walk to a hidden page has not said. */
+void vm_page_uncover(struct page_translation *page, uint64_t address);
+
+/* What the tables have for an address: page_table_translate(), but that hidden pages are mapped. */
+static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
+{
+    struct page_translation page = page_table_translate(table, virt_addr(address));
+    if (__builtin_expect(page_entry_hidden(page.leaf), false)) {
+        vm_page_uncover(&page, address);
+    }
+    return page;
+}
 
 /* Finds the lowest mapped page, hidden or not, at or above *address and below `end`: its first byte to
  * *address. Skips holes by whole tables. */

@@ -409,8 +409,8 @@ bool slab_check(struct slab_pool *pool, struct slab_problem *problem) EXCLUDES(p
 /* ---- The fast paths ---- */
 
 /* Inline functions whose instructions are their callers' lines: backtraces and reports name the line that
- * asked, not one of these headers. */
-#define SLAB_INLINE __attribute__((nodebug)) static inline
+ * asked, not one of these headers. Inlined always, for the slow paths take who called them for the asker. */
+#define SLAB_INLINE __attribute__((nodebug, always_inline)) static inline
 
 /* Words in memory of any type, and, where the caller is mistaken, at any address. */
 typedef uint64_t __attribute__((may_alias, aligned(1))) slab_header_t;

@@ -92,7 +92,8 @@ static void hidden_leaves_are_absent_and_no_holes(void **state)
                 leaf = page_entry_with_used(page_entry_with_software(leaf, PAGE_SOFTWARE_MAX), true, true);
                 page_table_entry_t hidden = page_entry_with_access(leaf, PAGE_HIDDEN);
                 assert_false(page_entry_present(hidden) || hidden.raw & 1 || page_entry_hidden(leaf));
-                assert_true(page_entry_hidden(hidden) && page_entry_in_use(hidden) && page_entry_in_use(leaf));
+                assert_true(page_entry_hidden(hidden) && page_entry_in_use(hidden) &&
+                            page_entry_in_use(leaf));
                 assert_true(page_entry_is_leaf(hidden, level) && page_entry_dirty(hidden));
                 assert_int_equal(page_entry_access(hidden), PAGE_HIDDEN);
                 assert_int_equal(page_entry_leaf_address(hidden, level).raw, GIB(7));
