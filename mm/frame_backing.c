@@ -115,3 +115,15 @@ bool frame_back(struct frame_pool *pool, uint64_t frame)
     }
     return true;
 }
+
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
+{
+    bool backed = true;
+    while (backed && frame < end) {
+        spinlock_acquire(&pool->lock);
+        backed = frame_back(pool, frame);
+        spinlock_release(&pool->lock);
+        frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
+    }
+    return backed;
+}

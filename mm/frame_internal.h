@@ -92,6 +92,11 @@ static inline uint64_t frame_pool_gibs(const struct frame_pool *pool)
 /* Whether the pool gives out or has given out this frame. */
 bool frame_is_managed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
+/* ---- frame_look.c ---- */
+
+/* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
+uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
 /* ---- frame_backing.c ---- */
 
 /* Whether the descriptor of `frame` may be read. */
@@ -99,6 +104,9 @@ bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->loc
 
 /* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
 bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
 
 /* Order by which the reserve of descriptor frames grows on a machine of this size. */
 unsigned frame_reserve_order(uint64_t frame_limit);
@@ -124,6 +132,9 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 
 /* Returns frames whose descriptors say nothing that matters any more. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
+
+/* The same, with the lock held for one block at a time. */
+void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) EXCLUDES(pool->lock);
 
 /* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
  */
@@ -157,11 +168,27 @@ static inline void frame_count_event(_Atomic(uint64_t) *counter)
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
-/* Empties this CPU's magazines; returns whether there was anything in them. */
-bool frame_magazines_drain_here(struct frame_pool *pool) EXCLUDES(pool->lock);
+/* Asks the other CPUs to return what is in their magazines. */
+void frame_magazines_ask(struct frame_pool *pool);
 
-/* Drains here and asks the others. Whether anything came back here. */
-bool frame_magazines_reclaim(struct frame_pool *pool) EXCLUDES(pool->lock);
+/*
+ * Returns something of what this CPU's magazines hold to the store, under one hold of the lock, for an
+ * allocation of `order` that found nothing there. Whether they held anything.
+ */
+bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
+
+/* The same for what another CPU asked for; `cpu` is this one, preemption off. Whether there was anything. */
+bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu) EXCLUDES(pool->lock);
+
+/* Returns a block from a magazine of this CPU to the store, if it is in one; whether it was. */
+bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* Puts a free block that nobody knows into a magazine of this CPU that has room; preemption is off. */
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
+
+/* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */
+phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                               enum frame_owner owner);
 
 /* Blocks a CPU holds in a magazine now. */
 static inline uint64_t frame_magazine_count(const struct frame_magazine *magazine)
@@ -184,10 +211,23 @@ static inline unsigned frame_magazine_order(unsigned index)
 /* Books a checked block out and puts it into a magazine, or into the store. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
 
+/* ---- frame_zero.c ---- */
+
+/* A frame of this CPU's stock of zeroed ones, for a valid owner; none when it is empty. */
+phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner);
+
 /* ---- frame_reclaim.c ---- */
 
+/* An allocation that found no memory. */
+struct frame_shortage {
+    unsigned order;  /* of a block that would help */
+    uint64_t frames; /* wanted */
+    bool begun;      /* counted, and the other CPUs asked; false at first */
+    unsigned next;   /* reclaimer to be called next; 0 at first */
+};
+
 /*
- * What to try next for an allocation of `frames` frames that found no memory: *step is 0 at first. Returns
- * whether to try again; false when nothing is left to be done.
+ * Does the next thing that may help: returns something of this CPU's magazines to the store, or calls a
+ * reclaimer. Returns whether to try again; false when nothing is left to be done.
  */
-bool frame_reclaim(struct frame_pool *pool, unsigned *step, uint64_t frames) EXCLUDES(pool->lock);
+bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage) EXCLUDES(pool->lock);

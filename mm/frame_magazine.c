@@ -4,7 +4,8 @@
  * in the store.
  *
  * Another CPU can ask for a drain by setting a magazine's `limit` to 0: then the next free that comes by
- * finds no room, takes the slow path, and empties all of them there. That costs the fast path nothing.
+ * finds no room, takes the slow path, and returns a part of what is in there; the idle loop returns the rest.
+ * That costs the fast path nothing.
  */
 #include "frame_internal.h"
 #include <ashlar/assert.h>
@@ -44,7 +45,7 @@ static void set_count(struct frame_magazine *magazine, uint64_t count)
     atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
 }
 
-static void push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     uint64_t count = frame_magazine_count(magazine);
@@ -177,56 +178,115 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     set_count(magazine, count);
 }
 
-/* Empties all magazines of a CPU; returns whether there was anything in them. */
-static bool drain_cpu(struct frame_pool *pool, struct frame_cpu *cpu)
+/* Returns some of what is in a magazine to the store: what one hold of the lock allows. */
+static void drain_part(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
 {
-    bool any = false;
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        struct frame_magazine *magazine = &cpu->magazine[i];
-        uint64_t blocks;
-        while ((blocks = min_u64(frame_magazine_count(magazine), FRAME_BATCH)) > 0) {
-            spinlock_acquire(&pool->lock);
-            drain(pool, cpu, i, blocks);
-            spinlock_release(&pool->lock);
-            any = true;
-        }
+    spinlock_acquire(&pool->lock);
+    drain(pool, cpu, index, min_u64(frame_magazine_count(&cpu->magazine[index]), FRAME_BATCH));
+    spinlock_release(&pool->lock);
+}
+
+/* The same for a magazine that another CPU asked for; an empty one is used again. Whether it was not. */
+static bool drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+{
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    bool any = frame_magazine_count(magazine) > 0;
+    if (any) {
+        drain_part(pool, cpu, index);
+    }
+    if (frame_magazine_count(magazine) == 0) {
         atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
     }
     return any;
 }
 
-bool frame_magazines_drain_here(struct frame_pool *pool)
+bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu)
+{
+    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+        if (atomic_load_explicit(&cpu->magazine[i].limit, memory_order_relaxed) == 0 &&
+            drain_asked(pool, cpu, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The magazine that can help an allocation of `order`: the smallest that holds blocks which are large enough,
+ * else the one with the largest blocks, which may merge. FRAME_MAGAZINES when all are empty.
+ */
+static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
+{
+    unsigned chosen = FRAME_MAGAZINES;
+    for (unsigned i = FRAME_MAGAZINES; i-- > 0;) {
+        bool enough = frame_magazine_order(i) >= order;
+        if (frame_magazine_count(&cpu->magazine[i]) > 0 && (enough || chosen == FRAME_MAGAZINES)) {
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
+bool frame_magazines_give(struct frame_pool *pool, unsigned order)
 {
     preempt_disable();
-    bool any = drain_cpu(pool, pool->cpu[cpu_number()]);
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    unsigned index = choose_magazine(cpu, order);
+    if (index < FRAME_MAGAZINES && frame_magazine_order(index) > order) { /* one is enough */
+        spinlock_acquire(&pool->lock);
+        drain(pool, cpu, index, 1);
+        spinlock_release(&pool->lock);
+    } else if (index < FRAME_MAGAZINES) {
+        drain_part(pool, cpu, index);
+    }
     preempt_enable();
-    return any;
+    return index < FRAME_MAGAZINES;
+}
+
+bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
+{
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+        struct frame_magazine *magazine = &cpu->magazine[i];
+        uint64_t *slots = &cpu->slots[magazine->bottom];
+        uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
+        for (uint64_t slot = 0; slot < count; slot++) {
+            if (slots[slot] == frame << FRAME_SHIFT) {
+                slots[slot] = slots[count - 1];
+                set_count(magazine, count - 1);
+                frame_store_give(pool, frame, order);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void frame_magazines_ask(struct frame_pool *pool)
+{
+    preempt_disable();
+    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
+        for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
+            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
+        }
+    }
+    preempt_enable();
 }
 
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
 {
-    if (cpu < pool->config.cpus) {
-        drain_cpu(pool, pool->cpu[cpu]);
-    }
-}
-
-bool frame_magazines_reclaim(struct frame_pool *pool)
-{
-    preempt_disable();
-    unsigned here = cpu_number();
-    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != here && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
+    for (unsigned i = 0; cpu < pool->config.cpus && i < FRAME_MAGAZINES; i++) {
+        while (drain_asked(pool, pool->cpu[cpu], i)) {
         }
     }
-    bool any = drain_cpu(pool, pool->cpu[here]);
-    preempt_enable();
-    return any;
 }
 
 void frame_pool_drain(struct frame_pool *pool)
 {
-    frame_magazines_reclaim(pool);
+    frame_magazines_ask(pool);
+    preempt_disable();
+    frame_pool_drain_cpu(pool, cpu_number());
+    preempt_enable();
 }
 
 /* ---- Refilling ---- */
@@ -304,9 +364,8 @@ static phys_addr_t take_one(struct frame_pool *pool, unsigned order, enum frame_
     return frame == FRAME_NO_FRAME ? FRAME_NONE : phys_addr(frame << FRAME_SHIFT);
 }
 
-/* Takes the block on top of a magazine that is not empty. */
-static phys_addr_t take_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
-                            enum frame_owner owner)
+phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                               enum frame_owner owner)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
@@ -325,7 +384,7 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
     frame_count_event(&cpu->slow_operations);
     if (order < REFILLED_ORDERS && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
         (frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order))) {
-        return take_top(pool, cpu, order, owner);
+        return frame_magazine_pop(pool, cpu, order, owner);
     }
     return take_one(pool, order, owner);
 }
@@ -336,13 +395,13 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
         panic("frame_alloc: order %u, owner %u: %s", order, (unsigned)owner,
               frame_error_name(order > FRAME_ORDER_MAX ? FRAME_BAD_ORDER : FRAME_BAD_OWNER));
     }
-    preempt_disable();
-    unsigned step = 0;
-    phys_addr_t block = alloc_once(pool, order, owner);
-    while (block.raw == 0 && frame_reclaim(pool, &step, 1ULL << order)) {
+    struct frame_shortage shortage = {.order = order, .frames = 1ULL << order};
+    phys_addr_t block;
+    do {
+        preempt_disable();
         block = alloc_once(pool, order, owner);
-    }
-    preempt_enable();
+        preempt_enable();
+    } while (block.raw == 0 && frame_reclaim(pool, &shortage));
     return block;
 }
 
@@ -351,7 +410,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == 0) {
-        drain_cpu(pool, cpu);
+        drain_asked(pool, cpu, order);
         return;
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
@@ -370,53 +429,11 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
     frame_account(cpu, owner, -((int64_t)1 << order));
     if (order <= FRAME_ORDER_2M && frame_magazine_capacity(&cpu->magazine[order]) != 0) {
         make_room(pool, cpu, order);
-        push(pool, cpu, order, frame);
+        frame_magazine_push(pool, cpu, order, frame);
     } else {
         spinlock_acquire(&pool->lock);
         frame_store_give(pool, frame, order);
         spinlock_release(&pool->lock);
     }
     preempt_enable();
-}
-
-/* ---- Zeroed frames ---- */
-
-phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
-    if (frame_magazine_count(magazine) > 0 && (unsigned)owner < OWNER_COUNT) {
-        phys_addr_t frame = take_top(pool, cpu, FRAME_MAGAZINE_ZERO, owner);
-        preempt_enable();
-        return frame;
-    }
-    preempt_enable();
-    phys_addr_t frame = frame_alloc(pool, 0, owner);
-    if (frame.raw != 0) {
-        memset(frame_pointer(pool, frame), 0, FRAME_BYTES);
-    }
-    return frame;
-}
-
-bool frame_pool_idle(struct frame_pool *pool)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
-    bool room = atomic_load_explicit(&magazine->top, memory_order_relaxed) <
-                atomic_load_explicit(&magazine->limit, memory_order_relaxed);
-    uint64_t frame = FRAME_NO_FRAME;
-    if (room) {
-        unsigned got;
-        spinlock_acquire(&pool->lock);
-        frame = frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got);
-        spinlock_release(&pool->lock);
-    }
-    if (frame != FRAME_NO_FRAME) {
-        memset(frame_pointer(pool, phys_addr(frame << FRAME_SHIFT)), 0, FRAME_BYTES);
-        push(pool, cpu, FRAME_MAGAZINE_ZERO, frame);
-    }
-    preempt_enable();
-    return frame != FRAME_NO_FRAME;
 }

@@ -107,3 +107,19 @@ void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t en
     frame_for_each_block(pool->policy_state, first, end, pool->config.policy->give);
     pool->free_frames += end - first;
 }
+
+/* As a policy's give(); `state` is the pool. */
+static unsigned return_block(void *state, uint64_t frame, unsigned order)
+{
+    struct frame_pool *pool = state;
+    spinlock_acquire(&pool->lock);
+    unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+    pool->free_frames += 1ULL << order;
+    spinlock_release(&pool->lock);
+    return changes;
+}
+
+void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end)
+{
+    frame_for_each_block(pool, first, end, return_block);
+}

@@ -30,6 +30,7 @@ class Case:
 CASES = {
     "memory.48m": Case(LEAST),
     "memory.64m": Case(Machine(memory="64M"), also_debug=True),
+    "memory.64m.bitmap": Case(Machine(memory="64M"), cmdline="frames=bitmap"),
     "memory.256m": Case(Machine(memory="256M"), also_debug=True),
     "memory.3g": Case(Machine(memory="3G")),
     "memory.4g": Case(Machine(memory="4G")),

@@ -86,6 +86,32 @@ static inline struct frame_config machine_config(struct machine *machine, unsign
     };
 }
 
+/* The map of a small PC, of every kind of memory something, and some beyond 4 GiB. */
+static inline void machine_make_pc(struct machine *machine)
+{
+    machine_make(machine, GIB(6));
+    machine_range(machine, 0, KIB(640), MEMORY_USABLE);
+    machine_range(machine, KIB(640), KIB(384), MEMORY_RESERVED);
+    machine_range(machine, MIB(1), MIB(99), MEMORY_USABLE);
+    machine_range(machine, MIB(100), MIB(20), MEMORY_BOOT_RECLAIMABLE);
+    machine_range(machine, MIB(120), MIB(1), MEMORY_ACPI_NVS);
+    machine_range(machine, MIB(121), MIB(7), MEMORY_KERNEL);
+    machine_range(machine, GIB(4), MIB(300), MEMORY_USABLE);
+}
+
+/* Whether frame_pool_check() finds nothing; says what it found. */
+static inline bool machine_is_sound(struct machine *machine)
+{
+    struct frame_problem problem;
+    bool sound = frame_pool_check(&machine->pool, &problem);
+    if (!sound) {
+        fprintf(stderr, "frame_pool_check: %s, frame %#llx, found %#llx, expected %#llx\n", problem.what,
+                (unsigned long long)problem.frame, (unsigned long long)problem.found,
+                (unsigned long long)problem.expected);
+    }
+    return sound;
+}
+
 /* Makes the machine's pool from its map. */
 static inline enum frame_error machine_start(struct machine *machine, unsigned cpus,
                                              const struct frame_policy *policy)
