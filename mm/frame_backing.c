@@ -67,6 +67,7 @@ static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lo
         reserve_take(pool);
     }
     pool->backed[page / 64] |= 1ULL << page % 64;
+    pool->work.pages++;
 }
 
 /* Sets another block apart; smaller ones when memory is short. Its frame, or none; *order is its order. */

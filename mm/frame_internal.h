@@ -140,6 +140,17 @@ void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) E
  */
 uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
 
+/* The policy's give(), counted; returns what it does. */
+static inline unsigned frame_policy_give(struct frame_pool *pool, uint64_t frame, unsigned order)
+    REQUIRES(pool->lock)
+{
+    unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+    pool->free_frames += 1ULL << order;
+    pool->work.given++;
+    pool->work.changes += changes;
+    return changes;
+}
+
 /* Writes the descriptor of a block that is now allocated. */
 static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
                                   unsigned order, enum frame_owner owner)
@@ -172,8 +183,9 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
 void frame_magazines_ask(struct frame_pool *pool);
 
 /*
- * Returns something of what this CPU's magazines hold to the store, under one hold of the lock, for an
- * allocation of `order` that found nothing there. Whether they held anything.
+ * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
+ * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
+ * they held anything.
  */
 bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
 

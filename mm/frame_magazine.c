@@ -123,13 +123,12 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, in
         unsigned order = piece_order(&stretch);
         uint64_t size = 1ULL << order;
         uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
-        unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+        unsigned changes = frame_policy_give(pool, frame, order);
         *budget -= PIECE_COST + (int)changes * CHANGE_COST;
         stretch.first += stretch.down ? 0 : size;
         stretch.end -= stretch.down ? size : 0;
         given += size;
     }
-    pool->free_frames += given;
     return given;
 }
 
@@ -147,35 +146,69 @@ static inline __attribute__((always_inline)) struct stretch top_stretch(const ui
     return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
 }
 
+/* The part of a stretch that makes few large pieces, of `size` frames or more; all of it if there is none. */
+static struct stretch even_part(struct stretch stretch, uint64_t size)
+{
+    uint64_t first = align_up(stretch.first, size);
+    uint64_t end = align_down(stretch.end, size);
+    return first < end ? (struct stretch){first, end, stretch.down} : stretch;
+}
+
+/* Moves the `above` blocks below `top` down over the `removed` ones that are below them. */
+static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
+{
+    for (uint64_t *slot = top - above; slot < top; slot++) {
+        *(slot - removed) = *slot;
+    }
+}
+
 /*
- * Returns up to `blocks` blocks from the top of a magazine to the store. Neighbours that follow each other,
- * up or down, as what is freed in a row does, are returned together: that spares most of the merging. Of
- * blocks that are scattered only a few go, because each may change what a leaf and an arena are known for: so
- * the time that the lock is held is bounded.
+ * Blocks on top of a magazine that a drain of `blocks` leaves there: neighbours of which there are too few
+ * yet. Returned as they come, they would make room for as few frees in a row, and so on for ever, each time
+ * in small pieces; left there, they grow until a large part of them can go at once.
+ */
+static uint64_t kept_on_top(const uint64_t *top, uint64_t count, uint64_t blocks, unsigned order)
+{
+    struct stretch stretch = top_stretch(top, min_u64(count, blocks), order);
+    uint64_t length = (stretch.end - stretch.first) >> order;
+    return length == count || 3 * length >= 2 * blocks ? 0 : length;
+}
+
+/*
+ * Returns up to `blocks` blocks of a magazine to the store, from near its top. Neighbours that follow each
+ * other, up or down, as what is freed in a row does, are returned together: that spares most of the merging.
+ * Of blocks that are scattered only a few go, because each may change what a leaf and an arena are known for:
+ * so the time that the lock is held is bounded.
  */
 static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t blocks)
     REQUIRES(pool->lock)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
+    uint64_t even = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
     uint64_t count = frame_magazine_count(magazine);
-    uint64_t left = blocks;
+    uint64_t *top = &cpu->slots[magazine->bottom + count];
+    uint64_t above = kept_on_top(top, count, blocks, order);
+    uint64_t left = min_u64(blocks, count - above);
+    uint64_t removed = 0;
     int budget = DRAIN_BUDGET;
+    pool->work.drains++;
     while (left > 0 && budget >= STRETCH_COST + PIECE_COST) {
-        struct stretch stretch = top_stretch(&cpu->slots[magazine->bottom + count], left, order);
-        uint64_t uneven = (0 - stretch.first) % (1ULL << REFILL_ORDER);
-        uint64_t length = stretch.end - stretch.first;
-        if (stretch.down && length == left << order && uneven < length && uneven >> order <= blocks / 2) {
-            stretch.first += uneven; /* the rest stays, and this goes back in aligned pieces */
-            left -= uneven >> order;
+        struct stretch stretch = top_stretch(top - above - removed, left, order);
+        struct stretch part = even_part(stretch, even);
+        uint64_t skipped = (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
+        if (skipped > 0 && removed > 0) {
+            break; /* there is one gap to be closed, not two */
         }
         budget -= STRETCH_COST;
-        uint64_t given = give_stretch(pool, stretch, &budget);
-        mark_freed(pool, stretch.down ? stretch.end - given : stretch.first, given >> order, order);
-        count -= given >> order;
-        left -= given >> order;
+        uint64_t given = give_stretch(pool, part, &budget);
+        mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
+        above += skipped;
+        removed += given >> order;
+        left = skipped == 0 ? left - (given >> order) : 0;
     }
-    set_count(magazine, count);
+    close_gap(top, above, removed);
+    set_count(magazine, count - removed);
 }
 
 /* Returns some of what is in a magazine to the store: what one hold of the lock allows. */
@@ -227,20 +260,33 @@ static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
     return chosen;
 }
 
-bool frame_magazines_give(struct frame_pool *pool, unsigned order)
+/* One hold of the lock of frame_magazines_give(); whether the same magazine should give more. */
+static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
 {
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     unsigned index = choose_magazine(cpu, order);
-    if (index < FRAME_MAGAZINES && frame_magazine_order(index) > order) { /* one is enough */
+    bool found = index < FRAME_MAGAZINES;
+    bool must_merge = found && frame_magazine_order(index) < order;
+    if (found && frame_magazine_order(index) > order) { /* one is enough */
         spinlock_acquire(&pool->lock);
         drain(pool, cpu, index, 1);
         spinlock_release(&pool->lock);
-    } else if (index < FRAME_MAGAZINES) {
+    } else if (found) {
         drain_part(pool, cpu, index);
     }
+    bool more = must_merge && frame_magazine_count(&cpu->magazine[index]) > 0;
     preempt_enable();
-    return index < FRAME_MAGAZINES;
+    *any = *any || found;
+    return more;
+}
+
+bool frame_magazines_give(struct frame_pool *pool, unsigned order)
+{
+    bool any = false;
+    while (give_part(pool, order, &any)) {
+    }
+    return any;
 }
 
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
@@ -344,6 +390,7 @@ static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned orde
     uint64_t frame =
         frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
     if (frame != FRAME_NO_FRAME) {
+        pool->work.refills++;
         push_pieces(pool, cpu, order, frame, got);
     }
     spinlock_release(&pool->lock);
@@ -382,11 +429,11 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);
-    if (order < REFILLED_ORDERS && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
-        (frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order))) {
-        return frame_magazine_pop(pool, cpu, order, owner);
+    if (order >= REFILLED_ORDERS || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
+        return take_one(pool, order, owner);
     }
-    return take_one(pool, order, owner);
+    bool any = frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order);
+    return any ? frame_magazine_pop(pool, cpu, order, owner) : FRAME_NONE;
 }
 
 phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)

@@ -114,6 +114,16 @@ struct frame_reserve {
     uint64_t end;  /* behind the last one */
 };
 
+/* What was done under the lock since the start: says why a call took long. */
+struct frame_work {
+    uint64_t refills;  /* of magazines */
+    uint64_t drains;   /* of magazines; a part of one each */
+    uint64_t searches; /* for a free block, each of one zone */
+    uint64_t given;    /* blocks handed to the policy */
+    uint64_t changes;  /* entries of the policy's indexes that changed by that */
+    uint64_t pages;    /* of descriptors, backed */
+};
+
 /* Somebody who can give frames back when the pool has run out: see frame_pool_add_reclaimer(). */
 struct frame_reclaimer {
     /*
@@ -144,6 +154,7 @@ struct frame_pool {
     uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
     uint64_t managed_frames;           /* (L) frames that are free or whose owner is in their descriptor */
     uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
+    struct frame_work work;            /* (L) */
     struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
     uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
     struct frame_reclaimer_slot reclaimers[FRAME_RECLAIMERS_MAX]; /* (L) in the order they are called */

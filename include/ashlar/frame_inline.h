@@ -19,6 +19,16 @@ static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t 
     atomic_store_explicit(&cpu->owned[owner], owned + frames, memory_order_relaxed);
 }
 
+/*
+ * Moves the top of a magazine of this CPU. Loading it again instead of using what was loaded before makes one
+ * instruction of this, an addition in memory.
+ */
+static inline void frame_magazine_move(struct frame_magazine *magazine, uint32_t by)
+{
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    atomic_store_explicit(&magazine->top, top + by, memory_order_relaxed);
+}
+
 /* The halves of frame_alloc() and frame_free() that need no lock: a block out of, or into, a magazine of this
  * CPU. False when that cannot be; nothing has changed then. */
 static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, enum frame_owner owner,
@@ -36,12 +46,11 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
         preempt_enable();
         return false;
     }
-    top--;
-    *block = phys_addr(cpu->slots[top]);
+    *block = phys_addr(cpu->slots[(uint64_t)top - 1]);
     __builtin_assume(block->raw % FRAME_BYTES == 0); /* spares the mask in finding the descriptor */
     struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
     DEBUG_ASSERT(descriptor->tag == frame_tag(FRAME_CACHED, order, 1)); /* else it is in two magazines */
-    atomic_store_explicit(&magazine->top, top, memory_order_relaxed);
+    frame_magazine_move(magazine, (uint32_t)-1);
     atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
     frame_account(cpu, owner, (int64_t)1 << order);
@@ -58,6 +67,7 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
         return false;
     }
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    __asm__("" : "+r"(descriptor)); /* spares adding base and offset for each use again */
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
     if (__builtin_expect(tag != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
         return false;
@@ -73,7 +83,7 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
     uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
     cpu->slots[top] = block.raw;
-    atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
+    frame_magazine_move(magazine, 1);
     frame_account(cpu, owner, -((int64_t)1 << order));
     preempt_enable();
     return true;

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #define MACHINE_RANGES_MAX 64
+#define MACHINE_PAGES_MAX  64
 
 struct machine {
     uint64_t bytes;                              /* of physical address space */
@@ -18,6 +19,7 @@ struct machine {
     struct frame_descriptor *descriptors;        /* of frame 0 */
     uint64_t last_table;                         /* 2 MiB of descriptors that has a page table */
     uint64_t pages_mapped;                       /* calls of the backing */
+    uint64_t pages[MACHINE_PAGES_MAX];           /* what it mapped in the last ones; a frame each */
     struct memory_range map[MACHINE_RANGES_MAX]; /* the map given to the pool */
     uint32_t map_count;
     struct frame_pool pool;
@@ -39,9 +41,8 @@ static inline unsigned machine_map_page(void *context, void *page, phys_addr_t f
 {
     struct machine *machine = context;
     uint64_t table = ((uintptr_t)page >> 21) + 1;
-    (void)frame;
     (void)tables;
-    machine->pages_mapped++;
+    machine->pages[machine->pages_mapped++ % MACHINE_PAGES_MAX] = frame.raw >> FRAME_SHIFT;
     if (table == machine->last_table) {
         return 0;
     }
