@@ -260,6 +260,19 @@ static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
     return chosen;
 }
 
+/* Returns one block of a magazine to the store; the one on top takes its place. */
+static void give_slot(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t slot)
+    REQUIRES(pool->lock)
+{
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    uint64_t *slots = &cpu->slots[magazine->bottom];
+    uint64_t count = frame_magazine_count(magazine);
+    uint64_t frame = slots[slot] >> FRAME_SHIFT;
+    slots[slot] = slots[count - 1];
+    set_count(magazine, count - 1);
+    frame_store_give(pool, frame, frame_magazine_order(index));
+}
+
 /* One hold of the lock of frame_magazines_give(); whether the same magazine should give more. */
 static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
 {
@@ -270,7 +283,7 @@ static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
     bool must_merge = found && frame_magazine_order(index) < order;
     if (found && frame_magazine_order(index) > order) { /* one is enough */
         spinlock_acquire(&pool->lock);
-        drain(pool, cpu, index, 1);
+        give_slot(pool, cpu, index, frame_magazine_count(&cpu->magazine[index]) - 1);
         spinlock_release(&pool->lock);
     } else if (found) {
         drain_part(pool, cpu, index);
@@ -298,9 +311,7 @@ bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned ord
         uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
         for (uint64_t slot = 0; slot < count; slot++) {
             if (slots[slot] == frame << FRAME_SHIFT) {
-                slots[slot] = slots[count - 1];
-                set_count(magazine, count - 1);
-                frame_store_give(pool, frame, order);
+                give_slot(pool, cpu, i, slot);
                 return true;
             }
         }
