@@ -179,22 +179,6 @@ static inline void frame_count_event(_Atomic(uint64_t) *counter)
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
-/* Asks the other CPUs to return what is in their magazines. */
-void frame_magazines_ask(struct frame_pool *pool);
-
-/*
- * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
- * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
- * they held anything.
- */
-bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
-
-/* The same for what another CPU asked for; `cpu` is this one, preemption off. Whether there was anything. */
-bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu) EXCLUDES(pool->lock);
-
-/* Returns a block from a magazine of this CPU to the store, if it is in one; whether it was. */
-bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
-
 /* Puts a free block that nobody knows into a magazine of this CPU that has room; preemption is off. */
 void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
 
@@ -202,10 +186,19 @@ void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigne
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
                                enum frame_owner owner);
 
+/* Returns some of what is in a magazine of `cpu` to the store: what one hold of the lock allows. */
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
 /* Blocks a CPU holds in a magazine now. */
 static inline uint64_t frame_magazine_count(const struct frame_magazine *magazine)
 {
     return atomic_load_explicit(&magazine->top, memory_order_relaxed) - magazine->bottom;
+}
+
+static inline void frame_magazine_set_count(struct frame_magazine *magazine, uint64_t count)
+{
+    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
 }
 
 /* Blocks that a magazine has room for. */
@@ -222,6 +215,31 @@ static inline unsigned frame_magazine_order(unsigned index)
 
 /* Books a checked block out and puts it into a magazine, or into the store. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
+
+/* ---- frame_drain.c ---- */
+
+/*
+ * As frame_magazine_drain(), for one that another CPU has asked for; when it is empty, it is used again.
+ * `cpu` is this one, preemption off. Whether there was anything in it.
+ */
+bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
+/* The same for the first magazine that was asked for and is not empty; whether there is one. */
+bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu) EXCLUDES(pool->lock);
+
+/* Asks the other CPUs to return what is in their magazines. */
+void frame_magazines_ask(struct frame_pool *pool);
+
+/*
+ * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
+ * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
+ * they held anything.
+ */
+bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
+
+/* Returns a block from a magazine of this CPU to the store, if it is in one; whether it was. */
+bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
 
 /* ---- frame_zero.c ---- */
 

@@ -13,10 +13,11 @@
 #define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
 #define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
 
-/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost. */
+/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost: two pieces at most.
+ */
 #define DRAIN_BUDGET 24
-#define STRETCH_COST 6 /* finding a stretch of neighbours */
-#define PIECE_COST   6 /* giving the policy a block */
+#define STRETCH_COST 5 /* finding a stretch of neighbours */
+#define PIECE_COST   7 /* giving the policy a block */
 #define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
@@ -40,11 +41,6 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
     ASSERT(slot <= FRAME_SLOTS);
 }
 
-static void set_count(struct frame_magazine *magazine, uint64_t count)
-{
-    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
-}
-
 void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
@@ -52,7 +48,7 @@ void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigne
     uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
     atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
     cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
-    set_count(magazine, count + 1);
+    frame_magazine_set_count(magazine, count + 1);
 }
 
 /* ---- Draining ---- */
@@ -151,27 +147,25 @@ static struct stretch even_part(struct stretch stretch, uint64_t size)
 {
     uint64_t first = align_up(stretch.first, size);
     uint64_t end = align_down(stretch.end, size);
+    uint64_t double_first = align_up(first, 2 * size);
+    if (double_first + 2 * size <= end) { /* one piece instead of two of half its size */
+        return (struct stretch){double_first, double_first + 2 * size, stretch.down};
+    }
     return first < end ? (struct stretch){first, end, stretch.down} : stretch;
 }
 
 /* Moves the `above` blocks below `top` down over the `removed` ones that are below them. */
 static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
 {
+#pragma clang loop unroll_count(4)
     for (uint64_t *slot = top - above; slot < top; slot++) {
         *(slot - removed) = *slot;
     }
 }
 
-/*
- * Blocks on top of a magazine that a drain of `blocks` leaves there: neighbours of which there are too few
- * yet. Returned as they come, they would make room for as few frees in a row, and so on for ever, each time
- * in small pieces; left there, they grow until a large part of them can go at once.
- */
-static uint64_t kept_on_top(const uint64_t *top, uint64_t count, uint64_t blocks, unsigned order)
+static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
 {
-    struct stretch stretch = top_stretch(top, min_u64(count, blocks), order);
-    uint64_t length = (stretch.end - stretch.first) >> order;
-    return length == count || 3 * length >= 2 * blocks ? 0 : length;
+    return (stretch.end - stretch.first) >> order;
 }
 
 /*
@@ -179,6 +173,10 @@ static uint64_t kept_on_top(const uint64_t *top, uint64_t count, uint64_t blocks
  * other, up or down, as what is freed in a row does, are returned together: that spares most of the merging.
  * Of blocks that are scattered only a few go, because each may change what a leaf and an arena are known for:
  * so the time that the lock is held is bounded.
+ *
+ * Neighbours on top that are too few yet stay. Returned as they come, they would make room for as few frees
+ * in a row, and so on for ever, each time in small pieces; left there, they grow until a large part of them
+ * can go at once.
  */
 static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t blocks)
     REQUIRES(pool->lock)
@@ -188,162 +186,41 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     uint64_t even = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
     uint64_t count = frame_magazine_count(magazine);
     uint64_t *top = &cpu->slots[magazine->bottom + count];
-    uint64_t above = kept_on_top(top, count, blocks, order);
-    uint64_t left = min_u64(blocks, count - above);
+    uint64_t left = min_u64(blocks, count);
+    uint64_t above = 0;
     uint64_t removed = 0;
     int budget = DRAIN_BUDGET;
+    struct stretch stretch = top_stretch(top, left, order);
+    uint64_t length = stretch_blocks(stretch, order);
+    if (length < count && 3 * length < 2 * blocks) {
+        above = length;
+        left = min_u64(blocks, count - above);
+        stretch = top_stretch(top - above, left, order);
+    }
     pool->work.drains++;
-    while (left > 0 && budget >= STRETCH_COST + PIECE_COST) {
-        struct stretch stretch = top_stretch(top - above - removed, left, order);
-        struct stretch part = even_part(stretch, even);
-        uint64_t skipped = (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
-        if (skipped > 0 && removed > 0) {
-            break; /* there is one gap to be closed, not two */
-        }
+    for (;;) {
+        struct stretch part = removed == 0 ? even_part(stretch, even) : stretch;
+        above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
         budget -= STRETCH_COST;
         uint64_t given = give_stretch(pool, part, &budget);
         mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
-        above += skipped;
         removed += given >> order;
-        left = skipped == 0 ? left - (given >> order) : 0;
+        left -= given >> order;
+        if (stretch_blocks(stretch, order) != given >> order || left == 0 ||
+            budget < STRETCH_COST + PIECE_COST) {
+            break;
+        }
+        stretch = top_stretch(top - above - removed, left, order);
     }
     close_gap(top, above, removed);
-    set_count(magazine, count - removed);
+    frame_magazine_set_count(magazine, count - removed);
 }
 
-/* Returns some of what is in a magazine to the store: what one hold of the lock allows. */
-static void drain_part(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
 {
     spinlock_acquire(&pool->lock);
     drain(pool, cpu, index, min_u64(frame_magazine_count(&cpu->magazine[index]), FRAME_BATCH));
     spinlock_release(&pool->lock);
-}
-
-/* The same for a magazine that another CPU asked for; an empty one is used again. Whether it was not. */
-static bool drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
-{
-    struct frame_magazine *magazine = &cpu->magazine[index];
-    bool any = frame_magazine_count(magazine) > 0;
-    if (any) {
-        drain_part(pool, cpu, index);
-    }
-    if (frame_magazine_count(magazine) == 0) {
-        atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
-    }
-    return any;
-}
-
-bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu)
-{
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        if (atomic_load_explicit(&cpu->magazine[i].limit, memory_order_relaxed) == 0 &&
-            drain_asked(pool, cpu, i)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * The magazine that can help an allocation of `order`: the smallest that holds blocks which are large enough,
- * else the one with the largest blocks, which may merge. FRAME_MAGAZINES when all are empty.
- */
-static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
-{
-    unsigned chosen = FRAME_MAGAZINES;
-    for (unsigned i = FRAME_MAGAZINES; i-- > 0;) {
-        bool enough = frame_magazine_order(i) >= order;
-        if (frame_magazine_count(&cpu->magazine[i]) > 0 && (enough || chosen == FRAME_MAGAZINES)) {
-            chosen = i;
-        }
-    }
-    return chosen;
-}
-
-/* Returns one block of a magazine to the store; the one on top takes its place. */
-static void give_slot(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t slot)
-    REQUIRES(pool->lock)
-{
-    struct frame_magazine *magazine = &cpu->magazine[index];
-    uint64_t *slots = &cpu->slots[magazine->bottom];
-    uint64_t count = frame_magazine_count(magazine);
-    uint64_t frame = slots[slot] >> FRAME_SHIFT;
-    slots[slot] = slots[count - 1];
-    set_count(magazine, count - 1);
-    frame_store_give(pool, frame, frame_magazine_order(index));
-}
-
-/* One hold of the lock of frame_magazines_give(); whether the same magazine should give more. */
-static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    unsigned index = choose_magazine(cpu, order);
-    bool found = index < FRAME_MAGAZINES;
-    bool must_merge = found && frame_magazine_order(index) < order;
-    if (found && frame_magazine_order(index) > order) { /* one is enough */
-        spinlock_acquire(&pool->lock);
-        give_slot(pool, cpu, index, frame_magazine_count(&cpu->magazine[index]) - 1);
-        spinlock_release(&pool->lock);
-    } else if (found) {
-        drain_part(pool, cpu, index);
-    }
-    bool more = must_merge && frame_magazine_count(&cpu->magazine[index]) > 0;
-    preempt_enable();
-    *any = *any || found;
-    return more;
-}
-
-bool frame_magazines_give(struct frame_pool *pool, unsigned order)
-{
-    bool any = false;
-    while (give_part(pool, order, &any)) {
-    }
-    return any;
-}
-
-bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
-{
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        struct frame_magazine *magazine = &cpu->magazine[i];
-        uint64_t *slots = &cpu->slots[magazine->bottom];
-        uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
-        for (uint64_t slot = 0; slot < count; slot++) {
-            if (slots[slot] == frame << FRAME_SHIFT) {
-                give_slot(pool, cpu, i, slot);
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-void frame_magazines_ask(struct frame_pool *pool)
-{
-    preempt_disable();
-    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
-        }
-    }
-    preempt_enable();
-}
-
-void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
-{
-    for (unsigned i = 0; cpu < pool->config.cpus && i < FRAME_MAGAZINES; i++) {
-        while (drain_asked(pool, pool->cpu[cpu], i)) {
-        }
-    }
-}
-
-void frame_pool_drain(struct frame_pool *pool)
-{
-    frame_magazines_ask(pool);
-    preempt_disable();
-    frame_pool_drain_cpu(pool, cpu_number());
-    preempt_enable();
 }
 
 /* ---- Refilling ---- */
@@ -375,7 +252,7 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     } else {
         write_pieces(descriptor, slot, frame << FRAME_SHIFT, blocks, order);
     }
-    set_count(magazine, count);
+    frame_magazine_set_count(magazine, count);
 }
 
 /* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
@@ -429,7 +306,7 @@ phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, u
     unsigned order = frame_magazine_order(index);
     uint64_t count = frame_magazine_count(magazine) - 1;
     uint64_t address = cpu->slots[magazine->bottom + count];
-    set_count(magazine, count);
+    frame_magazine_set_count(magazine, count);
     frame_describe(pool, address >> FRAME_SHIFT, FRAME_ALLOCATED, order, owner);
     frame_account(cpu, owner, (int64_t)1 << order);
     return phys_addr(address);
@@ -468,7 +345,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == 0) {
-        drain_asked(pool, cpu, order);
+        frame_magazine_drain_asked(pool, cpu, order);
         return;
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);

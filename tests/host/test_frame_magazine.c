@@ -87,7 +87,9 @@ static uint64_t drains_of_batch(bool backwards)
     }
     uint64_t before = machine.pool.work.drains;
     for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t given = machine.pool.work.given;
         frame_free(&machine.pool, frames[backwards ? BATCH - 1 - i : i], 0);
+        assert_true(machine.pool.work.given - given <= 2);
     }
     return machine.pool.work.drains - before;
 }
