@@ -84,6 +84,7 @@ static void pool_json(struct frame_pool *pool, const struct frame_statistics *st
     struct json json;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
+    json_string(&json, "policy", statistics->policy);
     json_number(&json, "managed_bytes", statistics->managed_frames << FRAME_SHIFT);
     json_number(&json, "free_bytes", statistics->free_frames << FRAME_SHIFT);
     json_number(&json, "magazine_bytes", statistics->magazine_frames << FRAME_SHIFT);
@@ -175,7 +176,7 @@ static void print_pool(const struct frame_statistics *statistics)
     char free[NUMBER_SIZE_BYTES];
     char cached[NUMBER_SIZE_BYTES];
     char size[NUMBER_SIZE_BYTES];
-    monitor_print("%s managed, %s free, and %s in magazines\n",
+    monitor_print("policy %s: %s managed, %s free, and %s in magazines\n", statistics->policy,
                   number_format_size(managed, statistics->managed_frames << FRAME_SHIFT),
                   number_format_size(free, statistics->free_frames << FRAME_SHIFT),
                   number_format_size(cached, statistics->magazine_frames << FRAME_SHIFT));

@@ -4,6 +4,7 @@
  */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/boot.h>
+#include <ashlar/command_line.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
@@ -68,6 +69,36 @@ static void keep_low_memory(void)
     }
 }
 
+phys_addr_t memory_take_low(enum frame_owner owner)
+{
+    for (uint64_t at = 0; at < LOW_MEMORY_END; at += FRAME_BYTES) {
+        if (frame_change_owner(&frames, phys_addr(at), OWNER_KEPT, owner) == FRAME_OK) {
+            return phys_addr(at);
+        }
+    }
+    return FRAME_NONE;
+}
+
+void memory_return_low(phys_addr_t frame, enum frame_owner owner)
+{
+    enum frame_error error = frame.raw < LOW_MEMORY_END
+                                 ? frame_change_owner(&frames, frame, owner, OWNER_KEPT)
+                                 : FRAME_NOT_MANAGED;
+    if (error != FRAME_OK) {
+        panic("memory: %#llx of %s is no low memory to be returned: %s", (unsigned long long)frame.raw,
+              frame_owner_name(owner), frame_error_name(error));
+    }
+}
+
+/* The policy that the command line asks for. */
+static const struct frame_policy *chosen_policy(void)
+{
+    char name[8];
+    bool bitmap =
+        command_line_get(boot_command_line(), "frames", name, sizeof name) && strcmp(name, "bitmap") == 0;
+    return bitmap ? &frame_policy_bitmap : &frame_policy_buddy;
+}
+
 void memory_start(const struct boot_info *info)
 {
     size_t count;
@@ -76,6 +107,7 @@ void memory_start(const struct boot_info *info)
         .map = map,
         .map_count = (uint32_t)count,
         .cpus = 1, /* the others are not started */
+        .policy = chosen_policy(),
         .backing =
             {
                 .base = info->paging.physmap.raw,

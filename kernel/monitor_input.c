@@ -5,6 +5,7 @@
  */
 #include <ashlar/clock.h>
 #include <ashlar/console.h>
+#include <ashlar/memory.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
 #include <x86/interrupt.h>
@@ -99,10 +100,13 @@ static void pause_polling(void)
 /*
  * Looks for a byte and, when there is none, rests until an interrupt: the look and the rest are one step for
  * the CPU, or the byte that comes between them would wait for the interrupt after. With interrupts off it
- * only pauses.
+ * only pauses. Before it rests there may be work for an idle CPU, done piece by piece.
  */
 static int take_or_rest(void)
 {
+    if (frame_pool_idle(kernel_frames())) {
+        return monitor_take_byte();
+    }
     bool enabled = interrupts_disable();
     int byte = monitor_take_byte();
     if (byte < 0 && enabled) {

@@ -1,7 +1,7 @@
 /*
- * Allocation with wishes: exact lengths, alignment, address limits, given addresses, batches. Each function
- * first checks what it was asked, then takes from the store; when the store has nothing, what
- * frame_reclaim() finds is taken first.
+ * Allocation with wishes: exact lengths, alignment, address limits, batches. Each function first checks what
+ * it was asked, then takes from the store; when the store has nothing, what frame_reclaim() finds is taken
+ * first. The lock is held for one block at a time: what a run is cut from belongs to nobody else.
  */
 #include "frame_internal.h"
 
@@ -34,18 +34,18 @@ static unsigned request_order(const struct frame_request *request)
     return order > alignment_order ? order : alignment_order;
 }
 
-/* Backs the descriptor of every block that a run is made of. */
-static bool back_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
+static bool back_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
-    while (frames > 0) {
-        if (!frame_back(pool, first)) {
-            return false;
-        }
-        uint64_t size = 1ULL << frame_order_below(frames);
-        first += size;
-        frames -= size;
+    bool backed = true;
+    uint64_t end = first + frames;
+    for (first += 1ULL << frame_order_below(frames); backed && first < end;) {
+        spinlock_acquire(&pool->lock);
+        backed = frame_back(pool, first);
+        spinlock_release(&pool->lock);
+        first += 1ULL << frame_order_below(end - first);
     }
-    return true;
+    return backed;
 }
 
 /* Writes the descriptors of a run: its length in binary, the largest block first. */
@@ -61,10 +61,10 @@ static void describe_run(struct frame_pool *pool, uint64_t first, uint64_t frame
     }
 }
 
-/* One attempt to serve a checked request; the first frame, or none. */
-static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
+/* A block of `order` of which the front serves the request; its first frame, or none. */
+static uint64_t take_block(struct frame_pool *pool, const struct frame_request *request, unsigned order)
+    EXCLUDES(pool->lock)
 {
-    unsigned order = request_order(request);
     uint64_t limit = request->limit == 0 ? FRAME_LIMIT_MAX : request->limit >> FRAME_SHIFT;
     /* A block that is cut must lie below the limit only as far as it is used. */
     uint64_t unused = (1ULL << order) - request->frames;
@@ -74,18 +74,34 @@ static uint64_t take_request(struct frame_pool *pool, const struct frame_request
     if (frame == FRAME_NO_FRAME && unused > 0 && limit < FRAME_LIMIT_MAX) {
         frame = frame_store_take(pool, order, order, limit + unused, &got);
     }
-    if (frame != FRAME_NO_FRAME) {
-        frame_store_give_plain(pool, frame + request->frames, frame + (1ULL << order));
-        if (back_run(pool, frame, request->frames)) {
-            describe_run(pool, frame, request->frames, request->owner);
-            frame_book(pool, request->owner, (int64_t)request->frames);
-        } else {
-            frame_store_give_plain(pool, frame, frame + request->frames);
-            frame = FRAME_NO_FRAME;
-        }
-    }
     spinlock_release(&pool->lock);
     return frame;
+}
+
+/* One attempt to serve a checked request; the first frame, or none. */
+static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
+    EXCLUDES(pool->lock)
+{
+    unsigned order = request_order(request);
+    uint64_t frame = take_block(pool, request, order);
+    if (frame == FRAME_NO_FRAME) {
+        return FRAME_NO_FRAME;
+    }
+    frame_store_return(pool, frame + request->frames, frame + (1ULL << order));
+    if (!back_run(pool, frame, request->frames)) {
+        frame_store_return(pool, frame, frame + request->frames);
+        return FRAME_NO_FRAME;
+    }
+    describe_run(pool, frame, request->frames, request->owner);
+    frame_book(pool, request->owner, (int64_t)request->frames);
+    return frame;
+}
+
+/* Whether a frame of the stock of zeroed ones is what is wanted. */
+static bool wants_zeroed_frame(const struct frame_request *request)
+{
+    return request->zeroed && request->frames == 1 && request->alignment <= FRAME_BYTES &&
+           request->limit == 0;
 }
 
 enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame_request *request,
@@ -95,11 +111,16 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     if (error != FRAME_OK) {
         return error;
     }
-    unsigned step = 0;
-    uint64_t frame = take_request(pool, request);
-    while (frame == FRAME_NO_FRAME && !request->try_only && frame_reclaim(pool, &step, request->frames)) {
-        frame = take_request(pool, request);
+    phys_addr_t zeroed = wants_zeroed_frame(request) ? frame_zeroed_take(pool, request->owner) : FRAME_NONE;
+    if (zeroed.raw != 0) {
+        *address = zeroed;
+        return FRAME_OK;
     }
+    struct frame_shortage shortage = {.order = request_order(request), .frames = request->frames};
+    uint64_t frame;
+    do {
+        frame = take_request(pool, request);
+    } while (frame == FRAME_NO_FRAME && !request->try_only && frame_reclaim(pool, &shortage));
     if (frame == FRAME_NO_FRAME) {
         return FRAME_NO_MEMORY;
     }
@@ -108,54 +129,6 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
         memset(frame_pointer(pool, *address), 0, request->frames << FRAME_SHIFT);
     }
     return FRAME_OK;
-}
-
-static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
-                                 enum frame_owner owner) REQUIRES(pool->lock)
-{
-    if (order > FRAME_ORDER_MAX) {
-        return FRAME_BAD_ORDER;
-    }
-    if (!is_aligned(address.raw, FRAME_BYTES << order)) {
-        return FRAME_BAD_ALIGNMENT;
-    }
-    if ((unsigned)owner >= OWNER_COUNT) {
-        return FRAME_BAD_OWNER;
-    }
-    uint64_t first = address.raw >> FRAME_SHIFT;
-    if (first >= pool->frame_limit || !frame_pool_range(pool, first)) {
-        return FRAME_NOT_MANAGED;
-    }
-    return frame_is_managed(pool, first) ? FRAME_OK : FRAME_RESERVED;
-}
-
-static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
-                                enum frame_owner owner)
-{
-    uint64_t frame = address.raw >> FRAME_SHIFT;
-    bool busy = false;
-    spinlock_acquire(&pool->lock);
-    enum frame_error error = check_at(pool, address, order, owner);
-    if (error == FRAME_OK && !frame_store_take_at(pool, frame, order, &busy)) {
-        error = busy ? FRAME_BUSY : FRAME_NO_MEMORY;
-    }
-    if (error == FRAME_OK) {
-        frame_describe(pool, frame, FRAME_ALLOCATED, order, owner);
-        frame_book(pool, owner, (int64_t)1 << order);
-    }
-    spinlock_release(&pool->lock);
-    return error;
-}
-
-enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
-                                enum frame_owner owner)
-{
-    unsigned step = 0;
-    enum frame_error error = take_at(pool, address, order, owner);
-    while ((error == FRAME_BUSY || error == FRAME_NO_MEMORY) && frame_reclaim(pool, &step, 1ULL << order)) {
-        error = take_at(pool, address, order, owner);
-    }
-    return error;
 }
 
 #define BATCH_PIECES 8 /* that memory may come in under one hold of the lock */
@@ -190,10 +163,11 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
         return 0;
     }
     uint64_t done = 0;
-    unsigned step = 0;
+    struct frame_shortage shortage = {.order = 0};
     while (done < count) {
         uint64_t taken = take_batch(pool, count - done, frames + done, owner);
-        if (taken == 0 && !frame_reclaim(pool, &step, count - done)) {
+        shortage.frames = count - done;
+        if (taken == 0 && !frame_reclaim(pool, &shortage)) {
             break;
         }
         done += taken;

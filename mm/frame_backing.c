@@ -67,6 +67,7 @@ static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lo
         reserve_take(pool);
     }
     pool->backed[page / 64] |= 1ULL << page % 64;
+    pool->work.pages++;
 }
 
 /* Sets another block apart; smaller ones when memory is short. Its frame, or none; *order is its order. */
@@ -114,4 +115,16 @@ bool frame_back(struct frame_pool *pool, uint64_t frame)
         back_page(pool, frame);
     }
     return true;
+}
+
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
+{
+    bool backed = true;
+    while (backed && frame < end) {
+        spinlock_acquire(&pool->lock);
+        backed = frame_back(pool, frame);
+        spinlock_release(&pool->lock);
+        frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
+    }
+    return backed;
 }

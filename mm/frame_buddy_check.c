@@ -131,9 +131,23 @@ static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_pro
     return true;
 }
 
+static bool check_sets(const struct buddy *buddy, struct frame_problem *problem)
+{
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        if (!set_is_sound(&buddy->able[order], buddy->arena_count)) {
+            return frame_problem_set(problem, "summary of a set of arenas", 0, order, 0);
+        }
+    }
+    return set_is_sound(&buddy->untouched, buddy->arena_count) ||
+           frame_problem_set(problem, "summary of the set of untouched arenas", 0, 0, 0);
+}
+
 bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem)
 {
     struct buddy *buddy = state;
+    if (!check_sets(buddy, problem)) {
+        return false;
+    }
     for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
         struct arena *arena = buddy->arenas[gib];
         uint64_t base = gib * ARENA_FRAMES;

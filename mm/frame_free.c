@@ -1,6 +1,10 @@
 /*
  * Freeing, and what is wrong with a free. The fast path compares one word; everything that does not match
  * comes here and is looked at until the mistake has a name.
+ *
+ * A descriptor may change while it is looked at, because frees of other CPUs and references take no lock. So
+ * whatever is done here on the strength of a look is one compare-and-exchange of the tag that was seen; if
+ * that fails, the look is taken again.
  */
 #include "frame_internal.h"
 
@@ -9,27 +13,11 @@ static uint32_t tag_of(const struct frame_pool *pool, uint64_t frame)
     return atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
 }
 
-static bool state_is_allocated(enum frame_state state)
+/* Replaces the tag of a block's first frame if it still is `seen`; whether it was. */
+static bool change_tag(struct frame_pool *pool, uint64_t frame, uint32_t seen, uint32_t tag)
 {
-    return state == FRAME_ALLOCATED || state == FRAME_RUN || state == FRAME_RUN_PART;
-}
-
-/* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
-static uint64_t find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock)
-{
-    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        uint64_t first = align_down(frame, 1ULL << order);
-        if (!frame_is_backed(pool, first)) {
-            continue;
-        }
-        uint32_t tag = tag_of(pool, first);
-        enum frame_state state = frame_tag_state(tag);
-        if ((state_is_allocated(state) || state == FRAME_CACHED) &&
-            first + (1ULL << frame_tag_order(tag)) > frame) {
-            return first;
-        }
-    }
-    return FRAME_NO_FRAME;
+    return atomic_compare_exchange_strong_explicit(&pool->descriptors[frame].tag, &seen, tag,
+                                                   memory_order_acq_rel, memory_order_relaxed);
 }
 
 /* What is wrong with using `block` as the start of an allocated block, whatever its order; FRAME_OK if
@@ -54,7 +42,7 @@ static enum frame_error diagnose_start(struct frame_pool *pool, phys_addr_t bloc
     if (state == FRAME_CACHED) {
         return FRAME_DOUBLE_FREE;
     }
-    uint64_t first = find_block(pool, frame);
+    uint64_t first = frame_find_block(pool, frame);
     if (state == FRAME_RUN_PART || (first != FRAME_NO_FRAME && first != frame)) {
         return first != FRAME_NO_FRAME && frame_tag_state(tag_of(pool, first)) == FRAME_CACHED
                    ? FRAME_DOUBLE_FREE
@@ -97,13 +85,30 @@ static _Noreturn void report(struct frame_pool *pool, const char *operation, phy
           never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references);
 }
 
+#define LOCK_TRIES 1000000 /* far more than a hold of the lock can last */
+
+/* Takes the lock, unless it is this CPU itself that holds it: then it will not come free. */
+static bool acquire_if_possible(struct frame_pool *pool) TRY_ACQUIRES(true, pool->lock)
+{
+    for (unsigned i = 0; i < LOCK_TRIES; i++) {
+        if (spinlock_try_acquire(&pool->lock)) {
+            return true;
+        }
+        cpu_relax();
+    }
+    return false;
+}
+
 void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
 {
     uint64_t frame = (address - (uintptr_t)pool->descriptors) / sizeof(struct frame_descriptor);
     phys_addr_t block = phys_addr(frame << FRAME_SHIFT);
-    /* If somebody holds the lock, that may be who faulted. */
-    if (frame >= pool->frame_limit || !spinlock_try_acquire(&pool->lock)) {
+    if (frame >= pool->frame_limit) {
         return;
+    }
+    if (!acquire_if_possible(pool)) {
+        panic("frames: use of the descriptor of %#llx, which cannot be read, with the pool's lock held",
+              (unsigned long long)block.raw);
     }
     bool backed = frame_is_backed(pool, frame);
     enum frame_error error = diagnose_start(pool, block);
@@ -113,13 +118,23 @@ void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
     }
 }
 
+/* Makes an allocated block with one reference a free one that only the caller knows; whether it was one. */
+static bool claim_block(struct frame_pool *pool, uint64_t frame, unsigned order)
+{
+    return change_tag(pool, frame, frame_tag(FRAME_ALLOCATED, order, 1), frame_tag(FRAME_CACHED, order, 1));
+}
+
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    enum frame_error error;
     spinlock_acquire(&pool->lock);
-    enum frame_error error = diagnose_block(pool, block, order);
+    do {
+        error = diagnose_block(pool, block, order);
+    } while (error == FRAME_OK && !claim_block(pool, frame, order));
     spinlock_release(&pool->lock);
     if (error == FRAME_OK) {
-        frame_magazine_free(pool, block.raw >> FRAME_SHIFT, order);
+        frame_magazine_free(pool, frame, order);
     }
     return error;
 }
@@ -128,7 +143,7 @@ void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
     uint64_t frame = block.raw >> FRAME_SHIFT;
     if (order <= FRAME_ORDER_MAX && is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit &&
-        tag_of(pool, frame) == frame_tag(FRAME_ALLOCATED, order, 1)) {
+        claim_block(pool, frame, order)) {
         frame_magazine_free(pool, frame, order);
         return;
     }
@@ -185,14 +200,23 @@ static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, u
                : FRAME_WRONG_LENGTH;
 }
 
-/* Gives the blocks of a checked run back. */
-static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+/* Makes a run with one reference a free one that only the caller knows; whether it still was one. */
+static bool claim_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+{
+    unsigned order = frame_order_below(frames);
+    return change_tag(pool, first, frame_tag(FRAME_RUN, order, 1), frame_tag(FRAME_CACHED, order, 1));
+}
+
+/* Gives the blocks of a claimed run back, one under each hold of the lock. */
+static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
     frame_book(pool, atomic_load_explicit(&pool->descriptors[first].owner, memory_order_relaxed),
                -(int64_t)frames);
     while (frames > 0) {
         unsigned order = frame_order_below(frames);
+        spinlock_acquire(&pool->lock);
         frame_store_give(pool, first, order);
+        spinlock_release(&pool->lock);
         first += 1ULL << order;
         frames -= 1ULL << order;
     }
@@ -200,16 +224,20 @@ static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) R
 
 enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
 {
+    uint64_t first = run.raw >> FRAME_SHIFT;
+    enum frame_error error;
     if (is_power_of_two(frames) && frames <= FRAME_RUN_MAX) {
-        enum frame_error error = frame_try_free(pool, run, frame_order_below(frames));
+        error = frame_try_free(pool, run, frame_order_below(frames));
         return error == FRAME_WRONG_ORDER ? FRAME_WRONG_LENGTH : error;
     }
     spinlock_acquire(&pool->lock);
-    enum frame_error error = diagnose_run(pool, run, frames);
-    if (error == FRAME_OK) {
-        give_run(pool, run.raw >> FRAME_SHIFT, frames);
-    }
+    do {
+        error = diagnose_run(pool, run, frames);
+    } while (error == FRAME_OK && !claim_run(pool, first, frames));
     spinlock_release(&pool->lock);
+    if (error == FRAME_OK) {
+        give_run(pool, first, frames);
+    }
     return error;
 }
 
@@ -223,24 +251,38 @@ void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
 
 /* ---- References ---- */
 
+#define ONE_REFERENCE (1U << FRAME_TAG_REFERENCES_SHIFT)
+
+static bool starts_block(uint32_t tag)
+{
+    return frame_tag_state(tag) == FRAME_ALLOCATED || frame_tag_state(tag) == FRAME_RUN;
+}
+
+/* As diagnose_start(), with the tag as it was then; another CPU may have changed it since. */
+static enum frame_error find_start(struct frame_pool *pool, phys_addr_t block, uint32_t *tag)
+    EXCLUDES(pool->lock)
+{
+    enum frame_error error;
+    spinlock_acquire(&pool->lock);
+    do {
+        error = diagnose_start(pool, block);
+        *tag = error == FRAME_OK ? tag_of(pool, block.raw >> FRAME_SHIFT) : 0;
+    } while (error == FRAME_OK && !starts_block(*tag));
+    spinlock_release(&pool->lock);
+    return error;
+}
+
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
 {
-    spinlock_acquire(&pool->lock);
-    enum frame_error error = diagnose_start(pool, block);
-    spinlock_release(&pool->lock);
-    if (error != FRAME_OK) {
-        return error;
-    }
-    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    uint32_t tag;
+    enum frame_error error;
     do {
-        if (frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
-            return FRAME_TOO_SHARED;
+        error = find_start(pool, block, &tag);
+        if (error == FRAME_OK && frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
+            error = FRAME_TOO_SHARED;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
-                                                    tag + (1U << FRAME_TAG_REFERENCES_SHIFT),
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return FRAME_OK;
+    } while (error == FRAME_OK && !change_tag(pool, block.raw >> FRAME_SHIFT, tag, tag + ONE_REFERENCE));
+    return error;
 }
 
 void frame_get(struct frame_pool *pool, phys_addr_t block)
@@ -270,35 +312,71 @@ static uint64_t run_length(struct frame_pool *pool, uint64_t first) REQUIRES(poo
     }
 }
 
-/* Frees a block or run whose last reference was dropped. */
-static void put_last(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
+/* Frees a run whose one reference is the caller's; false when somebody else has changed it meanwhile. */
+static bool put_run(struct frame_pool *pool, phys_addr_t run)
 {
-    if (frame_tag_state(tag) == FRAME_ALLOCATED) {
-        frame_free(pool, block, frame_tag_order(tag));
-        return;
-    }
+    uint64_t first = run.raw >> FRAME_SHIFT;
     spinlock_acquire(&pool->lock);
-    give_run(pool, block.raw >> FRAME_SHIFT, run_length(pool, block.raw >> FRAME_SHIFT));
+    uint64_t frames = run_length(pool, first);
+    enum frame_error error = diagnose_run(pool, run, frames);
+    bool claimed = error == FRAME_OK && claim_run(pool, first, frames);
     spinlock_release(&pool->lock);
+    if (error != FRAME_OK) {
+        report(pool, "frame_put", run, frames, error);
+    }
+    if (claimed) {
+        give_run(pool, first, frames);
+    }
+    return claimed;
+}
+
+/* The tag of the block that starts at `block`; 0, which no block has, where none can start. */
+static uint32_t tag_at(const struct frame_pool *pool, phys_addr_t block)
+{
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    return is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit ? tag_of(pool, frame) : 0;
 }
 
 bool frame_put(struct frame_pool *pool, phys_addr_t block)
 {
-    spinlock_acquire(&pool->lock);
-    enum frame_error error = diagnose_start(pool, block);
-    spinlock_release(&pool->lock);
-    if (error != FRAME_OK) {
-        report(pool, "frame_put", block, 1, error);
-    }
-    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_acquire);
-    do {
-        if (frame_tag_references(tag) == 1) { /* nobody else can add one: they would need one to do so */
-            put_last(pool, block, tag);
+    uint32_t tag;
+    while (starts_block(tag = tag_at(pool, block))) {
+        bool last =
+            frame_tag_references(tag) <= 1; /* nobody else can add one: they would need one to do so */
+        if (last && frame_tag_state(tag) == FRAME_ALLOCATED) {
+            frame_free(pool, block, frame_tag_order(tag));
             return true;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
-                                                    tag - (1U << FRAME_TAG_REFERENCES_SHIFT),
-                                                    memory_order_acq_rel, memory_order_acquire));
-    return false;
+        if (last ? put_run(pool, block)
+                 : change_tag(pool, block.raw >> FRAME_SHIFT, tag, tag - ONE_REFERENCE)) {
+            return last;
+        }
+    }
+    report(pool, "frame_put", block, 1, find_start(pool, block, &tag));
+}
+
+/* ---- Owners ---- */
+
+enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, enum frame_owner from,
+                                    enum frame_owner to)
+{
+    uint32_t tag;
+    uint32_t owner = from;
+    if ((unsigned)to >= OWNER_COUNT) {
+        return FRAME_BAD_OWNER;
+    }
+    enum frame_error error = find_start(pool, block, &tag);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    if (frame_tag_state(tag) != FRAME_ALLOCATED) {
+        return FRAME_WRONG_LENGTH;
+    }
+    if (!atomic_compare_exchange_strong_explicit(&frame_descriptor(pool, block)->owner, &owner, to,
+                                                 memory_order_acq_rel, memory_order_relaxed)) {
+        return FRAME_BUSY;
+    }
+    frame_book(pool, from, -((int64_t)1 << frame_tag_order(tag)));
+    frame_book(pool, to, (int64_t)1 << frame_tag_order(tag));
+    return FRAME_OK;
 }

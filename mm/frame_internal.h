@@ -92,6 +92,11 @@ static inline uint64_t frame_pool_gibs(const struct frame_pool *pool)
 /* Whether the pool gives out or has given out this frame. */
 bool frame_is_managed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
+/* ---- frame_look.c ---- */
+
+/* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
+uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
 /* ---- frame_backing.c ---- */
 
 /* Whether the descriptor of `frame` may be read. */
@@ -99,6 +104,9 @@ bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->loc
 
 /* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
 bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
 
 /* Order by which the reserve of descriptor frames grows on a machine of this size. */
 unsigned frame_reserve_order(uint64_t frame_limit);
@@ -125,9 +133,23 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 /* Returns frames whose descriptors say nothing that matters any more. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
 
+/* The same, with the lock held for one block at a time. */
+void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) EXCLUDES(pool->lock);
+
 /* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
  */
 uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
+
+/* The policy's give(), counted; returns what it does. */
+static inline unsigned frame_policy_give(struct frame_pool *pool, uint64_t frame, unsigned order)
+    REQUIRES(pool->lock)
+{
+    unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+    pool->free_frames += 1ULL << order;
+    pool->work.given++;
+    pool->work.changes += changes;
+    return changes;
+}
 
 /* Writes the descriptor of a block that is now allocated. */
 static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
@@ -157,16 +179,26 @@ static inline void frame_count_event(_Atomic(uint64_t) *counter)
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
-/* Empties this CPU's magazines; returns whether there was anything in them. */
-bool frame_magazines_drain_here(struct frame_pool *pool) EXCLUDES(pool->lock);
+/* Puts a free block that nobody knows into a magazine of this CPU that has room; preemption is off. */
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
 
-/* Drains here and asks the others. Whether anything came back here. */
-bool frame_magazines_reclaim(struct frame_pool *pool) EXCLUDES(pool->lock);
+/* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */
+phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                               enum frame_owner owner);
+
+/* Returns some of what is in a magazine of `cpu` to the store: what one hold of the lock allows. */
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
 
 /* Blocks a CPU holds in a magazine now. */
 static inline uint64_t frame_magazine_count(const struct frame_magazine *magazine)
 {
     return atomic_load_explicit(&magazine->top, memory_order_relaxed) - magazine->bottom;
+}
+
+static inline void frame_magazine_set_count(struct frame_magazine *magazine, uint64_t count)
+{
+    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
 }
 
 /* Blocks that a magazine has room for. */
@@ -184,10 +216,48 @@ static inline unsigned frame_magazine_order(unsigned index)
 /* Books a checked block out and puts it into a magazine, or into the store. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
 
-/* ---- frame_reclaim.c ---- */
+/* ---- frame_drain.c ---- */
 
 /*
- * What to try next for an allocation of `frames` frames that found no memory: *step is 0 at first. Returns
- * whether to try again; false when nothing is left to be done.
+ * As frame_magazine_drain(), for one that another CPU has asked for; when it is empty, it is used again.
+ * `cpu` is this one, preemption off. Whether there was anything in it.
  */
-bool frame_reclaim(struct frame_pool *pool, unsigned *step, uint64_t frames) EXCLUDES(pool->lock);
+bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
+/* The same for the first magazine that was asked for and is not empty; whether there is one. */
+bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu) EXCLUDES(pool->lock);
+
+/* Asks the other CPUs to return what is in their magazines. */
+void frame_magazines_ask(struct frame_pool *pool);
+
+/*
+ * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
+ * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
+ * they held anything.
+ */
+bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
+
+/* Returns a block from a magazine of this CPU to the store, if it is in one; whether it was. */
+bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* ---- frame_zero.c ---- */
+
+/* A frame of this CPU's stock of zeroed ones, for a valid owner; none when it is empty. */
+phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner);
+
+/* ---- frame_reclaim.c ---- */
+
+/* An allocation that found no memory. */
+struct frame_shortage {
+    unsigned order;  /* of a block that would help */
+    uint64_t frames; /* wanted */
+    bool begun;      /* counted, and the other CPUs asked; false at first */
+    unsigned next;   /* reclaimer to be called next; 0 at first */
+};
+
+/*
+ * Does the next thing that may help: returns something of this CPU's magazines to the store, or calls a
+ * reclaimer. Returns whether to try again; false when nothing is left to be done.
+ */
+bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage) EXCLUDES(pool->lock);

@@ -2,28 +2,37 @@
 #include "frame_internal.h"
 #include <ashlar/frame_survey.h>
 
+uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame)
+{
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        uint64_t first = align_down(frame, 1ULL << order);
+        if (!frame_is_backed(pool, first)) {
+            continue;
+        }
+        uint32_t tag = atomic_load_explicit(&pool->descriptors[first].tag, memory_order_relaxed);
+        if (frame_tag_state(tag) >= FRAME_CACHED && first + (1ULL << frame_tag_order(tag)) > frame) {
+            return first;
+        }
+    }
+    return FRAME_NO_FRAME;
+}
+
 /* Follows the descriptors from a frame that is not free to the block it lies in. */
 static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_facts *facts)
     REQUIRES(pool->lock)
 {
-    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        uint64_t first = align_down(frame, 1ULL << order);
-        struct frame_descriptor *descriptor = &pool->descriptors[first];
-        if (!frame_is_backed(pool, first)) {
-            continue;
-        }
-        uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-        if (frame_tag_state(tag) < FRAME_CACHED || first + (1ULL << frame_tag_order(tag)) <= frame) {
-            continue;
-        }
-        facts->state = frame_tag_state(tag);
-        facts->order = frame_tag_order(tag);
-        facts->block = phys_addr(first << FRAME_SHIFT);
-        facts->owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
-        facts->references = facts->state == FRAME_CACHED ? 0 : frame_tag_references(tag);
-        facts->object = facts->state == FRAME_CACHED ? NULL : descriptor->object;
+    uint64_t first = frame_find_block(pool, frame);
+    if (first == FRAME_NO_FRAME) {
         return;
     }
+    const struct frame_descriptor *descriptor = &pool->descriptors[first];
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    facts->state = frame_tag_state(tag);
+    facts->order = frame_tag_order(tag);
+    facts->block = phys_addr(first << FRAME_SHIFT);
+    facts->owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    facts->references = facts->state == FRAME_CACHED ? 0 : frame_tag_references(tag);
+    facts->object = facts->state == FRAME_CACHED ? NULL : descriptor->object;
 }
 
 static void look_at_managed(struct frame_pool *pool, uint64_t frame, struct frame_facts *facts)
@@ -166,6 +175,7 @@ void frame_pool_ledger(struct frame_pool *pool, struct frame_ledger *ledger)
 void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *statistics)
 {
     memset(statistics, 0, sizeof *statistics);
+    statistics->policy = pool->config.policy->name;
     statistics->largest_order = -1;
     statistics->state_bytes = pool->state_bytes;
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {

@@ -4,7 +4,8 @@
  * in the store.
  *
  * Another CPU can ask for a drain by setting a magazine's `limit` to 0: then the next free that comes by
- * finds no room, takes the slow path, and empties all of them there. That costs the fast path nothing.
+ * finds no room, takes the slow path, and returns a part of what is in there; the idle loop returns the rest.
+ * That costs the fast path nothing.
  */
 #include "frame_internal.h"
 #include <ashlar/assert.h>
@@ -12,10 +13,11 @@
 #define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
 #define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
 
-/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost. */
+/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost: two pieces at most.
+ */
 #define DRAIN_BUDGET 24
-#define STRETCH_COST 6 /* finding a stretch of neighbours */
-#define PIECE_COST   6 /* giving the policy a block */
+#define STRETCH_COST 5 /* finding a stretch of neighbours */
+#define PIECE_COST   7 /* giving the policy a block */
 #define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
@@ -39,19 +41,14 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
     ASSERT(slot <= FRAME_SLOTS);
 }
 
-static void set_count(struct frame_magazine *magazine, uint64_t count)
-{
-    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
-}
-
-static void push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     uint64_t count = frame_magazine_count(magazine);
     uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
     atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
     cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
-    set_count(magazine, count + 1);
+    frame_magazine_set_count(magazine, count + 1);
 }
 
 /* ---- Draining ---- */
@@ -122,13 +119,12 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, in
         unsigned order = piece_order(&stretch);
         uint64_t size = 1ULL << order;
         uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
-        unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+        unsigned changes = frame_policy_give(pool, frame, order);
         *budget -= PIECE_COST + (int)changes * CHANGE_COST;
         stretch.first += stretch.down ? 0 : size;
         stretch.end -= stretch.down ? size : 0;
         given += size;
     }
-    pool->free_frames += given;
     return given;
 }
 
@@ -146,87 +142,85 @@ static inline __attribute__((always_inline)) struct stretch top_stretch(const ui
     return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
 }
 
+/* The part of a stretch that makes few large pieces, of `size` frames or more; all of it if there is none. */
+static struct stretch even_part(struct stretch stretch, uint64_t size)
+{
+    uint64_t first = align_up(stretch.first, size);
+    uint64_t end = align_down(stretch.end, size);
+    uint64_t double_first = align_up(first, 2 * size);
+    if (double_first + 2 * size <= end) { /* one piece instead of two of half its size */
+        return (struct stretch){double_first, double_first + 2 * size, stretch.down};
+    }
+    return first < end ? (struct stretch){first, end, stretch.down} : stretch;
+}
+
+/* Moves the `above` blocks below `top` down over the `removed` ones that are below them. */
+static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
+{
+#pragma clang loop unroll_count(4)
+    for (uint64_t *slot = top - above; slot < top; slot++) {
+        *(slot - removed) = *slot;
+    }
+}
+
+static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
+{
+    return (stretch.end - stretch.first) >> order;
+}
+
 /*
- * Returns up to `blocks` blocks from the top of a magazine to the store. Neighbours that follow each other,
- * up or down, as what is freed in a row does, are returned together: that spares most of the merging. Of
- * blocks that are scattered only a few go, because each may change what a leaf and an arena are known for: so
- * the time that the lock is held is bounded.
+ * Returns up to `blocks` blocks of a magazine to the store, from near its top. Neighbours that follow each
+ * other, up or down, as what is freed in a row does, are returned together: that spares most of the merging.
+ * Of blocks that are scattered only a few go, because each may change what a leaf and an arena are known for:
+ * so the time that the lock is held is bounded.
+ *
+ * Neighbours on top that are too few yet stay. Returned as they come, they would make room for as few frees
+ * in a row, and so on for ever, each time in small pieces; left there, they grow until a large part of them
+ * can go at once.
  */
 static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t blocks)
     REQUIRES(pool->lock)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
+    uint64_t even = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
     uint64_t count = frame_magazine_count(magazine);
-    uint64_t left = blocks;
+    uint64_t *top = &cpu->slots[magazine->bottom + count];
+    uint64_t left = min_u64(blocks, count);
+    uint64_t above = 0;
+    uint64_t removed = 0;
     int budget = DRAIN_BUDGET;
-    while (left > 0 && budget >= STRETCH_COST + PIECE_COST) {
-        struct stretch stretch = top_stretch(&cpu->slots[magazine->bottom + count], left, order);
-        uint64_t uneven = (0 - stretch.first) % (1ULL << REFILL_ORDER);
-        uint64_t length = stretch.end - stretch.first;
-        if (stretch.down && length == left << order && uneven < length && uneven >> order <= blocks / 2) {
-            stretch.first += uneven; /* the rest stays, and this goes back in aligned pieces */
-            left -= uneven >> order;
-        }
+    struct stretch stretch = top_stretch(top, left, order);
+    uint64_t length = stretch_blocks(stretch, order);
+    if (length < min_u64(blocks, count)) {
+        above = length;
+        left = min_u64(blocks, count - above);
+        stretch = top_stretch(top - above, left, order);
+    }
+    pool->work.drains++;
+    for (;;) {
+        struct stretch part = removed == 0 ? even_part(stretch, even) : stretch;
+        above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
         budget -= STRETCH_COST;
-        uint64_t given = give_stretch(pool, stretch, &budget);
-        mark_freed(pool, stretch.down ? stretch.end - given : stretch.first, given >> order, order);
-        count -= given >> order;
+        uint64_t given = give_stretch(pool, part, &budget);
+        mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
+        removed += given >> order;
         left -= given >> order;
-    }
-    set_count(magazine, count);
-}
-
-/* Empties all magazines of a CPU; returns whether there was anything in them. */
-static bool drain_cpu(struct frame_pool *pool, struct frame_cpu *cpu)
-{
-    bool any = false;
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        struct frame_magazine *magazine = &cpu->magazine[i];
-        uint64_t blocks;
-        while ((blocks = min_u64(frame_magazine_count(magazine), FRAME_BATCH)) > 0) {
-            spinlock_acquire(&pool->lock);
-            drain(pool, cpu, i, blocks);
-            spinlock_release(&pool->lock);
-            any = true;
+        if (stretch_blocks(stretch, order) != given >> order || left == 0 ||
+            budget < STRETCH_COST + PIECE_COST) {
+            break;
         }
-        atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
+        stretch = top_stretch(top - above - removed, left, order);
     }
-    return any;
+    close_gap(top, above, removed);
+    frame_magazine_set_count(magazine, count - removed);
 }
 
-bool frame_magazines_drain_here(struct frame_pool *pool)
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
 {
-    preempt_disable();
-    bool any = drain_cpu(pool, pool->cpu[cpu_number()]);
-    preempt_enable();
-    return any;
-}
-
-void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
-{
-    if (cpu < pool->config.cpus) {
-        drain_cpu(pool, pool->cpu[cpu]);
-    }
-}
-
-bool frame_magazines_reclaim(struct frame_pool *pool)
-{
-    preempt_disable();
-    unsigned here = cpu_number();
-    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != here && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
-        }
-    }
-    bool any = drain_cpu(pool, pool->cpu[here]);
-    preempt_enable();
-    return any;
-}
-
-void frame_pool_drain(struct frame_pool *pool)
-{
-    frame_magazines_reclaim(pool);
+    spinlock_acquire(&pool->lock);
+    drain(pool, cpu, index, min_u64(frame_magazine_count(&cpu->magazine[index]), FRAME_BATCH));
+    spinlock_release(&pool->lock);
 }
 
 /* ---- Refilling ---- */
@@ -258,7 +252,7 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     } else {
         write_pieces(descriptor, slot, frame << FRAME_SHIFT, blocks, order);
     }
-    set_count(magazine, count);
+    frame_magazine_set_count(magazine, count);
 }
 
 /* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
@@ -284,6 +278,7 @@ static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned orde
     uint64_t frame =
         frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
     if (frame != FRAME_NO_FRAME) {
+        pool->work.refills++;
         push_pieces(pool, cpu, order, frame, got);
     }
     spinlock_release(&pool->lock);
@@ -304,15 +299,14 @@ static phys_addr_t take_one(struct frame_pool *pool, unsigned order, enum frame_
     return frame == FRAME_NO_FRAME ? FRAME_NONE : phys_addr(frame << FRAME_SHIFT);
 }
 
-/* Takes the block on top of a magazine that is not empty. */
-static phys_addr_t take_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
-                            enum frame_owner owner)
+phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                               enum frame_owner owner)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
     uint64_t count = frame_magazine_count(magazine) - 1;
     uint64_t address = cpu->slots[magazine->bottom + count];
-    set_count(magazine, count);
+    frame_magazine_set_count(magazine, count);
     frame_describe(pool, address >> FRAME_SHIFT, FRAME_ALLOCATED, order, owner);
     frame_account(cpu, owner, (int64_t)1 << order);
     return phys_addr(address);
@@ -323,11 +317,11 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);
-    if (order < REFILLED_ORDERS && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
-        (frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order))) {
-        return take_top(pool, cpu, order, owner);
+    if (order >= REFILLED_ORDERS || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
+        return take_one(pool, order, owner);
     }
-    return take_one(pool, order, owner);
+    bool any = frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order);
+    return any ? frame_magazine_pop(pool, cpu, order, owner) : FRAME_NONE;
 }
 
 phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
@@ -336,13 +330,13 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
         panic("frame_alloc: order %u, owner %u: %s", order, (unsigned)owner,
               frame_error_name(order > FRAME_ORDER_MAX ? FRAME_BAD_ORDER : FRAME_BAD_OWNER));
     }
-    preempt_disable();
-    unsigned step = 0;
-    phys_addr_t block = alloc_once(pool, order, owner);
-    while (block.raw == 0 && frame_reclaim(pool, &step, 1ULL << order)) {
+    struct frame_shortage shortage = {.order = order, .frames = 1ULL << order};
+    phys_addr_t block;
+    do {
+        preempt_disable();
         block = alloc_once(pool, order, owner);
-    }
-    preempt_enable();
+        preempt_enable();
+    } while (block.raw == 0 && frame_reclaim(pool, &shortage));
     return block;
 }
 
@@ -351,7 +345,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == 0) {
-        drain_cpu(pool, cpu);
+        frame_magazine_drain_asked(pool, cpu, order);
         return;
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
@@ -370,53 +364,11 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
     frame_account(cpu, owner, -((int64_t)1 << order));
     if (order <= FRAME_ORDER_2M && frame_magazine_capacity(&cpu->magazine[order]) != 0) {
         make_room(pool, cpu, order);
-        push(pool, cpu, order, frame);
+        frame_magazine_push(pool, cpu, order, frame);
     } else {
         spinlock_acquire(&pool->lock);
         frame_store_give(pool, frame, order);
         spinlock_release(&pool->lock);
     }
     preempt_enable();
-}
-
-/* ---- Zeroed frames ---- */
-
-phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
-    if (frame_magazine_count(magazine) > 0 && (unsigned)owner < OWNER_COUNT) {
-        phys_addr_t frame = take_top(pool, cpu, FRAME_MAGAZINE_ZERO, owner);
-        preempt_enable();
-        return frame;
-    }
-    preempt_enable();
-    phys_addr_t frame = frame_alloc(pool, 0, owner);
-    if (frame.raw != 0) {
-        memset(frame_pointer(pool, frame), 0, FRAME_BYTES);
-    }
-    return frame;
-}
-
-bool frame_pool_idle(struct frame_pool *pool)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
-    bool room = atomic_load_explicit(&magazine->top, memory_order_relaxed) <
-                atomic_load_explicit(&magazine->limit, memory_order_relaxed);
-    uint64_t frame = FRAME_NO_FRAME;
-    if (room) {
-        unsigned got;
-        spinlock_acquire(&pool->lock);
-        frame = frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got);
-        spinlock_release(&pool->lock);
-    }
-    if (frame != FRAME_NO_FRAME) {
-        memset(frame_pointer(pool, phys_addr(frame << FRAME_SHIFT)), 0, FRAME_BYTES);
-        push(pool, cpu, FRAME_MAGAZINE_ZERO, frame);
-    }
-    preempt_enable();
-    return frame != FRAME_NO_FRAME;
 }

@@ -14,9 +14,9 @@
  * the pool itself; both have owners like all else. Free frames are never touched.
  *
  * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for fewer than
- * 2 * FRAME_BATCH single frames, and no other lock is taken under it. Magazines belong to their CPU:
- * preemption off, no lock. Descriptor tags are relaxed atomics: written by whoever owns the block, read by
- * anybody who asks.
+ * 2 * FRAME_BATCH single frames in few pieces, and no other lock is taken under it. Magazines belong to their
+ * CPU: preemption off, no lock. Descriptor tags are relaxed atomics: written by whoever owns the block, read
+ * by anybody who asks.
  *
  * To see inside: frame_pool_look(), _ledger(), _statistics(), and frame_pool_check(), which verifies all of
  * it.
@@ -213,19 +213,6 @@ enum frame_error frame_pool_reclaim(struct frame_pool *pool, enum memory_type ty
     return allowed ? FRAME_OK : FRAME_RESERVED;
 }
 
-/* Backs the descriptors of frames [frame, end), holding the lock for one page of them at a time. */
-static bool back_frames(struct frame_pool *pool, uint64_t frame, uint64_t end)
-{
-    bool backed = true;
-    while (backed && frame < end) {
-        spinlock_acquire(&pool->lock);
-        backed = frame_back(pool, frame);
-        spinlock_release(&pool->lock);
-        frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
-    }
-    return backed;
-}
-
 enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
 {
     uint64_t first = base.raw >> FRAME_SHIFT;
@@ -236,7 +223,7 @@ enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint
         uint64_t range_first = range->base.raw >> FRAME_SHIFT;
         uint64_t range_last = range_first + (range->bytes >> FRAME_SHIFT);
         if (frame_type_is_ram(range->type)) {
-            backed = back_frames(pool, max_u64(first, range_first), min_u64(last, range_last));
+            backed = frame_back_all(pool, max_u64(first, range_first), min_u64(last, range_last));
         }
     }
     return backed ? FRAME_OK : FRAME_NO_MEMORY;

@@ -82,37 +82,37 @@ static bool call_reclaimer(struct frame_pool *pool, unsigned index, uint64_t fra
     return any;
 }
 
-/* Calls reclaimers from place *step - 1 on, until one gave something; whether one did. */
-static bool call_next(struct frame_pool *pool, unsigned *step, uint64_t frames)
+/* Calls reclaimers from place `next` on, until one gave something; whether one did. */
+static bool call_next(struct frame_pool *pool, struct frame_shortage *shortage)
 {
-    bool any = false;
-    while (!any && *step <= FRAME_RECLAIMERS_MAX) {
-        any = call_reclaimer(pool, *step - 1, frames);
-        ++*step;
-    }
-    return any;
-}
-
-bool frame_reclaim(struct frame_pool *pool, unsigned *step, uint64_t frames)
-{
-    if (*step == 0) {
-        *step = 1;
-        frame_count_event(&pool->cpu[cpu_number()]->shortages);
-        if (frame_magazines_reclaim(pool)) {
-            return true;
-        }
-    }
     bool any = false;
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     if (!cpu->reclaiming) {
         cpu->reclaiming = true;
-        any = call_next(pool, step, frames);
+        while (!any && shortage->next < FRAME_RECLAIMERS_MAX) {
+            any = call_reclaimer(pool, shortage->next++, shortage->frames);
+        }
         cpu->reclaiming = false;
-    }
-    if (any) {
-        frame_magazines_drain_here(pool); /* there may be enough, but in pieces, or of another order */
     }
     preempt_enable();
     return any;
+}
+
+static void begin(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    shortage->begun = true;
+    preempt_disable();
+    frame_count_event(&pool->cpu[cpu_number()]->shortages);
+    preempt_enable();
+    frame_magazines_ask(pool);
+}
+
+bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    if (!shortage->begun) {
+        begin(pool, shortage);
+    }
+    /* What a reclaimer gave is in magazines, too. */
+    return frame_magazines_give(pool, shortage->order) || call_next(pool, shortage);
 }

@@ -76,6 +76,24 @@ static inline void set_remove(struct set *set, uint64_t number)
     }
 }
 
+/* Whether the summaries say what the members are, and no member is `size` or more. */
+static inline bool set_is_sound(const struct set *set, uint64_t size)
+{
+    for (unsigned i = 0; i < SET_LEVELS; i++) {
+        for (uint64_t number = 0; number < set_level_words(size, i) * 64; number++) {
+            bool listed = set->level[i][number / 64] >> number % 64 & 1;
+            uint64_t below = i == 0 ? size : set_level_words(size, i - 1);
+            if (listed && number >= below) {
+                return false;
+            }
+            if (i > 0 && number < below && listed != (set->level[i - 1][number] != 0)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Smallest member that is at least `from`; SET_NONE if there is none. `size` is that of set_init(). */
 static inline uint64_t set_find(const struct set *set, uint64_t size, uint64_t from)
 {

@@ -49,10 +49,14 @@ static uint64_t take_from_zones(struct frame_pool *pool, unsigned order, unsigne
                                 unsigned *got) REQUIRES(pool->lock)
 {
     uint64_t end = min_u64(limit, FRAME_LIMIT_MAX);
+    if (pool->free_frames >> order == 0) { /* spares searching all zones in vain where nothing is left */
+        return FRAME_NO_FRAME;
+    }
     for (unsigned zone = pool->first_zone; zone < ARRAY_LENGTH(zone_starts); zone++) {
         uint64_t from = zone_starts[zone];
         uint64_t frame = FRAME_NO_FRAME;
         if (from < end) {
+            pool->work.searches++;
             frame = pool->config.policy->take(pool->policy_state, order, most, from, end, got);
         }
         if (frame != FRAME_NO_FRAME) {
@@ -98,12 +102,31 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_FREED, order, 0), memory_order_relaxed);
-    pool->config.policy->give(pool->policy_state, frame, order);
-    pool->free_frames += 1ULL << order;
+    frame_policy_give(pool, frame, order);
+}
+
+/* As a policy's give(); `state` is the pool, whose lock is held. */
+static unsigned give_block(void *state, uint64_t frame, unsigned order) NO_LOCK_ANALYSIS
+{
+    return frame_policy_give(state, frame, order);
 }
 
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end)
 {
-    frame_for_each_block(pool->policy_state, first, end, pool->config.policy->give);
-    pool->free_frames += end - first;
+    frame_for_each_block(pool, first, end, give_block);
+}
+
+/* As a policy's give(); `state` is the pool. */
+static unsigned return_block(void *state, uint64_t frame, unsigned order)
+{
+    struct frame_pool *pool = state;
+    spinlock_acquire(&pool->lock);
+    unsigned changes = frame_policy_give(pool, frame, order);
+    spinlock_release(&pool->lock);
+    return changes;
+}
+
+void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end)
+{
+    frame_for_each_block(pool, first, end, return_block);
 }

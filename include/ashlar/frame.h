@@ -36,7 +36,7 @@ enum frame_error {
     FRAME_NO_ROOM,       /* no usable range holds the allocator's state */
     FRAME_NOT_MANAGED,   /* no RAM of this pool */
     FRAME_RESERVED,      /* in the map, but not the pool's to give or take */
-    FRAME_BUSY,          /* frame_alloc_at(): part of the block is in use */
+    FRAME_BUSY,          /* in use; by somebody else */
     FRAME_NOT_ALLOCATED, /* never handed out */
     FRAME_DOUBLE_FREE,   /* handed out once, and given back already */
     FRAME_WRONG_ORDER,   /* a block starts here, but of another order */
@@ -78,7 +78,8 @@ struct frame_config {
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */
 };
 
-/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, tiny machines).
+/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, small
+ * machines).
  */
 extern const struct frame_policy frame_policy_buddy;
 extern const struct frame_policy frame_policy_bitmap;
@@ -91,7 +92,7 @@ extern const struct frame_policy frame_policy_bitmap;
  */
 struct frame_magazine {
     _Atomic(uint32_t) top;   /* behind the last slot in use; written by its CPU only */
-    _Atomic(uint32_t) limit; /* top may not pass it; 0 asks the CPU to drain */
+    _Atomic(uint32_t) limit; /* frame_free() may not pass it; 0 asks the CPU to drain */
     uint32_t bottom;         /* the first slot; top is there when the magazine is empty */
     uint32_t end;            /* behind the last slot; what limit is when no drain is asked for */
 };
@@ -111,6 +112,16 @@ struct frame_cpu {
 struct frame_reserve {
     uint64_t next; /* first frame not yet used */
     uint64_t end;  /* behind the last one */
+};
+
+/* What was done under the lock since the start: says why a call took long. */
+struct frame_work {
+    uint64_t refills;  /* of magazines */
+    uint64_t drains;   /* of magazines; a part of one each */
+    uint64_t searches; /* for a free block, each of one zone */
+    uint64_t given;    /* blocks handed to the policy */
+    uint64_t changes;  /* entries of the policy's indexes that changed by that */
+    uint64_t pages;    /* of descriptors, backed */
 };
 
 /* Somebody who can give frames back when the pool has run out: see frame_pool_add_reclaimer(). */
@@ -143,6 +154,7 @@ struct frame_pool {
     uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
     uint64_t managed_frames;           /* (L) frames that are free or whose owner is in their descriptor */
     uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
+    struct frame_work work;            /* (L) */
     struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
     uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
     struct frame_reclaimer_slot reclaimers[FRAME_RECLAIMERS_MAX]; /* (L) in the order they are called */
@@ -200,13 +212,15 @@ struct frame_request {
     uint64_t limit;         /* every byte lies below this physical address; 0 for no limit */
     enum frame_owner owner; /* who will own it */
     bool zeroed;            /* fill with zeros */
-    bool try_only;          /* fail at once: drain no magazines, call no reclaimer */
+    bool try_only;          /* fail at once: ask no magazine and no reclaimer */
 };
 
 /*
  * The general allocation. `frames` that are a power of two give a block, to be freed with frame_free();
  * others give a run, to be freed with frame_free_run(). A run is found where an aligned block of the next
  * power of two is free; what is left over stays free. Natural alignment of a run is that of its first block.
+ * A single zeroed frame without further wishes comes from the stock that frame_pool_idle() prepares, if it
+ * has one. The lock is held for one block at a time, of which a run and what is left over make at most 18.
  * On success *address is the first byte. Fails with FRAME_NO_MEMORY, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or
  * FRAME_BAD_OWNER, and has changed nothing then.
  */
@@ -214,9 +228,10 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
                                      phys_addr_t *address) EXCLUDES(pool->lock);
 
 /*
- * The block of 2^order frames at `address`. Fails with FRAME_BUSY when part of it is in use, FRAME_NO_MEMORY
- * when its descriptor cannot be backed, FRAME_NOT_MANAGED, FRAME_RESERVED, FRAME_BAD_ORDER,
- * FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER.
+ * The block of 2^order frames at `address`. Fails with FRAME_BUSY when part of it has an owner, who is not
+ * asked for it, or is free but in a magazine of another CPU, which is asked to return it some time;
+ * FRAME_NO_MEMORY when its descriptor cannot be backed, FRAME_NOT_MANAGED, FRAME_RESERVED, FRAME_BAD_ORDER,
+ * FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER. Has changed nothing then.
  */
 enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                 enum frame_owner owner) EXCLUDES(pool->lock);
@@ -231,7 +246,14 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 
 #define FRAME_BATCH 64
 
-/* ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
+/*
+ * ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
+ *
+ * With one exception, which is the price of a free without a locked instruction: frame_free() looks at a
+ * block's descriptor and marks it in two steps. When two CPUs free the same block within these same few
+ * instructions, both may succeed. Builds with assertions notice it when the block is handed out,
+ * frame_pool_check() always. The checking variants, references, and the slow paths of frame_free() do both in
+ * one step.
  */
 
 /* Gives a block back. Its one reference must be the caller's. Inline, below. */
@@ -254,14 +276,17 @@ void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t
 /*
  * For whoever handles page faults: the functions above read a descriptor before they know that it is there.
  * If `address` is that of a descriptor that is not backed, panics as they do, with the mistake's name, the
- * owner and the state; returns if it is not. May be called with any address, and any lock held.
+ * owner and the state; returns if it is not. May be called with any address, and any lock held: waits for the
+ * pool's, and panics without those details when it is this CPU that holds it.
  */
 void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address);
 
 /*
  * Makes 2^order single frames, each with one reference and the owner it had, of an allocated block with one
  * reference. Their descriptors' `object` is unspecified. Fails with FRAME_NOT_ALLOCATED when it is no such
- * block, FRAME_NO_MEMORY when a descriptor cannot be backed (never after frame_pool_back()).
+ * block, FRAME_NO_MEMORY when a descriptor cannot be backed (never after frame_pool_back()). Nobody else
+ * frees or shares the block meanwhile. The lock is held only to back descriptors, for one page of them at a
+ * time.
  */
 enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
@@ -272,8 +297,19 @@ enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDE
 void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
 
-/* Drops a reference; the last one frees the block. Returns whether it did. Panics as frame_free() does. */
+/* Drops a reference; the last one frees the block or run. Returns whether it did. Panics as frame_free()
+ * does, and like it takes no lock for a block. */
 bool frame_put(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/* ---- Owners ---- */
+
+/*
+ * Makes `to` the owner of an allocated block that is `from`'s, in one step: of two CPUs that try, one
+ * succeeds. Nobody frees the block meanwhile. Fails with FRAME_BUSY when it is not `from`'s, FRAME_BAD_OWNER,
+ * FRAME_WRONG_LENGTH for a run, or as frame_try_free() does for what is no allocated block.
+ */
+enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, enum frame_owner from,
+                                    enum frame_owner to) EXCLUDES(pool->lock);
 
 /* ---- Magazines ---- */
 
@@ -284,15 +320,18 @@ void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
 /* The same for the magazines of `cpu`, which does not use the pool meanwhile (it is off, or waits). */
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
 
-/* For the idle loop: prepares one zeroed frame for this CPU. Returns whether there was anything to do. */
+/*
+ * For the idle loop, one piece of work for this CPU: returns a part of its magazines to the common store, if
+ * another CPU has asked for that, else prepares a zeroed frame. Returns whether there was anything to do.
+ */
 bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* ---- When memory runs out ---- */
 
 /*
- * From now on, an allocation that finds no memory empties this CPU's magazines, asks the other CPUs for
- * theirs, and then calls the reclaimers, in the order they were added, each once, until it can be served. A
- * reclaimer is called
+ * From now on, an allocation that finds no memory asks the other CPUs for what their magazines hold, returns
+ * this CPU's to the store, a part at a time, and when they are empty calls the reclaimers, in the order they
+ * were added, each once, until it can be served. A reclaimer is called
  * - without the pool's lock, preemption off, on the CPU and in the middle of the call that wants memory: so
  *   it may take only locks that no caller of the pool holds while it allocates;
  * - never from within a reclaimer: what allocates inside one fails when there is nothing left;
@@ -358,6 +397,7 @@ void frame_pool_ledger(struct frame_pool *pool, struct frame_ledger *ledger) EXC
 uint64_t frame_pool_free(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 struct frame_statistics {
+    const char *policy; /* "buddy" or "bitmap" */
     uint64_t managed_frames;
     uint64_t free_frames;                   /* held by the policy */
     uint64_t magazine_frames;               /* free, in magazines */
@@ -393,87 +433,4 @@ struct frame_problem {
  */
 bool frame_pool_check(struct frame_pool *pool, struct frame_problem *problem) EXCLUDES(pool->lock);
 
-/* ---- The fast paths ---- */
-
-/* The slow paths behind them; not to be called otherwise. */
-phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
-    EXCLUDES(pool->lock);
-void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
-
-/* Books `frames` more (or fewer) for `owner`. Preemption is off. */
-static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t frames)
-{
-    int64_t owned = atomic_load_explicit(&cpu->owned[owner], memory_order_relaxed);
-    atomic_store_explicit(&cpu->owned[owner], owned + frames, memory_order_relaxed);
-}
-
-/* The halves of frame_alloc() and frame_free() that need no lock: a block out of, or into, a magazine of this
- * CPU. False when that cannot be; nothing has changed then. */
-static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, enum frame_owner owner,
-                                      phys_addr_t *block)
-{
-    if (__builtin_expect(order > FRAME_ORDER_2M, 0)) {
-        return false;
-    }
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[order];
-    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
-    if (__builtin_expect(top == magazine->bottom, 0)) {
-        preempt_enable();
-        return false;
-    }
-    top--;
-    *block = phys_addr(cpu->slots[top]);
-    __builtin_assume(block->raw % FRAME_BYTES == 0); /* spares the mask in finding the descriptor */
-    struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
-    atomic_store_explicit(&magazine->top, top, memory_order_relaxed);
-    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
-    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
-    frame_account(cpu, owner, (int64_t)1 << order);
-    preempt_enable();
-    return true;
-}
-
-static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block, unsigned order)
-{
-    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
-     */
-    uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
-    if (__builtin_expect(order > FRAME_ORDER_2M || frame >= pool->frame_limit, 0)) {
-        return false;
-    }
-    struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    if (__builtin_expect(tag != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
-        return false;
-    }
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    struct frame_magazine *magazine = &cpu->magazine[order];
-    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
-    if (__builtin_expect(top >= atomic_load_explicit(&magazine->limit, memory_order_relaxed), 0)) {
-        preempt_enable();
-        return false;
-    }
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
-    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
-    cpu->slots[top] = block.raw;
-    atomic_store_explicit(&magazine->top, top + 1, memory_order_relaxed);
-    frame_account(cpu, owner, -((int64_t)1 << order));
-    preempt_enable();
-    return true;
-}
-
-static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
-{
-    phys_addr_t block;
-    return frame_alloc_cached(pool, order, owner, &block) ? block : frame_alloc_slow(pool, order, owner);
-}
-
-static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
-{
-    if (!frame_free_cached(pool, block, order)) {
-        frame_free_slow(pool, block, order);
-    }
-}
+#include <ashlar/frame_inline.h>

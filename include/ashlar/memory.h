@@ -41,6 +41,16 @@ void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit);
 /* Takes over what the firmware's boot services and the loader used, once nothing of it is needed any more. */
 void memory_reclaim_boot(const struct boot_info *info);
 
+/*
+ * One frame below 1 MiB for `owner`: for code that a CPU starts with in real mode. That memory is kept from
+ * all other use. FRAME_NONE when the firmware has left none, or all of it is taken. Any number of CPUs at
+ * once.
+ */
+phys_addr_t memory_take_low(enum frame_owner owner);
+
+/* Returns such a frame; panics when it is not `owner`'s. */
+void memory_return_low(phys_addr_t frame, enum frame_owner owner);
+
 /* The kernel's frames; valid after memory_start(). */
 struct frame_pool *kernel_frames(void);
 

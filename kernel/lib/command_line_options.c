@@ -10,6 +10,8 @@ const struct command_line_known command_line_options[] = {
      "runs the tests whose name has this text, then ends the machine"},
     {"loader-fault", OPTION_CHOICE, "undefined|page|stack-guard", 0, 0,
      "faults between boot services and kernel, to show the loader's report"},
+    {"frames", OPTION_CHOICE, "buddy|bitmap", 0, 0,
+     "how free memory is kept; bitmap suits small machines (default: buddy)"},
     {"debug", OPTION_TEXT, NULL, 0, 0, "debug policies, each explained in its subsystem's chapter"},
     {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
      "shows messages up to this level (default: info)"},

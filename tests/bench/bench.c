@@ -25,21 +25,26 @@ static double now(void)
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
+static bool is_timed(const struct bench_case *test)
+{
+    return strcmp(test->unit, "ns") == 0;
+}
+
+/* One sample; *count says how many operations it consists of. A value that is not a time is one, even if 0.
+ */
 static double run_once(const struct bench_case *test, uint64_t *count)
 {
     if (test->prepare) {
         test->prepare(test->context);
     }
     double start = now();
-    *count = test->run(test->context);
+    uint64_t result = test->run(test->context);
     double elapsed = now() - start;
     if (test->finish) {
         test->finish(test->context);
     }
-    if (strcmp(test->unit, "ns") != 0) {
-        return (double)*count;
-    }
-    return elapsed / (double)(*count ? *count : 1);
+    *count = is_timed(test) ? result : 1;
+    return is_timed(test) ? elapsed / (double)(result ? result : 1) : (double)result;
 }
 
 static int by_value(const void *a, const void *b)

@@ -15,7 +15,8 @@ struct bench_case {
     const char *peer; /* whose code it is: "ashlar", or what it is compared with */
     const char *unit; /* "ns" for timed cases; else what run() returns in *value is reported as it is */
     void (*prepare)(void *); /* untimed, before each run; or NULL */
-    uint64_t (*run)(void *); /* returns how many operations it did; for other units, the value itself */
+    uint64_t (*run)(void *); /* returns how many operations it did, 0 when it could not; for other units, the
+                                value itself */
     void (*finish)(void *);  /* untimed, after each run; or NULL */
     void *context;           /* passed to all three */
 };

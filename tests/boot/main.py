@@ -11,6 +11,7 @@ from pathlib import Path
 
 import budget
 import corrupt
+import costs
 import debugger
 import devices
 import faults
@@ -30,7 +31,8 @@ def tests(debug):
     cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, secure, devices, faults, debugger, frames):
+    for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, devices, faults, debugger,
+                   frames):
         cases.update(module.CASES)
     return cases
 

@@ -57,6 +57,7 @@ CASES = {
     "memory.48m": Case(LEAST, says=NO_SCREEN),
     "memory.50m": Case(LEAST_WITH_SCREEN, says=A_SCREEN),
     "memory.64m": Case(Machine(memory="64M"), also_debug=True),
+    "memory.64m.bitmap": Case(Machine(memory="64M"), cmdline="frames=bitmap"),
     "memory.256m": Case(Machine(memory="256M"), says=["4 levels, pages up to 1 GiB", *A_SCREEN], also_debug=True),
     "memory.3g": Case(Machine(memory="3G")),
     "memory.4g": Case(Machine(memory="4G")),

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #define MACHINE_RANGES_MAX 64
+#define MACHINE_PAGES_MAX  64
 
 struct machine {
     uint64_t bytes;                              /* of physical address space */
@@ -18,6 +19,7 @@ struct machine {
     struct frame_descriptor *descriptors;        /* of frame 0 */
     uint64_t last_table;                         /* 2 MiB of descriptors that has a page table */
     uint64_t pages_mapped;                       /* calls of the backing */
+    uint64_t pages[MACHINE_PAGES_MAX];           /* what it mapped in the last ones; a frame each */
     struct memory_range map[MACHINE_RANGES_MAX]; /* the map given to the pool */
     uint32_t map_count;
     struct frame_pool pool;
@@ -39,9 +41,8 @@ static inline unsigned machine_map_page(void *context, void *page, phys_addr_t f
 {
     struct machine *machine = context;
     uint64_t table = ((uintptr_t)page >> 21) + 1;
-    (void)frame;
     (void)tables;
-    machine->pages_mapped++;
+    machine->pages[machine->pages_mapped++ % MACHINE_PAGES_MAX] = frame.raw >> FRAME_SHIFT;
     if (table == machine->last_table) {
         return 0;
     }
@@ -84,6 +85,32 @@ static inline struct frame_config machine_config(struct machine *machine, unsign
         .policy = policy,
         .backing = {(uintptr_t)machine->memory, machine->descriptors, machine_map_page, machine},
     };
+}
+
+/* The map of a small PC, of every kind of memory something, and some beyond 4 GiB. */
+static inline void machine_make_pc(struct machine *machine)
+{
+    machine_make(machine, GIB(6));
+    machine_range(machine, 0, KIB(640), MEMORY_USABLE);
+    machine_range(machine, KIB(640), KIB(384), MEMORY_RESERVED);
+    machine_range(machine, MIB(1), MIB(99), MEMORY_USABLE);
+    machine_range(machine, MIB(100), MIB(20), MEMORY_BOOT_RECLAIMABLE);
+    machine_range(machine, MIB(120), MIB(1), MEMORY_ACPI_NVS);
+    machine_range(machine, MIB(121), MIB(7), MEMORY_KERNEL);
+    machine_range(machine, GIB(4), MIB(300), MEMORY_USABLE);
+}
+
+/* Whether frame_pool_check() finds nothing; says what it found. */
+static inline bool machine_is_sound(struct machine *machine)
+{
+    struct frame_problem problem;
+    bool sound = frame_pool_check(&machine->pool, &problem);
+    if (!sound) {
+        fprintf(stderr, "frame_pool_check: %s, frame %#llx, found %#llx, expected %#llx\n", problem.what,
+                (unsigned long long)problem.frame, (unsigned long long)problem.found,
+                (unsigned long long)problem.expected);
+    }
+    return sound;
 }
 
 /* Makes the machine's pool from its map. */

@@ -3,6 +3,9 @@
  * language of operations, model_step(), that long random runs, exhaustive small cases and the fuzzer share.
  * Every step is done by the pool and by the model, and the two must agree: on the answer, on what is free, on
  * who owns what.
+ *
+ * Where descriptors are backed as they are used, the model watches what the pool takes for them, and lets an
+ * allocation fail that would leave nothing for it.
  */
 #pragma once
 
@@ -41,8 +44,14 @@ struct model {
     struct model_block blocks[MODEL_BLOCKS_MAX];
     uint32_t block_count;
     uint64_t steps;
-    uint64_t failures; /* allocations that found no memory */
+    uint64_t failures;             /* allocations that found no memory */
+    const uint8_t *orders;         /* 16 of them: of what is allocated */
+    const struct machine *machine; /* where descriptors are backed as they are used; else NULL */
+    uint64_t pages_seen;           /* of its pages_mapped */
 };
+
+static const uint8_t model_small_orders[16] = {0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 7, 9, 10};
+static const uint8_t model_large_orders[16] = {0, 0, 0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 13, 14, 15, 18};
 
 enum model_operation {
     MODEL_ALLOC,
@@ -69,6 +78,8 @@ static inline void model_init(struct model *model, struct frame_pool *pool)
     model->block_count = 0;
     model->steps = 0;
     model->failures = 0;
+    model->orders = model_small_orders;
+    model->machine = NULL;
     memset(model->owned, 0, sizeof model->owned);
     for (uint32_t i = 0; i < pool->config.map_count; i++) {
         const struct memory_range *range = &pool->config.map[i];
@@ -122,9 +133,54 @@ static inline void model_mark(struct model *model, uint64_t first, uint64_t fram
     model->free += what == MODEL_FREE ? frames : -frames;
 }
 
+/* From now on descriptors are backed as they are used. */
+static inline void model_watch(struct model *model, const struct machine *machine)
+{
+    model->machine = machine;
+    model->pages_seen = machine->pages_mapped;
+}
+
+/* Marks the block that a frame for descriptors lies in, unless another frame of it was seen before. */
+static inline void model_see_block(struct model *model, uint64_t frame)
+{
+    struct frame_facts facts;
+    frame_pool_look(model->pool, phys_addr(frame << FRAME_SHIFT), &facts);
+    MODEL_CHECK(facts.owner == OWNER_DESCRIPTORS && facts.state == FRAME_ALLOCATED);
+    if (model->frames[facts.block.raw >> FRAME_SHIFT] == MODEL_FREE) {
+        model_mark(model, facts.block.raw >> FRAME_SHIFT, 1ULL << facts.order, MODEL_USED);
+    }
+}
+
+/* Marks what the pool has taken for descriptors since it was last looked at: in use now, or set apart. */
+static inline void model_see_descriptors(struct model *model)
+{
+    while (model->machine && model->pages_seen < model->machine->pages_mapped) {
+        MODEL_CHECK(model->machine->pages_mapped - model->pages_seen <= MACHINE_PAGES_MAX);
+        model_see_block(model, model->machine->pages[model->pages_seen++ % MACHINE_PAGES_MAX]);
+    }
+    for (unsigned i = 0; model->machine && i < ARRAY_LENGTH(model->pool->reserve); i++) {
+        const struct frame_reserve *reserve = &model->pool->reserve[i];
+        if (reserve->next < reserve->end) {
+            model_see_block(model, reserve->next);
+        }
+    }
+}
+
+/* Whether an allocation that failed should not have; where descriptors need memory, that must be left, too.
+ */
+static inline bool model_should_have(struct model *model, unsigned order, uint64_t used, uint64_t limit)
+{
+    model_see_descriptors(model);
+    if (model->machine) {
+        order = (order > 3 ? order : 3) + 1;
+    }
+    return order <= FRAME_ORDER_MAX && model_has_block(model, order, used, limit);
+}
+
 static inline void model_took(struct model *model, phys_addr_t address, uint64_t frames,
                               enum frame_owner owner)
 {
+    model_see_descriptors(model);
     model_mark(model, address.raw >> FRAME_SHIFT, frames, MODEL_USED);
     model->owned[owner] += frames;
     MODEL_CHECK(model->block_count < MODEL_BLOCKS_MAX);
@@ -152,7 +208,7 @@ static inline void model_alloc(struct model *model, unsigned order, enum frame_o
     }
     if (block.raw == 0) {
         model->failures++;
-        MODEL_CHECK(!model_has_block(model, order, 1ULL << order, FRAME_RUN_MAX << 16));
+        MODEL_CHECK(!model_should_have(model, order, 1ULL << order, FRAME_RUN_MAX << 16));
         return;
     }
     MODEL_CHECK(is_aligned(block.raw, FRAME_BYTES << order));
@@ -199,7 +255,7 @@ static inline void model_request(struct model *model, uint32_t a, uint32_t b, en
     if (error != FRAME_OK) {
         model->failures++;
         MODEL_CHECK(error == FRAME_NO_MEMORY && address.raw == 0);
-        MODEL_CHECK(!model_has_block(model, order, request.frames, limit));
+        MODEL_CHECK(!model_should_have(model, order, request.frames, limit));
         return;
     }
     MODEL_CHECK((address.raw >> FRAME_SHIFT) + request.frames <= limit);
@@ -220,6 +276,10 @@ static inline void model_alloc_at(struct model *model, uint64_t frame, unsigned 
     } else if (frame >= model->end || model->frames[frame] == MODEL_OUTSIDE) {
         MODEL_CHECK(error == FRAME_NOT_MANAGED || error == FRAME_RESERVED);
     } else if (model_all_free(model, frame, 1ULL << order)) {
+        if (error == FRAME_NO_MEMORY && model->machine) {
+            MODEL_CHECK(!model_should_have(model, 0, 1, FRAME_RUN_MAX << 16));
+            return;
+        }
         MODEL_CHECK(error == FRAME_OK);
         model_took(model, address, 1ULL << order, owner);
     } else {
@@ -235,10 +295,11 @@ static inline void model_batch(struct model *model, uint64_t count, enum frame_o
         model_drain_all(model);
     }
     uint64_t got = frame_alloc_batch(model->pool, count, frames, owner);
-    MODEL_CHECK(got == min_u64(count, free));
     for (uint64_t i = 0; i < got; i++) {
         model_took(model, frames[i], 1, owner);
     }
+    MODEL_CHECK(got == min_u64(count, free) ||
+                (model->machine && !model_should_have(model, 0, 1, FRAME_RUN_MAX << 16)));
 }
 
 /* Frees what must not be freed; the pool names the mistake and changes nothing. */
@@ -303,7 +364,7 @@ static inline void model_verify(struct model *model)
 /* One operation with its two arguments, any numbers. */
 static inline void model_step(struct model *model, enum model_operation operation, uint32_t a, uint32_t b)
 {
-    static const uint8_t orders[16] = {0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 7, 9, 10};
+    const uint8_t *orders = model->orders;
     enum frame_owner owner = OWNER_SLABS + b % (OWNER_KEPT - OWNER_SLABS);
     uint64_t frame = model->first + (uint64_t)a % (model->end - model->first + 3);
     model->steps++;
@@ -357,6 +418,7 @@ static inline void model_step(struct model *model, enum model_operation operatio
         frame_pool_drain(model->pool);
         break;
     }
+    model_see_descriptors(model);
     MODEL_CHECK(host_preempt_depth == 0);
     MODEL_CHECK(frame_pool_free(model->pool) == model->free);
 }

@@ -36,6 +36,21 @@ static void random_map(struct machine *machine)
     machine_range(machine, address, FRAME_BYTES * (64 + random_number() % 2000), MEMORY_USABLE);
 }
 
+/* 2 to 3 GiB in few ranges: arenas that are whole, cut at odd places, or begin in the middle. */
+static void random_large_map(struct machine *machine)
+{
+    uint64_t address = MIB(random_number() % 700);
+    unsigned ranges = 2 + random_number() % 3;
+    machine->map_count = 0;
+    for (unsigned i = 0; i < ranges; i++) {
+        uint64_t frames =
+            (MIB(2048 + random_number() % 1024) / ranges >> FRAME_SHIFT) + random_number() % 512;
+        uint64_t bytes = frames << FRAME_SHIFT;
+        machine_range(machine, address, bytes, i % 2 ? MEMORY_BOOT_RECLAIMABLE : MEMORY_USABLE);
+        address += bytes + (random_number() % 2 ? 0 : MIB(random_number() % 500));
+    }
+}
+
 static enum model_operation random_operation(void)
 {
     static const uint8_t weights[] = {MODEL_ALLOC,    MODEL_ALLOC,      MODEL_ALLOC,      MODEL_ALLOC,
@@ -62,6 +77,18 @@ static void expect(bool condition, uint64_t seed)
     }
 }
 
+static void random_steps(uint64_t steps)
+{
+    for (uint64_t i = 0; i < steps; i++) {
+        enum model_operation operation = random_operation();
+        uint32_t a = random_number();
+        model_step(&the_model, operation, a, random_number());
+    }
+    model_verify(&the_model);
+    model_finish(&the_model);
+    host_cpu = 0;
+}
+
 /* One random map, and `steps` operations on it. Returns false when the map has no room for a pool. */
 static bool run_one(struct machine *machine, uint64_t seed, uint64_t steps, const struct frame_policy *policy)
 {
@@ -78,20 +105,32 @@ static bool run_one(struct machine *machine, uint64_t seed, uint64_t steps, cons
         expect(frame_pool_reclaim(&machine->pool, MEMORY_BOOT_RECLAIMABLE) == FRAME_OK, seed);
         expect(frame_pool_reclaim(&machine->pool, MEMORY_BOOT_RECLAIMABLE) == FRAME_RESERVED, seed);
     }
-    enum frame_error backed = frame_pool_back(&machine->pool, phys_addr(0), machine->bytes);
+    bool lazy = seed % 5 == 1;
+    enum frame_error backed = lazy ? FRAME_OK : frame_pool_back(&machine->pool, phys_addr(0), machine->bytes);
     expect(backed == FRAME_OK || backed == FRAME_NO_MEMORY, seed);
     if (backed == FRAME_OK) {
         model_init(&the_model, &machine->pool);
-        model_verify(&the_model);
-        for (uint64_t i = 0; i < steps; i++) {
-            enum model_operation operation = random_operation();
-            uint32_t a = random_number();
-            model_step(&the_model, operation, a, random_number());
+        if (lazy) {
+            model_watch(&the_model, machine);
         }
         model_verify(&the_model);
-        model_finish(&the_model);
+        random_steps(steps);
     }
-    host_cpu = 0;
     machine_destroy(machine);
     return backed == FRAME_OK;
+}
+
+/* The same with GiBs of memory, large blocks, and descriptors that are backed as they are used. */
+static void run_large(struct machine *machine, uint64_t seed, uint64_t steps)
+{
+    random_state = seed * 0x9e3779b97f4a7c15ULL + 1;
+    machine_make(machine, GIB(6));
+    random_large_map(machine);
+    expect(machine_start(machine, 1 + seed % 3, &frame_policy_buddy) == FRAME_OK, seed);
+    expect(frame_pool_reclaim(&machine->pool, MEMORY_BOOT_RECLAIMABLE) == FRAME_OK, seed);
+    model_init(&the_model, &machine->pool);
+    the_model.orders = model_large_orders;
+    model_watch(&the_model, machine);
+    random_steps(steps);
+    machine_destroy(machine);
 }

@@ -1,10 +1,13 @@
 /*
- * Ten million operations of the frame pool and its reference model over random machines, without sanitizers.
+ * Ten million operations of the frame pool and its reference model over random machines, without sanitizers,
+ * and some on machines with GiBs of memory.
  *     long_frame [OPERATIONS [FIRST_SEED]]
  */
 #include "frame_random.h"
 
 #define STEPS_PER_MACHINE 25000
+#define LARGE_STEPS       10000
+#define LARGE_EVERY       20 /* machines */
 
 int main(int argc, char **argv)
 {
@@ -16,6 +19,12 @@ int main(int argc, char **argv)
     uint64_t failures = 0;
     for (; done < wanted; seed++) {
         const struct frame_policy *policy = seed % 5 == 4 ? &frame_policy_bitmap : &frame_policy_buddy;
+        if (seed % LARGE_EVERY == 0) {
+            run_large(&machine, seed, LARGE_STEPS);
+            machines++;
+            done += LARGE_STEPS;
+            failures += the_model.failures;
+        }
         if (run_one(&machine, seed, STEPS_PER_MACHINE, policy)) {
             machines++;
             done += STEPS_PER_MACHINE;

@@ -76,6 +76,48 @@ static void neighbours_go_back_as_a_whole(void **state)
     }
 }
 
+#define BATCH 4096
+
+/* Allocates a batch and frees it in the order it came in, or the other way round; returns the drains. */
+static uint64_t drains_of_batch(bool backwards)
+{
+    static phys_addr_t frames[BATCH];
+    for (unsigned i = 0; i < BATCH; i++) {
+        frames[i] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    }
+    uint64_t before = machine.pool.work.drains;
+    for (unsigned i = 0; i < BATCH; i++) {
+        uint64_t given = machine.pool.work.given;
+        frame_free(&machine.pool, frames[backwards ? BATCH - 1 - i : i], 0);
+        assert_true(machine.pool.work.given - given <= 2);
+    }
+    return machine.pool.work.drains - before;
+}
+
+/* Whatever is in the magazine at first: frees in a row make large pieces, or each would make room for a few.
+ */
+static void frees_in_a_row_take_the_lock_seldom(void **state)
+{
+    (void)state;
+    static phys_addr_t frames[1000];
+    for (unsigned left = 0; left < 128; left += 3) {
+        for (unsigned i = 0; i < ARRAY_LENGTH(frames); i++) {
+            frames[i] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+        }
+        for (unsigned i = 0; i < ARRAY_LENGTH(frames); i++) {
+            frame_free(&machine.pool, frames[i * 387 % ARRAY_LENGTH(frames)], 0); /* scattered ones */
+        }
+        for (unsigned i = 0; i < left; i++) {
+            frames[i] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+        }
+        drains_of_batch(left % 2);
+        for (unsigned round = 0; round < 3; round++) {
+            assert_in_range(drains_of_batch(left % 2), 1, BATCH / 20);
+        }
+        frame_free_batch(&machine.pool, left, frames);
+    }
+}
+
 /* Counts the calls of the policy's give(): that is what a drain is bounded by. */
 static unsigned gives;
 
@@ -139,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         MAGAZINE_TEST(neighbours_go_back_as_a_whole),
+        MAGAZINE_TEST(frees_in_a_row_take_the_lock_seldom),
         MAGAZINE_TEST(a_free_gives_back_few_pieces),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
     };

@@ -30,6 +30,18 @@ static void bitmap_agrees_with_the_model_on_random_maps(void **state)
     run_many(&frame_policy_bitmap);
 }
 
+static void buddy_agrees_with_the_model_on_large_machines(void **state)
+{
+    (void)state;
+    static struct machine machine;
+    uint64_t failures = 0;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        run_large(&machine, seed, 1500);
+        failures += the_model.failures;
+    }
+    assert_true(failures > 0);
+}
+
 /* A pool of exactly 16 free frames at 16 MiB, all backed; `prefix` frames there are not of the pool. */
 static void small_machine(struct machine *machine, const struct frame_policy *policy)
 {
@@ -98,12 +110,20 @@ static void every_sequence_of_five_operations_on_sixteen_frames(void **state)
     exhaust(&frame_policy_buddy);
 }
 
+static void the_same_by_a_bitmap(void **state)
+{
+    (void)state;
+    exhaust(&frame_policy_bitmap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buddy_agrees_with_the_model_on_random_maps),
         cmocka_unit_test(bitmap_agrees_with_the_model_on_random_maps),
+        cmocka_unit_test(buddy_agrees_with_the_model_on_large_machines),
         cmocka_unit_test(every_sequence_of_five_operations_on_sixteen_frames),
+        cmocka_unit_test(the_same_by_a_bitmap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

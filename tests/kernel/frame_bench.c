@@ -6,42 +6,27 @@
 #define PAIRS 1000
 #define BATCH 4096
 
-static void pairs(struct bench *bench, unsigned order)
-{
-    struct frame_pool *pool = kernel_frames();
-    phys_addr_t first = frame_alloc(pool, order, OWNER_TEST);
-    if (first.raw == 0) {
-        bench_skip(bench, "not enough memory");
-        return;
+/* Pairs of an order that the compiler knows, as most callers' are. */
+#define PAIR_BENCH(order)                                                                                    \
+    KERNEL_BENCH(frame_pair_o##order, "frame.pair.o" #order)                                                 \
+    {                                                                                                        \
+        struct frame_pool *pool = kernel_frames();                                                           \
+        phys_addr_t first = frame_alloc(pool, order, OWNER_TEST);                                            \
+        if (first.raw == 0) {                                                                                \
+            bench_skip(bench, "not enough memory");                                                          \
+            return;                                                                                          \
+        }                                                                                                    \
+        frame_free(pool, first, order);                                                                      \
+        bench_start(bench);                                                                                  \
+        for (unsigned i = 0; i < PAIRS; i++) {                                                               \
+            frame_free(pool, frame_alloc(pool, order, OWNER_TEST), order);                                   \
+        }                                                                                                    \
+        bench_stop(bench, PAIRS);                                                                            \
     }
-    frame_free(pool, first, order);
-    bench_start(bench);
-    for (unsigned i = 0; i < PAIRS; i++) {
-        frame_free(pool, frame_alloc(pool, order, OWNER_TEST), order);
-    }
-    bench_stop(bench, PAIRS);
-}
 
-KERNEL_BENCH(frame_pair_o0, "frame.pair.o0")
-{
-    struct frame_pool *pool = kernel_frames();
-    bench_start(bench);
-#pragma clang loop unroll_count(8) /* count pairs, not the loop */
-    for (unsigned i = 0; i < PAIRS; i++) {
-        frame_free(pool, frame_alloc(pool, 0, OWNER_TEST), 0);
-    }
-    bench_stop(bench, PAIRS);
-}
-
-KERNEL_BENCH(frame_pair_o3, "frame.pair.o3")
-{
-    pairs(bench, 3);
-}
-
-KERNEL_BENCH(frame_pair_o9, "frame.pair.o9")
-{
-    pairs(bench, 9);
-}
+PAIR_BENCH(0)
+PAIR_BENCH(3)
+PAIR_BENCH(9)
 
 /* Room for BATCH addresses, all FRAME_NONE; NULL, with the benchmark skipped, when there is none. */
 static phys_addr_t *take_room(struct bench *bench)

@@ -108,6 +108,53 @@ KERNEL_TEST(frame_limits_hold)
     EXPECT(pool_is_sound());
 }
 
+/* A request for one zeroed frame takes what the idle loop prepared, and it is zero. */
+KERNEL_TEST(frame_zeroed_requests_use_the_stock)
+{
+    struct frame_pool *pool = kernel_frames();
+    struct frame_request request = {.frames = 1, .owner = OWNER_TEST, .zeroed = true};
+    while (frame_pool_idle(pool)) {
+    }
+    const struct frame_magazine *stock = &pool->cpu[0]->magazine[FRAME_MAGAZINE_ZERO];
+    uint32_t before = atomic_load(&stock->top);
+    phys_addr_t frame;
+    EXPECT(before > stock->bottom);
+    EXPECT_EQUAL(frame_alloc_request(pool, &request, &frame), FRAME_OK);
+    EXPECT_EQUAL(atomic_load(&stock->top), before - 1);
+    const uint64_t *words = frame_pointer(pool, frame);
+    uint64_t sum = 0;
+    for (unsigned word = 0; word < FRAME_BYTES / sizeof *words; word++) {
+        sum |= words[word];
+    }
+    EXPECT_EQUAL(sum, 0);
+    frame_free(pool, frame, 0);
+}
+
+/* Memory below 1 MiB is kept for what can use no other. */
+KERNEL_TEST(frame_low_memory_can_be_had)
+{
+    struct frame_facts facts;
+    phys_addr_t first = memory_take_low(OWNER_TEST);
+    if (first.raw == 0) {
+        kernel_test_skip("the firmware left no memory below 1 MiB");
+        return;
+    }
+    phys_addr_t second = memory_take_low(OWNER_OTHER);
+    EXPECT(first.raw + FRAME_BYTES <= MIB(1) && second.raw + FRAME_BYTES <= MIB(1));
+    EXPECT(first.raw != second.raw);
+    memset(frame_pointer(kernel_frames(), first), 0xcc, FRAME_BYTES);
+    frame_pool_look(kernel_frames(), first, &facts);
+    EXPECT_EQUAL(facts.owner, OWNER_TEST);
+    EXPECT(ledger_closes());
+    memory_return_low(first, OWNER_TEST);
+    if (second.raw != 0) {
+        memory_return_low(second, OWNER_OTHER);
+    }
+    frame_pool_look(kernel_frames(), first, &facts);
+    EXPECT_EQUAL(facts.owner, OWNER_KEPT);
+    EXPECT(pool_is_sound());
+}
+
 KERNEL_TEST(frame_mistakes_have_names)
 {
     struct frame_pool *pool = kernel_frames();

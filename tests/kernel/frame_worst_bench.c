@@ -4,9 +4,12 @@
  *
  * Counted is one call each time, interrupts off, everything it leads to included: refills, drains, the first
  * use of arenas, the backing of descriptors. Only the zeroing of fresh pages (of descriptors and their page
- * tables) is taken off again, at the price of a memset. An allocation that found no memory and had the
- * magazines emptied is counted apart, as a shortage. What the worst of each kind was is in the log, at level
- * debug.
+ * tables, and of what an idle CPU prepares) is taken off again, at the price of a memset. What comes in
+ * pieces is counted by the piece: a batch by the frame, a run by the blocks that it and what is left over
+ * consist of. An allocation that found no memory at first is counted apart.
+ *
+ * One run measures all kinds; the first benchmark that is asked for does the work. What the worst call of its
+ * kind did under the pool's lock is in the log.
  */
 #include <ashlar/bench.h>
 #include <ashlar/memory.h>
@@ -19,20 +22,23 @@
 #define SLOTS   16384
 #define SINGLES 4096
 #define CHURN   8192
+#define ROUNDS  (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
 
-enum kind { ALLOC, FREE, SHORTAGE, KINDS };
+enum kind { ALLOC, FREE, SHORTAGE, MERGE, RUN, AT, BATCH, REFERENCE, IDLE, KINDS };
 
 /* The worst call of a kind since start. */
 struct worst {
     uint64_t ticks;
-    unsigned order;
-    unsigned zeroed; /* pages, not in `ticks` */
-    uint64_t number; /* which call it was */
+    unsigned order;         /* of what it was called for */
+    uint64_t pieces;        /* `ticks` are of one of so many */
+    uint64_t number;        /* which call it was */
+    struct frame_work work; /* what it did under the lock */
     bool reported;
 };
 
 static struct worst worst[KINDS];
 static uint64_t calls;
+static unsigned rounds_done;
 
 /* What the run works with: a piece of the memory that is measured. */
 struct run {
@@ -44,11 +50,21 @@ struct run {
     uint64_t zeroing;    /* ticks of clearing a page */
 };
 
+/* One call that is measured. */
+struct sample {
+    struct frame_work before;
+    uint64_t cleared;   /* pages, before */
+    uint64_t shortages; /* before */
+    uint64_t start;     /* tick */
+};
+
 static uint32_t next_random(struct run *run)
 {
     run->random = run->random * 6364136223846793005ULL + 1442695040888963407ULL;
     return (uint32_t)(run->random >> 33);
 }
+
+/* ---- Measuring ---- */
 
 /* Frames of the reserve that were ever taken: every one was cleared. */
 static uint64_t pages_cleared(const struct frame_pool *pool)
@@ -60,58 +76,83 @@ static uint64_t pages_cleared(const struct frame_pool *pool)
     return (uint64_t)atomic_load(&pool->cpu[0]->owned[OWNER_DESCRIPTORS]) - left;
 }
 
-static void note(struct run *run, enum kind kind, unsigned order, uint64_t ticks, uint64_t cleared)
+static struct frame_work work_since(const struct frame_work *before, const struct frame_work *now)
 {
-    uint64_t taken_off = run->overhead + cleared * run->zeroing;
-    ticks -= min_u64(ticks, taken_off);
+    return (struct frame_work){now->refills - before->refills,   now->drains - before->drains,
+                               now->searches - before->searches, now->given - before->given,
+                               now->changes - before->changes,   now->pages - before->pages};
+}
+
+static void sample_begin(struct run *run, struct sample *sample)
+{
+    sample->before = run->pool->work;
+    sample->cleared = pages_cleared(run->pool);
+    sample->shortages = atomic_load(&run->pool->cpu[0]->shortages);
+    interrupts_disable();
+    sample->start = cpu_ticks();
+}
+
+/* Ends a call that took `zeroed` pages of its own to clear and came in `pieces`. */
+static void sample_end(struct run *run, const struct sample *sample, enum kind kind, unsigned order,
+                       uint64_t zeroed, uint64_t pieces)
+{
+    uint64_t ticks = cpu_ticks() - sample->start;
+    interrupts_enable();
+    zeroed += pages_cleared(run->pool) - sample->cleared;
+    ticks -= min_u64(ticks, run->overhead + zeroed * run->zeroing);
     calls++;
+    if (atomic_load(&run->pool->cpu[0]->shortages) != sample->shortages) {
+        kind = order == 0 ? SHORTAGE : MERGE;
+        pieces = 1;
+    }
+    ticks /= pieces;
     if (ticks > worst[kind].ticks) {
-        worst[kind] = (struct worst){ticks, order, (unsigned)cleared, calls, false};
+        struct frame_work work = work_since(&sample->before, &run->pool->work);
+        worst[kind] = (struct worst){ticks, order, pieces, calls, work, false};
     }
 }
 
-static phys_addr_t measured_alloc(struct run *run, unsigned order)
+static void calibrate(struct run *run)
 {
-    struct frame_cpu *cpu = run->pool->cpu[0];
-    uint64_t cleared = pages_cleared(run->pool);
-    uint64_t shortages = atomic_load(&cpu->shortages);
+    void *page = frame_pointer(run->pool, run->blocks[0]); /* of the slots themselves, not in use yet */
     interrupts_disable();
     uint64_t start = cpu_ticks();
-    phys_addr_t block = frame_alloc(run->pool, order, OWNER_TEST);
-    uint64_t ticks = cpu_ticks() - start;
+    uint64_t middle = cpu_ticks();
+    memset(page, 0, FRAME_BYTES);
+    uint64_t end = cpu_ticks();
     interrupts_enable();
-    bool short_of = atomic_load(&cpu->shortages) != shortages;
-    note(run, short_of ? SHORTAGE : ALLOC, order, ticks, pages_cleared(run->pool) - cleared);
-    return block;
+    run->overhead = middle - start;
+    run->zeroing = end - middle - run->overhead;
 }
 
-static void measured_free(struct run *run, phys_addr_t block, unsigned order)
-{
-    interrupts_disable();
-    uint64_t start = cpu_ticks();
-    frame_free(run->pool, block, order);
-    uint64_t ticks = cpu_ticks() - start;
-    interrupts_enable();
-    note(run, FREE, order, ticks, 0);
-}
+/* ---- Blocks ---- */
 
 /* Takes a block into a slot; whether there was one. */
 static bool take(struct run *run, unsigned order)
 {
-    phys_addr_t block = run->count < SLOTS ? measured_alloc(run, order) : FRAME_NONE;
-    if (block.raw == 0) {
+    struct sample sample;
+    if (run->count == SLOTS) {
         return false;
     }
-    run->blocks[run->count++] = phys_addr(block.raw | order);
-    return true;
+    sample_begin(run, &sample);
+    phys_addr_t block = frame_alloc(run->pool, order, OWNER_TEST);
+    sample_end(run, &sample, ALLOC, order, 0, 1);
+    if (block.raw != 0) {
+        run->blocks[run->count++] = phys_addr(block.raw | order);
+    }
+    return block.raw != 0;
 }
 
 /* Frees what is in a slot, and moves the last one there. */
 static void drop(struct run *run, unsigned slot)
 {
-    uint64_t block = run->blocks[slot].raw;
+    struct sample sample;
+    phys_addr_t block = phys_addr(align_down(run->blocks[slot].raw, FRAME_BYTES));
+    unsigned order = run->blocks[slot].raw % FRAME_BYTES;
     run->blocks[slot] = run->blocks[--run->count];
-    measured_free(run, phys_addr(align_down(block, FRAME_BYTES)), block % FRAME_BYTES);
+    sample_begin(run, &sample);
+    frame_free(run->pool, block, order);
+    sample_end(run, &sample, FREE, order, 0, 1);
 }
 
 static void drop_all(struct run *run)
@@ -120,6 +161,131 @@ static void drop_all(struct run *run)
         drop(run, run->count - 1);
     }
 }
+
+/* One more reference to what is in a slot, and one less. */
+static void share(struct run *run, unsigned slot)
+{
+    struct sample sample;
+    phys_addr_t block = phys_addr(align_down(run->blocks[slot].raw, FRAME_BYTES));
+    unsigned order = run->blocks[slot].raw % FRAME_BYTES;
+    sample_begin(run, &sample);
+    frame_get(run->pool, block);
+    sample_end(run, &sample, REFERENCE, order, 0, 1);
+    sample_begin(run, &sample);
+    frame_put(run->pool, block);
+    sample_end(run, &sample, REFERENCE, order, 0, 1);
+}
+
+/* ---- Runs, given blocks, batches, the idle loop ---- */
+
+/* Blocks that a run of `frames` and what is left over of the next power of two consist of. */
+static uint64_t pieces_of(uint64_t frames, unsigned order)
+{
+    uint64_t rest = (1ULL << order) - frames;
+    return (uint64_t)(__builtin_popcountll(frames) + __builtin_popcountll(rest));
+}
+
+static void take_run(struct run *run)
+{
+    struct sample sample;
+    unsigned order = 2 + next_random(run) % 17;
+    struct frame_request request = {.owner = OWNER_TEST};
+    request.frames = (1ULL << (order - 1)) + 1 + next_random(run) % ((1ULL << (order - 1)) - 1);
+    uint64_t pieces = pieces_of(request.frames, order);
+    phys_addr_t first = FRAME_NONE;
+    sample_begin(run, &sample);
+    enum frame_error error = frame_alloc_request(run->pool, &request, &first);
+    sample_end(run, &sample, RUN, order, 0, pieces);
+    if (error == FRAME_OK) {
+        sample_begin(run, &sample);
+        frame_free_run(run->pool, first, request.frames);
+        sample_end(run, &sample, RUN, order, 0, (uint64_t)__builtin_popcountll(request.frames));
+    }
+}
+
+/* A block at a random address: free, in use, in a magazine, or not even memory. */
+static void take_at(struct run *run)
+{
+    struct sample sample;
+    unsigned order = next_random(run) % 4 == 0 ? next_random(run) % FRAME_ORDERS : next_random(run) % 4;
+    uint64_t frame =
+        ((uint64_t)next_random(run) << 20 | next_random(run) % (1 << 20)) % run->pool->frame_limit;
+    phys_addr_t block = phys_addr(align_down(frame << FRAME_SHIFT, FRAME_BYTES << order));
+    if (run->count > 0 && order == 0) { /* what was just freed is in a magazine, deep inside */
+        block = phys_addr(align_down(run->blocks[run->count - 1].raw, FRAME_BYTES));
+        order = run->blocks[run->count - 1].raw % FRAME_BYTES;
+        drop(run, run->count - 1);
+        for (unsigned i = 0; i < 64 && run->count > 0; i++) {
+            drop(run, run->count - 1);
+        }
+    }
+    sample_begin(run, &sample);
+    enum frame_error error = frame_alloc_at(run->pool, block, order, OWNER_TEST);
+    sample_end(run, &sample, AT, order, 0, 1);
+    if (error == FRAME_OK) {
+        frame_free(run->pool, block, order);
+    }
+}
+
+static void take_batch(struct run *run)
+{
+    struct sample sample;
+    phys_addr_t frames[2 * FRAME_BATCH];
+    uint64_t count = 1 + next_random(run) % ARRAY_LENGTH(frames);
+    sample_begin(run, &sample);
+    uint64_t got = frame_alloc_batch(run->pool, count, frames, OWNER_TEST);
+    sample_end(run, &sample, BATCH, 0, 0, got > 0 ? got : 1);
+    for (uint64_t i = 0; i < got; i++) {
+        uint64_t other = i + next_random(run) % (got - i);
+        phys_addr_t frame = frames[other];
+        frames[other] = frames[i];
+        sample_begin(run, &sample);
+        frame_put(run->pool, frame);
+        sample_end(run, &sample, REFERENCE, 0, 0, 1);
+    }
+}
+
+/* Some pieces of an idle CPU's work, sometimes as if another CPU had asked for what is in the magazines. */
+static void rest(struct run *run)
+{
+    struct frame_cpu *cpu = run->pool->cpu[0];
+    bool asked = next_random(run) % 4 == 0;
+    for (unsigned i = 0; asked && i < FRAME_MAGAZINES; i++) {
+        atomic_store(&cpu->magazine[i].limit, 0);
+    }
+    for (unsigned i = next_random(run) % 32; i > 0; i--) {
+        struct sample sample;
+        uint32_t zeroed = atomic_load(&cpu->magazine[FRAME_MAGAZINE_ZERO].top);
+        sample_begin(run, &sample);
+        frame_pool_idle(run->pool);
+        bool prepared = atomic_load(&cpu->magazine[FRAME_MAGAZINE_ZERO].top) > zeroed;
+        sample_end(run, &sample, IDLE, 0, prepared ? 1 : 0, 1);
+    }
+}
+
+static void anything_else(struct run *run)
+{
+    switch (next_random(run) % 8) {
+    case 0:
+        take_run(run);
+        break;
+    case 1:
+        take_at(run);
+        break;
+    case 2:
+        take_batch(run);
+        break;
+    case 3:
+        rest(run);
+        break;
+    default:
+        if (run->count > 0) {
+            share(run, next_random(run) % run->count);
+        }
+    }
+}
+
+/* ---- The run ---- */
 
 /* One block of each order, then the other way round: first uses of arenas and leaves, merging from the top.
  */
@@ -155,6 +321,9 @@ static void churn(struct run *run)
         } else {
             take(run, next_random(run) % 8);
         }
+        if (next_random(run) % 8 == 0) {
+            anything_else(run);
+        }
     }
 }
 
@@ -169,70 +338,99 @@ static void scatter(struct run *run)
     }
 }
 
-static void calibrate(struct run *run)
+static void run_round(struct run *run)
 {
-    void *page = frame_pointer(run->pool, run->blocks[0]); /* of the slots themselves, not in use yet */
-    interrupts_disable();
-    uint64_t start = cpu_ticks();
-    uint64_t middle = cpu_ticks();
-    memset(page, 0, FRAME_BYTES);
-    uint64_t end = cpu_ticks();
-    interrupts_enable();
-    run->overhead = middle - start;
-    run->zeroing = end - middle - run->overhead;
-}
-
-static void report(enum kind kind, const char *name)
-{
-    struct worst *most = &worst[kind];
-    if (!most->reported) {
-        most->reported = true;
-        log_debug("worst %s of %llu calls: %llu ticks, order %u, call %llu, and %u pages cleared", name,
-                  (unsigned long long)calls, (unsigned long long)most->ticks, most->order,
-                  (unsigned long long)most->number, most->zeroed);
+    each_order(run);
+    scatter(run);
+    for (unsigned i = 0; i < 64; i++) {
+        anything_else(run);
     }
+    fill(run);
+    churn(run);
+    while (run->count > SLOTS / 4) {
+        drop(run, next_random(run) % run->count);
+    }
+    churn(run);
+    scatter(run);
+    drop_all(run);
 }
 
-/* One sample: the whole run; the figure is the worst call of `kind` since start. */
-static void run_all(struct bench *bench, enum kind kind, const char *name)
+/* All of it, with nobody to ask when memory runs out: what a reclaimer does is not the pool's. */
+static void run_rounds(struct run *run)
+{
+    struct frame_reclaimer_slot saved[FRAME_RECLAIMERS_MAX];
+    memcpy(saved, run->pool->reclaimers, sizeof saved);
+    memset(run->pool->reclaimers, 0, sizeof saved);
+    calibrate(run);
+    for (unsigned i = 0; i < ROUNDS / (BENCH_SAMPLES + 1); i++) {
+        run_round(run);
+        rounds_done++;
+    }
+    memcpy(run->pool->reclaimers, saved, sizeof saved);
+}
+
+/* Does the next part of the work, if there is any left; false when there is no memory for it. */
+static bool run_some(void)
 {
     struct run run = {.pool = kernel_frames(), .random = 88172645463325252ULL + calls};
     struct frame_request request = {.frames = SLOTS * sizeof(phys_addr_t) >> FRAME_SHIFT,
                                     .owner = OWNER_TEST};
     phys_addr_t slots;
+    if (rounds_done == ROUNDS) {
+        return true;
+    }
     if (frame_alloc_request(run.pool, &request, &slots) != FRAME_OK) {
-        bench_skip(bench, "not enough memory");
-        return;
+        return false;
     }
     run.blocks = frame_pointer(run.pool, slots);
     run.blocks[0] = slots;
-    calibrate(&run);
-    each_order(&run);
-    scatter(&run);
-    fill(&run);
-    churn(&run);
-    while (run.count > SLOTS / 4) {
-        drop(&run, next_random(&run) % run.count);
-    }
-    scatter(&run);
-    drop_all(&run);
+    run_rounds(&run);
     frame_free_run(run.pool, slots, request.frames);
-    report(kind, name);
+    return true;
+}
+
+static void report(enum kind kind, const char *name)
+{
+    struct worst *most = &worst[kind];
+    if (most->reported) {
+        return;
+    }
+    most->reported = true;
+    log_debug("%s of %llu calls: %llu ticks, order %u, %llu pieces, call %llu: %llu refills, %llu drains, "
+              "%llu searches, %llu blocks given, %llu index entries changed by that, %llu pages backed",
+              name, (unsigned long long)calls, (unsigned long long)most->ticks, most->order,
+              (unsigned long long)most->pieces, (unsigned long long)most->number,
+              (unsigned long long)most->work.refills, (unsigned long long)most->work.drains,
+              (unsigned long long)most->work.searches, (unsigned long long)most->work.given,
+              (unsigned long long)most->work.changes, (unsigned long long)most->work.pages);
+}
+
+/* One sample: a part of the work; the figure is the worst call of `kind` since start. */
+static void sample_kind(struct bench *bench, enum kind kind, const char *name)
+{
+    if (!run_some()) {
+        bench_skip(bench, "not enough memory");
+        return;
+    }
+    if (rounds_done == ROUNDS) {
+        report(kind, name);
+    }
     bench->ticks = worst[kind].ticks;
     bench->operations = 1;
 }
 
-KERNEL_BENCH(frame_worst_alloc, "frame.worst.alloc")
-{
-    run_all(bench, ALLOC, "allocation");
-}
+#define WORST_BENCH(function, kind, name)                                                                    \
+    KERNEL_BENCH(function, name)                                                                             \
+    {                                                                                                        \
+        sample_kind(bench, kind, name);                                                                      \
+    }
 
-KERNEL_BENCH(frame_worst_free, "frame.worst.free")
-{
-    run_all(bench, FREE, "free");
-}
-
-KERNEL_BENCH(frame_worst_shortage, "frame.worst.shortage")
-{
-    run_all(bench, SHORTAGE, "allocation that emptied the magazines");
-}
+WORST_BENCH(frame_worst_alloc, ALLOC, "frame.worst.alloc")
+WORST_BENCH(frame_worst_free, FREE, "frame.worst.free")
+WORST_BENCH(frame_worst_shortage, SHORTAGE, "frame.worst.shortage")
+WORST_BENCH(frame_worst_merge, MERGE, "frame.worst.merge")
+WORST_BENCH(frame_worst_run, RUN, "frame.worst.run")
+WORST_BENCH(frame_worst_at, AT, "frame.worst.at")
+WORST_BENCH(frame_worst_batch, BATCH, "frame.worst.batch")
+WORST_BENCH(frame_worst_reference, REFERENCE, "frame.worst.reference")
+WORST_BENCH(frame_worst_idle, IDLE, "frame.worst.idle")

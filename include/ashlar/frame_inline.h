@@ -1,0 +1,103 @@
+/*
+ * The fast paths of <ashlar/frame.h>, which includes this: a block out of, or into, a magazine of this CPU,
+ * with preemption off and no lock.
+ */
+#pragma once
+
+#include <ashlar/assert.h>
+#include <ashlar/frame.h>
+
+/* The slow paths behind them; not to be called otherwise. */
+phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+    EXCLUDES(pool->lock);
+void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
+
+/* Books `frames` more (or fewer) for `owner`. Preemption is off. */
+static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t frames)
+{
+    int64_t owned = atomic_load_explicit(&cpu->owned[owner], memory_order_relaxed);
+    atomic_store_explicit(&cpu->owned[owner], owned + frames, memory_order_relaxed);
+}
+
+/*
+ * Moves the top of a magazine of this CPU. Loading it again instead of using what was loaded before makes one
+ * instruction of this, an addition in memory.
+ */
+static inline void frame_magazine_move(struct frame_magazine *magazine, uint32_t by)
+{
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    atomic_store_explicit(&magazine->top, top + by, memory_order_relaxed);
+}
+
+/* The halves of frame_alloc() and frame_free() that need no lock: a block out of, or into, a magazine of this
+ * CPU. False when that cannot be; nothing has changed then. */
+static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, enum frame_owner owner,
+                                      phys_addr_t *block)
+{
+    /* Costs nothing where both are constants; the slow path names the mistake. */
+    if (__builtin_expect(order > FRAME_ORDER_2M || (unsigned)owner >= OWNER_COUNT, 0)) {
+        return false;
+    }
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    if (__builtin_expect(top == magazine->bottom, 0)) {
+        preempt_enable();
+        return false;
+    }
+    *block = phys_addr(cpu->slots[(uint64_t)top - 1]);
+    __builtin_assume(block->raw % FRAME_BYTES == 0); /* spares the mask in finding the descriptor */
+    struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
+    DEBUG_ASSERT(descriptor->tag == frame_tag(FRAME_CACHED, order, 1)); /* else it is in two magazines */
+    frame_magazine_move(magazine, (uint32_t)-1);
+    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
+    frame_account(cpu, owner, (int64_t)1 << order);
+    preempt_enable();
+    return true;
+}
+
+static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
+     */
+    uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
+    if (__builtin_expect(order > FRAME_ORDER_2M || frame >= pool->frame_limit, 0)) {
+        return false;
+    }
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    __asm__("" : "+r"(descriptor)); /* spares adding base and offset for each use again */
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    if (__builtin_expect(tag != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
+        return false;
+    }
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_magazine *magazine = &cpu->magazine[order];
+    uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
+    if (__builtin_expect(top >= atomic_load_explicit(&magazine->limit, memory_order_relaxed), 0)) {
+        preempt_enable();
+        return false;
+    }
+    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
+    cpu->slots[top] = block.raw;
+    frame_magazine_move(magazine, 1);
+    frame_account(cpu, owner, -((int64_t)1 << order));
+    preempt_enable();
+    return true;
+}
+
+static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+{
+    phys_addr_t block;
+    return frame_alloc_cached(pool, order, owner, &block) ? block : frame_alloc_slow(pool, order, owner);
+}
+
+static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
+{
+    if (!frame_free_cached(pool, block, order)) {
+        frame_free_slow(pool, block, order);
+    }
+}
