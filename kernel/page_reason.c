@@ -206,20 +206,20 @@ static const char *region_rule(struct vm_space *space, struct page_run *part)
 
 /* ---- The firmware's own, in the tables for runtime calls: where the firmware knows it ---- */
 
-const char *page_reason_firmware(const struct page_run *part)
+const char *page_reason_firmware(const struct page_run *run)
 {
     size_t count;
     const struct memory_range *map = boot_memory_map(&count);
-    if (part->target.raw != part->base.raw) {
+    if (run->target.raw != run->base.raw) {
         return other_target;
     }
-    if (part->access & ~(unsigned)(PAGE_WRITE | PAGE_EXECUTE)) {
+    if (run->access & ~(unsigned)(PAGE_WRITE | PAGE_EXECUTE)) {
         return other_access;
     }
     for (size_t i = 0; i < count; i++) {
         bool kernels = map[i].type < MEMORY_RUNTIME && map[i].type != MEMORY_ACPI_NVS;
-        if (kernels && part->target.raw < map[i].base.raw + map[i].bytes &&
-            map[i].base.raw < part->target.raw + part->bytes) {
+        if (kernels && run->target.raw < map[i].base.raw + map[i].bytes &&
+            map[i].base.raw < run->target.raw + run->bytes) {
             return "shows memory that belongs to somebody else";
         }
     }

@@ -414,7 +414,7 @@ page_table_translate(const struct page_table *table, virt_addr_t address)
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     if (!page_entry_present(entry)) {
-        return page_translation_of(all, entry, PAGE_LEVEL_PML4, address);
+        return (struct page_translation){.level = PAGE_LEVEL_PML4, .leaf = entry};
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_1G);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;

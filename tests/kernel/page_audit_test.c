@@ -363,7 +363,7 @@ KERNEL_TEST(audit_looks_into_the_tables_for_the_firmware)
 /* More specially cached stretches than one round compares, and the contradiction is with the last of them. */
 KERNEL_TEST(audit_compares_any_number_of_mappings)
 {
-    const uint64_t count = 2 * PAGE_ALIAS_RANGES + 5;
+    const uint64_t count = 2ULL * PAGE_ALIAS_RANGES + 5;
     virt_addr_t device;
     const struct vm_request request = {.source = VM_DEVICE,
                                        .bytes = 2 * count * FRAME_BYTES,
@@ -376,7 +376,7 @@ KERNEL_TEST(audit_compares_any_number_of_mappings)
         vm_space_fault(&user, virt_add(device, 2 * i * FRAME_BYTES), VM_READ);
     }
     expect_sound();
-    EXPECT(audit.special.seen > 2 * PAGE_ALIAS_RANGES);
+    EXPECT(audit.special.seen >= count);
     virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
     expect_wrong_in_user(data.raw, phys_add(nowhere(), 2 * (count - 1) * FRAME_BYTES), PAGE_READ,
                          CACHE_WRITE_BACK, TWO_CACHES);
