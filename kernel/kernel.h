@@ -20,10 +20,9 @@ void heap_start(const struct boot_info *info);
 /* Where the heap gets what is too long for a run of frames; nothing before addresses_start(). */
 extern const struct heap_virtual heap_virtual_blocks;
 
-/* Calls `visit` for each block of vmalloc's that is not the heap's, kernel stacks among them; one that was freed
+/* Calls `visit` for each block of vmalloc's but the heap's, kernel stacks among them; one that was freed
  * just now may be unmapped already. */
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context);
-
 
 /* Makes the kernel's arena of virtual addresses, and what stands on it; panics without memory. After the
  * heap.

@@ -328,7 +328,8 @@ void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, c
 /* Gives up all objects of a cache that is being destroyed; returns how many were live. */
 uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *cache);
 
-/* Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard. */
+/* Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard.
+ */
 bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem);
 
 void slab_guard_look(struct slab_guard *guard, const void *pointer, struct slab_facts *facts);

@@ -62,59 +62,59 @@ void slab_who_note(struct slab_pool *pool, struct slab_who *who, const void *cal
 /* ---- The text ---- */
 
 /* A text under way; what does not fit is cut off. */
-struct text {
+struct writing {
     char *bytes; /* SLAB_REPORT_BYTES */
     size_t used; /* without the terminator */
 };
 
-__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *words, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct writing *writing, const char *words, ...)
 {
     va_list arguments;
-    size_t room = SLAB_REPORT_BYTES - text->used;
+    size_t room = SLAB_REPORT_BYTES - writing->used;
     va_start(arguments, words);
-    size_t length = (size_t)format_list(text->bytes + text->used, room, words, arguments);
+    size_t length = (size_t)format_list(writing->bytes + writing->used, room, words, arguments);
     va_end(arguments);
-    text->used += min_u64(length, room - 1);
+    writing->used += min_u64(length, room - 1);
 }
 
-static void say_place(struct text *text, const struct slab_report *report)
+static void say_place(struct writing *writing, const struct slab_report *report)
 {
     int64_t offset = report->offset;
-    say(text, ": %#llx", (unsigned long long)(uintptr_t)report->pointer);
+    say(writing, ": %#llx", (unsigned long long)(uintptr_t)report->pointer);
     if (report->cache) {
-        say(text, " in cache %s", report->cache->name);
+        say(writing, " in cache %s", report->cache->name);
     }
     if (report->object) {
-        say(text, ", object %#llx %c %llu", (unsigned long long)(uintptr_t)report->object,
+        say(writing, ", object %#llx %c %llu", (unsigned long long)(uintptr_t)report->object,
             offset < 0 ? '-' : '+', (unsigned long long)(offset < 0 ? -offset : offset));
     }
     if (report->claimed && report->claimed != report->cache) {
-        say(text, ", freed to cache %s", report->claimed->name);
+        say(writing, ", freed to cache %s", report->claimed->name);
     }
     if (report->length) {
-        say(text, "; %u bytes, expected %#llx, found %#llx", report->length,
+        say(writing, "; %u bytes, expected %#llx, found %#llx", report->length,
             (unsigned long long)report->expected, (unsigned long long)report->found);
     }
 }
 
 const char *slab_report_text(const struct slab_report *report, const char *caller,
-                             char bytes[SLAB_REPORT_BYTES])
+                             char text[SLAB_REPORT_BYTES])
 {
-    struct text text = {bytes, 0};
-    say(&text, "heap: %s", slab_fault_name(report->fault));
+    struct writing writing = {text, 0};
+    say(&writing, "heap: %s", slab_fault_name(report->fault));
     if (report->fault == SLAB_SIZE_OVERFLOW) {
-        say(&text, ": %llu times %llu bytes", (unsigned long long)report->expected,
+        say(&writing, ": %llu times %llu bytes", (unsigned long long)report->expected,
             (unsigned long long)report->found);
     } else if (report->fault == SLAB_LIVE_AT_DESTROY) {
-        say(&text, ": %llu of %s", (unsigned long long)report->found,
+        say(&writing, ": %llu of %s", (unsigned long long)report->found,
             report->cache ? report->cache->name : "the large blocks");
     } else {
-        say_place(&text, report);
+        say_place(&writing, report);
     }
     if (caller) {
-        say(&text, "; called from %s", caller);
+        say(&writing, "; called from %s", caller);
     } else if (report->caller) {
-        say(&text, "; called from %#llx", (unsigned long long)(uintptr_t)report->caller);
+        say(&writing, "; called from %#llx", (unsigned long long)(uintptr_t)report->caller);
     }
-    return bytes;
+    return text;
 }

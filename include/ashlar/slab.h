@@ -181,7 +181,7 @@ struct slab_cpu {
 
 #define SLAB_LINE_BYTES 64  /* the compiler computes parts by shifting */
 #define SLAB_NUMBERS    256 /* lines of a CPU's parts; a cache's number is that of its part's first line */
-_Static_assert(sizeof(struct slab_cpu) == 2 * SLAB_LINE_BYTES, "a part spans two lines");
+_Static_assert(sizeof(struct slab_cpu) == (size_t)2 * SLAB_LINE_BYTES, "a part spans two lines");
 _Static_assert(offsetof(struct slab_cpu, no_room) == SLAB_LINE_BYTES + offsetof(struct slab_cpu, bound),
                "the second line of a part has no room");
 _Static_assert(SLAB_CACHES_MAX == SLAB_NUMBERS / 8 * 3, "of 8 numbers, 3 are a slab's kind of word");

@@ -123,7 +123,7 @@ KINDS |= {
                                        r"^object: .* kmalloc-64, .*access outside an object",
                                        r"^allocated at tick \d+ on CPU 0: guarded_block < provoke_heap_guarded_overrun")),
     "heap-guarded-use": Kind(r"page fault: nothing is mapped there, at 0x", "sink = block[5]",
-                             says=(r"^address: .*freed object of kmalloc-64, allocated by guarded_block\+.*, freed by provoke_heap",
+                             says=(r"^address: .*freed object of kmalloc-64, allocated by guarded_block\+.*, freed by provoke",
                                    r"^object: .* kmalloc-64, .*access after free",
                                    r"^allocated at tick \d+ on CPU 0: guarded_block < provoke_heap_guarded_use",
                                    r"^freed at tick \d+ on CPU 0: provoke_heap_guarded_use < ")),

@@ -12,11 +12,10 @@
 #include "guard_fixture.h"
 #include "heap_fixture.h"
 #include "random.h"
+#include "virtual_fixture.h"
 
-#define MODEL_SLOTS    64
-#define MODEL_VIRTUALS 4              /* virtual blocks there can be */
-#define VIRTUAL_BYTES  (4 * KIB(4))   /* what such a block really has */
-#define VIRTUAL_ASKED  (MIB(9) + 100) /* more than the machine: no run can serve it */
+#define MODEL_SLOTS   64
+#define VIRTUAL_ASKED (MIB(9) + 100) /* more than the machine: no run can serve it */
 
 enum kind { NONE, BLOCK, TYPED };
 
@@ -29,6 +28,7 @@ struct slot {
 
 static struct heap_fixture fixture;
 static struct guard_fixture guard;
+static struct virtual_source virtuals;
 static struct slab_cache cache;
 static struct slot slots[MODEL_SLOTS];
 
@@ -38,57 +38,6 @@ static inline size_t model_size_of(uint8_t a, uint8_t b)
 {
     static const uint32_t units[] = {1, 8, 40, 300};
     return (size_t)b * units[a & 3] + (a >> 4);
-}
-
-/* ---- Virtual blocks: shorter than what was asked for, so that filling them costs little ---- */
-
-static struct {
-    _Alignas(FRAME_BYTES) uint8_t pages[MODEL_VIRTUALS][VIRTUAL_BYTES];
-    bool taken[MODEL_VIRTUALS];
-} virtuals;
-
-static inline void *virtual_alloc(void *context, uint64_t bytes)
-{
-    (void)context;
-    for (unsigned i = 0; i < MODEL_VIRTUALS && bytes >= VIRTUAL_ASKED; i++) {
-        if (!virtuals.taken[i]) {
-            virtuals.taken[i] = true;
-            return virtuals.pages[i];
-        }
-    }
-    return NULL;
-}
-
-static inline bool virtual_find(void *context, const void *pointer, struct heap_virtual_block *block)
-{
-    uint64_t offset = (uintptr_t)pointer - (uintptr_t)virtuals.pages;
-    (void)context;
-    if (offset >= sizeof virtuals.pages || !virtuals.taken[offset / VIRTUAL_BYTES]) {
-        return false;
-    }
-    *block = (struct heap_virtual_block){virtuals.pages[offset / VIRTUAL_BYTES], VIRTUAL_BYTES};
-    return true;
-}
-
-static inline bool virtual_free(void *context, void *pointer)
-{
-    struct heap_virtual_block block;
-    bool found = virtual_find(context, pointer, &block) && block.pointer == pointer;
-    if (found) {
-        virtuals.taken[((uintptr_t)pointer - (uintptr_t)virtuals.pages) / VIRTUAL_BYTES] = false;
-    }
-    return found;
-}
-
-static inline void virtual_visit(void *context,
-                                 bool (*visit)(void *to, const struct heap_virtual_block *block), void *to)
-{
-    bool more = true;
-    (void)context;
-    for (unsigned i = 0; i < MODEL_VIRTUALS && more; i++) {
-        struct heap_virtual_block block = {virtuals.pages[i], VIRTUAL_BYTES};
-        more = !virtuals.taken[i] || visit(to, &block);
-    }
 }
 
 /* ---- Slots ---- */
@@ -278,8 +227,7 @@ static inline void model_start(const char *rules)
     if (slab_cache_init(&fixture.heap.slabs, &cache, &config) != SLAB_OK) {
         panic("no cache");
     }
-    fixture.heap.virtually =
-        (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, NULL};
+    virtual_start(&fixture.heap, &virtuals, VIRTUALS_MAX, VIRTUAL_ASKED);
     if (guard_start(&guard, &fixture.heap.slabs, 16, 8) != SLAB_OK) {
         panic("no guarded slots");
     }

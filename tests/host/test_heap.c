@@ -1,4 +1,4 @@
-/* The heap: sizes and classes, resizing, large blocks, virtually contiguous pages, leaks, waste, failure. */
+/* The heap: sizes and classes, resizing, large blocks, virtually contiguous pages, waste, failure. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include "heap_test.h"
 #include "random.h"
+#include "virtual_fixture.h"
 
 static void classes_lie_four_to_a_doubling(void **state)
 {
@@ -231,74 +232,14 @@ static void resizing_large_blocks_is_noted(void **state)
 
 /* ---- Virtually contiguous pages ---- */
 
-struct virtual_source {
-    _Alignas(8) uint8_t pages[2][16384]; /* two blocks, no more */
-    uint64_t bytes[2];                   /* of the block, 0 when free */
-};
-
-static void *virtual_alloc(void *context, uint64_t bytes)
-{
-    struct virtual_source *source = context;
-    for (unsigned i = 0; i < 2; i++) {
-        if (source->bytes[i] == 0) {
-            source->bytes[i] = bytes;
-            return source->pages[i];
-        }
-    }
-    return NULL;
-}
-
-/* The blocks tell their length to be what they have room for: the scan searches all of it. */
-static bool virtual_find(void *context, const void *pointer, struct heap_virtual_block *block)
-{
-    struct virtual_source *source = context;
-    for (unsigned i = 0; i < 2; i++) {
-        *block = (struct heap_virtual_block){source->pages[i], sizeof source->pages[i]};
-        uint64_t offset = (uintptr_t)pointer - (uintptr_t)source->pages[i];
-        if (source->bytes[i] != 0 && offset < sizeof source->pages[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void virtual_visit(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block),
-                          void *to)
-{
-    struct virtual_source *source = context;
-    bool more = true;
-    for (unsigned i = 0; i < 2 && more; i++) {
-        struct heap_virtual_block block = {source->pages[i], sizeof source->pages[i]};
-        more = source->bytes[i] == 0 || visit(to, &block);
-    }
-}
-
-static bool virtual_free(void *context, void *pointer)
-{
-    struct virtual_source *source = context;
-    for (unsigned i = 0; i < 2; i++) {
-        if (pointer == source->pages[i] && source->bytes[i] != 0) {
-            source->bytes[i] = 0;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void begin_virtual(struct virtual_source *source)
-{
-    fixture.heap.virtually =
-        (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, source};
-}
-
 static void what_no_run_can_serve_is_virtually_contiguous(void **state)
 {
     (void)state;
     static struct virtual_source source;
-    begin_virtual(&source);
+    virtual_start(&fixture.heap, &source, 2, 0);
     char *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
     assert_ptr_equal(pointer, source.pages[0]);
-    assert_int_equal(heap_usable_size(&fixture.heap, pointer), sizeof source.pages[0]);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer), VIRTUAL_BYTES);
     assert_int_equal(heap_usable_size(&fixture.heap, pointer + 8), 0);
     struct heap_facts facts;
     heap_look(&fixture.heap, pointer + 5000, &facts);
@@ -308,7 +249,7 @@ static void what_no_run_can_serve_is_virtually_contiguous(void **state)
     struct heap_statistics statistics;
     heap_statistics(&fixture.heap, &statistics);
     assert_int_equal(statistics.virtual_blocks, 1);
-    assert_int_equal(statistics.virtual_bytes, sizeof source.pages[0]);
+    assert_int_equal(statistics.virtual_bytes, VIRTUAL_BYTES);
     heap_free(&fixture.heap, pointer + 5000);
     expect(SLAB_INTERIOR_POINTER, pointer + 5000);
     assert_ptr_equal(fixture.report.object, pointer);
@@ -444,111 +385,6 @@ static void a_heap_needs_memory(void **state)
     free(small);
 }
 
-/* ---- Leaks ---- */
-
-struct found {
-    const void *root;         /* a variable: the only root */
-    const void *pointers[16]; /* blocks shown */
-    unsigned count;           /* how many */
-};
-
-static void show_root(void *context, struct heap_scan *scan)
-{
-    const struct found *found = context;
-    if (found->root) {
-        heap_scan_root(scan, found->root, sizeof(void *));
-    }
-}
-
-static bool note(void *context, const struct heap_block *block)
-{
-    struct found *found = context;
-    found->pointers[found->count++] = block->pointer;
-    return found->count < ARRAY_LENGTH(found->pointers);
-}
-
-struct node {
-    struct node *next; /* another block */
-    void *payload[6];  /* more */
-};
-
-static void unreachable_blocks_are_found(void **state)
-{
-    (void)state;
-    struct node *root = heap_alloc_zeroed(&fixture.heap, sizeof *root);
-    root->next = heap_alloc_zeroed(&fixture.heap, sizeof *root);
-    root->next->payload[3] = heap_alloc_zeroed(&fixture.heap, 100000);
-    void **large = root->next->payload[3];
-    large[5000] = (char *)heap_alloc_zeroed(&fixture.heap, 300) + 299; /* a pointer to its last byte counts */
-    struct found found = {.root = &root};
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
-    assert_int_equal(found.count, 0);
-
-    struct node *lost = heap_alloc_zeroed(&fixture.heap, sizeof *lost);
-    lost->next = heap_alloc_zeroed(&fixture.heap, 20000); /* only reached from what is lost */
-    lost->next->next = lost;
-    found.count = 0;
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
-    assert_int_equal(found.count, 2);
-    assert_ptr_equal(found.pointers[0], lost);
-    assert_ptr_equal(found.pointers[1], lost->next);
-
-    found = (struct found){.root = NULL};
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 6);
-    found.count = 0;
-    heap_visit(&fixture.heap, note, &found);
-    assert_int_equal(found.count, 6);
-
-    heap_free(&fixture.heap, lost->next);
-    heap_free(&fixture.heap, lost);
-    heap_free(&fixture.heap, (char *)large[5000] - 299);
-    heap_free(&fixture.heap, large);
-    heap_free(&fixture.heap, root->next);
-    heap_free(&fixture.heap, root);
-    assert_int_equal(fixture.reports, 0);
-}
-
-/* Words behind the length that a block once had are searched, too. */
-static void what_a_grown_block_holds_is_reached(void **state)
-{
-    (void)state;
-    void **root = heap_alloc_zeroed(&fixture.heap, 8200);
-    root = heap_resize(&fixture.heap, root, 12000);
-    memset(root, 0, 12000);
-    root[11000 / sizeof *root] = heap_alloc_zeroed(&fixture.heap, 300);
-    struct found found = {.root = &root};
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
-    heap_free(&fixture.heap, root[11000 / sizeof *root]);
-    heap_free(&fixture.heap, root);
-}
-
-/* Virtual blocks are listed, searched, and missed like others. */
-static void virtual_blocks_take_part(void **state)
-{
-    (void)state;
-    static struct virtual_source source;
-    begin_virtual(&source);
-    void **first = heap_alloc(&fixture.heap, MIB(300));
-    void **second = heap_alloc(&fixture.heap, MIB(300));
-    memset(first, 0, sizeof source.pages[0]);
-    memset(second, 0, sizeof source.pages[1]);
-    second[7] = heap_alloc_zeroed(&fixture.heap, 64);
-    first[9] = (char *)second + 16383; /* its last byte */
-    struct found found = {.root = &first};
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 0);
-    first[9] = (char *)second + 16384;
-    assert_int_equal(heap_leaks(&fixture.heap, show_root, note, &found), 2);
-    assert_ptr_equal(found.pointers[0], second[7]);
-    assert_ptr_equal(found.pointers[1], second);
-    found = (struct found){.root = NULL};
-    heap_visit(&fixture.heap, note, &found);
-    assert_int_equal(found.count, 3);
-    heap_free(&fixture.heap, second[7]);
-    heap_free(&fixture.heap, second);
-    heap_free(&fixture.heap, first);
-    assert_int_equal(fixture.reports, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,9 +403,6 @@ int main(void)
         TEST(memory_that_runs_out_comes_back),
         TEST(every_failure_is_survived),
         TEST(a_heap_needs_memory),
-        TEST(unreachable_blocks_are_found),
-        TEST(what_a_grown_block_holds_is_reached),
-        TEST(virtual_blocks_take_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
