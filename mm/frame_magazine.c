@@ -169,10 +169,10 @@ static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
 }
 
 /*
- * Returns up to `blocks` blocks of a magazine to the store, from near its top. Neighbours that follow each
- * other, up or down, as what is freed in a row does, are returned together: that spares most of the merging.
- * Of blocks that are scattered only a few go, because each may change what a leaf and an arena are known for:
- * so the time that the lock is held is bounded.
+ * Returns up to `blocks` blocks of a magazine that is not empty to the store, from near its top. Neighbours
+ * that follow each other, up or down, as what is freed in a row does, are returned together: that spares most
+ * of the merging. Of blocks that are scattered only a few go, because each may change what a leaf and an
+ * arena are known for: so the time that the lock is held is bounded.
  *
  * Neighbours on top that are too few yet stay. Returned as they come, they would make room for as few frees
  * in a row, and so on for ever, each time in small pieces; left there, they grow until a large part of them
@@ -192,7 +192,7 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     int budget = DRAIN_BUDGET;
     struct stretch stretch = top_stretch(top, left, order);
     uint64_t length = stretch_blocks(stretch, order);
-    if (length < min_u64(blocks, count)) {
+    if (length < count && 3 * length < 2 * blocks) {
         above = length;
         left = min_u64(blocks, count - above);
         stretch = top_stretch(top - above, left, order);
@@ -340,13 +340,16 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
     return block;
 }
 
-/* Makes room in a magazine that is full, or whose CPU was asked to drain. */
+/* Makes room in a magazine if it is full, or its CPU was asked to drain. */
 static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     if (atomic_load_explicit(&magazine->limit, memory_order_relaxed) == 0) {
         frame_magazine_drain_asked(pool, cpu, order);
         return;
+    }
+    if (frame_magazine_count(magazine) < frame_magazine_capacity(magazine)) {
+        return; /* a free that had to be looked at first */
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
     spinlock_acquire(&pool->lock);

@@ -141,12 +141,12 @@ static enum frame_error try_with(const struct attempt *attempt, uint64_t left,
     return error;
 }
 
-/* 511 frames: nine blocks, whose descriptors are on two pages. */
+/* 4095 frames: twelve blocks, whose descriptors are on five pages. */
 static enum frame_error run_of_frames(phys_addr_t prepared)
 {
     (void)prepared;
     phys_addr_t run = FRAME_NONE;
-    struct frame_request request = {.frames = 511, .owner = OWNER_TEST};
+    struct frame_request request = {.frames = 4095, .owner = OWNER_TEST};
     enum frame_error error = frame_alloc_request(&machine.pool, &request, &run);
     assert_true((error == FRAME_OK) == (run.raw == FAR));
     return error;
@@ -179,7 +179,7 @@ static enum frame_error split(phys_addr_t block)
 static void fail_until_it_works(const struct frame_policy *policy)
 {
     static const struct attempt attempts[] = {
-        {512, NULL, run_of_frames},
+        {4096, NULL, run_of_frames},
         {8, NULL, block_at},
         {4, NULL, back},
         {2048, far_block, split},

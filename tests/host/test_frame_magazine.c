@@ -118,6 +118,21 @@ static void frees_in_a_row_take_the_lock_seldom(void **state)
     }
 }
 
+/* A free that is looked at before it is done goes into the magazine like any other. */
+static void a_checked_free_drains_nothing(void **state)
+{
+    (void)state;
+    phys_addr_t frame = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    uint64_t cached = frame_magazine_count(&machine.pool.cpu[0]->magazine[0]);
+    assert_int_equal(frame_try_free(&machine.pool, frame, 0), FRAME_OK);
+    assert_int_equal(frame_magazine_count(&machine.pool.cpu[0]->magazine[0]), cached + 1);
+    frame_pool_drain(&machine.pool);
+    uint64_t drains = machine.pool.work.drains;
+    frame = frame_alloc(&machine.pool, FRAME_ORDER_2M, OWNER_TEST);
+    assert_int_equal(frame_try_free(&machine.pool, frame, FRAME_ORDER_2M), FRAME_OK); /* into an empty one */
+    assert_int_equal(machine.pool.work.drains, drains);
+}
+
 /* Counts the calls of the policy's give(): that is what a drain is bounded by. */
 static unsigned gives;
 
@@ -180,9 +195,8 @@ static void an_allocation_takes_few_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MAGAZINE_TEST(neighbours_go_back_as_a_whole),
-        MAGAZINE_TEST(frees_in_a_row_take_the_lock_seldom),
-        MAGAZINE_TEST(a_free_gives_back_few_pieces),
+        MAGAZINE_TEST(neighbours_go_back_as_a_whole),  MAGAZINE_TEST(frees_in_a_row_take_the_lock_seldom),
+        MAGAZINE_TEST(a_checked_free_drains_nothing),  MAGAZINE_TEST(a_free_gives_back_few_pieces),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
  * use of arenas, the backing of descriptors. Only the zeroing of fresh pages (of descriptors and their page
  * tables, and of what an idle CPU prepares) is taken off again, at the price of a memset. What comes in
  * pieces is counted by the piece: a batch by the frame, a run by the blocks that it and what is left over
- * consist of. An allocation that found no memory at first is counted apart.
+ * consist of. Counted apart are allocations that found no memory at first: a single frame that was had then
+ * (a shortage), and those for which magazines were emptied, or that failed (exhausted memory).
  *
  * One run measures all kinds; the first benchmark that is asked for does the work. What the worst call of its
  * kind did under the pool's lock is in the log.
@@ -24,7 +25,7 @@
 #define CHURN   8192
 #define ROUNDS  (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
 
-enum kind { ALLOC, FREE, SHORTAGE, MERGE, RUN, AT, BATCH, REFERENCE, IDLE, KINDS };
+enum kind { ALLOC, FREE, SHORTAGE, EXHAUSTED, RUN, AT, BATCH, REFERENCE, IDLE, KINDS };
 
 /* The worst call of a kind since start. */
 struct worst {
@@ -92,7 +93,7 @@ static void sample_begin(struct run *run, struct sample *sample)
     sample->start = cpu_ticks();
 }
 
-/* Ends a call that took `zeroed` pages of its own to clear and came in `pieces`. */
+/* Ends a call that took `zeroed` pages of its own to clear and came in `pieces`, none when it failed. */
 static void sample_end(struct run *run, const struct sample *sample, enum kind kind, unsigned order,
                        uint64_t zeroed, uint64_t pieces)
 {
@@ -102,10 +103,10 @@ static void sample_end(struct run *run, const struct sample *sample, enum kind k
     ticks -= min_u64(ticks, run->overhead + zeroed * run->zeroing);
     calls++;
     if (atomic_load(&run->pool->cpu[0]->shortages) != sample->shortages) {
-        kind = order == 0 ? SHORTAGE : MERGE;
+        kind = order == 0 && pieces > 0 ? SHORTAGE : EXHAUSTED;
         pieces = 1;
     }
-    ticks /= pieces;
+    ticks /= pieces > 0 ? pieces : 1;
     if (ticks > worst[kind].ticks) {
         struct frame_work work = work_since(&sample->before, &run->pool->work);
         worst[kind] = (struct worst){ticks, order, pieces, calls, work, false};
@@ -136,7 +137,7 @@ static bool take(struct run *run, unsigned order)
     }
     sample_begin(run, &sample);
     phys_addr_t block = frame_alloc(run->pool, order, OWNER_TEST);
-    sample_end(run, &sample, ALLOC, order, 0, 1);
+    sample_end(run, &sample, ALLOC, order, 0, block.raw != 0);
     if (block.raw != 0) {
         run->blocks[run->count++] = phys_addr(block.raw | order);
     }
@@ -195,7 +196,7 @@ static void take_run(struct run *run)
     phys_addr_t first = FRAME_NONE;
     sample_begin(run, &sample);
     enum frame_error error = frame_alloc_request(run->pool, &request, &first);
-    sample_end(run, &sample, RUN, order, 0, pieces);
+    sample_end(run, &sample, RUN, order, 0, error == FRAME_OK ? pieces : 0);
     if (error == FRAME_OK) {
         sample_begin(run, &sample);
         frame_free_run(run->pool, first, request.frames);
@@ -221,7 +222,7 @@ static void take_at(struct run *run)
     }
     sample_begin(run, &sample);
     enum frame_error error = frame_alloc_at(run->pool, block, order, OWNER_TEST);
-    sample_end(run, &sample, AT, order, 0, 1);
+    sample_end(run, &sample, AT, order, 0, error == FRAME_OK);
     if (error == FRAME_OK) {
         frame_free(run->pool, block, order);
     }
@@ -234,7 +235,7 @@ static void take_batch(struct run *run)
     uint64_t count = 1 + next_random(run) % ARRAY_LENGTH(frames);
     sample_begin(run, &sample);
     uint64_t got = frame_alloc_batch(run->pool, count, frames, OWNER_TEST);
-    sample_end(run, &sample, BATCH, 0, 0, got > 0 ? got : 1);
+    sample_end(run, &sample, BATCH, 0, 0, got);
     for (uint64_t i = 0; i < got; i++) {
         uint64_t other = i + next_random(run) % (got - i);
         phys_addr_t frame = frames[other];
@@ -428,7 +429,7 @@ static void sample_kind(struct bench *bench, enum kind kind, const char *name)
 WORST_BENCH(frame_worst_alloc, ALLOC, "frame.worst.alloc")
 WORST_BENCH(frame_worst_free, FREE, "frame.worst.free")
 WORST_BENCH(frame_worst_shortage, SHORTAGE, "frame.worst.shortage")
-WORST_BENCH(frame_worst_merge, MERGE, "frame.worst.merge")
+WORST_BENCH(frame_worst_exhausted, EXHAUSTED, "frame.worst.exhausted")
 WORST_BENCH(frame_worst_run, RUN, "frame.worst.run")
 WORST_BENCH(frame_worst_at, AT, "frame.worst.at")
 WORST_BENCH(frame_worst_batch, BATCH, "frame.worst.batch")
