@@ -244,12 +244,12 @@ static void meet(unsigned round)
 /* What one did to the prize is what the other found done. */
 static void settle(void)
 {
-    unsigned shared = atomic_exchange(&references, 0);
+    unsigned gained = atomic_exchange(&references, 0);
     unsigned freed = atomic_exchange(&frees, 0);
-    if (shared + freed == 0 || freed > 1 || (freed == 1 && shared > 0)) {
-        panic("%u frees and %u references", freed, shared);
+    if (gained + freed == 0 || freed > 1 || (freed == 1 && gained > 0)) {
+        panic("%u frees and %u references", freed, gained);
     }
-    for (; shared > 0; shared--) {
+    for (; gained > 0; gained--) {
         frame_put(&machine.pool, prize);
     }
     if (freed == 0) {
