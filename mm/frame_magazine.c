@@ -9,17 +9,15 @@
 #include "frame_internal.h"
 #include <ashlar/assert.h>
 
-#define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
-#define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
+#define REFILL_ORDER 6 /* single frames come from the store at most this many at a time: 2^6 */
 
-/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost. */
-#define DRAIN_BUDGET 24
-#define STRETCH_COST 6 /* finding a stretch of neighbours */
-#define PIECE_COST   6 /* giving the policy a block */
-#define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
+/* What a drain may cost, in the policy's steps, and what the parts of it cost besides. */
+#define DRAIN_BUDGET 100
+#define STRETCH_COST 20 /* finding a stretch of neighbours, and marking them */
+#define PIECE_COST   5  /* giving the policy a block */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 4, 16};
+static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 8, 16};
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
 
@@ -118,12 +116,11 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, in
     REQUIRES(pool->lock)
 {
     uint64_t given = 0;
-    while (stretch.first < stretch.end && *budget >= PIECE_COST) {
+    while (stretch.first<stretch.end && * budget> 0) {
         unsigned order = piece_order(&stretch);
         uint64_t size = 1ULL << order;
         uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
-        unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
-        *budget -= PIECE_COST + (int)changes * CHANGE_COST;
+        *budget -= PIECE_COST + (int)pool->config.policy->give(pool->policy_state, frame, order);
         stretch.first += stretch.down ? 0 : size;
         stretch.end -= stretch.down ? size : 0;
         given += size;
@@ -146,11 +143,55 @@ static inline __attribute__((always_inline)) struct stretch top_stretch(const ui
     return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
 }
 
+/* Whether the block on top of a magazine and the one below it are neighbours. */
+static inline bool has_neighbour(const uint64_t *slot, uint64_t left, unsigned order)
+{
+    return left > 1 &&
+           (slot[-2] == slot[-1] + (FRAME_BYTES << order) || slot[-2] == slot[-1] - (FRAME_BYTES << order));
+}
+
+/* Gives the policy blocks from the top of a magazine that have no neighbours there, at least the first and at
+ * most `left`; returns how many. */
+static uint64_t give_scattered(struct frame_pool *pool, const uint64_t *slot, uint64_t left, unsigned order,
+                               int *budget) REQUIRES(pool->lock)
+{
+    uint32_t tag = frame_tag(FRAME_FREED, order, 0);
+    uint64_t given = 0;
+    do {
+        uint64_t frame = *--slot >> FRAME_SHIFT;
+        *budget -= PIECE_COST + (int)pool->config.policy->give(pool->policy_state, frame, order);
+        atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
+        given++;
+    } while (given<left && * budget> 0 && !has_neighbour(slot, left - given, order));
+    pool->free_frames += given << order;
+    return given;
+}
+
+/*
+ * Gives the policy the neighbours on top of a magazine, at most *left blocks; returns how many went. When all
+ * are neighbours, downwards, *left may become smaller: those that would go in small pieces stay.
+ */
+static uint64_t give_neighbours(struct frame_pool *pool, const uint64_t *slot, uint64_t *left, unsigned order,
+                                int *budget) REQUIRES(pool->lock)
+{
+    struct stretch stretch = top_stretch(slot, *left, order);
+    uint64_t uneven = (0 - stretch.first) % (1ULL << (order + 2 > REFILL_ORDER ? order + 2 : REFILL_ORDER));
+    uint64_t length = stretch.end - stretch.first;
+    if (stretch.down && length == *left << order && uneven < length && uneven >> order <= *left / 2) {
+        stretch.first += uneven;
+        *left -= uneven >> order;
+    }
+    *budget -= STRETCH_COST;
+    uint64_t given = give_stretch(pool, stretch, budget);
+    mark_freed(pool, stretch.down ? stretch.end - given : stretch.first, given >> order, order);
+    return given >> order;
+}
+
 /*
  * Returns up to `blocks` blocks from the top of a magazine to the store. Neighbours that follow each other,
  * up or down, as what is freed in a row does, are returned together: that spares most of the merging. Of
- * blocks that are scattered only a few go, because each may change what a leaf and an arena are known for: so
- * the time that the lock is held is bounded.
+ * blocks that are scattered fewer go, because each may change what a leaf and an arena are known for: so the
+ * time that the lock is held is bounded.
  */
 static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t blocks)
     REQUIRES(pool->lock)
@@ -160,19 +201,12 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     uint64_t count = frame_magazine_count(magazine);
     uint64_t left = blocks;
     int budget = DRAIN_BUDGET;
-    while (left > 0 && budget >= STRETCH_COST + PIECE_COST) {
-        struct stretch stretch = top_stretch(&cpu->slots[magazine->bottom + count], left, order);
-        uint64_t uneven = (0 - stretch.first) % (1ULL << REFILL_ORDER);
-        uint64_t length = stretch.end - stretch.first;
-        if (stretch.down && length == left << order && uneven < length && uneven >> order <= blocks / 2) {
-            stretch.first += uneven; /* the rest stays, and this goes back in aligned pieces */
-            left -= uneven >> order;
-        }
-        budget -= STRETCH_COST;
-        uint64_t given = give_stretch(pool, stretch, &budget);
-        mark_freed(pool, stretch.down ? stretch.end - given : stretch.first, given >> order, order);
-        count -= given >> order;
-        left -= given >> order;
+    while (left > 0 && budget > 0) {
+        const uint64_t *slot = &cpu->slots[magazine->bottom + count];
+        uint64_t given = has_neighbour(slot, left, order) ? give_neighbours(pool, slot, &left, order, &budget)
+                                                          : give_scattered(pool, slot, left, order, &budget);
+        count -= given;
+        left -= given;
     }
     set_count(magazine, count);
 }
@@ -261,15 +295,43 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     set_count(magazine, count);
 }
 
-/* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
+/* Orders 7 and 8 come one by one: more in stock would be much memory that is no whole 2 MiB block. */
+static bool is_refilled(unsigned order)
+{
+    return order <= REFILL_ORDER || order == FRAME_ORDER_2M;
+}
+
+/*
+ * The largest block that a magazine is refilled with at once: its half for single frames and 2 MiB blocks,
+ * else its quarter.
  */
 static unsigned refill_order(const struct frame_magazine *magazine, unsigned order)
 {
     uint64_t capacity = frame_magazine_capacity(magazine);
-    if (order == 0) {
-        return (unsigned)min_u64(REFILL_ORDER, frame_order_below((capacity + 1) / 2));
+    if (order == 0 || order == FRAME_ORDER_2M) {
+        return (unsigned)min_u64(order + REFILL_ORDER, order + frame_order_below((capacity + 1) / 2));
     }
     return (unsigned)min_u64(order + frame_order_below((capacity + 3) / 4), FRAME_PAGE_SHIFT);
+}
+
+/*
+ * Of a block of `whole` that was taken for blocks of `order`, each described by another page: gives back what
+ * lies behind the first page that is not backed, since backing all of them would take long. Returns the order
+ * of what is left.
+ */
+static unsigned keep_backed(struct frame_pool *pool, uint64_t frame, unsigned order, unsigned whole)
+    REQUIRES(pool->lock)
+{
+    unsigned kept = order;
+    uint64_t next = frame + (1ULL << order);
+    while (kept < whole && frame_is_backed(pool, next)) {
+        next += 1ULL << order;
+        kept += next == frame + (2ULL << kept);
+    }
+    if (kept < whole) {
+        frame_store_give_plain(pool, frame + (1ULL << kept), frame + (1ULL << whole));
+    }
+    return kept;
 }
 
 /*
@@ -284,6 +346,7 @@ static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned orde
     uint64_t frame =
         frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
     if (frame != FRAME_NO_FRAME) {
+        got = got > FRAME_PAGE_SHIFT ? keep_backed(pool, frame, order, got) : got;
         push_pieces(pool, cpu, order, frame, got);
     }
     spinlock_release(&pool->lock);
@@ -323,7 +386,7 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);
-    if (order < REFILLED_ORDERS && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
+    if (is_refilled(order) && frame_magazine_capacity(&cpu->magazine[order]) != 0 &&
         (frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order))) {
         return take_top(pool, cpu, order, owner);
     }
