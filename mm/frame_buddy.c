@@ -294,7 +294,8 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     }
     unsigned bit = TREE_NONE;
     uint64_t gib = find_arena(buddy, order, from, limit, &bit);
-    if (gib == SET_NONE) {
+    bool used = gib != SET_NONE;
+    if (!used) {
         gib = find_untouched(buddy, order, from, limit, &bit);
         if (gib == SET_NONE) {
             return FRAME_NO_FRAME;
@@ -302,8 +303,10 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     }
     struct arena *arena = arena_enter(buddy, gib);
     unsigned leaf = tree_bit_unit(bit);
-    unsigned wanted = most < LEAF_ORDER ? 0 : most - LEAF_ORDER;
-    unsigned height = tree_bit_height(bit) < wanted ? tree_bit_height(bit) : wanted;
+    unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
+    if (order >= LEAF_ORDER && used) { /* to open an arena costs enough without more blocks */
+        height = tree_bit_height(bit) < most - LEAF_ORDER ? tree_bit_height(bit) : most - LEAF_ORDER;
+    }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
     arena_changed(buddy, gib, arena);
     if (order < LEAF_ORDER) {

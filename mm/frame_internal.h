@@ -110,8 +110,8 @@ unsigned frame_reserve_order(uint64_t frame_limit);
 unsigned frame_first_zone(uint64_t frame_limit);
 
 /*
- * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptor backed but not yet
- * written. Returns its first frame and *got, or none.
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
+ * backed but not yet written. Returns its first frame and *got, or none.
  */
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);

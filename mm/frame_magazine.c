@@ -315,26 +315,6 @@ static unsigned refill_order(const struct frame_magazine *magazine, unsigned ord
 }
 
 /*
- * Of a block of `whole` that was taken for blocks of `order`, each described by another page: gives back what
- * lies behind the first page that is not backed, since backing all of them would take long. Returns the order
- * of what is left.
- */
-static unsigned keep_backed(struct frame_pool *pool, uint64_t frame, unsigned order, unsigned whole)
-    REQUIRES(pool->lock)
-{
-    unsigned kept = order;
-    uint64_t next = frame + (1ULL << order);
-    while (kept < whole && frame_is_backed(pool, next)) {
-        next += 1ULL << order;
-        kept += next == frame + (2ULL << kept);
-    }
-    if (kept < whole) {
-        frame_store_give_plain(pool, frame + (1ULL << kept), frame + (1ULL << whole));
-    }
-    return kept;
-}
-
-/*
  * Takes blocks into an empty magazine; returns whether there were any. It is one free block, cut up, and as
  * much of it as the magazine is refilled with: what is free in small pieces refills less, which bounds the
  * time that the lock is held.
@@ -346,7 +326,6 @@ static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned orde
     uint64_t frame =
         frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
     if (frame != FRAME_NO_FRAME) {
-        got = got > FRAME_PAGE_SHIFT ? keep_backed(pool, frame, order, got) : got;
         push_pieces(pool, cpu, order, frame, got);
     }
     spinlock_release(&pool->lock);
