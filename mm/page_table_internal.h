@@ -71,7 +71,7 @@ static inline uint64_t table_used(const struct page_table *table, phys_addr_t at
 static inline void table_use(const struct page_table *table, phys_addr_t at, int64_t more)
 {
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, at);
-    descriptor->object = frame_word_of_count(frame_word_count(descriptor->object) + (uint64_t)more);
+    descriptor->object = frame_word_add(descriptor->object, more);
 }
 
 /* ---- Ranges ---- */

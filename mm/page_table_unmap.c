@@ -116,18 +116,18 @@ static inline __attribute__((always_inline)) bool unmap_short(struct unmapping *
         return false;
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
-    uint64_t used = frame_word_count(descriptor->object);
-    if (used <= count) {
+    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(count)) {
         return false;
     }
     page_table_entry_t *entries = only_entries(table, only, address);
+    int64_t cleared = 0;
     for (uint64_t i = 0; i < count; i++, address += FRAME_BYTES) {
         if (page_entry_in_use(entry_read(&entries[i]))) {
             clear_leaf(unmapping, &entries[i], address, PAGE_LEVEL_4K);
-            used--;
+            cleared++;
         }
     }
-    descriptor->object = frame_word_of_count(used);
+    descriptor->object = frame_word_add(descriptor->object, -cleared);
     return true;
 }
 
@@ -182,13 +182,13 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
         return false;
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
-    uint64_t used = frame_word_count(descriptor->object);
     page_table_entry_t *entries = only_entries(table, only, base);
     uint64_t common = UINT64_MAX;
     for (uint64_t i = 0; i < count; i++) {
         common &= entry_read(&entries[i]).raw;
     }
-    if (used <= count || !(common & PAGE_ENTRY_PRESENT)) {
+    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(count) ||
+        !(common & PAGE_ENTRY_PRESENT)) {
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -196,7 +196,7 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
             page_entry_leaf_address(entry_exchange(&entries[i], (page_table_entry_t){0}), PAGE_LEVEL_4K);
     }
     tlb_batch_add(batch, virt_addr(base), count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
-    descriptor->object = frame_word_of_count(used - count);
+    descriptor->object = frame_word_add(descriptor->object, -(int64_t)count);
     return true;
 }
 

@@ -66,6 +66,12 @@ static inline uint64_t frame_word_count(const void *word)
     return (uintptr_t)word >> FRAME_WORD_KIND_BITS;
 }
 
+/* The word of a count that is `more` than that of another; less, if negative. */
+static inline void *frame_word_add(const void *word, int64_t more)
+{
+    return (void *)((uintptr_t)word + ((uint64_t)more << FRAME_WORD_KIND_BITS));
+}
+
 _Static_assert(sizeof(struct frame_descriptor) == 16, "promised: at most 16 bytes per frame");
 
 #define FRAME_DESCRIPTORS_PER_PAGE (FRAME_BYTES / sizeof(struct frame_descriptor))

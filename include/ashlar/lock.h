@@ -37,8 +37,8 @@ struct CAPABILITY("spinlock") spinlock {
  */
 #define SPINLOCK_PATIENCE (1U << 25)
 
-/* The rare part of spinlock_acquire(): waits for the ticket's turn; panics when it never comes. */
-void spinlock_wait(struct spinlock *lock, uint32_t ticket);
+/* Panics, naming the lock and who waits for it. */
+_Noreturn void spinlock_stuck(const struct spinlock *lock);
 
 /*
  * Waits until the lock is ours. Preemption is off until the release. Not recursive: a CPU that waits for
@@ -48,8 +48,12 @@ static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock) NO_LOC
 {
     preempt_disable();
     uint32_t ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    if (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
-        spinlock_wait(lock, ticket);
+    uint32_t tries = 0;
+    while (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
+        cpu_relax();
+        if (++tries == SPINLOCK_PATIENCE) {
+            spinlock_stuck(lock);
+        }
     }
 }
 

@@ -1,17 +1,13 @@
-/* What a spinlock does when it is not free (<ashlar/lock.h>). */
+/* The end of a deadlock (<ashlar/lock.h>). */
 #include <ashlar/lock.h>
 
 /*
  * A machine that hangs tells nobody why; a panic names the lock, and its backtrace the one who waits. The
- * holder's name would cost every lock two instructions.
+ * holder's name would cost every lock two instructions; a function that waits and returns would cost its
+ * callers the registers they save for it.
  */
-void spinlock_wait(struct spinlock *lock, uint32_t ticket)
+void spinlock_stuck(const struct spinlock *lock)
 {
-    for (uint32_t tries = 0; atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket; tries++) {
-        if (tries == SPINLOCK_PATIENCE) {
-            panic("deadlock: CPU %u waits for the lock at %#llx, which nobody releases", cpu_number(),
-                  (unsigned long long)(uintptr_t)lock);
-        }
-        cpu_relax();
-    }
+    panic("deadlock: CPU %u waits for the lock at %#llx, which nobody releases", cpu_number(),
+          (unsigned long long)(uintptr_t)lock);
 }

@@ -21,7 +21,7 @@ struct bench_case {
     void *context;           /* passed to all three */
 };
 
-#define BENCH_CASES_MAX 96
+#define BENCH_CASES_MAX 128
 #define BENCH_NO_MATCH  3
 
 /*

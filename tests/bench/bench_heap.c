@@ -1,25 +1,23 @@
 /*
- * General allocators side by side: our heap, glibc's, mimalloc, jemalloc and tcmalloc; and for the
- * single-threaded mix the classic simple ones. All calls go through the same two function pointers. Threads
- * number themselves as CPUs of our heap; to the others they are threads.
+ * General allocators side by side: our heap, glibc's, mimalloc, jemalloc and tcmalloc. All calls go through
+ * the same two function pointers. Threads number themselves as CPUs of our heap; to the others they are
+ * threads.
  */
 #include "bench.h"
-#include "bitmap_units.h"
-#include "first_fit.h"
-#include "fixed_blocks.h"
 #include "heap_fixture.h"
 #include "peers.h"
+#include "team.h"
 
-#include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 
 #define MACHINE_BYTES GIB(1)
+#define CPUS          2
 #define PAIRS         1000000
 #define SLOTS         4096
 #define OPERATIONS    1000000
 #define RING          1024
 #define PASSED        400000
-#define ARENA_BYTES   MIB(64)
 
 static struct heap_fixture fixture;
 static struct slab_cache cache;
@@ -48,6 +46,7 @@ static void cache_free(void *pointer)
 struct contest {
     const struct peer *peer;
     size_t bytes; /* for pairs */
+    struct team team;
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -118,10 +117,8 @@ struct ring {
 
 static struct ring ring;
 
-static void *consume(void *context)
+static void consume(const struct contest *contest)
 {
-    const struct contest *contest = context;
-    host_cpu = 1;
     for (uint64_t i = 0; i < PASSED; i++) {
         while (atomic_load_explicit(&ring.put, memory_order_acquire) == i) {
             cpu_relax();
@@ -129,16 +126,10 @@ static void *consume(void *context)
         contest->peer->free(ring.entries[i % RING]);
         atomic_store_explicit(&ring.taken, i + 1, memory_order_release);
     }
-    return NULL;
 }
 
-static uint64_t run_pass(void *context)
+static void produce(const struct contest *contest)
 {
-    const struct contest *contest = context;
-    pthread_t thread;
-    atomic_store(&ring.put, 0);
-    atomic_store(&ring.taken, 0);
-    pthread_create(&thread, NULL, consume, context);
     for (uint64_t i = 0; i < PASSED; i++) {
         while (i - atomic_load_explicit(&ring.taken, memory_order_acquire) == RING) {
             cpu_relax();
@@ -148,59 +139,131 @@ static uint64_t run_pass(void *context)
         ring.entries[i % RING] = pointer;
         atomic_store_explicit(&ring.put, i + 1, memory_order_release);
     }
-    pthread_join(thread, NULL);
+}
+
+static void pass(void *context, unsigned member)
+{
+    if (member == 0) {
+        produce(context);
+    } else {
+        consume(context);
+    }
+}
+
+static void prepare_pass(void *context)
+{
+    struct contest *contest = context;
+    atomic_store(&ring.put, 0);
+    atomic_store(&ring.taken, 0);
+    contest->team = (struct team){.members = 2, .work = pass, .context = contest};
+    team_gather(&contest->team);
+}
+
+static uint64_t run_pass(void *context)
+{
+    team_work(&((struct contest *)context)->team);
     return PASSED;
 }
 
-/* ---- Two threads in the manner of a server: each replaces blocks at random, and inherits the other's ----
- */
+static void finish_team(void *context)
+{
+    team_leave(&((struct contest *)context)->team);
+}
 
-#define SERVED 400000
+/* ---- In the manner of a server: generations of two threads, each inherits the blocks of another ---- */
+
+#define CHAINS      2 /* threads at the same time */
+#define GENERATIONS 4
+#define SERVED      200000 /* blocks that a thread replaces before its successor takes over */
+
+struct server {
+    pthread_t thread;
+    sem_t turn; /* posted by each thread of the generation before */
+    const struct contest *contest;
+    unsigned chain;      /* the CPU that it stands for */
+    unsigned generation; /* its blocks are the half of slots[] that the other chain's thread had before */
+};
+
+static struct server servers[GENERATIONS][CHAINS];
+static sem_t served; /* posted by each thread of the last generation */
+
+static void replace_blocks(const struct server *server)
+{
+    void *(*alloc)(size_t) = server->contest->peer->alloc;
+    void (*give)(void *) = server->contest->peer->free;
+    uint64_t random = 1 + server->generation * CHAINS + server->chain;
+    void **own = &slots[(server->chain + server->generation) % CHAINS * (SLOTS / CHAINS)];
+    for (unsigned i = 0; i < SERVED; i++) {
+        void **slot = &own[next_random(&random) % (SLOTS / CHAINS)];
+        give(*slot);
+        *slot = alloc(16 + next_random(&random) % 500);
+        *(volatile char *)*slot = 1;
+    }
+}
 
 static void *serve(void *context)
 {
-    const struct contest *contest = context;
-    uint64_t random = (uintptr_t)&context;
-    void **own = &slots[(size_t)host_cpu * (SLOTS / 2)];
-    for (unsigned i = 0; i < SERVED; i++) {
-        void **slot = &own[next_random(&random) % (SLOTS / 2)];
-        if (*slot) {
-            contest->peer->free(*slot);
-        }
-        *slot = contest->peer->alloc(16 + next_random(&random) % 500);
-        *(volatile char *)*slot = 1;
+    struct server *server = context;
+    host_cpu = server->chain;
+    for (unsigned i = 0; i < CHAINS; i++) {
+        sem_wait(&server->turn);
+    }
+    replace_blocks(server);
+    for (unsigned i = 0; i < CHAINS; i++) {
+        sem_post(server->generation + 1 < GENERATIONS ? &servers[server->generation + 1][i].turn : &served);
     }
     return NULL;
 }
 
-static void *serve_second(void *context)
+/* The first generation inherits from this thread. All threads are there before the clock. */
+static void prepare_server(void *context)
 {
-    host_cpu = 1;
-    return serve(context);
+    const struct contest *contest = context;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        slots[i] = contest->peer->alloc(16 + i % 500);
+    }
+    sem_init(&served, 0, 0);
+    for (unsigned i = 0; i < GENERATIONS * CHAINS; i++) {
+        struct server *server = &servers[i / CHAINS][i % CHAINS];
+        *server = (struct server){.contest = contest, .chain = i % CHAINS, .generation = i / CHAINS};
+        sem_init(&server->turn, 0, 0);
+        if (pthread_create(&server->thread, NULL, serve, server) != 0) {
+            panic("cannot start thread %u", i);
+        }
+    }
 }
 
 static uint64_t run_server(void *context)
 {
-    pthread_t thread;
-    pthread_create(&thread, NULL, serve_second, context);
-    serve(context);
-    pthread_join(thread, NULL);
-    for (unsigned i = 0; i < SLOTS / 2; i++) { /* the next round's threads inherit each other's blocks */
-        void *swapped = slots[i];
-        slots[i] = slots[i + SLOTS / 2];
-        slots[i + SLOTS / 2] = swapped;
+    (void)context;
+    for (unsigned i = 0; i < CHAINS * CHAINS; i++) {
+        sem_post(&servers[0][i % CHAINS].turn);
     }
-    return 2ULL * SERVED;
+    for (unsigned i = 0; i < CHAINS * CHAINS; i++) {
+        sem_wait(&served);
+    }
+    return (uint64_t)CHAINS * GENERATIONS * SERVED;
+}
+
+static void finish_server(void *context)
+{
+    for (unsigned i = 0; i < GENERATIONS * CHAINS; i++) {
+        pthread_join(servers[i / CHAINS][i % CHAINS].thread, NULL);
+    }
+    finish_mix(context);
 }
 
 /* ---- Two threads whose small blocks must not share cache lines: each gets one from the first thread ---- */
 
-#define SCRATCHES 20000
+#define SCRATCHES 200000
 #define TOUCHES   50
 
-static void scratch(const struct contest *contest, void *inherited)
+static void *inherited[2]; /* neighbours, perhaps */
+
+static void scratch(void *context, unsigned member)
 {
-    contest->peer->free(inherited);
+    const struct contest *contest = context;
+    contest->peer->free(inherited[member]);
     for (unsigned i = 0; i < SCRATCHES; i++) {
         volatile char *pointer = contest->peer->alloc(8);
         for (unsigned j = 0; j < TOUCHES; j++) {
@@ -210,25 +273,19 @@ static void scratch(const struct contest *contest, void *inherited)
     }
 }
 
-static void *inherited_block;
-
-static void *scratch_second(void *context)
+static void prepare_scratch(void *context)
 {
-    host_cpu = 1;
-    scratch(context, inherited_block);
-    return NULL;
+    struct contest *contest = context;
+    inherited[0] = contest->peer->alloc(8);
+    inherited[1] = contest->peer->alloc(8);
+    contest->team = (struct team){.members = 2, .work = scratch, .context = contest};
+    team_gather(&contest->team);
 }
 
 static uint64_t run_scratch(void *context)
 {
-    const struct contest *contest = context;
-    pthread_t thread;
-    void *own = contest->peer->alloc(8);
-    inherited_block = contest->peer->alloc(8);
-    pthread_create(&thread, NULL, scratch_second, context);
-    scratch(contest, own);
-    pthread_join(thread, NULL);
-    return 2ULL * SCRATCHES;
+    team_work(&((struct contest *)context)->team);
+    return SCRATCHES;
 }
 
 /* ---- Waste ---- */
@@ -286,33 +343,12 @@ static struct bench_case cases[BENCH_CASES_MAX];
 static struct contest contests[BENCH_CASES_MAX];
 static unsigned case_count;
 
-static void add(const char *name, const struct peer *peer, size_t bytes, uint64_t (*run)(void *),
-                void (*finish)(void *))
+static void add(const char *name, const struct peer *peer, size_t bytes, void (*prepare)(void *),
+                uint64_t (*run)(void *), void (*finish)(void *))
 {
-    contests[case_count] = (struct contest){peer, bytes};
-    cases[case_count] = (struct bench_case){name, peer->name, "ns", NULL, run, finish, &contests[case_count]};
-    case_count++;
-}
-
-static void prepare_first_fit(void *context)
-{
-    (void)context;
-    first_fit_start(frame_pointer(&fixture.machine.pool, phys_addr(MACHINE_BYTES - ARENA_BYTES)),
-                    ARENA_BYTES);
-}
-
-static void prepare_bitmap_units(void *context)
-{
-    (void)context;
-    bitmap_units_start(frame_pointer(&fixture.machine.pool, phys_addr(MACHINE_BYTES - ARENA_BYTES)),
-                       ARENA_BYTES);
-}
-
-static void prepare_fixed_blocks(void *context)
-{
-    (void)context;
-    fixed_blocks_start(frame_pointer(&fixture.machine.pool, phys_addr(MACHINE_BYTES - ARENA_BYTES)),
-                       ARENA_BYTES);
+    struct contest *contest = &contests[case_count];
+    *contest = (struct contest){.peer = peer, .bytes = bytes};
+    cases[case_count++] = (struct bench_case){name, peer->name, "ns", prepare, run, finish, contest};
 }
 
 static void start(void)
@@ -321,12 +357,8 @@ static void start(void)
     for (unsigned i = 0; i < OPERATIONS; i++) {
         steps[i] = (uint32_t)(next_random(&random) % SLOTS | (8 + next_random(&random) % 2041) << 16);
     }
-    if (fixture_start(&fixture, MACHINE_BYTES, 8, NULL) != SLAB_OK) {
+    if (fixture_start(&fixture, MACHINE_BYTES, CPUS, NULL) != SLAB_OK) {
         panic("cannot start the heap");
-    }
-    phys_addr_t arena = phys_addr(MACHINE_BYTES - ARENA_BYTES);
-    if (frame_alloc_at(&fixture.machine.pool, arena, 14, OWNER_TEST) != FRAME_OK) {
-        panic("cannot keep memory for the simple allocators");
     }
     struct slab_cache_config config = {.name = "bench", .bytes = 200};
     if (slab_cache_init(&fixture.heap.slabs, &cache, &config) != SLAB_OK) {
@@ -338,27 +370,19 @@ int main(int argc, char **argv)
 {
     static struct peer peers[PEERS_MAX + 1] = {{"ashlar", our_alloc, our_free}};
     static const struct peer our_cache = {"ashlar", cache_alloc, cache_free};
-    static const struct peer simple[] = {{"first fit", first_fit_alloc, first_fit_free},
-                                         {"bitmap", bitmap_units_alloc, bitmap_units_free},
-                                         {"fixed blocks", fixed_blocks_alloc, fixed_blocks_free}};
-    static void (*const prepare[])(void *) = {prepare_first_fit, prepare_bitmap_units, prepare_fixed_blocks};
     peers_prepare(argv);
     start();
     unsigned count = 1 + peers_load(peers + 1);
     for (unsigned i = 0; i < count; i++) {
-        add("heap.pair.16", &peers[i], 16, run_pairs, NULL);
-        add("heap.pair.256", &peers[i], 256, run_pairs, NULL);
-        add("heap.pair.4096", &peers[i], 4096, run_pairs, NULL);
-        add("heap.mix", &peers[i], 0, run_mix, finish_mix);
-        add("heap.pass.64", &peers[i], 64, run_pass, NULL);
-        add("heap.server", &peers[i], 0, run_server, finish_mix);
-        add("heap.scratch", &peers[i], 0, run_scratch, NULL);
+        add("heap.pair.16", &peers[i], 16, NULL, run_pairs, NULL);
+        add("heap.pair.256", &peers[i], 256, NULL, run_pairs, NULL);
+        add("heap.pair.4096", &peers[i], 4096, NULL, run_pairs, NULL);
+        add("heap.mix", &peers[i], 0, NULL, run_mix, finish_mix);
+        add("heap.pass.64", &peers[i], 64, prepare_pass, run_pass, finish_team);
+        add("heap.server", &peers[i], 0, prepare_server, run_server, finish_server);
+        add("heap.scratch", &peers[i], 0, prepare_scratch, run_scratch, finish_team);
     }
-    add("cache.pair.200", &our_cache, 200, run_pairs, NULL);
-    for (unsigned i = 0; i < ARRAY_LENGTH(simple); i++) {
-        add("heap.mix", &simple[i], 0, run_mix, finish_mix);
-        cases[case_count - 1].prepare = prepare[i];
-    }
+    add("cache.pair.200", &our_cache, 200, NULL, run_pairs, NULL);
     cases[case_count++] =
         (struct bench_case){"heap.waste", "ashlar", "permille", NULL, run_waste, NULL, NULL};
     cases[case_count++] =

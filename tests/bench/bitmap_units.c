@@ -82,3 +82,12 @@ void bitmap_units_free(void *pointer)
     clear(used, unit);
     clear(last, unit);
 }
+
+size_t bitmap_units_held(void)
+{
+    size_t word = units / 64;
+    while (word > 0 && used[word - 1] == 0) {
+        word--;
+    }
+    return word == 0 ? 0 : (word * 64 - (size_t)__builtin_clzll(used[word - 1])) * BITMAP_UNIT_BYTES;
+}

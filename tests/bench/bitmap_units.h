@@ -9,3 +9,6 @@
 void bitmap_units_start(void *memory, size_t bytes);
 void *bitmap_units_alloc(size_t bytes);
 void bitmap_units_free(void *pointer);
+
+/* Bytes up to the end of the highest allocated block: what cannot be given back. */
+size_t bitmap_units_held(void);

@@ -1,5 +1,6 @@
 #include "first_fit.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct block {
@@ -10,9 +11,13 @@ struct block {
 #define HEADER 16 /* what lies in front of an allocated block: its length, and padding */
 
 static struct block *first;
+static char *base;
+static size_t length;
 
 void first_fit_start(void *memory, size_t bytes)
 {
+    base = memory;
+    length = bytes;
     first = memory;
     *first = (struct block){bytes, NULL};
 }
@@ -64,4 +69,14 @@ void first_fit_free(void *pointer)
     } else {
         first = block;
     }
+}
+
+size_t first_fit_held(void)
+{
+    struct block *last = first;
+    while (last && last->next) {
+        last = last->next;
+    }
+    bool at_end = last && (char *)last + last->bytes == base + length;
+    return at_end ? (size_t)((char *)last - base) : length;
 }

@@ -7,3 +7,6 @@
 void first_fit_start(void *memory, size_t bytes);
 void *first_fit_alloc(size_t bytes);
 void first_fit_free(void *pointer);
+
+/* Bytes up to the end of the highest allocated block: what cannot be given back. */
+size_t first_fit_held(void);

