@@ -138,9 +138,21 @@ static inline __attribute__((always_inline)) struct stretch top_stretch(const ui
     return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
 }
 
-/* The part of a stretch that makes few large pieces, of `size` frames or more; all of it if there is none. */
-static struct stretch even_part(struct stretch stretch, uint64_t size)
+static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
 {
+    return (stretch.end - stretch.first) >> order;
+}
+
+/*
+ * The part of a stretch that makes few large pieces, each of a third of `blocks` blocks or more; all of the
+ * stretch if there is none.
+ */
+static struct stretch even_part(struct stretch stretch, uint64_t blocks, unsigned order)
+{
+    if (stretch_blocks(stretch, order) < blocks / 3) {
+        return stretch;
+    }
+    uint64_t size = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
     uint64_t first = align_up(stretch.first, size);
     uint64_t end = align_down(stretch.end, size);
     uint64_t double_first = align_up(first, 2 * size);
@@ -192,11 +204,6 @@ static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
     }
 }
 
-static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
-{
-    return (stretch.end - stretch.first) >> order;
-}
-
 /*
  * Returns up to `blocks` blocks of a magazine that is not empty to the store, from near its top. Neighbours
  * that follow each other, up or down, as what is freed in a row does, are returned together: that spares most
@@ -212,7 +219,6 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
-    uint64_t even = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
     uint64_t count = frame_magazine_count(magazine);
     uint64_t *top = &cpu->slots[magazine->bottom + count];
     uint64_t left = min_u64(blocks, count);
@@ -234,7 +240,7 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
             continue;
         }
         struct stretch stretch = top_stretch(slot, left, order);
-        struct stretch part = removed == 0 ? even_part(stretch, even) : stretch;
+        struct stretch part = removed == 0 ? even_part(stretch, blocks, order) : stretch;
         above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
         uint64_t given = give_neighbours(pool, part, order, &budget);
         removed += given;

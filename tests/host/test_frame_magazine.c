@@ -112,7 +112,7 @@ static void frees_in_a_row_take_the_lock_seldom(void **state)
         }
         drains_of_batch(left % 2);
         for (unsigned round = 0; round < 3; round++) {
-            assert_in_range(drains_of_batch(left % 2), 1, BATCH / 20);
+            assert_in_range(drains_of_batch(left % 2), 1, BATCH / 15);
         }
         frame_free_batch(&machine.pool, left, frames);
     }

@@ -104,7 +104,6 @@ static void sample_end(struct run *run, const struct sample *sample, enum kind k
     calls++;
     if (atomic_load(&run->pool->cpu[0]->shortages) != sample->shortages) {
         kind = order == 0 && pieces > 0 ? SHORTAGE : EXHAUSTED;
-        pieces = 1;
     }
     ticks /= pieces > 0 ? pieces : 1;
     if (ticks > worst[kind].ticks) {
