@@ -21,10 +21,8 @@
 
 /* ---- Indexes ---- */
 
-#define CHANGE_STEPS 3 /* what adding to a set of arenas or removing from it costs, see frame_policy.give */
-
-/* Names an arena in the sets from `base` to base + now; before it was base + before. Returns the steps that
- * took. */
+/* Names an arena in the sets from `base` to base + now; before it was base + before. Returns how many
+ * changed. */
 static unsigned arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
 {
     for (int order = before + 1; order <= now; order++) {
@@ -33,7 +31,7 @@ static unsigned arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, 
     for (int order = now + 1; order <= before; order++) {
         set_remove(&buddy->able[base + (unsigned)order], gib);
     }
-    return (unsigned)(now > before ? now - before : before - now) * CHANGE_STEPS;
+    return (unsigned)(now > before ? now - before : before - now);
 }
 
 /* Moves a leaf from one set to another: its largest block was of order `before` and is of order `now`. */
@@ -57,7 +55,7 @@ static __attribute__((noinline)) unsigned leaf_publish(struct buddy *buddy, uint
 }
 
 /* Publishes what the tree of a leaf can serve now; mostly that is what it was. As arena_publish(). */
-static unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
     struct tree *tree = &arena->leaves[leaf];
     int now = tree_highest(tree);
@@ -112,7 +110,7 @@ static struct arena *arena_enter(struct buddy *buddy, uint64_t gib)
     return arena;
 }
 
-static __attribute__((noinline)) struct tree *leaf_open(struct arena *arena, unsigned leaf)
+static struct tree *leaf_open(struct arena *arena, unsigned leaf)
 {
     tree_init(&arena->leaves[leaf]);
     arena->split[leaf / 64] |= 1ULL << leaf % 64;
@@ -125,6 +123,14 @@ static uint64_t frame_at(uint64_t gib, unsigned leaf, unsigned unit)
 }
 
 /* ---- Giving ---- */
+
+static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned bit)
+{
+    if (tree_give(&arena->blocks, bit) == 1) {
+        tree_set(&arena->blocks, 1);
+    }
+    return arena_changed(buddy, gib, arena);
+}
 
 /* Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
  */
@@ -139,38 +145,26 @@ static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
     }
 }
 
-/* Makes whole leaves free, 2^height of them. As buddy_give(), and apart from it: most blocks are small. */
-static __attribute__((noinline)) unsigned give_leaves(struct buddy *buddy, uint64_t gib, unsigned leaf,
-                                                      unsigned height)
-{
-    struct arena *arena = buddy->arenas[gib];
-    unsigned merged = height;
-    forget_leaves(arena, leaf, 1U << height);
-    if (tree_give(&arena->blocks, tree_bit(leaf, height), &merged) == 1) {
-        tree_set(&arena->blocks, 1);
-    }
-    return merged - height + arena_changed(buddy, gib, arena);
-}
-
 static unsigned buddy_give(void *state, uint64_t frame, unsigned order)
 {
     struct buddy *buddy = state;
     uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
     unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
     if (order >= LEAF_ORDER) {
-        return give_leaves(buddy, gib, leaf, order - LEAF_ORDER);
+        forget_leaves(arena, leaf, 1U << (order - LEAF_ORDER));
+        return give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
     }
-    struct arena *arena = buddy->arenas[gib];
-    struct tree *tree = &arena->leaves[leaf];
     if (!leaf_is_split(arena, leaf)) { /* part of a block that was taken whole */
         leaf_open(arena, leaf);
     }
-    unsigned height = order;
-    if (tree_give(tree, tree_bit(frame % TREE_UNITS, order), &height) == 1) {
-        return height - order + leaf_changed(buddy, gib, arena, leaf) + give_leaves(buddy, gib, leaf, 0);
+    bool whole = tree_give(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, order)) == 1;
+    unsigned changes = leaf_changed(buddy, gib, arena, leaf);
+    if (whole) {
+        arena->split[leaf / 64] &= ~(1ULL << leaf % 64);
+        changes += give_leaves(buddy, gib, arena, tree_bit(leaf, 0));
     }
-    /* What was free before is free still: only the new block can be larger than all of it. */
-    return height - order + ((int)height > tree->highest ? leaf_changed(buddy, gib, arena, leaf) : 0);
+    return changes;
 }
 
 static unsigned buddy_add(void *state, uint64_t frame, unsigned order)
@@ -294,8 +288,7 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     }
     unsigned bit = TREE_NONE;
     uint64_t gib = find_arena(buddy, order, from, limit, &bit);
-    bool used = gib != SET_NONE;
-    if (!used) {
+    if (gib == SET_NONE) {
         gib = find_untouched(buddy, order, from, limit, &bit);
         if (gib == SET_NONE) {
             return FRAME_NO_FRAME;
@@ -304,16 +297,13 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     struct arena *arena = arena_enter(buddy, gib);
     unsigned leaf = tree_bit_unit(bit);
     unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
-    if (order >= LEAF_ORDER && used) { /* to open an arena costs enough without more blocks */
-        height = tree_bit_height(bit) < most - LEAF_ORDER ? tree_bit_height(bit) : most - LEAF_ORDER;
-    }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
     arena_changed(buddy, gib, arena);
     if (order < LEAF_ORDER) {
         tree_set(leaf_open(arena, leaf), 1);
         return take_from_leaf(buddy, gib, leaf, 1, most, got);
     }
-    *got = LEAF_ORDER + height;
+    *got = order;
     return frame_at(gib, leaf, 0);
 }
 

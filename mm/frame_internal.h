@@ -37,17 +37,16 @@ struct frame_policy {
     unsigned (*add)(void *state, uint64_t frame, unsigned order);
 
     /*
-     * Makes a block free that was taken (as a whole, in parts, or as a part). Returns by how much this call
-     * cost more than the cheapest, in steps of some 12 instructions.
+     * Makes a block free that was taken (as a whole, in parts, or as a part). Returns how many entries of
+     * indexes over all memory changed: what made this call cost more than others.
      */
     unsigned (*give)(void *state, uint64_t frame, unsigned order);
 
     /*
      * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
      * end at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its
-     * order. `from` is a multiple of 512. `limit` is at most FRAME_LIMIT_MAX; if order < most, either both
-     * are at most 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
-     * Returns the first frame, or none.
+     * order. `from` is a multiple of 512; `limit` is at most FRAME_LIMIT_MAX, and a multiple of 512 if order
+     * < most, which is then at most 8. Returns the first frame, or none.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
@@ -118,8 +117,8 @@ unsigned frame_reserve_order(uint64_t frame_limit);
 unsigned frame_first_zone(uint64_t frame_limit);
 
 /*
- * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
- * backed but not yet written. Returns its first frame and *got, or none.
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptor backed but not yet
+ * written. Returns its first frame and *got, or none.
  */
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);

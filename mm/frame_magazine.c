@@ -10,15 +10,18 @@
 #include "frame_internal.h"
 #include <ashlar/assert.h>
 
-#define REFILL_ORDER 6 /* single frames come from the store at most this many at a time: 2^6 */
+#define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
+#define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
 
-/* What a drain may cost, in the policy's steps, and what the parts of it cost besides. */
-#define DRAIN_BUDGET 60
-#define STRETCH_COST 20 /* finding a stretch of neighbours, and marking them */
-#define PIECE_COST   12 /* giving the policy a block */
+/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost: two pieces at most.
+ */
+#define DRAIN_BUDGET 24
+#define STRETCH_COST 5 /* finding a stretch of neighbours */
+#define PIECE_COST   7 /* giving the policy a block */
+#define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 8, 16};
+static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 4, 16};
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
 
@@ -112,11 +115,12 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, in
     REQUIRES(pool->lock)
 {
     uint64_t given = 0;
-    while (stretch.first<stretch.end && * budget> 0) {
+    while (stretch.first < stretch.end && *budget >= PIECE_COST) {
         unsigned order = piece_order(&stretch);
         uint64_t size = 1ULL << order;
         uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
-        *budget -= PIECE_COST + (int)frame_policy_give(pool, frame, order);
+        unsigned changes = frame_policy_give(pool, frame, order);
+        *budget -= PIECE_COST + (int)changes * CHANGE_COST;
         stretch.first += stretch.down ? 0 : size;
         stretch.end -= stretch.down ? size : 0;
         given += size;
@@ -162,39 +166,6 @@ static struct stretch even_part(struct stretch stretch, uint64_t blocks, unsigne
     return first < end ? (struct stretch){first, end, stretch.down} : stretch;
 }
 
-/* Whether the block on top of a magazine and the one below it are neighbours. */
-static inline bool has_neighbour(const uint64_t *slot, uint64_t left, unsigned order)
-{
-    return left > 1 &&
-           (slot[-2] == slot[-1] + (FRAME_BYTES << order) || slot[-2] == slot[-1] - (FRAME_BYTES << order));
-}
-
-/* Gives the policy blocks from below `slot` that have no neighbours there, at least the first and at most
- * `left`; returns how many. */
-static uint64_t give_scattered(struct frame_pool *pool, const uint64_t *slot, uint64_t left, unsigned order,
-                               int *budget) REQUIRES(pool->lock)
-{
-    uint32_t tag = frame_tag(FRAME_FREED, order, 0);
-    uint64_t given = 0;
-    do {
-        uint64_t frame = *--slot >> FRAME_SHIFT;
-        *budget -= PIECE_COST + (int)frame_policy_give(pool, frame, order);
-        atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
-        given++;
-    } while (given<left && * budget> 0 && !has_neighbour(slot, left - given, order));
-    return given;
-}
-
-/* Gives the policy a part of a stretch of neighbours; returns how many blocks went. */
-static uint64_t give_neighbours(struct frame_pool *pool, struct stretch part, unsigned order, int *budget)
-    REQUIRES(pool->lock)
-{
-    *budget -= STRETCH_COST;
-    uint64_t given = give_stretch(pool, part, budget);
-    mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
-    return given >> order;
-}
-
 /* Moves the `above` blocks below `top` down over the `removed` ones that are below them. */
 static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
 {
@@ -225,29 +196,27 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     uint64_t above = 0;
     uint64_t removed = 0;
     int budget = DRAIN_BUDGET;
-    uint64_t length = stretch_blocks(top_stretch(top, left, order), order);
+    struct stretch stretch = top_stretch(top, left, order);
+    uint64_t length = stretch_blocks(stretch, order);
     if (length > 1 && length < count && 3 * length < 2 * blocks) {
         above = length;
         left = min_u64(blocks, count - above);
+        stretch = top_stretch(top - above, left, order);
     }
     pool->work.drains++;
-    while (left > 0 && budget > 0) {
-        const uint64_t *slot = top - above - removed;
-        if (!has_neighbour(slot, left, order)) {
-            uint64_t given = give_scattered(pool, slot, left, order, &budget);
-            removed += given;
-            left -= given;
-            continue;
-        }
-        struct stretch stretch = top_stretch(slot, left, order);
+    for (;;) {
         struct stretch part = removed == 0 ? even_part(stretch, blocks, order) : stretch;
         above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
-        uint64_t given = give_neighbours(pool, part, order, &budget);
-        removed += given;
-        left -= given;
-        if (given != stretch_blocks(stretch, order)) {
+        budget -= STRETCH_COST;
+        uint64_t given = give_stretch(pool, part, &budget);
+        mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
+        removed += given >> order;
+        left -= given >> order;
+        if (stretch_blocks(stretch, order) != given >> order || left == 0 ||
+            budget < STRETCH_COST + PIECE_COST) {
             break;
         }
+        stretch = top_stretch(top - above - removed, left, order);
     }
     close_gap(top, above, removed);
     frame_magazine_set_count(magazine, count - removed);
@@ -292,21 +261,13 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     frame_magazine_set_count(magazine, count);
 }
 
-/* Orders 7 and 8 come one by one: more in stock would be much memory that is no whole 2 MiB block. */
-static bool is_refilled(unsigned order)
-{
-    return order <= REFILL_ORDER || order == FRAME_ORDER_2M;
-}
-
-/*
- * The largest block that a magazine is refilled with at once: its half for single frames and 2 MiB blocks,
- * else its quarter.
+/* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
  */
 static unsigned refill_order(const struct frame_magazine *magazine, unsigned order)
 {
     uint64_t capacity = frame_magazine_capacity(magazine);
-    if (order == 0 || order == FRAME_ORDER_2M) {
-        return (unsigned)min_u64(order + REFILL_ORDER, order + frame_order_below((capacity + 1) / 2));
+    if (order == 0) {
+        return (unsigned)min_u64(REFILL_ORDER, frame_order_below((capacity + 1) / 2));
     }
     return (unsigned)min_u64(order + frame_order_below((capacity + 3) / 4), FRAME_PAGE_SHIFT);
 }
@@ -362,7 +323,7 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);
-    if (!is_refilled(order) || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
+    if (order >= REFILLED_ORDERS || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
         return take_one(pool, order, owner);
     }
     bool any = frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order);

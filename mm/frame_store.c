@@ -67,32 +67,10 @@ static uint64_t take_from_zones(struct frame_pool *pool, unsigned order, unsigne
     return FRAME_NO_FRAME;
 }
 
-/*
- * Of a block that was taken for several blocks of `order`, each described by pages of its own: gives back
- * what lies behind the first whose descriptor is not backed, since backing all of them would take long.
- */
-static void keep_described(struct frame_pool *pool, uint64_t frame, unsigned order, unsigned *got)
-    REQUIRES(pool->lock)
-{
-    unsigned kept = order;
-    uint64_t next = frame + (1ULL << order);
-    while (kept < *got && frame_is_backed(pool, next)) {
-        next += 1ULL << order;
-        kept += next == frame + (2ULL << kept);
-    }
-    if (kept < *got) {
-        frame_store_give_plain(pool, frame + (1ULL << kept), frame + (1ULL << *got));
-        *got = kept;
-    }
-}
-
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got)
 {
     uint64_t frame = take_from_zones(pool, order, most, limit, got);
-    if (frame != FRAME_NO_FRAME && *got > FRAME_PAGE_SHIFT) {
-        keep_described(pool, frame, order, got);
-    }
     if (frame != FRAME_NO_FRAME && !frame_back(pool, frame)) {
         frame_store_give_plain(pool, frame, frame + (1ULL << *got));
         return FRAME_NO_FRAME;

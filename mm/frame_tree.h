@@ -120,21 +120,15 @@ static inline unsigned tree_find_exact(const struct tree *tree, unsigned height,
 {
     unsigned end = (2 * TREE_UNITS) >> height;
     unsigned bit = (TREE_UNITS + unit + (1U << height) - 1) >> height;
-    if (bit >= end) {
-        return TREE_NONE;
-    }
-    unsigned word = bit / 64;
-    uint64_t bits = tree->words[word] & (~0ULL << bit % 64);
-    if (bits == 0) {
-        unsigned later = tree->used & (~1U << word);
-        if (later == 0) {
-            return TREE_NONE;
+    while (bit < end) {
+        uint64_t bits = tree->words[bit / 64] & (~0ULL << bit % 64);
+        if (bits != 0) {
+            unsigned found = bit / 64 * 64 + lowest_bit(bits);
+            return found < end ? found : TREE_NONE;
         }
-        word = lowest_bit(later);
-        bits = tree->words[word];
+        bit = (bit / 64 + 1) * 64;
     }
-    unsigned found = word * 64 + lowest_bit(bits);
-    return found < end ? found : TREE_NONE;
+    return TREE_NONE;
 }
 
 /*
@@ -163,15 +157,14 @@ static inline void tree_carve(struct tree *tree, unsigned whole, unsigned part)
 }
 
 /*
- * Makes the block at `bit` of height *height free and merges it with its buddies. Returns the bit of the
- * block that results, its height in *height; bit 1, the whole, is returned without being set.
+ * Makes the block at `bit` free and merges it with its buddies. Returns the bit of the block that results;
+ * bit 1, the whole, is returned without being set.
  */
-static inline unsigned tree_give(struct tree *tree, unsigned bit, unsigned *height)
+static inline unsigned tree_give(struct tree *tree, unsigned bit)
 {
     while (bit != 1 && tree_test(tree, bit ^ 1)) {
         tree_clear(tree, bit ^ 1);
         bit >>= 1;
-        ++*height;
     }
     if (bit != 1) {
         tree_set(tree, bit);
