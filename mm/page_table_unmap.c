@@ -103,12 +103,31 @@ static enum page_table_error unmap_locked(struct unmapping *unmapping, uint64_t 
     return PAGE_TABLE_OK;
 }
 
-/*
- * The short way: pages of one table which keeps others. Returns whether that is all; if not, nothing has
- * changed. Inline: for one page no loop is left.
- */
-static inline __attribute__((always_inline)) bool unmap_short(struct unmapping *unmapping, uint64_t address,
-                                                              uint64_t count) REQUIRES(unmapping->table->lock)
+/* The shortest way: a page that is mapped, in a table which keeps others. Returns whether that is so; if not,
+ * nothing has changed. */
+static inline __attribute__((always_inline)) bool unmap_page(struct page_table *table, uint64_t address,
+                                                             struct tlb_batch *batch) REQUIRES(table->lock)
+{
+    phys_addr_t only = only_table(table, address);
+    if (only.raw == FRAME_NONE.raw) {
+        return false;
+    }
+    struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
+    page_table_entry_t *entry = only_entries(table, only, address);
+    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(1) ||
+        !page_entry_present(entry_read(entry))) {
+        return false;
+    }
+    page_table_entry_t old = entry_exchange(entry, (page_table_entry_t){0});
+    tlb_batch_add(batch, virt_addr(address), FRAME_BYTES, PAGE_LEVEL_4K, old.raw & PAGE_ENTRY_GLOBAL);
+    descriptor->object = frame_word_add(descriptor->object, -1);
+    return true;
+}
+
+/* The short way: pages of one table which keeps others. Returns whether that is all; if not, nothing has
+ * changed. */
+static bool unmap_short(struct unmapping *unmapping, uint64_t address, uint64_t count)
+    REQUIRES(unmapping->table->lock)
 {
     struct page_table *table = unmapping->table;
     phys_addr_t only = only_table(table, address);
@@ -158,10 +177,9 @@ enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t bas
     DEBUG_ASSERT(batch->table == table);
     bool one_page = ((base.raw & (FRAME_BYTES - 1)) | bytes) == FRAME_BYTES; /* and aligned */
     if (one_page && address_is_ours(table, base.raw)) {
-        struct unmapping unmapping = {table, batch, NULL, NULL};
-        spinlock_acquire(&unmapping.table->lock);
-        bool done = removed == NULL && unmap_short(&unmapping, base.raw, 1);
-        spinlock_release(&unmapping.table->lock);
+        spinlock_acquire(&table->lock);
+        bool done = removed == NULL && unmap_page(table, base.raw, batch);
+        spinlock_release(&table->lock);
         if (done) {
             return PAGE_TABLE_OK;
         }

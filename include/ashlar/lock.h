@@ -48,12 +48,15 @@ static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock) NO_LOC
 {
     preempt_disable();
     uint32_t ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    uint32_t tries = 0;
-    while (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
-        cpu_relax();
-        if (++tries == SPINLOCK_PATIENCE) {
-            spinlock_stuck(lock);
-        }
+    if (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
+        uint32_t tries = 0;
+#pragma clang loop unroll(disable)
+        do {
+            cpu_relax();
+            if (++tries == SPINLOCK_PATIENCE) {
+                spinlock_stuck(lock);
+            }
+        } while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket);
     }
 }
 

@@ -331,7 +331,8 @@ static inline void model_mistake(struct model *model, uint64_t frame, unsigned o
                     FRAME_PART_OF_BLOCK);
         MODEL_CHECK(frame_try_free_run(model->pool, address, block->frames - 1) == FRAME_WRONG_LENGTH ||
                     block->references > 1);
-        MODEL_CHECK(frame_try_free_run(model->pool, address, block->frames + 1) == FRAME_WRONG_LENGTH ||
+        enum frame_error longer = block->frames < FRAME_RUN_MAX ? FRAME_WRONG_LENGTH : FRAME_BAD_ORDER;
+        MODEL_CHECK(frame_try_free_run(model->pool, address, block->frames + 1) == longer ||
                     block->references > 1);
     }
 }

@@ -20,20 +20,21 @@
 #define LOG_SUBSYSTEM "bench"
 #include <ashlar/log.h>
 
-#define SLOTS   16384
-#define SINGLES 4096
-#define CHURN   8192
-#define ROUNDS  (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
+#define SLOTS     16384
+#define SINGLES   4096
+#define CHURN     8192
+#define SHORTAGES 512
+#define ROUNDS    (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
 
 enum kind { ALLOC, FREE, SHORTAGE, EXHAUSTED, RUN, AT, BATCH, REFERENCE, IDLE, KINDS };
 
 /* The worst call of a kind since start. */
 struct worst {
     uint64_t ticks;
-    unsigned order;         /* of what it was called for */
     uint64_t pieces;        /* `ticks` are of one of so many */
     uint64_t number;        /* which call it was */
     struct frame_work work; /* what it did under the lock */
+    unsigned order;         /* of what it was called for */
     bool reported;
 };
 
@@ -46,9 +47,16 @@ struct run {
     struct frame_pool *pool;
     phys_addr_t *blocks; /* SLOTS of them, the order in the low bits */
     unsigned count;      /* used slots */
+    phys_addr_t hoard;   /* the first of a list of blocks; FRAME_NONE at its end */
     uint64_t random;     /* state of the generator */
     uint64_t overhead;   /* ticks of measuring nothing */
     uint64_t zeroing;    /* ticks of clearing a page */
+};
+
+/* At the start of a block in the hoard. */
+struct hoarded {
+    phys_addr_t next;
+    unsigned order; /* of this one */
 };
 
 /* One call that is measured. */
@@ -108,7 +116,7 @@ static void sample_end(struct run *run, const struct sample *sample, enum kind k
     ticks /= pieces > 0 ? pieces : 1;
     if (ticks > worst[kind].ticks) {
         struct frame_work work = work_since(&sample->before, &run->pool->work);
-        worst[kind] = (struct worst){ticks, order, pieces, calls, work, false};
+        worst[kind] = (struct worst){ticks, pieces, calls, work, order, false};
     }
 }
 
@@ -127,16 +135,30 @@ static void calibrate(struct run *run)
 
 /* ---- Blocks ---- */
 
-/* Takes a block into a slot; whether there was one. */
-static bool take(struct run *run, unsigned order)
+static phys_addr_t measured_alloc(struct run *run, unsigned order)
 {
     struct sample sample;
-    if (run->count == SLOTS) {
-        return false;
-    }
     sample_begin(run, &sample);
     phys_addr_t block = frame_alloc(run->pool, order, OWNER_TEST);
     sample_end(run, &sample, ALLOC, order, 0, block.raw != 0);
+    return block;
+}
+
+static void measured_free(struct run *run, phys_addr_t block, unsigned order)
+{
+    struct sample sample;
+    sample_begin(run, &sample);
+    frame_free(run->pool, block, order);
+    sample_end(run, &sample, FREE, order, 0, 1);
+}
+
+/* Takes a block into a slot; whether there was one. */
+static bool take(struct run *run, unsigned order)
+{
+    if (run->count == SLOTS) {
+        return false;
+    }
+    phys_addr_t block = measured_alloc(run, order);
     if (block.raw != 0) {
         run->blocks[run->count++] = phys_addr(block.raw | order);
     }
@@ -146,13 +168,30 @@ static bool take(struct run *run, unsigned order)
 /* Frees what is in a slot, and moves the last one there. */
 static void drop(struct run *run, unsigned slot)
 {
-    struct sample sample;
-    phys_addr_t block = phys_addr(align_down(run->blocks[slot].raw, FRAME_BYTES));
-    unsigned order = run->blocks[slot].raw % FRAME_BYTES;
+    uint64_t block = run->blocks[slot].raw;
     run->blocks[slot] = run->blocks[--run->count];
-    sample_begin(run, &sample);
-    frame_free(run->pool, block, order);
-    sample_end(run, &sample, FREE, order, 0, 1);
+    measured_free(run, phys_addr(align_down(block, FRAME_BYTES)), block % FRAME_BYTES);
+}
+
+/* Takes all that is left, however many blocks that are. */
+static void hoard_all(struct run *run)
+{
+    for (unsigned order = FRAME_ORDERS; order-- > 0;) {
+        phys_addr_t block;
+        while ((block = measured_alloc(run, order)).raw != 0) {
+            *(struct hoarded *)frame_pointer(run->pool, block) = (struct hoarded){run->hoard, order};
+            run->hoard = block;
+        }
+    }
+}
+
+static void release_hoard(struct run *run)
+{
+    while (run->hoard.raw != 0) {
+        struct hoarded hoarded = *(struct hoarded *)frame_pointer(run->pool, run->hoard);
+        measured_free(run, run->hoard, hoarded.order);
+        run->hoard = hoarded.next;
+    }
 }
 
 static void drop_all(struct run *run)
@@ -182,7 +221,7 @@ static void share(struct run *run, unsigned slot)
 static uint64_t pieces_of(uint64_t frames, unsigned order)
 {
     uint64_t rest = (1ULL << order) - frames;
-    return (uint64_t)(__builtin_popcountll(frames) + __builtin_popcountll(rest));
+    return (uint64_t)__builtin_popcountll(frames) + (uint64_t)__builtin_popcountll(rest);
 }
 
 static void take_run(struct run *run)
@@ -301,15 +340,22 @@ static void each_order(struct run *run)
     drop_all(run);
 }
 
-/* Fills memory: at first with blocks of all orders, then with the largest that still fit. */
+/* Fills memory with blocks of all orders. */
 static void fill(struct run *run)
 {
     while (take(run, next_random(run) % 4 == 0 ? 15 + next_random(run) % 4 : next_random(run) % 15)) {
     }
-    for (unsigned order = FRAME_ORDERS; order-- > 0;) {
-        while (take(run, order)) {
-        }
+}
+
+/* Nothing is left but what comes back to the magazines, a block at a time, and single frames are wanted. */
+static void run_out(struct run *run)
+{
+    hoard_all(run);
+    for (unsigned i = 0; i < SHORTAGES && run->count > 0; i++) {
+        drop(run, next_random(run) % run->count);
+        take(run, 0);
     }
+    release_hoard(run);
 }
 
 /* Full memory, of which small pieces come and go at random places. */
@@ -346,6 +392,7 @@ static void run_round(struct run *run)
         anything_else(run);
     }
     fill(run);
+    run_out(run);
     churn(run);
     while (run->count > SLOTS / 4) {
         drop(run, next_random(run) % run->count);
