@@ -154,6 +154,41 @@ static bool map_physmap(struct loader *loader)
     return mapped;
 }
 
+static bool is_ram(const struct loader *loader, uint64_t address)
+{
+    for (size_t i = 0; i < loader->range_count; i++) {
+        const struct memory_range *range = &loader->ranges[i];
+        if (address - range->base.raw < range->bytes) {
+            return range->type < MEMORY_MMIO;
+        }
+    }
+    return false;
+}
+
+/*
+ * Firmware that runs out of memory may find more, and give us that for these tables: then it is in no map
+ * that was read. The kernel looks at them through the physmap, so that gets it frame by frame, which may take
+ * more of it.
+ */
+static bool map_late_claims(struct loader *loader)
+{
+    struct boot_paging *paging = &loader->info->paging;
+    for (size_t i = 0; i < loader->claim_count; i++) {
+        for (uint64_t at = 0; at < loader->claims[i].bytes; at += FRAME_BYTES) {
+            phys_addr_t frame = phys_add(loader->claims[i].base, at);
+            if (is_ram(loader, frame.raw)) {
+                continue;
+            }
+            if (!map(loader, &loader->tables, virt_add(paging->physmap, frame.raw), frame, FRAME_BYTES,
+                     PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK, "memory found late")) {
+                return false;
+            }
+            paging->physmap_bytes = max_u64(paging->physmap_bytes, frame.raw + FRAME_BYTES);
+        }
+    }
+    return true;
+}
+
 /* Where the highest RAM ends. */
 static uint64_t ram_top(const struct loader *loader)
 {
@@ -367,6 +402,9 @@ bool address_space_build(struct loader *loader)
         return false;
     }
     build_runtime(loader);
+    if (!map_late_claims(loader)) {
+        return false;
+    }
     loader_trim(loader, loader->frames_next);
     loader->info->paging.root = loader->tables.root;
     return true;

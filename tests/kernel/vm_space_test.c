@@ -10,6 +10,7 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/cpu.h>
+#include <x86/cpuid.h>
 
 #define PAGE     FRAME_BYTES
 #define RW       (VM_READ | VM_WRITE)
@@ -279,7 +280,7 @@ static enum vm_error show(phys_addr_t target, unsigned access, enum page_cache c
 KERNEL_TEST(vm_device_regions_agree_with_all_other_mappings)
 {
     phys_addr_t code = boot_info()->kernel.segments[0].physical_base;
-    phys_addr_t nowhere = phys_addr(1ULL << 38); /* no RAM, no device */
+    phys_addr_t nowhere = phys_addr((1ULL << cpu_physical_address_bits()) - PAGE); /* no RAM, no device */
     const struct mmio_request uncached = {nowhere, PAGE, PAGE_READ, CACHE_UNCACHED, NULL, false};
     virt_addr_t where;
     void *pointer;
