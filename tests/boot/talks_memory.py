@@ -79,7 +79,7 @@ def check_dump(talk):
     expect(talk.json("pt dump 0 0x7fffffffffff -j") == [], "something is mapped in the user half")
     answers(talk, f"pt dump {USERS_GAP} 0xffff7fffffffffff", "")
     answers(talk, "pt dump 2 1", "pt: 0x1 lies before 0x2")
-    answers(talk, "pt dump nowhere", "pt: 'nowhere' is neither number nor symbol")
+    answers(talk, "pt dump unheard_of", "pt: 'unheard_of' is neither number nor symbol")
     answers(talk, "pt dump 1 2 3", r"pt: too many arguments \(4\); usage: .*")
 
 
@@ -131,7 +131,7 @@ def check_spaces(talk):
     expect(talk.json("vm check -j") == {"sound": True}, "vm check -j")
     answers(talk, "vm frame", "vm: which frame\\? 'vm frame ADDRESS', a physical address")
     answers(talk, "vm frame twelve", "vm: 'twelve' is not a number")
-    answers(talk, "vm demo 1", "vm: only 'frame' takes a second argument")
+    answers(talk, "vm demo 1", "vm: only 'frame' takes a second argument, not 'demo'")
     answers(talk, "vm nonsense", "vm: 'nonsense' is neither number nor symbol")
 
 
