@@ -8,7 +8,9 @@
 #include <ashlar/vm_kernel.h>
 #include <ashlar/vmalloc.h>
 
-static struct heap heap;
+#include "heap_tests.h"
+
+struct heap tests_heap; /* one for all tests of the heap, which run one after the other */
 static struct slab_report last;
 static unsigned reports;
 
@@ -28,7 +30,7 @@ static bool start(const char *rules)
                                                  .debug = rules,
                                                  .report = note_report}};
     reports = 0;
-    return heap_init(&heap, &config) == SLAB_OK;
+    return heap_init(&tests_heap, &config) == SLAB_OK;
 }
 
 /* Whether exactly one mistake was reported since the last look, and this one. */
@@ -176,47 +178,47 @@ KERNEL_TEST(heap_mistakes_have_names)
     const struct slab_cache_config config = {.name = "test", .bytes = 100};
     const struct slab_cache_config config2 = {.name = "test-2", .bytes = 100};
     EXPECT(start(NULL));
-    EXPECT(slab_cache_init(&heap.slabs, &cache, &config) == SLAB_OK);
-    EXPECT(slab_cache_init(&heap.slabs, &other, &config2) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap.slabs, &cache, &config) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap.slabs, &other, &config2) == SLAB_OK);
     uint64_t local[2] = {0, 0};
-    char *block = heap_alloc_zeroed(&heap, 100);
+    char *block = heap_alloc_zeroed(&tests_heap, 100);
     char *object = slab_cache_alloc(&cache);
     memset(object, 0, 100);
-    heap_free(&heap, block + 1);
+    heap_free(&tests_heap, block + 1);
     EXPECT(reported(SLAB_INTERIOR_POINTER));
     slab_cache_free(&cache, object + 8);
     EXPECT(reported(SLAB_INTERIOR_POINTER));
-    heap_free(&heap, &local[1]);
+    heap_free(&tests_heap, &local[1]);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_free(&heap, &somewhere[1]);
+    heap_free(&tests_heap, &somewhere[1]);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_free(&heap, (void *)1);
+    heap_free(&tests_heap, (void *)1);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
     slab_cache_free(&cache, (void *)1);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
     slab_cache_free(&other, object);
     EXPECT(reported(SLAB_WRONG_CACHE));
-    heap_free(&heap, object);
+    heap_free(&tests_heap, object);
     EXPECT(reported(SLAB_WRONG_CACHE));
     slab_cache_free(&cache, object);
     slab_cache_free(&cache, object);
     EXPECT(reported(SLAB_DOUBLE_FREE));
-    heap_free(&heap, block);
-    heap_free(&heap, block);
+    heap_free(&tests_heap, block);
+    heap_free(&tests_heap, block);
     EXPECT(reported(SLAB_DOUBLE_FREE));
     static void *others[100];
     for (unsigned i = 0; i < ARRAY_LENGTH(others); i++) {
-        others[i] = heap_alloc(&heap, 100);
+        others[i] = heap_alloc(&tests_heap, 100);
     }
     for (unsigned i = 1; i < ARRAY_LENGTH(others); i++) { /* the first one keeps their slab */
-        heap_free(&heap, others[i]);
+        heap_free(&tests_heap, others[i]);
     }
-    heap_free(&heap, others[1]);
+    heap_free(&tests_heap, others[1]);
     EXPECT(reported(SLAB_DOUBLE_FREE));
-    heap_free(&heap, others[0]);
-    EXPECT(heap_alloc_array(&heap, UINT64_MAX, 2) == NULL);
+    heap_free(&tests_heap, others[0]);
+    EXPECT(heap_alloc_array(&tests_heap, UINT64_MAX, 2) == NULL);
     EXPECT(reported(SLAB_SIZE_OVERFLOW));
-    heap_destroy(&heap);
+    heap_destroy(&tests_heap);
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -227,7 +229,7 @@ static bool is_refused(phys_addr_t block)
     char *memory = frame_pointer(kernel_frames(), block);
     bool refused = true;
     for (unsigned i = 0; i < ARRAY_LENGTH(offsets); i++) {
-        heap_free(&heap, memory + offsets[i]);
+        heap_free(&tests_heap, memory + offsets[i]);
         refused = reported(SLAB_FOREIGN_POINTER) && refused;
     }
     return refused;
@@ -261,7 +263,7 @@ KERNEL_TEST(heap_takes_nobody_elses_frames)
     void *block = vmalloc(KIB(64));
     EXPECT(block != NULL);
     for (unsigned class = 0; class < HEAP_CLASSES; class ++) { /* without a magazine, no free is fast */
-        heap_free(&heap, heap_alloc(&heap, heap_class_bytes(class)));
+        heap_free(&tests_heap, heap_alloc(&tests_heap, heap_class_bytes(class)));
     }
     unsigned accepted = 0;
     unsigned blocks = 0;
@@ -276,28 +278,28 @@ KERNEL_TEST(heap_takes_nobody_elses_frames)
     EXPECT(blocks > 32); /* the page tables, 16 pages of the space, 16 of the block at least */
     vfree(block);
     EXPECT(vm_space_unmap(kernel_lazy_space(), lazy, KIB(64)) == VM_OK);
-    heap_destroy(&heap);
+    heap_destroy(&tests_heap);
 }
 
 KERNEL_TEST(heap_policies_catch_writes)
 {
     EXPECT(start("*:all"));
-    uint8_t *block = heap_alloc(&heap, 33);
+    uint8_t *block = heap_alloc(&tests_heap, 33);
     block[33] ^= 1;
-    heap_free(&heap, block);
+    heap_free(&tests_heap, block);
     EXPECT(reported(SLAB_OVERRUN));
     EXPECT_EQUAL((uint64_t)last.offset, 33);
     EXPECT(last.allocated != NULL && last.allocated->stack[0] != NULL);
     block[33] ^= 1;
     block[-1] ^= 1;
-    heap_free(&heap, block);
+    heap_free(&tests_heap, block);
     EXPECT(reported(SLAB_UNDERRUN));
     block[-1] ^= 1;
-    heap_free(&heap, block);
+    heap_free(&tests_heap, block);
     block[5] = 0;
-    slab_reap(&heap.slabs);
+    slab_reap(&tests_heap.slabs);
     EXPECT(reported(SLAB_WRITE_AFTER_FREE));
-    heap_destroy(&heap);
+    heap_destroy(&tests_heap);
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -318,7 +320,7 @@ KERNEL_TEST(heap_checks_constructed_state)
     const struct slab_cache_config config = {
         .name = "lists", .bytes = 16, .construct = construct_list, .is_constructed = is_empty_list};
     EXPECT(start("lists:poison"));
-    EXPECT(slab_cache_init(&heap.slabs, &lists, &config) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap.slabs, &lists, &config) == SLAB_OK);
     void **list = slab_cache_alloc(&lists);
     EXPECT(list != NULL && list[0] == list);
     list[0] = NULL;
@@ -326,7 +328,7 @@ KERNEL_TEST(heap_checks_constructed_state)
     EXPECT(reported(SLAB_CONSTRUCTED_STATE));
     list[0] = list;
     slab_cache_free(&lists, list);
-    heap_destroy(&heap);
+    heap_destroy(&tests_heap);
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -335,15 +337,15 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
 {
     struct slab_problem problem = {.what = NULL};
     EXPECT(start(NULL));
-    EXPECT(heap_alloc(&heap, 20000) != NULL);
-    EXPECT(heap_alloc(&heap, 65536) != NULL);
+    EXPECT(heap_alloc(&tests_heap, 20000) != NULL);
+    EXPECT(heap_alloc(&tests_heap, 65536) != NULL);
     void *kernels = kmalloc(65536);
     EXPECT(kernels != NULL);
-    EXPECT(heap_check(&heap, &problem));
+    EXPECT(heap_check(&tests_heap, &problem));
     EXPECT(heap_check(&kernel_heap, &problem));
-    heap_free(&heap, kernels);
+    heap_free(&tests_heap, kernels);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_destroy(&heap);
+    heap_destroy(&tests_heap);
     EXPECT(reported(SLAB_LIVE_AT_DESTROY));
     EXPECT_EQUAL(last.found, 2);
     EXPECT(heap_check(&kernel_heap, &problem));
@@ -415,19 +417,19 @@ static void show_root(void *context, struct heap_scan *scan)
 KERNEL_TEST(heap_leaks_are_found)
 {
     EXPECT(start(NULL));
-    void **root = heap_alloc_zeroed(&heap, 64);
+    void **root = heap_alloc_zeroed(&tests_heap, 64);
     EXPECT(root != NULL);
-    root[3] = heap_alloc_zeroed(&heap, 20000);
-    void *lost = heap_alloc_zeroed(&heap, 200);
+    root[3] = heap_alloc_zeroed(&tests_heap, 20000);
+    void *lost = heap_alloc_zeroed(&tests_heap, 200);
     const void *found = NULL;
     the_root = &root;
-    EXPECT_EQUAL(heap_leaks(&heap, show_root, note_block, &found), 1);
+    EXPECT_EQUAL(heap_leaks(&tests_heap, show_root, note_block, &found), 1);
     EXPECT(found == lost);
-    heap_free(&heap, lost);
-    EXPECT_EQUAL(heap_leaks(&heap, show_root, note_block, &found), 0);
-    heap_free(&heap, root[3]);
-    heap_free(&heap, root);
-    heap_destroy(&heap);
+    heap_free(&tests_heap, lost);
+    EXPECT_EQUAL(heap_leaks(&tests_heap, show_root, note_block, &found), 0);
+    heap_free(&tests_heap, root[3]);
+    heap_free(&tests_heap, root);
+    heap_destroy(&tests_heap);
     EXPECT_EQUAL(reports, 0);
 }
 
