@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" /
 import ktap  # noqa: E402
 import media  # noqa: E402
 import serial  # noqa: E402
+import started  # noqa: E402
 import tree  # noqa: E402
 
 STATUS_PASSED = 33
@@ -36,15 +37,16 @@ class Setting:
         return tree.efi_program(self.build_dir)
 
     @contextlib.contextmanager
-    def boot(self, machine, cmdline=None, medium="fat", contents=None):
+    def boot(self, machine, cmdline=None, medium="fat", contents=None, cold=False):
         """Boots the product with a command line (text, or bytes for a raw ashlar.cfg); yields the Conversation.
 
-        `contents` replaces what is on the medium."""
+        `contents` replaces what is on the medium; `cold` starts the firmware even where its state is known."""
         with tempfile.TemporaryDirectory(prefix="ashlar-boot.") as folder:
             image = Path(folder) / "medium.img"
             media.MAKERS[medium](image, contents or media.contents_of(self.product, cmdline))
             machine.prepare_firmware(folder)
-            with serial.Conversation(machine, folder, image) as talk:
+            state = None if cold else started.state_of(self.build_dir, machine)
+            with serial.Conversation(machine, folder, image, state) as talk:
                 yield talk
 
 

@@ -1,7 +1,9 @@
 """Physical memory at the prompt: who has what, what the pool costs, what it looks like, and its worst call."""
 
 import re
+import time
 
+import serial
 from frame import expect
 from machine import Machine, parse_memory
 from measurements import parse_lines
@@ -155,11 +157,20 @@ def zeroed_frames(setting):
     """A CPU that waits at the prompt prepares zeroed frames, as many as its stock holds."""
     with setting.boot(Machine(), "pager=off") as talk:
         talk.wait_for_prompt()
-        talk.json("frames -j")
-        pool = talk.json("frames -j")
-        stocks = [magazine for magazine in pool["magazines"] if magazine["zeroed"]]
-        expect(stocks and all(0 < stock["blocks"] == stock["capacity"] for stock in stocks), f"no zeroed frames: {stocks}")
+        limit = time.monotonic() + serial.SECONDS
+        stocks = zeroed_stocks(talk)
+        while not all(stock["blocks"] == stock["capacity"] for stock in stocks):
+            expect(time.monotonic() < limit, f"not as many zeroed frames as the stock holds: {stocks}")
+            time.sleep(0.1)  # the CPU has nothing to do now
+            stocks = zeroed_stocks(talk)
         answers(talk, "frames check", "sound: .*")  # and they are zero
+
+
+def zeroed_stocks(talk):
+    """The magazines of zeroed frames, as `frames -j` tells of them."""
+    stocks = [magazine for magazine in talk.json("frames -j")["magazines"] if magazine["zeroed"]]
+    expect(stocks and all(stock["capacity"] > 0 for stock in stocks), f"no stock of zeroed frames: {stocks}")
+    return stocks
 
 
 CASES = {

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" / "lib"))
 
 import media  # noqa: E402
+import started  # noqa: E402
 from hostile_cases import BOOTS, REFUSALS  # noqa: E402
 from hostile_screen import Picture, read_text  # noqa: E402
 from machine import Machine  # noqa: E402
@@ -64,7 +65,7 @@ def boot(build, lines, config, converse, devices=(), cpu=""):
         stick = make_stick(folder, build, lines, config)
         described = Machine(disk="virtio", entropy=False, cpu=cpu, extra=list(devices))
         described.prepare_firmware(folder)
-        with Conversation(described, folder, stick) as conversation:
+        with Conversation(described, folder, stick, started.state_of(build, described)) as conversation:
             try:
                 converse(conversation, Path(folder))
             except Exception:

@@ -46,7 +46,7 @@ class Case:
 
     def run(self, setting):
         """Boots and checks."""
-        with setting.boot(self.machine, f"selftest {self.cmdline}".strip(), self.medium) as talk:
+        with setting.boot(self.machine, f"selftest {self.cmdline}".strip(), self.medium, cold=True) as talk:
             expect_selftest_passes(talk)
             check_total(self.machine, talk.transcript)
             for text in self.says:

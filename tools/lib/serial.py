@@ -4,6 +4,7 @@ import json
 import os
 import re
 import select
+import shlex
 import socket
 import tempfile
 import time
@@ -17,6 +18,7 @@ from tree import ToolError
 PROMPT = r"(?:^|\n)(?:\x1b\[[0-9;]*m)*ashlar> "
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
 SECONDS = 300  # generous: an emulated CPU on a busy machine; nothing is judged by time
+POLL_SECONDS = 0.01
 SERIAL_LINE = ("-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line")  # Ctrl-C is for the guest
 
 
@@ -25,22 +27,32 @@ class ConversationError(ToolError):
 
 
 class Conversation:
-    """A running machine. Use it in a `with`, which ends the machine whatever happens."""
+    """A running machine. Use it in a `with`, which ends the machine whatever happens.
 
-    def __init__(self, described, folder, medium):
+    With `state`, what save_state() kept of such a machine, it goes on from there instead of starting."""
+
+    def __init__(self, described, folder, medium, state=None):
         self._control_folder = tempfile.TemporaryDirectory(prefix="ashlar-qmp.", dir="/tmp")  # short: a socket's name
         self._control_path = Path(self._control_folder.name) / "qmp"
         self._control = None
         self._events = []
         command = described.command(folder, medium, SERIAL_LINE) + [
-            "-chardev", f"socket,id=qmp,server=on,wait=off,path={self._control_path}", "-mon", "chardev=qmp,mode=control"]
+            "-chardev", f"socket,id=qmp,server=on,wait=off,path={self._control_path}", "-mon", "chardev=qmp,mode=control",
+            *(["-incoming", f"exec:cat {shlex.quote(str(state))}"] if state else [])]
         self._said = []
         self._process = pexpect.spawn(command[0], [str(part) for part in command[1:]], encoding="utf-8",
                                       codec_errors="replace", timeout=SECONDS, dimensions=(50, 200))
         self._process.logfile_read = self
         self._process.delaybeforesend = None
+        self._is_resumed = state is not None
 
     def __enter__(self):
+        if self._is_resumed:
+            try:
+                self._go_on()
+            except Exception:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_exception):
@@ -158,6 +170,21 @@ class Conversation:
                 return message["data"]["reason"]
         return None
 
+    def save_state(self, path):
+        """Writes the state of a stopped machine to a file."""
+        self.control("migrate-set-parameters", **{"max-bandwidth": 1 << 40})  # bytes per second: do not hold back
+        self.control("migrate", uri=f"exec:cat > {shlex.quote(str(path))}")
+        while (status := self.control("query-migrate")["status"]) != "completed":
+            if status in ("failed", "cancelled"):
+                raise ConversationError(f"QEMU could not save the machine's state in {path}: {status}")
+            time.sleep(POLL_SECONDS)
+
+    def _go_on(self):
+        """Lets a machine run whose state QEMU is loading."""
+        while self.control("query-status")["status"] == "inmigrate":
+            time.sleep(POLL_SECONDS)
+        self.control("cont")
+
     def _connect(self):
         """Opens the control channel, once."""
         if self._control is not None:
@@ -167,7 +194,7 @@ class Conversation:
         while channel.connect_ex(str(self._control_path)) != 0:  # QEMU makes its socket and then listens at it
             if time.monotonic() > limit or not self._process.isalive():
                 raise ConversationError(f"QEMU did not start:\n{self.last_words()}")
-            time.sleep(0.02)
+            time.sleep(POLL_SECONDS)
         self._control = channel.makefile("rw", encoding="utf-8")
         self._control.readline()
         self._ask({"execute": "qmp_capabilities"})
