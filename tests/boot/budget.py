@@ -1,7 +1,7 @@
 """The budget: guest instructions from the loader's entry to the prompt. Counted, not timed: the same on every run.
 
 Most of a counted boot goes by before the loader: OVMF looks for a TPM that is not there and waits for 750 ms of
-machine time, which are 750 million counted instructions. Hence both boots run at once.
+machine time, which are 750 million counted instructions, and twice. Hence both boots run at once.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,6 +1,6 @@
 """What the allocators' operations may cost: guest instructions, the same on every run, against a limit for each.
 
-Measured as `tools/bench --kernel` does: in 2 GiB, by `bench -j` at the prompt, loop included. What a median is held to is
+Measured as `tools/bench --kernel` does, by `bench -j` at the prompt, loop included. What a median is held to is
 what the operation was promised to cost; a change that costs more has to say so here.
 """
 
@@ -46,7 +46,7 @@ def measure(talk, pattern):
 
 def within_limits(setting):
     """No operation costs more than it may, and a batch of frames not much more for what was allocated before."""
-    with setting.boot(Machine(memory="2G", icount=True, vga="none", entropy=False)) as talk:
+    with setting.boot(Machine(icount=True)) as talk:
         talk.wait_for_prompt(SECONDS)
         found = {}
         for pattern in PATTERNS:

@@ -16,9 +16,11 @@ from pathlib import Path
 import machine
 from serial import Conversation, ConversationError
 
-KINDS = {"plain": machine.Machine(), "hostile": machine.Machine(disk="virtio", entropy=False)}
+KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
+         "hostile": machine.Machine(disk="virtio", entropy=False)}
 FIRST_OUTPUT = "\x1b"  # the firmware has its console and looks for disks next
 FOLDER = "started-machines"
+SECONDS = 600  # counting makes the firmware slow; nothing is judged by time
 
 
 def state_of(build_dir, described):
@@ -53,7 +55,7 @@ def _make(described, state):
         os.truncate(blank, 1 << 20)
         described.prepare_firmware(folder)
         with Conversation(described, folder, blank) as talk:
-            talk.wait_for(FIRST_OUTPUT)
+            talk.wait_for(FIRST_OUTPUT, SECONDS)
             talk.control("stop")
             if not _medium_was_read(talk):
                 unfinished = state.with_suffix(".unfinished")
