@@ -131,7 +131,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     return FRAME_OK;
 }
 
-#define BATCH_PIECES 8 /* that memory may come in under one hold of the lock */
+#define BATCH_PIECES  8 /* that memory may come in under one hold of the lock */
+#define SINGLE_PIECES 3 /* for how many one frame counts, which may come from a leaf that had to be merged   \
+                         */
 
 /* Some single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
 static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
@@ -139,7 +141,8 @@ static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 {
     uint64_t done = 0;
     spinlock_acquire(&pool->lock);
-    for (unsigned pieces = 0; done < min_u64(count, FRAME_BATCH) && pieces < BATCH_PIECES; pieces++) {
+    unsigned pieces = 0;
+    while (done < min_u64(count, FRAME_BATCH) && pieces < BATCH_PIECES) {
         unsigned got;
         unsigned most = frame_order_below(min_u64(count - done, FRAME_BATCH));
         uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
@@ -150,6 +153,7 @@ static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
             frame_describe(pool, frame, FRAME_ALLOCATED, 0, owner);
             frames[done++] = phys_addr(frame << FRAME_SHIFT);
         }
+        pieces += got == 0 ? SINGLE_PIECES : 1;
     }
     frame_book(pool, owner, (int64_t)done);
     spinlock_release(&pool->lock);

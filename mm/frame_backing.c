@@ -39,12 +39,15 @@ static uint64_t reserve_take(struct frame_pool *pool) REQUIRES(pool->lock)
     return pool->reserve[0].next++;
 }
 
-/* The frames that reserve_take() would give next, one of them `skip` further on. */
-static phys_addr_t reserve_peek(const struct frame_pool *pool, uint64_t skip) REQUIRES(pool->lock)
+/* The frames that reserve_take() would give next. */
+static void reserve_peek(const struct frame_pool *pool, phys_addr_t frames[FRAME_TABLES_MAX])
+    REQUIRES(pool->lock)
 {
-    uint64_t first = pool->reserve[0].end - pool->reserve[0].next;
-    uint64_t frame = skip < first ? pool->reserve[0].next + skip : pool->reserve[1].next + skip - first;
-    return phys_addr(frame << FRAME_SHIFT);
+    uint64_t next = pool->reserve[0].next;
+    for (unsigned i = 0; i < FRAME_TABLES_MAX; i++) {
+        next = next == pool->reserve[0].end ? pool->reserve[1].next : next;
+        frames[i] = phys_addr(next++ << FRAME_SHIFT);
+    }
 }
 
 /* Backs the page of descriptors that holds `frame`'s; the reserve has enough. */
@@ -55,9 +58,7 @@ static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lo
     phys_addr_t page_frame = phys_addr(reserve_take(pool) << FRAME_SHIFT);
     memset(frame_pointer(pool, page_frame), 0, FRAME_BYTES);
     phys_addr_t tables[FRAME_TABLES_MAX];
-    for (unsigned i = 0; i < FRAME_TABLES_MAX; i++) {
-        tables[i] = reserve_peek(pool, i);
-    }
+    reserve_peek(pool, tables);
     unsigned used =
         backing->map(backing->context, &pool->descriptors[page << FRAME_PAGE_SHIFT], page_frame, tables);
     if (used > FRAME_TABLES_MAX) {
@@ -124,6 +125,10 @@ bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
         spinlock_acquire(&pool->lock);
         backed = frame_back(pool, frame);
         spinlock_release(&pool->lock);
+        if (!backed && frame_store_merge_all(pool)) { /* the reserve grows by blocks */
+            backed = true;
+            continue;
+        }
         frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
     }
     return backed;

@@ -66,6 +66,22 @@ static unsigned bitmap_give(void *state, uint64_t frame, unsigned order)
     return 0;
 }
 
+static uint64_t bitmap_give_frames(void *state, const uint64_t *top, uint64_t count)
+{
+    uint64_t given = min_u64(count, FRAME_BATCH / 2);
+    for (uint64_t i = 0; i < given; i++) {
+        bitmap_give(state, *--top >> FRAME_SHIFT, 0);
+    }
+    return given;
+}
+
+/* In a bitmap neighbours are merged as they are. */
+static bool bitmap_merge(void *state)
+{
+    (void)state;
+    return false;
+}
+
 static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                             unsigned *got)
 {
@@ -150,6 +166,8 @@ const struct frame_policy frame_policy_bitmap = {
     .init = bitmap_init,
     .add = bitmap_give,
     .give = bitmap_give,
+    .give_frames = bitmap_give_frames,
+    .merge = bitmap_merge,
     .take = bitmap_take,
     .take_at = bitmap_take_at,
     .free_order = bitmap_free_order,

@@ -6,78 +6,24 @@
  * units (frame_tree.h): a leaf's tree holds free blocks of orders 0 to 8, an arena's those of orders 9 to 18.
  * A leaf that is whole, free or allocated, has no tree; it gets one, 17 words, when it is split.
  *
+ * Giving (frame_buddy_give.c). A single frame is made free without merging where that is all there is to do;
+ * its leaf is then *loose*, and merged in one go before anything is taken from it, when the CPU is idle, or
+ * when memory runs short. A leaf counts its free frames, so it is known at once when it is whole.
+ *
  * Search. An arena keeps for each order up to 8 the set of split leaves that have a free block of that order
  * or a larger one; above the arenas lies the same for all orders. So a small request finds the lowest partly
- * used leaf that can serve it, and a whole leaf is split only when there is none. Arenas that were never used
- * are one set of their own, and their state is written when they are first used.
+ * used leaf that can serve it, and a whole leaf is split only when there is none. Of a loose leaf only what
+ * is merged is known, so a block of several frames may be taken elsewhere though it could serve it: when one
+ * is taken from a higher leaf of the same arena, a loose leaf is merged, too. Arenas that were never used are
+ * one set of their own, and their state is written when they are first used.
  *
- * Cost. Every search is a few find-first-set steps, every split or merge at most 18 bits; nothing depends on
- * the size of the machine or on what is free.
+ * Cost. Every search is a few find-first-set steps, every split at most 18 bits, merging a leaf at most 15
+ * words and 9 bits; nothing depends on the size of the machine or on what is free.
  *
  * Locks. All state is guarded by the pool's lock, which the callers hold. To see inside: `frames`,
  * buddy_check().
  */
 #include "frame_buddy.h"
-
-/* ---- Indexes ---- */
-
-/* Names an arena in the sets from `base` to base + now; before it was base + before. Returns how many
- * changed. */
-static unsigned arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
-{
-    for (int order = before + 1; order <= now; order++) {
-        set_add(&buddy->able[base + (unsigned)order], gib);
-    }
-    for (int order = now + 1; order <= before; order++) {
-        set_remove(&buddy->able[base + (unsigned)order], gib);
-    }
-    return (unsigned)(now > before ? now - before : before - now);
-}
-
-/* Moves a leaf from one set to another: its largest block was of order `before` and is of order `now`. */
-static __attribute__((noinline)) unsigned leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena,
-                                                       unsigned leaf, int before, int now)
-{
-    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
-        arena->orders &= (uint16_t) ~(1U << before);
-    }
-    if (now >= 0) {
-        leaf_set_add(&arena->best[now], leaf);
-        arena->orders |= (uint16_t)(1U << now);
-    }
-    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
-    int published = arena->highest;
-    if (highest == published) {
-        return 0;
-    }
-    arena->highest = (int8_t)highest;
-    return arena_publish(buddy, gib, 0, published, highest);
-}
-
-/* Publishes what the tree of a leaf can serve now; mostly that is what it was. As arena_publish(). */
-static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
-{
-    struct tree *tree = &arena->leaves[leaf];
-    int now = tree_highest(tree);
-    int before = tree->highest;
-    if (now == before) {
-        return 0;
-    }
-    tree->highest = (int8_t)now;
-    return leaf_publish(buddy, gib, arena, leaf, before, now);
-}
-
-/* Publishes what the whole leaves of an arena can serve now. As arena_publish(). */
-static unsigned arena_changed(struct buddy *buddy, uint64_t gib, struct arena *arena)
-{
-    int now = tree_highest(&arena->blocks);
-    int before = arena->blocks.highest;
-    if (now == before) {
-        return 0;
-    }
-    arena->blocks.highest = (int8_t)now;
-    return arena_publish(buddy, gib, LEAF_ORDER, before, now);
-}
 
 /* ---- Arenas and leaves come to life ---- */
 
@@ -88,6 +34,7 @@ static struct arena *arena_open(struct buddy *buddy, uint64_t gib)
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
         leaf_set_clear(&arena->best[order]);
     }
+    leaf_set_clear(&arena->loose);
     arena->orders = 0;
     arena->highest = -1;
     for (unsigned i = 0; i < LEAF_WORDS; i++) {
@@ -110,61 +57,17 @@ static struct arena *arena_enter(struct buddy *buddy, uint64_t gib)
     return arena;
 }
 
-static struct tree *leaf_open(struct arena *arena, unsigned leaf)
+/* All of a leaf is free, and it gets a tree. */
+static void leaf_fill(struct arena *arena, unsigned leaf)
 {
-    tree_init(&arena->leaves[leaf]);
-    arena->split[leaf / 64] |= 1ULL << leaf % 64;
-    return &arena->leaves[leaf];
+    struct tree *tree = leaf_open(arena, leaf);
+    tree_set(tree, 1);
+    tree->free = TREE_UNITS;
 }
 
 static uint64_t frame_at(uint64_t gib, unsigned leaf, unsigned unit)
 {
     return gib * ARENA_FRAMES + (uint64_t)leaf * TREE_UNITS + unit;
-}
-
-/* ---- Giving ---- */
-
-static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned bit)
-{
-    if (tree_give(&arena->blocks, bit) == 1) {
-        tree_set(&arena->blocks, 1);
-    }
-    return arena_changed(buddy, gib, arena);
-}
-
-/* Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
- */
-static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
-{
-    if (leaves < 64) {
-        arena->split[leaf / 64] &= ~(((1ULL << leaves) - 1) << leaf % 64);
-        return;
-    }
-    for (unsigned word = leaf / 64; word < (leaf + leaves) / 64; word++) {
-        arena->split[word] = 0;
-    }
-}
-
-static unsigned buddy_give(void *state, uint64_t frame, unsigned order)
-{
-    struct buddy *buddy = state;
-    uint64_t gib = frame / ARENA_FRAMES;
-    struct arena *arena = buddy->arenas[gib];
-    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
-    if (order >= LEAF_ORDER) {
-        forget_leaves(arena, leaf, 1U << (order - LEAF_ORDER));
-        return give_leaves(buddy, gib, arena, tree_bit(leaf, order - LEAF_ORDER));
-    }
-    if (!leaf_is_split(arena, leaf)) { /* part of a block that was taken whole */
-        leaf_open(arena, leaf);
-    }
-    bool whole = tree_give(&arena->leaves[leaf], tree_bit(frame % TREE_UNITS, order)) == 1;
-    unsigned changes = leaf_changed(buddy, gib, arena, leaf);
-    if (whole) {
-        arena->split[leaf / 64] &= ~(1ULL << leaf % 64);
-        changes += give_leaves(buddy, gib, arena, tree_bit(leaf, 0));
-    }
-    return changes;
 }
 
 static unsigned buddy_add(void *state, uint64_t frame, unsigned order)
@@ -192,6 +95,7 @@ static uint64_t take_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf,
     unsigned unit = tree_bit_unit(bit);
     *got = height < most ? height : most;
     tree_carve(&arena->leaves[leaf], bit, tree_bit(unit, *got));
+    arena->leaves[leaf].free -= (uint16_t)(1U << *got);
     leaf_changed(buddy, gib, arena, leaf);
     return frame_at(gib, leaf, unit);
 }
@@ -219,10 +123,23 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
         unsigned leaf = leaf_find(buddy->arenas[gib], order, gib * ARENA_FRAMES < from ? first : 0);
         if (leaf < TREE_UNITS) {
             struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
+            bool merged = tree->loose != 0;
+            if (merged) { /* which costs enough without more frames */
+                buddy_leaf_merge(buddy, gib, buddy->arenas[gib], leaf);
+                most = order;
+            }
             unsigned below = units_below(limit, frame_at(gib, leaf, 0), 0);
             unsigned bit = below == TREE_UNITS ? tree_find(tree, order)
                                                : tree_find_between(tree, order, 0, 1U << order, below);
-            return bit == TREE_NONE ? FRAME_NO_FRAME : take_from_leaf(buddy, gib, leaf, bit, most, got);
+            if (bit != TREE_NONE) {
+                uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
+                if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->loose, 0) < leaf) {
+                    buddy_merge_from(buddy, gib, 0); /* it was passed over */
+                }
+                return frame;
+            }
+            leaf_changed(buddy, gib, buddy->arenas[gib], leaf);
+            return FRAME_NO_FRAME;
         }
         start = gib + 1; /* only the arena that `from` lies inside of can be searched in vain */
     }
@@ -288,7 +205,8 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     }
     unsigned bit = TREE_NONE;
     uint64_t gib = find_arena(buddy, order, from, limit, &bit);
-    if (gib == SET_NONE) {
+    bool used = gib != SET_NONE;
+    if (!used) {
         gib = find_untouched(buddy, order, from, limit, &bit);
         if (gib == SET_NONE) {
             return FRAME_NO_FRAME;
@@ -297,13 +215,16 @@ static uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t 
     struct arena *arena = arena_enter(buddy, gib);
     unsigned leaf = tree_bit_unit(bit);
     unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
+    if (order >= LEAF_ORDER && used) { /* to open an arena costs enough without more blocks */
+        height = (unsigned)min_u64(tree_bit_height(bit), most - LEAF_ORDER);
+    }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
     arena_changed(buddy, gib, arena);
     if (order < LEAF_ORDER) {
-        tree_set(leaf_open(arena, leaf), 1);
+        leaf_fill(arena, leaf);
         return take_from_leaf(buddy, gib, leaf, 1, most, got);
     }
-    *got = order;
+    *got = LEAF_ORDER + height;
     return frame_at(gib, leaf, 0);
 }
 
@@ -320,6 +241,9 @@ static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)
 {
     unsigned holder = find_holder(buddy, gib, bit);
     if (holder == TREE_NONE) {
+        if (buddy->arenas[gib]) { /* whoever looks for what is in the way passes over few blocks */
+            buddy_merge_from(buddy, gib, tree_bit_unit(bit));
+        }
         return false;
     }
     struct arena *arena = arena_enter(buddy, gib);
@@ -342,16 +266,22 @@ static bool buddy_take_at(void *state, uint64_t frame, unsigned order)
             return false;
         }
         arena = buddy->arenas[gib];
-        tree_set(leaf_open(arena, leaf), 1);
+        leaf_fill(arena, leaf);
     }
+    struct tree *tree = &arena->leaves[leaf];
     unsigned bit = tree_bit(frame % TREE_UNITS, order);
-    unsigned holder = tree_holder(&arena->leaves[leaf], bit);
-    if (holder == TREE_NONE) {
-        return false;
+    unsigned holder = tree_holder(tree, bit);
+    bool empties = tree->free == 1U << order; /* and where nothing is free nothing is loose */
+    if (tree->loose != 0 && (holder == TREE_NONE || empties)) {
+        buddy_leaf_merge(buddy, gib, arena, leaf);
+        holder = tree_holder(tree, bit);
     }
-    tree_carve(&arena->leaves[leaf], holder, bit);
+    if (holder != TREE_NONE) {
+        tree_carve(tree, holder, bit);
+        tree->free -= (uint16_t)(1U << order);
+    }
     leaf_changed(buddy, gib, arena, leaf);
-    return true;
+    return holder != TREE_NONE;
 }
 
 /* ---- Looking ---- */
@@ -415,7 +345,7 @@ static uint64_t arenas_of(const struct frame_layout *layout)
 static uint64_t head_bytes(const struct frame_layout *layout)
 {
     uint64_t count = arenas_of(layout);
-    return sizeof(struct buddy) + (FRAME_ORDERS + 1) * set_words(count) * sizeof(uint64_t) +
+    return sizeof(struct buddy) + (FRAME_ORDERS + 2) * set_words(count) * sizeof(uint64_t) +
            2 * count * sizeof(struct arena *);
 }
 
@@ -433,6 +363,7 @@ static void buddy_init(const struct frame_layout *layout, void *state)
         words = set_init(&buddy->able[order], buddy->arena_count, words);
     }
     words = set_init(&buddy->untouched, buddy->arena_count, words);
+    words = set_init(&buddy->loose, buddy->arena_count, words);
     buddy->arenas = (struct arena **)words;
     buddy->homes = buddy->arenas + buddy->arena_count;
     for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {
@@ -451,6 +382,8 @@ const struct frame_policy frame_policy_buddy = {
     .init = buddy_init,
     .add = buddy_add,
     .give = buddy_give,
+    .give_frames = buddy_give_frames,
+    .merge = buddy_merge,
     .take = buddy_take,
     .take_at = buddy_take_at,
     .free_order = buddy_free_order,

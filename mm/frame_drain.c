@@ -1,7 +1,7 @@
 /*
  * Returning what magazines hold to the store, other than when they are full: for another CPU that asked, for
  * an allocation that found nothing, for a given block, or all of it. It is done in parts, each with the lock
- * held for as long as a drain (frame_magazine.c) or one block takes.
+ * held for as long as a drain (frame_magazine.c) or one block takes; in the end what is free is merged.
  */
 #include "frame_internal.h"
 
@@ -129,4 +129,5 @@ void frame_pool_drain(struct frame_pool *pool)
     preempt_disable();
     frame_pool_drain_cpu(pool, cpu_number());
     preempt_enable();
+    frame_store_merge_all(pool);
 }

@@ -43,10 +43,21 @@ struct frame_policy {
     unsigned (*give)(void *state, uint64_t frame, unsigned order);
 
     /*
+     * Makes scattered single frames free that were taken: those whose addresses are below `top`, from there
+     * down, at most `count` and as many as one hold of the lock allows, but one at least. They need not be
+     * merged before merge() is called. Returns how many.
+     */
+    uint64_t (*give_frames)(void *state, const uint64_t *top, uint64_t count);
+
+    /* Merges some of what give_frames() left; false when there is nothing more. */
+    bool (*merge)(void *state);
+
+    /*
      * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
      * end at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its
-     * order. `from` is a multiple of 512; `limit` is at most FRAME_LIMIT_MAX, and a multiple of 512 if order
-     * < most, which is then at most 8. Returns the first frame, or none.
+     * order. `from` is a multiple of 512. `limit` is at most FRAME_LIMIT_MAX; if order < most, either both
+     * are at most 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
+     * What is not merged yet may be missed, if `order` is from 1 to 8. Returns the first frame, or none.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
@@ -54,10 +65,10 @@ struct frame_policy {
     /* Takes exactly this block, if all of it is free; returns whether it was. */
     bool (*take_at)(void *state, uint64_t frame, unsigned order);
 
-    /* Order of the free block that `frame` lies in; -1 when the frame is not free. */
+    /* Order of the free block that `frame` lies in, merged or not; -1 when the frame is not free. */
     int (*free_order)(void *state, uint64_t frame);
 
-    /* Adds the number of free blocks of each order in one GiB of addresses to blocks[]. */
+    /* Adds the number of free blocks of each order in one GiB of addresses to blocks[], merged. */
     void (*count)(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS]);
 
     /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
@@ -117,8 +128,8 @@ unsigned frame_reserve_order(uint64_t frame_limit);
 unsigned frame_first_zone(uint64_t frame_limit);
 
 /*
- * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptor backed but not yet
- * written. Returns its first frame and *got, or none.
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
+ * backed but not yet written. Returns its first frame and *got, or none.
  */
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);
@@ -150,6 +161,28 @@ static inline unsigned frame_policy_give(struct frame_pool *pool, uint64_t frame
     pool->work.changes += changes;
     return changes;
 }
+
+/* The policy's give_frames(), counted but for changes; returns what it does. */
+static inline uint64_t frame_policy_give_frames(struct frame_pool *pool, const uint64_t *top, uint64_t count)
+    REQUIRES(pool->lock)
+{
+    uint64_t given = pool->config.policy->give_frames(pool->policy_state, top, count);
+    pool->free_frames += given;
+    pool->work.given += given;
+    return given;
+}
+
+/* Merges some of the free frames that the policy has not merged yet; false when there are none. */
+bool frame_store_merge(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* So many calls of it merge all there is, if no more is freed meanwhile. */
+static inline uint64_t frame_store_merges_max(const struct frame_pool *pool)
+{
+    return (pool->frame_limit >> FRAME_ORDER_2M) + 1;
+}
+
+/* Calls it that often, or until there is nothing more; whether there was anything. */
+bool frame_store_merge_all(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* Writes the descriptor of a block that is now allocated. */
 static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
@@ -253,11 +286,12 @@ struct frame_shortage {
     unsigned order;  /* of a block that would help */
     uint64_t frames; /* wanted */
     bool begun;      /* counted, and the other CPUs asked; false at first */
+    uint64_t merges; /* of free frames since there were new ones; 0 at first */
     unsigned next;   /* reclaimer to be called next; 0 at first */
 };
 
 /*
- * Does the next thing that may help: returns something of this CPU's magazines to the store, or calls a
- * reclaimer. Returns whether to try again; false when nothing is left to be done.
+ * Does the next thing that may help: returns something of this CPU's magazines to the store, merges what is
+ * free there, or calls a reclaimer. Returns whether to try again; false when nothing is left to be done.
  */
 bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage) EXCLUDES(pool->lock);

@@ -10,10 +10,11 @@
 #include "frame_internal.h"
 #include <ashlar/assert.h>
 
-#define REFILL_ORDER    6 /* single frames come from the store at most this many at a time: 2^6 */
-#define REFILLED_ORDERS 7 /* larger blocks come one by one: more in stock would be much memory */
+#define REFILL_ORDER 6 /* single frames come from the store at most this many at a time: 2^6 */
 
-/* What a drain may cost, in units of some 25 instructions, and what the parts of it cost: two pieces at most.
+/*
+ * What a drain may cost that gives the policy pieces, in units of some 25 instructions, and what the parts of
+ * it cost: two pieces at most. Scattered frames the policy counts itself.
  */
 #define DRAIN_BUDGET 24
 #define STRETCH_COST 5 /* finding a stretch of neighbours */
@@ -21,7 +22,7 @@
 #define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 4, 16};
+static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 8, 16};
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
 
@@ -175,11 +176,36 @@ static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
     }
 }
 
+/* Whether the blocks below `top` follow each other, up or down: three of them. */
+static inline bool is_stretch(const uint64_t *top, uint64_t count)
+{
+    uint64_t step = count < 3 ? 0 : top[-2] - top[-1];
+    return (step == FRAME_BYTES || step == 0 - FRAME_BYTES) && top[-3] - top[-2] == step;
+}
+
+/* Whether the frames on top are no neighbours; the first two may be where the next stretch begins. */
+static inline bool is_scattered(const uint64_t *top, uint64_t count)
+{
+    return count > 4 && !is_stretch(top, count) && !is_stretch(top - 1, count - 1) &&
+           !is_stretch(top - 2, count - 2);
+}
+
+/* Gives scattered frames to the policy, those below `top`, at most `left`; returns how many. */
+static uint64_t give_scattered(struct frame_pool *pool, const uint64_t *top, uint64_t left)
+    REQUIRES(pool->lock)
+{
+    uint64_t given = frame_policy_give_frames(pool, top, left);
+    for (uint64_t i = 1; i <= given; i++) {
+        write_tags(&pool->descriptors[top[-(int64_t)i] >> FRAME_SHIFT], 1, 1, frame_tag(FRAME_FREED, 0, 0));
+    }
+    return given;
+}
+
 /*
  * Returns up to `blocks` blocks of a magazine that is not empty to the store, from near its top. Neighbours
  * that follow each other, up or down, as what is freed in a row does, are returned together: that spares most
- * of the merging. Of blocks that are scattered only a few go, because each may change what a leaf and an
- * arena are known for: so the time that the lock is held is bounded.
+ * of the merging. Of larger blocks that are scattered only a few go, because each may change what a leaf and
+ * an arena are known for: so the time that the lock is held is bounded.
  *
  * Neighbours on top that are too few yet stay. Returned as they come, they would make room for as few frees
  * in a row, and so on for ever, each time in small pieces; left there, they grow until a large part of them
@@ -193,6 +219,11 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
     uint64_t count = frame_magazine_count(magazine);
     uint64_t *top = &cpu->slots[magazine->bottom + count];
     uint64_t left = min_u64(blocks, count);
+    pool->work.drains++;
+    if (order == 0 && is_scattered(top, count)) {
+        frame_magazine_set_count(magazine, count - give_scattered(pool, top, left));
+        return;
+    }
     uint64_t above = 0;
     uint64_t removed = 0;
     int budget = DRAIN_BUDGET;
@@ -203,7 +234,6 @@ static void drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index
         left = min_u64(blocks, count - above);
         stretch = top_stretch(top - above, left, order);
     }
-    pool->work.drains++;
     for (;;) {
         struct stretch part = removed == 0 ? even_part(stretch, blocks, order) : stretch;
         above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
@@ -261,13 +291,21 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     frame_magazine_set_count(magazine, count);
 }
 
-/* The largest block that a magazine is refilled with at once: its half for single frames, else its quarter.
+/* Orders 7 and 8 come one by one: more in stock would be much memory that is no whole 2 MiB block. */
+static bool is_refilled(unsigned order)
+{
+    return order <= REFILL_ORDER || order == FRAME_ORDER_2M;
+}
+
+/*
+ * The largest block that a magazine is refilled with at once: its half for single frames and 2 MiB blocks,
+ * else its quarter.
  */
 static unsigned refill_order(const struct frame_magazine *magazine, unsigned order)
 {
     uint64_t capacity = frame_magazine_capacity(magazine);
-    if (order == 0) {
-        return (unsigned)min_u64(REFILL_ORDER, frame_order_below((capacity + 1) / 2));
+    if (order == 0 || order == FRAME_ORDER_2M) {
+        return order + (unsigned)min_u64(REFILL_ORDER, frame_order_below((capacity + 1) / 2));
     }
     return (unsigned)min_u64(order + frame_order_below((capacity + 3) / 4), FRAME_PAGE_SHIFT);
 }
@@ -323,7 +361,7 @@ static phys_addr_t alloc_once(struct frame_pool *pool, unsigned order, enum fram
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);
-    if (order >= REFILLED_ORDERS || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
+    if (!is_refilled(order) || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
         return take_one(pool, order, owner);
     }
     bool any = frame_magazine_count(&cpu->magazine[order]) > 0 || refill(pool, cpu, order);

@@ -14,9 +14,9 @@
  * the pool itself; both have owners like all else. Free frames are never touched.
  *
  * Locks. One spinlock guards policy, reserve, counts. It is held for one block, or for fewer than
- * 2 * FRAME_BATCH single frames in few pieces, and no other lock is taken under it. Magazines belong to their
- * CPU: preemption off, no lock. Descriptor tags are relaxed atomics: written by whoever owns the block, read
- * by anybody who asks.
+ * 2 * FRAME_BATCH single frames in few pieces or scattered, and no other lock is taken under it. Magazines
+ * belong to their CPU: preemption off, no lock. Descriptor tags are relaxed atomics: written by whoever owns
+ * the block, read by anybody who asks.
  *
  * To see inside: frame_pool_look(), _ledger(), _statistics(), and frame_pool_check(), which verifies all of
  * it.

@@ -1,8 +1,11 @@
 /*
  * When memory runs out: what is tried before an allocation fails. First the magazines, which hold free
- * memory; then those who said that they can spare some, one after the other until the allocation succeeds.
+ * memory, and free frames that are not merged yet; then those who said that they can spare some, one after
+ * the other until the allocation succeeds.
  */
 #include "frame_internal.h"
+
+#define MERGES_AT_ONCE 64
 
 static bool is_same(const struct frame_reclaimer *one, const struct frame_reclaimer *other)
 {
@@ -108,11 +111,32 @@ static void begin(struct frame_pool *pool, struct frame_shortage *shortage)
     frame_magazines_ask(pool);
 }
 
+/*
+ * Merges free frames before the next attempt, some at a time: one of them may be what is needed. However many
+ * other CPUs leave to be merged meanwhile, it ends.
+ */
+static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    uint64_t first = shortage->merges;
+    uint64_t most = min_u64(first + MERGES_AT_ONCE, frame_store_merges_max(pool));
+    while (shortage->merges < most && frame_store_merge(pool)) {
+        shortage->merges++;
+    }
+    return shortage->merges > first;
+}
+
 bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
 {
     if (!shortage->begun) {
         begin(pool, shortage);
     }
-    /* What a reclaimer gave is in magazines, too. */
-    return frame_magazines_give(pool, shortage->order) || call_next(pool, shortage);
+    if (frame_magazines_give(pool, shortage->order)) {
+        shortage->merges = 0;
+        return true;
+    }
+    if (merge_some(pool, shortage)) {
+        return true;
+    }
+    shortage->merges = 0;
+    return call_next(pool, shortage); /* what it gives is in magazines, and not merged */
 }

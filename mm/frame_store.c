@@ -67,10 +67,32 @@ static uint64_t take_from_zones(struct frame_pool *pool, unsigned order, unsigne
     return FRAME_NO_FRAME;
 }
 
+/*
+ * Of a block that was taken for several blocks of `order`, each described by pages of its own: gives back
+ * what lies behind the first whose descriptor is not backed, since backing all of them would take long.
+ */
+static void keep_described(struct frame_pool *pool, uint64_t frame, unsigned order, unsigned *got)
+    REQUIRES(pool->lock)
+{
+    unsigned kept = order;
+    uint64_t next = frame + (1ULL << order);
+    while (kept < *got && frame_is_backed(pool, next)) {
+        next += 1ULL << order;
+        kept += next == frame + (2ULL << kept);
+    }
+    if (kept < *got) {
+        frame_store_give_plain(pool, frame + (1ULL << kept), frame + (1ULL << *got));
+        *got = kept;
+    }
+}
+
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got)
 {
     uint64_t frame = take_from_zones(pool, order, most, limit, got);
+    if (frame != FRAME_NO_FRAME && *got > order && order > FRAME_PAGE_SHIFT) {
+        keep_described(pool, frame, order, got);
+    }
     if (frame != FRAME_NO_FRAME && !frame_back(pool, frame)) {
         frame_store_give_plain(pool, frame, frame + (1ULL << *got));
         return FRAME_NO_FRAME;
@@ -129,4 +151,22 @@ static unsigned return_block(void *state, uint64_t frame, unsigned order)
 void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end)
 {
     frame_for_each_block(pool, first, end, return_block);
+}
+
+bool frame_store_merge(struct frame_pool *pool)
+{
+    spinlock_acquire(&pool->lock);
+    bool merged = pool->config.policy->merge(pool->policy_state);
+    spinlock_release(&pool->lock);
+    return merged;
+}
+
+bool frame_store_merge_all(struct frame_pool *pool)
+{
+    bool any = false;
+    uint64_t left = frame_store_merges_max(pool);
+    while (left-- > 0 && frame_store_merge(pool)) {
+        any = true;
+    }
+    return any;
 }

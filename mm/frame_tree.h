@@ -3,9 +3,11 @@
  *
  * Bit numbers are those of a binary heap. Bit 1 is the block of all 512 units, bits 2 and 3 its halves, bits
  * 512 .. 1023 the single units: the block at bit i has its halves at 2i and 2i + 1, its buddy at i ^ 1, its
- * parent at i / 2. A set bit is a free block; buddies are never both set, and nothing below or above a set
- * bit is. `level` is the depth in the tree: 0 for all units, 9 for single ones; height = 9 - level is the
- * order.
+ * parent at i / 2. A set bit is a free block, and nothing below or above it is set. `level` is the depth in
+ * the tree: 0 for all units, 9 for single ones; height = 9 - level is the order.
+ *
+ * Buddies are never both set, but for single units that were made free by tree_add(): that costs a few
+ * instructions, and tree_merge() makes up for all of them together, 64 units at a time.
  */
 #pragma once
 
@@ -15,11 +17,14 @@
 #define TREE_UNITS  (1U << TREE_HEIGHT)
 #define TREE_WORDS  16
 #define TREE_NONE   0U /* bit 0 stands for no block */
+#define TREE_SINGLE 8U /* the first of the eight words of single units */
 
 struct tree {
     uint64_t words[TREE_WORDS]; /* bit i of the heap is bit i % 64 of word i / 64 */
     uint16_t used;              /* bit w: words[w] is not 0 */
+    uint8_t loose;              /* bit w: words[TREE_SINGLE + w] may have free buddies */
     int8_t highest;             /* the caller's: order of the largest free block as it was last published */
+    uint16_t free;              /* the caller's, of leaves only: units that are free */
 };
 
 static inline unsigned lowest_bit(uint64_t word)
@@ -76,7 +81,9 @@ static inline void tree_init(struct tree *tree)
         tree->words[i] = 0;
     }
     tree->used = 0;
+    tree->loose = 0;
     tree->highest = -1;
+    tree->free = 0;
 }
 
 /* Height of the largest free block, -1 when nothing is free. */
@@ -171,6 +178,16 @@ static inline unsigned tree_give(struct tree *tree, unsigned bit)
     }
     return bit;
 }
+
+/* Makes a single unit free and leaves it at that. */
+static inline void tree_add(struct tree *tree, unsigned unit)
+{
+    tree_set(tree, TREE_UNITS + unit);
+    tree->loose |= (uint8_t)(1U << unit / 64);
+}
+
+/* Merges what tree_add() did not. */
+void tree_merge(struct tree *tree);
 
 /* The free block that holds the block at `bit`; TREE_NONE if there is none. */
 static inline unsigned tree_holder(const struct tree *tree, unsigned bit)

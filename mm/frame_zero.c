@@ -53,7 +53,7 @@ bool frame_pool_idle(struct frame_pool *pool)
 {
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    bool worked = frame_magazines_drain_asked(pool, cpu) || prepare(pool, cpu);
+    bool worked = frame_magazines_drain_asked(pool, cpu) || prepare(pool, cpu) || frame_store_merge(pool);
     preempt_enable();
     return worked;
 }

@@ -120,7 +120,7 @@ struct frame_work {
     uint64_t drains;   /* of magazines; a part of one each */
     uint64_t searches; /* for a free block, each of one zone */
     uint64_t given;    /* blocks handed to the policy */
-    uint64_t changes;  /* entries of the policy's indexes that changed by that */
+    uint64_t changes;  /* entries of the policy's indexes that changed by that, scattered frames apart */
     uint64_t pages;    /* of descriptors, backed */
 };
 
@@ -212,7 +212,7 @@ struct frame_request {
     uint64_t limit;         /* every byte lies below this physical address; 0 for no limit */
     enum frame_owner owner; /* who will own it */
     bool zeroed;            /* fill with zeros */
-    bool try_only;          /* fail at once: ask no magazine and no reclaimer */
+    bool try_only;          /* fail at once: merge nothing, ask no magazine and no reclaimer */
 };
 
 /*
@@ -313,16 +313,19 @@ enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, 
 
 /* ---- Magazines ---- */
 
-/* Returns what this CPU's magazines hold to the common store, and asks the other CPUs to do so when they can.
+/*
+ * Returns what this CPU's magazines hold to the common store, merges what is free there, and asks the other
+ * CPUs to return theirs when they can.
  */
 void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* The same for the magazines of `cpu`, which does not use the pool meanwhile (it is off, or waits). */
+/* Returns what the magazines of `cpu` hold, which does not use the pool meanwhile (it is off, or waits). */
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
 
 /*
  * For the idle loop, one piece of work for this CPU: returns a part of its magazines to the common store, if
- * another CPU has asked for that, else prepares a zeroed frame. Returns whether there was anything to do.
+ * another CPU has asked for that, else prepares a zeroed frame, else merges free frames. Returns whether
+ * there was anything to do.
  */
 bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
 
@@ -330,8 +333,8 @@ bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /*
  * From now on, an allocation that finds no memory asks the other CPUs for what their magazines hold, returns
- * this CPU's to the store, a part at a time, and when they are empty calls the reclaimers, in the order they
- * were added, each once, until it can be served. A reclaimer is called
+ * this CPU's to the store, a part at a time, merges what is free there, and at last calls the reclaimers, in
+ * the order they were added, each once, until it can be served. A reclaimer is called
  * - without the pool's lock, preemption off, on the CPU and in the middle of the call that wants memory: so
  *   it may take only locks that no caller of the pool holds while it allocates;
  * - never from within a reclaimer: what allocates inside one fails when there is nothing left;

@@ -204,6 +204,9 @@ static void indexes_must_agree(void **state)
     buddy->untouched.level[1][0] ^= 1;
     expect_problem("summary of the set of untouched arenas");
     buddy->untouched.level[1][0] ^= 1;
+    buddy->loose.level[1][0] ^= 1;
+    expect_problem("summary of the set of loose arenas");
+    buddy->loose.level[1][0] ^= 1;
     struct arena *arena = buddy->arenas[block.raw >> 30];
     unsigned leaf = block.raw / MIB(2) % 512;
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
@@ -226,6 +229,18 @@ static void indexes_must_agree(void **state)
     arena->leaves[leaf].used ^= 1;
     expect_problem("summary of a tree");
     arena->leaves[leaf].used ^= 1;
+    arena->leaves[leaf].free++;
+    expect_problem("count of a leaf's free frames");
+    arena->leaves[leaf].free--;
+    arena->leaves[leaf].loose ^= 1;
+    expect_problem("set of loose leaves");
+    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
+    expect_problem("summary of the set of loose leaves");
+    arena->loose.summary ^= 1ULL << leaf / 64;
+    expect_problem("set of loose arenas");
+    arena->loose.summary ^= 1ULL << leaf / 64;
+    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
+    arena->leaves[leaf].loose ^= 1;
     arena->blocks.words[0] ^= 1;
     expect_problem("");
     arena->blocks.words[0] ^= 1;
