@@ -140,7 +140,7 @@ static void mem_line(const char *name, uint64_t bytes)
 {
     char size[NUMBER_SIZE_BYTES];
     if (bytes > 0) {
-        monitor_print("%-18s %18llu B %11s\n", name, (unsigned long long)bytes,
+        monitor_print("%-22s %18llu B %11s\n", name, (unsigned long long)bytes,
                       number_format_size(size, bytes));
     }
 }
@@ -153,7 +153,7 @@ static void mem_totals(const struct account *account)
     mem_line("free", account->ledger.free_bytes);
     mem_line("free, in magazines", account->ledger.magazine_bytes);
     mem_line("all", account->accounted);
-    monitor_print("%-18s %18llu B, difference %lld\n", "firmware's map",
+    monitor_print("%-22s %18llu B, difference %lld\n", "firmware's map",
                   (unsigned long long)account->firmware, (long long)(account->firmware - account->accounted));
 }
 
