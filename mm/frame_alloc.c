@@ -131,10 +131,8 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     return FRAME_OK;
 }
 
-#define BATCH_PIECES 8 /* that memory may come in under one hold of the lock */
-#define SINGLE_PIECES                                                                                        \
-    3 /* for how many one frame counts, which may come from a leaf that had to be merged                     \
-       */
+#define BATCH_PIECES  8 /* that memory may come in under one hold of the lock */
+#define SINGLE_PIECES 3 /* what one frame counts for: its leaf may have been merged */
 
 /* Some single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
 static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,

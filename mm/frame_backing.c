@@ -118,17 +118,20 @@ bool frame_back(struct frame_pool *pool, uint64_t frame)
     return true;
 }
 
+static bool back_locked(struct frame_pool *pool, uint64_t frame) EXCLUDES(pool->lock)
+{
+    spinlock_acquire(&pool->lock);
+    bool backed = frame_back(pool, frame);
+    spinlock_release(&pool->lock);
+    return backed;
+}
+
+/* The reserve grows by blocks: what is free may have to be merged to one first. */
 bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
 {
     bool backed = true;
     while (backed && frame < end) {
-        spinlock_acquire(&pool->lock);
-        backed = frame_back(pool, frame);
-        spinlock_release(&pool->lock);
-        if (!backed && frame_store_merge_all(pool)) { /* the reserve grows by blocks */
-            backed = true;
-            continue;
-        }
+        backed = back_locked(pool, frame) || (frame_store_merge_all(pool) && back_locked(pool, frame));
         frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
     }
     return backed;

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import machine
 from serial import Conversation, ConversationError
+from tree import ToolError
 
 KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
          "hostile": machine.Machine(disk="virtio", entropy=False)}
@@ -42,8 +43,11 @@ def state_of(build_dir, described):
 
 def _fingerprint(described):
     """A name for what the state depends on: the machine, the emulator and the firmware."""
+    emulator = shutil.which(machine.EMULATOR)
+    if emulator is None:
+        raise ToolError(f"{machine.EMULATOR} is not installed (tools/setup installs it)")
     files = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns)
-             for path in (shutil.which(machine.EMULATOR), *filter(None, described.firmware_files()))]
+             for path in (emulator, *filter(None, described.firmware_files()))]
     return hashlib.sha256(repr((described.command("/firmware", "/medium"), files)).encode()).hexdigest()[:16]
 
 

@@ -236,6 +236,21 @@ static void scattered_frames_are_merged_before_some_are_taken(void **state)
     assert_in_range(machine.pool.work.refills - refills, 1, 10); /* a block each, the smallest first */
 }
 
+/* All that is left is scattered, and the reserve for descriptors needs blocks of it. */
+static void scattered_frames_are_merged_for_descriptors(void **state)
+{
+    (void)state;
+    static phys_addr_t frames[512];
+    free_scattered(frames);
+    phys_addr_t block;
+    for (unsigned order = FRAME_ORDER_2M; order > 0; order--) {
+        struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
+        while (frame_alloc_request(&machine.pool, &request, &block) == FRAME_OK) {
+        }
+    }
+    assert_int_equal(frame_pool_back(&machine.pool, phys_addr(MIB(16)), MIB(224)), FRAME_OK);
+}
+
 static void a_leaf_is_whole_as_soon_as_all_of_it_is_free(void **state)
 {
     (void)state;
@@ -302,6 +317,7 @@ int main(void)
         MAGAZINE_TEST(scattered_frames_are_merged_when_there_is_time),
         MAGAZINE_TEST(scattered_frames_are_merged_before_an_allocation_fails),
         MAGAZINE_TEST(scattered_frames_are_merged_before_some_are_taken),
+        MAGAZINE_TEST(scattered_frames_are_merged_for_descriptors),
         MAGAZINE_TEST(a_leaf_is_whole_as_soon_as_all_of_it_is_free),
         MAGAZINE_TEST(a_scattered_frame_can_be_had_by_address),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
