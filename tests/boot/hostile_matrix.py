@@ -202,22 +202,26 @@ SHADE_TOLERANCE = 8          # of 255: the fewest bits a channel has are 5
 
 def check_screen(case, video, conversation, folder):
     """What is on the screen is, to the character, what was said on the serial port; the warning is yellow."""
-    # The screen is drawn after the serial port has the text: look until the prompt is there.
+    # The screen is drawn after the serial port has the text, and a picture taken meanwhile shows halves of characters:
+    # look until it is done.
     limit = time.monotonic() + SCREEN_SECONDS
     while True:
         text = read_text(take_picture(case, video, conversation, folder))
         shown = drop_empty_end(text.lines)
-        if shown and shown[-1] == "ashlar>" or time.monotonic() > limit:
+        right = shows(text, shown, conversation.transcript)
+        if right or time.monotonic() > limit:
             break
-    said = [line.rstrip() for line in conversation.transcript.splitlines()]
-    columns = len(text.colours[0])
-    check(max(map(len, said[-len(shown):])) <= columns, "a line is wider than the screen")
-    banner = text.row_of("Ashlar 0.")
-    first = 0 if banner is None else banner
     print("\n".join(["", "on the screen:", *shown]))
-    check(shown[first:] == said[len(said) - len(shown) + first:], "the screen shows something else than the serial port")
+    check(right, "the screen shows something else than the serial port")
     if case.coloured:
         check_colour(text, case.coloured)
+
+
+def shows(text, shown, transcript):
+    """Whether the lines shown, from the banner on where they have it, are the transcript's last; up to the prompt."""
+    said = [line.rstrip() for line in transcript.splitlines()]
+    first = text.row_of("Ashlar 0.") or 0
+    return shown[-1:] == ["ashlar>"] and shown[first:] == said[len(said) - len(shown) + first:]
 
 
 def check_colour(text, coloured):
