@@ -30,6 +30,11 @@ static uint64_t reserve_frames(const struct frame_pool *pool) REQUIRES(pool->loc
     return pool->reserve[0].end - pool->reserve[0].next + pool->reserve[1].end - pool->reserve[1].next;
 }
 
+bool frame_reserve_is_low(const struct frame_pool *pool)
+{
+    return reserve_frames(pool) < 1 + FRAME_TABLES_MAX;
+}
+
 static uint64_t reserve_take(struct frame_pool *pool) REQUIRES(pool->lock)
 {
     if (pool->reserve[0].next == pool->reserve[0].end) {
@@ -89,7 +94,7 @@ static uint64_t reserve_grow(struct frame_pool *pool, unsigned *order) REQUIRES(
 /* Sees to it that the reserve can back one page, and leaves nothing undescribed. */
 static bool reserve_fill(struct frame_pool *pool) REQUIRES(pool->lock)
 {
-    while (reserve_frames(pool) < 1 + FRAME_TABLES_MAX) {
+    while (frame_reserve_is_low(pool)) {
         unsigned order;
         uint64_t frame = reserve_grow(pool, &order);
         if (frame == FRAME_NO_FRAME) {

@@ -272,7 +272,8 @@ static bool buddy_take_at(void *state, uint64_t frame, unsigned order)
     unsigned bit = tree_bit(frame % TREE_UNITS, order);
     unsigned holder = tree_holder(tree, bit);
     bool empties = tree->free == 1U << order; /* and where nothing is free nothing is loose */
-    if (tree->loose != 0 && (holder == TREE_NONE || empties)) {
+    bool may_merge = holder == TREE_NONE && order > 0;
+    if (tree->loose != 0 && (may_merge || empties)) {
         buddy_leaf_merge(buddy, gib, arena, leaf);
         holder = tree_holder(tree, bit);
     }

@@ -45,17 +45,16 @@ static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
     return chosen;
 }
 
-/* Returns one block of a magazine to the store; the one on top takes its place. */
-static void give_slot(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t slot)
-    REQUIRES(pool->lock)
+/* Returns the block on top of a magazine of this CPU to the store. */
+static void give_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index) EXCLUDES(pool->lock)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
-    uint64_t *slots = &cpu->slots[magazine->bottom];
-    uint64_t count = frame_magazine_count(magazine);
-    uint64_t frame = slots[slot] >> FRAME_SHIFT;
-    slots[slot] = slots[count - 1];
-    frame_magazine_set_count(magazine, count - 1);
+    uint64_t count = frame_magazine_count(magazine) - 1;
+    uint64_t frame = cpu->slots[magazine->bottom + count] >> FRAME_SHIFT;
+    frame_magazine_set_count(magazine, count);
+    spinlock_acquire(&pool->lock);
     frame_store_give(pool, frame, frame_magazine_order(index));
+    spinlock_release(&pool->lock);
 }
 
 /* One hold of the lock of frame_magazines_give(); whether the same magazine should give more. */
@@ -67,9 +66,7 @@ static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
     bool found = index < FRAME_MAGAZINES;
     bool must_merge = found && frame_magazine_order(index) < order;
     if (found && frame_magazine_order(index) > order) { /* one is enough */
-        spinlock_acquire(&pool->lock);
-        give_slot(pool, cpu, index, frame_magazine_count(&cpu->magazine[index]) - 1);
-        spinlock_release(&pool->lock);
+        give_top(pool, cpu, index);
     } else if (found) {
         frame_magazine_drain(pool, cpu, index);
     }
@@ -96,7 +93,8 @@ bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned ord
         uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
         for (uint64_t slot = 0; slot < count; slot++) {
             if (slots[slot] == frame << FRAME_SHIFT) {
-                give_slot(pool, cpu, i, slot);
+                slots[slot] = slots[count - 1];
+                frame_magazine_set_count(magazine, count - 1);
                 return true;
             }
         }

@@ -119,6 +119,9 @@ bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 /* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
 bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
 
+/* Whether backing another page takes a block from the store first, for the reserve. */
+bool frame_reserve_is_low(const struct frame_pool *pool) REQUIRES(pool->lock);
+
 /* Order by which the reserve of descriptor frames grows on a machine of this size. */
 unsigned frame_reserve_order(uint64_t frame_limit);
 
@@ -271,7 +274,7 @@ void frame_magazines_ask(struct frame_pool *pool);
  */
 bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
 
-/* Returns a block from a magazine of this CPU to the store, if it is in one; whether it was. */
+/* Takes a free block out of a magazine of this CPU, if it is in one; whether it was. */
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
 
 /* ---- frame_zero.c ---- */

@@ -22,7 +22,7 @@
 #define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
 
 /* Blocks a CPU may hold, by magazine. A magazine holds at most 1/64 of its CPU's share of memory. */
-static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 8, 16};
+static const uint8_t capacities[FRAME_MAGAZINES] = {128, 32, 32, 16, 16, 8, 8, 4, 4, 16, 16};
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
 

@@ -86,7 +86,7 @@ extern const struct frame_policy frame_policy_bitmap;
 
 #define FRAME_MAGAZINES     (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
 #define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
-#define FRAME_SLOTS         272                   /* blocks in all magazines of a CPU */
+#define FRAME_SLOTS         280                   /* blocks in all magazines of a CPU */
 
 /* One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
  */

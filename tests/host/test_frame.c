@@ -286,7 +286,9 @@ static void a_given_block_is_taken_from_magazines(void **state)
     frame_free(pool, large, 3);
     frame_free(pool, frame, 0);
     frame_pool_statistics(pool, &before);
+    uint64_t given = pool->work.given;
     assert_int_equal(frame_alloc_at(pool, frame, 0, OWNER_TEST), FRAME_OK);
+    assert_int_equal(pool->work.given, given); /* from hand to hand */
     assert_int_equal(frame_alloc_at(pool, phys_add(large, 2 * FRAME_BYTES), 1, OWNER_TEST), FRAME_OK);
     frame_pool_statistics(pool, &after);
     assert_int_equal(after.magazine_frames, before.magazine_frames - 9); /* the others stay */
@@ -302,7 +304,9 @@ static void a_given_block_is_taken_from_magazines(void **state)
     phys_addr_t theirs = frame_alloc(pool, 0, OWNER_TEST);
     frame_free(pool, theirs, 0);
     host_cpu = 0;
+    assert_int_equal(pool->cpu[1]->magazine[0].limit, pool->cpu[1]->magazine[0].end);
     assert_int_equal(frame_alloc_at(pool, theirs, 0, OWNER_TEST), FRAME_BUSY);
+    assert_int_equal(pool->cpu[1]->magazine[0].limit, 0);
     host_cpu = 1;
     while (frame_pool_idle(pool) && frame_alloc_at(pool, theirs, 0, OWNER_TEST) != FRAME_OK) {
     }

@@ -305,6 +305,39 @@ static void an_allocation_takes_few_pieces(void **state)
     machine.pool.config.policy = &frame_policy_buddy;
 }
 
+/* The most blocks of 2 MiB that one of some allocations leaves in the magazine. */
+static uint64_t left_by_2m(struct frame_pool *pool)
+{
+    phys_addr_t blocks[64];
+    uint64_t most = 0;
+    frame_pool_drain(pool);
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        blocks[i] = frame_alloc(pool, FRAME_ORDER_2M, OWNER_TEST);
+        most = max_u64(most, frame_magazine_count(&pool->cpu[0]->magazine[FRAME_ORDER_2M]));
+    }
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        frame_free(pool, blocks[i], FRAME_ORDER_2M);
+    }
+    return most;
+}
+
+/* Backing one page of descriptors, with a block for the reserve if it needs one, is enough for one hold. */
+static void large_blocks_come_together_where_they_are_described(void **state)
+{
+    (void)state;
+    struct machine large;
+    machine_make(&large, GIB(8));
+    machine_range(&large, MIB(16), GIB(8) - MIB(16), MEMORY_USABLE);
+    assert_int_equal(machine_start(&large, 1, NULL), FRAME_OK);
+    assert_int_equal(left_by_2m(&large.pool), 0);
+    assert_int_equal(frame_pool_back(&large.pool, phys_addr(0), GIB(8)), FRAME_OK);
+    assert_int_equal(left_by_2m(&large.pool), 7);
+    large.pool.reserve[0].next = large.pool.reserve[0].end;
+    large.pool.reserve[1].next = large.pool.reserve[1].end;
+    assert_int_equal(left_by_2m(&large.pool), 0);
+    machine_destroy(&large);
+}
+
 #define MAGAZINE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -321,6 +354,7 @@ int main(void)
         MAGAZINE_TEST(a_leaf_is_whole_as_soon_as_all_of_it_is_free),
         MAGAZINE_TEST(a_scattered_frame_can_be_had_by_address),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
+        MAGAZINE_TEST(large_blocks_come_together_where_they_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

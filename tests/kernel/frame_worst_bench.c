@@ -6,8 +6,11 @@
  * use of arenas, the backing of descriptors. Only the zeroing of fresh pages (of descriptors and their page
  * tables, and of what an idle CPU prepares) is taken off again, at the price of a memset. What comes in
  * pieces is counted by the piece: a batch by the frame, a run by the blocks that it and what is left over
- * consist of. Counted apart are allocations that found no memory at first: a single frame that was had then
- * (a shortage), and those for which magazines were emptied, or that failed (exhausted memory).
+ * consist of, an allocation of a given block by the attempts, one more than there were free blocks in its
+ * way. Counted apart are allocations that found no memory at first: a single frame that was had then (a
+ * shortage), and those for which magazines were emptied, or that failed (exhausted memory). What may fail at
+ * once
+ * (`try_only`) is counted as it is.
  *
  * One run measures all kinds; the first benchmark that is asked for does the work. What the worst call of its
  * kind did under the pool's lock is in the log.
@@ -26,7 +29,7 @@
 #define SHORTAGES 512
 #define ROUNDS    (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
 
-enum kind { ALLOC, FREE, SHORTAGE, EXHAUSTED, RUN, AT, BATCH, REFERENCE, IDLE, KINDS };
+enum kind { ALLOC, FREE, SHORTAGE, EXHAUSTED, RUN, AT, TRY, BATCH, REFERENCE, IDLE, KINDS };
 
 /* The worst call of a kind since start. */
 struct worst {
@@ -260,9 +263,25 @@ static void take_at(struct run *run)
     }
     sample_begin(run, &sample);
     enum frame_error error = frame_alloc_at(run->pool, block, order, OWNER_TEST);
-    sample_end(run, &sample, AT, order, 0, error == FRAME_OK);
+    uint64_t in_the_way = work_since(&sample.before, &run->pool->work).given;
+    sample_end(run, &sample, AT, order, 0, 1 + in_the_way);
     if (error == FRAME_OK) {
         frame_free(run->pool, block, order);
+    }
+}
+
+/* What asks nobody for memory is counted in full, whether there was any or not. */
+static void take_or_fail(struct run *run)
+{
+    struct sample sample;
+    unsigned order = next_random(run) % FRAME_ORDERS;
+    struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
+    phys_addr_t block = FRAME_NONE;
+    sample_begin(run, &sample);
+    enum frame_error error = frame_alloc_request(run->pool, &request, &block);
+    sample_end(run, &sample, TRY, order, 0, 1);
+    if (error == FRAME_OK) {
+        measured_free(run, block, order);
     }
 }
 
@@ -316,6 +335,9 @@ static void anything_else(struct run *run)
         break;
     case 3:
         rest(run);
+        break;
+    case 4:
+        take_or_fail(run);
         break;
     default:
         if (run->count > 0) {
@@ -478,6 +500,7 @@ WORST_BENCH(frame_worst_shortage, SHORTAGE, "frame.worst.shortage")
 WORST_BENCH(frame_worst_exhausted, EXHAUSTED, "frame.worst.exhausted")
 WORST_BENCH(frame_worst_run, RUN, "frame.worst.run")
 WORST_BENCH(frame_worst_at, AT, "frame.worst.at")
+WORST_BENCH(frame_worst_try, TRY, "frame.worst.try")
 WORST_BENCH(frame_worst_batch, BATCH, "frame.worst.batch")
 WORST_BENCH(frame_worst_reference, REFERENCE, "frame.worst.reference")
 WORST_BENCH(frame_worst_idle, IDLE, "frame.worst.idle")
