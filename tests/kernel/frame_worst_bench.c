@@ -15,13 +15,11 @@
  * One run measures all kinds; the first benchmark that is asked for does the work. What the worst call of its
  * kind did under the pool's lock is in the log.
  */
+#include "frame_meter.h"
+
 #include <ashlar/bench.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
-#include <x86/interrupt.h>
-
-#define LOG_SUBSYSTEM "bench"
-#include <ashlar/log.h>
 
 #define SLOTS     16384
 #define SINGLES   4096
@@ -29,20 +27,6 @@
 #define SHORTAGES 512
 #define ROUNDS    (2 * (BENCH_SAMPLES + 1)) /* of the whole run */
 
-enum kind { ALLOC, FREE, SHORTAGE, EXHAUSTED, RUN, AT, TRY, BATCH, REFERENCE, IDLE, KINDS };
-
-/* The worst call of a kind since start. */
-struct worst {
-    uint64_t ticks;
-    uint64_t pieces;        /* `ticks` are of one of so many */
-    uint64_t number;        /* which call it was */
-    struct frame_work work; /* what it did under the lock */
-    unsigned order;         /* of what it was called for */
-    bool reported;
-};
-
-static struct worst worst[KINDS];
-static uint64_t calls;
 static unsigned rounds_done;
 
 /* What the run works with: a piece of the memory that is measured. */
@@ -52,8 +36,7 @@ struct run {
     unsigned count;      /* used slots */
     phys_addr_t hoard;   /* the first of a list of blocks; FRAME_NONE at its end */
     uint64_t random;     /* state of the generator */
-    uint64_t overhead;   /* ticks of measuring nothing */
-    uint64_t zeroing;    /* ticks of clearing a page */
+    struct frame_meter meter;
 };
 
 /* At the start of a block in the hoard. */
@@ -62,97 +45,29 @@ struct hoarded {
     unsigned order; /* of this one */
 };
 
-/* One call that is measured. */
-struct sample {
-    struct frame_work before;
-    uint64_t cleared;   /* pages, before */
-    uint64_t shortages; /* before */
-    uint64_t start;     /* tick */
-};
-
 static uint32_t next_random(struct run *run)
 {
     run->random = run->random * 6364136223846793005ULL + 1442695040888963407ULL;
     return (uint32_t)(run->random >> 33);
 }
 
-/* ---- Measuring ---- */
-
-/* Frames of the reserve that were ever taken: every one was cleared. */
-static uint64_t pages_cleared(const struct frame_pool *pool)
-{
-    uint64_t left = 0;
-    for (unsigned i = 0; i < ARRAY_LENGTH(pool->reserve); i++) {
-        left += pool->reserve[i].end - pool->reserve[i].next;
-    }
-    return (uint64_t)atomic_load(&pool->cpu[0]->owned[OWNER_DESCRIPTORS]) - left;
-}
-
-static struct frame_work work_since(const struct frame_work *before, const struct frame_work *now)
-{
-    return (struct frame_work){now->refills - before->refills,   now->drains - before->drains,
-                               now->searches - before->searches, now->given - before->given,
-                               now->changes - before->changes,   now->pages - before->pages};
-}
-
-static void sample_begin(struct run *run, struct sample *sample)
-{
-    sample->before = run->pool->work;
-    sample->cleared = pages_cleared(run->pool);
-    sample->shortages = atomic_load(&run->pool->cpu[0]->shortages);
-    interrupts_disable();
-    sample->start = cpu_ticks();
-}
-
-/* Ends a call that took `zeroed` pages of its own to clear and came in `pieces`, none when it failed. */
-static void sample_end(struct run *run, const struct sample *sample, enum kind kind, unsigned order,
-                       uint64_t zeroed, uint64_t pieces)
-{
-    uint64_t ticks = cpu_ticks() - sample->start;
-    interrupts_enable();
-    zeroed += pages_cleared(run->pool) - sample->cleared;
-    ticks -= min_u64(ticks, run->overhead + zeroed * run->zeroing);
-    calls++;
-    if (atomic_load(&run->pool->cpu[0]->shortages) != sample->shortages) {
-        kind = order == 0 && pieces > 0 ? SHORTAGE : EXHAUSTED;
-    }
-    ticks /= pieces > 0 ? pieces : 1;
-    if (ticks > worst[kind].ticks) {
-        struct frame_work work = work_since(&sample->before, &run->pool->work);
-        worst[kind] = (struct worst){ticks, pieces, calls, work, order, false};
-    }
-}
-
-static void calibrate(struct run *run)
-{
-    void *page = frame_pointer(run->pool, run->blocks[0]); /* of the slots themselves, not in use yet */
-    interrupts_disable();
-    uint64_t start = cpu_ticks();
-    uint64_t middle = cpu_ticks();
-    memset(page, 0, FRAME_BYTES);
-    uint64_t end = cpu_ticks();
-    interrupts_enable();
-    run->overhead = middle - start;
-    run->zeroing = end - middle - run->overhead;
-}
-
 /* ---- Blocks ---- */
 
 static phys_addr_t measured_alloc(struct run *run, unsigned order)
 {
-    struct sample sample;
-    sample_begin(run, &sample);
+    struct frame_sample sample;
+    frame_sample_begin(&run->meter, &sample);
     phys_addr_t block = frame_alloc(run->pool, order, OWNER_TEST);
-    sample_end(run, &sample, ALLOC, order, 0, block.raw != 0);
+    frame_sample_end(&run->meter, &sample, CALL_ALLOC, order, 0, block.raw != 0);
     return block;
 }
 
 static void measured_free(struct run *run, phys_addr_t block, unsigned order)
 {
-    struct sample sample;
-    sample_begin(run, &sample);
+    struct frame_sample sample;
+    frame_sample_begin(&run->meter, &sample);
     frame_free(run->pool, block, order);
-    sample_end(run, &sample, FREE, order, 0, 1);
+    frame_sample_end(&run->meter, &sample, CALL_FREE, order, 0, 1);
 }
 
 /* Takes a block into a slot; whether there was one. */
@@ -207,15 +122,15 @@ static void drop_all(struct run *run)
 /* One more reference to what is in a slot, and one less. */
 static void share(struct run *run, unsigned slot)
 {
-    struct sample sample;
+    struct frame_sample sample;
     phys_addr_t block = phys_addr(align_down(run->blocks[slot].raw, FRAME_BYTES));
     unsigned order = run->blocks[slot].raw % FRAME_BYTES;
-    sample_begin(run, &sample);
+    frame_sample_begin(&run->meter, &sample);
     frame_get(run->pool, block);
-    sample_end(run, &sample, REFERENCE, order, 0, 1);
-    sample_begin(run, &sample);
+    frame_sample_end(&run->meter, &sample, CALL_REFERENCE, order, 0, 1);
+    frame_sample_begin(&run->meter, &sample);
     frame_put(run->pool, block);
-    sample_end(run, &sample, REFERENCE, order, 0, 1);
+    frame_sample_end(&run->meter, &sample, CALL_REFERENCE, order, 0, 1);
 }
 
 /* ---- Runs, given blocks, batches, the idle loop ---- */
@@ -229,26 +144,27 @@ static uint64_t pieces_of(uint64_t frames, unsigned order)
 
 static void take_run(struct run *run)
 {
-    struct sample sample;
+    struct frame_sample sample;
     unsigned order = 2 + next_random(run) % 17;
     struct frame_request request = {.owner = OWNER_TEST};
     request.frames = (1ULL << (order - 1)) + 1 + next_random(run) % ((1ULL << (order - 1)) - 1);
     uint64_t pieces = pieces_of(request.frames, order);
     phys_addr_t first = FRAME_NONE;
-    sample_begin(run, &sample);
+    frame_sample_begin(&run->meter, &sample);
     enum frame_error error = frame_alloc_request(run->pool, &request, &first);
-    sample_end(run, &sample, RUN, order, 0, error == FRAME_OK ? pieces : 0);
+    frame_sample_end(&run->meter, &sample, CALL_RUN, order, 0, error == FRAME_OK ? pieces : 0);
     if (error == FRAME_OK) {
-        sample_begin(run, &sample);
+        frame_sample_begin(&run->meter, &sample);
         frame_free_run(run->pool, first, request.frames);
-        sample_end(run, &sample, RUN, order, 0, (uint64_t)__builtin_popcountll(request.frames));
+        frame_sample_end(&run->meter, &sample, CALL_RUN, order, 0,
+                         (uint64_t)__builtin_popcountll(request.frames));
     }
 }
 
 /* A block at a random address: free, in use, in a magazine, or not even memory. */
 static void take_at(struct run *run)
 {
-    struct sample sample;
+    struct frame_sample sample;
     unsigned order = next_random(run) % 4 == 0 ? next_random(run) % FRAME_ORDERS : next_random(run) % 4;
     uint64_t frame =
         ((uint64_t)next_random(run) << 20 | next_random(run) % (1 << 20)) % run->pool->frame_limit;
@@ -261,10 +177,10 @@ static void take_at(struct run *run)
             drop(run, run->count - 1);
         }
     }
-    sample_begin(run, &sample);
+    frame_sample_begin(&run->meter, &sample);
     enum frame_error error = frame_alloc_at(run->pool, block, order, OWNER_TEST);
-    uint64_t in_the_way = work_since(&sample.before, &run->pool->work).given;
-    sample_end(run, &sample, AT, order, 0, 1 + in_the_way);
+    uint64_t in_the_way = frame_sample_given(&run->meter, &sample);
+    frame_sample_end(&run->meter, &sample, CALL_AT, order, 0, 1 + in_the_way);
     if (error == FRAME_OK) {
         frame_free(run->pool, block, order);
     }
@@ -273,13 +189,13 @@ static void take_at(struct run *run)
 /* What asks nobody for memory is counted in full, whether there was any or not. */
 static void take_or_fail(struct run *run)
 {
-    struct sample sample;
+    struct frame_sample sample;
     unsigned order = next_random(run) % FRAME_ORDERS;
     struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
     phys_addr_t block = FRAME_NONE;
-    sample_begin(run, &sample);
+    frame_sample_begin(&run->meter, &sample);
     enum frame_error error = frame_alloc_request(run->pool, &request, &block);
-    sample_end(run, &sample, TRY, order, 0, 1);
+    frame_sample_end(&run->meter, &sample, CALL_TRY, order, 0, 1);
     if (error == FRAME_OK) {
         measured_free(run, block, order);
     }
@@ -287,19 +203,19 @@ static void take_or_fail(struct run *run)
 
 static void take_batch(struct run *run)
 {
-    struct sample sample;
+    struct frame_sample sample;
     phys_addr_t frames[2 * FRAME_BATCH];
     uint64_t count = 1 + next_random(run) % ARRAY_LENGTH(frames);
-    sample_begin(run, &sample);
+    frame_sample_begin(&run->meter, &sample);
     uint64_t got = frame_alloc_batch(run->pool, count, frames, OWNER_TEST);
-    sample_end(run, &sample, BATCH, 0, 0, got);
+    frame_sample_end(&run->meter, &sample, CALL_BATCH, 0, 0, got);
     for (uint64_t i = 0; i < got; i++) {
         uint64_t other = i + next_random(run) % (got - i);
         phys_addr_t frame = frames[other];
         frames[other] = frames[i];
-        sample_begin(run, &sample);
+        frame_sample_begin(&run->meter, &sample);
         frame_put(run->pool, frame);
-        sample_end(run, &sample, REFERENCE, 0, 0, 1);
+        frame_sample_end(&run->meter, &sample, CALL_REFERENCE, 0, 0, 1);
     }
 }
 
@@ -312,12 +228,12 @@ static void rest(struct run *run)
         atomic_store(&cpu->magazine[i].limit, 0);
     }
     for (unsigned i = next_random(run) % 32; i > 0; i--) {
-        struct sample sample;
+        struct frame_sample sample;
         uint32_t zeroed = atomic_load(&cpu->magazine[FRAME_MAGAZINE_ZERO].top);
-        sample_begin(run, &sample);
+        frame_sample_begin(&run->meter, &sample);
         frame_pool_idle(run->pool);
         bool prepared = atomic_load(&cpu->magazine[FRAME_MAGAZINE_ZERO].top) > zeroed;
-        sample_end(run, &sample, IDLE, 0, prepared ? 1 : 0, 1);
+        frame_sample_end(&run->meter, &sample, CALL_IDLE, 0, prepared ? 1 : 0, 1);
     }
 }
 
@@ -430,7 +346,7 @@ static void run_rounds(struct run *run)
     struct frame_reclaimer_slot saved[FRAME_RECLAIMERS_MAX];
     memcpy(saved, run->pool->reclaimers, sizeof saved);
     memset(run->pool->reclaimers, 0, sizeof saved);
-    calibrate(run);
+    frame_meter_init(&run->meter, run->pool, run->blocks[0]); /* of the slots themselves, not in use yet */
     for (unsigned i = 0; i < ROUNDS / (BENCH_SAMPLES + 1); i++) {
         run_round(run);
         rounds_done++;
@@ -441,7 +357,7 @@ static void run_rounds(struct run *run)
 /* Does the next part of the work, if there is any left; false when there is no memory for it. */
 static bool run_some(void)
 {
-    struct run run = {.pool = kernel_frames(), .random = 88172645463325252ULL + calls};
+    struct run run = {.pool = kernel_frames(), .random = 88172645463325252ULL + frame_calls()};
     struct frame_request request = {.frames = SLOTS * sizeof(phys_addr_t) >> FRAME_SHIFT,
                                     .owner = OWNER_TEST};
     phys_addr_t slots;
@@ -458,33 +374,17 @@ static bool run_some(void)
     return true;
 }
 
-static void report(enum kind kind, const char *name)
-{
-    struct worst *most = &worst[kind];
-    if (most->reported) {
-        return;
-    }
-    most->reported = true;
-    log_debug("%s of %llu calls: %llu ticks, order %u, %llu pieces, call %llu: %llu refills, %llu drains, "
-              "%llu searches, %llu blocks given, %llu index entries changed by that, %llu pages backed",
-              name, (unsigned long long)calls, (unsigned long long)most->ticks, most->order,
-              (unsigned long long)most->pieces, (unsigned long long)most->number,
-              (unsigned long long)most->work.refills, (unsigned long long)most->work.drains,
-              (unsigned long long)most->work.searches, (unsigned long long)most->work.given,
-              (unsigned long long)most->work.changes, (unsigned long long)most->work.pages);
-}
-
 /* One sample: a part of the work; the figure is the worst call of `kind` since start. */
-static void sample_kind(struct bench *bench, enum kind kind, const char *name)
+static void sample_kind(struct bench *bench, enum frame_call kind, const char *name)
 {
     if (!run_some()) {
         bench_skip(bench, "not enough memory");
         return;
     }
     if (rounds_done == ROUNDS) {
-        report(kind, name);
+        frame_worst_report(kind, name);
     }
-    bench->ticks = worst[kind].ticks;
+    bench->ticks = frame_worst_ticks(kind);
     bench->operations = 1;
 }
 
@@ -494,13 +394,13 @@ static void sample_kind(struct bench *bench, enum kind kind, const char *name)
         sample_kind(bench, kind, name);                                                                      \
     }
 
-WORST_BENCH(frame_worst_alloc, ALLOC, "frame.worst.alloc")
-WORST_BENCH(frame_worst_free, FREE, "frame.worst.free")
-WORST_BENCH(frame_worst_shortage, SHORTAGE, "frame.worst.shortage")
-WORST_BENCH(frame_worst_exhausted, EXHAUSTED, "frame.worst.exhausted")
-WORST_BENCH(frame_worst_run, RUN, "frame.worst.run")
-WORST_BENCH(frame_worst_at, AT, "frame.worst.at")
-WORST_BENCH(frame_worst_try, TRY, "frame.worst.try")
-WORST_BENCH(frame_worst_batch, BATCH, "frame.worst.batch")
-WORST_BENCH(frame_worst_reference, REFERENCE, "frame.worst.reference")
-WORST_BENCH(frame_worst_idle, IDLE, "frame.worst.idle")
+WORST_BENCH(frame_worst_alloc, CALL_ALLOC, "frame.worst.alloc")
+WORST_BENCH(frame_worst_free, CALL_FREE, "frame.worst.free")
+WORST_BENCH(frame_worst_shortage, CALL_SHORTAGE, "frame.worst.shortage")
+WORST_BENCH(frame_worst_exhausted, CALL_EXHAUSTED, "frame.worst.exhausted")
+WORST_BENCH(frame_worst_run, CALL_RUN, "frame.worst.run")
+WORST_BENCH(frame_worst_at, CALL_AT, "frame.worst.at")
+WORST_BENCH(frame_worst_try, CALL_TRY, "frame.worst.try")
+WORST_BENCH(frame_worst_batch, CALL_BATCH, "frame.worst.batch")
+WORST_BENCH(frame_worst_reference, CALL_REFERENCE, "frame.worst.reference")
+WORST_BENCH(frame_worst_idle, CALL_IDLE, "frame.worst.idle")
