@@ -60,7 +60,7 @@ static struct gate gate_of(unsigned vector)
 
 void idt_load(void)
 {
-    struct __attribute__((packed)) {
+    struct __attribute__((packed, aligned(8))) {
         uint16_t limit;
         uint64_t base;
     } table = {sizeof idt - 1, (uintptr_t)&idt};
