@@ -24,19 +24,6 @@ static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, u
     return frame_is_managed(pool, first) ? FRAME_OK : FRAME_RESERVED;
 }
 
-/* The first frame of [frame, end) that the policy does not hold; none if it holds all of them. */
-static uint64_t first_missing(struct frame_pool *pool, uint64_t frame, uint64_t end) REQUIRES(pool->lock)
-{
-    while (frame < end) {
-        int order = pool->config.policy->free_order(pool->policy_state, frame);
-        if (order < 0) {
-            return frame;
-        }
-        frame = align_down(frame, 1ULL << order) + (1ULL << order);
-    }
-    return FRAME_NO_FRAME;
-}
-
 /* What became of a block that is not free in the store. */
 enum way {
     WAY_OWNED,   /* somebody's */
@@ -45,12 +32,14 @@ enum way {
     WAY_TAKEN    /* so was exactly this block; it is out of there and not free */
 };
 
-/* Looks at what is the first to be in the way, and returns it to the store if it is in a magazine of this
- * CPU. */
-static enum way clear_way(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock)
+/*
+ * Looks at what is in the way of a block at `missing`, and returns it to the store if it is in a magazine of
+ * this CPU.
+ */
+static enum way clear_way(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t missing)
+    REQUIRES(pool->lock)
 {
-    uint64_t missing = first_missing(pool, frame, frame + (1ULL << order));
-    uint64_t block = missing == FRAME_NO_FRAME ? FRAME_NO_FRAME : frame_find_block(pool, missing);
+    uint64_t block = frame_find_block(pool, missing);
     if (block == FRAME_NO_FRAME) {
         return WAY_OWNED;
     }
@@ -74,12 +63,13 @@ static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, un
                                 enum frame_owner owner, enum way *way) EXCLUDES(pool->lock)
 {
     uint64_t frame = address.raw >> FRAME_SHIFT;
-    bool busy = false;
+    uint64_t missing = FRAME_NO_FRAME;
     *way = WAY_OWNED;
     spinlock_acquire(&pool->lock);
     enum frame_error error = check_at(pool, address, order, owner);
-    if (error == FRAME_OK && !frame_store_take_at(pool, frame, order, &busy)) {
-        *way = busy ? clear_way(pool, frame, order) : WAY_OWNED;
+    if (error == FRAME_OK && !frame_store_take_at(pool, frame, order, &missing)) {
+        bool busy = missing != FRAME_NO_FRAME;
+        *way = busy ? clear_way(pool, frame, order, missing) : WAY_OWNED;
         error = *way == WAY_TAKEN ? FRAME_OK : busy ? FRAME_BUSY : FRAME_NO_MEMORY;
     }
     if (error == FRAME_OK) {

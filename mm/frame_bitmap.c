@@ -104,13 +104,16 @@ static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t
     return FRAME_NO_FRAME;
 }
 
-static bool bitmap_take_at(void *state, uint64_t frame, unsigned order)
+static uint64_t bitmap_take_at(void *state, uint64_t frame, unsigned order)
 {
     if (!all_free(state, frame, 1ULL << order)) {
-        return false;
+        while (all_free(state, frame, 1)) {
+            frame++;
+        }
+        return frame;
     }
     set_range(state, frame, 1ULL << order, false);
-    return true;
+    return FRAME_NO_FRAME;
 }
 
 static int bitmap_free_order(void *state, uint64_t frame)

@@ -241,9 +241,6 @@ static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)
 {
     unsigned holder = find_holder(buddy, gib, bit);
     if (holder == TREE_NONE) {
-        if (buddy->arenas[gib]) { /* whoever looks for what is in the way passes over few blocks */
-            buddy_merge_from(buddy, gib, tree_bit_unit(bit));
-        }
         return false;
     }
     struct arena *arena = arena_enter(buddy, gib);
@@ -252,27 +249,51 @@ static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)
     return true;
 }
 
-static bool buddy_take_at(void *state, uint64_t frame, unsigned order)
+/* The first unit of a tree from `unit` on that is not free; TREE_UNITS if there is none. */
+static unsigned first_busy_unit(const struct tree *tree, unsigned unit)
 {
-    struct buddy *buddy = state;
-    uint64_t gib = frame / ARENA_FRAMES;
-    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
-    if (order >= LEAF_ORDER) {
-        return take_leaves_at(buddy, gib, tree_bit(leaf, order - LEAF_ORDER));
-    }
-    struct arena *arena = buddy->arenas[gib];
-    if (!arena || !leaf_is_split(arena, leaf)) {
-        if (!take_leaves_at(buddy, gib, tree_bit(leaf, 0))) {
-            return false;
+    while (unit < TREE_UNITS) {
+        unsigned holder = tree_holder(tree, tree_bit(unit, 0));
+        if (holder == TREE_NONE) {
+            return unit;
         }
-        arena = buddy->arenas[gib];
-        leaf_fill(arena, leaf);
+        unit = tree_bit_unit(holder) + (1U << tree_bit_height(holder));
     }
+    return TREE_UNITS;
+}
+
+/* The same for frames of a leaf that is split, so some are not free; merged, it has few blocks to pass over.
+ */
+static unsigned first_busy_in_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned unit)
+{
+    struct arena *arena = buddy->arenas[gib];
+    if (arena->leaves[leaf].loose != 0) {
+        buddy_leaf_merge(buddy, gib, arena, leaf);
+        leaf_changed(buddy, gib, arena, leaf);
+    }
+    return first_busy_unit(&arena->leaves[leaf], unit);
+}
+
+/* The first frame in whole leaves from `leaf` on that is not free; the caller knows that there is one. */
+static uint64_t first_busy(struct buddy *buddy, uint64_t gib, unsigned leaf)
+{
+    struct arena *arena = buddy->arenas[gib];
+    if (!arena) {
+        return frame_at(gib, leaf, 0);
+    }
+    leaf = first_busy_unit(&arena->blocks, leaf);
+    return frame_at(gib, leaf, leaf_is_split(arena, leaf) ? first_busy_in_leaf(buddy, gib, leaf, 0) : 0);
+}
+
+static uint64_t take_at_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned unit,
+                                  unsigned order)
+{
+    struct arena *arena = buddy->arenas[gib];
     struct tree *tree = &arena->leaves[leaf];
-    unsigned bit = tree_bit(frame % TREE_UNITS, order);
+    unsigned bit = tree_bit(unit, order);
     unsigned holder = tree_holder(tree, bit);
-    bool empties = tree->free == 1U << order; /* and where nothing is free nothing is loose */
     bool may_merge = holder == TREE_NONE && order > 0;
+    bool empties = tree->free == 1U << order; /* and where nothing is free nothing is loose */
     if (tree->loose != 0 && (may_merge || empties)) {
         buddy_leaf_merge(buddy, gib, arena, leaf);
         holder = tree_holder(tree, bit);
@@ -282,7 +303,25 @@ static bool buddy_take_at(void *state, uint64_t frame, unsigned order)
         tree->free -= (uint16_t)(1U << order);
     }
     leaf_changed(buddy, gib, arena, leaf);
-    return holder != TREE_NONE;
+    return holder != TREE_NONE ? FRAME_NO_FRAME : frame_at(gib, leaf, first_busy_unit(tree, unit));
+}
+
+static uint64_t buddy_take_at(void *state, uint64_t frame, unsigned order)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (order >= LEAF_ORDER) {
+        bool taken = take_leaves_at(buddy, gib, tree_bit(leaf, order - LEAF_ORDER));
+        return taken ? FRAME_NO_FRAME : first_busy(buddy, gib, leaf);
+    }
+    if (!buddy->arenas[gib] || !leaf_is_split(buddy->arenas[gib], leaf)) {
+        if (!take_leaves_at(buddy, gib, tree_bit(leaf, 0))) {
+            return frame;
+        }
+        leaf_fill(buddy->arenas[gib], leaf);
+    }
+    return take_at_from_leaf(buddy, gib, leaf, frame % TREE_UNITS, order);
 }
 
 /* ---- Looking ---- */

@@ -84,6 +84,20 @@ bool frame_magazines_give(struct frame_pool *pool, unsigned order)
     return any;
 }
 
+/* Which of `count` slots has this address; `count` if none has. */
+static uint64_t find_slot(const uint64_t *slots, uint64_t count, uint64_t address)
+{
+    uint64_t slot = 0;
+    while (count - slot >= 4 && slots[slot] != address && slots[slot + 1] != address &&
+           slots[slot + 2] != address && slots[slot + 3] != address) {
+        slot += 4;
+    }
+    while (slot < count && slots[slot] != address) {
+        slot++;
+    }
+    return slot;
+}
+
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
@@ -91,12 +105,11 @@ bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned ord
         struct frame_magazine *magazine = &cpu->magazine[i];
         uint64_t *slots = &cpu->slots[magazine->bottom];
         uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
-        for (uint64_t slot = 0; slot < count; slot++) {
-            if (slots[slot] == frame << FRAME_SHIFT) {
-                slots[slot] = slots[count - 1];
-                frame_magazine_set_count(magazine, count - 1);
-                return true;
-            }
+        uint64_t slot = find_slot(slots, count, frame << FRAME_SHIFT);
+        if (slot < count) {
+            slots[slot] = slots[count - 1];
+            frame_magazine_set_count(magazine, count - 1);
+            return true;
         }
     }
     return false;

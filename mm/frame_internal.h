@@ -62,8 +62,8 @@ struct frame_policy {
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
 
-    /* Takes exactly this block, if all of it is free; returns whether it was. */
-    bool (*take_at)(void *state, uint64_t frame, unsigned order);
+    /* Takes exactly this block, if all of it is free, and returns none; else the first frame that is not. */
+    uint64_t (*take_at)(void *state, uint64_t frame, unsigned order);
 
     /* Order of the free block that `frame` lies in, merged or not; -1 when the frame is not free. */
     int (*free_order)(void *state, uint64_t frame);
@@ -137,8 +137,11 @@ unsigned frame_first_zone(uint64_t frame_limit);
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);
 
-/* Takes exactly this block; false when it is not free or cannot be backed (*busy tells which). */
-bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, bool *busy)
+/*
+ * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where
+ * that is none, when it cannot be backed.
+ */
+bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
     REQUIRES(pool->lock);
 
 /* Returns a block whose descriptor was written; it becomes FRAME_FREED. */

@@ -109,10 +109,10 @@ uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order)
     return take_from_zones(pool, order, order, FRAME_LIMIT_MAX, &got);
 }
 
-bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, bool *busy)
+bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
 {
-    *busy = !pool->config.policy->take_at(pool->policy_state, frame, order);
-    if (*busy) {
+    *missing = pool->config.policy->take_at(pool->policy_state, frame, order);
+    if (*missing != FRAME_NO_FRAME) {
         return false;
     }
     pool->free_frames -= 1ULL << order;
