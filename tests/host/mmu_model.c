@@ -335,6 +335,19 @@ void mmu_model_fill(void)
     }
 }
 
+/* The model looks at the frame pool, which has a lock, too. */
+static void fill_between(void)
+{
+    host_meanwhile = NULL;
+    mmu_model_fill();
+    host_meanwhile = fill_between;
+}
+
+void mmu_model_fill_between(bool on)
+{
+    host_meanwhile = on ? fill_between : NULL;
+}
+
 /* ---- The check ---- */
 
 /* Whether a cached translation allows nothing that the tables do not, anywhere in its page. */
