@@ -407,3 +407,15 @@ void mmu_model_check(void)
         }
     }
 }
+
+bool mmu_model_writes_unseen(phys_addr_t frame)
+{
+    for (uint64_t i = 0; i < mmu.capacity; i++) {
+        const struct cached *entry = &mmu.cache[i];
+        if (entry->used && !entry->table && entry->write && entry->dirty &&
+            frame.raw - entry->target < SPAN(entry->level) && mmu_cached_is_stale(entry)) {
+            return true;
+        }
+    }
+    return false;
+}

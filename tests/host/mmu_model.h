@@ -61,6 +61,10 @@ void mmu_model_fill_between(bool on);
 /* Aborts, saying which, when a stale translation is still cached. */
 void mmu_model_check(void);
 
+/* Whether a CPU may still write to the frame without setting a dirty bit that anybody will look at: through a
+ * cached translation that the tables have no more. */
+bool mmu_model_writes_unseen(phys_addr_t frame);
+
 struct mmu_counts mmu_model_counts(void);
 
 /* Translations and paging-structure entries cached now. */
