@@ -374,7 +374,7 @@ struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t 
 static inline page_table_entry_t page_walk_direct(uint64_t offset, page_table_entry_t above,
                                                   virt_addr_t address, unsigned level)
 {
-    uint64_t at = (address.raw >> (page_level_shift(level) - 3)) & ((PAGE_TABLE_ENTRIES - 1) << 3);
+    uint64_t at = page_table_offset(address, level);
     const uint64_t *entry = (const uint64_t *)(uintptr_t)(offset + (above.raw & PAGE_ENTRY_ADDRESS) + at);
     return (page_table_entry_t){__atomic_load_n(entry, __ATOMIC_RELAXED)};
 }
