@@ -13,7 +13,7 @@ static page_table_entry_t *reached(page_table_reach *reach, void *context, virt_
 
 /*
  * Preemption is off, so the slots of the CPU are ours. A free one is absent and nothing of it is cached:
- * closing flushed it.
+ * page_table_hold() never mapped it, and closing flushed it.
  */
 static page_table_entry_t *temporary_open(const struct page_table_access *access, phys_addr_t table,
                                           virt_addr_t address, unsigned level)

@@ -191,7 +191,7 @@ static inline __attribute__((always_inline)) phys_addr_t only_table(const struct
 static inline page_table_entry_t *only_entries(const struct page_table *table, phys_addr_t at,
                                                uint64_t address)
 {
-    uint64_t offset = (address >> (FRAME_SHIFT - 3)) & ((PAGE_TABLE_ENTRIES - 1) << 3);
+    uint64_t offset = page_table_offset(virt_addr(address), PAGE_LEVEL_4K);
     return (page_table_entry_t *)(uintptr_t)(table->access->offset + at.raw + offset);
 }
 

@@ -212,7 +212,7 @@ static inline __attribute__((always_inline)) page_table_entry_t leaf_form(uint64
     if (access > PAGE_ACCESS_ALL || (unsigned)cache > CACHE_UNCACHED) {
         return (page_table_entry_t){0};
     }
-    return (page_table_entry_t){forms[is_upper(base)][access] | (uint64_t)cache << 3};
+    return (page_table_entry_t){forms[is_upper(base)][access] | page_entry_cache_bits_common(cache)};
 }
 
 /*

@@ -129,10 +129,25 @@ static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry,
     tlb_batch_put(dropping->batch, frame, level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0);
 }
 
+/* Ends all writing to the pages, also through translations that say "dirty already": so the dirty bits that
+ * drop_page() finds are the last, and what a pager then reads is all that was written. */
+static void end_writing(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                        struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    unsigned access = vm_page_access(space, region) & ~(unsigned)PAGE_WRITE;
+    enum page_table_error error =
+        page_table_protect(space->table, virt_addr(base), end - base, access, CACHE_WRITE_BACK, batch);
+    ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
+    tlb_batch_finish(batch);
+}
+
 void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
                    struct tlb_batch *batch)
 {
     struct dropping dropping = {space, region, batch};
+    if (region->shared && region->pager->dirty) {
+        end_writing(space, region, base, end, batch);
+    }
     enum page_table_error error =
         page_table_unmap(space->table, virt_addr(base), end - base, batch, drop_page, &dropping);
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */

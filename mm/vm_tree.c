@@ -178,9 +178,12 @@ struct wish {
     uint64_t from;      /* lowest address allowed */
 };
 
-/* Where the wish fits between `start` and `end`; 0 if it does not. */
+/* Where the wish fits between `start` and `end`; 0 if it does not. What is compared first cannot wrap. */
 static uint64_t fit(const struct wish *wish, uint64_t start, uint64_t end)
 {
+    if (wish->guard > end - start) {
+        return 0;
+    }
     uint64_t lowest = max_u64(start + wish->guard, wish->from);
     uint64_t at = align_up(lowest, wish->alignment);
     return at >= lowest && at <= end && end - at >= wish->bytes ? at : 0;

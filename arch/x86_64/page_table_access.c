@@ -5,6 +5,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/page_table_view.h>
 #include <ashlar/physmap.h>
+#include <ashlar/vm_kernel.h>
 
 #define OFFSET_WINDOW 0x0000400000000000ULL /* in the lower half, of tables that have nothing else there */
 
@@ -37,7 +38,7 @@ static void window_drop(struct page_table *space)
     tlb_space_free(space->space);
 }
 
-static enum page_table_error window_open(struct page_table_view *view, uint64_t offset)
+static enum page_table_error window_make(struct page_table_view *view, uint64_t offset)
 {
     struct page_table *kernel = kernel_page_table();
     enum page_table_error error = page_table_init(&view->space, kernel->frames, kernel->access,
@@ -53,16 +54,7 @@ static enum page_table_error window_open(struct page_table_view *view, uint64_t 
     }
     view->window = (struct page_table_access){.path = view->path, .offset = offset};
     view->access = &view->window;
-    preempt_disable();
-    tlb_space_load(view->space.root, view->space.space);
     return PAGE_TABLE_OK;
-}
-
-static void window_close(struct page_table_view *view)
-{
-    tlb_space_load(kernel_page_table()->root, TLB_SPACE_KERNEL);
-    preempt_enable();
-    window_drop(&view->space);
 }
 
 /* ---- Temporary: slots for every CPU above the image, made when they are first asked for ---- */
@@ -87,42 +79,44 @@ static enum page_table_error temporary_open(struct page_table_view *view)
 
 /* ---- All ---- */
 
+static bool is_window(enum page_table_path path)
+{
+    return path == PAGE_TABLE_IDENTITY || path == PAGE_TABLE_OFFSET;
+}
+
+/* A user space has no recursive entry, and another lower half than a window: so none is loaded meanwhile. */
 enum page_table_error page_table_view_open(struct page_table_view *view, enum page_table_path path)
 {
-    *view = (struct page_table_view){.path = path};
+    *view = (struct page_table_view){.path = path, .access = kernel_page_table()->access};
     enum page_table_error error = PAGE_TABLE_OK;
-    switch (path) {
-    case PAGE_TABLE_IDENTITY:
-        return window_open(view, 0);
-    case PAGE_TABLE_OFFSET:
-        return window_open(view, OFFSET_WINDOW);
-    case PAGE_TABLE_TEMPORARY:
+    if (is_window(path)) {
+        error = window_make(view, path == PAGE_TABLE_OFFSET ? OFFSET_WINDOW : 0);
+    } else if (path == PAGE_TABLE_TEMPORARY) {
         error = temporary_open(view);
-        break;
-    case PAGE_TABLE_RECURSIVE:
+    } else if (path == PAGE_TABLE_RECURSIVE) {
         page_table_make_recursive(kernel_page_table(), RECURSIVE_SLOT);
         page_table_recursive_init(&view->recursive, kernel_page_table(), NULL, NULL);
         view->access = &view->recursive.access;
-        break;
-    case PAGE_TABLE_PHYSMAP:
-    case PAGE_TABLE_PATH_COUNT:
-        view->access = kernel_page_table()->access;
-        break;
     }
-    if (error == PAGE_TABLE_OK) {
-        preempt_disable();
+    if (error != PAGE_TABLE_OK) {
+        return error;
     }
-    return error;
+    preempt_disable();
+    view->user = space_load(NULL);
+    if (is_window(path)) {
+        tlb_space_load(view->space.root, view->space.space);
+    }
+    return PAGE_TABLE_OK;
 }
 
 void page_table_view_close(struct page_table_view *view)
 {
-    if (view->path == PAGE_TABLE_IDENTITY || view->path == PAGE_TABLE_OFFSET) {
-        window_close(view);
-        return;
-    }
     if (view->path == PAGE_TABLE_RECURSIVE) {
         page_table_end_recursive(kernel_page_table());
     }
+    space_load(view->user);
     preempt_enable();
+    if (is_window(view->path)) {
+        window_drop(&view->space);
+    }
 }

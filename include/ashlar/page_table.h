@@ -287,10 +287,12 @@ enum page_table_error page_table_set(struct page_table *table, virt_addr_t base,
 
 /*
  * Takes the pages of a range out of the tables' hands, for whoever switches mappings without lock or walk:
- * *entries are their level 1 entries, in order and in place for good, held but absent. The caller writes
- * leaves there and page_entry_held(), nothing else, and flushes himself. Nothing else maps there any more.
- * The range lies in one table (2 MiB, aligned), nothing is mapped in it, and tables are reached directly.
- * Fails as page_table_map() does.
+ * *entries are their level 1 entries, in order and in place for good, held but absent, and nothing of them is
+ * cached. The caller writes leaves there and page_entry_held(), nothing else, and flushes himself. Nothing
+ * else maps there any more.
+ * The range lies in one table (2 MiB, aligned; else PAGE_TABLE_UNALIGNED), and tables are reached directly
+ * (else PAGE_TABLE_UNREACHABLE). Fails with PAGE_TABLE_OCCUPIED when something is mapped or held in it, with
+ * PAGE_TABLE_NO_MEMORY, or for a bad range.
  */
 enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_entry_t **entries) EXCLUDES(table->lock);
@@ -372,7 +374,7 @@ struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t 
 static inline page_table_entry_t page_walk_direct(uint64_t offset, page_table_entry_t above,
                                                   virt_addr_t address, unsigned level)
 {
-    uint64_t at = (address.raw >> (page_level_shift(level) - 3)) & ((PAGE_TABLE_ENTRIES - 1) << 3);
+    uint64_t at = page_table_offset(address, level);
     const uint64_t *entry = (const uint64_t *)(uintptr_t)(offset + (above.raw & PAGE_ENTRY_ADDRESS) + at);
     return (page_table_entry_t){__atomic_load_n(entry, __ATOMIC_RELAXED)};
 }

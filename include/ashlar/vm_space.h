@@ -120,7 +120,9 @@ struct vm_pager {
     phys_addr_t (*get)(struct vm_pager *pager, uint64_t offset, bool wait);
     /*
      * Notes that the page was written to through a shared region: it must reach its home sooner or later. Or
-     * NULL. Called with the space's lock held, before its reference is dropped: only notes, uses no space.
+     * NULL. No CPU still writes through a translation older than the call: what is written from now on it
+     * will be told again. Called with the space's lock held, before its reference is dropped: only notes,
+     * uses no space.
      */
     void (*dirty)(struct vm_pager *pager, uint64_t offset, phys_addr_t frame);
     /* The last reference is gone. Or NULL. No lock is held. */

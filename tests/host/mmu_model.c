@@ -335,6 +335,19 @@ void mmu_model_fill(void)
     }
 }
 
+/* The model looks at the frame pool, which has a lock, too. */
+static void fill_between(void)
+{
+    host_meanwhile = NULL;
+    mmu_model_fill();
+    host_meanwhile = fill_between;
+}
+
+void mmu_model_fill_between(bool on)
+{
+    host_meanwhile = on ? fill_between : NULL;
+}
+
 /* ---- The check ---- */
 
 /* Whether a cached translation allows nothing that the tables do not, anywhere in its page. */
@@ -393,4 +406,16 @@ void mmu_model_check(void)
                            entry->base, entry->target);
         }
     }
+}
+
+bool mmu_model_writes_unseen(phys_addr_t frame)
+{
+    for (uint64_t i = 0; i < mmu.capacity; i++) {
+        const struct cached *entry = &mmu.cache[i];
+        if (entry->used && !entry->table && entry->write && entry->dirty &&
+            frame.raw - entry->target < SPAN(entry->level) && mmu_cached_is_stale(entry)) {
+            return true;
+        }
+    }
+    return false;
 }

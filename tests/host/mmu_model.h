@@ -55,8 +55,15 @@ void mmu_model_remove(struct page_table *table);
 /* Caches all that can be cached in all spaces, as reading ahead may at any time. */
 void mmu_model_fill(void);
 
+/* From now on also whenever the code under test has let go of its last lock; and no more. */
+void mmu_model_fill_between(bool on);
+
 /* Aborts, saying which, when a stale translation is still cached. */
 void mmu_model_check(void);
+
+/* Whether a CPU may still write to the frame without setting a dirty bit that anybody will look at: through a
+ * cached translation that the tables have no more. */
+bool mmu_model_writes_unseen(phys_addr_t frame);
 
 struct mmu_counts mmu_model_counts(void);
 

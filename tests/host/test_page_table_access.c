@@ -81,6 +81,40 @@ static void destroy(void)
     tables_destroy(&tables);
 }
 
+static enum page_table_error hold(uint64_t base, uint64_t bytes, page_table_entry_t **entries)
+{
+    mmu_model_fill_between(true);
+    enum page_table_error error = page_table_hold(&tables.kernel, virt_addr(base), bytes, entries);
+    mmu_model_fill_between(false);
+    mmu_model_check();
+    tables_check(&tables.kernel);
+    return error;
+}
+
+/* Whoever switches the entries of held pages relies on it that nothing of them is cached. */
+static void held_pages_are_at_no_time_there(void **state)
+{
+    (void)state;
+    page_table_entry_t *slots;
+    page_table_entry_t *more;
+    for (unsigned levels = 4; levels <= 5; levels++) {
+        tables_make(&tables, MEMORY, levels, PAGE_LEVEL_1G);
+        assert_int_equal(hold(SLOTS, MIB(1), &slots), PAGE_TABLE_OK); /* its table is missing */
+        assert_int_equal(hold(SLOTS + MIB(1), MIB(1) - KIB(8), &more), PAGE_TABLE_OK);
+        assert_ptr_equal(more, slots + MIB(1) / FRAME_BYTES);
+        assert_int_equal(tables_map(&tables, SLOTS + MIB(2) - KIB(4), 0, KIB(4), PAGE_WRITE, PAGE_LEVEL_4K),
+                         PAGE_TABLE_OK);
+        assert_int_equal(hold(SLOTS + MIB(2) - KIB(8), KIB(8), &more), PAGE_TABLE_OCCUPIED);
+        assert_int_equal(tables_map(&tables, HIGH, 0, MIB(2), PAGE_WRITE, PAGE_LEVEL_2M), PAGE_TABLE_OK);
+        assert_int_equal(hold(HIGH, KIB(4), &more), PAGE_TABLE_OCCUPIED);
+        for (unsigned i = 0; i < (MIB(2) - KIB(8)) / FRAME_BYTES; i++) {
+            assert_int_equal(slots[i].raw, page_entry_held().raw);
+            slots[i] = page_entry_leaf(phys_addr(0), PAGE_LEVEL_4K, PAGE_READ, CACHE_WRITE_BACK);
+        }
+        tables_destroy(&tables);
+    }
+}
+
 /* Walks to an address by every way; all must see the same. */
 static void expect_same(uint64_t address)
 {
@@ -243,6 +277,7 @@ static void nothing_is_mapped_over_the_recursive_room_or_held_pages(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(held_pages_are_at_no_time_there),
         cmocka_unit_test(all_ways_see_the_same_tables),
         cmocka_unit_test(a_non_canonical_address_has_no_steps),
         cmocka_unit_test(all_ways_change_tables),

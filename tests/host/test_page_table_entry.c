@@ -143,6 +143,18 @@ static void reserved_bits_are_known_at_every_level(void **state)
     }
 }
 
+static void the_first_cache_kinds_have_the_same_bits_everywhere(void **state)
+{
+    (void)state;
+    for (unsigned level = PAGE_LEVEL_4K; level <= PAGE_LEVEL_1G; level++) {
+        for (enum page_cache cache = CACHE_WRITE_BACK; cache <= CACHE_UNCACHED; cache++) {
+            page_table_entry_t leaf = {page_entry_cache_bits_common(cache)};
+            assert_int_equal(page_entry_cache(leaf, level), cache);
+            assert_int_equal(leaf.raw, page_entry_cache_bits(level, cache));
+        }
+    }
+}
+
 static void indexes_and_canonical_addresses(void **state)
 {
     (void)state;
@@ -153,6 +165,10 @@ static void indexes_and_canonical_addresses(void **state)
     assert_int_equal(page_table_index(address, 3), 6);
     assert_int_equal(page_table_index(address, 2), 7);
     assert_int_equal(page_table_index(address, 1), 8);
+    for (unsigned level = 1; level <= 5; level++) {
+        assert_int_equal(page_table_offset(address, level),
+                         page_table_index(address, level) * sizeof(page_table_entry_t));
+    }
     for (unsigned levels = 4; levels <= 5; levels++) {
         uint64_t half = 1ULL << (levels * 9 + 11);
         assert_true(virt_is_canonical(virt_addr(half - 1), levels));
@@ -170,6 +186,7 @@ int main(void)
         cmocka_unit_test(hidden_leaves_are_absent_and_no_holes),
         cmocka_unit_test(parts_translate_as_the_whole),
         cmocka_unit_test(reserved_bits_are_known_at_every_level),
+        cmocka_unit_test(the_first_cache_kinds_have_the_same_bits_everywhere),
         cmocka_unit_test(indexes_and_canonical_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

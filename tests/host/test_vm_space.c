@@ -230,6 +230,26 @@ static void placing_that_cannot_be(void **state)
     assert_int_equal(vm_space_map(&space, &request, &address), VM_NO_ROOM);
 }
 
+/* A guard as long as the space, from its first byte on, would end behind the last address there is. */
+static void a_guard_up_to_the_end_of_all_addresses(void **state)
+{
+    (void)state;
+    const uint64_t base = 0xffff800000000000;
+    const uint64_t room = 0xfffffffffffff000 - base;
+    static struct vm_space half;
+    struct vm_space_config config = {
+        .name = "half", .base = virt_addr(base), .bytes = room, .tables = &fixture.kernel};
+    virt_addr_t address;
+    assert_int_equal(vm_space_create(&half, &fixture.manager, &config), VM_OK);
+    map_in(&half, zeros_at(base + room - PAGE, PAGE));
+    struct vm_request request = {.source = VM_ZERO, .bytes = PAGE, .access = RW, .guard = room - PAGE};
+    assert_int_equal(vm_space_map(&half, &request, &address), VM_NO_ROOM);
+    request.guard = room - 2 * PAGE;
+    assert_int_equal(vm_space_map(&half, &request, &address), VM_OK);
+    assert_int_equal(address.raw, base + room - 2 * PAGE);
+    vm_fixture_drop(&half);
+}
+
 static void spaces_that_cannot_be(void **state)
 {
     (void)state;
@@ -454,6 +474,7 @@ int main(void)
         TEST(accesses_that_cannot_be),
         TEST(sources_that_cannot_be),
         TEST(placing_that_cannot_be),
+        TEST(a_guard_up_to_the_end_of_all_addresses),
         TEST(spaces_that_cannot_be),
         TEST(overlaps),
         TEST(the_lowest_gap_is_taken),

@@ -253,6 +253,9 @@ static inline void test_pager_dirty(struct vm_pager *base, uint64_t offset, phys
         (pager->keeps && pager->cache[offset >> FRAME_SHIFT].raw != frame.raw)) {
         panic("the pager is told of a page that is not its own");
     }
+    if (mmu_model_writes_unseen(frame)) {
+        panic("the pager is told of a page that a CPU still writes to");
+    }
     pager->dirtied[offset >> FRAME_SHIFT]++;
 }
 

@@ -1,9 +1,9 @@
 /*
  * Address spaces against a model with one entry for each page. One language of operations, four bytes each,
- * for the fuzzer and for long seeded runs: map, unmap, protect, read, write, execute, clone, destroy, copy,
- * sync, and let memory fail in what follows. Each page holds a value; what an access finds must be what the
- * model says, through the model of the TLB; what cannot be done must be refused with the model's error, and
- * then nothing has changed.
+ * for the fuzzer and for long seeded runs: map, place, unmap, protect, read, write, execute, clone, destroy,
+ * copy, sync, and let memory fail in what follows. Each page holds a value; what an access finds must be what
+ * the model says, through the model of the TLB; what cannot be done must be refused with the model's error,
+ * and then nothing has changed.
  */
 #pragma once
 
@@ -65,7 +65,8 @@ static inline unsigned model_next(const struct model_space *space, unsigned at, 
     return at;
 }
 
-static inline void model_map(struct model_space *space, unsigned first, unsigned count, uint8_t how)
+/* A request for `count` pages, or as many as what they show has, without its place. */
+static inline struct vm_request model_request(unsigned first, unsigned count, uint8_t how)
 {
     static const enum vm_source sources[] = {VM_ZERO,   VM_ZERO,   VM_STACK, VM_NOTHING,
                                              VM_FRAMES, VM_DEVICE, VM_PAGER, VM_PAGER};
@@ -73,48 +74,101 @@ static inline void model_map(struct model_space *space, unsigned first, unsigned
     bool objects = source == VM_FRAMES || source == VM_DEVICE || source == VM_PAGER;
     unsigned object = objects ? how / 64 : 0;
     count = objects && count > GIVEN_PAGES - object ? GIVEN_PAGES - object : count;
-    unsigned access = source == VM_NOTHING ? VM_NONE : accesses[how / 8 % 16];
-    unsigned guard = source == VM_STACK ? 2 : first % 5 == 0 ? 1 : 0;
-    bool shared = source == VM_PAGER && how % 8 == 7;
-    struct vm_request request = {
+    return (struct vm_request){
         .name = "model",
         .source = source,
         .bytes = (uint64_t)count * FRAME_BYTES,
-        .access = access,
-        .fixed = true,
-        .address = model_address(space, first),
-        .guard = guard * FRAME_BYTES,
+        .access = source == VM_NOTHING ? VM_NONE : accesses[how / 8 % 16],
         .large = how % 8 == 0,
-        .shared = shared,
+        .shared = source == VM_PAGER && how % 8 == 7,
         .around = source == VM_FRAMES || source == VM_NOTHING ? 0 : 1U << first % 4,
         .frames = source == VM_FRAMES ? &given[object] : NULL,
         .target = given[object],
         .pager = &pager.pager,
         .offset = (uint64_t)object * FRAME_BYTES,
     };
+}
+
+/* What was asked for is there, from page `first` on. */
+static inline void model_mapped(struct model_space *space, const struct vm_request *request, unsigned first)
+{
+    unsigned guard = (unsigned)(request->guard >> FRAME_SHIFT);
+    unsigned object = (unsigned)(request->offset >> FRAME_SHIFT);
+    for (unsigned i = first - guard; i < first + (request->bytes >> FRAME_SHIFT); i++) {
+        space->pages[i] = (struct model_page){.mapped = i >= first,
+                                              .guard = i < first,
+                                              .source = (uint8_t)request->source,
+                                              .access = (uint8_t)request->access,
+                                              .shared = request->shared,
+                                              .object = (uint16_t)(i - first + object)};
+    }
+}
+
+static inline void model_map(struct model_space *space, unsigned first, unsigned count, uint8_t how)
+{
+    struct vm_request request = model_request(first, count, how);
+    unsigned guard = request.source == VM_STACK ? 2 : first % 5 == 0 ? 1 : 0;
     if (guard > first) {
         return;
     }
+    request.fixed = true;
+    request.address = model_address(space, first);
+    request.guard = guard * FRAME_BYTES;
+    count = (unsigned)(request.bytes >> FRAME_SHIFT);
     enum vm_error expected = VM_OK;
     if (count == 0) {
         expected = VM_EMPTY;
-    } else if (!model_access_is_good(access)) {
+    } else if (!model_access_is_good(request.access)) {
         expected = VM_BAD_ACCESS;
     } else if (model_taken(space, first - guard, count + guard)) {
         expected = VM_OVERLAP;
     }
     virt_addr_t address;
-    if (!model_agrees(vm_space_map(&space->space, &request, &address), expected, "map")) {
+    if (model_agrees(vm_space_map(&space->space, &request, &address), expected, "map")) {
+        model_mapped(space, &request, first);
+    }
+}
+
+/* A region that may go anywhere must go to the lowest place. Where the model has no pages it does not stay.
+ */
+static inline void model_place(struct model_space *space, unsigned first, unsigned count, uint8_t how)
+{
+    struct vm_request request = model_request(first, count, how);
+    const uint64_t room = space->space.end - space->space.base;
+    const uint64_t guards[] = {0,
+                               FRAME_BYTES,
+                               2 * FRAME_BYTES,
+                               17 * FRAME_BYTES,
+                               MIB(2),
+                               align_down(room / 2, FRAME_BYTES),
+                               room - request.bytes,
+                               0 - FRAME_BYTES};
+    const uint64_t alignments[] = {0, 0, 16 * FRAME_BYTES, MIB(2)};
+    request.guard = guards[first % 8];
+    request.alignment = alignments[first / 8 % 4];
+    request.address = first % 3 ? model_address(space, first) : virt_addr(0);
+    uint64_t lowest = model_lowest(space, &request);
+    enum vm_error expected = request.bytes == 0                      ? VM_EMPTY
+                             : request.guard > room - request.bytes  ? VM_NO_ROOM
+                             : !model_access_is_good(request.access) ? VM_BAD_ACCESS
+                             : lowest == 0                           ? VM_NO_ROOM
+                                                                     : VM_OK;
+    virt_addr_t address;
+    if (!model_agrees(vm_space_map(&space->space, &request, &address), expected, "place")) {
         return;
     }
-    for (unsigned i = first - guard; i < first + count; i++) {
-        space->pages[i] = (struct model_page){.mapped = i >= first,
-                                              .guard = i < first,
-                                              .source = (uint8_t)source,
-                                              .access = (uint8_t)access,
-                                              .shared = shared,
-                                              .object = (uint16_t)(i - first + object)};
+    if (address.raw != lowest) {
+        panic("operation %llu: placed at %#llx, not %#llx", (unsigned long long)operations,
+              (unsigned long long)address.raw, (unsigned long long)lowest);
     }
+    uint64_t window = (uint64_t)MODEL_PAGES * FRAME_BYTES;
+    if (address.raw - request.guard - space->base >= window ||
+        address.raw + request.bytes - space->base > window) {
+        hoard_end();
+        model_agrees(vm_space_unmap(&space->space, address, request.bytes), VM_OK, "unmap what was placed");
+        return;
+    }
+    model_mapped(space, &request, (unsigned)((address.raw - space->base) >> FRAME_SHIFT));
 }
 
 static inline unsigned model_cut(unsigned first, unsigned count)
@@ -337,6 +391,9 @@ static inline void model_operate(const uint8_t bytes[4])
     case 11:
     case 12:
         model_touch(space, first, bytes[3], MMU_READ);
+        break;
+    case 13:
+        model_place(space, first, model_count(bytes[3], 0), bytes[2]);
         break;
     default:
         model_touch(space, first, bytes[3], MMU_WRITE);

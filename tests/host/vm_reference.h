@@ -57,11 +57,56 @@ static inline virt_addr_t model_address(const struct model_space *space, unsigne
     return virt_addr(space->base + (uint64_t)page * FRAME_BYTES);
 }
 
-/* Where the space of that index begins. */
+/* Where the space of that index begins. Those over the kernel's tables lie at the very end of all addresses,
+ * where the sum of an address and a length is soon too much. */
 static inline uint64_t model_base(size_t index)
 {
-    uint64_t wide = model_kind & MODEL_FIVE_LEVELS ? 1ULL << 52 : 0;
-    return model_kind & MODEL_KERNEL ? VM_KERNEL - wide + MODEL_BASE + index * MODEL_ROOM : wide + MODEL_BASE;
+    uint64_t wide = 1ULL << 52;
+    uint64_t top = 0 - MODEL_SPACES * MODEL_ROOM - GIB(1);
+    if (model_kind & MODEL_KERNEL) {
+        uint64_t room = model_kind & MODEL_FIVE_LEVELS ? VM_KERNEL - wide : top;
+        return room + MODEL_BASE + index * MODEL_ROOM;
+    }
+    return MODEL_BASE + (model_kind & MODEL_FIVE_LEVELS ? wide : 0);
+}
+
+/* The last page with something from `address` on, `bytes` long, and *end, its end; the model's pages are all
+ * that have something. */
+static inline bool model_last_taken(const struct model_space *space, uint64_t address, uint64_t bytes,
+                                    uint64_t *end)
+{
+    for (unsigned i = MODEL_PAGES; i-- > 0;) {
+        uint64_t page = model_address(space, i).raw;
+        if ((space->pages[i].mapped || space->pages[i].guard) && page + FRAME_BYTES > address &&
+            page < address + bytes) {
+            *end = page + FRAME_BYTES;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where a region that may lie anywhere goes: the lowest place with nothing in it nor in the guard below. 0:
+ * there is none. */
+static inline uint64_t model_lowest(const struct model_space *space, const struct vm_request *request)
+{
+    uint64_t room = space->space.end - space->space.base;
+    uint64_t length = request->guard + request->bytes;
+    uint64_t from = space->space.base; /* of the guard */
+    if (request->guard > room - request->bytes) {
+        return 0;
+    }
+    while (from - space->space.base <= room - length) {
+        uint64_t lowest = max_u64(from + request->guard, request->address.raw);
+        uint64_t at = align_up(lowest, max_u64(request->alignment, FRAME_BYTES));
+        if (at < lowest || at > space->space.end - request->bytes) {
+            return 0;
+        }
+        if (!model_last_taken(space, at - request->guard, length, &from)) {
+            return at;
+        }
+    }
+    return 0;
 }
 
 /* Where the value of a page is kept. */

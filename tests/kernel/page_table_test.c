@@ -7,6 +7,7 @@
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
 
 #define ROOM 0xffffef0000000000ULL /* above the arena: nobody else's */
 
@@ -159,6 +160,32 @@ KERNEL_TEST(pt_views_return_what_they_took)
     EXPECT_EQUAL(after.owner_bytes[OWNER_PAGE_TABLES], before.owner_bytes[OWNER_PAGE_TABLES]);
     EXPECT_EQUAL(kernel_page_table()->table_frames, tables);
     EXPECT_EQUAL(kernel_page_table()->recursive_slot, 0);
+}
+
+/* Somebody's program may be looked at from within: its space is there again when the view is closed. */
+KERNEL_TEST(pt_views_load_the_user_space_again)
+{
+    static struct vm_space user;
+    struct vm_request request = {.source = VM_ZERO,
+                                 .bytes = FRAME_BYTES,
+                                 .access = VM_READ | VM_WRITE,
+                                 .fixed = true,
+                                 .address = virt_addr(MIB(4))};
+    volatile uint64_t *word = virt_pointer(request.address);
+    virt_addr_t address;
+    uint64_t rounds = 0;
+    EXPECT(user_space_create(&user, "looking") == VM_OK && vm_space_map(&user, &request, &address) == VM_OK);
+    space_load(&user);
+    for (unsigned path = 0; path < PAGE_TABLE_PATH_COUNT; path++) {
+        struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+        walk_by((enum page_table_path)path, virt_of(&user), steps);
+        user_access_begin();
+        rounds = ++*word;
+        user_access_end();
+    }
+    EXPECT(space_load(NULL) == &user);
+    EXPECT_EQUAL(rounds, PAGE_TABLE_PATH_COUNT);
+    vm_space_destroy(&user);
 }
 
 /* What no address may write, a window's may not either. */

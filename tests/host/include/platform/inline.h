@@ -7,6 +7,8 @@
 /* The CPU this thread stands for; a test that starts threads numbers them. */
 extern _Thread_local unsigned host_cpu;
 extern _Thread_local unsigned host_preempt_depth;
+/* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
+extern _Thread_local void (*host_meanwhile)(void);
 
 static inline unsigned cpu_number(void)
 {
@@ -24,7 +26,9 @@ static inline void preempt_disable(void)
 static inline void preempt_enable(void)
 {
 #ifdef ASHLAR_DEBUG
-    host_preempt_depth--;
+    if (--host_preempt_depth == 0 && host_meanwhile) {
+        host_meanwhile();
+    }
 #endif
 }
 
