@@ -18,10 +18,10 @@ static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, u
         return FRAME_BAD_OWNER;
     }
     uint64_t first = address.raw >> FRAME_SHIFT;
-    if (first >= pool->frame_limit || !frame_pool_range(pool, first)) {
-        return FRAME_NOT_MANAGED;
+    if (frame_is_managed(pool, first)) {
+        return FRAME_OK;
     }
-    return frame_is_managed(pool, first) ? FRAME_OK : FRAME_RESERVED;
+    return first < pool->frame_limit && frame_pool_range(pool, first) ? FRAME_RESERVED : FRAME_NOT_MANAGED;
 }
 
 /* What became of a block that is not free in the store. */
