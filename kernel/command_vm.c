@@ -327,9 +327,11 @@ static void write_and_read(struct vm_space *space, struct demonstration *seen)
     seen->through_space = physmap[0];
 }
 
-static enum vm_error demonstrate(struct demonstration *seen)
+/* keep: the space stays, to be looked at, until the next demonstration. */
+static enum vm_error demonstrate(struct demonstration *seen, bool keep)
 {
     static struct vm_space space;
+    static bool kept;
     virt_addr_t address;
     struct vm_request request = {.name = "demonstration",
                                  .source = VM_FRAMES,
@@ -338,15 +340,22 @@ static enum vm_error demonstrate(struct demonstration *seen)
                                  .fixed = true,
                                  .address = virt_addr(DEADBEEF),
                                  .frames = &seen->frame};
+    if (kept) {
+        vm_space_destroy(&space);
+    }
     enum vm_error error = user_space_create(&space, "demonstration");
-    if (error != VM_OK) {
+    kept = error == VM_OK;
+    if (!kept) {
         return error;
     }
     error = vm_space_map(&space, &request, &address);
     if (error == VM_OK) {
         write_and_read(&space, seen);
     }
-    vm_space_destroy(&space);
+    kept = error == VM_OK && keep;
+    if (!kept) {
+        vm_space_destroy(&space);
+    }
     return error;
 }
 
@@ -374,12 +383,17 @@ static void show_demonstration(const struct monitor_call *call, const struct dem
 
 static void run_demonstration(struct monitor_call *call)
 {
+    const char *keep = call->arguments[1];
+    if (keep && strcmp(keep, "keep") != 0) {
+        monitor_error(call, "'demo' takes 'keep', not '%.40s'", keep);
+        return;
+    }
     struct demonstration seen = {.frame = frame_alloc_zeroed(kernel_frames(), OWNER_OTHER)};
     enum vm_error error = VM_NO_MEMORY;
     if (seen.frame.raw != 0) {
         frame_descriptor(kernel_frames(), seen.frame)->object = NULL;
-        error = demonstrate(&seen);
-        frame_free(kernel_frames(), seen.frame, 0);
+        error = demonstrate(&seen, keep);
+        frame_put(kernel_frames(), seen.frame);
     }
     if (error != VM_OK) {
         monitor_error(call, "%s", vm_error_name(error));
@@ -423,10 +437,10 @@ static void vm_run(struct monitor_call *call)
         } else if (monitor_number(call, call->arguments[1], &address)) {
             show_frame(call, address);
         }
-    } else if (call->arguments[1]) {
-        monitor_error(call, "only 'frame' takes a second argument, not '%s'", what);
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
+    } else if (call->arguments[1]) {
+        monitor_error(call, "only 'frame' and 'demo' take a second argument, not '%s'", what);
     } else if (strcmp(what, "check") == 0) {
         check_spaces(call);
     } else if (monitor_address(call, what, &address)) {
@@ -435,7 +449,7 @@ static void vm_run(struct monitor_call *call)
 }
 
 MONITOR_COMMAND(
-    vm, vm_run, "[ADDRESS|frame ADDRESS|demo|check]",
+    vm, vm_run, "[ADDRESS|frame ADDRESS|demo [keep]|check]",
     "address spaces: regions, and what was delivered of them",
     "Shows every address space with its regions: what may be done there, what fills them, pages\n"
     "that have a frame, pages whose frame somebody else has too, pages that cost no frame (the zero\n"
@@ -445,6 +459,7 @@ MONITOR_COMMAND(
     "  vm 0xffffe00000000000  what lies at a virtual address\n"
     "  vm frame 0x1234000     which pages show a frame\n"
     "  vm demo                maps virtual 0xdeadbeef000 onto any frame and shows that both are one\n"
+    "  vm demo keep           the same, and keeps the space to be looked at until the next 'vm demo'\n"
     "  vm check               holds regions, tables, references and ledger against each other\n"
     "  vm -j                  "
     "{\"spaces\":[{\"number\":N,\"name\":...,\"regions\":[...],\"faults\":{...}},...]}\n",
