@@ -100,6 +100,17 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
     spinlock_release(&space->lock);
 }
 
+bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
+{
+    struct frame_facts facts;
+    if (frame.raw == space->manager->zero_frame.raw) {
+        return !write;
+    }
+    frame_pool_look(space->manager->config.frames, frame, &facts);
+    return facts.managed && facts.state == FRAME_ALLOCATED && facts.block.raw == frame.raw &&
+           vm_reverse_names(space, frame, page.raw);
+}
+
 /* ---- Frames ---- */
 
 struct search {

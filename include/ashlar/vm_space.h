@@ -367,6 +367,14 @@ struct vm_look {
 };
 void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look) EXCLUDES(space->lock);
 
+/*
+ * Whether the space has put `frame` (a whole block, for a 2 MiB page) at a page of a region that has frames:
+ * it is the zero page, to be read, or an allocated block which the reverse map finds there. For an audit of
+ * the tables: any frame, whoever it belongs to.
+ */
+bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
+    EXCLUDES(space->manager->mappings_lock);
+
 /* One place where a frame is seen. */
 struct vm_place {
     struct vm_space *space; /* in which space */
