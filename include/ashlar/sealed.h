@@ -11,9 +11,6 @@
  * carry. */
 #define SEALED __attribute__((section(".bss.sealed")))
 
-/* The same for one that starts with a value. */
-#define SEALED_VALUE __attribute__((section(".sealed")))
-
 /* The segment's first byte, and the one behind its last (kernel.ld). */
 extern uint8_t sealed_start[];
 extern uint8_t sealed_end[];
