@@ -4,7 +4,7 @@
 #include <ashlar/string.h>
 #include <ashlar/vm_kernel.h>
 
-#define PLACES_MAX 32 /* of one frame that are listed */
+#include "command_vm.h"
 
 static const char *access_text(const struct vm_region_facts *region, char text[4])
 {
@@ -257,51 +257,6 @@ static void show_address(struct monitor_call *call, uint64_t address)
     }
 }
 
-/* ---- One frame ---- */
-
-static void places_json(const struct vm_place *places, uint64_t count)
-{
-    struct json json;
-    monitor_json_begin(&json);
-    json_object_begin(&json, NULL);
-    json_number(&json, "count", count);
-    json_array_begin(&json, "places");
-    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
-        json_object_begin(&json, NULL);
-        json_number(&json, "space", places[i].space->number);
-        json_string(&json, "name", places[i].space->name);
-        json_hex(&json, "address", places[i].address.raw);
-        json_bool(&json, "device", places[i].device);
-        json_object_end(&json);
-    }
-    json_array_end(&json);
-    json_object_end(&json);
-    json_end(&json);
-}
-
-static void show_frame(struct monitor_call *call, uint64_t address)
-{
-    struct vm_place places[PLACES_MAX];
-    unsigned bits = kernel_vm_manager()->config.physical_bits;
-    if (address >> bits != 0) {
-        monitor_error(call, "%#llx is no physical address: the CPU's have %u bits",
-                      (unsigned long long)address, bits);
-        return;
-    }
-    uint64_t count = vm_frame_places(kernel_vm_manager(), phys_addr(address), places, PLACES_MAX);
-    if (call->json) {
-        places_json(places, count);
-        return;
-    }
-    monitor_print("frame %#llx: shown by %llu pages of spaces\n",
-                  (unsigned long long)align_down(address, FRAME_BYTES), (unsigned long long)count);
-    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
-        monitor_print("  space %u \"%s\" at %#llx%s\n", places[i].space->number, places[i].space->name,
-                      (unsigned long long)places[i].address.raw,
-                      places[i].device ? " (as given memory)" : "");
-    }
-}
-
 /* ---- The demonstration ---- */
 
 #define DEADBEEF 0xdeadbeef000ULL
@@ -435,7 +390,7 @@ static void vm_run(struct monitor_call *call)
         if (!call->arguments[1]) {
             monitor_error(call, "which frame? 'vm frame ADDRESS', a physical address");
         } else if (monitor_number(call, call->arguments[1], &address)) {
-            show_frame(call, address);
+            command_vm_frame(call, address);
         }
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
@@ -457,7 +412,7 @@ MONITOR_COMMAND(
     "Examples:\n"
     "  vm                     all spaces\n"
     "  vm 0xffffe00000000000  what lies at a virtual address\n"
-    "  vm frame 0x1234000     which pages show a frame\n"
+    "  vm frame 0x1234000     which pages show a frame, in spaces and elsewhere\n"
     "  vm demo                maps virtual 0xdeadbeef000 onto any frame and shows that both are one\n"
     "  vm demo keep           the same, and keeps the space to be looked at until the next 'vm demo'\n"
     "  vm check               holds regions, tables, references and ledger against each other\n"

@@ -134,6 +134,28 @@ def check_kva(talk):
     answers(talk, "kva 1 2", r"kva: too many arguments \(2\); usage: .*")
 
 
+def check_aliases(talk):
+    """Where a frame is seen outside of spaces: every mapping of it that the dump has."""
+    runs = talk.json("pt dump -j")
+    code = talk.json("pt walk kernel_main -j")
+    root = number(code["steps"][0]["table"])
+    physmap = number(talk.json(f"vm frame {root:#x} -j")["aliases"][0]["address"]) - root
+    answers(talk, "vm frame 0x5000fff", rf"frame 0x5000000: shown by 0 pages of spaces\n"
+            rf"  kernel tables at {physmap + 0x5000000:#x}: physmap")
+    image = number(code["physical"]) & ~0xfff
+    firmware = number(talk.json("pt dump 0 0x7fffffffffff --space uefi -j")[0]["base"])
+    video = next(number(run["physical"]) for run in runs if run["cache"] == "write-combining")
+    for frame, what in ((root, ["physmap"]), (image, ["physmap", "kernel code"]), (video, ["framebuffer"])):
+        seen = talk.json(f"vm frame {frame:#x} -j")
+        places = [(alias["tables"], alias["what"]) for alias in seen["aliases"]]
+        expect(seen["count"] == 0 and places == [("kernel", name) for name in what], f"vm frame {frame:#x}: {seen}")
+        found = [number(run["base"]) + frame - number(run["physical"]) for run in runs
+                 if 0 <= frame - number(run["physical"]) < run["bytes"]]
+        expect([number(alias["address"]) for alias in seen["aliases"]] == found, f"vm frame {frame:#x}: {seen}, pt dump: {found}")
+    expect({"tables": "UEFI runtime", "address": f"{firmware:#x}", "what": "user half"} in
+           talk.json(f"vm frame {firmware:#x} -j")["aliases"], "the firmware's mapping of its own is not among the aliases")
+
+
 def check_spaces(talk):
     """The kernel's space, an address in it and one in none, a frame that none shows, and the validator."""
     spaces = talk.json("vm -j")["spaces"]
@@ -144,8 +166,7 @@ def check_spaces(talk):
     expect(len(looked) == 1 and looked[0]["what"] == "no region" and not looked[0]["mapped"], f"vm ADDRESS -j: {looked}")
     answers(talk, "vm 0x1000", "0x1000: in the range of no space")
     expect(talk.json("vm 0x1000 -j") == [], "vm -j of an address in no space")
-    answers(talk, "vm frame 0x5000fff", "frame 0x5000000: shown by 0 pages of spaces")
-    expect(talk.json("vm frame 0x5000000 -j") == {"count": 0, "places": []}, "vm frame -j")
+    check_aliases(talk)
     answers(talk, "vm check", "regions, tables, references, reverse map and ledger agree")
     expect(talk.json("vm check -j") == {"sound": True}, "vm check -j")
     answers(talk, "vm frame", "vm: which frame\\? 'vm frame ADDRESS', a physical address")
@@ -171,6 +192,9 @@ def check_demonstration(talk):
     runs = talk.json("pt dump --space 1 0 0x7fffffffffff -j")
     expect([(run["base"], run["physical"]) for run in runs] == [(DEADBEEF, kept["frame"])], f"pt dump --space 1: {runs}")
     expect(not talk.json(f"pt walk {DEADBEEF} --space 0 -j")["mapped"], "the kernel's tables show it")
+    seen = talk.json(f"vm frame {kept['frame']} -j")
+    expect([(place["space"], place["address"]) for place in seen["places"]] == [(1, DEADBEEF)] and
+           [alias["what"] for alias in seen["aliases"]] == ["physmap"], f"vm frame of the demonstration: {seen}")
     talk.json("vm demo keep -j")
     expect([space["name"] for space in talk.json("vm -j")["spaces"]] == ["kernel", "demonstration"], "a demonstration was kept twice")
     check_audit(talk)
