@@ -63,15 +63,11 @@ static bool show_space(struct vm_space *space, void *context)
     struct vm_region_facts region;
     (void)context;
     count_all(space, &counts);
-    monitor_print(
-        "space %u \"%s\": %llu regions, %llu KiB promised, %llu pages resident, %llu of them shared",
-        space->number, space->name, (unsigned long long)space->region_count,
-        (unsigned long long)space->region_bytes >> 10, (unsigned long long)counts.resident,
-        (unsigned long long)counts.shared);
-    if (space->user) {
-        monitor_print(", %llu tables", (unsigned long long)space->own.table_frames);
-    }
-    monitor_print("\n");
+    monitor_print("space %u \"%s\": %llu regions, %llu KiB promised, %llu pages resident, %llu of them "
+                  "shared, %llu tables\n",
+                  space->number, space->name, (unsigned long long)space->region_count,
+                  (unsigned long long)space->region_bytes >> 10, (unsigned long long)counts.resident,
+                  (unsigned long long)counts.shared, (unsigned long long)vm_space_tables(space));
     if (space->region_count != 0) {
         monitor_print("  %-16s   %-16s %-3s %-8s %8s %8s %8s  %s\n", "from", "to", "", "source", "resident",
                       "shared", "no frame", "name");
@@ -120,7 +116,7 @@ static bool space_json(struct vm_space *space, void *context)
     json_string(json, "name", space->name);
     json_bool(json, "user", space->user);
     json_number(json, "bytes", space->region_bytes);
-    json_number(json, "tables", space->user ? space->own.table_frames : 0);
+    json_number(json, "tables", vm_space_tables(space));
     counts_json(json, &counts);
     json_array_begin(json, "regions");
     for (uint64_t at = 0; vm_space_next(space, virt_addr(at), &region); at = region.base.raw + region.bytes) {

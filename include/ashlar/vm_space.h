@@ -356,6 +356,10 @@ struct vm_counts {
 void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
     EXCLUDES(space->lock);
 
+/* How many tables the space has: its own; of a space over a part of the kernel's half, those that lie in its
+ * range as a whole. For these it walks through the range. */
+uint64_t vm_space_tables(struct vm_space *space) EXCLUDES(space->lock);
+
 /* All that is known about one address. */
 struct vm_look {
     bool found;                     /* a region lies there */
