@@ -199,7 +199,8 @@ def check_demonstration(talk):
     expect([(place["space"], place["address"]) for place in seen["places"]] == [(1, DEADBEEF)] and
            [alias["what"] for alias in seen["aliases"]] == ["physmap"], f"vm frame of the demonstration: {seen}")
     talk.json("vm demo keep -j")
-    expect([space["name"] for space in talk.json("vm -j")["spaces"]] == ["kernel", "demonstration"], "a demonstration was kept twice")
+    names = [space["name"] for space in talk.json("vm -j")["spaces"]]
+    expect(names == ["kernel", "demonstration"], f"a demonstration was kept twice: {names}")
     check_audit(talk)
     talk.json("vm demo -j")
     after = talk.json("mem -j")
