@@ -151,6 +151,26 @@ static void adopt_framebuffer(const struct boot_info *info)
     }
 }
 
+/* What the firmware's services use of devices, in their own tables, and keep: claimed, and never released. */
+static void claim_runtime_devices(void)
+{
+    struct page_runs walk;
+    struct page_run run;
+    if (!address_space_runtime()) {
+        return;
+    }
+    page_runs_start(&walk, address_space_runtime(), virt_addr(0), virt_addr(TIB(128) - 1));
+    while (page_runs_next(&walk, &run)) {
+        enum mmio_error error = run.cache == CACHE_WRITE_BACK
+                                    ? MMIO_OK
+                                    : mmio_claim(&kernel_mmio, run.target, run.bytes, run.access, run.cache);
+        if (error != MMIO_OK) {
+            log_warning("UEFI runtime device at %#llx, %llu bytes: %s", (unsigned long long)run.target.raw,
+                        (unsigned long long)run.bytes, mmio_error_name(error));
+        }
+    }
+}
+
 static void start_mmio(const struct boot_info *info)
 {
     struct mmio_config config = {.arena = &arena, .table = kernel_page_table(), .slabs = &kernel_heap.slabs};
@@ -160,6 +180,7 @@ static void start_mmio(const struct boot_info *info)
         panic("device memory: %s", mmio_error_name(error));
     }
     adopt_framebuffer(info);
+    claim_runtime_devices();
 }
 
 void addresses_start(const struct boot_info *info)

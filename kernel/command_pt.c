@@ -1,4 +1,4 @@
-/* Monitor command that shows the kernel's page tables: pt. */
+/* Monitor command that shows page tables: pt. */
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
 #include <ashlar/monitor.h>
@@ -6,6 +6,7 @@
 #include <ashlar/page_table_view.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
 
 static const char *const level_names[] = {"", "PT", "PD", "PDPT", "PML4", "PML5"};
 static const char *const size_names[] = {"", "4 KiB", "2 MiB", "1 GiB"};
@@ -29,7 +30,42 @@ static const char *region_name(virt_addr_t address)
     return region_find(address, &region) ? region.name : "nobody's";
 }
 
+/* The tables that --space names, the kernel's without; NULL, with an error, when there are none. */
+static struct page_table *tables_of(struct monitor_call *call)
+{
+    const char *space = monitor_option(call, "--space");
+    uint64_t number;
+    if (!space) {
+        return kernel_page_table();
+    }
+    if (strcmp(space, "uefi") == 0) {
+        if (!address_space_runtime()) {
+            monitor_error(call, "there are no tables for UEFI runtime calls");
+        }
+        return address_space_runtime();
+    }
+    if (!monitor_number(call, space, &number)) {
+        return NULL;
+    }
+    struct vm_space *found =
+        number < VM_SPACES_MAX ? vm_space_by_number(kernel_vm_manager(), (uint32_t)number) : NULL;
+    if (!found) {
+        monitor_error(call, "there is no space %.20s; 'vm' lists them", space);
+        return NULL;
+    }
+    return found->table;
+}
+
 /* ---- pt walk ---- */
+
+/* A walk that was done. */
+struct walk {
+    struct page_table *table;                          /* through these */
+    enum page_table_path path;                         /* read this way */
+    virt_addr_t address;                               /* to there */
+    unsigned count;                                    /* entries of `steps` */
+    struct page_table_step steps[PAGE_WALK_STEPS_MAX]; /* from the root down */
+};
 
 static bool path_parse(const char *name, enum page_table_path *path)
 {
@@ -42,17 +78,17 @@ static bool path_parse(const char *name, enum page_table_path *path)
     return false;
 }
 
-static void walk_json(virt_addr_t address, enum page_table_path path, const struct page_table_step *steps,
-                      unsigned count)
+static void walk_json(const struct walk *walk)
 {
-    struct page_translation found = page_table_translate(kernel_page_table(), address);
+    struct page_translation found = page_table_translate(walk->table, walk->address);
+    const struct page_table_step *steps = walk->steps;
     struct json json;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
-    json_hex(&json, "address", address.raw);
-    json_string(&json, "via", page_table_path_name(path));
+    json_hex(&json, "address", walk->address.raw);
+    json_string(&json, "via", page_table_path_name(walk->path));
     json_array_begin(&json, "steps");
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < walk->count; i++) {
         json_object_begin(&json, NULL);
         json_number(&json, "level", steps[i].level);
         json_number(&json, "index", steps[i].index);
@@ -73,14 +109,14 @@ static void walk_json(virt_addr_t address, enum page_table_path path, const stru
     json_end(&json);
 }
 
-static void walk_print(virt_addr_t address, enum page_table_path path, const struct page_table_step *steps,
-                       unsigned count)
+static void walk_print(const struct walk *walk)
 {
-    struct page_translation found = page_table_translate(kernel_page_table(), address);
+    struct page_translation found = page_table_translate(walk->table, walk->address);
+    const struct page_table_step *steps = walk->steps;
     char text[ACCESS_TEXT_BYTES];
-    monitor_print("%#llx (%s), via %s\n", (unsigned long long)address.raw, region_name(address),
-                  page_table_path_name(path));
-    for (unsigned i = 0; i < count; i++) {
+    monitor_print("%#llx (%s), via %s\n", (unsigned long long)walk->address.raw, region_name(walk->address),
+                  page_table_path_name(walk->path));
+    for (unsigned i = 0; i < walk->count; i++) {
         bool present = page_entry_present(steps[i].entry);
         monitor_print("  %-4s[%3u] at %#12llx: %#018llx  %s\n", level_names[steps[i].level], steps[i].index,
                       (unsigned long long)steps[i].table.raw, (unsigned long long)steps[i].entry.raw,
@@ -92,38 +128,38 @@ static void walk_print(virt_addr_t address, enum page_table_path path, const str
     }
 }
 
-static void walk_run(struct monitor_call *call)
+/* Does the walk; false, with an error, when the tables cannot be reached that way. */
+static bool walk(struct monitor_call *call, struct walk *walk)
 {
-    enum page_table_path path = PAGE_TABLE_PHYSMAP;
+    struct page_table_view view;
+    enum page_table_error error = page_table_view_open(&view, walk->path);
+    if (error != PAGE_TABLE_OK) {
+        monitor_error(call, "no tables via %s: %s", page_table_path_name(walk->path),
+                      page_table_error_name(error));
+        return false;
+    }
+    walk->count = page_table_walk(walk->table, view.access, walk->address, walk->steps);
+    page_table_view_close(&view);
+    return true;
+}
+
+static void walk_run(struct monitor_call *call, struct page_table *table)
+{
+    struct walk done = {.table = table, .path = PAGE_TABLE_PHYSMAP};
     const char *via = monitor_option(call, "--via");
-    uint64_t number;
     if (call->argument_count != 2) {
         monitor_error(call, "walk takes one address");
-        return;
-    }
-    if (via && !path_parse(via, &path)) {
+    } else if (via && !path_parse(via, &done.path)) {
         monitor_error(
             call, "'%.20s' is no way to page tables: physmap, identity, offset, temporary, recursive", via);
+    } else if (!monitor_address(call, call->arguments[1], &done.address.raw) || !walk(call, &done)) {
         return;
-    }
-    if (!monitor_address(call, call->arguments[1], &number)) {
-        return;
-    }
-    struct page_table_view view;
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
-    enum page_table_error error = page_table_view_open(&view, path);
-    if (error != PAGE_TABLE_OK) {
-        monitor_error(call, "no tables via %s: %s", page_table_path_name(path), page_table_error_name(error));
-        return;
-    }
-    unsigned count = page_table_walk(kernel_page_table(), view.access, virt_addr(number), steps);
-    page_table_view_close(&view);
-    if (count == 0) {
-        monitor_error(call, "%#llx is not canonical", (unsigned long long)number);
+    } else if (done.count == 0) {
+        monitor_error(call, "%#llx is not canonical", (unsigned long long)done.address.raw);
     } else if (call->json) {
-        walk_json(virt_addr(number), path, steps, count);
+        walk_json(&done);
     } else {
-        walk_print(virt_addr(number), path, steps, count);
+        walk_print(&done);
     }
 }
 
@@ -151,7 +187,7 @@ static void run_print(const struct page_run *run)
                   region_name(run->base));
 }
 
-static void dump_run(struct monitor_call *call)
+static void dump_run(struct monitor_call *call, struct page_table *table)
 {
     uint64_t first = 0;
     uint64_t last = UINT64_MAX;
@@ -166,7 +202,7 @@ static void dump_run(struct monitor_call *call)
     struct page_runs walk;
     struct page_run run;
     struct json json;
-    page_runs_start(&walk, kernel_page_table(), virt_addr(first), virt_addr(last));
+    page_runs_start(&walk, table, virt_addr(first), virt_addr(last));
     if (!call->json) {
         while (!monitor_interrupted() && page_runs_next(&walk, &run)) {
             run_print(&run);
@@ -233,28 +269,55 @@ static void audit_run(struct monitor_call *call)
                   region_name(audit.run.base), audit.whose, (unsigned long long)(audit.problems - 1));
 }
 
+/* What `what` does not take is an error. */
+static bool takes_options(struct monitor_call *call, const char *what, bool is_walk, bool is_audit)
+{
+    bool via = monitor_option(call, "--via") != NULL;
+    if (is_audit && call->argument_count > 1) {
+        monitor_error(call, "audit takes no argument, not '%.40s'", call->arguments[1]);
+    } else if (via && !is_walk) {
+        monitor_error(call, "%s takes no --via: only walk does", what);
+    } else if (monitor_option(call, "--space") && (via || is_audit)) {
+        monitor_error(call, via ? "--via is for the kernel's own tables" : "audit looks at all spaces");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static void pt_run(struct monitor_call *call)
 {
-    if (strcmp(call->arguments[0], "walk") == 0) {
-        walk_run(call);
-    } else if (strcmp(call->arguments[0], "dump") == 0) {
-        dump_run(call);
-    } else if (strcmp(call->arguments[0], "audit") == 0) {
+    const char *what = call->arguments[0];
+    bool is_walk = strcmp(what, "walk") == 0;
+    bool is_audit = strcmp(what, "audit") == 0;
+    if (!is_walk && !is_audit && strcmp(what, "dump") != 0) {
+        monitor_error(call, "'%.20s' is none of walk, dump, audit", what);
+        return;
+    }
+    struct page_table *table = takes_options(call, what, is_walk, is_audit) ? tables_of(call) : NULL;
+    if (!table) {
+        return;
+    }
+    if (is_audit) {
         audit_run(call);
+    } else if (is_walk) {
+        walk_run(call, table);
     } else {
-        monitor_error(call, "'%.20s' is none of walk, dump, audit", call->arguments[0]);
+        dump_run(call, table);
     }
 }
 
-MONITOR_COMMAND(pt, pt_run, "walk ADDRESS | dump [FROM [TO]] | audit", "the kernel's page tables",
+MONITOR_COMMAND(pt, pt_run, "walk ADDRESS | dump [FROM [TO]] | audit", "page tables",
                 "walk shows every table entry on the way to ADDRESS; --via says how the tables are reached.\n"
                 "dump shows what is mapped, neighbours that are alike as one line.\n"
                 "audit checks every table and every mapping.\n"
                 "Examples:\n"
                 "  pt walk kernel_main\n"
                 "  pt walk 0xffffffff80000000 --via recursive\n"
-                "  pt dump 0xffffd00000000000 0xffffdfffffffffff\n",
-                .options = MONITOR_OPTIONS({"--via", "PATH",
-                                            "physmap, identity, offset, temporary or recursive"}),
+                "  pt dump 0xffffd00000000000 0xffffdfffffffffff\n"
+                "  pt dump --space uefi 0 0x7fffffffffff\n",
+                .options = MONITOR_OPTIONS(
+                    {"--via", "PATH", "physmap, identity, offset, temporary or recursive"},
+                    {"--space", "SPACE", "tables of a space, by its number ('vm' lists them), or 'uefi'"}),
                 .words = MONITOR_WORDS("walk", "dump", "audit"), .arguments_min = 1, .arguments_max = 3,
                 .flags = MONITOR_JSON | MONITOR_SYMBOLS);

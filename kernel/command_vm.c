@@ -4,7 +4,7 @@
 #include <ashlar/string.h>
 #include <ashlar/vm_kernel.h>
 
-#define PLACES_MAX 32 /* of one frame that are listed */
+#include "command_vm.h"
 
 static const char *access_text(const struct vm_region_facts *region, char text[4])
 {
@@ -63,15 +63,11 @@ static bool show_space(struct vm_space *space, void *context)
     struct vm_region_facts region;
     (void)context;
     count_all(space, &counts);
-    monitor_print(
-        "space %u \"%s\": %llu regions, %llu KiB promised, %llu pages resident, %llu of them shared",
-        space->number, space->name, (unsigned long long)space->region_count,
-        (unsigned long long)space->region_bytes >> 10, (unsigned long long)counts.resident,
-        (unsigned long long)counts.shared);
-    if (space->user) {
-        monitor_print(", %llu tables", (unsigned long long)space->own.table_frames);
-    }
-    monitor_print("\n");
+    monitor_print("space %u \"%s\": %llu regions, %llu KiB promised, %llu pages resident, %llu of them "
+                  "shared, %llu tables\n",
+                  space->number, space->name, (unsigned long long)space->region_count,
+                  (unsigned long long)space->region_bytes >> 10, (unsigned long long)counts.resident,
+                  (unsigned long long)counts.shared, (unsigned long long)vm_space_tables(space));
     if (space->region_count != 0) {
         monitor_print("  %-16s   %-16s %-3s %-8s %8s %8s %8s  %s\n", "from", "to", "", "source", "resident",
                       "shared", "no frame", "name");
@@ -120,7 +116,7 @@ static bool space_json(struct vm_space *space, void *context)
     json_string(json, "name", space->name);
     json_bool(json, "user", space->user);
     json_number(json, "bytes", space->region_bytes);
-    json_number(json, "tables", space->user ? space->own.table_frames : 0);
+    json_number(json, "tables", vm_space_tables(space));
     counts_json(json, &counts);
     json_array_begin(json, "regions");
     for (uint64_t at = 0; vm_space_next(space, virt_addr(at), &region); at = region.base.raw + region.bytes) {
@@ -257,51 +253,6 @@ static void show_address(struct monitor_call *call, uint64_t address)
     }
 }
 
-/* ---- One frame ---- */
-
-static void places_json(const struct vm_place *places, uint64_t count)
-{
-    struct json json;
-    monitor_json_begin(&json);
-    json_object_begin(&json, NULL);
-    json_number(&json, "count", count);
-    json_array_begin(&json, "places");
-    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
-        json_object_begin(&json, NULL);
-        json_number(&json, "space", places[i].space->number);
-        json_string(&json, "name", places[i].space->name);
-        json_hex(&json, "address", places[i].address.raw);
-        json_bool(&json, "device", places[i].device);
-        json_object_end(&json);
-    }
-    json_array_end(&json);
-    json_object_end(&json);
-    json_end(&json);
-}
-
-static void show_frame(struct monitor_call *call, uint64_t address)
-{
-    struct vm_place places[PLACES_MAX];
-    unsigned bits = kernel_vm_manager()->config.physical_bits;
-    if (address >> bits != 0) {
-        monitor_error(call, "%#llx is no physical address: the CPU's have %u bits",
-                      (unsigned long long)address, bits);
-        return;
-    }
-    uint64_t count = vm_frame_places(kernel_vm_manager(), phys_addr(address), places, PLACES_MAX);
-    if (call->json) {
-        places_json(places, count);
-        return;
-    }
-    monitor_print("frame %#llx: shown by %llu pages of spaces\n",
-                  (unsigned long long)align_down(address, FRAME_BYTES), (unsigned long long)count);
-    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
-        monitor_print("  space %u \"%s\" at %#llx%s\n", places[i].space->number, places[i].space->name,
-                      (unsigned long long)places[i].address.raw,
-                      places[i].device ? " (as given memory)" : "");
-    }
-}
-
 /* ---- The demonstration ---- */
 
 #define DEADBEEF 0xdeadbeef000ULL
@@ -327,9 +278,11 @@ static void write_and_read(struct vm_space *space, struct demonstration *seen)
     seen->through_space = physmap[0];
 }
 
-static enum vm_error demonstrate(struct demonstration *seen)
+/* keep: the space stays, to be looked at, until the next demonstration. */
+static enum vm_error demonstrate(struct demonstration *seen, bool keep)
 {
     static struct vm_space space;
+    static bool kept;
     virt_addr_t address;
     struct vm_request request = {.name = "demonstration",
                                  .source = VM_FRAMES,
@@ -338,15 +291,22 @@ static enum vm_error demonstrate(struct demonstration *seen)
                                  .fixed = true,
                                  .address = virt_addr(DEADBEEF),
                                  .frames = &seen->frame};
+    if (kept) {
+        vm_space_destroy(&space);
+    }
     enum vm_error error = user_space_create(&space, "demonstration");
-    if (error != VM_OK) {
+    kept = error == VM_OK;
+    if (!kept) {
         return error;
     }
     error = vm_space_map(&space, &request, &address);
     if (error == VM_OK) {
         write_and_read(&space, seen);
     }
-    vm_space_destroy(&space);
+    kept = error == VM_OK && keep;
+    if (!kept) {
+        vm_space_destroy(&space);
+    }
     return error;
 }
 
@@ -374,12 +334,17 @@ static void show_demonstration(const struct monitor_call *call, const struct dem
 
 static void run_demonstration(struct monitor_call *call)
 {
+    const char *keep = call->arguments[1];
+    if (keep && strcmp(keep, "keep") != 0) {
+        monitor_error(call, "'demo' takes 'keep', not '%.40s'", keep);
+        return;
+    }
     struct demonstration seen = {.frame = frame_alloc_zeroed(kernel_frames(), OWNER_OTHER)};
     enum vm_error error = VM_NO_MEMORY;
     if (seen.frame.raw != 0) {
         frame_descriptor(kernel_frames(), seen.frame)->object = NULL;
-        error = demonstrate(&seen);
-        frame_free(kernel_frames(), seen.frame, 0);
+        error = demonstrate(&seen, keep);
+        frame_put(kernel_frames(), seen.frame);
     }
     if (error != VM_OK) {
         monitor_error(call, "%s", vm_error_name(error));
@@ -421,12 +386,12 @@ static void vm_run(struct monitor_call *call)
         if (!call->arguments[1]) {
             monitor_error(call, "which frame? 'vm frame ADDRESS', a physical address");
         } else if (monitor_number(call, call->arguments[1], &address)) {
-            show_frame(call, address);
+            command_vm_frame(call, address);
         }
-    } else if (call->arguments[1]) {
-        monitor_error(call, "only 'frame' takes a second argument, not '%s'", what);
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
+    } else if (call->arguments[1]) {
+        monitor_error(call, "only 'frame' and 'demo' take a second argument, not '%s'", what);
     } else if (strcmp(what, "check") == 0) {
         check_spaces(call);
     } else if (monitor_address(call, what, &address)) {
@@ -435,7 +400,7 @@ static void vm_run(struct monitor_call *call)
 }
 
 MONITOR_COMMAND(
-    vm, vm_run, "[ADDRESS|frame ADDRESS|demo|check]",
+    vm, vm_run, "[ADDRESS|frame ADDRESS|demo [keep]|check]",
     "address spaces: regions, and what was delivered of them",
     "Shows every address space with its regions: what may be done there, what fills them, pages\n"
     "that have a frame, pages whose frame somebody else has too, pages that cost no frame (the zero\n"
@@ -443,8 +408,9 @@ MONITOR_COMMAND(
     "Examples:\n"
     "  vm                     all spaces\n"
     "  vm 0xffffe00000000000  what lies at a virtual address\n"
-    "  vm frame 0x1234000     which pages show a frame\n"
+    "  vm frame 0x1234000     which pages show a frame, in spaces and elsewhere\n"
     "  vm demo                maps virtual 0xdeadbeef000 onto any frame and shows that both are one\n"
+    "  vm demo keep           the same, and keeps the space to be looked at until the next 'vm demo'\n"
     "  vm check               holds regions, tables, references and ledger against each other\n"
     "  vm -j                  "
     "{\"spaces\":[{\"number\":N,\"name\":...,\"regions\":[...],\"faults\":{...}},...]}\n",

@@ -1,8 +1,9 @@
 /*
  * The audit of page tables: see <ashlar/page_audit.h>.
  *
- * Several passes over all runs of mappings: one for their reasons (page_reason.c), and two for each round of
- * comparing them with each other (page_alias.c). The tables themselves are verified by page_table_check().
+ * Several passes over all runs of mappings: one for their reasons and one for the frames of regions
+ * (page_reason.c), between them two for each round of comparing them with each other (page_alias.c). The
+ * tables themselves are verified by page_table_check().
  */
 #include <ashlar/boot.h>
 #include <ashlar/memory.h>
@@ -126,6 +127,17 @@ static void judge_reason(struct page_audit *audit, const struct page_set *set, c
     }
 }
 
+/* Asked last, so that what contradicts another mapping is called that. */
+static void judge_frames(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
+{
+    struct vm_space *space = set->table == kernel_page_table() ? kernel_lazy_space() : set->space;
+    struct page_run part = *run;
+    const char *what = space ? page_reason_frames(space, &part) : NULL;
+    if (what) {
+        complain(audit, what, set->name, &part);
+    }
+}
+
 static void note_aliases(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
 {
     (void)set;
@@ -199,6 +211,7 @@ bool page_audit(struct page_audit *audit)
     check_sharers(audit, &source);
     each_run(audit, &source, judge_reason);
     compare_all(audit, &source);
+    each_run(audit, &source, judge_frames);
     return audit->problems == 0;
 }
 

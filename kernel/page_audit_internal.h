@@ -11,6 +11,10 @@ const char *page_reason_kernel(struct page_run *run);
 const char *page_reason_space(struct vm_space *space, struct page_run *run);
 const char *page_reason_firmware(const struct page_run *run);
 
+/* Of pages that have a region in the space: they show the frames that the space put there. Slower than the
+ * rules above. */
+const char *page_reason_frames(struct vm_space *space, struct page_run *run);
+
 /* For every run, wherever it is: no address writes what the image has read-only. */
 const char *page_reason_writable(const struct page_run *run);
 

@@ -9,6 +9,7 @@
  * takes a while. They are off again before anything of the trap's own is touched.
  */
 #include <ashlar/boot.h>
+#include <ashlar/console.h>
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
@@ -25,9 +26,10 @@
 #define PAGE_FAULT_WRITE      (1U << 1) /* error code: SDM volume 3, 4.7 */
 #define PAGE_FAULT_USER       (1U << 2)
 #define PAGE_FAULT_FETCH      (1U << 4)
-#define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
-#define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
-#define SPURIOUS_MAX          64         /* in a row, before they are taken for one that never ends */
+#define PAGE_FAULT_UNEXPECTED (~0x17ULL)     /* reserved bits, protection keys, shadow stacks, SGX */
+#define FLAG_ACCESS           (1U << 18)     /* AC: the kernel said that it touches user memory */
+#define SPURIOUS_MAX          64             /* in a row, before they are taken for one that never ends */
+#define COULD_NOT_WAIT        VM_FAULT_COUNT /* a refusal: the space was not even asked */
 
 static struct vm_manager manager;
 static struct vm_space lazy_space;
@@ -61,22 +63,27 @@ static enum vm_access access_of(uint64_t error_code)
     return error_code & PAGE_FAULT_WRITE ? VM_WRITE : VM_READ;
 }
 
-/* Whether the code that faulted may touch the address now, as far as this is not the space's to say. */
+/* Whether the code that faulted may touch the address at all, as far as this is not the space's to say. What
+ * a panic's report touches is nobody's. */
 static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
 {
     if (frame->error_code & PAGE_FAULT_UNEXPECTED) {
         return false;
     }
-    if (frame->error_code & PAGE_FAULT_USER) {
-        return (int64_t)address.raw >= 0;
-    }
-    const struct per_cpu *cpu = per_cpu();
-    bool may_wait = cpu->preempt_depth == 0 && cpu->interrupt_depth == 0 && frame->rflags & RFLAGS_INTERRUPT;
-    if (!may_wait || panic_active()) {
-        return false;
-    }
     bool user_address = (int64_t)address.raw >= 0;
-    return !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
+    if (frame->error_code & PAGE_FAULT_USER) {
+        return user_address;
+    }
+    bool allowed = !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
+    return allowed && !panic_active();
+}
+
+/* Whether it may touch now what takes locks, and time: user mode always may. */
+static bool may_wait(const struct trap_frame *frame)
+{
+    const struct per_cpu *cpu = per_cpu();
+    return frame->error_code & PAGE_FAULT_USER ||
+           (cpu->preempt_depth == 0 && cpu->interrupt_depth == 0 && frame->rflags & RFLAGS_INTERRUPT);
 }
 
 /*
@@ -118,7 +125,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
     if (!may_touch(frame, address)) {
         return false;
     }
-    enum vm_fault fault = resolve(frame, address);
+    enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
     struct last_faults *seen = &last[cpu_number()];
     if (fault == VM_FAULT_SPURIOUS) {
         return !repeats(seen, frame, address);
@@ -132,22 +139,40 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
     return false;
 }
 
-/* What a lazily filled address is, for the panic report: it may take no lock, so it only knows what the space
- * said when the fault came by. */
+/* ---- The panic report: it may take no lock, so it only knows what was said when the fault came by ---- */
+
+/* Why the last fault at `address` was refused; one that was resolved if there was none. */
+static enum vm_fault refusal_of(virt_addr_t address)
+{
+    const struct last_faults *seen = &last[cpu_number()];
+    return seen->refused == address.raw ? seen->refusal : VM_FAULT_SPURIOUS;
+}
+
 static bool resolve_lazy(virt_addr_t address, struct memory_region *region)
 {
     static const struct memory_region room = {
         {LAZY_BASE}, LAZY_END - LAZY_BASE, "lazily filled kernel memory", false};
-    unsigned cpu = cpu_number();
     if (address.raw - LAZY_BASE >= LAZY_END - LAZY_BASE) {
         return false;
     }
+    enum vm_fault refusal = refusal_of(address);
     *region = room;
-    bool asked = last[cpu].refused == address.raw;
-    if (asked && (last[cpu].refusal == VM_FAULT_GUARD || last[cpu].refusal == VM_FAULT_STACK_LIMIT)) {
+    if (refusal == VM_FAULT_GUARD || refusal == VM_FAULT_STACK_LIMIT) {
         *region = (struct memory_region){virt_addr(align_down(address.raw, FRAME_BYTES)), FRAME_BYTES,
                                          "guard gap in lazily filled kernel memory", true};
     }
+    return true;
+}
+
+static bool describe_refusal(virt_addr_t address)
+{
+    enum vm_fault refusal = refusal_of(address);
+    if (vm_fault_resolved(refusal)) {
+        return false;
+    }
+    console_print("space:   %s\n", refusal == COULD_NOT_WAIT
+                                       ? "not asked: preemption or interrupts are off, or this is a handler"
+                                       : vm_fault_name(refusal));
     return true;
 }
 
@@ -208,7 +233,7 @@ static void release_device(void *context, phys_addr_t base, uint64_t bytes, unsi
 
 void spaces_start(void)
 {
-    static struct region_resolver resolver = {.resolve = resolve_lazy};
+    static struct region_resolver resolver = {.resolve = resolve_lazy, .describe = describe_refusal};
     struct page_table *tables = kernel_page_table();
     struct vm_manager_config config = {.frames = kernel_frames(),
                                        .slabs = &kernel_heap.slabs,

@@ -11,6 +11,7 @@
 #include <ashlar/physmap.h>
 #include <ashlar/sealed.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/vmalloc.h>
 #include <x86/cpu_stacks.h>
 
 #include "page_audit_internal.h"
@@ -166,7 +167,8 @@ static const char *arena_rule(struct page_run *part)
     struct kva_facts facts;
     struct linear_room room;
     bool taken = kva_look(kernel_kva(), part->base, &facts) && facts.state == KVA_TAKEN &&
-                 facts.place == KVA_INSIDE && clip(part, facts.base.raw, facts.bytes);
+                 facts.place == KVA_INSIDE && facts.purpose != &vmalloc_purpose_retired &&
+                 clip(part, facts.base.raw, facts.bytes);
     if (!taken) {
         return no_reason;
     }
@@ -284,6 +286,24 @@ const char *page_reason_kernel(struct page_run *run)
 const char *page_reason_space(struct vm_space *space, struct page_run *run)
 {
     return each_part(run, space);
+}
+
+const char *page_reason_frames(struct vm_space *space, struct page_run *run)
+{
+    struct page_run page = *run;
+    page.bytes = page_level_bytes(run->level);
+    bool inside = run->base.raw >= space->base && run->base.raw < space->end;
+    for (uint64_t done = 0; inside && done < run->bytes; done += page.bytes) {
+        struct vm_region_facts region;
+        page.base = virt_add(run->base, done);
+        page.target = phys_add(run->target, done);
+        bool frames = vm_space_find(space, page.base, &region) && region.source != VM_DEVICE;
+        if (frames && !vm_space_has_given(space, page.base, page.target, page.access & PAGE_WRITE)) {
+            *run = page;
+            return "shows memory that its region has not got";
+        }
+    }
+    return NULL;
 }
 
 const char *page_reason_writable(const struct page_run *run)

@@ -16,6 +16,7 @@
 #include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
@@ -368,6 +369,52 @@ PROVOCATION provoke_heap_guarded_use(void)
     sink = block[5];
 }
 
+/* ---- Lazily filled memory that is not delivered ---- */
+
+/* A page of the kernel's lazy range, above a guard. */
+static uint64_t lazy_page(enum vm_source source, unsigned access)
+{
+    virt_addr_t address;
+    const struct vm_request request = {
+        .source = source, .bytes = FRAME_BYTES, .access = access, .guard = FRAME_BYTES};
+    enum vm_error error = vm_space_map(kernel_lazy_space(), &request, &address);
+    if (error != VM_OK) {
+        panic("no page to provoke with: %s", vm_error_name(error));
+    }
+    return address.raw;
+}
+
+PROVOCATION provoke_lazy_guard(void)
+{
+    sink = READ_AT(lazy_page(VM_ZERO, VM_READ) - sizeof(uint64_t));
+}
+
+PROVOCATION provoke_lazy_reserved(void)
+{
+    sink = READ_AT(lazy_page(VM_NOTHING, VM_READ));
+}
+
+PROVOCATION provoke_lazy_denied(void)
+{
+    WRITE_AT(lazy_page(VM_ZERO, VM_READ));
+}
+
+PROVOCATION provoke_lazy_no_memory(void)
+{
+    uint64_t address = lazy_page(VM_ZERO, VM_READ | VM_WRITE);
+    while (frame_alloc_zeroed(kernel_frames(), OWNER_TEST).raw != 0) {
+    }
+    WRITE_AT(address);
+}
+
+/* As one who holds a lock would do it. */
+PROVOCATION provoke_lazy_preempt(void)
+{
+    uint64_t address = lazy_page(VM_ZERO, VM_READ);
+    preempt_disable();
+    sink = READ_AT(address);
+}
+
 static const struct provocation all[] = {
     {"null", "reads a member of a null pointer: null dereference", provoke_null},
     {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
@@ -414,6 +461,11 @@ static const struct provocation all[] = {
      provoke_heap_guarded_overrun},
     {"heap-guarded-use", "reads a guarded block after its free: page fault, freed object",
      provoke_heap_guarded_use},
+    {"lazy-guard", "reads below lazily filled memory: guard page", provoke_lazy_guard},
+    {"lazy-reserved", "reads where addresses are only reserved, and is told so", provoke_lazy_reserved},
+    {"lazy-denied", "writes to lazily filled memory that is read-only", provoke_lazy_denied},
+    {"lazy-no-memory", "touches lazily filled memory when all frames are taken", provoke_lazy_no_memory},
+    {"lazy-preempt", "touches lazily filled memory with preemption off", provoke_lazy_preempt},
 };
 
 const struct provocation *provocations(size_t *count)

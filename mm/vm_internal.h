@@ -230,6 +230,10 @@ bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
 /* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
 
+/* Whether an allocated block's `object`, whoever owns it, is an entry that names this page of the space. */
+bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t address)
+    EXCLUDES(space->manager->mappings_lock);
+
 /* ---- vm_manager.c ---- */
 
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */

@@ -100,6 +100,51 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
     spinlock_release(&space->lock);
 }
 
+/*
+ * Counts the tables that begin at `address` and lie in the space's range as a whole; *address becomes the
+ * next one at which any can begin.
+ */
+static uint64_t count_tables_at(const struct vm_space *space, uint64_t *address) REQUIRES(space->lock)
+{
+    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    unsigned walked = page_table_walk(space->table, space->table->access, virt_addr(*address), steps);
+    uint64_t count = 0;
+    unsigned lowest = PAGE_LEVEL_2M;
+    for (unsigned i = 0; i < walked; i++) {
+        uint64_t bytes = page_level_bytes(steps[i].level + 1); /* that the table maps */
+        count += is_aligned(*address, bytes) && bytes <= space->end - *address;
+        lowest = steps[i].level;
+    }
+    unsigned level = lowest == PAGE_LEVEL_4K ? PAGE_LEVEL_2M : lowest;
+    *address = align_down(*address, page_level_bytes(level)) + page_level_bytes(level);
+    return count;
+}
+
+uint64_t vm_space_tables(struct vm_space *space)
+{
+    uint64_t count = 0;
+    if (space->user) {
+        return space->own.table_frames;
+    }
+    spinlock_acquire(&space->lock);
+    for (uint64_t at = space->base; at >= space->base && at < space->end;) {
+        count += count_tables_at(space, &at);
+    }
+    spinlock_release(&space->lock);
+    return count;
+}
+
+bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
+{
+    struct frame_facts facts;
+    if (frame.raw == space->manager->zero_frame.raw) {
+        return !write;
+    }
+    frame_pool_look(space->manager->config.frames, frame, &facts);
+    return facts.managed && facts.state == FRAME_ALLOCATED && facts.block.raw == frame.raw &&
+           vm_reverse_names(space, frame, page.raw);
+}
+
 /* ---- Frames ---- */
 
 struct search {

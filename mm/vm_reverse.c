@@ -165,6 +165,21 @@ bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
     return accepts;
 }
 
+bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t address)
+{
+    struct vm_manager *manager = space->manager;
+    uint64_t code = vm_code(space->number, address);
+    spinlock_acquire(&manager->mappings_lock);
+    const void *object = frame_descriptor(manager->config.frames, block)->object;
+    bool names = (uintptr_t)object == code;
+    const struct vm_mapping *mapping = is_inline(object) || !is_record(manager, object) ? NULL : object;
+    for (; mapping && !names; mapping = mapping->next) {
+        names = mapping->code == code;
+    }
+    spinlock_release(&manager->mappings_lock);
+    return names;
+}
+
 /* Other owners keep other things in the word: an entry of ours leads to a page that shows the block, or to a
  * record of our cache. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block)

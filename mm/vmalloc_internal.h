@@ -3,6 +3,5 @@
 
 #include <ashlar/vmalloc.h>
 
-/* An ordinary block, and a block that is freed and waits for a flush. */
+/* An ordinary block. */
 extern const struct kva_purpose vmalloc_purpose;
-extern const struct kva_purpose vmalloc_purpose_retired;

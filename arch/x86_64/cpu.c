@@ -19,7 +19,7 @@
 
 struct per_cpu boot_cpu = {.self = &boot_cpu};
 
-SEALED uintptr_t __stack_chk_guard = 0x595e9fbd94fda700; /* replaced by cpu_early_init() */
+SEALED uintptr_t __stack_chk_guard; /* a constant from kernel_entry on; replaced by cpu_early_init() */
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 

@@ -6,6 +6,8 @@
 kernel_entry:
     .cfi_startproc
     .cfi_undefined rip      /* the same for debuggers */
+    movabsq $0x595e9fbd94fda700, %rax
+    movq %rax, __stack_chk_guard(%rip)
     xorl %ebp, %ebp         /* the end of every backtrace */
     subq $8, %rsp           /* as the ABI asks at a call: kernel_entry was itself entered as if by one */
     call kernel_main

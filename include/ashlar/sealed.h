@@ -7,8 +7,9 @@
 
 #include <ashlar/boot_info.h>
 
-/* Before a variable: static SEALED struct interrupt_table idt; */
-#define SEALED __attribute__((section(".sealed")))
+/* Before a variable: static SEALED struct interrupt_table idt; it starts as zeros, which the image does not
+ * carry. */
+#define SEALED __attribute__((section(".bss.sealed")))
 
 /* The segment's first byte, and the one behind its last (kernel.ld). */
 extern uint8_t sealed_start[];

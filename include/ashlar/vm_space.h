@@ -358,6 +358,10 @@ struct vm_counts {
 void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
     EXCLUDES(space->lock);
 
+/* How many tables the space has: its own; of a space over a part of the kernel's half, those that lie in its
+ * range as a whole. For these it walks through the range. */
+uint64_t vm_space_tables(struct vm_space *space) EXCLUDES(space->lock);
+
 /* All that is known about one address. */
 struct vm_look {
     bool found;                     /* a region lies there */
@@ -368,6 +372,14 @@ struct vm_look {
     uint32_t references;            /* to the frame behind; 0 when none is kept */
 };
 void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look) EXCLUDES(space->lock);
+
+/*
+ * Whether the space has put `frame` (a whole block, for a 2 MiB page) at a page of a region that has frames:
+ * it is the zero page, to be read, or an allocated block which the reverse map finds there. For an audit of
+ * the tables: any frame, whoever it belongs to.
+ */
+bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
+    EXCLUDES(space->manager->mappings_lock);
 
 /* One place where a frame is seen. */
 struct vm_place {

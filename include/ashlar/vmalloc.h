@@ -18,6 +18,9 @@
 #define VMALLOC_RETIRED_RANGES 24 /* so many retired blocks, or pages in them, */
 #define VMALLOC_RETIRED_PAGES  48 /* are worth a flush: what goes back fits a magazine */
 
+/* What the range of a retired block is for, as the arena sees it: nothing is mapped there. */
+extern const struct kva_purpose vmalloc_purpose_retired;
+
 struct vmalloc {
     struct kva_arena *arena;   /* constant: where addresses come from */
     struct page_table *table;  /* constant: where blocks are mapped */

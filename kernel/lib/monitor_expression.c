@@ -38,7 +38,7 @@ static bool term_value(const char *text, size_t bytes,
     if (status == NUMBER_TOO_LARGE) {
         return monitor_refuse(error, "'%.*s' is more than 64 bits", shown, text);
     }
-    if (bytes > 0 && !is_digit(text[0]) && find_symbol(text, bytes, value)) {
+    if (!is_digit(text[0]) && find_symbol(text, bytes, value)) {
         return true;
     }
     if (looks_hexadecimal(text, bytes)) {
@@ -62,6 +62,9 @@ bool monitor_evaluate(const char *text, bool (*find_symbol)(const char *name, si
             bytes++;
         }
         uint64_t term;
+        if (bytes == 0) {
+            return monitor_refuse(error, "'%.40s' is neither number nor symbol", text);
+        }
         if (!term_value(at, bytes, find_symbol, &term, error)) {
             return false;
         }

@@ -130,6 +130,21 @@ KINDS |= {
 }
 
 
+def lazy(refusal, line, reason=r"page fault: nothing is mapped there, at 0xffffe", room="lazily filled kernel memory"):
+    """Memory of a space that is not delivered: the report says what the space said of it."""
+    return Kind(reason, line, says=(rf"^address: .*: {room}", rf"^space:   {refusal}$"))
+
+
+KINDS |= {
+    "lazy-guard": lazy("guard gap", "READ_AT(lazy_page(VM_ZERO, VM_READ) - ", reason=r"page fault: guard page, at 0xffffe",
+                       room="guard gap in lazily filled kernel memory"),
+    "lazy-reserved": lazy("reserved range", "READ_AT(lazy_page(VM_NOTHING"),
+    "lazy-denied": lazy("not allowed", "WRITE_AT(lazy_page(VM_ZERO, VM_READ)"),
+    "lazy-no-memory": lazy("out of memory", "WRITE_AT(address)"),
+    "lazy-preempt": lazy("not asked: preemption or interrupts are off, or this is a handler", "READ_AT(address)"),
+}
+
+
 def lines_with(text, source):
     """Numbers of the lines of a source file that hold `text`."""
     lines = (ROOT / source).read_text(encoding="utf-8").splitlines()

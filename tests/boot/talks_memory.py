@@ -51,6 +51,15 @@ def check_wrong_walks(talk):
     answers(talk, "pt walk 0 --via", "pt: option --via needs a PATH")
     answers(talk, "pt climb", "pt: 'climb' is none of walk, dump, audit")
     answers(talk, "pt", r"pt: too few arguments \(0\); usage: .*")
+    answers(talk, "pt walk -1", "pt: '-1' is neither number nor symbol")
+    answers(talk, "pt audit foo bar", "pt: audit takes no argument, not 'foo'")
+    answers(talk, "pt audit --via recursive", "pt: audit takes no --via: only walk does")
+    answers(talk, "pt dump --via recursive", "pt: dump takes no --via: only walk does")
+    answers(talk, "pt audit --space 0", "pt: audit looks at all spaces")
+    answers(talk, "pt walk 0 --space 0 --via physmap", "pt: --via is for the kernel's own tables")
+    for space in ("1", "4294967296"):
+        answers(talk, f"pt walk 0 --space {space}", f"pt: there is no space {space}; 'vm' lists them")
+    answers(talk, "pt dump --space x", "pt: 'x' is not a number")
     expect(talk.json("pt walk 0x8000000000000000 -j") == {"error": "0x8000000000000000 is not canonical"}, "pt walk -j")
 
 
@@ -83,6 +92,15 @@ def check_dump(talk):
     answers(talk, "pt dump 1 2 3", r"pt: too many arguments \(4\); usage: .*")
 
 
+def check_runtime(talk):
+    """The tables for UEFI runtime calls: the firmware's regions at their own addresses, and the kernel's half."""
+    runs = talk.json("pt dump 0 0x7fffffffffff --space uefi -j")
+    expect(len(runs) > 3 and all(run["base"] == run["physical"] for run in runs), f"pt dump --space uefi: {runs}")
+    one = talk.json(f"pt walk {runs[0]['base']} --space uefi -j")
+    expect((one["physical"], one["access"]) == (runs[0]["base"], runs[0]["access"]), f"pt walk --space uefi: {one}")
+    expect(talk.json("pt walk kernel_main --space uefi -j")["access"] == "r-x-g", "the kernel's code in the tables for UEFI")
+
+
 def check_audit(talk):
     """Nothing is wrong, and the counts are those of the dump."""
     audit = talk.json("pt audit -j")
@@ -112,26 +130,53 @@ def check_kva(talk):
     answers(talk, "kva 0x1000", f"kva: {outside}")
     expect(talk.json("kva 0x1000 -j") == {"error": outside}, "kva -j of an address outside")
     answers(talk, "kva nonsense", "kva: 'nonsense' is neither number nor symbol")
+    answers(talk, "kva -1", "kva: '-1' is neither number nor symbol")
     answers(talk, "kva 1 2", r"kva: too many arguments \(2\); usage: .*")
 
 
-def check_spaces(talk):
+def check_aliases(talk):
+    """Where a frame is seen outside of spaces: every mapping of it that the dump has."""
+    runs = talk.json("pt dump -j")
+    code = talk.json("pt walk kernel_main -j")
+    root = number(code["steps"][0]["table"])
+    physmap = number(talk.json(f"vm frame {root:#x} -j")["aliases"][0]["address"]) - root
+    answers(talk, "vm frame 0x5000fff", rf"frame 0x5000000: shown by 0 pages of spaces\n"
+            rf"  kernel tables at {physmap + 0x5000000:#x}: physmap")
+    image = number(code["physical"]) & ~0xfff
+    firmware = number(talk.json("pt dump 0 0x7fffffffffff --space uefi -j")[0]["base"])
+    video = next(number(run["physical"]) for run in runs if run["cache"] == "write-combining")
+    for frame, what in ((root, ["physmap"]), (image, ["physmap", "kernel code"]), (video, ["framebuffer"])):
+        seen = talk.json(f"vm frame {frame:#x} -j")
+        places = [(alias["tables"], alias["what"]) for alias in seen["aliases"]]
+        expect(seen["count"] == 0 and places == [("kernel", name) for name in what], f"vm frame {frame:#x}: {seen}")
+        found = [number(run["base"]) + frame - number(run["physical"]) for run in runs
+                 if 0 <= frame - number(run["physical"]) < run["bytes"]]
+        expect([number(alias["address"]) for alias in seen["aliases"]] == found, f"vm frame {frame:#x}: {seen}, pt dump: {found}")
+    expect({"tables": "UEFI runtime", "address": f"{firmware:#x}", "what": "user half"} in
+           talk.json(f"vm frame {firmware:#x} -j")["aliases"], "the firmware's mapping of its own is not among the aliases")
+
+
+def check_spaces(talk, levels):
     """The kernel's space, an address in it and one in none, a frame that none shows, and the validator."""
     spaces = talk.json("vm -j")["spaces"]
     expect([space["name"] for space in spaces] == ["kernel"] and not spaces[0]["user"], f"vm -j: {spaces}")
-    expect_in('space 0 "kernel": ', typed(talk, "vm"))
+    expect_in("ok 1 vm_memory_arrives_when_it_is_touched", typed(talk, "selftest vm_memory_arrives"))
+    tables = talk.json("vm -j")["spaces"][0]["tables"]
+    kept = 1 if levels == 4 else 0  # the table below an entry of the root stays, since others have the entry too
+    expect(tables == kept and f"0 of them shared, {tables} tables" in typed(talk, "vm"), f"the lazy range has {tables} tables")
     answers(talk, f"vm {LAZY}", 'space 0 "kernel": no region')
     looked = talk.json(f"vm {LAZY} -j")
     expect(len(looked) == 1 and looked[0]["what"] == "no region" and not looked[0]["mapped"], f"vm ADDRESS -j: {looked}")
     answers(talk, "vm 0x1000", "0x1000: in the range of no space")
     expect(talk.json("vm 0x1000 -j") == [], "vm -j of an address in no space")
-    answers(talk, "vm frame 0x5000fff", "frame 0x5000000: shown by 0 pages of spaces")
-    expect(talk.json("vm frame 0x5000000 -j") == {"count": 0, "places": []}, "vm frame -j")
+    check_aliases(talk)
     answers(talk, "vm check", "regions, tables, references, reverse map and ledger agree")
     expect(talk.json("vm check -j") == {"sound": True}, "vm check -j")
     answers(talk, "vm frame", "vm: which frame\\? 'vm frame ADDRESS', a physical address")
     answers(talk, "vm frame twelve", "vm: 'twelve' is not a number")
-    answers(talk, "vm demo 1", "vm: only 'frame' takes a second argument, not 'demo'")
+    answers(talk, "vm demo 1", "vm: 'demo' takes 'keep', not '1'")
+    answers(talk, "vm check 1", "vm: only 'frame' and 'demo' take a second argument, not 'check'")
+    answers(talk, "vm -1", "vm: '-1' is neither number nor symbol")
     answers(talk, "vm nonsense", "vm: 'nonsense' is neither number nor symbol")
 
 
@@ -144,6 +189,20 @@ def check_demonstration(talk):
     answers(talk, "vm demo", rf"mapped virtual {DEADBEEF} onto frame 0x\w+ in a space of its own\n"
             rf"  written at {DEADBEEF}: 0xdeadbeef; read through the physmap: 0xdeadbeef\n"
             r"  written through the physmap: 0xc0ffee; read at 0xdeadbeef008: 0xc0ffee")
+    kept = talk.json("vm demo keep -j")
+    walk = talk.json(f"pt walk {DEADBEEF} --space 1 -j")
+    expect((walk["physical"], walk["access"], walk["page_bytes"]) == (kept["frame"], "rw-u-", 4096), f"pt walk --space 1: {walk}")
+    runs = talk.json("pt dump --space 1 0 0x7fffffffffff -j")
+    expect([(run["base"], run["physical"]) for run in runs] == [(DEADBEEF, kept["frame"])], f"pt dump --space 1: {runs}")
+    expect(not talk.json(f"pt walk {DEADBEEF} --space 0 -j")["mapped"], "the kernel's tables show it")
+    seen = talk.json(f"vm frame {kept['frame']} -j")
+    expect([(place["space"], place["address"]) for place in seen["places"]] == [(1, DEADBEEF)] and
+           [alias["what"] for alias in seen["aliases"]] == ["physmap"], f"vm frame of the demonstration: {seen}")
+    talk.json("vm demo keep -j")
+    names = [space["name"] for space in talk.json("vm -j")["spaces"]]
+    expect(names == ["kernel", "demonstration"], f"a demonstration was kept twice: {names}")
+    check_audit(talk)
+    talk.json("vm demo -j")
     after = talk.json("mem -j")
     kept = {owner["name"]: owner["bytes"] for owner in before["owners"] if owner["name"] in ("user memory", "other")}
     expect(all(owner["bytes"] == kept.get(owner["name"], owner["bytes"]) for owner in after["owners"]) and
@@ -156,8 +215,8 @@ def commands(machine, cmdline, levels):
         failed = []
         with setting.boot(machine, f"pager=off {cmdline}".strip()) as talk:
             talk.wait_for_prompt()
-            for check in (lambda told: check_walk(told, levels), check_wrong_walks, check_dump, check_audit, check_kva,
-                          check_spaces, check_demonstration, check_audit):
+            for check in (lambda told: check_walk(told, levels), check_wrong_walks, check_dump, check_runtime, check_audit,
+                          check_kva, lambda told: check_spaces(told, levels), check_demonstration, check_audit):
                 try:
                     check(talk)
                 except Failure as failure:

@@ -256,8 +256,10 @@ static void addresses_are_evaluated(void **state)
     evaluates("4K+add", 4101);
     evaluates("0xffffffffffffffff", UINT64_MAX);
     evaluation_refuses("", "'' is neither number nor symbol");
-    evaluation_refuses("start+", "'' is neither number nor symbol");
-    evaluation_refuses("+1", "'' is neither number nor symbol");
+    evaluation_refuses("start+", "'start+' is neither number nor symbol");
+    evaluation_refuses("+1", "'+1' is neither number nor symbol");
+    evaluation_refuses("-1", "'-1' is neither number nor symbol");
+    evaluation_refuses("start--1", "'start--1' is neither number nor symbol");
     evaluation_refuses("stat", "'stat' is neither number nor symbol");
     evaluation_refuses("ffffffff80000000",
                        "'ffffffff80000000' is neither number nor symbol; did you mean 0xffffffff80000000?");

@@ -171,6 +171,8 @@ static void deadbeef(void **state)
     assert_int_equal(*touch(0xdeadbeef020, MMU_READ, VM_FAULT_COUNT), 5);
     assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 1);
     assert_int_equal(places[0].address.raw, 0xdeadbeef000);
+    assert_true(vm_space_has_given(&space, virt_addr(0xdeadbeef000), frame, true));
+    assert_false(vm_space_has_given(&space, virt_addr(BASE), frame, true));
     /* A second page for the same frame, and a third in another space. */
     struct vm_space other;
     vm_fixture_space(&fixture, &other, "other");
@@ -185,6 +187,14 @@ static void deadbeef(void **state)
     touch_in(&other, BASE, MMU_WRITE, VM_FAULT_DENIED);
     assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 3);
     assert_int_equal(fixture.manager.mapping_count, 3);
+    assert_true(vm_space_has_given(&space, virt_addr(0xdeadbeef000), frame, true));
+    assert_true(vm_space_has_given(&space, virt_addr(BASE), frame, true));
+    assert_true(vm_space_has_given(&other, virt_addr(BASE), frame, true));
+    assert_false(vm_space_has_given(&other, virt_addr(0xdeadbeef000), frame, true));
+    assert_false(vm_space_has_given(&space, virt_addr(BASE), space.own.root, false));
+    assert_false(vm_space_has_given(&space, virt_addr(BASE), phys_addr(TIB(8)), false));
+    assert_true(vm_space_has_given(&space, virt_addr(BASE), fixture.manager.zero_frame, false));
+    assert_false(vm_space_has_given(&space, virt_addr(BASE), fixture.manager.zero_frame, true));
     vm_fixture_drop(&other);
     assert_int_equal(vm_space_unmap(&space, virt_addr(0xdeadbeef000), PAGE), VM_OK);
     assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 1);

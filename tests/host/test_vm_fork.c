@@ -103,6 +103,8 @@ static void a_space_over_the_kernels_tables(void **state)
     (void)state;
     struct vm_space kernel;
     vm_fixture_kernel_space(&fixture, &kernel);
+    uint64_t others = fixture.kernel.table_frames;
+    assert_int_equal(vm_space_tables(&kernel), 0);
     map_in(&kernel, (struct vm_request){.source = VM_ZERO,
                                         .bytes = MIB(64),
                                         .access = RW,
@@ -111,6 +113,7 @@ static void a_space_over_the_kernels_tables(void **state)
                                         .address = virt_addr(VM_KERNEL + MIB(2))});
     *touch_in(&kernel, VM_KERNEL + MIB(2), MMU_WRITE, VM_FAULT_LARGE) = 1;
     touch_in(&kernel, VM_KERNEL + MIB(2) - 1, MMU_WRITE, VM_FAULT_GUARD);
+    assert_int_equal(vm_space_tables(&kernel), fixture.kernel.table_frames - others);
     map_in(&kernel,
            (struct vm_request){
                .source = VM_ZERO, .bytes = MIB(1), .access = RW, .address = virt_addr(VM_KERNEL + MIB(100))});
@@ -126,6 +129,9 @@ static void a_space_over_the_kernels_tables(void **state)
     mmu_model_check();
     *touch_in(&kernel, VM_KERNEL + MIB(100), MMU_WRITE, VM_FAULT_COPIED) = 9;
     assert_int_equal(*touch_in(&kernel, VM_KERNEL + GIB(1), MMU_READ, VM_FAULT_COUNT), 8);
+    assert_int_equal(vm_space_tables(&kernel), 5); /* one, two below it, one below each of these */
+    assert_int_equal(vm_space_tables(&kernel), fixture.kernel.table_frames - others);
+    assert_int_equal(vm_space_tables(&space), space.own.table_frames);
     assert_int_equal(vm_space_copy(&kernel, virt_addr(VM_KERNEL + GIB(2)), &space, virt_addr(BASE), PAGE),
                      VM_BAD_SOURCE);
     struct vm_place place;

@@ -75,6 +75,41 @@ KERNEL_TEST(mmio_refuses_a_second_cache_kind)
     }
 }
 
+/* The first device that the tables for UEFI runtime calls show; false when there is none. */
+static bool firmware_device(struct page_run *run)
+{
+    struct page_runs walk;
+    if (!address_space_runtime()) {
+        return false;
+    }
+    page_runs_start(&walk, address_space_runtime(), virt_addr(0), virt_addr(TIB(64)));
+    while (page_runs_next(&walk, run)) {
+        if (run->cache != CACHE_WRITE_BACK) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the firmware's services use stays theirs, also when others have used it in the same way meanwhile. */
+KERNEL_TEST(mmio_agrees_with_the_firmware_on_its_devices)
+{
+    struct page_run run;
+    void *pointer;
+    if (!firmware_device(&run)) {
+        kernel_test_skip("the firmware's services use no device");
+        return;
+    }
+    uint64_t last = run.target.raw + run.bytes - 16;
+    EXPECT_EQUAL(run.cache, CACHE_UNCACHED);
+    EXPECT_EQUAL(try_map(last, 16, PAGE_WRITE, CACHE_WRITE_COMBINING, &pointer), MMIO_CONFLICT);
+    EXPECT_EQUAL(try_map(last, 16, PAGE_READ, CACHE_WRITE_BACK, &pointer), MMIO_CONFLICT);
+    EXPECT_EQUAL(try_map(last, 16, PAGE_WRITE, CACHE_UNCACHED, &pointer), MMIO_OK);
+    EXPECT_EQUAL(mmio_unmap(&kernel_mmio, pointer), MMIO_OK);
+    EXPECT_EQUAL(try_map(run.target.raw, 16, PAGE_WRITE, CACHE_WRITE_COMBINING, &pointer), MMIO_CONFLICT);
+    EXPECT(mmio_is_sound());
+}
+
 KERNEL_TEST(mmio_refuses_ram)
 {
     void *pointer;

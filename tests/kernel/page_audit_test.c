@@ -1,6 +1,7 @@
 /* The audit of page tables finds nothing, and each kind of wrong when it is put there. */
 #include <ashlar/assert.h>
 #include <ashlar/boot.h>
+#include <ashlar/heap.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
@@ -9,6 +10,7 @@
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/vmalloc.h>
 #include <x86/cpu_stacks.h>
 
 #define ROOM 0xffffef0000000000ULL /* nobody's */
@@ -19,6 +21,7 @@
 #define OTHER_CACHE  "cached in another way than its room is"
 #define OTHER_TARGET "shows another address than its room does"
 #define NOT_ALLOWED  "another access than its region has"
+#define NOT_GIVEN    "shows memory that its region has not got"
 #define TWO_CACHES   "cached in another way at another address"
 #define BOTH         "writable, and executable by this or another address"
 
@@ -161,6 +164,20 @@ KERNEL_TEST(audit_finds_what_the_arena_did_not_give)
     expect_sound();
 }
 
+/* A block that was freed is unmapped at once, though its addresses are still taken. */
+KERNEL_TEST(audit_finds_pages_left_in_a_freed_block)
+{
+    struct kva_facts facts;
+    uint64_t base = virt_of(vmalloc_alloc(&kernel_vmalloc, FRAME_BYTES)).raw;
+    phys_addr_t frame = frame_alloc(kernel_frames(), 0, OWNER_VMALLOC);
+    expect_sound();
+    vmalloc_free(&kernel_vmalloc, virt_pointer(virt_addr(base)));
+    EXPECT(kva_look(kernel_kva(), virt_addr(base), &facts) && facts.purpose == &vmalloc_purpose_retired);
+    expect_wrong_in_kernel(base, frame, PAGE_WRITE, CACHE_WRITE_BACK, NO_REASON);
+    frame_free(kernel_frames(), frame, 0);
+    expect_sound();
+}
+
 /* Takes a device's mapping out and puts another one in its place. */
 KERNEL_TEST(audit_finds_devices_mapped_otherwise)
 {
@@ -294,6 +311,41 @@ KERNEL_TEST(audit_looks_into_user_spaces)
     *used = frame_word_of_count(frame_word_count(*used) - 1);
     vm_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
+    expect_sound();
+}
+
+/* Page tables, the heap, another page's frame, the zero page writable: all are owned, but not given to it. */
+KERNEL_TEST(audit_finds_frames_that_a_region_has_not_got)
+{
+    static struct vm_space child;
+    void *block = kmalloc(100);
+    phys_addr_t heap =
+        page_table_translate(kernel_page_table(), virt_addr(align_down(virt_of(block).raw, FRAME_BYTES)))
+            .target;
+    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
+    EXPECT_EQUAL(vm_space_fault(&user, data, VM_WRITE), VM_FAULT_ZERO);
+    phys_addr_t given = page_table_translate(&user.own, data).target;
+    uint64_t page = data.raw + FRAME_BYTES;
+    expect_wrong_in_user(page, kernel_page_table()->root, PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
+    expect_wrong_in_user(page, user.own.root, PAGE_WRITE, CACHE_WRITE_BACK, NOT_GIVEN);
+    expect_wrong_in_user(page, heap, PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
+    expect_wrong_in_user(page, given, PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
+    expect_wrong_in_user(page, nowhere(), PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
+    expect_wrong_in_user(page, kernel_vm_manager()->zero_frame, PAGE_WRITE, CACHE_WRITE_BACK, NOT_GIVEN);
+    virt_addr_t lazy = map_region(kernel_lazy_space(), VM_ZERO, VM_READ);
+    expect_wrong_in_kernel(lazy.raw, heap, PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
+    EXPECT_EQUAL(vm_space_unmap(kernel_lazy_space(), lazy, KIB(16)), VM_OK);
+    EXPECT_EQUAL(vm_space_fault(&user, virt_addr(page), VM_READ), VM_FAULT_ZERO_READ);
+    EXPECT_EQUAL(vm_space_clone(&user, &child, "shares"), VM_OK);
+    const struct vm_request large = {
+        .source = VM_ZERO, .bytes = MIB(2), .access = VM_READ | VM_WRITE, .alignment = MIB(2), .large = true};
+    EXPECT_EQUAL(vm_space_map(&user, &large, &data), VM_OK);
+    EXPECT_EQUAL(vm_space_fault(&user, data, VM_WRITE), VM_FAULT_LARGE);
+    expect_sound();
+    vm_space_destroy(&child);
+    vm_space_destroy(&user);
+    kfree(block);
     expect_sound();
 }
 
