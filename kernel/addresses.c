@@ -159,7 +159,7 @@ static void claim_runtime_devices(void)
     if (!address_space_runtime()) {
         return;
     }
-    page_runs_start(&walk, address_space_runtime(), virt_addr(0), virt_addr(TIB(128) - 1));
+    page_runs_start(&walk, address_space_runtime(), virt_addr(0), page_table_lower_end(kernel_page_table()));
     while (page_runs_next(&walk, &run)) {
         enum mmio_error error = run.cache == CACHE_WRITE_BACK
                                     ? MMIO_OK

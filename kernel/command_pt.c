@@ -61,6 +61,7 @@ static struct page_table *tables_of(struct monitor_call *call)
 /* A walk that was done. */
 struct walk {
     struct page_table *table;                          /* through these */
+    const char *space;                                 /* as it was asked for; NULL for the kernel's */
     enum page_table_path path;                         /* read this way */
     virt_addr_t address;                               /* to there */
     unsigned count;                                    /* entries of `steps` */
@@ -86,6 +87,7 @@ static void walk_json(const struct walk *walk)
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
     json_hex(&json, "address", walk->address.raw);
+    json_string(&json, "space", walk->space ? walk->space : "kernel");
     json_string(&json, "via", page_table_path_name(walk->path));
     json_array_begin(&json, "steps");
     for (unsigned i = 0; i < walk->count; i++) {
@@ -114,8 +116,9 @@ static void walk_print(const struct walk *walk)
     struct page_translation found = page_table_translate(walk->table, walk->address);
     const struct page_table_step *steps = walk->steps;
     char text[ACCESS_TEXT_BYTES];
-    monitor_print("%#llx (%s), via %s\n", (unsigned long long)walk->address.raw, region_name(walk->address),
-                  page_table_path_name(walk->path));
+    monitor_print("%#llx (%s), %s%s, via %s\n", (unsigned long long)walk->address.raw,
+                  region_name(walk->address), walk->space ? "space " : "kernel's tables",
+                  walk->space ? walk->space : "", page_table_path_name(walk->path));
     for (unsigned i = 0; i < walk->count; i++) {
         bool present = page_entry_present(steps[i].entry);
         monitor_print("  %-4s[%3u] at %#12llx: %#018llx  %s\n", level_names[steps[i].level], steps[i].index,
@@ -129,7 +132,7 @@ static void walk_print(const struct walk *walk)
 }
 
 /* Does the walk; false, with an error, when the tables cannot be reached that way. */
-static bool walk(struct monitor_call *call, struct walk *walk)
+static bool do_walk(struct monitor_call *call, struct walk *walk)
 {
     struct page_table_view view;
     enum page_table_error error = page_table_view_open(&view, walk->path);
@@ -145,14 +148,14 @@ static bool walk(struct monitor_call *call, struct walk *walk)
 
 static void walk_run(struct monitor_call *call, struct page_table *table)
 {
-    struct walk done = {.table = table, .path = PAGE_TABLE_PHYSMAP};
+    struct walk done = {.table = table, .space = monitor_option(call, "--space"), .path = PAGE_TABLE_PHYSMAP};
     const char *via = monitor_option(call, "--via");
     if (call->argument_count != 2) {
         monitor_error(call, "walk takes one address");
     } else if (via && !path_parse(via, &done.path)) {
         monitor_error(
             call, "'%.20s' is no way to page tables: physmap, identity, offset, temporary, recursive", via);
-    } else if (!monitor_address(call, call->arguments[1], &done.address.raw) || !walk(call, &done)) {
+    } else if (!monitor_address(call, call->arguments[1], &done.address.raw) || !do_walk(call, &done)) {
         return;
     } else if (done.count == 0) {
         monitor_error(call, "%#llx is not canonical", (unsigned long long)done.address.raw);
@@ -269,15 +272,17 @@ static void audit_run(struct monitor_call *call)
                   region_name(audit.run.base), audit.whose, (unsigned long long)(audit.problems - 1));
 }
 
-/* What `what` does not take is an error. */
-static bool takes_options(struct monitor_call *call, const char *what, bool is_walk, bool is_audit)
+/* What the word does not take is an error. */
+static bool takes_options(struct monitor_call *call)
 {
+    const char *what = call->arguments[0];
+    bool audit = strcmp(what, "audit") == 0;
     bool via = monitor_option(call, "--via") != NULL;
-    if (is_audit && call->argument_count > 1) {
+    if (audit && call->argument_count > 1) {
         monitor_error(call, "audit takes no argument, not '%.40s'", call->arguments[1]);
-    } else if (via && !is_walk) {
+    } else if (via && strcmp(what, "walk") != 0) {
         monitor_error(call, "%s takes no --via: only walk does", what);
-    } else if (monitor_option(call, "--space") && (via || is_audit)) {
+    } else if (monitor_option(call, "--space") && (via || audit)) {
         monitor_error(call, via ? "--via is for the kernel's own tables" : "audit looks at all spaces");
     } else {
         return true;
@@ -294,7 +299,7 @@ static void pt_run(struct monitor_call *call)
         monitor_error(call, "'%.20s' is none of walk, dump, audit", what);
         return;
     }
-    struct page_table *table = takes_options(call, what, is_walk, is_audit) ? tables_of(call) : NULL;
+    struct page_table *table = takes_options(call) ? tables_of(call) : NULL;
     if (!table) {
         return;
     }

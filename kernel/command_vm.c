@@ -260,6 +260,7 @@ static void show_address(struct monitor_call *call, uint64_t address)
 /* What the demonstration has seen. */
 struct demonstration {
     phys_addr_t frame;      /* any frame */
+    uint32_t number;        /* of the space */
     uint64_t through_space; /* written at DEADBEEF, read through the physmap */
     uint64_t through_frame; /* written through the physmap, read at DEADBEEF */
 };
@@ -304,6 +305,7 @@ static enum vm_error demonstrate(struct demonstration *seen, bool keep)
         write_and_read(&space, seen);
     }
     kept = error == VM_OK && keep;
+    seen->number = space.number;
     if (!kept) {
         vm_space_destroy(&space);
     }
@@ -316,6 +318,7 @@ static void show_demonstration(const struct monitor_call *call, const struct dem
     if (call->json) {
         monitor_json_begin(&json);
         json_object_begin(&json, NULL);
+        json_number(&json, "space", seen->number);
         json_hex(&json, "virtual", DEADBEEF);
         json_hex(&json, "frame", seen->frame.raw);
         json_hex(&json, "written_virtual_read_physical", seen->through_space);
@@ -324,8 +327,8 @@ static void show_demonstration(const struct monitor_call *call, const struct dem
         json_end(&json);
         return;
     }
-    monitor_print("mapped virtual %#llx onto frame %#llx in a space of its own\n", DEADBEEF,
-                  (unsigned long long)seen->frame.raw);
+    monitor_print("mapped virtual %#llx onto frame %#llx in space %u, made for that\n", DEADBEEF,
+                  (unsigned long long)seen->frame.raw, seen->number);
     monitor_print("  written at %#llx: 0xdeadbeef; read through the physmap: %#llx\n", DEADBEEF,
                   (unsigned long long)seen->through_space);
     monitor_print("  written through the physmap: 0xc0ffee; read at %#llx: %#llx\n", DEADBEEF + 8,

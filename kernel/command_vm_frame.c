@@ -65,7 +65,8 @@ static void show_all_aliases(struct json *json, phys_addr_t frame)
 {
     show_aliases(json, frame, "kernel", kernel_page_table(), virt_addr(UINT64_MAX));
     if (address_space_runtime()) {
-        show_aliases(json, frame, "UEFI runtime", address_space_runtime(), virt_addr(TIB(128) - 1));
+        show_aliases(json, frame, "UEFI runtime", address_space_runtime(),
+                     page_table_lower_end(kernel_page_table()));
     }
 }
 

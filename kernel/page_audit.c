@@ -39,11 +39,6 @@ static void complain(struct page_audit *audit, const char *what, const char *who
 
 /* ---- Which sets there are ---- */
 
-static virt_addr_t lower_end(const struct page_table *table)
-{
-    return virt_addr((1ULL << (page_level_shift(table->levels + 1) - 1)) - 1);
-}
-
 /* The kernel's, the firmware's, and those of user spaces, in this order. */
 static bool next_in_force(const void *context, uint32_t *at, struct page_set *set)
 {
@@ -58,7 +53,7 @@ static bool next_in_force(const void *context, uint32_t *at, struct page_set *se
     }
     if (*at == 1) {
         *at = 2;
-        *set = (struct page_set){runtime, lower_end(kernel), "UEFI runtime", NULL};
+        *set = (struct page_set){runtime, page_table_lower_end(kernel), "UEFI runtime", NULL};
         if (runtime) {
             return true;
         }
@@ -66,7 +61,7 @@ static bool next_in_force(const void *context, uint32_t *at, struct page_set *se
     while (*at - 2 < manager->number_limit) {
         struct vm_space *space = vm_space_by_number(manager, (*at)++ - 2);
         if (space && space->user) {
-            *set = (struct page_set){&space->own, lower_end(kernel), space->name, space};
+            *set = (struct page_set){&space->own, page_table_lower_end(kernel), space->name, space};
             return true;
         }
     }
@@ -85,7 +80,8 @@ static bool next_given(const void *context, uint32_t *at, struct page_set *set)
         return false;
     }
     struct page_table *table = given->tables[*at];
-    *set = (struct page_set){table, *at == 0 ? virt_addr(UINT64_MAX) : lower_end(table), "given", NULL};
+    *set = (struct page_set){table, *at == 0 ? virt_addr(UINT64_MAX) : page_table_lower_end(table), "given",
+                             NULL};
     ++*at;
     return true;
 }

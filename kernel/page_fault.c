@@ -26,10 +26,11 @@
 #define PAGE_FAULT_WRITE      (1U << 1) /* error code: SDM volume 3, 4.7 */
 #define PAGE_FAULT_USER       (1U << 2)
 #define PAGE_FAULT_FETCH      (1U << 4)
-#define PAGE_FAULT_UNEXPECTED (~0x17ULL)     /* reserved bits, protection keys, shadow stacks, SGX */
-#define FLAG_ACCESS           (1U << 18)     /* AC: the kernel said that it touches user memory */
-#define SPURIOUS_MAX          64             /* in a row, before they are taken for one that never ends */
-#define COULD_NOT_WAIT        VM_FAULT_COUNT /* a refusal: the space was not even asked */
+#define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
+#define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
+#define SPURIOUS_MAX          64         /* in a row, before they are taken for one that never ends */
+#define COULD_NOT_WAIT                                                                                       \
+    VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
 
 static struct vm_manager manager;
 static struct vm_space lazy_space;
@@ -122,11 +123,13 @@ static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address
 
 bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 {
+    struct last_faults *seen = &last[cpu_number()];
     if (!may_touch(frame, address)) {
+        seen->refused = panic_active() ? seen->refused : 0; /* no space said so */
         return false;
     }
     enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
-    struct last_faults *seen = &last[cpu_number()];
+    seen = &last[cpu_number()]; /* it may have waited, and gone on elsewhere */
     if (fault == VM_FAULT_SPURIOUS) {
         return !repeats(seen, frame, address);
     }

@@ -415,6 +415,25 @@ PROVOCATION provoke_lazy_preempt(void)
     sink = READ_AT(address);
 }
 
+/* The space is asked once, for an access that may fail; the next one is not the space's to refuse. */
+PROVOCATION provoke_user_forbidden(void)
+{
+    static struct vm_space user;
+    virt_addr_t address;
+    const struct vm_request request = {.source = VM_NOTHING, .bytes = FRAME_BYTES, .access = VM_READ};
+    enum vm_error error = user_space_create(&user, "forbidden");
+    error = error == VM_OK ? vm_space_map(&user, &request, &address) : error;
+    if (error != VM_OK) {
+        panic("no page to provoke with: %s", vm_error_name(error));
+    }
+    uint64_t word;
+    space_load(&user);
+    user_access_begin();
+    memory_try_read(&word, address, sizeof word);
+    user_access_end();
+    sink = READ_AT(address.raw);
+}
+
 static const struct provocation all[] = {
     {"null", "reads a member of a null pointer: null dereference", provoke_null},
     {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
@@ -466,6 +485,7 @@ static const struct provocation all[] = {
     {"lazy-denied", "writes to lazily filled memory that is read-only", provoke_lazy_denied},
     {"lazy-no-memory", "touches lazily filled memory when all frames are taken", provoke_lazy_no_memory},
     {"lazy-preempt", "touches lazily filled memory with preemption off", provoke_lazy_preempt},
+    {"user-forbidden", "reads user memory without having said so", provoke_user_forbidden},
 };
 
 const struct provocation *provocations(size_t *count)

@@ -26,8 +26,8 @@ static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, u
 
 /* What became of a block that is not free in the store. */
 enum way {
-    WAY_OWNED,   /* somebody's */
-    WAY_ASKED,   /* another CPU has it in a magazine, and is asked to drain */
+    WAY_CLOSED,  /* by what somebody owns, or by no memory at all; or there is nothing in the way */
+    WAY_ASK,     /* another CPU has it in a magazine, and is to be asked to drain */
     WAY_CLEARED, /* a part was in a magazine of this CPU, and is free now */
     WAY_TAKEN    /* so was exactly this block; it is out of there and not free */
 };
@@ -41,15 +41,15 @@ static enum way clear_way(struct frame_pool *pool, uint64_t frame, unsigned orde
 {
     uint64_t block = frame_find_block(pool, missing);
     if (block == FRAME_NO_FRAME) {
-        return WAY_OWNED;
+        return WAY_CLOSED;
     }
     uint32_t tag = atomic_load_explicit(&pool->descriptors[block].tag, memory_order_relaxed);
     unsigned its_order = frame_tag_order(tag);
     if (frame_tag_state(tag) != FRAME_CACHED) {
-        return WAY_OWNED;
+        return WAY_CLOSED;
     }
     if (!frame_magazine_remove(pool, block, its_order)) {
-        return WAY_ASKED;
+        return WAY_ASK;
     }
     if (block == frame && its_order == order) {
         return WAY_TAKEN;
@@ -64,12 +64,12 @@ static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, un
 {
     uint64_t frame = address.raw >> FRAME_SHIFT;
     uint64_t missing = FRAME_NO_FRAME;
-    *way = WAY_OWNED;
+    *way = WAY_CLOSED;
     spinlock_acquire(&pool->lock);
     enum frame_error error = check_at(pool, address, order, owner);
     if (error == FRAME_OK && !frame_store_take_at(pool, frame, order, &missing)) {
         bool busy = missing != FRAME_NO_FRAME;
-        *way = busy ? clear_way(pool, frame, order, missing) : WAY_OWNED;
+        *way = busy ? clear_way(pool, frame, order, missing) : WAY_CLOSED;
         error = *way == WAY_TAKEN ? FRAME_OK : busy ? FRAME_BUSY : FRAME_NO_MEMORY;
     }
     if (error == FRAME_OK) {
@@ -91,7 +91,7 @@ enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, un
     } while (error == FRAME_BUSY        ? way == WAY_CLEARED
              : error == FRAME_NO_MEMORY ? frame_reclaim(pool, &shortage)
                                         : false);
-    if (way == WAY_ASKED) {
+    if (way == WAY_ASK) {
         frame_magazines_ask(pool);
     }
     return error;

@@ -31,21 +31,27 @@ static void set_range(struct bitmap *bitmap, uint64_t first, uint64_t count, boo
     }
 }
 
-static bool all_free(const struct bitmap *bitmap, uint64_t first, uint64_t count)
+/* The first frame of [first, first + count) that is not free; none if all are. */
+static uint64_t first_busy(const struct bitmap *bitmap, uint64_t first, uint64_t count)
 {
-    if (first + count > bitmap->frame_limit) {
-        return false;
-    }
     while (count > 0) {
-        uint64_t mask = mask_of(first, count);
-        if ((bitmap->words[first / 64] & mask) != mask) {
-            return false;
+        if (first >= bitmap->frame_limit) {
+            return first;
+        }
+        uint64_t busy = ~bitmap->words[first / 64] & mask_of(first, count);
+        if (busy != 0) {
+            return align_down(first, 64) + (uint64_t)__builtin_ctzll(busy);
         }
         uint64_t done = min_u64(count, 64 - first % 64);
         first += done;
         count -= done;
     }
-    return true;
+    return FRAME_NO_FRAME;
+}
+
+static bool all_free(const struct bitmap *bitmap, uint64_t first, uint64_t count)
+{
+    return first_busy(bitmap, first, count) == FRAME_NO_FRAME;
 }
 
 static uint64_t bitmap_state_bytes(const struct frame_layout *layout)
@@ -106,14 +112,11 @@ static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t
 
 static uint64_t bitmap_take_at(void *state, uint64_t frame, unsigned order)
 {
-    if (!all_free(state, frame, 1ULL << order)) {
-        while (all_free(state, frame, 1)) {
-            frame++;
-        }
-        return frame;
+    uint64_t busy = first_busy(state, frame, 1ULL << order);
+    if (busy == FRAME_NO_FRAME) {
+        set_range(state, frame, 1ULL << order, false);
     }
-    set_range(state, frame, 1ULL << order, false);
-    return FRAME_NO_FRAME;
+    return busy;
 }
 
 static int bitmap_free_order(void *state, uint64_t frame)

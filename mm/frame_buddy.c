@@ -264,14 +264,14 @@ static unsigned first_busy_unit(const struct tree *tree, unsigned unit)
 
 /* The same for frames of a leaf that is split, so some are not free; merged, it has few blocks to pass over.
  */
-static unsigned first_busy_in_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned unit)
+static unsigned first_busy_in_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf)
 {
     struct arena *arena = buddy->arenas[gib];
     if (arena->leaves[leaf].loose != 0) {
         buddy_leaf_merge(buddy, gib, arena, leaf);
         leaf_changed(buddy, gib, arena, leaf);
     }
-    return first_busy_unit(&arena->leaves[leaf], unit);
+    return first_busy_unit(&arena->leaves[leaf], 0);
 }
 
 /* The first frame in whole leaves from `leaf` on that is not free; the caller knows that there is one. */
@@ -282,7 +282,7 @@ static uint64_t first_busy(struct buddy *buddy, uint64_t gib, unsigned leaf)
         return frame_at(gib, leaf, 0);
     }
     leaf = first_busy_unit(&arena->blocks, leaf);
-    return frame_at(gib, leaf, leaf_is_split(arena, leaf) ? first_busy_in_leaf(buddy, gib, leaf, 0) : 0);
+    return frame_at(gib, leaf, leaf_is_split(arena, leaf) ? first_busy_in_leaf(buddy, gib, leaf) : 0);
 }
 
 static uint64_t take_at_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned unit,

@@ -89,8 +89,8 @@ static void keep_described(struct frame_pool *pool, uint64_t frame, unsigned ord
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got)
 {
-    if (order > FRAME_PAGE_SHIFT && frame_reserve_is_low(pool)) { /* enough work without more blocks */
-        most = order;
+    if (order > FRAME_PAGE_SHIFT && frame_reserve_is_low(pool)) {
+        most = order; /* if it has to be backed, that is enough work without more blocks */
     }
     uint64_t frame = take_from_zones(pool, order, most, limit, got);
     if (frame != FRAME_NO_FRAME && *got > order && order > FRAME_PAGE_SHIFT) {

@@ -102,7 +102,11 @@ enum page_table_error page_table_view_open(struct page_table_view *view, enum pa
         return error;
     }
     preempt_disable();
-    view->user = space_load(NULL);
+    view->user = per_cpu()->space;
+    if (view->user) {
+        vm_space_enter(view->user); /* it is loaded again: nobody may destroy it meanwhile */
+    }
+    space_load(NULL);
     if (is_window(path)) {
         tlb_space_load(view->space.root, view->space.space);
     }
@@ -115,6 +119,9 @@ void page_table_view_close(struct page_table_view *view)
         page_table_end_recursive(kernel_page_table());
     }
     space_load(view->user);
+    if (view->user) {
+        vm_space_leave(view->user);
+    }
     preempt_enable();
     if (is_window(view->path)) {
         window_drop(&view->space);

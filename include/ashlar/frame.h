@@ -229,9 +229,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
 
 /*
  * The block of 2^order frames at `address`. Fails with FRAME_BUSY when part of it has an owner, who is not
- * asked for it, or is free but in a magazine of another CPU, which is asked to return it some time;
- * FRAME_NO_MEMORY when its descriptor cannot be backed, FRAME_NOT_MANAGED, FRAME_RESERVED, FRAME_BAD_ORDER,
- * FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER. Has changed nothing then.
+ * asked for it, is no memory of the pool's, or is free but in a magazine of another CPU, which is asked to
+ * return it some time; FRAME_NO_MEMORY when its descriptor cannot be backed, FRAME_NOT_MANAGED,
+ * FRAME_RESERVED, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER. Has changed nothing then.
  */
 enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                 enum frame_owner owner) EXCLUDES(pool->lock);

@@ -243,6 +243,12 @@ struct page_run {
     enum page_level level; /* page size */
 };
 
+/* The last address of the lower half, user space's. */
+static inline virt_addr_t page_table_lower_end(const struct page_table *table)
+{
+    return virt_addr((1ULL << (page_level_shift(table->levels + 1) - 1)) - 1);
+}
+
 /* A walk over the runs of a page table. */
 struct page_runs {
     struct page_table *table; /* where */

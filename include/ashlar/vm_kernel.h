@@ -3,7 +3,7 @@
  *
  * The lazy space is a part of the kernel's half (LAZY_BASE .. LAZY_END) whose memory is delivered by the page
  * fault. It is not touched with a lock held, with preemption or interrupts off or from an interrupt handler:
- * such a touch, if it faults, is a panic. User spaces are made with kernel_user_space() and loaded with
+ * such a touch, if it faults, is a panic. User spaces are made with user_space_create() and loaded with
  * space_load().
  */
 #pragma once

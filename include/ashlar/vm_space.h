@@ -376,7 +376,7 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
 /*
  * Whether the space has put `frame` (a whole block, for a 2 MiB page) at a page of a region that has frames:
  * it is the zero page, to be read, or an allocated block which the reverse map finds there. For an audit of
- * the tables: any frame, whoever it belongs to.
+ * the tables: any frame, whoever it belongs to. It takes as long as the frame is shown at many places.
  */
 bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
     EXCLUDES(space->manager->mappings_lock);

@@ -352,7 +352,8 @@ static bool check_relocations(const struct kernel_elf *elf, struct loader_error 
     uint64_t least = 0;
     while (next_relocation(elf, &walk, &address)) {
         if (segment_of_word(elf, address) == elf->segment_count) {
-            return loader_fail(error, "kernel: relocation word %llu targets 0x%llx, outside every segment",
+            return loader_fail(error,
+                               "kernel: relocation word %llu targets 0x%llx, outside every segment's bytes",
                                HEX(walk.index - 1), HEX(address));
         }
         if (address < least) {

@@ -30,7 +30,7 @@ struct kernel_elf {
     size_t segment_count; /* entries used in `segments`, at least 1 */
     struct kernel_elf_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
     uint64_t relocation_offset; /* of the table of packed relative relocations (DT_RELR) in the file */
-    uint64_t relocation_words;  /* its length; each relocation is of 8 bytes of a segment, none overlap */
+    uint64_t relocation_words;  /* its length; each is of 8 bytes of a segment in the file; none overlap */
 };
 
 /*

@@ -22,6 +22,7 @@ class Kind:
     function: str = ""  # where it happens, if not in the provocation itself
     source: str = SOURCE  # the line's file
     says: tuple = ()  # further regular expressions, each found in the report
+    lacks: str = ""  # a regular expression that is found nowhere in it
     outer: tuple = BELOW  # and below it, in this order
     cmdline: str = ""  # boot options
     stacks: tuple = ()  # regular expressions found in what is logged before the panic
@@ -142,6 +143,7 @@ KINDS |= {
     "lazy-denied": lazy("not allowed", "WRITE_AT(lazy_page(VM_ZERO, VM_READ)"),
     "lazy-no-memory": lazy("out of memory", "WRITE_AT(address)"),
     "lazy-preempt": lazy("not asked: preemption or interrupts are off, or this is a handler", "READ_AT(address)"),
+    "user-forbidden": Kind(r"page fault: nothing is mapped there, at 0x", "READ_AT(address.raw)", lacks=r"^space: "),
 }
 
 
@@ -188,6 +190,7 @@ def check(setting, name):
     function = kind.function or "provoke_" + name.replace("-", "_")
     for pattern in (rf"^reason:  {kind.reason}", r"^next:    \S", r"^last log lines:", *kind.says):
         expect(re.search(pattern, report, re.MULTILINE), f"nothing matches {pattern!r} in:\n{report}")
+    expect(not kind.lacks or not re.search(kind.lacks, report, re.MULTILINE), f"{kind.lacks!r} matches in:\n{report}")
     expect("=== end of panic ===" in report, f"the report has no end:\n{report}")
     expect(report.count("\n") <= LONGEST_REPORT, f"the report has more than {LONGEST_REPORT} lines:\n{report}")
     steps = backtrace_of(report)

@@ -186,12 +186,13 @@ def check_demonstration(talk):
     seen = talk.json("vm demo -j")
     expect(seen["virtual"] == DEADBEEF and number(seen["written_virtual_read_physical"]) == 0xdeadbeef and
            number(seen["written_physical_read_virtual"]) == 0xc0ffee and number(seen["frame"]) % 4096 == 0, f"vm demo: {seen}")
-    answers(talk, "vm demo", rf"mapped virtual {DEADBEEF} onto frame 0x\w+ in a space of its own\n"
+    answers(talk, "vm demo", rf"mapped virtual {DEADBEEF} onto frame 0x\w+ in space 1, made for that\n"
             rf"  written at {DEADBEEF}: 0xdeadbeef; read through the physmap: 0xdeadbeef\n"
             r"  written through the physmap: 0xc0ffee; read at 0xdeadbeef008: 0xc0ffee")
     kept = talk.json("vm demo keep -j")
     walk = talk.json(f"pt walk {DEADBEEF} --space 1 -j")
-    expect((walk["physical"], walk["access"], walk["page_bytes"]) == (kept["frame"], "rw-u-", 4096), f"pt walk --space 1: {walk}")
+    expect((walk["space"], walk["physical"], walk["access"], walk["page_bytes"]) == (f"{kept['space']}", kept["frame"], "rw-u-", 4096),
+           f"pt walk --space 1: {walk}")
     runs = talk.json("pt dump --space 1 0 0x7fffffffffff -j")
     expect([(run["base"], run["physical"]) for run in runs] == [(DEADBEEF, kept["frame"])], f"pt dump --space 1: {runs}")
     expect(not talk.json(f"pt walk {DEADBEEF} --space 0 -j")["mapped"], "the kernel's tables show it")

@@ -54,7 +54,9 @@ void frame_sample_end(const struct frame_meter *meter, const struct frame_sample
     ticks -= min_u64(ticks, meter->overhead + zeroed * meter->zeroing);
     calls++;
     if (atomic_load(&meter->pool->cpu[0]->shortages) != sample->shortages) {
-        kind = order == 0 && pieces > 0 ? CALL_SHORTAGE : CALL_EXHAUSTED;
+        bool had = kind != CALL_AT && order == 0 && pieces > 0;
+        kind = had ? CALL_SHORTAGE : CALL_EXHAUSTED;
+        pieces = had ? pieces : 0;
     }
     ticks /= pieces > 0 ? pieces : 1;
     if (ticks > worst[kind].ticks) {

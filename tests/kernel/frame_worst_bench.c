@@ -9,8 +9,7 @@
  * consist of, an allocation of a given block by the attempts, one more than there were free blocks in its
  * way. Counted apart are allocations that found no memory at first: a single frame that was had then (a
  * shortage), and those for which magazines were emptied, or that failed (exhausted memory). What may fail at
- * once
- * (`try_only`) is counted as it is.
+ * once (`try_only`) is counted as it is.
  *
  * One run measures all kinds; the first benchmark that is asked for does the work. What the worst call of its
  * kind did under the pool's lock is in the log.

@@ -82,7 +82,7 @@ static bool firmware_device(struct page_run *run)
     if (!address_space_runtime()) {
         return false;
     }
-    page_runs_start(&walk, address_space_runtime(), virt_addr(0), virt_addr(TIB(64)));
+    page_runs_start(&walk, address_space_runtime(), virt_addr(0), page_table_lower_end(kernel_page_table()));
     while (page_runs_next(&walk, run)) {
         if (run->cache != CACHE_WRITE_BACK) {
             return true;

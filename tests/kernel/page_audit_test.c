@@ -375,7 +375,8 @@ static phys_addr_t firmware_code(void)
     struct page_runs walk;
     struct page_run run;
     if (address_space_runtime()) {
-        page_runs_start(&walk, address_space_runtime(), virt_addr(0), virt_addr(TIB(64)));
+        page_runs_start(&walk, address_space_runtime(), virt_addr(0),
+                        page_table_lower_end(kernel_page_table()));
         while (page_runs_next(&walk, &run)) {
             if (run.access & PAGE_EXECUTE) {
                 return run.target;

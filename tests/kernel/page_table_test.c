@@ -183,6 +183,11 @@ KERNEL_TEST(pt_views_load_the_user_space_again)
         rounds = ++*word;
         user_access_end();
     }
+    struct page_table_view view;
+    EXPECT_EQUAL(page_table_view_open(&view, PAGE_TABLE_PHYSMAP), PAGE_TABLE_OK);
+    EXPECT_EQUAL(atomic_load(&user.loaded), 1); /* still, so that nobody destroys it */
+    page_table_view_close(&view);
+    EXPECT_EQUAL(atomic_load(&user.loaded), 1);
     EXPECT(space_load(NULL) == &user);
     EXPECT_EQUAL(rounds, PAGE_TABLE_PATH_COUNT);
     vm_space_destroy(&user);
