@@ -16,12 +16,13 @@
 #include <ashlar/slab_guard.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
-#include <ashlar/vm_kernel.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/user_page.h>
+
+#include "provoke_internal.h"
 
 #define PROVOCATION __attribute__((noinline)) static void
 
@@ -29,10 +30,6 @@ static const volatile uint64_t constant = 1;
 static volatile uint64_t sink;
 static volatile uint32_t zero;
 static void (*volatile no_function)(void);
-
-/* Macros, so that the access is in the provoking function's own line. */
-#define READ_AT(address)  (*(const volatile uint64_t *)(uintptr_t)(address))
-#define WRITE_AT(address) (*(volatile uint64_t *)(uintptr_t)(address) = 0)
 
 PROVOCATION provoke_null(void)
 {
@@ -367,71 +364,6 @@ PROVOCATION provoke_heap_guarded_use(void)
     block = guarded_block();
     kfree(block);
     sink = block[5];
-}
-
-/* ---- Lazily filled memory that is not delivered ---- */
-
-/* A page of the kernel's lazy range, above a guard. */
-static uint64_t lazy_page(enum vm_source source, unsigned access)
-{
-    virt_addr_t address;
-    const struct vm_request request = {
-        .source = source, .bytes = FRAME_BYTES, .access = access, .guard = FRAME_BYTES};
-    enum vm_error error = vm_space_map(kernel_lazy_space(), &request, &address);
-    if (error != VM_OK) {
-        panic("no page to provoke with: %s", vm_error_name(error));
-    }
-    return address.raw;
-}
-
-PROVOCATION provoke_lazy_guard(void)
-{
-    sink = READ_AT(lazy_page(VM_ZERO, VM_READ) - sizeof(uint64_t));
-}
-
-PROVOCATION provoke_lazy_reserved(void)
-{
-    sink = READ_AT(lazy_page(VM_NOTHING, VM_READ));
-}
-
-PROVOCATION provoke_lazy_denied(void)
-{
-    WRITE_AT(lazy_page(VM_ZERO, VM_READ));
-}
-
-PROVOCATION provoke_lazy_no_memory(void)
-{
-    uint64_t address = lazy_page(VM_ZERO, VM_READ | VM_WRITE);
-    while (frame_alloc_zeroed(kernel_frames(), OWNER_TEST).raw != 0) {
-    }
-    WRITE_AT(address);
-}
-
-/* As one who holds a lock would do it. */
-PROVOCATION provoke_lazy_preempt(void)
-{
-    uint64_t address = lazy_page(VM_ZERO, VM_READ);
-    preempt_disable();
-    sink = READ_AT(address);
-}
-
-/* The space is asked once, for an access that may fail; the next one is not the space's to refuse. */
-PROVOCATION provoke_user_forbidden(void)
-{
-    static struct vm_space user;
-    virt_addr_t address;
-    const struct vm_request request = {.source = VM_NOTHING, .bytes = FRAME_BYTES, .access = VM_READ};
-    enum vm_error error = user_space_create(&user, "forbidden");
-    error = error == VM_OK ? vm_space_map(&user, &request, &address) : error;
-    if (error != VM_OK) {
-        panic("no page to provoke with: %s", vm_error_name(error));
-    }
-    uint64_t word;
-    space_load(&user);
-    user_access_begin();
-    memory_try_read(&word, address, sizeof word);
-    user_access_end();
-    sink = READ_AT(address.raw);
 }
 
 static const struct provocation all[] = {

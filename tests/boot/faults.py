@@ -8,6 +8,7 @@ from machine import Machine
 from tree import ROOT
 
 SOURCE = "kernel/provoke.c"
+SPACE_SOURCE = "kernel/provoke_space.c"
 LONGEST_REPORT = 45  # lines: fits a small screen
 BELOW = ("monitor_execute", "monitor_run", "kernel_main", "kernel_entry")  # what every provocation was called by
 STEP = re.compile(r"^ +\d+ 0x[0-9a-f]{16} (\S+)\+\S+(?: \((\S+):(\d+)\))?", re.MULTILINE)
@@ -133,7 +134,7 @@ KINDS |= {
 
 def lazy(refusal, line, reason=r"page fault: nothing is mapped there, at 0xffffe", room="lazily filled kernel memory"):
     """Memory of a space that is not delivered: the report says what the space said of it."""
-    return Kind(reason, line, says=(rf"^address: .*: {room}", rf"^space:   {refusal}$"))
+    return Kind(reason, line, source=SPACE_SOURCE, says=(rf"^address: .*: {room}", rf"^space:   {refusal}$"))
 
 
 KINDS |= {
@@ -143,7 +144,8 @@ KINDS |= {
     "lazy-denied": lazy("not allowed", "WRITE_AT(lazy_page(VM_ZERO, VM_READ)"),
     "lazy-no-memory": lazy("out of memory", "WRITE_AT(address)"),
     "lazy-preempt": lazy("not asked: preemption or interrupts are off, or this is a handler", "READ_AT(address)"),
-    "user-forbidden": Kind(r"page fault: nothing is mapped there, at 0x", "READ_AT(address.raw)", lacks=r"^space: "),
+    "user-forbidden": Kind(r"page fault: nothing is mapped there, at 0x", "READ_AT(address.raw)", source=SPACE_SOURCE,
+                           lacks=r"^space: "),
 }
 
 

@@ -191,8 +191,8 @@ def check_demonstration(talk):
             r"  written through the physmap: 0xc0ffee; read at 0xdeadbeef008: 0xc0ffee")
     kept = talk.json("vm demo keep -j")
     walk = talk.json(f"pt walk {DEADBEEF} --space 1 -j")
-    expect((walk["space"], walk["physical"], walk["access"], walk["page_bytes"]) == (f"{kept['space']}", kept["frame"], "rw-u-", 4096),
-           f"pt walk --space 1: {walk}")
+    shown = (walk["space"], walk["physical"], walk["access"], walk["page_bytes"])
+    expect(shown == (f"{kept['space']}", kept["frame"], "rw-u-", 4096), f"pt walk --space 1: {walk}")
     runs = talk.json("pt dump --space 1 0 0x7fffffffffff -j")
     expect([(run["base"], run["physical"]) for run in runs] == [(DEADBEEF, kept["frame"])], f"pt dump --space 1: {runs}")
     expect(not talk.json(f"pt walk {DEADBEEF} --space 0 -j")["mapped"], "the kernel's tables show it")

@@ -97,6 +97,7 @@ class Conversation:
                     data = data[os.write(line, data):]
                 elif readable:
                     self._process.read_nonblocking(1 << 16, timeout=0)
+                    time.sleep(POLL_SECONDS)  # more at once: each reading costs
                 else:
                     raise ConversationError(f"the machine took no input for {SECONDS} s")
         finally:
