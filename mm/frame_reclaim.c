@@ -125,17 +125,38 @@ static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
     return shortage->merges > first;
 }
 
+/*
+ * Whether so much is free in the store and in this CPU's magazines that a block of `order` could come of it:
+ * else neither emptying these nor merging helps.
+ */
+static bool could_suffice(struct frame_pool *pool, unsigned order)
+{
+    preempt_disable();
+    const struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    uint64_t frames = 0;
+    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+        frames += frame_magazine_count(&cpu->magazine[i]) << frame_magazine_order(i);
+    }
+    spinlock_acquire(&pool->lock);
+    frames += pool->free_frames;
+    spinlock_release(&pool->lock);
+    preempt_enable();
+    return frames >> order != 0;
+}
+
 bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
 {
     if (!shortage->begun) {
         begin(pool, shortage);
     }
-    if (frame_magazines_give(pool, shortage->order)) {
-        shortage->merges = 0;
-        return true;
-    }
-    if (merge_some(pool, shortage)) {
-        return true;
+    if (shortage->order == 0 || could_suffice(pool, shortage->order)) {
+        if (frame_magazines_give(pool, shortage->order)) {
+            shortage->merges = 0;
+            return true;
+        }
+        if (merge_some(pool, shortage)) {
+            return true;
+        }
     }
     shortage->merges = 0;
     return call_next(pool, shortage); /* what it gives is in magazines, and not merged */

@@ -154,6 +154,28 @@ static void try_only_asks_nobody(void **state)
     assert_int_equal(hoard.calls, 0);
 }
 
+/* What all free frames together could not give is refused without a magazine emptied for it. */
+static void magazines_are_not_emptied_in_vain(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    phys_addr_t block = frame_alloc(pool, 4, OWNER_TEST);
+    take_the_rest();
+    assert_int_equal(frame_split(pool, block), FRAME_OK);
+    for (unsigned i = 0; i < 8; i++) {
+        frame_free(pool, phys_add(block, i * FRAME_BYTES), 0);
+    }
+    struct frame_statistics before;
+    struct frame_statistics after;
+    frame_pool_statistics(pool, &before);
+    assert_int_equal(before.magazine_frames, 8);
+    assert_int_equal(frame_alloc(pool, 4, OWNER_TEST).raw, 0);
+    frame_pool_statistics(pool, &after);
+    assert_int_equal(after.magazine_frames, 8);
+    assert_int_equal(after.shortages, before.shortages + 1);
+    assert_int_equal(frame_alloc(pool, 3, OWNER_TEST).raw, block.raw); /* these eight can */
+}
+
 /* Later reclaimers are spared when an earlier one gave enough, and called when it did not. */
 static void reclaimers_are_called_in_order_until_it_is_enough(void **state)
 {
@@ -253,6 +275,7 @@ int main(void)
         RECLAIM_TEST(every_allocation_asks),
         RECLAIM_TEST(what_is_given_back_merges),
         RECLAIM_TEST(try_only_asks_nobody),
+        RECLAIM_TEST(magazines_are_not_emptied_in_vain),
         RECLAIM_TEST(reclaimers_are_called_in_order_until_it_is_enough),
         RECLAIM_TEST(a_reclaimer_is_not_called_by_itself),
         RECLAIM_TEST(when_all_have_given_it_fails),
