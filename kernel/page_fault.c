@@ -125,7 +125,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 {
     struct last_faults *seen = &last[cpu_number()];
     if (!may_touch(frame, address)) {
-        seen->refused = panic_active() ? seen->refused : 0; /* no space said so */
+        seen->refusal = panic_active() ? seen->refusal : VM_FAULT_SPURIOUS; /* no space said so */
         return false;
     }
     enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;

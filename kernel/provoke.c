@@ -418,6 +418,7 @@ static const struct provocation all[] = {
     {"lazy-no-memory", "touches lazily filled memory when all frames are taken", provoke_lazy_no_memory},
     {"lazy-preempt", "touches lazily filled memory with preemption off", provoke_lazy_preempt},
     {"user-forbidden", "reads user memory without having said so", provoke_user_forbidden},
+    {"null-forbidden", "reads address 0 after a space has refused another", provoke_null_forbidden},
 };
 
 const struct provocation *provocations(size_t *count)

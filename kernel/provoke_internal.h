@@ -15,3 +15,4 @@ void provoke_lazy_denied(void);
 void provoke_lazy_no_memory(void);
 void provoke_lazy_preempt(void);
 void provoke_user_forbidden(void);
+void provoke_null_forbidden(void);

@@ -53,8 +53,8 @@ void provoke_lazy_preempt(void)
     sink = READ_AT(address);
 }
 
-/* The space is asked once, for an access that may fail; the next one is not the space's to refuse. */
-void provoke_user_forbidden(void)
+/* Has a space refuse an access that may fail; returns where. */
+static uint64_t refused_once(void)
 {
     static struct vm_space user;
     virt_addr_t address;
@@ -69,5 +69,19 @@ void provoke_user_forbidden(void)
     user_access_begin();
     memory_try_read(&word, address, sizeof word);
     user_access_end();
-    sink = READ_AT(address.raw);
+    return address.raw;
+}
+
+/* The same without leave: that is not the space's to refuse. */
+void provoke_user_forbidden(void)
+{
+    uint64_t address = refused_once();
+    sink = READ_AT(address);
+}
+
+/* Nor is anything at the address that stands for none. */
+void provoke_null_forbidden(void)
+{
+    refused_once();
+    sink = READ_AT(sink); /* 0 as yet */
 }

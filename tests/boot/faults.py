@@ -144,8 +144,9 @@ KINDS |= {
     "lazy-denied": lazy("not allowed", "WRITE_AT(lazy_page(VM_ZERO, VM_READ)"),
     "lazy-no-memory": lazy("out of memory", "WRITE_AT(address)"),
     "lazy-preempt": lazy("not asked: preemption or interrupts are off, or this is a handler", "READ_AT(address)"),
-    "user-forbidden": Kind(r"page fault: nothing is mapped there, at 0x", "READ_AT(address.raw)", source=SPACE_SOURCE,
+    "user-forbidden": Kind(r"page fault: nothing is mapped there, at 0x", "READ_AT(address)", source=SPACE_SOURCE,
                            lacks=r"^space: "),
+    "null-forbidden": Kind(r"page fault: null dereference, at 0$", "READ_AT(sink)", source=SPACE_SOURCE, lacks=r"^space: "),
 }
 
 

@@ -6,6 +6,7 @@ that refuse share the boot "refusals".
 """
 
 import argparse
+import itertools
 import re
 import sys
 import tempfile
@@ -207,21 +208,25 @@ def check_screen(case, video, conversation, folder):
     limit = time.monotonic() + SCREEN_SECONDS
     while True:
         text = read_text(take_picture(case, video, conversation, folder))
+        said = [line.rstrip() for line in conversation.transcript.splitlines()]
         shown = drop_empty_end(text.lines)
-        right = shows(text, shown, conversation.transcript)
-        if right or time.monotonic() > limit:
+        wrong = difference(text, shown, said)
+        if wrong is None or time.monotonic() > limit:
             break
     print("\n".join(["", "on the screen:", *shown]))
-    check(right, "the screen shows something else than the serial port")
+    check(max(map(len, said[-len(shown):])) <= len(text.colours[0]), "a line is wider than the screen")
+    check(wrong is None, f"the screen shows something else than the serial port: {wrong}")
     if case.coloured:
         check_colour(text, case.coloured)
 
 
-def shows(text, shown, transcript):
-    """Whether the lines shown, from the banner on where they have it, are the transcript's last; up to the prompt."""
-    said = [line.rstrip() for line in transcript.splitlines()]
+def difference(text, shown, said):
+    """None if the lines shown, from the banner on where they have it, are the last said, up to the prompt; else what not."""
+    if shown[-1:] != ["ashlar>"]:
+        return f"{shown[-1:]} at the end, not the prompt"
     first = text.row_of("Ashlar 0.") or 0
-    return shown[-1:] == ["ashlar>"] and shown[first:] == said[len(said) - len(shown) + first:]
+    pairs = itertools.zip_longest(shown[first:], said[len(said) - len(shown) + first:])
+    return next((f"{is_!r}, not {wanted!r}" for is_, wanted in pairs if is_ != wanted), None)
 
 
 def check_colour(text, coloured):
