@@ -4,7 +4,7 @@
 #include <ashlar/boot_info.h>
 #include <ashlar/heap.h>
 
-/* Entered from arch/x86_64/entry.S on the boot stack; does not return. */
+/* Entered from arch/x86_64/boot/entry.S on the boot stack; does not return. */
 _Noreturn void kernel_main(const struct boot_info *info);
 
 /* Remembers what boot_info() returns. */

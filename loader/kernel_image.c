@@ -3,8 +3,8 @@
 #include <ashlar/layout.h>
 #include <ashlar/string.h>
 
-#include "checksum.h"
 #include "loader.h"
+#include "loader/portable/checksum.h"
 
 extern const uint8_t embedded_kernel[];
 extern const uint8_t embedded_kernel_end[];

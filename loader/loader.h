@@ -14,10 +14,10 @@
 
 #include "efi_compat.h"
 #include "hand_off.h"
-#include "kernel_elf.h"
-#include "loader_error.h"
-#include "memory_map.h"
-#include "page_tables.h"
+#include "loader/portable/kernel_elf.h"
+#include "loader/portable/loader_error.h"
+#include "loader/portable/memory_map.h"
+#include "loader/portable/page_tables.h"
 
 #define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes ten, and 30 page tables if each comes alone */
 #define COMMAND_LINE_BYTES     8192

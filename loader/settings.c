@@ -3,9 +3,9 @@
 #include <ashlar/command_line.h>
 #include <ashlar/string.h>
 
-#include "configuration.h"
-#include "load_options.h"
 #include "loader.h"
+#include "loader/portable/configuration.h"
+#include "loader/portable/load_options.h"
 #include "message.h"
 
 static const CHAR16 configuration_path[] = L"\\EFI\\BOOT\\ashlar.cfg";

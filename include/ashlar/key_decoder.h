@@ -37,7 +37,7 @@ enum key {
 };
 
 struct key_decoder {
-    uint8_t state;          /* enum in key_decoder.c: in text, after ESC, in a control sequence ... */
+    uint8_t state; /* enum in kernel/lib/input/key_decoder.c: in text, after ESC, in a control sequence ... */
     bool after_return;      /* the last byte was CR: an LF now belongs to it */
     int byte;               /* fed and not yet taken; -1 when there is none */
     unsigned wanted;        /* bytes of the UTF-8 character under way; 0 between characters */

@@ -106,7 +106,7 @@ struct kva_arena {
     uint64_t bytes;                       /* constant */
     struct frame_pool *frames;            /* constant: where records come from */
     unsigned tree_shift;                  /* constant: bits of a page number below the tree's root */
-    uint64_t tree;                        /* link to the tree's root; see kva_tree.c */
+    uint64_t tree;                        /* link to the tree's root; see mm/kva/tree.c */
     struct kva_range *lowest;             /* the range at `base`; they all are linked from here */
     uint64_t taken_ranges;                /* taken or held */
     uint64_t taken_pages;                 /* in them */

@@ -11,7 +11,7 @@
  * carry. */
 #define SEALED __attribute__((section(".bss.sealed")))
 
-/* The segment's first byte, and the one behind its last (kernel.ld). */
+/* The segment's first byte, and the one behind its last (arch/x86_64/boot/kernel.ld). */
 extern uint8_t sealed_start[];
 extern uint8_t sealed_end[];
 

@@ -7,8 +7,8 @@ from frame import STATUS_PANIC, expect
 from machine import Machine
 from tree import ROOT
 
-SOURCE = "kernel/provoke.c"
-SPACE_SOURCE = "kernel/provoke_space.c"
+SOURCE = "tests/kernel/provoke/faults.c"
+SPACE_SOURCE = "tests/kernel/provoke/spaces.c"
 LONGEST_REPORT = 45  # lines: fits a small screen
 BELOW = ("monitor_execute", "monitor_run", "kernel_main", "kernel_entry")  # what every provocation was called by
 STEP = re.compile(r"^ +\d+ 0x[0-9a-f]{16} (\S+)\+\S+(?: \((\S+):(\d+)\))?", re.MULTILINE)
@@ -71,7 +71,7 @@ KINDS = {
     "stack-smash": Kind(r"stack smashing detected", "}", function="provoke_stack_smash",
                         says=(r"the chain of frames is broken",)),
     "lost-stack": Kind(r"page fault: the stack pointer leads to unmapped memory, at 0xff8$", "movq $0x1000, %rsp", outer=()),
-    "assertion": Kind(r"assertion failed: sink == constant \+ 1 at kernel/provoke.c:\d+$", "ASSERT(sink"),
+    "assertion": Kind(r"assertion failed: sink == constant \+ 1 at tests/kernel/provoke/faults.c:\d+$", "ASSERT(sink"),
     "deadlock": Kind(r"deadlock: CPU 0 waits for the lock at 0x[0-9a-f]+, which nobody releases$", 'panic("deadlock',
                      function="spinlock_stuck", source="kernel/lib/lock.c", outer=("provoke_deadlock", *BELOW)),
     "panic": Kind(r"provoked on purpose, with the number 42$", "panic(\"provoked on purpose"),
@@ -89,7 +89,7 @@ HEAP_ALL = "debug=slab:*:all"
 
 def heap(fault, line, function, **more):
     """A mistake that the heap reports: its name, and who made it, in words."""
-    reason = rf"heap: {fault}: 0x[0-9a-f]+.*; called from {function}\+0x[0-9a-f]+ \(kernel/provoke.c:\d+\)$"
+    reason = rf"heap: {fault}: 0x[0-9a-f]+.*; called from {function}\+0x[0-9a-f]+ \(tests/kernel/provoke/faults.c:\d+\)$"
     return Kind(more.pop("reason", reason), line, outer=HEAP_BELOW, **more)
 
 
@@ -208,7 +208,7 @@ def panic_in_panic(setting):
     """A fault inside the report: a few lines on the serial port name both, and the machine ends all the same."""
     report = provoke(setting, "panic-in-panic")
     for pattern in (r"^PANIC INSIDE THE PANIC REPORT: page fault$", r"^the first was: page fault$",
-                    r"^which is in resolve_by_faulting\+.*\(kernel/provoke.c:\d+\)$"):
+                    r"^which is in resolve_by_faulting\+.*\(tests/kernel/provoke/faults.c:\d+\)$"):
         expect(re.search(pattern, report, re.MULTILINE), f"nothing matches {pattern!r} in:\n{report}")
     expect(report.count("\n") < 15, f"the second report is not short:\n{report}")
 

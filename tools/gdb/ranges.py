@@ -30,7 +30,7 @@ def purpose(item):
 
 def kernel_ranges():
     """The ranges of the kernel's arena: [(first, bytes, guard pages, what for)]."""
-    arena = memory.variable("kernel/addresses.c", "arena")
+    arena = memory.variable("kernel/memory/addresses.c", "arena")
     return [(memory.integer(item["base"]["raw"]), memory.integer(item["bytes"]), memory.integer(item["guard_pages"]),
              purpose(item)) for item in each(arena["lowest"], "higher")]
 
@@ -59,7 +59,7 @@ All ranges of the kernel's arena, or the one an address lies in, its guard pages
 
 def spaces():
     """Every address space there is."""
-    manager = memory.variable("kernel/page_fault.c", "manager")
+    manager = memory.variable("kernel/memory/page_fault.c", "manager")
     chunk = manager["numbers"].type.target()
     per_chunk = FRAME_BYTES // chunk.target().sizeof
     for number in range(memory.integer(manager["number_limit"])):

@@ -1,6 +1,6 @@
 """Backtraces where debug information does not reach: through the kernel's trap entries, and in the loader.
 
-The kernel's trap entries (arch/x86_64/trap_entry.S) leave the interrupted state in a struct trap_frame at the stack
+The kernel's trap entries (arch/x86_64/trap/entry.S) leave the interrupted state in a struct trap_frame at the stack
 pointer. The loader is built for a Windows target, which has no DWARF description of frames: there the prologue, up to
 the place in question, says how far the stack pointer has moved and what was saved (x64 calling convention: pushes of
 saved registers, then one subtraction).

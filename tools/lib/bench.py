@@ -93,7 +93,7 @@ def measure_linux(options):
 
 def measure_host(options):
     """Builds the benchmark programs and runs them, one after the other."""
-    names = sorted(path.stem for path in HOST_SOURCES.glob("bench_*.c"))
+    names = sorted(path.stem for path in HOST_SOURCES.glob("*/bench_*.c"))
     progress("building for the host")
     tree.configure(HOST_BUILD, "host")
     tree.build(HOST_BUILD, targets=names)

@@ -97,7 +97,7 @@ class MachineCommand(unittest.TestCase):
 
 
 class Checksum(unittest.TestCase):
-    """The checksum is the loader's: the same numbers are in tests/host/test_checksum.c."""
+    """The checksum is the loader's: the same numbers are in tests/host/loader/test_checksum.c."""
 
     def test_same_as_the_loader_computes(self):
         data = bytes((i * 7 + 3) & 0xff for i in range(256))

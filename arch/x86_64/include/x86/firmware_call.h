@@ -24,8 +24,8 @@ bool firmware_call(struct firmware_call *call, struct trap_frame *fault);
 bool firmware_call_active(void);
 
 /*
- * The assembly part (firmware_call_entry.S): makes the call; and where an exception in it continues, with the
- * saved stack pointer, to return from it with `faulted` set.
+ * The assembly part (arch/x86_64/firmware/call_entry.S): makes the call; and where an exception in it
+ * continues, with the saved stack pointer, to return from it with `faulted` set.
  */
 void firmware_call_enter(struct firmware_call *call);
 extern const uint8_t firmware_call_abandon[];

@@ -14,20 +14,20 @@ struct trap_frame;
 struct vm_space;
 
 struct per_cpu {
-    struct per_cpu *self;           /* this structure's address */
-    uint32_t number;                /* 0 .. CPUS_MAX - 1 */
-    uint32_t preempt_depth;         /* preempt_disable()s not yet undone */
-    uint32_t interrupt_depth;       /* device interrupt handlers this CPU is inside of */
-    uint32_t unused;                /* 0 */
-    struct trap_frame *frame;       /* innermost trap frame, or NULL outside any trap */
-    struct task_state tss;          /* stack pointers for traps; trap_entry.S moves the IST entries */
+    struct per_cpu *self;     /* this structure's address */
+    uint32_t number;          /* 0 .. CPUS_MAX - 1 */
+    uint32_t preempt_depth;   /* preempt_disable()s not yet undone */
+    uint32_t interrupt_depth; /* device interrupt handlers this CPU is inside of */
+    uint32_t unused;          /* 0 */
+    struct trap_frame *frame; /* innermost trap frame, or NULL outside any trap */
+    struct task_state tss;    /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
     struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
     struct vm_space *space;         /* the user space that is loaded, or NULL */
 };
 
-_Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "trap_entry.S uses it");
-_Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "trap_entry.S uses it");
+_Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "arch/x86_64/trap/entry.S uses it");
+_Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "arch/x86_64/trap/entry.S uses it");
 
 /* This CPU's structure; stable only while preemption is off. */
 static inline struct per_cpu *per_cpu(void)

@@ -18,11 +18,12 @@
 #define IST_DEBUG         5
 #define IST_COUNT         5
 
-/* How far trap_entry.S moves a slot's stack pointer down while a frame lives there, so that nesting is safe.
+/* How far arch/x86_64/trap/entry.S moves a slot's stack pointer down while a frame lives there, so that
+ * nesting is safe.
  */
 #define IST_LEVEL_BYTES 4096
 
-/* Offsets into struct per_cpu that trap_entry.S uses; checked in per_cpu.h. */
+/* Offsets into struct per_cpu that arch/x86_64/trap/entry.S uses; checked in per_cpu.h. */
 #define PER_CPU_RSP0 36
 #define PER_CPU_IST  68
 

@@ -18,8 +18,8 @@ struct trap_frame {
     uint64_t ss;
 };
 
-_Static_assert(sizeof(struct trap_frame) == 176, "trap_entry.S builds this by pushes");
-_Static_assert(offsetof(struct trap_frame, vector) == 120, "trap_entry.S uses these offsets");
+_Static_assert(sizeof(struct trap_frame) == 176, "arch/x86_64/trap/entry.S builds this by pushes");
+_Static_assert(offsetof(struct trap_frame, vector) == 120, "arch/x86_64/trap/entry.S uses these offsets");
 
 /* The exceptions: SDM volume 3, table 6-1. */
 enum exception_vector {

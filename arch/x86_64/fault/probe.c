@@ -1,0 +1,47 @@
+/*
+ * Memory probes, and page-table walks of the running machine; see <ashlar/trap.h>.
+ *
+ * A probe may only be of memory: reading a device's registers can have effects. The stack stays fit for one
+ * more exception, which costs a trap and a search of the fixup table, nothing else.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/trap.h>
+#include <x86/control_registers.h>
+#include <x86/cpuid.h>
+
+#include "decode.h"
+#include "probe.h"
+
+uint64_t probe_copy(void *destination, const void *source, uint64_t bytes);
+
+bool memory_try_read(void *destination, virt_addr_t source, size_t bytes)
+{
+    return probe_copy(destination, virt_pointer(source), bytes) == 0;
+}
+
+bool memory_try_write(virt_addr_t destination, const void *source, size_t bytes)
+{
+    return probe_copy(virt_pointer(destination), source, bytes) == 0;
+}
+
+static bool read_entry(void *physmap, phys_addr_t at, uint64_t *entry)
+{
+    const virt_addr_t *base = physmap;
+    return memory_try_read(entry, virt_add(*base, at.raw), sizeof *entry);
+}
+
+struct page_walk page_walk_current(virt_addr_t address)
+{
+    virt_addr_t physmap = boot_info()->paging.physmap;
+    unsigned levels = cr4_read() & CR4_LA57 ? PAGE_LEVEL_PML5 : PAGE_LEVEL_PML4;
+    return page_walk(read_entry, &physmap, phys_addr(cr3_read() & CR3_ADDRESS_MASK), levels,
+                     cpu_physical_address_bits(), address);
+}
+
+uint64_t *page_walk_leaf(const struct page_walk *walk)
+{
+    if (walk->end != WALK_MAPPED) {
+        return NULL;
+    }
+    return physmap_pointer(walk->steps[walk->step_count - 1].entry_at);
+}

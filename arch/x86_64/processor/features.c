@@ -1,0 +1,198 @@
+/*
+ * CPU set-up: which features there are, and control registers set to known values, whatever the firmware
+ * left.
+ *
+ * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
+ * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). What is off: everything else,
+ * most of all user-mode access to GS (FSGSBASE: arch/x86_64/trap/entry.S tells the kernel's GS by its sign),
+ * CET, VMX, protection keys and SYSCALL, until a subsystem brings what they need. Only LA57 stays as it is:
+ * it cannot change in long mode.
+ */
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/sealed.h>
+#include <ashlar/string.h>
+#include <x86/control_registers.h>
+#include <x86/cpu.h>
+#include <x86/msr.h>
+
+#include <x86/cpu_stacks.h>
+
+struct per_cpu boot_cpu = {.self = &boot_cpu};
+
+SEALED uintptr_t __stack_chk_guard; /* a constant from kernel_entry on; replaced by cpu_early_init() */
+
+enum cpuid_register { EAX, EBX, ECX, EDX };
+
+/* Where each feature is announced: SDM volume 2, CPUID; AMD volume 3, appendix E. */
+static const struct {
+    uint32_t leaf;
+    uint8_t output; /* enum cpuid_register */
+    uint8_t bit;
+    const char *name;
+} features[] = {
+    [CPU_FEATURE_NX] = {0x80000001, EDX, 20, "nx"},
+    [CPU_FEATURE_SMEP] = {7, EBX, 7, "smep"},
+    [CPU_FEATURE_SMAP] = {7, EBX, 20, "smap"},
+    [CPU_FEATURE_UMIP] = {7, ECX, 2, "umip"},
+    [CPU_FEATURE_PGE] = {1, EDX, 13, "pge"},
+    [CPU_FEATURE_PCID] = {1, ECX, 17, "pcid"},
+    [CPU_FEATURE_INVPCID] = {7, EBX, 10, "invpcid"},
+    [CPU_FEATURE_PAT] = {1, EDX, 16, "pat"},
+    [CPU_FEATURE_PAGE_1GIB] = {0x80000001, EDX, 26, "pdpe1gb"},
+    [CPU_FEATURE_LA57] = {7, ECX, 16, "la57"},
+    [CPU_FEATURE_PKU] = {7, ECX, 3, "pku"},
+    [CPU_FEATURE_FSGSBASE] = {7, EBX, 0, "fsgsbase"},
+    [CPU_FEATURE_X2APIC] = {1, ECX, 21, "x2apic"},
+    [CPU_FEATURE_TSC_DEADLINE] = {1, ECX, 24, "tsc_deadline"},
+    [CPU_FEATURE_INVARIANT_TSC] = {0x80000007, EDX, 8, "invariant_tsc"},
+    [CPU_FEATURE_RDTSCP] = {0x80000001, EDX, 27, "rdtscp"},
+    [CPU_FEATURE_RDRAND] = {1, ECX, 30, "rdrand"},
+    [CPU_FEATURE_RDSEED] = {7, EBX, 18, "rdseed"},
+    [CPU_FEATURE_ERMS] = {7, EBX, 9, "erms"},
+    [CPU_FEATURE_FSRM] = {7, EDX, 4, "fsrm"},
+    [CPU_FEATURE_XSAVE] = {1, ECX, 26, "xsave"},
+    [CPU_FEATURE_POPCNT] = {1, ECX, 23, "popcnt"},
+    [CPU_FEATURE_BMI1] = {7, EBX, 3, "bmi1"},
+    [CPU_FEATURE_BMI2] = {7, EBX, 8, "bmi2"},
+    [CPU_FEATURE_MCE] = {1, EDX, 7, "mce"},
+    [CPU_FEATURE_HYPERVISOR] = {1, ECX, 31, "hypervisor"},
+};
+
+_Static_assert(ARRAY_LENGTH(features) == CPU_FEATURE_COUNT, "every feature has a row");
+
+static bool present[CPU_FEATURE_COUNT];
+
+/* CPUID's `leaf`, subleaf 0, or zeros when the CPU has no such leaf. */
+static struct cpuid cpuid_checked(uint32_t leaf)
+{
+    uint32_t highest = cpuid(leaf & 0x80000000U, 0).eax;
+    return leaf <= highest ? cpuid(leaf, 0) : (struct cpuid){0, 0, 0, 0};
+}
+
+static void find_features(void)
+{
+    for (size_t i = 0; i < CPU_FEATURE_COUNT; i++) {
+        struct cpuid result = cpuid_checked(features[i].leaf);
+        const uint32_t outputs[] = {result.eax, result.ebx, result.ecx, result.edx};
+        present[i] = (outputs[features[i].output] >> features[i].bit & 1) != 0;
+    }
+}
+
+bool cpu_has(enum cpu_feature feature)
+{
+    return present[feature];
+}
+
+const char *cpu_feature_name(enum cpu_feature feature)
+{
+    return features[feature].name;
+}
+
+static void copy_words(char *to, const uint32_t *words, size_t count)
+{
+    memcpy(to, words, count * sizeof *words);
+}
+
+void cpu_name(char name[CPU_NAME_BYTES])
+{
+    memset(name, 0, CPU_NAME_BYTES);
+    if (cpuid(0x80000000U, 0).eax >= 0x80000004U) {
+        for (uint32_t part = 0; part < 3; part++) {
+            struct cpuid text = cpuid(0x80000002U + part, 0);
+            copy_words(name + (size_t)part * 16, (const uint32_t[]){text.eax, text.ebx, text.ecx, text.edx},
+                       4);
+        }
+    } else {
+        struct cpuid vendor = cpuid(0, 0);
+        copy_words(name, (const uint32_t[]){vendor.ebx, vendor.edx, vendor.ecx}, 3);
+    }
+    size_t blanks = 0;
+    while (name[blanks] == ' ') {
+        blanks++;
+    }
+    memmove(name, name + blanks, CPU_NAME_BYTES - blanks);
+}
+
+unsigned cpu_physical_address_bits(void)
+{
+    unsigned bits = cpuid_checked(0x80000008U).eax & 0xff;
+    return bits ? bits : 36;
+}
+
+unsigned cpu_virtual_address_bits(void)
+{
+    unsigned bits = cpuid_checked(0x80000008U).eax >> 8 & 0xff;
+    return bits ? bits : 48;
+}
+
+static uint64_t if_present(enum cpu_feature feature, uint64_t bits)
+{
+    return cpu_has(feature) ? bits : 0;
+}
+
+struct cpu_control cpu_control_wanted(void)
+{
+    return (struct cpu_control){
+        .cr0 = CR0_PROTECTED | CR0_MONITOR_FPU | CR0_EXTENSION_TYPE | CR0_NUMERIC_ERROR | CR0_WRITE_PROTECT |
+               CR0_ALIGNMENT_MASK | CR0_PAGING,
+        .cr4 = CR4_DEBUGGING | CR4_PAE | CR4_FXSR | CR4_SIMD_EXCEPTIONS | (cr4_read() & CR4_LA57) |
+               if_present(CPU_FEATURE_MCE, CR4_MACHINE_CHECK) |
+               if_present(CPU_FEATURE_PGE, CR4_GLOBAL_PAGES) | if_present(CPU_FEATURE_UMIP, CR4_UMIP) |
+               if_present(CPU_FEATURE_PCID, CR4_PCID) | if_present(CPU_FEATURE_SMEP, CR4_SMEP) |
+               if_present(CPU_FEATURE_SMAP, CR4_SMAP),
+        .efer = EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
+        .pat = if_present(CPU_FEATURE_PAT, PAGE_ATTRIBUTE_TABLE),
+    };
+}
+
+struct cpu_control cpu_control_actual(void)
+{
+    return (struct cpu_control){
+        .cr0 = cr0_read(),
+        .cr4 = cr4_read(),
+        .efer = msr_read(MSR_EFER),
+        .pat = cpu_has(CPU_FEATURE_PAT) ? msr_read(MSR_PAT) : 0,
+    };
+}
+
+/*
+ * EFER before CR4 before CR0: NX must be on while page tables use it, and CET must be off before CR0.WP may
+ * be touched (SDM volume 3, 2.5). PCID can only come on while CR3 names PCID 0 (4.10.1), which loading the
+ * masked CR3 makes sure; that load and the toggling of global pages also drop every translation the
+ * firmware's PAT gave.
+ */
+static void set_control_registers(void)
+{
+    struct cpu_control wanted = cpu_control_wanted();
+    msr_write(MSR_EFER, wanted.efer);
+    if (wanted.pat) {
+        msr_write(MSR_PAT, wanted.pat);
+    }
+    cr4_write(wanted.cr4 & ~(CR4_PCID | CR4_GLOBAL_PAGES));
+    cr3_write(cr3_read() & CR3_ADDRESS_MASK);
+    cr4_write(wanted.cr4);
+    cr0_write(wanted.cr0);
+    __asm__ volatile("pushq $2; popfq" : : : "memory", "cc");
+}
+
+/* The lowest byte stays 0, so that a string that overruns its buffer cannot reproduce the value. */
+static uint64_t stack_guard_from(const struct boot_seed *seed)
+{
+    uint64_t value = 0xcbf29ce484222325ULL;
+    for (size_t i = 0; i < sizeof seed->bytes; i++) {
+        value = (value ^ seed->bytes[i]) * 0x100000001b3ULL;
+    }
+    return (value ^ value >> 29) << 8;
+}
+
+/* Changes the guard, so it must not itself be checked against the old one. */
+__attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *info)
+{
+    gdt_load(&boot_cpu);
+    cpu_stacks_init(&boot_cpu);
+    idt_init();
+    find_features();
+    set_control_registers();
+    cpu_stacks_guard();
+    __stack_chk_guard = stack_guard_from(&info->seed);
+}

@@ -1,0 +1,173 @@
+/*
+ * Traps: what every exception and interrupt does once entry.S has built its frame.
+ *
+ * Exceptions (vectors 0 .. 31) go, in this order, to the address space if it is a page fault that one may
+ * resolve, to the fixup table if the faulting instruction is in it, to a registered exception handler, and
+ * else to panic_exception(), which explains them. Device interrupts (32 .. 255) go to their one registered
+ * handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
+ *
+ * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and
+ * read without a lock: a slot's `run` is written last and read first.
+ */
+#define LOG_SUBSYSTEM "traps"
+#include <ashlar/log.h>
+#include <ashlar/panic.h>
+#include <ashlar/platform.h>
+#include <stdatomic.h>
+#include <x86/control_registers.h>
+#include <x86/interrupt.h>
+#include <x86/page_fault.h>
+#include <x86/per_cpu.h>
+
+#include "arch/x86_64/fault/decode.h"
+#include "internal.h"
+
+struct interrupt_slot {
+    _Atomic(interrupt_handler *) run; /* NULL: no handler */
+    void *context;                    /* handed to it */
+    const char *name;                 /* for people */
+};
+
+static struct interrupt_slot slots[INTERRUPT_VECTORS - EXCEPTION_COUNT];
+static _Atomic(exception_handler *) exception_handlers[EXCEPTION_COUNT];
+static void (*end_of_interrupt)(unsigned vector);
+
+/* An instruction that may fault, and where to continue then; both relative to the word itself. */
+struct fixup {
+    int32_t instruction;
+    int32_t continuation;
+};
+
+extern const struct fixup ashlar_fixups_start[];
+extern const struct fixup ashlar_fixups_end[];
+
+static struct interrupt_slot *slot_of(unsigned vector, const char *name)
+{
+    if (vector < EXCEPTION_COUNT || vector >= INTERRUPT_VECTORS) {
+        panic("interrupt vector %u for %s is not a device's (%u .. %u)", vector, name, EXCEPTION_COUNT,
+              INTERRUPT_VECTORS - 1);
+    }
+    return &slots[vector - EXCEPTION_COUNT];
+}
+
+void interrupt_register(unsigned vector, interrupt_handler *handler, void *context, const char *name)
+{
+    struct interrupt_slot *slot = slot_of(vector, name);
+    if (atomic_load(&slot->run)) {
+        panic("interrupt vector %u wanted by %s belongs to %s", vector, name, slot->name);
+    }
+    slot->context = context;
+    slot->name = name;
+    atomic_store(&slot->run, handler);
+}
+
+void interrupt_unregister(unsigned vector)
+{
+    struct interrupt_slot *slot = slot_of(vector, "unregistering");
+    atomic_store(&slot->run, NULL);
+    slot->name = NULL;
+}
+
+void interrupt_set_end(void (*end)(unsigned vector))
+{
+    end_of_interrupt = end;
+}
+
+exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler)
+{
+    return atomic_exchange(&exception_handlers[vector], handler);
+}
+
+uint64_t interrupt_count(unsigned vector)
+{
+    return vector < INTERRUPT_VECTORS ? per_cpu()->interrupt_counts[vector] : 0;
+}
+
+const char *interrupt_name(unsigned vector)
+{
+    if (vector < EXCEPTION_COUNT) {
+        return exception_name(vector);
+    }
+    return vector < INTERRUPT_VECTORS ? slots[vector - EXCEPTION_COUNT].name : NULL;
+}
+
+bool interrupt_active(void)
+{
+    return per_cpu()->interrupt_depth != 0;
+}
+
+static const uint8_t *fixup_target(const int32_t *field)
+{
+    return (const uint8_t *)field + *field;
+}
+
+bool trap_fix_up(struct trap_frame *frame)
+{
+    const struct fixup *entry = ashlar_fixups_start;
+    do {                           /* the table is never empty: entry.S has an entry in it */
+        __asm__("" : "+r"(entry)); /* one register: the compiler would count in three */
+        if (frame->rip == (uintptr_t)fixup_target(&entry->instruction)) {
+            frame->rip = (uintptr_t)fixup_target(&entry->continuation);
+            return true;
+        }
+    } while (++entry < ashlar_fixups_end);
+    return false;
+}
+
+/* A space is asked before the fixup table: what is declared fallible does not fail where memory is promised.
+ */
+static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
+{
+    virt_addr_t address = virt_addr(cr2_read());
+    if (__builtin_expect(page_fault_may_be_resolved(cpu, address), 0) && kernel_page_fault(frame, address)) {
+        return true;
+    }
+    return !trap_from_user(frame) && trap_fix_up(frame);
+}
+
+static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
+{
+    enum exception_vector vector = (enum exception_vector)frame->vector;
+    if (vector == EXCEPTION_PAGE_FAULT) {
+        if (page_fault(frame, cpu)) {
+            return;
+        }
+    } else if (vector == EXCEPTION_GENERAL_PROTECTION && !trap_from_user(frame) && trap_fix_up(frame)) {
+        return;
+    }
+    exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);
+    if (!handler || !handler(frame)) {
+        panic_exception(frame);
+    }
+}
+
+static void device_interrupt(struct trap_frame *frame, struct per_cpu *cpu)
+{
+    unsigned vector = (unsigned)frame->vector;
+    struct interrupt_slot *slot = &slots[vector - EXCEPTION_COUNT];
+    interrupt_handler *run = atomic_load_explicit(&slot->run, memory_order_acquire);
+    cpu->interrupt_depth++;
+    if (run) {
+        run(frame, slot->context);
+    } else {
+        log_warning_limited("interrupt %u has no handler", vector);
+    }
+    if (end_of_interrupt) {
+        end_of_interrupt(vector);
+    }
+    cpu->interrupt_depth--;
+}
+
+void trap_dispatch(struct trap_frame *frame)
+{
+    struct per_cpu *cpu = per_cpu();
+    cpu->interrupt_counts[frame->vector]++;
+    struct trap_frame *outer = cpu->frame;
+    cpu->frame = frame;
+    if (frame->vector >= EXCEPTION_COUNT) {
+        device_interrupt(frame, cpu);
+    } else {
+        exception(frame, cpu);
+    }
+    cpu->frame = outer;
+}

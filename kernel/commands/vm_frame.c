@@ -1,0 +1,112 @@
+/*
+ * Monitor command that shows where a frame is seen: vm frame.
+ *
+ * Spaces know their frames by the reverse map. Whatever else shows one is found by looking through the
+ * kernel's tables, and through those for UEFI runtime calls.
+ */
+#include <ashlar/layout.h>
+#include <ashlar/memory.h>
+#include <ashlar/page_table.h>
+#include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
+
+#include "vm.h"
+
+#define PLACES_MAX 32 /* of one frame that are listed */
+
+/* json: or NULL, to say it in words. */
+static void show_place(struct json *json, const struct vm_place *place)
+{
+    if (!json) {
+        monitor_print("  space %u \"%s\" at %#llx%s\n", place->space->number, place->space->name,
+                      (unsigned long long)place->address.raw, place->device ? " (as given memory)" : "");
+        return;
+    }
+    json_object_begin(json, NULL);
+    json_number(json, "space", place->space->number);
+    json_string(json, "name", place->space->name);
+    json_hex(json, "address", place->address.raw);
+    json_bool(json, "device", place->device);
+    json_object_end(json);
+}
+
+static void show_alias(struct json *json, const char *tables, virt_addr_t address)
+{
+    struct memory_region region;
+    const char *what = region_find(address, &region) ? region.name : "nobody's";
+    if (!json) {
+        monitor_print("  %s tables at %#llx: %s\n", tables, (unsigned long long)address.raw, what);
+        return;
+    }
+    json_object_begin(json, NULL);
+    json_string(json, "tables", tables);
+    json_hex(json, "address", address.raw);
+    json_string(json, "what", what);
+    json_object_end(json);
+}
+
+/* Shows where the tables map the frame up to `last`, but for the lazy range: that is a space's. */
+static void show_aliases(struct json *json, phys_addr_t frame, const char *tables, struct page_table *table,
+                         virt_addr_t last)
+{
+    struct page_runs walk;
+    struct page_run run;
+    page_runs_start(&walk, table, virt_addr(0), last);
+    while (page_runs_next(&walk, &run)) {
+        uint64_t inside = frame.raw - run.target.raw;
+        virt_addr_t at = virt_add(run.base, inside);
+        if (inside < run.bytes && at.raw - LAZY_BASE >= LAZY_END - LAZY_BASE) {
+            show_alias(json, tables, at);
+        }
+    }
+}
+
+static void show_all_aliases(struct json *json, phys_addr_t frame)
+{
+    show_aliases(json, frame, "kernel", kernel_page_table(), virt_addr(UINT64_MAX));
+    if (address_space_runtime()) {
+        show_aliases(json, frame, "UEFI runtime", address_space_runtime(),
+                     page_table_lower_end(kernel_page_table()));
+    }
+}
+
+static void show_json(phys_addr_t frame, const struct vm_place *places, uint64_t count)
+{
+    struct json json;
+    monitor_json_begin(&json);
+    json_object_begin(&json, NULL);
+    json_number(&json, "count", count);
+    json_array_begin(&json, "places");
+    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
+        show_place(&json, &places[i]);
+    }
+    json_array_end(&json);
+    json_array_begin(&json, "aliases");
+    show_all_aliases(&json, frame);
+    json_array_end(&json);
+    json_object_end(&json);
+    json_end(&json);
+}
+
+void command_vm_frame(struct monitor_call *call, uint64_t address)
+{
+    struct vm_place places[PLACES_MAX];
+    unsigned bits = kernel_vm_manager()->config.physical_bits;
+    if (address >> bits != 0) {
+        monitor_error(call, "%#llx is no physical address: the CPU's have %u bits",
+                      (unsigned long long)address, bits);
+        return;
+    }
+    phys_addr_t frame = phys_addr(align_down(address, FRAME_BYTES));
+    uint64_t count = vm_frame_places(kernel_vm_manager(), frame, places, PLACES_MAX);
+    if (call->json) {
+        show_json(frame, places, count);
+        return;
+    }
+    monitor_print("frame %#llx: shown by %llu pages of spaces\n", (unsigned long long)frame.raw,
+                  (unsigned long long)count);
+    for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
+        show_place(NULL, &places[i]);
+    }
+    show_all_aliases(NULL, frame);
+}

@@ -1,0 +1,101 @@
+/*
+ * Names for addresses; see <ashlar/symbols.h>.
+ *
+ * The kernel is linked twice: tools/lib/symbols.py makes the table from the first link's ELF, and the second
+ * puts it behind everything else, where it moves no address. In the table, addresses count from the image's
+ * start, so the slide at load time does not matter.
+ */
+#include <ashlar/format.h>
+#include <ashlar/string.h>
+#include <ashlar/symbols.h>
+
+#include "kernel/lib/symbol_table.h"
+
+extern const uint8_t image_start[];
+extern const uint8_t symbol_table_start[];
+extern const uint8_t symbol_table_end[];
+
+static bool open_table(struct symbol_table *table)
+{
+    return symbol_table_open(table, symbol_table_start, (size_t)(symbol_table_end - symbol_table_start));
+}
+
+/* The offset in the image that `address` has; false outside the image. */
+static bool image_offset(virt_addr_t address, uint32_t *offset)
+{
+    uint64_t distance = address.raw - (uintptr_t)image_start;
+    *offset = (uint32_t)distance;
+    return distance < (uint64_t)(symbol_table_start - image_start);
+}
+
+static struct symbol symbol_of(const struct symbol_entry *entry)
+{
+    return (struct symbol){entry->name, virt_add(virt_of(image_start), entry->start), entry->bytes};
+}
+
+bool symbol_find(virt_addr_t address, struct symbol *symbol)
+{
+    struct symbol_table table;
+    struct symbol_entry entry;
+    uint32_t offset;
+    if (!open_table(&table) || !image_offset(address, &offset) ||
+        !symbol_table_find(&table, offset, &entry)) {
+        return false;
+    }
+    *symbol = symbol_of(&entry);
+    return true;
+}
+
+bool symbol_find_line(virt_addr_t address, struct source_line *source)
+{
+    struct symbol_table table;
+    uint32_t offset;
+    return open_table(&table) && image_offset(address, &offset) &&
+           symbol_table_find_line(&table, offset, &source->file, &source->line);
+}
+
+bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address)
+{
+    struct symbol_table table;
+    struct symbol_entry entry;
+    if (bytes == 0 || !open_table(&table) ||
+        !symbol_table_by_name(&table, symbol_table_lower_bound(&table, name, bytes), &entry) ||
+        strlen(entry.name) != bytes || memcmp(entry.name, name, bytes) != 0) {
+        return false;
+    }
+    *address = symbol_of(&entry).start;
+    return true;
+}
+
+void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
+                         void *context)
+{
+    struct symbol_table table;
+    struct symbol_entry entry;
+    if (!open_table(&table)) {
+        return;
+    }
+    uint32_t position = symbol_table_lower_bound(&table, prefix, bytes);
+    while (symbol_table_by_name(&table, position, &entry) && strncmp(entry.name, prefix, bytes) == 0) {
+        visit(context, entry.name);
+        position++;
+    }
+}
+
+const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer[SYMBOL_TEXT_BYTES])
+{
+    /* A call that does not return may be a function's last instruction: one byte back is inside the call. */
+    virt_addr_t inside = virt_addr(address.raw - (is_return_address ? 1 : 0));
+    struct symbol symbol;
+    struct source_line source;
+    if (!symbol_find(inside, &symbol)) {
+        format(buffer, SYMBOL_TEXT_BYTES, "%#llx", (unsigned long long)address.raw);
+        return buffer;
+    }
+    size_t used = format(buffer, SYMBOL_TEXT_BYTES, "%s+%#llx", symbol.name,
+                         (unsigned long long)(address.raw - symbol.start.raw));
+    if (used < SYMBOL_TEXT_BYTES && symbol_find_line(inside, &source)) {
+        format(buffer + used, SYMBOL_TEXT_BYTES - used, " (%s:%u)", source.file, source.line);
+    }
+    return buffer;
+}

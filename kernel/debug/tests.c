@@ -1,0 +1,12 @@
+/* The in-kernel tests that the linker collected from all files; see <ashlar/test.h>. */
+#include <ashlar/test.h>
+
+/* Bounds of the section "ashlar_tests" (arch/x86_64/boot/kernel.ld). */
+extern const struct kernel_test ashlar_tests_start[];
+extern const struct kernel_test ashlar_tests_end[];
+
+unsigned kernel_tests_run(const char *pattern)
+{
+    return kernel_tests_run_array(ashlar_tests_start, (size_t)(ashlar_tests_end - ashlar_tests_start),
+                                  pattern);
+}

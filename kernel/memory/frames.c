@@ -1,0 +1,137 @@
+/*
+ * The kernel's frame pool: where the memory map, the physmap and the array of descriptors come together. How
+ * the pool works is in mm/frame/pool.c and docs/physical.md.
+ */
+#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/boot.h>
+#include <ashlar/command_line.h>
+#include <ashlar/layout.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+#include <x86/control_registers.h>
+#include <x86/interrupt.h>
+
+#define LOG_SUBSYSTEM "memory"
+#include <ashlar/log.h>
+
+#include "firmware_tables.h"
+
+#define LOW_MEMORY_END MIB(1) /* firmware in system management mode has been seen to write below it */
+
+static struct frame_pool frames;
+
+struct frame_pool *kernel_frames(void)
+{
+    return &frames;
+}
+
+/*
+ * Maps a page of descriptors in the page tables in force. Only absent entries become present, which no TLB
+ * holds (Intel SDM volume 3, 4.10.2.3): nothing to flush, on any CPU.
+ */
+static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
+{
+    const struct boot_paging *paging = context;
+    page_table_entry_t *table = physmap_pointer(address_space_root());
+    unsigned used = 0;
+    for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
+        page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
+        if (!page_entry_present(*entry)) {
+            memset(physmap_pointer(tables[used]), 0, FRAME_BYTES);
+            *entry = page_entry_table(tables[used], false);
+            used++;
+        }
+        table = physmap_pointer(page_entry_table_address(*entry));
+    }
+    table[page_table_index(virt_of(page), PAGE_LEVEL_4K)] =
+        page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK);
+    return used;
+}
+
+static exception_handler *next_handler; /* of page faults */
+
+/* Gives a mistaken free its name where all that can be seen is a descriptor that is not mapped. */
+static bool explain_page_fault(struct trap_frame *frame)
+{
+    if (!trap_from_user(frame)) {
+        frame_pool_explain_fault(&frames, cr2_read());
+    }
+    return next_handler && next_handler(frame);
+}
+
+/* Keeps the low memory from ordinary use, whoever runs short. */
+static void keep_low_memory(void)
+{
+    struct frame_request request = {
+        .frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT, .try_only = true};
+    phys_addr_t frame;
+    while (frame_alloc_request(&frames, &request, &frame) == FRAME_OK) {
+    }
+}
+
+phys_addr_t memory_take_low(enum frame_owner owner)
+{
+    for (uint64_t at = 0; at < LOW_MEMORY_END; at += FRAME_BYTES) {
+        if (frame_change_owner(&frames, phys_addr(at), OWNER_KEPT, owner) == FRAME_OK) {
+            return phys_addr(at);
+        }
+    }
+    return FRAME_NONE;
+}
+
+void memory_return_low(phys_addr_t frame, enum frame_owner owner)
+{
+    enum frame_error error = frame.raw < LOW_MEMORY_END
+                                 ? frame_change_owner(&frames, frame, owner, OWNER_KEPT)
+                                 : FRAME_NOT_MANAGED;
+    if (error != FRAME_OK) {
+        panic("memory: %#llx of %s is no low memory to be returned: %s", (unsigned long long)frame.raw,
+              frame_owner_name(owner), frame_error_name(error));
+    }
+}
+
+/* The policy that the command line asks for. */
+static const struct frame_policy *chosen_policy(void)
+{
+    char name[8];
+    bool bitmap =
+        command_line_get(boot_command_line(), "frames", name, sizeof name) && strcmp(name, "bitmap") == 0;
+    return bitmap ? &frame_policy_bitmap : &frame_policy_buddy;
+}
+
+void memory_start(const struct boot_info *info)
+{
+    size_t count;
+    const struct memory_range *map = boot_memory_map(&count);
+    const struct frame_config config = {
+        .map = map,
+        .map_count = (uint32_t)count,
+        .cpus = 1, /* the others are not started */
+        .policy = chosen_policy(),
+        .backing =
+            {
+                .base = info->paging.physmap.raw,
+                .descriptors = virt_pointer(virt_addr(DESCRIPTORS_BASE)),
+                .map = map_descriptors,
+                .context = (void *)&info->paging,
+            },
+    };
+    enum frame_error error = frame_pool_init(&frames, &config);
+    if (error != FRAME_OK) {
+        panic("memory: no pool of frames from the memory map of %zu ranges: %s", count,
+              frame_error_name(error));
+    }
+    keep_low_memory();
+    next_handler = exception_set_handler(EXCEPTION_PAGE_FAULT, explain_page_fault);
+}
+
+void memory_reclaim_boot(const struct boot_info *info)
+{
+    enum frame_error error = frame_pool_reclaim(&frames, MEMORY_BOOT_RECLAIMABLE);
+    if (error != FRAME_OK) {
+        panic("memory: reclaiming boot memory: %s", frame_error_name(error));
+    }
+    keep_low_memory();
+    memory_keep_firmware_tables(info);
+    log_info("%llu MiB free", (unsigned long long)(frame_pool_free(&frames) << FRAME_SHIFT >> 20));
+}

@@ -1,0 +1,265 @@
+/*
+ * The kernel's address spaces, and page faults on their way to them.
+ *
+ * The trap handler asks here first, for addresses that a space may have. What a space resolves is repeated;
+ * all else goes on to the fixup table (an access that was declared fallible), to a handler, or into the panic
+ * report, which gets from the resolver below what the space said.
+ *
+ * While a space works, interrupts are as the interrupted code had them: a pager may sleep, and clearing 2 MiB
+ * takes a while. They are off again before anything of the trap's own is touched.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/console.h>
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/mmio.h>
+#include <ashlar/panic.h>
+#include <ashlar/trap.h>
+#include <ashlar/vm_kernel.h>
+#include <x86/control_registers.h>
+#include <x86/cpuid.h>
+#include <x86/interrupt.h>
+#include <x86/page_fault.h>
+
+#include "kernel/kernel.h"
+
+#define PAGE_FAULT_WRITE      (1U << 1) /* error code: SDM volume 3, 4.7 */
+#define PAGE_FAULT_USER       (1U << 2)
+#define PAGE_FAULT_FETCH      (1U << 4)
+#define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
+#define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
+#define SPURIOUS_MAX          64         /* in a row, before they are taken for one that never ends */
+#define COULD_NOT_WAIT                                                                                       \
+    VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
+
+static struct vm_manager manager;
+static struct vm_space lazy_space;
+
+struct vm_manager *kernel_vm_manager(void)
+{
+    return &manager;
+}
+
+struct vm_space *kernel_lazy_space(void)
+{
+    return &lazy_space;
+}
+
+/* ---- Faults ---- */
+
+/* The last fault that a space did not resolve, and the last spurious ones, on each CPU. */
+static struct last_faults {
+    uint64_t refused;      /* address */
+    enum vm_fault refusal; /* why */
+    uint32_t repeated;     /* spurious ones in a row, at the same address and by the same instruction */
+    uint64_t spurious;     /* address */
+    uint64_t instruction;  /* where they were */
+} last[CPUS_MAX];
+
+static enum vm_access access_of(uint64_t error_code)
+{
+    if (error_code & PAGE_FAULT_FETCH) {
+        return VM_EXECUTE;
+    }
+    return error_code & PAGE_FAULT_WRITE ? VM_WRITE : VM_READ;
+}
+
+/* Whether the code that faulted may touch the address at all, as far as this is not the space's to say. What
+ * a panic's report touches is nobody's. */
+static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
+{
+    if (frame->error_code & PAGE_FAULT_UNEXPECTED) {
+        return false;
+    }
+    bool user_address = (int64_t)address.raw >= 0;
+    if (frame->error_code & PAGE_FAULT_USER) {
+        return user_address;
+    }
+    bool allowed = !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
+    return allowed && !panic_active();
+}
+
+/* Whether it may touch now what takes locks, and time: user mode always may. */
+static bool may_wait(const struct trap_frame *frame)
+{
+    const struct per_cpu *cpu = per_cpu();
+    return frame->error_code & PAGE_FAULT_USER ||
+           (cpu->preempt_depth == 0 && cpu->interrupt_depth == 0 && frame->rflags & RFLAGS_INTERRUPT);
+}
+
+/*
+ * Whether this is a fault without end: the tables say yes, the CPU no, and nothing else is resolved between.
+ * One or a few in a row can be: another CPU was faster each time.
+ */
+static bool repeats(struct last_faults *seen, const struct trap_frame *frame, virt_addr_t address)
+{
+    bool same = seen->spurious == address.raw && seen->instruction == frame->rip;
+    seen->repeated = same ? seen->repeated + 1 : 1;
+    seen->spurious = address.raw;
+    seen->instruction = frame->rip;
+    return seen->repeated > SPURIOUS_MAX;
+}
+
+/* Whether the frame lies on the interrupted code's stack, or the one that user mode enters by; it stays on
+ * the page fault's own small one, where no interrupt is let in, when the address is near the stack pointer.
+ */
+static bool is_on_a_whole_stack(const struct trap_frame *frame)
+{
+    return trap_from_user(frame) || align_down(frame->rsp, 16) - sizeof *frame == (uintptr_t)frame;
+}
+
+static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address)
+{
+    struct vm_space *space = (int64_t)address.raw < 0 ? &lazy_space : per_cpu()->space;
+    enum vm_access access = access_of(frame->error_code);
+    if (!(frame->rflags & RFLAGS_INTERRUPT) || !is_on_a_whole_stack(frame)) {
+        return vm_space_fault(space, address, access);
+    }
+    interrupts_enable();
+    enum vm_fault fault = vm_space_fault(space, address, access);
+    interrupts_disable();
+    return fault;
+}
+
+bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
+{
+    struct last_faults *seen = &last[cpu_number()];
+    if (!may_touch(frame, address)) {
+        seen->refusal = panic_active() ? seen->refusal : VM_FAULT_SPURIOUS; /* no space said so */
+        return false;
+    }
+    enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
+    seen = &last[cpu_number()]; /* it may have waited, and gone on elsewhere */
+    if (fault == VM_FAULT_SPURIOUS) {
+        return !repeats(seen, frame, address);
+    }
+    seen->repeated = 0;
+    if (vm_fault_resolved(fault)) {
+        return true;
+    }
+    seen->refused = address.raw;
+    seen->refusal = fault;
+    return false;
+}
+
+/* ---- The panic report: it may take no lock, so it only knows what was said when the fault came by ---- */
+
+/* Why the last fault at `address` was refused; one that was resolved if there was none. */
+static enum vm_fault refusal_of(virt_addr_t address)
+{
+    const struct last_faults *seen = &last[cpu_number()];
+    return seen->refused == address.raw ? seen->refusal : VM_FAULT_SPURIOUS;
+}
+
+static bool resolve_lazy(virt_addr_t address, struct memory_region *region)
+{
+    static const struct memory_region room = {
+        {LAZY_BASE}, LAZY_END - LAZY_BASE, "lazily filled kernel memory", false};
+    if (address.raw - LAZY_BASE >= LAZY_END - LAZY_BASE) {
+        return false;
+    }
+    enum vm_fault refusal = refusal_of(address);
+    *region = room;
+    if (refusal == VM_FAULT_GUARD || refusal == VM_FAULT_STACK_LIMIT) {
+        *region = (struct memory_region){virt_addr(align_down(address.raw, FRAME_BYTES)), FRAME_BYTES,
+                                         "guard gap in lazily filled kernel memory", true};
+    }
+    return true;
+}
+
+static bool describe_refusal(virt_addr_t address)
+{
+    enum vm_fault refusal = refusal_of(address);
+    if (vm_fault_resolved(refusal)) {
+        return false;
+    }
+    console_print("space:   %s\n", refusal == COULD_NOT_WAIT
+                                       ? "not asked: preemption or interrupts are off, or this is a handler"
+                                       : vm_fault_name(refusal));
+    return true;
+}
+
+/* ---- Spaces ---- */
+
+enum vm_error user_space_create(struct vm_space *space, const char *name)
+{
+    struct vm_space_config config = {
+        .name = name,
+        .base = virt_addr(USER_BASE),
+        .bytes = (1ULL << (page_level_shift(manager.config.levels + 1) - 1)) - FRAME_BYTES - USER_BASE,
+        .owner = OWNER_USER,
+        .kernel = kernel_page_table(),
+    };
+    return vm_space_create(space, &manager, &config);
+}
+
+struct vm_space *space_load(struct vm_space *space)
+{
+    struct per_cpu *cpu = per_cpu();
+    struct vm_space *before = cpu->space;
+    if (space) {
+        vm_space_enter(space);
+    }
+    cpu->space = space;
+    const struct page_table *tables = space ? &space->own : kernel_page_table();
+    tlb_space_load(tables->root, tables->space);
+    if (before) {
+        vm_space_leave(before);
+    }
+    return before;
+}
+
+/* AC may be set whether the CPU has SMAP or not: in the kernel it means nothing else. */
+void user_access_begin(void)
+{
+    __asm__ volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(FLAG_ACCESS) : "memory", "cc");
+}
+
+void user_access_end(void)
+{
+    __asm__ volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~(int64_t)FLAG_ACCESS) : "memory", "cc");
+}
+
+/* Device regions have to agree with the kernel's own mappings of the same memory. */
+static bool claim_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                         enum page_cache cache)
+{
+    return mmio_claim(context, base, bytes, access, cache) == MMIO_OK;
+}
+
+static void release_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
+                           enum page_cache cache)
+{
+    (void)access;
+    mmio_release(context, base, bytes, cache);
+}
+
+void spaces_start(void)
+{
+    static struct region_resolver resolver = {.resolve = resolve_lazy, .describe = describe_refusal};
+    struct page_table *tables = kernel_page_table();
+    struct vm_manager_config config = {.frames = kernel_frames(),
+                                       .slabs = &kernel_heap.slabs,
+                                       .access = tables->access,
+                                       .levels = tables->levels,
+                                       .largest_level = tables->largest_level,
+                                       .physical_bits = cpu_physical_address_bits(),
+                                       .kernel = tables,
+                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES,
+                                       .device_claim = claim_device,
+                                       .device_release = release_device,
+                                       .device_context = &kernel_mmio};
+    struct vm_space_config lazy = {.name = "kernel",
+                                   .base = virt_addr(LAZY_BASE),
+                                   .bytes = LAZY_END - LAZY_BASE,
+                                   .owner = OWNER_VMALLOC,
+                                   .tables = tables};
+    enum vm_error error = vm_manager_init(&manager, &config);
+    if (error == VM_OK) {
+        error = vm_space_create(&lazy_space, &manager, &lazy);
+    }
+    if (error != VM_OK) {
+        panic("address spaces: %s", vm_error_name(error));
+    }
+    region_resolver_add(&resolver);
+}

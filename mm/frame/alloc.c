@@ -1,0 +1,179 @@
+/*
+ * Allocation with wishes: exact lengths, alignment, address limits, batches. Each function first checks what
+ * it was asked, then takes from the store; when the store has nothing, what frame_reclaim() finds is taken
+ * first. The lock is held for one block at a time: what a run is cut from belongs to nobody else.
+ */
+#include "internal.h"
+
+phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+{
+    phys_addr_t block = frame_alloc(pool, order, owner);
+    if (block.raw == 0) {
+        panic("frames: out of memory: no block of order %u for %s, %llu frames free", order,
+              frame_owner_name(owner), (unsigned long long)frame_pool_free(pool));
+    }
+    return block;
+}
+
+static enum frame_error check_request(const struct frame_request *request)
+{
+    if (request->frames == 0 || request->frames > FRAME_RUN_MAX) {
+        return FRAME_BAD_ORDER;
+    }
+    if (request->alignment != 0 && (!is_power_of_two(request->alignment) || request->alignment > GIB(1))) {
+        return FRAME_BAD_ALIGNMENT;
+    }
+    return (unsigned)request->owner < OWNER_COUNT ? FRAME_OK : FRAME_BAD_OWNER;
+}
+
+/* Order of the block that a request is cut from. */
+static unsigned request_order(const struct frame_request *request)
+{
+    unsigned order = frame_order_above(request->frames);
+    unsigned alignment_order = frame_order_above(request->alignment >> FRAME_SHIFT);
+    return order > alignment_order ? order : alignment_order;
+}
+
+/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
+static bool back_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
+{
+    bool backed = true;
+    uint64_t end = first + frames;
+    for (first += 1ULL << frame_order_below(frames); backed && first < end;) {
+        spinlock_acquire(&pool->lock);
+        backed = frame_back(pool, first);
+        spinlock_release(&pool->lock);
+        first += 1ULL << frame_order_below(end - first);
+    }
+    return backed;
+}
+
+/* Writes the descriptors of a run: its length in binary, the largest block first. */
+static void describe_run(struct frame_pool *pool, uint64_t first, uint64_t frames, enum frame_owner owner)
+{
+    enum frame_state state = is_power_of_two(frames) ? FRAME_ALLOCATED : FRAME_RUN;
+    while (frames > 0) {
+        unsigned order = frame_order_below(frames);
+        frame_describe(pool, first, state, order, owner);
+        state = FRAME_RUN_PART;
+        first += 1ULL << order;
+        frames -= 1ULL << order;
+    }
+}
+
+/* A block of `order` of which the front serves the request; its first frame, or none. */
+static uint64_t take_block(struct frame_pool *pool, const struct frame_request *request, unsigned order)
+    EXCLUDES(pool->lock)
+{
+    uint64_t limit = request->limit == 0 ? FRAME_LIMIT_MAX : request->limit >> FRAME_SHIFT;
+    /* A block that is cut must lie below the limit only as far as it is used. */
+    uint64_t unused = (1ULL << order) - request->frames;
+    unsigned got;
+    spinlock_acquire(&pool->lock);
+    uint64_t frame = frame_store_take(pool, order, order, limit, &got);
+    if (frame == FRAME_NO_FRAME && unused > 0 && limit < FRAME_LIMIT_MAX) {
+        frame = frame_store_take(pool, order, order, limit + unused, &got);
+    }
+    spinlock_release(&pool->lock);
+    return frame;
+}
+
+/* One attempt to serve a checked request; the first frame, or none. */
+static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
+    EXCLUDES(pool->lock)
+{
+    unsigned order = request_order(request);
+    uint64_t frame = take_block(pool, request, order);
+    if (frame == FRAME_NO_FRAME) {
+        return FRAME_NO_FRAME;
+    }
+    frame_store_return(pool, frame + request->frames, frame + (1ULL << order));
+    if (!back_run(pool, frame, request->frames)) {
+        frame_store_return(pool, frame, frame + request->frames);
+        return FRAME_NO_FRAME;
+    }
+    describe_run(pool, frame, request->frames, request->owner);
+    frame_book(pool, request->owner, (int64_t)request->frames);
+    return frame;
+}
+
+/* Whether a frame of the stock of zeroed ones is what is wanted. */
+static bool wants_zeroed_frame(const struct frame_request *request)
+{
+    return request->zeroed && request->frames == 1 && request->alignment <= FRAME_BYTES &&
+           request->limit == 0;
+}
+
+enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame_request *request,
+                                     phys_addr_t *address)
+{
+    enum frame_error error = check_request(request);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    phys_addr_t zeroed = wants_zeroed_frame(request) ? frame_zeroed_take(pool, request->owner) : FRAME_NONE;
+    if (zeroed.raw != 0) {
+        *address = zeroed;
+        return FRAME_OK;
+    }
+    struct frame_shortage shortage = {.order = request_order(request), .frames = request->frames};
+    uint64_t frame;
+    do {
+        frame = take_request(pool, request);
+    } while (frame == FRAME_NO_FRAME && !request->try_only && frame_reclaim(pool, &shortage));
+    if (frame == FRAME_NO_FRAME) {
+        return FRAME_NO_MEMORY;
+    }
+    *address = phys_addr(frame << FRAME_SHIFT);
+    if (request->zeroed) {
+        memset(frame_pointer(pool, *address), 0, request->frames << FRAME_SHIFT);
+    }
+    return FRAME_OK;
+}
+
+#define BATCH_PIECES  8 /* that memory may come in under one hold of the lock */
+#define SINGLE_PIECES 3 /* what one frame counts for: its leaf may have been merged */
+
+/* Some single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
+static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner)
+{
+    uint64_t done = 0;
+    spinlock_acquire(&pool->lock);
+    unsigned pieces = 0;
+    while (done < min_u64(count, FRAME_BATCH) && pieces < BATCH_PIECES) {
+        unsigned got;
+        unsigned most = frame_order_below(min_u64(count - done, FRAME_BATCH));
+        uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
+        if (frame == FRAME_NO_FRAME) {
+            break;
+        }
+        for (uint64_t end = frame + (1ULL << got); frame < end; frame++) {
+            frame_describe(pool, frame, FRAME_ALLOCATED, 0, owner);
+            frames[done++] = phys_addr(frame << FRAME_SHIFT);
+        }
+        pieces += got == 0 ? SINGLE_PIECES : 1;
+    }
+    frame_book(pool, owner, (int64_t)done);
+    spinlock_release(&pool->lock);
+    return done;
+}
+
+uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
+                           enum frame_owner owner)
+{
+    if ((unsigned)owner >= OWNER_COUNT) {
+        return 0;
+    }
+    uint64_t done = 0;
+    struct frame_shortage shortage = {.order = 0};
+    while (done < count) {
+        uint64_t taken = take_batch(pool, count - done, frames + done, owner);
+        shortage.frames = count - done;
+        if (taken == 0 && !frame_reclaim(pool, &shortage)) {
+            break;
+        }
+        done += taken;
+    }
+    return done;
+}

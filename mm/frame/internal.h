@@ -1,0 +1,303 @@
+/*
+ * Inside the frame pool: what its files share. Not for users of the pool.
+ */
+#pragma once
+
+#include <ashlar/frame.h>
+#include <ashlar/string.h>
+
+#define FRAME_NO_FRAME   UINT64_MAX
+#define FRAME_GIB_SHIFT  18                  /* frames in 1 GiB */
+#define FRAME_PAGE_SHIFT 8                   /* frames described by one page of descriptors */
+#define FRAME_LIMIT_MAX  ((uint64_t)1 << 34) /* 64 TiB: the room of the physmap (layout.h) */
+
+_Static_assert(FRAME_DESCRIPTORS_PER_PAGE == 1 << FRAME_PAGE_SHIFT, "a page of descriptors");
+
+/* What a policy must know to lay out its state. */
+struct frame_layout {
+    const struct memory_range *map; /* all ranges; those of frame_type_is_ram() can become free */
+    uint32_t map_count;             /* ranges */
+    uint64_t frame_limit;           /* behind the last frame of RAM */
+};
+
+/*
+ * A policy knows which frames are free, and nothing else: no owners, no descriptors, no magazines.
+ * All but state_bytes() and init() are called with the pool's lock held. "None" is FRAME_NO_FRAME.
+ */
+struct frame_policy {
+    const char *name;
+
+    /* Bytes of state needed for `layout`. */
+    uint64_t (*state_bytes)(const struct frame_layout *layout);
+
+    /* Prepares `state` (8-byte aligned, contents arbitrary): nothing is free. */
+    void (*init)(const struct frame_layout *layout, void *state);
+
+    /* Makes a block free for the first time; returns as give() does. */
+    unsigned (*add)(void *state, uint64_t frame, unsigned order);
+
+    /*
+     * Makes a block free that was taken (as a whole, in parts, or as a part). Returns how many entries of
+     * indexes over all memory changed: what made this call cost more than others.
+     */
+    unsigned (*give)(void *state, uint64_t frame, unsigned order);
+
+    /*
+     * Makes scattered single frames free that were taken: those whose addresses are below `top`, from there
+     * down, at most `count` and as many as one hold of the lock allows, but one at least. They need not be
+     * merged before merge() is called. Returns how many.
+     */
+    uint64_t (*give_frames)(void *state, const uint64_t *top, uint64_t count);
+
+    /* Merges some of what give_frames() left; false when there is nothing more. */
+    bool (*merge)(void *state);
+
+    /*
+     * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
+     * end at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its
+     * order. `from` is a multiple of 512. `limit` is at most FRAME_LIMIT_MAX; if order < most, either both
+     * are at most 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
+     * What is not merged yet may be missed, if `order` is from 1 to 8. Returns the first frame, or none.
+     */
+    uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
+                     unsigned *got);
+
+    /* Takes exactly this block, if all of it is free, and returns none; else the first frame that is not. */
+    uint64_t (*take_at)(void *state, uint64_t frame, unsigned order);
+
+    /* Order of the free block that `frame` lies in, merged or not; -1 when the frame is not free. */
+    int (*free_order)(void *state, uint64_t frame);
+
+    /* Adds the number of free blocks of each order in one GiB of addresses to blocks[], merged. */
+    void (*count)(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS]);
+
+    /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
+     */
+    bool (*check)(void *state, uint64_t *free_frames, struct frame_problem *problem);
+};
+
+/* Whether memory of `type` can ever be handed out. */
+bool frame_type_is_ram(enum memory_type type);
+
+/* Reports a broken rule; returns false, for the caller to return. */
+bool frame_problem_set(struct frame_problem *problem, const char *what, uint64_t frame, uint64_t found,
+                       uint64_t expected);
+
+/* Hands [first, end) to `visit` as the fewest naturally aligned blocks, lowest first. */
+void frame_for_each_block(void *state, uint64_t first, uint64_t end,
+                          unsigned (*visit)(void *state, uint64_t frame, unsigned order));
+
+/* Smallest order whose block holds `frames` frames, and largest whose block fits into them. */
+unsigned frame_order_above(uint64_t frames);
+unsigned frame_order_below(uint64_t frames);
+
+/* The range of the map that `frame` lies in, or NULL. */
+const struct memory_range *frame_pool_range(const struct frame_pool *pool, uint64_t frame);
+
+/* GiB of addresses up to the pool's last frame. */
+static inline uint64_t frame_pool_gibs(const struct frame_pool *pool)
+{
+    return (pool->frame_limit + (1ULL << FRAME_GIB_SHIFT) - 1) >> FRAME_GIB_SHIFT;
+}
+
+/* Whether the pool gives out or has given out this frame. */
+bool frame_is_managed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* ---- look.c ---- */
+
+/* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
+uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* ---- backing.c ---- */
+
+/* Whether the descriptor of `frame` may be read. */
+bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
+bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
+
+/* Whether backing another page takes a block from the store first, for the reserve. */
+bool frame_reserve_is_low(const struct frame_pool *pool) REQUIRES(pool->lock);
+
+/* Order by which the reserve of descriptor frames grows on a machine of this size. */
+unsigned frame_reserve_order(uint64_t frame_limit);
+
+/* ---- store.c: the policy with its zones, descriptors and counts ---- */
+
+/* The first zone in the order of search that a machine of this size has. */
+unsigned frame_first_zone(uint64_t frame_limit);
+
+/*
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
+ * backed but not yet written. Returns its first frame and *got, or none.
+ */
+uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                          unsigned *got) REQUIRES(pool->lock);
+
+/*
+ * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where
+ * that is none, when it cannot be backed.
+ */
+bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
+    REQUIRES(pool->lock);
+
+/* Returns a block whose descriptor was written; it becomes FRAME_FREED. */
+void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* Returns frames whose descriptors say nothing that matters any more. */
+void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
+
+/* The same, with the lock held for one block at a time. */
+void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) EXCLUDES(pool->lock);
+
+/* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
+ */
+uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
+
+/* The policy's give(), counted; returns what it does. */
+static inline unsigned frame_policy_give(struct frame_pool *pool, uint64_t frame, unsigned order)
+    REQUIRES(pool->lock)
+{
+    unsigned changes = pool->config.policy->give(pool->policy_state, frame, order);
+    pool->free_frames += 1ULL << order;
+    pool->work.given++;
+    pool->work.changes += changes;
+    return changes;
+}
+
+/* The policy's give_frames(), counted but for changes; returns what it does. */
+static inline uint64_t frame_policy_give_frames(struct frame_pool *pool, const uint64_t *top, uint64_t count)
+    REQUIRES(pool->lock)
+{
+    uint64_t given = pool->config.policy->give_frames(pool->policy_state, top, count);
+    pool->free_frames += given;
+    pool->work.given += given;
+    return given;
+}
+
+/* Merges some of the free frames that the policy has not merged yet; false when there are none. */
+bool frame_store_merge(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* So many calls of it merge all there is, if no more is freed meanwhile. */
+static inline uint64_t frame_store_merges_max(const struct frame_pool *pool)
+{
+    return (pool->frame_limit >> FRAME_ORDER_2M) + 1;
+}
+
+/* Calls it that often, or until there is nothing more; whether there was anything. */
+bool frame_store_merge_all(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* Writes the descriptor of a block that is now allocated. */
+static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
+                                  unsigned order, enum frame_owner owner)
+{
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(state, order, 1), memory_order_relaxed);
+}
+
+/* Books frames for an owner on whatever CPU this is. */
+static inline void frame_book(struct frame_pool *pool, enum frame_owner owner, int64_t frames)
+{
+    preempt_disable();
+    frame_account(pool->cpu[cpu_number()], owner, frames);
+    preempt_enable();
+}
+
+/* One more of something that this CPU counts. */
+static inline void frame_count_event(_Atomic(uint64_t) *counter)
+{
+    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, count + 1, memory_order_relaxed);
+}
+
+/* ---- cpu/magazine.c ---- */
+
+void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
+
+/* Puts a free block that nobody knows into a magazine of this CPU that has room; preemption is off. */
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
+
+/* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */
+phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                               enum frame_owner owner);
+
+/* Returns some of what is in a magazine of `cpu` to the store: what one hold of the lock allows. */
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
+/* Blocks a CPU holds in a magazine now. */
+static inline uint64_t frame_magazine_count(const struct frame_magazine *magazine)
+{
+    return atomic_load_explicit(&magazine->top, memory_order_relaxed) - magazine->bottom;
+}
+
+static inline void frame_magazine_set_count(struct frame_magazine *magazine, uint64_t count)
+{
+    atomic_store_explicit(&magazine->top, magazine->bottom + (uint32_t)count, memory_order_relaxed);
+}
+
+/* Blocks that a magazine has room for. */
+static inline uint64_t frame_magazine_capacity(const struct frame_magazine *magazine)
+{
+    return magazine->end - magazine->bottom;
+}
+
+/* Order of the blocks in magazine number `index`. */
+static inline unsigned frame_magazine_order(unsigned index)
+{
+    return index == FRAME_MAGAZINE_ZERO ? 0 : index;
+}
+
+/* Books a checked block out and puts it into a magazine, or into the store. */
+void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
+
+/* ---- cpu/drain.c ---- */
+
+/*
+ * As frame_magazine_drain(), for one that another CPU has asked for; when it is empty, it is used again.
+ * `cpu` is this one, preemption off. Whether there was anything in it.
+ */
+bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
+/* The same for the first magazine that was asked for and is not empty; whether there is one. */
+bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu) EXCLUDES(pool->lock);
+
+/* Asks the other CPUs to return what is in their magazines. */
+void frame_magazines_ask(struct frame_pool *pool);
+
+/*
+ * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
+ * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
+ * they held anything.
+ */
+bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool->lock);
+
+/* Takes a free block out of a magazine of this CPU, if it is in one; whether it was. */
+bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* ---- zero.c ---- */
+
+/* A frame of this CPU's stock of zeroed ones, for a valid owner; none when it is empty. */
+phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner);
+
+/* ---- reclaim.c ---- */
+
+/* An allocation that found no memory. */
+struct frame_shortage {
+    unsigned order;  /* of a block that would help */
+    uint64_t frames; /* wanted */
+    bool begun;      /* counted, and the other CPUs asked; false at first */
+    uint64_t merges; /* of free frames since there were new ones; 0 at first */
+    unsigned next;   /* reclaimer to be called next; 0 at first */
+};
+
+/*
+ * Does the next thing that may help: returns something of this CPU's magazines to the store, merges what is
+ * free there, or calls a reclaimer. Returns whether to try again; false when nothing is left to be done.
+ */
+bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage) EXCLUDES(pool->lock);

@@ -1,0 +1,182 @@
+/* How blocks become free again in the buddy policy (policy/buddy.c), and how that is published. */
+#include "buddy.h"
+
+/* What giving single frames under one hold of the lock may cost, in units of some 35 instructions. */
+#define GIVE_BUDGET 42
+#define ADD_COST    2  /* a frame becomes free, and that is all */
+#define LOOSE_COST  1  /* so its leaf becomes loose */
+#define FULL_COST   21 /* all that may have to be done for a frame */
+
+/* ---- Indexes ---- */
+
+unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
+{
+    for (int order = before + 1; order <= now; order++) {
+        set_add(&buddy->able[base + (unsigned)order], gib);
+    }
+    for (int order = now + 1; order <= before; order++) {
+        set_remove(&buddy->able[base + (unsigned)order], gib);
+    }
+    return (unsigned)(now > before ? now - before : before - now);
+}
+
+unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf, int now)
+{
+    int before = arena->leaves[leaf].highest;
+    arena->leaves[leaf].highest = (int8_t)now;
+    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
+        arena->orders &= (uint16_t) ~(1U << before);
+    }
+    if (now >= 0) {
+        leaf_set_add(&arena->best[now], leaf);
+        arena->orders |= (uint16_t)(1U << now);
+    }
+    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
+    int published = arena->highest;
+    if (highest == published) {
+        return 0;
+    }
+    arena->highest = (int8_t)highest;
+    return buddy_arena_publish(buddy, gib, 0, published, highest);
+}
+
+/* ---- Leaves ---- */
+
+static void name_loose(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    if (leaf_set_add(&arena->loose, leaf)) {
+        set_add(&buddy->loose, gib);
+    }
+}
+
+static void forget_loose(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    if (leaf_set_remove(&arena->loose, leaf)) {
+        set_remove(&buddy->loose, gib);
+    }
+}
+
+void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    tree_merge(&arena->leaves[leaf]);
+    forget_loose(buddy, gib, arena, leaf);
+}
+
+bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
+{
+    struct arena *arena = buddy->arenas[gib];
+    leaf = leaf_set_find(&arena->loose, leaf);
+    if (leaf == TREE_UNITS) {
+        return false;
+    }
+    buddy_leaf_merge(buddy, gib, arena, leaf);
+    leaf_changed(buddy, gib, arena, leaf);
+    return true;
+}
+
+bool buddy_merge(void *state)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = set_find(&buddy->loose, buddy->arena_count, 0);
+    return gib != SET_NONE && buddy_merge_from(buddy, gib, 0);
+}
+
+/* ---- Giving ---- */
+
+/* Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
+ */
+static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
+{
+    if (leaves < 64) {
+        arena->split[leaf / 64] &= ~(((1ULL << leaves) - 1) << leaf % 64);
+        return;
+    }
+    for (unsigned word = leaf / 64; word < (leaf + leaves) / 64; word++) {
+        arena->split[word] = 0;
+    }
+}
+
+/* Makes 2^height whole leaves free. */
+static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf,
+                            unsigned height)
+{
+    forget_leaves(arena, leaf, 1U << height);
+    if (tree_give(&arena->blocks, tree_bit(leaf, height)) == 1) {
+        tree_set(&arena->blocks, 1);
+    }
+    return arena_changed(buddy, gib, arena);
+}
+
+/* The last frames of a leaf became free: it is whole, whatever its tree says. */
+static unsigned give_whole(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    if (arena->leaves[leaf].loose != 0) {
+        forget_loose(buddy, gib, arena, leaf);
+    }
+    unsigned changes = buddy_leaf_publish(buddy, gib, arena, leaf, -1);
+    return changes + give_leaves(buddy, gib, arena, leaf, 0);
+}
+
+unsigned buddy_give(void *state, uint64_t frame, unsigned order)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    if (order >= LEAF_ORDER) {
+        return give_leaves(buddy, gib, arena, leaf, order - LEAF_ORDER);
+    }
+    if (!leaf_is_split(arena, leaf)) { /* part of a block that was taken whole */
+        leaf_open(arena, leaf);
+    }
+    struct tree *tree = &arena->leaves[leaf];
+    tree->free += (uint16_t)(1U << order);
+    if (tree->free == TREE_UNITS) {
+        return give_whole(buddy, gib, arena, leaf);
+    }
+    tree_give(tree, tree_bit(frame % TREE_UNITS, order));
+    return leaf_changed(buddy, gib, arena, leaf);
+}
+
+/*
+ * Makes a single frame free, if there is nothing to do but to make a note of it: its leaf has other free
+ * frames, so that it is known to have some, and is not whole. Returns what that cost, 0 if it was not done.
+ */
+static inline unsigned add_frame(struct buddy *buddy, uint64_t frame)
+{
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    struct tree *tree = &arena->leaves[leaf];
+    if (!leaf_is_split(arena, leaf) || tree->highest < 0 || tree->free == TREE_UNITS - 1) {
+        return 0;
+    }
+    unsigned cost = ADD_COST;
+    if (tree->loose == 0) {
+        name_loose(buddy, gib, arena, leaf);
+        cost += LOOSE_COST;
+    }
+    tree_add(tree, frame % TREE_UNITS);
+    tree->free++;
+    return cost;
+}
+
+uint64_t buddy_give_frames(void *state, const uint64_t *top, uint64_t count)
+{
+    unsigned spent = 0;
+    uint64_t given = 0;
+    while (given < count && spent < GIVE_BUDGET) {
+        uint64_t frame = top[-1 - (int64_t)given] >> FRAME_SHIFT;
+        unsigned cost = add_frame(state, frame);
+        if (cost == 0) {
+            if (spent > GIVE_BUDGET - FULL_COST) {
+                break;
+            }
+            buddy_give(state, frame, 0);
+            cost = FULL_COST;
+        }
+        spent += cost;
+        given++;
+    }
+    return given;
+}

@@ -1,0 +1,163 @@
+/*
+ * When memory runs out: what is tried before an allocation fails. First the magazines, which hold free
+ * memory, and free frames that are not merged yet; then those who said that they can spare some, one after
+ * the other until the allocation succeeds.
+ */
+#include "internal.h"
+
+#define MERGES_AT_ONCE 64
+
+static bool is_same(const struct frame_reclaimer *one, const struct frame_reclaimer *other)
+{
+    return one->reclaim == other->reclaim && one->context == other->context;
+}
+
+/* The first place that holds this reclaimer; NULL if none does. */
+static struct frame_reclaimer_slot *find_slot(struct frame_pool *pool,
+                                              const struct frame_reclaimer *reclaimer) REQUIRES(pool->lock)
+{
+    for (unsigned i = 0; i < FRAME_RECLAIMERS_MAX; i++) {
+        if (is_same(&pool->reclaimers[i].reclaimer, reclaimer)) {
+            return &pool->reclaimers[i];
+        }
+    }
+    return NULL;
+}
+
+enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+{
+    if (!reclaimer->reclaim) {
+        return FRAME_BAD_CONFIG;
+    }
+    enum frame_error error = FRAME_NO_ROOM;
+    spinlock_acquire(&pool->lock);
+    for (unsigned i = 0; error != FRAME_OK && i < FRAME_RECLAIMERS_MAX; i++) {
+        struct frame_reclaimer_slot *slot = &pool->reclaimers[i];
+        if (!slot->reclaimer.reclaim && slot->running == 0) {
+            slot->reclaimer = *reclaimer;
+            error = FRAME_OK;
+        }
+    }
+    spinlock_release(&pool->lock);
+    return error;
+}
+
+static bool is_running(struct frame_pool *pool, const struct frame_reclaimer_slot *slot)
+{
+    spinlock_acquire(&pool->lock);
+    bool running = slot->running != 0;
+    spinlock_release(&pool->lock);
+    return running;
+}
+
+enum frame_error frame_pool_remove_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+{
+    spinlock_acquire(&pool->lock);
+    struct frame_reclaimer_slot *slot = reclaimer->reclaim ? find_slot(pool, reclaimer) : NULL;
+    if (slot) {
+        slot->reclaimer = (struct frame_reclaimer){NULL, NULL};
+    }
+    spinlock_release(&pool->lock);
+    if (!slot) {
+        return FRAME_BAD_CONFIG;
+    }
+    while (is_running(pool, slot)) {
+        cpu_relax();
+    }
+    return FRAME_OK;
+}
+
+/* Calls the reclaimer in place `index`, if there is one; whether it gave anything. */
+static bool call_reclaimer(struct frame_pool *pool, unsigned index, uint64_t frames)
+{
+    struct frame_reclaimer_slot *slot = &pool->reclaimers[index];
+    spinlock_acquire(&pool->lock);
+    struct frame_reclaimer reclaimer = slot->reclaimer;
+    slot->running += reclaimer.reclaim ? 1 : 0;
+    spinlock_release(&pool->lock);
+    if (!reclaimer.reclaim) {
+        return false;
+    }
+    bool any = reclaimer.reclaim(reclaimer.context, frames) > 0;
+    spinlock_acquire(&pool->lock);
+    slot->running--;
+    spinlock_release(&pool->lock);
+    return any;
+}
+
+/* Calls reclaimers from place `next` on, until one gave something; whether one did. */
+static bool call_next(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    bool any = false;
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    if (!cpu->reclaiming) {
+        cpu->reclaiming = true;
+        while (!any && shortage->next < FRAME_RECLAIMERS_MAX) {
+            any = call_reclaimer(pool, shortage->next++, shortage->frames);
+        }
+        cpu->reclaiming = false;
+    }
+    preempt_enable();
+    return any;
+}
+
+static void begin(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    shortage->begun = true;
+    preempt_disable();
+    frame_count_event(&pool->cpu[cpu_number()]->shortages);
+    preempt_enable();
+    frame_magazines_ask(pool);
+}
+
+/*
+ * Merges free frames before the next attempt, some at a time: one of them may be what is needed. However many
+ * other CPUs leave to be merged meanwhile, it ends.
+ */
+static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    uint64_t first = shortage->merges;
+    uint64_t most = min_u64(first + MERGES_AT_ONCE, frame_store_merges_max(pool));
+    while (shortage->merges < most && frame_store_merge(pool)) {
+        shortage->merges++;
+    }
+    return shortage->merges > first;
+}
+
+/*
+ * Whether so much is free in the store and in this CPU's magazines that a block of `order` could come of it:
+ * else neither emptying these nor merging helps.
+ */
+static bool could_suffice(struct frame_pool *pool, unsigned order)
+{
+    preempt_disable();
+    const struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    uint64_t frames = 0;
+    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+        frames += frame_magazine_count(&cpu->magazine[i]) << frame_magazine_order(i);
+    }
+    spinlock_acquire(&pool->lock);
+    frames += pool->free_frames;
+    spinlock_release(&pool->lock);
+    preempt_enable();
+    return frames >> order != 0;
+}
+
+bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    if (!shortage->begun) {
+        begin(pool, shortage);
+    }
+    if (shortage->order == 0 || could_suffice(pool, shortage->order)) {
+        if (frame_magazines_give(pool, shortage->order)) {
+            shortage->merges = 0;
+            return true;
+        }
+        if (merge_some(pool, shortage)) {
+            return true;
+        }
+    }
+    shortage->merges = 0;
+    return call_next(pool, shortage); /* what it gives is in magazines, and not merged */
+}

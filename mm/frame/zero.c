@@ -1,0 +1,59 @@
+/*
+ * Zeroed frames. Each CPU has a small stock of them, which its idle loop fills one frame at a time: a
+ * magazine like the others, but only what wants zeros takes from it.
+ */
+#include "internal.h"
+
+phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
+{
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    phys_addr_t frame = FRAME_NONE;
+    if (frame_magazine_count(&cpu->magazine[FRAME_MAGAZINE_ZERO]) > 0) {
+        frame = frame_magazine_pop(pool, cpu, FRAME_MAGAZINE_ZERO, owner);
+    }
+    preempt_enable();
+    return frame;
+}
+
+phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
+{
+    phys_addr_t frame = (unsigned)owner < OWNER_COUNT ? frame_zeroed_take(pool, owner) : FRAME_NONE;
+    if (frame.raw != 0) {
+        return frame;
+    }
+    frame = frame_alloc(pool, 0, owner);
+    if (frame.raw != 0) {
+        memset(frame_pointer(pool, frame), 0, FRAME_BYTES);
+    }
+    return frame;
+}
+
+/* Puts one more frame into the stock; false when it is full, or there is no memory. */
+static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
+{
+    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
+    if (atomic_load_explicit(&magazine->top, memory_order_relaxed) >=
+        atomic_load_explicit(&magazine->limit, memory_order_relaxed)) {
+        return false;
+    }
+    unsigned got;
+    spinlock_acquire(&pool->lock);
+    uint64_t frame = frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got);
+    spinlock_release(&pool->lock);
+    if (frame == FRAME_NO_FRAME) {
+        return false;
+    }
+    memset(frame_pointer(pool, phys_addr(frame << FRAME_SHIFT)), 0, FRAME_BYTES);
+    frame_magazine_push(pool, cpu, FRAME_MAGAZINE_ZERO, frame);
+    return true;
+}
+
+bool frame_pool_idle(struct frame_pool *pool)
+{
+    preempt_disable();
+    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    bool worked = frame_magazines_drain_asked(pool, cpu) || prepare(pool, cpu) || frame_store_merge(pool);
+    preempt_enable();
+    return worked;
+}

@@ -1,0 +1,85 @@
+/*
+ * Inside the heap: what its files share. Not for users of the heap.
+ */
+#pragma once
+
+#include <ashlar/heap.h>
+
+#include "mm/slab/internal.h"
+
+/* ---- alloc.c ---- */
+
+/* Frees what is no large block of frames. `caller`, here and below, is the return address in the code that
+ * made the call, or NULL. */
+void heap_free_other(struct heap *heap, void *pointer, const void *caller);
+
+/* The smallest block: what a request of 0 bytes gets. */
+#define HEAP_BYTES_MIN 16
+
+/* ---- large.c: blocks with frames of their own ---- */
+
+/* A large block, as found. */
+struct heap_large {
+    void *pointer;                    /* first byte */
+    uint64_t bytes;                   /* as asked for */
+    uint64_t frames;                  /* of its run */
+    const struct slab_who *allocated; /* with the owner policy; else NULL */
+    uint32_t marks;                   /* the leak scan's: HEAP_LARGE_... */
+};
+
+/* Marks of the leak scan, kept with the block while nobody else uses the heap. */
+#define HEAP_LARGE_REACHED  0x10
+#define HEAP_LARGE_SEARCHED 0x20
+
+/* Bytes of a record of who allocated a large block. */
+extern const uint32_t heap_track_bytes;
+
+/* Prepares for large blocks; heap->slabs is made. */
+void heap_large_init(struct heap *heap);
+
+/* A block of whole frames, or virtually contiguous pages; NULL when there is no memory. */
+void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
+
+/* heap_free() for what heap_push() did not take. */
+void heap_free_for(struct heap *heap, void *pointer, const void *caller);
+
+/*
+ * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
+ * would need more or fewer frames. A damaged one is reported, and keeps its length.
+ */
+bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
+
+/* Fills *large with the block that `pointer`, any pointer whatever, lies in; false when it lies in none. */
+bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large);
+
+/* Replaces the marks of a block. */
+void heap_large_mark(struct heap *heap, const struct heap_large *large, uint32_t marks);
+
+/*
+ * Calls `visit`, which may free the block, for each large block by address until it returns false; whether it
+ * never did. Looks at all memory that is in use.
+ */
+bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_large *large),
+                      void *context);
+
+/* Adds up the CPUs' accounts. */
+void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+
+bool heap_large_check(struct heap *heap, struct slab_problem *problem);
+void heap_large_destroy(struct heap *heap);
+
+/* ---- policy.c: debug policies of large blocks ---- */
+
+/* Fills a new block of so many frames as the policies say. */
+void heap_large_fill(struct heap *heap, void *pointer, uint64_t bytes, uint64_t frames);
+
+/* Examines a block without changing it; false and *report when it is damaged. */
+bool heap_large_examine(struct heap *heap, const struct heap_large *large, struct slab_report *report);
+
+/* Examines the block at `pointer`, which is being freed, and poisons it; false when it is damaged: reported.
+ */
+bool heap_large_leave(struct heap *heap, void *pointer, const void *caller);
+
+/* Moves the red zone of the block at `pointer` to behind `bytes` bytes; false when it is damaged: reported.
+ */
+bool heap_large_stretch(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);

@@ -1,0 +1,375 @@
+/* Mapping: a pass that reads and counts the tables that are missing, then one that writes. */
+#include "internal.h"
+
+/* One call of page_table_map() or page_table_map_frames(). */
+struct mapping {
+    struct page_table *table;     /* where */
+    const phys_addr_t *frames;    /* targets page by page; NULL when they are one after the other */
+    uint64_t base;                /* first virtual address */
+    uint64_t distance;            /* target minus virtual address, without `frames` */
+    unsigned largest;             /* largest leaf */
+    unsigned access;              /* enum page_access */
+    enum page_cache cache;        /* how leaves are cached */
+    struct table_reserve reserve; /* tables to be linked */
+};
+
+/* Whether one leaf at `level` maps [first, last]. */
+static bool leaf_fits(const struct mapping *mapping, uint64_t first, uint64_t last, unsigned level)
+{
+    return level <= mapping->largest && chunk_is_whole(first, last, level) &&
+           is_aligned(first + mapping->distance, page_level_bytes(level));
+}
+
+/* Tables needed below an absent entry at `level` that shall map [first, last]. */
+static uint64_t tables_missing(const struct mapping *mapping, uint64_t first, uint64_t last, unsigned level)
+{
+    if (leaf_fits(mapping, first, last, level)) {
+        return 0;
+    }
+    uint64_t count = 1;
+    for (uint64_t at = first, end; level > PAGE_LEVEL_2M; at = end + 1) {
+        end = chunk_last(at, last, level - 1);
+        count += tables_missing(mapping, at, end, level - 1);
+        if (end == last) {
+            break;
+        }
+    }
+    return count;
+}
+
+/* Whether all entries for [first, last] in a level 1 table are absent, and not held. */
+static bool entries_free(const page_table_entry_t *entries, uint64_t first, uint64_t last)
+{
+    unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
+    for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end; i++) {
+        if (entry_read(&entries[i]).raw != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The reading pass: adds to *missing the tables that are needed. */
+static enum page_table_error plan(const struct mapping *mapping, phys_addr_t at, unsigned level,
+                                  uint64_t first, uint64_t last, uint64_t *missing)
+{
+    const struct page_table *table = mapping->table;
+    if (level == PAGE_LEVEL_4K) {
+        page_table_entry_t *entries = table_open(table, at, first, level);
+        bool all_free = entries_free(entries, first, last);
+        table_close(table, entries);
+        return all_free ? PAGE_TABLE_OK : PAGE_TABLE_OCCUPIED;
+    }
+    enum page_table_error error = PAGE_TABLE_OK;
+    for (uint64_t start = first, end; error == PAGE_TABLE_OK; start = end + 1) {
+        end = chunk_last(start, last, level);
+        page_table_entry_t entry = table_entry(table, at, start, level);
+        if (!page_entry_in_use(entry)) {
+            *missing += tables_missing(mapping, start, end, level);
+        } else if (page_entry_is_leaf(entry, level)) {
+            error = PAGE_TABLE_OCCUPIED;
+        } else {
+            error = plan(mapping, page_entry_table_address(entry), level - 1, start, end, missing);
+        }
+        if (end == last) {
+            break;
+        }
+    }
+    return error;
+}
+
+/* Fills a level 1 table's part of the range. */
+static void fill_leaves(struct mapping *mapping, page_table_entry_t *entries, uint64_t first, uint64_t last)
+{
+    unsigned index = page_table_index(virt_addr(first), PAGE_LEVEL_4K);
+    uint64_t count = (last - first + 1) >> FRAME_SHIFT;
+    page_table_entry_t form = page_entry_leaf(phys_addr(0), PAGE_LEVEL_4K, mapping->access, mapping->cache);
+    if (mapping->frames) {
+        const phys_addr_t *frames = &mapping->frames[(first - mapping->base) >> FRAME_SHIFT];
+        for (uint64_t i = 0; i < count; i++) {
+            entry_write(&entries[index + i], (page_table_entry_t){form.raw | frames[i].raw});
+        }
+        return;
+    }
+    uint64_t raw = form.raw | (first + mapping->distance);
+    for (uint64_t i = 0; i < count; i++, raw += FRAME_BYTES) {
+        entry_write(&entries[index + i], (page_table_entry_t){raw});
+    }
+}
+
+/* Makes a new empty table below the entry for `address`, and returns it. */
+static phys_addr_t add_table(struct mapping *mapping, phys_addr_t at, uint64_t address, unsigned level)
+    REQUIRES(mapping->table->lock)
+{
+    phys_addr_t child = reserve_take(mapping->table, &mapping->reserve);
+    table_link(mapping->table, at, address, level, page_entry_table(child, !is_upper(address)));
+    return child;
+}
+
+static void fill(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
+    REQUIRES(mapping->table->lock);
+
+/* Maps what one entry at `level` spans of the range; returns whether the entry came into use. */
+static bool fill_entry(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
+    REQUIRES(mapping->table->lock)
+{
+    page_table_entry_t entry = table_entry(mapping->table, at, first, level);
+    bool absent = !page_entry_in_use(entry);
+    if (absent && leaf_fits(mapping, first, last, level)) {
+        table_link(
+            mapping->table, at, first, level,
+            page_entry_leaf(phys_addr(first + mapping->distance), level, mapping->access, mapping->cache));
+        return true;
+    }
+    phys_addr_t child = absent ? add_table(mapping, at, first, level) : page_entry_table_address(entry);
+    fill(mapping, child, level - 1, first, last);
+    return absent;
+}
+
+/* The writing pass, over a table's part of the range. */
+static void fill(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
+{
+    struct page_table *table = mapping->table;
+    int64_t used = 0;
+    if (level == PAGE_LEVEL_4K) {
+        page_table_entry_t *entries = table_open(table, at, first, level);
+        fill_leaves(mapping, entries, first, last);
+        table_close(table, entries);
+        table_use(table, at, (int64_t)((last - first + 1) >> FRAME_SHIFT));
+        return;
+    }
+    for (uint64_t start = first, end;; start = end + 1) {
+        end = chunk_last(start, last, level);
+        used += fill_entry(mapping, at, level, start, end);
+        if (end == last) {
+            break;
+        }
+    }
+    if (level != table->levels) {
+        table_use(table, at, used);
+    }
+}
+
+static enum page_table_error map_locked(struct mapping *mapping, uint64_t last) REQUIRES(mapping->table->lock)
+{
+    struct page_table *table = mapping->table;
+    uint64_t missing = 0;
+    if (touches_foreign(table, mapping->base, last)) {
+        return PAGE_TABLE_OCCUPIED;
+    }
+    enum page_table_error error = plan(mapping, table->root, table->levels, mapping->base, last, &missing);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (!reserve_fill(table, &mapping->reserve, missing)) {
+        return PAGE_TABLE_NO_MEMORY;
+    }
+    fill(mapping, table->root, table->levels, mapping->base, last);
+    DEBUG_ASSERT(mapping->reserve.first.raw == FRAME_NONE.raw);
+    return PAGE_TABLE_OK;
+}
+
+/* Both mapping functions' long way. */
+static __attribute__((noinline)) enum page_table_error map_checked(struct mapping *mapping, uint64_t bytes)
+{
+    enum page_table_error error;
+    if (!table_reachable(mapping->table)) {
+        return PAGE_TABLE_UNREACHABLE;
+    }
+    spinlock_acquire(&mapping->table->lock);
+    error = map_locked(mapping, mapping->base + bytes - 1);
+    spinlock_release(&mapping->table->lock);
+    return error;
+}
+
+/*
+ * A 4 KiB leaf without its address if leaf_check() surely finds nothing; 0 otherwise, and for cache kinds
+ * that need the PAT bit, which are rare.
+ */
+static inline __attribute__((always_inline)) page_table_entry_t leaf_form(uint64_t base, unsigned access,
+                                                                          enum page_cache cache)
+{
+#define FORM(bits) (PAGE_ENTRY_PRESENT | (bits))
+    static const uint64_t forms[2][PAGE_ACCESS_ALL + 1] = {
+        {
+            [PAGE_READ] = FORM(PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_WRITE] = FORM(PAGE_ENTRY_WRITE | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_EXECUTE] = FORM(0),
+            [PAGE_USER] = FORM(PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_USER | PAGE_WRITE] = FORM(PAGE_ENTRY_USER | PAGE_ENTRY_WRITE | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_USER | PAGE_EXECUTE] = FORM(PAGE_ENTRY_USER),
+        },
+        {
+            [PAGE_READ] = FORM(PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_WRITE] = FORM(PAGE_ENTRY_WRITE | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_EXECUTE] = FORM(0),
+            [PAGE_GLOBAL] = FORM(PAGE_ENTRY_GLOBAL | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_GLOBAL | PAGE_WRITE] = FORM(PAGE_ENTRY_GLOBAL | PAGE_ENTRY_WRITE | PAGE_ENTRY_NO_EXECUTE),
+            [PAGE_GLOBAL | PAGE_EXECUTE] = FORM(PAGE_ENTRY_GLOBAL),
+        },
+    };
+#undef FORM
+    if (access > PAGE_ACCESS_ALL || (unsigned)cache > CACHE_UNCACHED) {
+        return (page_table_entry_t){0};
+    }
+    return (page_table_entry_t){forms[is_upper(base)][access] | page_entry_cache_bits_common(cache)};
+}
+
+/*
+ * The short way, where the only table there can be exists: `leaf` is the first one. Returns whether that is
+ * all; if not, nothing has changed. A table that exists has entries in use, so a larger page never fits
+ * instead. Inline: for one page no loop is left.
+ */
+static inline __attribute__((always_inline)) bool map_short(struct page_table *table, uint64_t base,
+                                                            uint64_t count, page_table_entry_t leaf)
+    REQUIRES(table->lock)
+{
+    phys_addr_t only = only_table(table, base);
+    if (only.raw == FRAME_NONE.raw) {
+        return false;
+    }
+    page_table_entry_t *entries = only_entries(table, only, base);
+    for (uint64_t i = 0; i < count; i++) {
+        if (entry_read(&entries[i]).raw != 0) {
+            return false;
+        }
+    }
+    for (uint64_t i = 0; i < count; i++, leaf.raw += FRAME_BYTES) {
+        entry_write(&entries[i], leaf);
+    }
+    table_use(table, only, (int64_t)count);
+    return true;
+}
+
+/* Maps more than a page, or what has no table yet, and tells what is wrong. */
+static __attribute__((noinline)) enum page_table_error map_long(struct page_table *table, virt_addr_t base,
+                                                                phys_addr_t target, uint64_t bytes,
+                                                                unsigned access, enum page_cache cache,
+                                                                enum page_level largest)
+{
+    enum page_table_error error = range_check(table, base, bytes);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (!is_aligned(target.raw, FRAME_BYTES)) {
+        return PAGE_TABLE_UNALIGNED;
+    }
+    if (target.raw >= table->physical_end || bytes > table->physical_end - target.raw) {
+        return PAGE_TABLE_BAD_PHYSICAL;
+    }
+    if (largest < PAGE_LEVEL_4K || largest > PAGE_LEVEL_1G) {
+        return PAGE_TABLE_BAD_ACCESS;
+    }
+    error = leaf_check(base, access, cache);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (bytes != FRAME_BYTES && range_is_short(table, base.raw, bytes)) {
+        page_table_entry_t leaf = page_entry_leaf(target, PAGE_LEVEL_4K, access, cache);
+        spinlock_acquire(&table->lock);
+        bool done = map_short(table, base.raw, bytes >> FRAME_SHIFT, leaf);
+        spinlock_release(&table->lock);
+        if (done) {
+            return PAGE_TABLE_OK;
+        }
+    }
+    struct mapping mapping = {.table = table,
+                              .base = base.raw,
+                              .distance = target.raw - base.raw,
+                              .largest = largest < table->largest_level ? largest : table->largest_level,
+                              .access = access,
+                              .cache = cache};
+    return map_checked(&mapping, bytes);
+}
+
+enum page_table_error page_table_map(struct page_table *table, virt_addr_t base, phys_addr_t target,
+                                     uint64_t bytes, unsigned access, enum page_cache cache,
+                                     enum page_level largest)
+{
+    page_table_entry_t leaf = leaf_form(base.raw, access, cache);
+    if (bytes == FRAME_BYTES && leaf.raw != 0 && is_aligned(base.raw | target.raw, FRAME_BYTES) &&
+        address_is_ours(table, base.raw) && target.raw + (FRAME_BYTES - 1) < table->physical_end &&
+        largest >= PAGE_LEVEL_4K && largest <= PAGE_LEVEL_1G) {
+        leaf.raw |= target.raw;
+        spinlock_acquire(&table->lock);
+        bool done = map_short(table, base.raw, 1, leaf);
+        spinlock_release(&table->lock);
+        if (done) {
+            return PAGE_TABLE_OK;
+        }
+    }
+    return map_long(table, base, target, bytes, access, cache, largest);
+}
+
+/* The short way for frames, which are checked here. */
+static inline bool map_frames_short(struct page_table *table, uint64_t base, const phys_addr_t *frames,
+                                    uint64_t count, page_table_entry_t form) REQUIRES(table->lock)
+{
+    phys_addr_t only = only_table(table, base);
+    if (only.raw == FRAME_NONE.raw) {
+        return false;
+    }
+    page_table_entry_t *entries = only_entries(table, only, base);
+    uint64_t end = table->physical_end;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t frame = frames[i].raw;
+        if (!is_aligned(frame, FRAME_BYTES) || frame >= end || entry_read(&entries[i]).raw != 0) {
+            return false;
+        }
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        entry_write(&entries[i], (page_table_entry_t){form.raw | frames[i].raw});
+    }
+    table_use(table, only, (int64_t)count);
+    return true;
+}
+
+/* Maps frames into more than one table, or where one is missing, and tells what is wrong. */
+static __attribute__((noinline)) enum page_table_error
+map_frames_long(struct page_table *table, virt_addr_t base, const phys_addr_t *frames, uint64_t count,
+                unsigned access, enum page_cache cache)
+{
+    if (count > UINT64_MAX >> FRAME_SHIFT) {
+        return PAGE_TABLE_WRAPS;
+    }
+    enum page_table_error error = range_check(table, base, count << FRAME_SHIFT);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (!is_aligned(frames[i].raw, FRAME_BYTES)) {
+            return PAGE_TABLE_UNALIGNED;
+        }
+        if (frames[i].raw >= table->physical_end) {
+            return PAGE_TABLE_BAD_PHYSICAL;
+        }
+    }
+    error = leaf_check(base, access, cache);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    struct mapping mapping = {.table = table,
+                              .frames = frames,
+                              .base = base.raw,
+                              .largest = PAGE_LEVEL_4K,
+                              .access = access,
+                              .cache = cache};
+    return map_checked(&mapping, count << FRAME_SHIFT);
+}
+
+enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_t base,
+                                            const phys_addr_t *frames, uint64_t count, unsigned access,
+                                            enum page_cache cache)
+{
+    page_table_entry_t form = leaf_form(base.raw, access, cache);
+    if (count <= PAGE_TABLE_ENTRIES && page_entry_present(form) &&
+        range_is_short(table, base.raw, count << FRAME_SHIFT)) {
+        spinlock_acquire(&table->lock);
+        bool done = map_frames_short(table, base.raw, frames, count, form);
+        spinlock_release(&table->lock);
+        if (done) {
+            return PAGE_TABLE_OK;
+        }
+    }
+    return map_frames_long(table, base, frames, count, access, cache);
+}

@@ -1,0 +1,192 @@
+/* One entry at a time, for the page fault; and entries that others write. */
+#include "internal.h"
+
+/* One call of page_table_set(). */
+struct setting {
+    struct page_table *table; /* where */
+    uint64_t address;         /* first byte of the page */
+    unsigned level;           /* of the leaf */
+    page_table_entry_t leaf;  /* what the entry becomes; raw 0 for a hole */
+    struct tlb_batch *batch;  /* takes what is stale */
+};
+
+/* Where the walk to an entry ended. */
+struct place {
+    phys_addr_t at; /* table that holds the entry */
+    unsigned level; /* its level: above the wanted one when tables are missing or a leaf covers it */
+    page_table_entry_t entry; /* as it is */
+};
+
+static struct place place_find(const struct page_table *table, uint64_t address, unsigned level)
+{
+    struct place place = {.at = table->root, .level = table->levels};
+    for (;; place.level--) {
+        place.entry = table_entry(table, place.at, address, place.level);
+        if (place.level == level || !page_entry_present(place.entry) ||
+            page_entry_is_leaf(place.entry, place.level)) {
+            return place;
+        }
+        place.at = page_entry_table_address(place.entry);
+    }
+}
+
+static bool leaf_is_sound(page_table_entry_t leaf, unsigned level)
+{
+    unsigned access = page_entry_access(leaf);
+    return page_entry_in_use(leaf) && page_entry_is_leaf(leaf, level) &&
+           page_entry_reserved(leaf, level, PAGE_PHYSICAL_BITS_MAX) == 0 &&
+           (access & (PAGE_WRITE | PAGE_EXECUTE)) != (PAGE_WRITE | PAGE_EXECUTE);
+}
+
+static enum page_table_error setting_check(const struct setting *setting)
+{
+    unsigned level = setting->level;
+    if (level < PAGE_LEVEL_4K || level > PAGE_LEVEL_2M || level > setting->table->largest_level) {
+        return PAGE_TABLE_BAD_ACCESS;
+    }
+    virt_addr_t base = virt_addr(setting->address);
+    enum page_table_error error = range_check(setting->table, base, page_level_bytes(level));
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (!is_aligned(base.raw, page_level_bytes(level))) {
+        return PAGE_TABLE_UNALIGNED;
+    }
+    if (touches_foreign(setting->table, base.raw, base.raw)) {
+        return PAGE_TABLE_OCCUPIED;
+    }
+    if (setting->leaf.raw == 0) {
+        return PAGE_TABLE_OK;
+    }
+    if (!leaf_is_sound(setting->leaf, level)) {
+        return PAGE_TABLE_BAD_ACCESS;
+    }
+    if (page_entry_leaf_address(setting->leaf, level).raw >= setting->table->physical_end) {
+        return PAGE_TABLE_BAD_PHYSICAL;
+    }
+    return leaf_check(base, page_entry_access(setting->leaf), page_entry_cache(setting->leaf, level));
+}
+
+/* Writes the entry; both sizes are as wanted. */
+static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t at)
+    REQUIRES(setting->table->lock)
+{
+    struct page_table *table = setting->table;
+    page_table_entry_t *entries = table_open(table, at, setting->address, setting->level);
+    unsigned index = page_table_index(virt_addr(setting->address), setting->level);
+    page_table_entry_t old = entry_exchange(&entries[index], setting->leaf);
+    table_close(table, entries);
+    table_use(table, at, page_entry_in_use(setting->leaf) - page_entry_in_use(old));
+    if (leaf_narrows(old, setting->leaf, setting->level)) {
+        tlb_batch_add(setting->batch, virt_addr(setting->address), page_level_bytes(setting->level),
+                      (enum page_level)setting->level, page_entry_access(old) & PAGE_GLOBAL);
+    }
+    return old;
+}
+
+/* Makes the tables between `place` and the wanted level; returns the last. All or nothing. */
+static phys_addr_t grow(const struct setting *setting, struct place place) REQUIRES(setting->table->lock)
+{
+    struct table_reserve reserve;
+    if (!reserve_fill(setting->table, &reserve, place.level - setting->level)) {
+        return FRAME_NONE;
+    }
+    for (; place.level > setting->level; place.level--) {
+        phys_addr_t child = reserve_take(setting->table, &reserve);
+        table_link(setting->table, place.at, setting->address, place.level,
+                   page_entry_table(child, !is_upper(setting->address)));
+        if (place.level != setting->table->levels) {
+            table_use(setting->table, place.at, 1);
+        }
+        place.at = child;
+    }
+    return place.at;
+}
+
+/* Takes out the tables on the way to `address` that are empty, from `level` up. */
+static void shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
+    REQUIRES(table->lock)
+{
+    for (; level < table->levels && !is_kept(table, address, level + 1); level++) {
+        struct place parent = place_find(table, address, level + 1);
+        phys_addr_t child = page_entry_table_address(parent.entry);
+        if (table_used(table, child) != 0) {
+            return;
+        }
+        table_drop(table, parent.at, address, level + 1, child, batch);
+    }
+}
+
+static enum page_table_error set_locked(const struct setting *setting, page_table_entry_t *old)
+    REQUIRES(setting->table->lock)
+{
+    struct place place = place_find(setting->table, setting->address, setting->level);
+    if (place.entry.raw != 0 && (!page_entry_in_use(place.entry) || place.level != setting->level ||
+                                 !page_entry_is_leaf(place.entry, place.level))) {
+        return PAGE_TABLE_OCCUPIED;
+    }
+    if (place.level != setting->level) {
+        if (setting->leaf.raw == 0) {
+            *old = setting->leaf;
+            return PAGE_TABLE_OK;
+        }
+        place.at = grow(setting, place);
+        if (place.at.raw == FRAME_NONE.raw) {
+            return PAGE_TABLE_NO_MEMORY;
+        }
+    }
+    *old = entry_set(setting, place.at);
+    if (setting->leaf.raw == 0 && table_used(setting->table, place.at) == 0) {
+        shrink(setting->table, setting->address, setting->level, setting->batch);
+    }
+    return PAGE_TABLE_OK;
+}
+
+enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
+                                     enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
+{
+    const struct setting setting = {table, base.raw, level, leaf, batch};
+    enum page_table_error error = setting_check(&setting);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (!table_reachable(table)) {
+        return PAGE_TABLE_UNREACHABLE;
+    }
+    ASSERT(batch->table == table);
+    spinlock_acquire(&setting.table->lock);
+    error = set_locked(&setting, old);
+    spinlock_release(&setting.table->lock);
+    return error;
+}
+
+/* ---- Entries that others write ---- */
+
+enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base, uint64_t bytes,
+                                      page_table_entry_t **entries)
+{
+    enum page_table_error error = range_check(table, base, bytes);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    uint64_t last = base.raw + bytes - 1;
+    if ((base.raw ^ last) >> page_level_shift(PAGE_LEVEL_2M)) {
+        return PAGE_TABLE_UNALIGNED;
+    }
+    if (table->access->open) {
+        return PAGE_TABLE_UNREACHABLE;
+    }
+    /* Mapped to nowhere and taken out again by hand: mapping does all the checks and makes the tables.
+     * Hidden, so that at no time a CPU that reads ahead finds anything there to be cached. */
+    error = page_table_map(table, base, phys_addr(0), bytes, PAGE_HIDDEN, CACHE_WRITE_BACK, PAGE_LEVEL_4K);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    struct place place = place_find(table, base.raw, PAGE_LEVEL_4K);
+    page_table_entry_t *first = table_open(table, place.at, base.raw, PAGE_LEVEL_4K);
+    *entries = &first[page_table_index(base, PAGE_LEVEL_4K)];
+    for (uint64_t i = 0; i < bytes >> FRAME_SHIFT; i++) {
+        entry_write(&(*entries)[i], page_entry_held());
+    }
+    return PAGE_TABLE_OK;
+}

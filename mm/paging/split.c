@@ -1,0 +1,137 @@
+/*
+ * Splitting: a large page that an operation cuts becomes a table of smaller ones that translate the same.
+ *
+ * A range cuts at most two large pages, where it begins and where it ends, each at most twice: from 1 GiB to
+ * 2 MiB pages and from those to 4 KiB ones. The tables for both ends are reserved before either is split.
+ */
+#include "internal.h"
+
+page_table_entry_t leaf_changed(page_table_entry_t leaf, unsigned level, const struct leaf_change *change)
+{
+    return page_entry_with_access(page_entry_with_cache(leaf, level, change->cache), change->access);
+}
+
+bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level)
+{
+    if (!page_entry_present(old)) {
+        return false;
+    }
+    unsigned taken = page_entry_access(old) & ~page_entry_access(now);
+    /* One that becomes global is flushed as global from now on, which reaches no old copy of another space.
+     */
+    bool joins = now.raw & ~old.raw & PAGE_ENTRY_GLOBAL;
+    return !page_entry_present(now) || taken != 0 || joins || (old.raw & ~now.raw & PAGE_ENTRY_SET_BY_CPU) ||
+           page_entry_leaf_address(old, level).raw != page_entry_leaf_address(now, level).raw ||
+           page_entry_cache(old, level) != page_entry_cache(now, level) ||
+           page_entry_key(old) != page_entry_key(now);
+}
+
+/* A cut: the address it goes through, and the page there. */
+struct cut {
+    uint64_t address;        /* first byte behind the cut */
+    phys_addr_t table;       /* holds the leaf */
+    unsigned level;          /* of the leaf; PAGE_LEVEL_4K when nothing is cut */
+    page_table_entry_t leaf; /* as it is */
+};
+
+/* Finds the large page that would be cut in front of `address`. */
+static struct cut cut_find(const struct page_table *table, uint64_t address, const struct leaf_change *change)
+{
+    struct cut cut = {.address = address, .table = table->root, .level = table->levels};
+    for (; !is_aligned(address, page_level_bytes(cut.level)) && cut.level > PAGE_LEVEL_4K; cut.level--) {
+        cut.leaf = table_entry(table, cut.table, address, cut.level);
+        if (!page_entry_in_use(cut.leaf) || is_foreign(table, address, cut.level)) {
+            break;
+        }
+        if (page_entry_is_leaf(cut.leaf, cut.level)) {
+            bool same = change && leaf_changed(cut.leaf, cut.level, change).raw == cut.leaf.raw;
+            if (same) {
+                break;
+            }
+            return cut;
+        }
+        cut.table = page_entry_table_address(cut.leaf);
+    }
+    cut.level = PAGE_LEVEL_4K;
+    return cut;
+}
+
+/* Tables that the cut takes: one for each size of page it does not fall between two of. */
+static unsigned cut_tables(const struct cut *cut)
+{
+    unsigned count = 0;
+    for (unsigned level = cut->level; level > PAGE_LEVEL_4K; level--) {
+        count += !is_aligned(cut->address, page_level_bytes(level));
+    }
+    return count;
+}
+
+/* Of those, how many the other cut brings already. */
+static unsigned cut_tables_shared(const struct cut *a, const struct cut *b)
+{
+    unsigned count = 0;
+    if (a->level != b->level) {
+        return 0;
+    }
+    for (unsigned level = a->level; level > PAGE_LEVEL_4K; level--) {
+        uint64_t bytes = page_level_bytes(level);
+        count += align_down(a->address, bytes) == align_down(b->address, bytes) &&
+                 !is_aligned(a->address, bytes) && !is_aligned(b->address, bytes);
+    }
+    return count;
+}
+
+/* Fills a table that nobody reaches yet, through the pool. */
+static void fill_table(struct page_table *table, phys_addr_t at, page_table_entry_t leaf, unsigned level)
+{
+    page_table_entry_t *entries = frame_pointer(table->frames, at);
+    for (unsigned i = 0; i < PAGE_TABLE_ENTRIES; i++) {
+        entries[i] = page_entry_part(leaf, level, i);
+    }
+    table_use(table, at, PAGE_TABLE_ENTRIES);
+}
+
+/*
+ * Splits the leaf, and again what is cut of it. The old translation is dropped although the new ones agree
+ * with it: a CPU must not hold two page sizes for one address for long (SDM volume 3, 4.10.2.3).
+ */
+static void cut_perform(struct page_table *table, struct cut cut, struct table_reserve *reserve,
+                        struct tlb_batch *batch) REQUIRES(table->lock)
+{
+    for (; cut.level > PAGE_LEVEL_4K; cut.level--) {
+        uint64_t bytes = page_level_bytes(cut.level);
+        if (is_aligned(cut.address, bytes)) {
+            return;
+        }
+        page_table_entry_t leaf = table_entry(table, cut.table, cut.address, cut.level);
+        if (!page_entry_is_leaf(leaf, cut.level)) { /* the other cut was through the same page */
+            cut.table = page_entry_table_address(leaf);
+            continue;
+        }
+        phys_addr_t child = reserve_take(table, reserve);
+        fill_table(table, child, leaf, cut.level);
+        table_link(table, cut.table, cut.address, cut.level, page_entry_table(child, !is_upper(cut.address)));
+        tlb_batch_add(batch, virt_addr(align_down(cut.address, bytes)), bytes, (enum page_level)cut.level,
+                      page_entry_access(leaf) & PAGE_GLOBAL);
+        cut.table = child;
+    }
+}
+
+enum page_table_error split_ends(struct page_table *table, uint64_t first, uint64_t last,
+                                 const struct leaf_change *change, struct tlb_batch *batch)
+{
+    struct cut start = cut_find(table, first, change);
+    struct cut end = cut_find(table, last + 1, change);
+    unsigned needed = cut_tables(&start) + cut_tables(&end) - cut_tables_shared(&start, &end);
+    if (needed == 0) {
+        return PAGE_TABLE_OK;
+    }
+    struct table_reserve reserve;
+    if (!reserve_fill(table, &reserve, needed)) {
+        return PAGE_TABLE_NO_MEMORY;
+    }
+    cut_perform(table, start, &reserve, batch);
+    cut_perform(table, end, &reserve, batch);
+    DEBUG_ASSERT(reserve.first.raw == FRAME_NONE.raw);
+    return PAGE_TABLE_OK;
+}

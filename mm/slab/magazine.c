@@ -1,0 +1,421 @@
+/*
+ * Magazines and the depot: the slow halves of allocating and freeing.
+ *
+ * A CPU has two magazines of a cache, the loaded one and the previous one, so that a sequence that crosses
+ * the border of one magazine back and forth does not go to the depot each time. What happens here is bounded:
+ * one magazine exchanged, filled from slabs, or emptied into them; and at most one slab made.
+ */
+#include "internal.h"
+
+void slab_part_init(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    *cpu = (struct slab_cpu){.cache = cache, .mask = (uint32_t)(FRAME_BYTES << cache->order) - 1};
+    cpu->live = cache->policy ? 0 : cache->live; /* a red zone's bytes are never 0: the slow path looks */
+    if (cache->config.plain && !cache->policy) {
+        cpu->inverse = cache->inverse;
+        cpu->bound = cache->inverse;
+    }
+}
+
+static _Atomic(void *) *top_of(struct slab_cpu *cpu)
+{
+    return atomic_load_explicit(&cpu->top, memory_order_relaxed);
+}
+
+/* Makes `magazine` (or none) the loaded one. */
+static void load(struct slab_cache *cache, struct slab_cpu *cpu, struct slab_magazine *magazine)
+{
+    if (cpu->loaded) {
+        cpu->loaded->count = (uint64_t)(top_of(cpu) - cpu->bottom);
+    }
+    cpu->loaded = magazine;
+    cpu->bottom = magazine ? magazine->slots : NULL;
+    cpu->end = magazine ? magazine->slots + cache->capacity : NULL;
+    atomic_store_explicit(&cpu->top, magazine ? magazine->slots + magazine->count : NULL,
+                          memory_order_relaxed);
+}
+
+static void swap(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    struct slab_magazine *previous = cpu->previous;
+    cpu->previous = cpu->loaded;
+    load(cache, cpu, previous);
+    slab_count(&cpu->swaps);
+}
+
+/* Moves `count` objects from the top of the previous magazine to that of the loaded one. */
+static void take_back(struct slab_cpu *cpu, uint64_t count)
+{
+    _Atomic(void *) *top = top_of(cpu);
+    _Atomic(void *) *from = &cpu->previous->slots[cpu->previous->count - count];
+    for (uint64_t i = 0; i < count; i++) {
+        atomic_store_explicit(&top[i], atomic_load_explicit(&from[i], memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+    cpu->previous->count -= count;
+    atomic_store_explicit(&cpu->top, top + count, memory_order_relaxed);
+}
+
+/*
+ * The loaded magazine is empty, the previous one not: both get half. Exchanged for each other, a full and an
+ * empty magazine would be at their borders again after the next few operations of a mixture.
+ */
+static void share_stock(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    if (!cpu->loaded) {
+        swap(cache, cpu);
+        return;
+    }
+    take_back(cpu, (cpu->previous->count + 1) / 2);
+    slab_count(&cpu->swaps);
+}
+
+/* The loaded magazine is full, the previous one not: both get half. */
+static void share_room(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    swap(cache, cpu);
+    take_back(cpu, (cpu->previous->count - (uint64_t)(top_of(cpu) - cpu->bottom)) / 2);
+}
+
+static struct slab_magazine *depot_pop(struct slab_magazine **list)
+{
+    struct slab_magazine *magazine = *list;
+    if (magazine) {
+        *list = magazine->next;
+    }
+    return magazine;
+}
+
+static void depot_push(struct slab_magazine **list, struct slab_magazine *magazine)
+{
+    magazine->next = *list;
+    *list = magazine;
+}
+
+/* An empty magazine, from the depot or new; NULL when there is no memory. */
+static struct slab_magazine *empty_magazine(struct slab_cache *cache)
+{
+    spinlock_acquire(&cache->lock);
+    struct slab_magazine *magazine = depot_pop(&cache->depot_empty);
+    spinlock_release(&cache->lock);
+    if (!magazine) {
+        magazine = slab_record_alloc(cache->pool, &cache->pool->magazines);
+    }
+    if (magazine) {
+        magazine->count = 0;
+    }
+    return magazine;
+}
+
+/* Empties a magazine into slabs; an object that is there already was freed twice, and is reported. */
+static void empty_into_slabs(struct slab_cache *cache, struct slab_magazine *magazine)
+{
+    void *twice = NULL;
+    spinlock_acquire(&cache->lock);
+    while (magazine->count > 0) {
+        void *object = atomic_load_explicit(&magazine->slots[--magazine->count], memory_order_relaxed);
+        if (!slab_give(cache, object)) {
+            twice = object;
+        }
+    }
+    spinlock_release(&cache->lock);
+    if (twice) {
+        struct slab_report report = {
+            .fault = SLAB_DOUBLE_FREE, .cache = cache, .pointer = twice, .object = twice};
+        slab_report(cache->pool, &report);
+    }
+    slab_shrink(cache, SLAB_EMPTY_KEPT);
+}
+
+static void put_away(struct slab_cache *cache, struct slab_magazine *magazine)
+{
+    if (magazine) {
+        empty_into_slabs(cache, magazine);
+        slab_record_free(cache->pool, &cache->pool->magazines, magazine);
+    }
+}
+
+void slab_drain_part(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    struct slab_magazine *previous = cpu->previous;
+    struct slab_magazine *loaded = cpu->loaded;
+    load(cache, cpu, NULL);
+    cpu->previous = NULL;
+    atomic_store_explicit(&cpu->drain, 0, memory_order_relaxed);
+    put_away(cache, previous);
+    put_away(cache, loaded);
+}
+
+void slab_drain_depot(struct slab_cache *cache)
+{
+    struct slab_magazine *magazine;
+    do {
+        spinlock_acquire(&cache->lock);
+        magazine = depot_pop(&cache->depot_full);
+        if (magazine) {
+            cache->depot_count--;
+        } else {
+            magazine = depot_pop(&cache->depot_empty);
+        }
+        spinlock_release(&cache->lock);
+        put_away(cache, magazine);
+    } while (magazine);
+}
+
+/* Sampled: the object that will be given out next must still bear its mark. Returns whether it does. */
+static bool check_top(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    void *object = atomic_load_explicit(&top_of(cpu)[-1], memory_order_relaxed);
+    if (slab_is_marked_free(cache, object)) {
+        return true;
+    }
+    struct slab_report report = {.fault = cache->config.plain ? SLAB_WRITE_AFTER_FREE : SLAB_UNDERRUN,
+                                 .cache = cache,
+                                 .pointer = object,
+                                 .object = object,
+                                 .offset = cache->config.plain ? SLAB_MARK_OFFSET : -8,
+                                 .length = cache->config.plain ? 4 : 8,
+                                 .expected = cache->config.plain ? SLAB_MARK_FREE : SLAB_HEADER_FREE,
+                                 .found = cache->config.plain ? *slab_mark(object) : *slab_header(object)};
+    slab_mark_free(cache, object);
+    slab_report(cache->pool, &report);
+    return false;
+}
+
+/* Exchanges the loaded magazine, which is empty, for a full one of the depot; false when that has none. */
+static bool exchange_for_full(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    spinlock_acquire(&cache->lock);
+    struct slab_magazine *full = depot_pop(&cache->depot_full);
+    if (full) {
+        cache->depot_count--;
+        if (cpu->loaded) {
+            cpu->loaded->count = 0;
+            depot_push(&cache->depot_empty, cpu->loaded);
+        }
+        cpu->loaded = NULL;
+        load(cache, cpu, full);
+    }
+    spinlock_release(&cache->lock);
+    if (full) {
+        slab_count(&cpu->exchanges);
+    }
+    return full != NULL;
+}
+
+#define REFILL_ATTEMPTS 4 /* one to grow, one to take what grew, and the same again after a reap */
+
+/*
+ * Fills the loaded magazine, which is empty, from slabs. False when there is no memory. Whatever asks for
+ * frames may find the frame pool empty and reap, which takes this CPU's magazines away. With a last frame
+ * that both a magazine's record and a slab need, each would take it from the other for ever: so it is tried
+ * twice.
+ */
+static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    for (unsigned attempt = 0; attempt < REFILL_ATTEMPTS; attempt++) {
+        if (!cpu->loaded) {
+            load(cache, cpu, empty_magazine(cache));
+        }
+        if (!cpu->loaded) {
+            return false;
+        }
+        spinlock_acquire(&cache->lock);
+        uint32_t taken = slab_take(cache, cpu->bottom, cache->capacity);
+        spinlock_release(&cache->lock);
+        if (taken > 0) {
+            atomic_store_explicit(&cpu->top, cpu->bottom + taken, memory_order_relaxed);
+            slab_count(&cpu->refills);
+            return true;
+        }
+        if (!slab_grow(cache)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Sees to it that the loaded magazine has an object; false when there is no memory. Preemption is off. */
+static bool make_stock(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    if (top_of(cpu) != cpu->bottom) {
+        return true;
+    }
+    if (atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
+        slab_drain_part(cache, cpu);
+    }
+    if (cpu->previous && cpu->previous->count > 0) {
+        share_stock(cache, cpu);
+        return true;
+    }
+    return exchange_for_full(cache, cpu) || refill(cache, cpu);
+}
+
+/* One object past the magazines: while allocations are made to fail. */
+static void *alloc_direct(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    void *object = slab_take_one(cache);
+    slab_count(&cpu->direct);
+    return object;
+}
+
+static void *alloc_once(struct slab_cache *cache)
+{
+    void *object = NULL;
+    preempt_disable();
+    struct slab_cpu *cpu = cache->cpu[cpu_number()];
+    if (slab_is_failing(cache->pool, &cache->failing)) {
+        slab_drain_part(cache, cpu);
+        object = alloc_direct(cache, cpu);
+    } else if (make_stock(cache, cpu)) {
+        check_top(cache, cpu);
+        _Atomic(void *) *top = top_of(cpu);
+        object = atomic_load_explicit(&top[-1], memory_order_relaxed);
+        atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
+    }
+    preempt_enable();
+    if (object) {
+        slab_mark_live(cache, object);
+    }
+    return object;
+}
+
+void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *caller)
+{
+    if (slab_fail_now(cache->pool, &cache->failing)) {
+        return NULL;
+    }
+    if (cache->policy) {
+        return slab_debug_alloc(cache, bytes, caller);
+    }
+    struct slab_guard *guard = cache->config.unguarded ? NULL : cache->pool->guard;
+    void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
+    return object ? object : alloc_once(cache);
+}
+
+void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)
+{
+    return slab_alloc_for(cache, bytes, __builtin_return_address(0));
+}
+
+/* ---- Freeing ---- */
+
+/* Puts the full previous magazine into the depot, or empties it into slabs when the depot has enough. */
+static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    struct slab_magazine *previous = cpu->previous;
+    cpu->previous = NULL;
+    spinlock_acquire(&cache->lock);
+    bool room = cache->depot_count < cache->depot_limit;
+    if (room) {
+        depot_push(&cache->depot_full, previous);
+        cache->depot_count++;
+    }
+    spinlock_release(&cache->lock);
+    if (room) {
+        slab_count(&cpu->exchanges);
+    } else {
+        put_away(cache, previous);
+        slab_count(&cpu->drains);
+    }
+}
+
+/* Sees to it that the loaded magazine has room; false when there is no memory for a magazine. Preemption is
+ * off. */
+static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    bool failing = slab_is_failing(cache->pool, &cache->failing);
+    if (failing || atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
+        slab_drain_part(cache, cpu);
+    }
+    if (failing) {
+        return false;
+    }
+    if (cpu->loaded && top_of(cpu) < cpu->end) {
+        return true;
+    }
+    if (cpu->previous && cpu->previous->count < cache->capacity) {
+        share_room(cache, cpu);
+        return true;
+    }
+    if (cpu->previous) {
+        store_previous(cache, cpu);
+    }
+    cpu->previous = cpu->loaded;
+    if (cpu->loaded) {
+        cpu->loaded->count = cache->capacity;
+        cpu->loaded = NULL;
+    }
+    load(cache, cpu, empty_magazine(cache));
+    return cpu->loaded != NULL;
+}
+
+/* Puts a checked object, marked free, where it can be taken again. */
+void slab_magazine_free(struct slab_cache *cache, void *object)
+{
+    bool direct = false;
+    preempt_disable();
+    struct slab_cpu *cpu = cache->cpu[cpu_number()];
+    slab_mark_free(cache, object);
+    if (make_room(cache, cpu)) {
+        _Atomic(void *) *top = top_of(cpu);
+        atomic_store_explicit(top, object, memory_order_relaxed);
+        atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
+    } else {
+        direct = true;
+        spinlock_acquire(&cache->lock);
+        slab_give(cache, object);
+        spinlock_release(&cache->lock);
+        slab_count(&cpu->direct);
+    }
+    preempt_enable();
+    if (direct) {
+        slab_shrink(cache, SLAB_EMPTY_KEPT);
+    }
+}
+
+/* ---- Looking into all magazines ---- */
+
+static void visit_slots(struct slab_magazine *magazine, uint64_t count,
+                        void (*visit)(void *context, void *object), void *context)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        visit(context, atomic_load_explicit(&magazine->slots[i], memory_order_relaxed));
+    }
+}
+
+void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
+{
+    for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
+        struct slab_cpu *cpu = cache->cpu[i];
+        if (cpu->loaded) {
+            visit_slots(cpu->loaded, (uint64_t)(top_of(cpu) - cpu->bottom), visit, context);
+        }
+        if (cpu->previous) {
+            visit_slots(cpu->previous, cpu->previous->count, visit, context);
+        }
+    }
+    for (struct slab_magazine *magazine = cache->depot_full; magazine; magazine = magazine->next) {
+        visit_slots(magazine, magazine->count, visit, context);
+    }
+}
+
+struct search {
+    const void *object; /* looked for */
+    bool found;
+};
+
+static void compare(void *context, void *object)
+{
+    struct search *search = context;
+    search->found |= object == search->object;
+}
+
+bool slab_is_cached(struct slab_cache *cache, const void *object)
+{
+    struct search search = {object, false};
+    spinlock_acquire(&cache->lock);
+    slab_for_each_cached(cache, compare, &search);
+    spinlock_release(&cache->lock);
+    return search.found;
+}

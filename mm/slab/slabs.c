@@ -1,0 +1,228 @@
+/* Slabs: blocks of frames cut into objects; which of them are free; and the cache's three lists of slabs. */
+#include "internal.h"
+
+void slab_list_add(struct slab_list *list, struct slab *slab)
+{
+    slab->previous = NULL;
+    slab->next = list->first;
+    if (list->first) {
+        list->first->previous = slab;
+    } else {
+        list->last = slab;
+    }
+    list->first = slab;
+    list->count++;
+}
+
+void slab_list_remove(struct slab_list *list, struct slab *slab)
+{
+    if (slab->previous) {
+        slab->previous->next = slab->next;
+    } else {
+        list->first = slab->next;
+    }
+    if (slab->next) {
+        slab->next->previous = slab->previous;
+    } else {
+        list->last = slab->previous;
+    }
+    list->count--;
+}
+
+/* The list that a slab with this many free objects belongs to. */
+static struct slab_list *list_for(struct slab_cache *cache, uint32_t free_count) REQUIRES(cache->lock)
+{
+    if (free_count == 0) {
+        return &cache->full;
+    }
+    return free_count == cache->per_slab ? &cache->empty : &cache->partial;
+}
+
+/* Notes that the number of free objects changed, and moves the slab to the list where it now belongs. */
+static void set_free_count(struct slab_cache *cache, struct slab *slab, uint32_t free_count)
+    REQUIRES(cache->lock)
+{
+    struct slab_list *from = list_for(cache, slab->free_count);
+    struct slab_list *to = list_for(cache, free_count);
+    slab->free_count = free_count;
+    if (from != to) {
+        slab_list_remove(from, slab);
+        slab_list_add(to, slab);
+    }
+}
+
+/* ---- Making and returning slabs ---- */
+
+static void describe(struct slab_pool *pool, const struct slab *slab, uint32_t order, void *encoded)
+{
+    struct frame_descriptor *descriptor =
+        frame_descriptor(pool->config.frames, slab_frame_of(pool, slab->memory));
+    for (uint32_t i = 0; i < 1U << order; i++) {
+        descriptor[i].object = encoded;
+    }
+}
+
+static void make_objects(struct slab_cache *cache, struct slab *slab)
+{
+    memset(slab->free, 0, sizeof slab->free);
+    for (uint32_t i = 0; i < cache->per_slab; i++) {
+        void *object = slab_object(cache, slab, i);
+        slab->free[i / 64] |= 1ULL << i % 64;
+        if (cache->config.construct) {
+            cache->config.construct(object);
+        }
+        if (cache->policy) {
+            slab_debug_prepare(cache, object);
+        } else {
+            slab_mark_free(cache, object);
+        }
+    }
+    /* What is left behind the last object could be the start of one: it is marked as never to be freed. */
+    uint64_t used = cache->first + (uint64_t)cache->per_slab * cache->stride;
+    if (cache->config.plain && used < FRAME_BYTES << cache->order) {
+        *slab_mark(slab->memory + used) = SLAB_MARK_FREE;
+    }
+}
+
+static bool make_slab(struct slab_cache *cache)
+{
+    struct slab_pool *pool = cache->pool;
+    struct slab *slab = slab_record_alloc(pool, &pool->slabs);
+    if (!slab) {
+        return false;
+    }
+    phys_addr_t frames = frame_alloc(pool->config.frames, cache->order, OWNER_SLABS);
+    if (frames.raw == 0) {
+        slab_record_free(pool, &pool->slabs, slab);
+        return false;
+    }
+    *slab = (struct slab){.cache = cache, .memory = slab_frame_pointer(pool, frames)};
+    make_objects(cache, slab);
+    slab->free_count = cache->per_slab;
+    describe(pool, slab, cache->order, slab_encode(slab, cache->number));
+    spinlock_acquire(&cache->lock);
+    slab_list_add(&cache->empty, slab);
+    cache->grown++;
+    spinlock_release(&cache->lock);
+    return true;
+}
+
+bool slab_grow(struct slab_cache *cache)
+{
+    if (make_slab(cache)) {
+        return true;
+    }
+    /* The frame pool has had all caches reaped: this one's depot or quarantine may have filled its slabs. */
+    spinlock_acquire(&cache->lock);
+    bool any = cache->partial.count + cache->empty.count > 0;
+    spinlock_release(&cache->lock);
+    return any;
+}
+
+static void release(struct slab_cache *cache, struct slab *slab)
+{
+    struct slab_pool *pool = cache->pool;
+    describe(pool, slab, cache->order, NULL);
+    frame_free(pool->config.frames, slab_frame_of(pool, slab->memory), cache->order);
+    slab_record_free(pool, &pool->slabs, slab);
+}
+
+void slab_forget(struct slab_cache *cache, struct slab *slab)
+{
+    describe(cache->pool, slab, cache->order, NULL);
+    slab_record_free(cache->pool, &cache->pool->slabs, slab);
+}
+
+uint64_t slab_shrink(struct slab_cache *cache, uint64_t keep)
+{
+    uint64_t frames = 0;
+    for (;;) {
+        struct slab *slab = NULL;
+        spinlock_acquire(&cache->lock);
+        if (cache->empty.count > keep) {
+            slab = cache->empty.last;
+            slab_list_remove(&cache->empty, slab);
+            cache->returned++;
+        }
+        spinlock_release(&cache->lock);
+        if (!slab) {
+            return frames;
+        }
+        release(cache, slab);
+        frames += 1ULL << cache->order;
+    }
+}
+
+/* ---- Objects ---- */
+
+/* Takes up to `count` objects out of one word of a slab's free bits, beginning at a random bit. */
+static uint32_t take_from_word(struct slab_cache *cache, struct slab *slab, uint32_t word, unsigned turn,
+                               _Atomic(void *) *objects, uint32_t count)
+{
+    uint64_t bits = slab->free[word];
+    char *base = slab_object(cache, slab, word * 64);
+    uint32_t taken = 0;
+    bits = bits >> turn | bits << ((64 - turn) & 63);
+    while (bits != 0 && taken < count) {
+        unsigned bit = (unsigned)__builtin_ctzll(bits);
+        bits &= bits - 1;
+        uint64_t index = (bit + turn) & 63;
+        atomic_store_explicit(&objects[taken++], base + index * cache->stride, memory_order_relaxed);
+    }
+    slab->free[word] = bits << turn | bits >> ((64 - turn) & 63);
+    return taken;
+}
+
+/* Begins at any object of the slab, each as likely as the others. */
+static uint32_t take_from_slab(struct slab_cache *cache, struct slab *slab, _Atomic(void *) *objects,
+                               uint32_t count) REQUIRES(cache->lock)
+{
+    uint32_t first = (uint32_t)((slab_random(&cache->random) >> 32) * cache->per_slab >> 32);
+    uint32_t words = (cache->per_slab + 63) / 64;
+    uint32_t word = first / 64;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < words && taken < count; i++) {
+        taken += take_from_word(cache, slab, word, first % 64, objects + taken, count - taken);
+        word = word + 1 == words ? 0 : word + 1;
+    }
+    set_free_count(cache, slab, slab->free_count - taken);
+    return taken;
+}
+
+uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t count)
+{
+    uint32_t taken = 0;
+    while (taken < count) {
+        struct slab *slab = cache->partial.first ? cache->partial.first : cache->empty.first;
+        if (!slab) {
+            break;
+        }
+        taken += take_from_slab(cache, slab, objects + taken, count - taken);
+    }
+    return taken;
+}
+
+void *slab_take_one(struct slab_cache *cache)
+{
+    _Atomic(void *) object = NULL;
+    uint32_t taken;
+    do {
+        spinlock_acquire(&cache->lock);
+        taken = slab_take(cache, &object, 1);
+        spinlock_release(&cache->lock);
+    } while (taken == 0 && slab_grow(cache));
+    return atomic_load_explicit(&object, memory_order_relaxed);
+}
+
+bool slab_give(struct slab_cache *cache, void *object)
+{
+    struct slab *slab = slab_of(cache, object);
+    uint32_t index = slab_object_index(cache, slab, object);
+    uint64_t bit = 1ULL << index % 64;
+    if (slab->free[index / 64] & bit) {
+        return false;
+    }
+    slab->free[index / 64] |= bit;
+    set_free_count(cache, slab, slab->free_count + 1);
+    return true;
+}

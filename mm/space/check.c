@@ -1,0 +1,280 @@
+/*
+ * The validator: regions, page tables, reference counts, reverse map and ledger held against each other. It
+ * trusts none of them: what a page shows is read from the tables, and all else must agree.
+ */
+#include "internal.h"
+
+bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address, uint64_t found,
+                    uint64_t expected)
+{
+    *problem = (struct vm_problem){what, virt_addr(address), found, expected};
+    return false;
+}
+
+/* What the walk over one or all spaces has seen. */
+struct census {
+    struct vm_manager *manager;
+    uint64_t resident;           /* 4 KiB pages with a frame behind, in this space */
+    uint64_t chained;            /* pages whose frame has a chain, in all spaces */
+    uint64_t owned[OWNER_COUNT]; /* frames by owner, each counted where its first code says; tables */
+};
+
+/* ---- Pages ---- */
+
+#define PLACES_MAX 64 /* of one frame that are all looked at; of more, the number only */
+
+/* Every page that the reverse map names for a frame shows it. */
+static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uint64_t *codes, uint64_t count,
+                        struct vm_problem *problem)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t address = vm_code_address(codes[i]);
+        const struct vm_space *space = vm_space_by_number(manager, vm_code_number(codes[i]));
+        if (!space) {
+            return vm_problem_set(problem, "the reverse map names no space", address,
+                                  vm_code_number(codes[i]), 0);
+        }
+        struct page_translation page = vm_page_at(space->table, address);
+        if (!page.mapped || vm_page_frame(&page).raw != frame.raw) {
+            return vm_problem_set(problem, "the reverse map names a page that shows another frame", address,
+                                  page.mapped ? vm_page_frame(&page).raw : 0, frame.raw);
+        }
+    }
+    return true;
+}
+
+/* Frames of zeros have a reference for each page and no other; elsewhere a pager or a giver may have one. */
+static bool check_references(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                             phys_addr_t frame, uint64_t pages, struct vm_problem *problem)
+{
+    uint32_t references = vm_references(space, frame);
+    bool only_pages = region->source == VM_ZERO || region->source == VM_STACK;
+    if (references < pages) {
+        return vm_problem_set(problem, "fewer references than pages", address, references, pages);
+    }
+    return !only_pages || references == pages ||
+           vm_problem_set(problem, "more references than pages", address, references, pages);
+}
+
+/* The reverse map of the frame that `address` shows: it names this page, and no page wrongly. */
+static bool check_reverse(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                          phys_addr_t frame, struct census *census, struct vm_problem *problem)
+{
+    struct vm_manager *manager = space->manager;
+    uint64_t codes[PLACES_MAX];
+    uint64_t count = vm_reverse_codes(manager, frame, codes, PLACES_MAX);
+    uint64_t kept = min_u64(count, PLACES_MAX);
+    uint64_t code = vm_code(space->number, address);
+    bool named = count > kept;
+    for (uint64_t i = 0; i < kept; i++) {
+        named = named || codes[i] == code;
+    }
+    if (!named) {
+        return vm_problem_set(problem, "a page that the reverse map does not name", address, count, 1);
+    }
+    if (!check_references(space, region, address, frame, count, problem)) {
+        return false;
+    }
+    census->chained += count > 1 ? 1 : 0;
+    const struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
+    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    if (owner < OWNER_COUNT && codes[0] == code) {
+        census->owned[owner] +=
+            1ULL << frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
+    }
+    return check_codes(manager, frame, codes, kept, problem);
+}
+
+/* A frame behind a page: allocated, of the page's size, and not writable for one who does not have it alone.
+ */
+static bool check_frame(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                        const struct page_translation *page, struct vm_problem *problem)
+{
+    struct frame_facts facts;
+    phys_addr_t frame = vm_page_frame(page);
+    unsigned order = page->level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0;
+    frame_pool_look(space->manager->config.frames, frame, &facts);
+    if (!facts.managed || facts.state != FRAME_ALLOCATED || facts.block.raw != frame.raw) {
+        return vm_problem_set(problem, "a page that shows no allocated frame", address, frame.raw, 0);
+    }
+    if (facts.order != order) {
+        return vm_problem_set(problem, "a page that shows a block of another size", address, facts.order,
+                              order);
+    }
+    if (vm_region_is_private(region) && page->access & PAGE_WRITE && facts.references != 1) {
+        return vm_problem_set(problem, "a private page that is writable but shared", address,
+                              facts.references, 1);
+    }
+    return true;
+}
+
+static bool check_device(const struct vm_region *region, uint64_t address,
+                         const struct page_translation *page, struct vm_problem *problem)
+{
+    uint64_t expected = region->offset + (address - region->base);
+    if (page->target.raw != expected) {
+        return vm_problem_set(problem, "a device page that shows another address", address, page->target.raw,
+                              expected);
+    }
+    return page->cache == (enum page_cache)region->cache ||
+           vm_problem_set(problem, "a device page of another cache kind", address, page->cache,
+                          region->cache);
+}
+
+static bool check_page(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                       const struct page_translation *page, struct census *census, struct vm_problem *problem)
+{
+    unsigned allowed = vm_page_access(space, region);
+    phys_addr_t frame = vm_page_frame(page);
+    if (region->source == VM_NOTHING) {
+        return vm_problem_set(problem, "a page in a reserved region", address, frame.raw, 0);
+    }
+    if ((page->access & ~allowed) || ((allowed ^ page->access) & ~(unsigned)PAGE_WRITE)) {
+        return vm_problem_set(problem, "a page with another access than its region", address, page->access,
+                              allowed);
+    }
+    if (region->source == VM_DEVICE) {
+        return check_device(region, address, page, problem);
+    }
+    if (frame.raw == space->manager->zero_frame.raw) {
+        return !(page->access & PAGE_WRITE) ||
+               vm_problem_set(problem, "the zero page is writable", address, page->access, PAGE_READ);
+    }
+    census->resident += page_level_bytes(page->level) >> FRAME_SHIFT;
+    return check_frame(space, region, address, page, problem) &&
+           check_reverse(space, region, address, frame, census, problem);
+}
+
+/* ---- Regions ---- */
+
+static bool check_region(struct vm_space *space, const struct vm_region *region, struct census *census,
+                         struct vm_problem *problem) REQUIRES(space->lock)
+{
+    struct page_translation page;
+    uint64_t end = vm_region_end(region);
+    if ((region->source == VM_PAGER) != (region->pager != NULL)) {
+        return vm_problem_set(problem, "a region and its pager", region->base, region->source, VM_PAGER);
+    }
+    for (uint64_t at = region->base; vm_next_page(space->table, &at, end, &page);
+         at += page_level_bytes(page.level)) {
+        if (at < region->base || at + page_level_bytes(page.level) > end) {
+            return vm_problem_set(problem, "a large page that reaches out of its region", at, page.level, 0);
+        }
+        if (!check_page(space, region, at, &page, census, problem)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing is mapped in [base, end), where no region lies. */
+static bool check_gap(struct vm_space *space, uint64_t base, uint64_t end, struct vm_problem *problem)
+    REQUIRES(space->lock)
+{
+    struct page_translation page;
+    return !vm_next_page(space->table, &base, end, &page) ||
+           vm_problem_set(problem, "a page without a region", base, vm_page_frame(&page).raw, 0);
+}
+
+static bool check_regions(struct vm_space *space, struct census *census, struct vm_problem *problem)
+    REQUIRES(space->lock)
+{
+    uint64_t end = space->base;
+    census->resident = 0;
+    for (const struct vm_region *region = space->first; region; region = region->next) {
+        if (!check_gap(space, end, region->base, problem) || !check_region(space, region, census, problem)) {
+            return false;
+        }
+        end = vm_region_end(region);
+    }
+    if (!check_gap(space, end, space->end, problem)) {
+        return false;
+    }
+    return census->resident == space->resident ||
+           vm_problem_set(problem, "number of resident pages", 0, space->resident, census->resident);
+}
+
+static bool check_space(struct vm_space *space, struct census *census, struct vm_problem *problem)
+{
+    struct page_table_problem tables;
+    spinlock_acquire(&space->lock);
+    bool sound = vm_tree_check(space, problem) && check_regions(space, census, problem);
+    spinlock_release(&space->lock);
+    if (sound && space->user && !page_table_check(space->table, &tables)) {
+        return vm_problem_set(problem, tables.what, tables.address.raw, tables.found, tables.expected);
+    }
+    bool shares = space->own.kernel && space->own.kernel == space->manager->config.kernel;
+    census->owned[OWNER_PAGE_TABLES] += shares ? 0 : space->own.table_frames; /* tables_of() counts these */
+    return sound;
+}
+
+bool vm_space_check(struct vm_space *space, struct vm_problem *problem)
+{
+    struct census census = {.manager = space->manager};
+    return check_space(space, &census, problem);
+}
+
+/* ---- All spaces ---- */
+
+static bool check_ledger(struct vm_manager *manager, const struct census *census, struct vm_problem *problem)
+{
+    struct frame_ledger ledger;
+    frame_pool_ledger(manager->config.frames, &ledger);
+    if (ledger.difference != 0) {
+        return vm_problem_set(problem, "the ledger does not close", 0, (uint64_t)ledger.difference, 0);
+    }
+    for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
+        uint64_t shown = census->owned[owner] << FRAME_SHIFT;
+        bool exclusive = manager->config.exclusive >> owner & 1;
+        if (shown > ledger.owner_bytes[owner]) {
+            return vm_problem_set(problem, "pages show more frames than their owner has", owner, shown,
+                                  ledger.owner_bytes[owner]);
+        }
+        if (exclusive && shown < ledger.owner_bytes[owner]) {
+            return vm_problem_set(problem, "an owner has frames that no page shows", owner,
+                                  ledger.owner_bytes[owner], shown);
+        }
+    }
+    return true;
+}
+
+/* The kernel's tables, and those of all that share its half: spaces, and what else there is. */
+static uint64_t tables_of(struct page_table *kernel)
+{
+    uint64_t frames = 0;
+    spinlock_acquire(&kernel->lock);
+    for (const struct page_table *table = kernel; table; table = table->next_sharer) {
+        frames += table->table_frames;
+    }
+    spinlock_release(&kernel->lock);
+    return frames;
+}
+
+bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
+{
+    struct census census = {.manager = manager};
+    uint32_t spaces = 0;
+    for (uint32_t number = 0; number < manager->number_limit; number++) {
+        struct vm_space *space = vm_space_by_number(manager, number);
+        if (!space) {
+            continue;
+        }
+        spaces++;
+        if (space->number != number) {
+            return vm_problem_set(problem, "a space's number", 0, space->number, number);
+        }
+        if (!check_space(space, &census, problem)) {
+            return false;
+        }
+    }
+    if (spaces != manager->space_count) {
+        return vm_problem_set(problem, "number of spaces", 0, manager->space_count, spaces);
+    }
+    if (census.chained != manager->mapping_count) {
+        return vm_problem_set(problem, "records of shared frames", 0, manager->mapping_count, census.chained);
+    }
+    if (manager->config.kernel) {
+        census.owned[OWNER_PAGE_TABLES] += tables_of(manager->config.kernel);
+    }
+    return check_ledger(manager, &census, problem);
+}

@@ -1,0 +1,354 @@
+/*
+ * The cases of a page fault: filling a hole, and opening a page for its writer. In each, what may be missing
+ * is got first; only then is anything changed.
+ */
+#include "mm/space/internal.h"
+
+/* A leaf for the case at hand: what is known to be touched is marked so, which saves the CPU a locked write.
+ */
+static page_table_entry_t leaf_for(const struct vm_case *fault, phys_addr_t frame, unsigned level,
+                                   unsigned access)
+{
+    static const uint64_t used[] = {[VM_NONE] = 0,
+                                    [VM_READ] = PAGE_ENTRY_ACCESSED,
+                                    [VM_WRITE] = PAGE_ENTRY_ACCESSED | PAGE_ENTRY_DIRTY,
+                                    [VM_EXECUTE] = PAGE_ENTRY_ACCESSED};
+    page_table_entry_t leaf = page_entry_leaf(frame, level, access, (enum page_cache)fault->region->cache);
+    leaf.raw |= used[fault->access];
+    return leaf;
+}
+
+/* Sets the leaf of the case's page; false when a table is missing and there is no memory for it. */
+static bool set_leaf(struct vm_space *space, const struct vm_case *fault, page_table_entry_t leaf)
+    REQUIRES(space->lock)
+{
+    page_table_entry_t old;
+    if (!fault->slot) {
+        return page_table_set(space->table, virt_addr(fault->page), leaf, PAGE_LEVEL_4K, &old,
+                              fault->batch) == PAGE_TABLE_OK;
+    }
+    if (fault->hole) {
+        page_table_fill(space->table, fault->slot, leaf);
+    } else {
+        page_table_replace(space->table, fault->slot, virt_addr(fault->page), leaf, fault->batch);
+    }
+    return true;
+}
+
+/* The same for the 2 MiB around the page. */
+static bool set_large_leaf(struct vm_space *space, const struct vm_case *fault, page_table_entry_t leaf)
+    REQUIRES(space->lock)
+{
+    page_table_entry_t old;
+    virt_addr_t base = virt_addr(align_down(fault->page, MIB(2)));
+    return page_table_set(space->table, base, leaf, PAGE_LEVEL_2M, &old, fault->batch) == PAGE_TABLE_OK;
+}
+
+static void *memory_of(struct vm_space *space, phys_addr_t frame)
+{
+    return frame_pointer(space->manager->config.frames, frame);
+}
+
+/* ---- Neighbours ---- */
+
+/* The pages that one fault may fill: an aligned group, in the region, in one table. [first, end) */
+static void group_of(const struct vm_case *fault, uint64_t *first, uint64_t *end)
+{
+    const struct vm_region *region = fault->region;
+    uint64_t bytes = (uint64_t)region->around << FRAME_SHIFT;
+    uint64_t start = align_down(fault->page, bytes);
+    *first = max_u64(start, region->base);
+    *end = min_u64(start + bytes, vm_region_end(region));
+}
+
+/*
+ * Calls `fill` for the neighbours that are holes, until one fails: that is no error of this fault. The page
+ * itself has been filled, so the table is there.
+ */
+static void fill_around(struct vm_space *space, const struct vm_case *fault,
+                        bool (*fill)(struct vm_space *space, const struct vm_case *fault))
+    REQUIRES(space->lock)
+{
+    uint64_t first;
+    uint64_t end;
+    struct vm_case neighbour = *fault;
+    group_of(fault, &first, &end);
+    neighbour.access = VM_NONE;
+    neighbour.page = first;
+    neighbour.slot = page_table_slot(space->table, virt_addr(first));
+    for (; neighbour.slot && neighbour.page < end; neighbour.page += FRAME_BYTES, neighbour.slot++) {
+        if (!page_entry_present(*neighbour.slot) && !fill(space, &neighbour)) {
+            return;
+        }
+    }
+}
+
+/* Notes that `kind` is wanted; what is there of another kind has to go first. Returns whether it may be asked
+ * for. */
+static bool want(struct vm_supply *supply, enum vm_supply_kind kind)
+{
+    supply->stale = supply->kind != VM_SUPPLY_NOTHING;
+    if (!supply->stale) {
+        supply->kind = kind;
+    }
+    return !supply->stale;
+}
+
+/* ---- Zeros ---- */
+
+static bool fill_zero(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    phys_addr_t frame = frame_alloc_zeroed(space->manager->config.frames, space->owner);
+    if (frame.raw == 0) {
+        return false;
+    }
+    page_table_entry_t leaf = leaf_for(fault, frame, PAGE_LEVEL_4K, vm_page_access(space, fault->region));
+    if (!set_leaf(space, fault, leaf)) {
+        frame_free(space->manager->config.frames, frame, 0);
+        return false;
+    }
+    vm_reverse_set(space, frame, fault->page);
+    space->resident++;
+    return true;
+}
+
+static bool fill_zero_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    page_table_entry_t leaf = leaf_for(fault, space->manager->zero_frame, PAGE_LEVEL_4K,
+                                       vm_page_access_shared(space, fault->region));
+    return set_leaf(space, fault, leaf);
+}
+
+/* Whether the 2 MiB around the page lie in the region, and no table is in the way. */
+static bool large_fits(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    const struct vm_region *region = fault->region;
+    uint64_t base = align_down(fault->page, MIB(2));
+    return region->large && base >= region->base && base + MIB(2) <= vm_region_end(region) &&
+           page_table_translate(space->table, virt_addr(fault->page)).level > PAGE_LEVEL_4K;
+}
+
+/* Maps the block that the supply has; false when a page table or the block is missing. */
+static bool fill_large(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    struct vm_supply *supply = fault->supply;
+    phys_addr_t block = supply->block;
+    page_table_entry_t leaf = leaf_for(fault, block, PAGE_LEVEL_2M, vm_page_access(space, fault->region));
+    if (block.raw == 0 || !set_large_leaf(space, fault, leaf)) {
+        return false;
+    }
+    vm_reverse_set(space, block, align_down(fault->page, MIB(2)));
+    space->resident += MIB(2) / FRAME_BYTES;
+    supply->block = FRAME_NONE;
+    return true;
+}
+
+static enum vm_fault fill_small(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    bool write = fault->access == VM_WRITE;
+    bool (*fill)(struct vm_space *, const struct vm_case *) = write ? fill_zero : fill_zero_page;
+    if (!fill(space, fault)) {
+        return VM_FAULT_NO_MEMORY;
+    }
+    if (fault->region->around > 1) {
+        fill_around(space, fault, fill);
+    }
+    if (!write) {
+        return VM_FAULT_ZERO_READ;
+    }
+    return fault->region->source == VM_STACK ? VM_FAULT_STACK : VM_FAULT_ZERO;
+}
+
+static enum vm_fault fill_zeros(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    if (fault->region->large && large_fits(space, fault)) {
+        if (fault->supply->kind != VM_SUPPLY_LARGE) {
+            want(fault->supply, VM_SUPPLY_LARGE);
+            return VM_FAULT_WANTS;
+        }
+        if (fill_large(space, fault)) {
+            return VM_FAULT_LARGE;
+        }
+    }
+    return fill_small(space, fault);
+}
+
+/* ---- Given physical memory ---- */
+
+static bool fill_device_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    const struct vm_region *region = fault->region;
+    phys_addr_t target = phys_addr(region->offset + (fault->page - region->base));
+    return set_leaf(space, fault, leaf_for(fault, target, PAGE_LEVEL_4K, vm_page_access(space, region)));
+}
+
+static bool fill_device_large(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    const struct vm_region *region = fault->region;
+    uint64_t base = align_down(fault->page, MIB(2));
+    phys_addr_t target = phys_addr(region->offset + (base - region->base));
+    return large_fits(space, fault) && is_aligned(target.raw, MIB(2)) &&
+           set_large_leaf(space, fault,
+                          leaf_for(fault, target, PAGE_LEVEL_2M, vm_page_access(space, region)));
+}
+
+static enum vm_fault fill_device(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    if (fault->region->large && fill_device_large(space, fault)) {
+        return VM_FAULT_DEVICE;
+    }
+    if (!fill_device_page(space, fault)) {
+        return VM_FAULT_NO_MEMORY;
+    }
+    fill_around(space, fault, fill_device_page);
+    return VM_FAULT_DEVICE;
+}
+
+/* ---- A pager's pages ---- */
+
+/* Asks for the group of the page. */
+static enum vm_fault want_pages(const struct vm_case *fault)
+{
+    const struct vm_region *region = fault->region;
+    struct vm_supply *supply = fault->supply;
+    uint64_t first;
+    uint64_t end;
+    if (!want(supply, VM_SUPPLY_PAGES)) {
+        return VM_FAULT_WANTS;
+    }
+    group_of(fault, &first, &end);
+    supply->pager = region->pager;
+    supply->offset = region->offset + (first - region->base);
+    supply->count = (unsigned)((end - first) >> FRAME_SHIFT);
+    supply->wanted = (unsigned)((fault->page - first) >> FRAME_SHIFT);
+    vm_pager_get(region->pager);
+    return VM_FAULT_WANTS;
+}
+
+/* The supply's entry for the page, or NULL if it has none. */
+static phys_addr_t *supplied(const struct vm_case *fault)
+{
+    const struct vm_region *region = fault->region;
+    struct vm_supply *supply = fault->supply;
+    uint64_t index = (region->offset + (fault->page - region->base) - supply->offset) >> FRAME_SHIFT;
+    bool fits = supply->kind == VM_SUPPLY_PAGES && supply->pager == region->pager && index < supply->count;
+    return fits && supply->pages[index].raw != 0 ? &supply->pages[index] : NULL;
+}
+
+/* Maps a page that the supply has, with its reference. */
+static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    phys_addr_t *from = supplied(fault);
+    if (!from) {
+        return true; /* a neighbour that was not at hand: the next may be */
+    }
+    if (!vm_reverse_add(space, *from, fault->page)) {
+        return false;
+    }
+    /* Dirty is what the CPU says: that decides about writing back. */
+    page_table_entry_t leaf =
+        page_entry_leaf(*from, PAGE_LEVEL_4K, vm_page_access_shared(space, fault->region), CACHE_WRITE_BACK);
+    if (!set_leaf(space, fault, leaf)) {
+        vm_reverse_remove(space, *from, fault->page);
+        return false;
+    }
+    space->resident++;
+    *from = FRAME_NONE;
+    return true;
+}
+
+/* Maps a writable copy of a page, which the space alone has; false when there is no memory. */
+static bool show_copy(struct vm_space *space, const struct vm_case *fault, phys_addr_t original)
+    REQUIRES(space->lock)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    phys_addr_t copy = frame_alloc(frames, 0, space->owner);
+    if (copy.raw == 0) {
+        return false;
+    }
+    memcpy(memory_of(space, copy), memory_of(space, original), FRAME_BYTES);
+    page_table_entry_t leaf = leaf_for(fault, copy, PAGE_LEVEL_4K, vm_page_access(space, fault->region));
+    if (!set_leaf(space, fault, leaf)) {
+        frame_free(frames, copy, 0);
+        return false;
+    }
+    vm_reverse_set(space, copy, fault->page);
+    return true;
+}
+
+static enum vm_fault fill_paged(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    phys_addr_t *page = supplied(fault);
+    if (!page) {
+        return want_pages(fault);
+    }
+    if (fault->access == VM_WRITE && !fault->region->shared) {
+        if (!show_copy(space, fault, *page)) {
+            return VM_FAULT_NO_MEMORY;
+        }
+        space->resident++;
+    } else if (!show_page(space, fault)) {
+        return VM_FAULT_NO_MEMORY;
+    }
+    fill_around(space, fault, show_page);
+    return VM_FAULT_PAGED;
+}
+
+/* ---- All of them ---- */
+
+enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault)
+{
+    switch ((enum vm_source)fault->region->source) {
+    case VM_ZERO:
+    case VM_STACK:
+        return fill_zeros(space, fault);
+    case VM_DEVICE:
+        return fill_device(space, fault);
+    case VM_PAGER:
+        return fill_paged(space, fault);
+    case VM_NOTHING: /* the fault ends before it comes here */
+    case VM_FRAMES:  /* has no holes */
+    case VM_SOURCE_COUNT:
+        break;
+    }
+    panic("vm: a hole at %#llx in a region of %s", (unsigned long long)fault->page,
+          vm_source_name((enum vm_source)fault->region->source));
+}
+
+/* ---- Opening ---- */
+
+/* Lets the only user of a frame write to it. */
+static enum vm_fault open_in_place(struct vm_space *space, const struct vm_case *fault,
+                                   const struct page_translation *mapped) REQUIRES(space->lock)
+{
+    page_table_entry_t leaf =
+        leaf_for(fault, vm_page_frame(mapped), mapped->level, vm_page_access(space, fault->region));
+    bool set =
+        mapped->level == PAGE_LEVEL_2M ? set_large_leaf(space, fault, leaf) : set_leaf(space, fault, leaf);
+    ASSERT(set); /* the table is there */
+    return VM_FAULT_REUSED;
+}
+
+enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
+                      const struct page_translation *mapped)
+{
+    phys_addr_t frame = vm_page_frame(mapped);
+    if (!vm_region_is_private(fault->region)) {
+        return VM_FAULT_SPURIOUS; /* such pages are never less open than their region */
+    }
+    if (frame.raw == space->manager->zero_frame.raw) {
+        if (!fill_zero(space, fault)) {
+            return VM_FAULT_NO_MEMORY;
+        }
+        return fault->region->source == VM_STACK ? VM_FAULT_STACK : VM_FAULT_ZERO;
+    }
+    if (vm_references(space, frame) == 1) {
+        return open_in_place(space, fault, mapped);
+    }
+    if (!show_copy(space, fault, frame)) {
+        return VM_FAULT_NO_MEMORY;
+    }
+    vm_reverse_remove(space, frame, fault->page);
+    tlb_batch_put(fault->batch, frame, 0);
+    return VM_FAULT_COPIED;
+}

@@ -1,0 +1,125 @@
+/*
+ * The page fault: from an address and an access to the case it is.
+ *
+ *     address -> region?   none                      nothing lies there
+ *                          only its guard            guard gap, or a stack's limit
+ *                |
+ *                v
+ *             allowed?     no                        not allowed, or reserved
+ *                |
+ *                v
+ *             page there?  no            -> fill     zero page, zeroed frame, large block, stack growth,
+ *                |                                   device page, pager's page
+ *                v
+ *             allows it?   yes                       spurious: resolved already
+ *                |
+ *                no                      -> open     last user writes in place, others get a copy
+ */
+#include "mm/space/internal.h"
+
+/* The region that `address` lies in, or what is wrong with the address. */
+static struct vm_region *find_region(struct vm_space *space, uint64_t address, enum vm_fault *error)
+    REQUIRES(space->lock)
+{
+    struct vm_region *region = space->recent;
+    if (region && address - region->base < region->bytes) {
+        return region;
+    }
+    region = vm_region_above(space, address);
+    if (!region || address < region->base - region->guard) {
+        *error = VM_FAULT_NO_REGION;
+        return NULL;
+    }
+    if (address < region->base) {
+        *error = region->source == VM_STACK ? VM_FAULT_STACK_LIMIT : VM_FAULT_GUARD;
+        return NULL;
+    }
+    space->recent = region;
+    return region;
+}
+
+/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides; it is no hole. */
+static struct page_translation find_page(struct vm_space *space, uint64_t page,
+                                         const page_table_entry_t *slot) REQUIRES(space->lock)
+{
+    if (!slot) {
+        return page_table_translate(space->table, virt_addr(page));
+    }
+    page_table_entry_t leaf = {__atomic_load_n(&slot->raw, __ATOMIC_RELAXED)}; /* the CPU may set bits */
+    return (struct page_translation){
+        .mapped = true, .level = PAGE_LEVEL_4K, .access = page_entry_access(leaf), .leaf = leaf};
+}
+
+static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
+                             struct vm_supply *supply, struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    enum vm_fault error;
+    struct vm_region *region = find_region(space, address, &error);
+    if (!region) {
+        return error;
+    }
+    if (region->source == VM_NOTHING) {
+        return VM_FAULT_RESERVED;
+    }
+    if (access & ~(unsigned)region->access) {
+        return VM_FAULT_DENIED;
+    }
+    uint64_t page = align_down(address, FRAME_BYTES);
+    page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
+    struct vm_case fault = {region, slot, true, page, access, supply, batch};
+    if (slot && !page_entry_present(*slot)) {
+        return vm_fill(space, &fault);
+    }
+    struct page_translation mapped = find_page(space, page, slot);
+    if (!mapped.mapped) {
+        return vm_fill(space, &fault);
+    }
+    fault.hole = false;
+    return access != VM_WRITE || mapped.access & PAGE_WRITE ? VM_FAULT_SPURIOUS
+                                                            : vm_open(space, &fault, &mapped);
+}
+
+/* One attempt under the lock. */
+static enum vm_fault attempt(struct vm_space *space, uint64_t address, enum vm_access access,
+                             struct vm_supply *supply)
+{
+    struct tlb_batch batch;
+    spinlock_acquire(&space->lock);
+    tlb_batch_start(&batch, space->table);
+    enum vm_fault result = resolve(space, address, access, supply, &batch);
+    if (!tlb_batch_is_empty(&batch)) {
+        tlb_batch_finish(&batch);
+    }
+    if (result != VM_FAULT_WANTS) {
+        space->faults[result]++;
+    }
+    spinlock_release(&space->lock);
+    return result;
+}
+
+/* The pager has failed; that is this fault's end. */
+static enum vm_fault give_up(struct vm_space *space)
+{
+    spinlock_acquire(&space->lock);
+    space->faults[VM_FAULT_PAGER_FAILED]++;
+    spinlock_release(&space->lock);
+    return VM_FAULT_PAGER_FAILED;
+}
+
+enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum vm_access access)
+{
+    struct vm_supply supply;
+    supply.kind = VM_SUPPLY_NOTHING; /* the rest is written when something is wanted */
+    supply.stale = false;
+    enum vm_fault result;
+    while ((result = attempt(space, address.raw, access, &supply)) == VM_FAULT_WANTS) {
+        if (!vm_supply_obtain(space, &supply)) {
+            result = give_up(space);
+            break;
+        }
+    }
+    if (supply.kind != VM_SUPPLY_NOTHING) {
+        vm_supply_drop(space, &supply);
+    }
+    return result;
+}

@@ -1,0 +1,296 @@
+/*
+ * Inside address spaces: what the files of vm_*.c share. Not for users of a space.
+ */
+#pragma once
+
+#include <ashlar/assert.h>
+#include <ashlar/string.h>
+#include <ashlar/vm_space.h>
+
+/* A stretch of a space that one rule fills. */
+struct vm_region {
+    struct vm_region *lower;    /* tree: regions below */
+    struct vm_region *upper;    /* tree: regions above */
+    struct vm_region *previous; /* list: the next lower region, or NULL */
+    struct vm_region *next;     /* list: the next higher region, or NULL */
+    uint64_t priority;          /* random; no child's is greater, which balances the tree */
+    uint64_t gap;               /* free bytes below this region's guard */
+    uint64_t largest_gap;       /* largest gap of this subtree */
+    uint64_t base;              /* first byte */
+    uint64_t bytes;             /* length */
+    uint64_t guard;             /* bytes kept free below base */
+    uint64_t offset;            /* of the first byte: in the pager, or physical address */
+    struct vm_pager *pager;     /* VM_PAGER: a reference is held; else NULL */
+    const char *name;           /* for people; never NULL */
+    uint8_t source;             /* enum vm_source */
+    uint8_t access;             /* enum vm_access */
+    uint8_t cache;              /* enum page_cache */
+    uint8_t around;             /* pages that one fault may fill, at least 1 */
+    bool large;                 /* 2 MiB pages where they fit */
+    bool shared;                /* VM_PAGER: writes go to the pager's frames */
+};
+
+static inline uint64_t vm_region_end(const struct vm_region *region)
+{
+    return region->base + region->bytes;
+}
+
+/* Whether each space has its own contents there, copied when it writes to what it shares. */
+static inline bool vm_region_is_private(const struct vm_region *region)
+{
+    return region->source == VM_ZERO || region->source == VM_STACK ||
+           (region->source == VM_PAGER && !region->shared);
+}
+
+/* Whether frames that are mapped there are counted, referenced and in the reverse map. */
+static inline bool vm_region_has_frames(const struct vm_region *region)
+{
+    return region->source != VM_DEVICE && region->source != VM_NOTHING;
+}
+
+/* ---- region/tree.c: regions by address ---- */
+
+/* The lowest region that ends above `address`, or NULL: the one that holds it, if one does. */
+struct vm_region *vm_region_above(const struct vm_space *space, uint64_t address) REQUIRES(space->lock);
+
+/* Adds a region that overlaps none. */
+void vm_tree_insert(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
+void vm_tree_remove(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
+
+/* To be called when base, bytes or guard of a region in the tree have changed, its neighbours unchanged. */
+void vm_tree_resized(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
+
+/* Lowest address for `bytes` bytes with `guard` free bytes below, aligned and not below `from`; 0 if there is
+ * none. */
+uint64_t vm_tree_place(struct vm_space *space, uint64_t bytes, uint64_t guard, uint64_t alignment,
+                       uint64_t from) REQUIRES(space->lock);
+
+/* Verifies tree, list and gaps. */
+bool vm_tree_check(struct vm_space *space, struct vm_problem *problem) REQUIRES(space->lock);
+
+/* ---- region/cut.c: cutting and joining regions ---- */
+
+/*
+ * What an operation that changes regions brings along and leaves behind: records got before anything changes,
+ * stale translations, and regions that are gone but whose pagers can only be told without locks.
+ */
+struct vm_work {
+    struct vm_region *spare[2]; /* for the pieces that cutting will make; NULL where used up or not needed */
+    struct vm_region *dead;     /* list by `next` */
+    struct tlb_batch batch;     /* what is stale */
+};
+
+/* Gets the records and takes the space's lock; without memory it does nothing and returns false. */
+bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
+    TRY_ACQUIRES(true, space->lock);
+
+/* Flushes, releases the lock, and frees what is left. */
+void vm_work_end(struct vm_space *space, struct vm_work *work) RELEASES(space->lock);
+
+/* Frees regions and spares; what vm_work_end() does last. No lock is held. */
+void vm_work_free(struct vm_space *space, struct vm_work *work);
+
+/* Takes one of the spares. */
+struct vm_region *vm_work_spare(struct vm_work *work);
+
+/* Cuts `region` at `address` inside it; the upper part, made of a spare, is returned. */
+struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                  uint64_t address) REQUIRES(space->lock);
+
+/* Joins `region` with the neighbours that it continues or that continue it; returns what it has become. */
+struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+    REQUIRES(space->lock);
+
+/* Takes the region out of the space. */
+void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+    REQUIRES(space->lock);
+
+/* ---- region/range.c: is a range or a request fit for a space? ---- */
+
+enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64_t bytes);
+enum vm_error vm_access_check(unsigned access);
+enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);
+
+/* Whether regions cover all of the range. */
+bool vm_range_is_covered(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->lock);
+
+/* Whether a region or a guard lies in it. */
+bool vm_range_is_taken(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->lock);
+
+/* ---- pages.c: pages of regions ---- */
+
+/* enum page_access of a page in `region` that nobody shares. */
+unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region);
+
+/* The same, but that private pages are not writable yet: the fault decides who may write in place. */
+unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
+
+/* Fills in what a walk to a hidden page has not said. */
+void vm_page_uncover(struct page_translation *page, uint64_t address);
+
+/* What the tables have for an address: page_table_translate(), but that hidden pages are mapped. */
+static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
+{
+    struct page_translation page = page_table_translate(table, virt_addr(address));
+    if (__builtin_expect(page_entry_hidden(page.leaf), false)) {
+        vm_page_uncover(&page, address);
+    }
+    return page;
+}
+
+/* Finds the lowest mapped page, hidden or not, at or above *address and below `end`: its first byte to
+ * *address. Skips holes by whole tables. */
+bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
+                  struct page_translation *page);
+
+/* First byte of the mapped page (of the block, for 2 MiB). */
+static inline phys_addr_t vm_page_frame(const struct page_translation *page)
+{
+    return page_entry_leaf_address(page->leaf, page->level);
+}
+
+static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t frame)
+{
+    const struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, frame);
+    return frame_tag_references(atomic_load_explicit(&descriptor->tag, memory_order_acquire));
+}
+
+/*
+ * Makes 4 KiB pages of the 2 MiB page that `address` lies inside of, so that it may be cut there; nothing to
+ * do where there is none. Fails with VM_NO_MEMORY.
+ */
+enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint64_t address,
+                          struct tlb_batch *batch) REQUIRES(space->lock);
+
+/* Unmaps all pages of `region` in [base, end), which cuts no page, and drops what they held. */
+void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
+                   struct tlb_batch *batch) REQUIRES(space->lock);
+
+/* Drops a reference that never was in a page table. */
+void vm_frame_drop(struct vm_space *space, phys_addr_t frame);
+
+/* Unmaps what there is in [base, end), at whose bounds pages have been cut. Needs spares for two cuts. */
+void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->lock);
+
+/* ---- region/device.c: claims on given physical memory ---- */
+
+/* Claims what `region` shows in `bytes` bytes from `base` on, for `access` (enum vm_access); false when
+ * somebody else shows it in another way. Nothing to do for other sources, and for 0 bytes. */
+bool vm_device_claim(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                     uint64_t bytes, unsigned access);
+void vm_device_release(const struct vm_space *space, const struct vm_region *region, uint64_t base,
+                       uint64_t bytes, unsigned access);
+
+/* Claims for `access` what regions of another access show in the range: all of it, or VM_CONFLICT. */
+enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->lock);
+
+/* ---- share/reverse.c: from a frame to the pages that show it ---- */
+
+/* A record in the chain of a frame that several pages show. */
+struct vm_mapping {
+    struct vm_mapping *next; /* or NULL */
+    uint64_t code;           /* vm_code() of the page */
+};
+
+/* Space number and page in one word whose lowest bit is set: what a descriptor's `object` holds for a frame
+ * that one page shows. */
+uint64_t vm_code(uint32_t number, uint64_t address);
+uint32_t vm_code_number(uint64_t code);
+uint64_t vm_code_address(uint64_t code);
+
+/* Notes the only page of a frame that nobody else has. */
+static inline void vm_reverse_set(struct vm_space *space, phys_addr_t frame, uint64_t address)
+{
+    frame_descriptor(space->manager->config.frames, frame)->object =
+        (void *)(uintptr_t)vm_code(space->number, address);
+}
+
+/* Notes one more page of a frame; false when there is no memory. */
+bool vm_reverse_add(struct vm_space *space, phys_addr_t frame, uint64_t address)
+    EXCLUDES(space->manager->mappings_lock);
+
+/* Forgets a page of a frame that may be shared. */
+void vm_reverse_remove(struct vm_space *space, phys_addr_t frame, uint64_t address)
+    EXCLUDES(space->manager->mappings_lock);
+
+/* Codes of all pages that show the frame, up to `limit`; returns how many there are. */
+uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_t *codes, uint64_t limit)
+    EXCLUDES(manager->mappings_lock);
+
+/*
+ * Whether a frame that its owner gives may be shown by spaces: its `object` is NULL or an entry of the
+ * reverse map. For the words of other owners the answer is no: an odd one is a number too small for an
+ * address.
+ */
+bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
+    EXCLUDES(manager->lock, manager->mappings_lock);
+
+/* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map. */
+bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
+
+/* Whether an allocated block's `object`, whoever owns it, is an entry that names this page of the space. */
+bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t address)
+    EXCLUDES(space->manager->mappings_lock);
+
+/* ---- manager.c ---- */
+
+/* Gives a space its number; false when all are taken or there is no memory (*error says which). */
+bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
+void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
+
+/* Whether there is a space of that number, and `address` in its range. */
+bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
+
+/* ---- fault/supply.c: what a fault needs and can only get without the space's lock ---- */
+
+enum vm_supply_kind {
+    VM_SUPPLY_NOTHING,
+    VM_SUPPLY_LARGE, /* a zeroed 2 MiB block, if there is one */
+    VM_SUPPLY_PAGES, /* pages of a pager */
+};
+
+struct vm_supply {
+    enum vm_supply_kind kind;         /* what is wanted, then what is there */
+    bool stale;                       /* the region has changed: to be dropped, and the fault tried again */
+    phys_addr_t block;                /* LARGE: the block, or none if memory has none */
+    struct vm_pager *pager;           /* PAGES: who gives them; a reference is held */
+    uint64_t offset;                  /* PAGES: of pages[0] */
+    unsigned count;                   /* PAGES: how many are wanted */
+    unsigned wanted;                  /* PAGES: index of the one that must be there */
+    phys_addr_t pages[VM_AROUND_MAX]; /* PAGES: or none where the pager had none at hand */
+};
+
+/* Gets what is wanted, or drops what is stale; false when a pager could not. */
+bool vm_supply_obtain(struct vm_space *space, struct vm_supply *supply);
+
+/* Returns what was not used, and forgets what was wanted. */
+void vm_supply_drop(struct vm_space *space, struct vm_supply *supply);
+
+/* ---- fault/fill.c: the cases of a fault ---- */
+
+#define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *supply says what is missing */
+
+/* One fault on its way. */
+struct vm_case {
+    struct vm_region *region; /* it allows the access */
+    page_table_entry_t *slot; /* the page's entry, where the table exists; else NULL */
+    bool hole;                /* nothing is mapped there */
+    uint64_t page;            /* first byte of the 4 KiB page */
+    enum vm_access access;    /* what was wanted; VM_NONE for a neighbour that is filled along with it */
+    struct vm_supply *supply; /* what was got, or is wanted */
+    struct tlb_batch *batch;  /* what becomes stale */
+};
+
+/* Nothing is mapped at the page. */
+enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock);
+
+/* `mapped` is there, but may not be written yet. */
+enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
+                      const struct page_translation *mapped) REQUIRES(space->lock);
+
+/* ---- check.c ---- */
+
+bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address, uint64_t found,
+                    uint64_t expected);

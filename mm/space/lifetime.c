@@ -1,0 +1,126 @@
+/*
+ * Address spaces.
+ *
+ * What: a space is a set of regions (region/tree.c), each with a rule that says what its pages hold, and a
+ * set of page tables with the pages that have been delivered. The tables are the only record of what was
+ * delivered: there is no second structure to be held against them. A hole in a region of zeros is a page of
+ * zeros, a hole in a region of a pager is a page that must be asked for.
+ *
+ * How: regions are made (region/map.c), cut, joined and removed (region/cut.c, region/change.c) after a check
+ * of what was asked (region/range.c). The page fault (fault/resolve.c) finds the region and either fills the
+ * hole or opens the page (fault/fill.c); what it can only get without the lock, a pager's page or a large
+ * zeroed block, it asks for and tries again (fault/supply.c). Sharing for fork is in vm_copy.c. Frames know
+ * who shows them (share/reverse.c).
+ *
+ * Locks: <ashlar/vm_space.h> has the order. A space's lock is held while its regions and its part of the page
+ * tables are looked at or changed, so that vm_next_page() may read the tables without theirs. Flushes are
+ * done before the lock is released: no address is given out again before that.
+ *
+ * See inside: the monitor's `vm` (kernel/commands/vm.c), vm_space_check() and vm_manager_check()
+ * (check.c).
+ */
+#include "internal.h"
+
+/* Whether the configured range is one that a space can have. */
+static enum vm_error check_range(const struct vm_manager *manager, const struct vm_space_config *config)
+{
+    unsigned levels = manager->config.levels;
+    uint64_t base = config->base.raw;
+    uint64_t end = base + config->bytes;
+    if (!is_aligned(base | config->bytes, FRAME_BYTES)) {
+        return VM_UNALIGNED;
+    }
+    if (end <= base) { /* empty, wrapping, or up to the last byte of all */
+        return VM_BAD_RANGE;
+    }
+    if (!virt_is_canonical(config->base, levels) || !virt_is_canonical(virt_addr(end - 1), levels)) {
+        return VM_NON_CANONICAL;
+    }
+    bool upper = (int64_t)base < 0;
+    if (upper != ((int64_t)(end - 1) < 0)) {
+        return VM_BAD_RANGE;
+    }
+    if (!config->tables && upper) {
+        return VM_KERNEL_ADDRESS;
+    }
+    return config->tables && !upper ? VM_BAD_RANGE : VM_OK;
+}
+
+static void set_name(struct vm_space *space, const char *name)
+{
+    size_t length = 0;
+    while (name[length] && length < VM_NAME_BYTES - 1) {
+        length++;
+    }
+    memcpy(space->name, name, length);
+    space->name[length] = 0;
+}
+
+static enum vm_error make_tables(struct vm_space *space, const struct vm_space_config *config)
+{
+    const struct vm_manager_config *common = &space->manager->config;
+    if (config->tables) {
+        space->table = config->tables;
+        return VM_OK;
+    }
+    space->user = true;
+    space->table = &space->own;
+    enum page_table_error error = page_table_init(&space->own, common->frames, common->access, common->levels,
+                                                  common->largest_level, config->kernel);
+    if (error != PAGE_TABLE_OK) {
+        return VM_NO_MEMORY;
+    }
+    space->own.physical_end = 1ULL << common->physical_bits;
+    space->own.space = tlb_space_alloc();
+    return VM_OK;
+}
+
+/* Of a space that is loaded on no CPU and maps nothing. */
+static void return_tables(struct vm_space *space)
+{
+    if (space->user) {
+        page_table_destroy(&space->own);
+        tlb_space_free(space->own.space);
+    }
+}
+
+enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
+                              const struct vm_space_config *config)
+{
+    enum vm_error error = check_range(manager, config);
+    if (error != VM_OK) {
+        return error;
+    }
+    memset(space, 0, sizeof *space);
+    space->manager = manager;
+    space->base = max_u64(config->base.raw, FRAME_BYTES); /* address 0 stands for none */
+    space->end = config->base.raw + config->bytes;
+    space->owner = config->owner;
+    set_name(space, config->name);
+    error = make_tables(space, config);
+    if (error != VM_OK) {
+        return error;
+    }
+    if (!vm_number_take(space, &error)) {
+        return_tables(space);
+        return error;
+    }
+    space->random = 0x9e3779b97f4a7c15 ^ space->number; /* any start but 0 will do */
+    return VM_OK;
+}
+
+void vm_space_destroy(struct vm_space *space)
+{
+    struct vm_work work;
+    if (atomic_load(&space->loaded) != 0) {
+        panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name,
+              atomic_load(&space->loaded));
+    }
+    if (!vm_work_begin(space, &work, 0)) {
+        panic("vm: no memory to destroy %s, which needs none", space->name);
+    }
+    vm_range_remove(space, &work, space->base, space->end); /* cuts nothing, so no spares */
+    vm_work_end(space, &work);
+    vm_number_return(space);
+    return_tables(space);
+}

@@ -1,0 +1,217 @@
+/* Questions about spaces: what lies at an address, what a range holds, where a frame is seen. */
+#include "internal.h"
+
+/* ---- Regions ---- */
+
+static void fill_facts(const struct vm_region *region, struct vm_region_facts *facts)
+{
+    *facts = (struct vm_region_facts){
+        .base = virt_addr(region->base),
+        .bytes = region->bytes,
+        .guard = region->guard,
+        .source = (enum vm_source)region->source,
+        .access = region->access,
+        .large = region->large,
+        .shared = region->shared,
+        .cache = (enum page_cache)region->cache,
+        .around = region->around,
+        .offset = region->offset,
+        .pager = region->pager,
+        .name = region->name,
+    };
+}
+
+bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+{
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, address.raw);
+    if (region) {
+        fill_facts(region, facts);
+    }
+    spinlock_release(&space->lock);
+    return region != NULL;
+}
+
+bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+{
+    return vm_space_next(space, address, facts) && facts->base.raw <= address.raw;
+}
+
+/* ---- Pages ---- */
+
+static void count_page(struct vm_space *space, const struct vm_region *region,
+                       const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
+{
+    phys_addr_t frame = vm_page_frame(page);
+    if (!vm_region_has_frames(region)) {
+        counts->device += pages;
+    } else if (frame.raw == space->manager->zero_frame.raw) {
+        counts->zero += pages;
+    } else {
+        counts->resident += pages;
+        counts->shared += vm_references(space, frame) > 1 ? pages : 0;
+        counts->large += page->level == PAGE_LEVEL_2M ? pages : 0;
+    }
+}
+
+/* Counts the pages of `region` in [base, end). */
+static void count_region(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                         struct vm_counts *counts) REQUIRES(space->lock)
+{
+    struct page_translation page;
+    uint64_t at = base;
+    while (vm_next_page(space->table, &at, end, &page)) {
+        uint64_t page_end = at + page_level_bytes(page.level);
+        uint64_t pages = (min_u64(page_end, end) - max_u64(at, base)) >> FRAME_SHIFT;
+        count_page(space, region, &page, pages, counts);
+        at = page_end;
+    }
+}
+
+void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
+{
+    uint64_t end = base.raw + bytes;
+    memset(counts, 0, sizeof *counts);
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, base.raw);
+    for (; region && region->base < end; region = region->next) {
+        count_region(space, region, max_u64(region->base, base.raw), min_u64(vm_region_end(region), end),
+                     counts);
+    }
+    spinlock_release(&space->lock);
+}
+
+void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look)
+{
+    memset(look, 0, sizeof *look);
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, address.raw);
+    if (region && address.raw >= region->base - region->guard) {
+        look->found = address.raw >= region->base;
+        look->guard = !look->found;
+        fill_facts(region, &look->region);
+    }
+    look->mapped = vm_page_at(space->table, address.raw);
+    if (region && look->found && look->mapped.mapped && vm_region_has_frames(region)) {
+        phys_addr_t frame = vm_page_frame(&look->mapped);
+        look->zero_page = frame.raw == space->manager->zero_frame.raw;
+        look->references = look->zero_page ? 0 : vm_references(space, frame);
+    }
+    spinlock_release(&space->lock);
+}
+
+/*
+ * Counts the tables that begin at `address` and lie in the space's range as a whole; *address becomes the
+ * next one at which any can begin.
+ */
+static uint64_t count_tables_at(const struct vm_space *space, uint64_t *address) REQUIRES(space->lock)
+{
+    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    unsigned walked = page_table_walk(space->table, space->table->access, virt_addr(*address), steps);
+    uint64_t count = 0;
+    unsigned lowest = PAGE_LEVEL_2M;
+    for (unsigned i = 0; i < walked; i++) {
+        uint64_t bytes = page_level_bytes(steps[i].level + 1); /* that the table maps */
+        count += is_aligned(*address, bytes) && bytes <= space->end - *address;
+        lowest = steps[i].level;
+    }
+    unsigned level = lowest == PAGE_LEVEL_4K ? PAGE_LEVEL_2M : lowest;
+    *address = align_down(*address, page_level_bytes(level)) + page_level_bytes(level);
+    return count;
+}
+
+uint64_t vm_space_tables(struct vm_space *space)
+{
+    uint64_t count = 0;
+    if (space->user) {
+        return space->own.table_frames;
+    }
+    spinlock_acquire(&space->lock);
+    for (uint64_t at = space->base; at >= space->base && at < space->end;) {
+        count += count_tables_at(space, &at);
+    }
+    spinlock_release(&space->lock);
+    return count;
+}
+
+bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
+{
+    struct frame_facts facts;
+    if (frame.raw == space->manager->zero_frame.raw) {
+        return !write;
+    }
+    frame_pool_look(space->manager->config.frames, frame, &facts);
+    return facts.managed && facts.state == FRAME_ALLOCATED && facts.block.raw == frame.raw &&
+           vm_reverse_names(space, frame, page.raw);
+}
+
+/* ---- Frames ---- */
+
+struct search {
+    uint64_t frame;          /* physical address of the frame */
+    struct vm_place *places; /* to be filled */
+    uint64_t limit;          /* room in places */
+    uint64_t count;          /* found so far */
+};
+
+static void note_place(struct search *search, struct vm_space *space, uint64_t address, bool device)
+{
+    if (search->count < search->limit) {
+        search->places[search->count] = (struct vm_place){space, virt_addr(address), device};
+    }
+    search->count++;
+}
+
+#define CODES_MAX 64 /* places of one frame that are looked up by name; more are only counted */
+
+/* Asks the frame's descriptor, if it is that of a block which spaces show. */
+static void search_descriptor(struct vm_manager *manager, struct search *search)
+{
+    struct frame_pool *frames = manager->config.frames;
+    struct frame_facts facts;
+    uint64_t codes[CODES_MAX];
+    frame_pool_look(frames, phys_addr(search->frame), &facts);
+    bool allocated = facts.managed && facts.state == FRAME_ALLOCATED && facts.references > 0;
+    if (!allocated || !vm_reverse_knows(manager, facts.block)) {
+        return;
+    }
+    uint64_t count = vm_reverse_codes(manager, facts.block, codes, CODES_MAX);
+    for (uint64_t i = 0; i < min_u64(count, CODES_MAX); i++) {
+        struct vm_space *space = vm_space_by_number(manager, vm_code_number(codes[i]));
+        note_place(search, space, vm_code_address(codes[i]) + (search->frame - facts.block.raw), false);
+    }
+    search->count += count - min_u64(count, CODES_MAX);
+}
+
+/* Asks the regions of given physical memory: what they show has no descriptor of ours. */
+static void search_devices(struct vm_space *space, struct search *search)
+{
+    spinlock_acquire(&space->lock);
+    for (const struct vm_region *region = space->first; region; region = region->next) {
+        uint64_t inside = search->frame - region->offset;
+        if (region->source != VM_DEVICE || inside >= region->bytes) {
+            continue;
+        }
+        if (vm_page_at(space->table, region->base + inside).mapped) {
+            note_place(search, space, region->base + inside, true);
+        }
+    }
+    spinlock_release(&space->lock);
+}
+
+uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
+                         uint64_t limit)
+{
+    struct search search = {align_down(address.raw, FRAME_BYTES), places, limit, 0};
+    search_descriptor(manager, &search);
+    spinlock_acquire(&manager->lock);
+    uint32_t end = manager->number_limit;
+    spinlock_release(&manager->lock);
+    for (uint32_t number = 0; number < end; number++) {
+        struct vm_space *space = vm_space_by_number(manager, number);
+        if (space) {
+            search_devices(space, &search);
+        }
+    }
+    return search.count;
+}

@@ -1,0 +1,117 @@
+/* Regions cut in two and joined again, and what an operation on them brings along and leaves behind. */
+#include "mm/space/internal.h"
+
+void vm_work_free(struct vm_space *space, struct vm_work *work)
+{
+    for (struct vm_region *region = work->dead; region;) {
+        struct vm_region *next = region->next;
+        if (region->pager) {
+            vm_pager_put(region->pager);
+        }
+        vm_device_release(space, region, region->base, region->bytes, region->access);
+        slab_cache_free(&space->manager->regions, region);
+        region = next;
+    }
+    slab_cache_free(&space->manager->regions, work->spare[0]);
+    slab_cache_free(&space->manager->regions, work->spare[1]);
+}
+
+bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
+{
+    work->dead = NULL;
+    work->spare[0] = NULL;
+    work->spare[1] = NULL;
+    for (unsigned i = 0; i < spares; i++) {
+        work->spare[i] = slab_cache_alloc(&space->manager->regions);
+        if (!work->spare[i]) {
+            vm_work_free(space, work);
+            return false;
+        }
+    }
+    spinlock_acquire(&space->lock);
+    tlb_batch_start(&work->batch, space->table);
+    return true;
+}
+
+void vm_work_end(struct vm_space *space, struct vm_work *work)
+{
+    tlb_batch_finish(&work->batch);
+    spinlock_release(&space->lock);
+    vm_work_free(space, work);
+}
+
+struct vm_region *vm_work_spare(struct vm_work *work)
+{
+    unsigned i = work->spare[0] ? 0 : 1;
+    struct vm_region *spare = work->spare[i];
+    ASSERT(spare);
+    work->spare[i] = NULL;
+    return spare;
+}
+
+/* Whether the region's contents have an order of their own, that `offset` counts along. */
+static bool has_offset(const struct vm_region *region)
+{
+    return region->source == VM_DEVICE || region->source == VM_PAGER;
+}
+
+struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                  uint64_t address)
+{
+    struct vm_region *upper = vm_work_spare(work);
+    uint64_t below = address - region->base;
+    *upper = *region;
+    upper->base = address;
+    upper->bytes -= below;
+    upper->guard = 0;
+    upper->offset += has_offset(region) ? below : 0;
+    if (upper->pager) {
+        vm_pager_get(upper->pager);
+    }
+    space->region_bytes -= upper->bytes;
+    region->bytes = below;
+    vm_tree_insert(space, upper);
+    return upper;
+}
+
+/* A guard lies between where there is one: regions that touch have none. */
+static bool continues(const struct vm_region *lower, const struct vm_region *upper)
+{
+    return vm_region_end(lower) == upper->base && lower->source == upper->source &&
+           lower->access == upper->access && lower->cache == upper->cache && lower->around == upper->around &&
+           lower->large == upper->large && lower->shared == upper->shared && lower->pager == upper->pager &&
+           lower->name == upper->name &&
+           (!has_offset(lower) || lower->offset + lower->bytes == upper->offset);
+}
+
+/* Makes `lower` reach over `upper`, which goes. */
+static void absorb(struct vm_space *space, struct vm_work *work, struct vm_region *lower,
+                   struct vm_region *upper) REQUIRES(space->lock)
+{
+    uint64_t bytes = upper->bytes;
+    vm_region_remove(space, work, upper);
+    upper->bytes = 0; /* what it has claimed is the lower one's now */
+    lower->bytes += bytes;
+    space->region_bytes += bytes;
+    vm_tree_resized(space, lower);
+}
+
+struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+{
+    if (region->next && continues(region, region->next)) {
+        absorb(space, work, region, region->next);
+    }
+    struct vm_region *lower = region->previous;
+    if (lower && continues(lower, region)) {
+        absorb(space, work, lower, region);
+        return lower;
+    }
+    return region;
+}
+
+void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+{
+    vm_tree_remove(space, region);
+    region->next = work->dead;
+    work->dead = region;
+}

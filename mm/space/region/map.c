@@ -1,0 +1,141 @@
+/* Making regions: where one goes, and the frames that some are made of. */
+#include "mm/space/internal.h"
+
+/* ---- Frames that the caller gives ---- */
+
+/* Takes a reference to a single frame, and notes the page that will show it. */
+static enum vm_error hold_frame(struct vm_space *space, phys_addr_t frame, uint64_t address)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    if (frame_try_get(frames, frame) != FRAME_OK) {
+        return VM_BAD_FRAME;
+    }
+    uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame)->tag, memory_order_relaxed);
+    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0 ||
+        !vm_reverse_accepts(space->manager, frame)) {
+        frame_put(frames, frame);
+        return VM_BAD_FRAME;
+    }
+    if (!vm_reverse_add(space, frame, address)) {
+        frame_put(frames, frame);
+        return VM_NO_MEMORY;
+    }
+    return VM_OK;
+}
+
+static void release_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count, uint64_t base)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        vm_reverse_remove(space, frames[i], base + (i << FRAME_SHIFT));
+        frame_put(space->manager->config.frames, frames[i]);
+    }
+}
+
+static enum vm_error hold_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count,
+                                 uint64_t base)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        enum vm_error error = hold_frame(space, frames[i], base + (i << FRAME_SHIFT));
+        if (error != VM_OK) {
+            release_frames(space, frames, i, base);
+            return error;
+        }
+    }
+    return VM_OK;
+}
+
+/* Maps the frames of the request for `region`, which is not in the space yet. */
+static enum vm_error map_frames(struct vm_space *space, const struct vm_region *region,
+                                const phys_addr_t *frames) REQUIRES(space->lock)
+{
+    uint64_t count = region->bytes >> FRAME_SHIFT;
+    enum vm_error error = hold_frames(space, frames, count, region->base);
+    if (error != VM_OK) {
+        return error;
+    }
+    if (page_table_map_frames(space->table, virt_addr(region->base), frames, count,
+                              vm_page_access(space, region), CACHE_WRITE_BACK) != PAGE_TABLE_OK) {
+        release_frames(space, frames, count, region->base);
+        return VM_NO_MEMORY;
+    }
+    space->resident += count;
+    return VM_OK;
+}
+
+/* ---- Regions ---- */
+
+static enum vm_error choose_place(struct vm_space *space, const struct vm_request *request, uint64_t *base)
+    REQUIRES(space->lock)
+{
+    *base = request->address.raw;
+    if (request->fixed) {
+        bool taken = vm_range_is_taken(space, *base - request->guard, request->bytes + request->guard);
+        return taken ? VM_OVERLAP : VM_OK;
+    }
+    uint64_t alignment = request->alignment ? request->alignment : FRAME_BYTES;
+    *base = vm_tree_place(space, request->bytes, request->guard, alignment, request->address.raw);
+    return *base ? VM_OK : VM_NO_ROOM;
+}
+
+static void describe(struct vm_region *region, const struct vm_request *request, uint64_t base)
+{
+    *region = (struct vm_region){
+        .base = base,
+        .bytes = request->bytes,
+        .guard = request->guard,
+        .offset = request->source == VM_DEVICE  ? request->target.raw
+                  : request->source == VM_PAGER ? request->offset
+                                                : 0,
+        .pager = request->source == VM_PAGER ? request->pager : NULL,
+        .name = request->name ? request->name : "",
+        .source = (uint8_t)request->source,
+        .access = (uint8_t)request->access,
+        .cache = (uint8_t)request->cache,
+        .around = (uint8_t)max_u64(request->around, 1),
+        .large = request->large,
+        .shared = request->shared,
+    };
+}
+
+static enum vm_error map(struct vm_space *space, struct vm_work *work, const struct vm_request *request,
+                         virt_addr_t *address) REQUIRES(space->lock)
+{
+    uint64_t base;
+    enum vm_error error = choose_place(space, request, &base);
+    if (error != VM_OK) {
+        return error;
+    }
+    struct vm_region *region = work->spare[0];
+    describe(region, request, base);
+    if (request->source == VM_FRAMES) {
+        error = map_frames(space, region, request->frames);
+        if (error != VM_OK) {
+            return error;
+        }
+    }
+    if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
+        return VM_CONFLICT;
+    }
+    if (region->pager) {
+        vm_pager_get(region->pager);
+    }
+    vm_tree_insert(space, vm_work_spare(work));
+    vm_region_merge(space, work, region);
+    *address = virt_addr(base);
+    return VM_OK;
+}
+
+enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
+{
+    struct vm_work work;
+    enum vm_error error = vm_request_check(space, request);
+    if (error != VM_OK) {
+        return error;
+    }
+    if (!vm_work_begin(space, &work, 1)) {
+        return VM_NO_MEMORY;
+    }
+    error = map(space, &work, request, address);
+    vm_work_end(space, &work);
+    return error;
+}

@@ -1,0 +1,14 @@
+/* vmalloc against its model and the model MMU; the input is operations. */
+#include "tests/host/kva/vmalloc_model.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    model_start();
+    for (size_t i = 0; i + 2 < size; i += 3) {
+        model_operate(data[i], data[i + 1], data[i + 2]);
+    }
+    model_stop();
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* Address spaces against their model: the input is a list of operations, four bytes each. How many bytes are
+ * left over says what kind of spaces it is about. */
+#include "tests/host/space/model.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    model_start(size % MODEL_KINDS);
+    for (size_t i = 0; i + 4 <= size && i < 400; i += 4) {
+        model_operate(data + i);
+    }
+    model_stop();
+    return 0;
+}

@@ -1,0 +1,262 @@
+/* frame_pool_check() sees what is broken: each rule is broken here, and named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "mm/frame/policy/buddy.h"
+
+static struct machine machine;
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_make_pc(&machine);
+    return machine_start(&machine, 2, NULL) == FRAME_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    host_cpu = 0;
+    bool sound = machine_is_sound(&machine);
+    machine_destroy(&machine);
+    return sound ? 0 : -1;
+}
+
+static void expect_problem(const char *what)
+{
+    struct frame_problem problem;
+    assert_false(frame_pool_check(&machine.pool, &problem));
+    if (!strstr(problem.what, what)) {
+        fail_msg("\"%s\" is not \"%s\"", problem.what, what);
+    }
+}
+
+static void the_validator_sees_each_corruption(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    phys_addr_t block = frame_alloc(pool, 2, OWNER_TEST);
+    phys_addr_t cached = frame_alloc(pool, 0, OWNER_TEST);
+    frame_free(pool, cached, 0);
+    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
+    uint32_t tag = atomic_load(&descriptor->tag);
+
+    atomic_store(&descriptor->tag, frame_tag(FRAME_FREED, 2, 0));
+    expect_problem("neither free nor allocated");
+    atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 3, 1));
+    expect_problem("allocated"); /* it reaches over what is not its own */
+    atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 2, 0));
+    expect_problem("impossible descriptor");
+    atomic_store(&descriptor->tag, tag);
+
+    atomic_store(&descriptor->owner, OWNER_HEAP);
+    expect_problem("account");
+    atomic_store(&descriptor->owner, OWNER_TEST);
+
+    atomic_store(&descriptor[1].tag, frame_tag(FRAME_ALLOCATED, 0, 1));
+    expect_problem("descriptor says allocated");
+    atomic_store(&descriptor[1].tag, 0);
+
+    descriptor = frame_descriptor(pool, cached);
+    tag = atomic_load(&descriptor->tag);
+    atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, 1));
+    expect_problem("not marked so");
+    atomic_store(&descriptor->tag, tag);
+
+    uint64_t *slots = &pool->cpu[0]->slots[pool->cpu[0]->magazine[0].bottom];
+    uint64_t saved = slots[0];
+    slots[0] = slots[1];
+    expect_problem("twice");
+    slots[0] = saved + 1;
+    expect_problem("no block can have this address");
+    slots[0] = MIB(122); /* the kernel's */
+    expect_problem("no block can have this address");
+    slots[0] = saved;
+
+    pool->free_frames++;
+    expect_problem("count of free frames");
+    pool->free_frames--;
+    pool->managed_frames++;
+    expect_problem("count of managed frames");
+    pool->managed_frames--;
+    pool->fixed_bytes[OWNER_MMIO]++;
+    expect_problem("ledger");
+    pool->fixed_bytes[OWNER_MMIO]--;
+
+    pool->config.policy->give(pool->policy_state, block.raw >> FRAME_SHIFT, 0);
+    expect_problem("free");
+    assert_true(pool->config.policy->take_at(pool->policy_state, block.raw >> FRAME_SHIFT, 0));
+}
+
+static void runs_must_be_whole(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    struct frame_request request = {.frames = 7, .owner = OWNER_TEST};
+    phys_addr_t run;
+    assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
+    struct frame_descriptor *parts = frame_descriptor(pool, run); /* of 4, 2 and 1 frames */
+
+    atomic_store(&parts[0].tag, frame_tag(FRAME_ALLOCATED, 2, 1));
+    expect_problem("part of a run without the one before");
+    atomic_store(&parts[0].tag, frame_tag(FRAME_RUN, 2, 1));
+    atomic_store(&parts[4].tag, frame_tag(FRAME_ALLOCATED, 1, 1));
+    expect_problem("a run of one part");
+    atomic_store(&parts[4].tag, frame_tag(FRAME_RUN_PART, 1, 1));
+    atomic_store(&parts[4].owner, OWNER_HEAP);
+    expect_problem("part of a run without the one before");
+    atomic_store(&parts[4].owner, OWNER_TEST);
+    atomic_store(&parts[6].tag, frame_tag(FRAME_RUN, 0, 1)); /* and behind it is free memory */
+    expect_problem("a run of one part");
+    atomic_store(&parts[6].tag, frame_tag(FRAME_RUN_PART, 0, 1));
+}
+
+static void magazines_must_have_bounds(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    struct frame_magazine *magazine = &pool->cpu[1]->magazine[3];
+    uint32_t end = magazine->end;
+    magazine->bottom++;
+    expect_problem("bounds of a magazine");
+    magazine->bottom--;
+    magazine->end = magazine->bottom - 1;
+    expect_problem("bounds of a magazine");
+    magazine->end = end;
+    struct frame_magazine *last = &pool->cpu[1]->magazine[FRAME_MAGAZINES - 1];
+    uint32_t last_end = last->end;
+    last->end = FRAME_SLOTS + 1;
+    expect_problem("bounds of a magazine");
+    last->end = last_end;
+    atomic_store(&magazine->top, end + 1);
+    expect_problem("length of a magazine");
+    atomic_store(&magazine->top, magazine->bottom - 1);
+    expect_problem("length of a magazine");
+    atomic_store(&magazine->top, magazine->bottom);
+    atomic_store(&magazine->limit, end - 1);
+    expect_problem("limit of a magazine");
+    atomic_store(&magazine->limit, end);
+}
+
+static void zeroed_frames_must_be_zero(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    assert_true(frame_pool_idle(pool));
+    struct frame_cpu *cpu = pool->cpu[0];
+    uint8_t *bytes = frame_pointer(pool, phys_addr(cpu->slots[cpu->magazine[FRAME_MAGAZINE_ZERO].bottom]));
+    bytes[FRAME_BYTES - 1] = 1;
+    expect_problem("a frame of the zeroed stock is not zero");
+    bytes[FRAME_BYTES - 1] = 0;
+}
+
+static void the_reserve_must_be_the_descriptors(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    phys_addr_t block = frame_alloc(pool, 5, OWNER_TEST);
+    struct frame_reserve saved = pool->reserve[1];
+    pool->reserve[1] = (struct frame_reserve){block.raw >> FRAME_SHIFT, (block.raw >> FRAME_SHIFT) + 1};
+    expect_problem("reserve for descriptors");
+    pool->reserve[1] = (struct frame_reserve){MIB(90) >> FRAME_SHIFT, (MIB(90) >> FRAME_SHIFT) + 1};
+    expect_problem("reserve for descriptors"); /* free */
+    pool->reserve[1] = (struct frame_reserve){MIB(122) >> FRAME_SHIFT, (MIB(122) >> FRAME_SHIFT) + 1};
+    expect_problem("reserve for descriptors"); /* the kernel's */
+    pool->reserve[1] = saved;
+    struct frame_reserve *first = &pool->reserve[0];
+    assert_true(first->next < first->end);
+    saved = *first;
+    first->end += 1024;
+    expect_problem("reserve for descriptors");
+    *first = saved;
+    first->next = first->end + 1;
+    expect_problem("reserve for descriptors");
+    *first = saved;
+    uint64_t used = pool->backed[0];
+    pool->backed[0] = ~0ULL; /* more pages than frames were taken for */
+    expect_problem("backed pages of descriptors");
+    pool->backed[0] = used;
+}
+
+/* Every level of every index: a bit too many and one too few. */
+static void indexes_must_agree(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    struct buddy *buddy = pool->policy_state;
+    phys_addr_t block = frame_alloc(pool, 0, OWNER_TEST);
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        for (unsigned level = 0; level < SET_LEVELS; level++) {
+            buddy->able[order].level[level][0] ^= 1;
+            expect_problem(level == 0 ? "set of a" : "summary of a set of arenas");
+            buddy->able[order].level[level][0] ^= 1;
+            buddy->able[order].level[level][0] ^= 1ULL << 63;
+            expect_problem("summary of a set of arenas");
+            buddy->able[order].level[level][0] ^= 1ULL << 63;
+        }
+    }
+    buddy->untouched.level[1][0] ^= 1;
+    expect_problem("summary of the set of untouched arenas");
+    buddy->untouched.level[1][0] ^= 1;
+    buddy->loose.level[1][0] ^= 1;
+    expect_problem("summary of the set of loose arenas");
+    buddy->loose.level[1][0] ^= 1;
+    struct arena *arena = buddy->arenas[block.raw >> 30];
+    unsigned leaf = block.raw / MIB(2) % 512;
+    for (unsigned order = 0; order < LEAF_ORDER; order++) {
+        arena->best[order].words[7] ^= 1;
+        expect_problem("set of leaves");
+        arena->best[order].words[7] ^= 1;
+        arena->best[order].summary ^= 1;
+        expect_problem("summary of a set of leaves");
+        arena->best[order].summary ^= 1;
+    }
+    arena->orders ^= 1;
+    expect_problem("summary of a set of leaves");
+    arena->orders ^= 1;
+    arena->highest++;
+    expect_problem("published best order of an arena");
+    arena->highest--;
+    arena->leaves[leaf].highest++;
+    expect_problem("published largest block");
+    arena->leaves[leaf].highest--;
+    arena->leaves[leaf].used ^= 1;
+    expect_problem("summary of a tree");
+    arena->leaves[leaf].used ^= 1;
+    arena->leaves[leaf].free++;
+    expect_problem("count of a leaf's free frames");
+    arena->leaves[leaf].free--;
+    arena->leaves[leaf].loose ^= 1;
+    expect_problem("set of loose leaves");
+    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
+    expect_problem("summary of the set of loose leaves");
+    arena->loose.summary ^= 1ULL << leaf / 64;
+    expect_problem("set of loose arenas");
+    arena->loose.summary ^= 1ULL << leaf / 64;
+    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
+    arena->leaves[leaf].loose ^= 1;
+    arena->blocks.words[0] ^= 1;
+    expect_problem("");
+    arena->blocks.words[0] ^= 1;
+    arena->split[0] ^= 1ULL << 63;
+    expect_problem("");
+    arena->split[0] ^= 1ULL << 63;
+}
+
+#define CHECK_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CHECK_TEST(the_validator_sees_each_corruption),  CHECK_TEST(runs_must_be_whole),
+        CHECK_TEST(magazines_must_have_bounds),          CHECK_TEST(zeroed_frames_must_be_zero),
+        CHECK_TEST(the_reserve_must_be_the_descriptors), CHECK_TEST(indexes_must_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,229 @@
+/* What must not be done to frames, and the name that each mistake gets. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+#include "mm/frame/internal.h"
+#include "tests/host/support/host.h"
+
+static struct machine machine;
+
+static int setup(void **state)
+{
+    (void)state;
+    machine_make_pc(&machine);
+    return machine_start(&machine, 2, NULL) == FRAME_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    host_cpu = 0;
+    bool sound = machine_is_sound(&machine);
+    machine_destroy(&machine);
+    return sound ? 0 : -1;
+}
+
+static void expect_panic(phys_addr_t block, unsigned order, const char *name, const char *detail)
+{
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    CATCH_PANIC(trap, panicked, frame_free(&machine.pool, block, order));
+    assert_true(panicked);
+    if (!strstr(trap.message, name) || !strstr(trap.message, detail)) {
+        fail_msg("\"%s\" says neither \"%s\" nor \"%s\"", trap.message, name, detail);
+    }
+}
+
+static void every_mistaken_free_has_its_name(void **state)
+{
+    (void)state;
+    phys_addr_t block = frame_alloc(&machine.pool, 3, OWNER_SLABS);
+    expect_panic(block, 2, "wrong order", "slabs");
+    expect_panic(phys_add(block, FRAME_BYTES), 0, "part of a block", "order 3");
+    expect_panic(phys_add(block, 8), 3, "misaligned", "");
+    frame_get(&machine.pool, block);
+    expect_panic(block, 3, "still shared", "2 references");
+    assert_false(frame_put(&machine.pool, block));
+    frame_free(&machine.pool, block, 3);
+    expect_panic(block, 3, "double free", "in a magazine");
+    frame_pool_drain(&machine.pool);
+    expect_panic(block, 3, "double free", "free");
+    expect_panic(phys_addr(MIB(50)), 0, "never allocated", "free");
+    expect_panic(phys_addr(KIB(700)), 0, "reserved memory", "reserved");
+    expect_panic(phys_addr(MIB(120)), 0, "reserved memory", "ACPI NVS");
+    expect_panic(phys_addr(0), 0, "reserved memory", "kept back");
+    expect_panic(machine.pool.state_base, 0, "reserved memory", "allocator state");
+    expect_panic(phys_addr(GIB(2)), 0, "not memory of this pool", "");
+    expect_panic(phys_addr(TIB(100)), 0, "not memory of this pool", "");
+    expect_panic(phys_addr(MIB(50)), 30, "impossible order", "");
+    assert_int_equal(frame_try_get(&machine.pool, phys_addr(MIB(50))), FRAME_NOT_ALLOCATED);
+}
+
+static void a_second_pool_refuses_the_first_ones_frames(void **state)
+{
+    (void)state;
+    static struct machine other;
+    machine_make(&other, GIB(6));
+    machine_range(&other, GIB(5), MIB(64), MEMORY_USABLE);
+    assert_int_equal(machine_start(&other, 1, NULL), FRAME_OK);
+    phys_addr_t block = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    assert_int_equal(frame_try_free(&other.pool, block, 0), FRAME_NOT_MANAGED);
+    frame_free(&machine.pool, block, 0);
+    machine_destroy(&other);
+}
+
+static void references_have_an_end(void **state)
+{
+    (void)state;
+    phys_addr_t block = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    struct frame_descriptor *descriptor = frame_descriptor(&machine.pool, block);
+    atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, FRAME_REFERENCES_MAX));
+    assert_int_equal(frame_try_get(&machine.pool, block), FRAME_TOO_SHARED);
+    assert_false(frame_put(&machine.pool, block));
+    assert_int_equal(frame_try_get(&machine.pool, block), FRAME_OK);
+    atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, 1));
+    assert_true(frame_put(&machine.pool, block));
+}
+
+static void expect_name(const struct host_panic_trap *trap, bool panicked, const char *name)
+{
+    assert_true(panicked);
+    if (!strstr(trap->message, name)) {
+        fail_msg("\"%s\" does not say \"%s\"", trap->message, name);
+    }
+}
+
+/* An owner that is none is refused with the magazine full, too: no account is written that does not exist. */
+static void an_owner_that_is_none_has_its_name(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    struct frame_pool *pool = &machine.pool;
+    volatile unsigned none = OWNER_COUNT + 1000000;
+    phys_addr_t frame = frame_alloc(pool, 0, OWNER_TEST);
+    assert_true(frame_pool_idle(pool));
+    CATCH_PANIC(trap, panicked, frame_alloc(pool, 0, (enum frame_owner)none));
+    expect_name(&trap, panicked, "no such owner");
+    CATCH_PANIC(trap, panicked, frame_alloc_zeroed(pool, (enum frame_owner)none));
+    expect_name(&trap, panicked, "no such owner");
+    struct frame_request request = {.frames = 1, .owner = (enum frame_owner)none};
+    assert_int_equal(frame_alloc_request(pool, &request, &frame), FRAME_BAD_OWNER);
+    assert_int_equal(frame_alloc_at(pool, phys_addr(MIB(50)), 0, (enum frame_owner)none), FRAME_BAD_OWNER);
+    assert_int_equal(frame_alloc_batch(pool, 1, &frame, (enum frame_owner)none), 0);
+    CATCH_PANIC(trap, panicked, frame_alloc(pool, FRAME_ORDERS, OWNER_TEST));
+    expect_name(&trap, panicked, "impossible order");
+}
+
+static void every_mistaken_put_has_its_name(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    struct frame_pool *pool = &machine.pool;
+    struct frame_request request = {.frames = 7, .owner = OWNER_HEAP};
+    phys_addr_t run;
+    assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
+    assert_int_equal(frame_try_get(pool, run), FRAME_OK);
+    assert_int_equal(frame_try_free_run(pool, run, 7), FRAME_SHARED);
+    assert_int_equal(frame_try_get(pool, phys_add(run, 4 * FRAME_BYTES)), FRAME_PART_OF_BLOCK);
+    CATCH_PANIC(trap, panicked, frame_put(pool, phys_add(run, 4 * FRAME_BYTES)));
+    expect_name(&trap, panicked, "part of a block");
+    assert_false(frame_put(pool, run));
+    assert_true(frame_put(pool, run));
+    CATCH_PANIC(trap, panicked, frame_put(pool, run));
+    expect_name(&trap, panicked, "double free");
+    CATCH_PANIC(trap, panicked, frame_put(pool, phys_addr(MIB(50))));
+    expect_name(&trap, panicked, "never allocated");
+    CATCH_PANIC(trap, panicked, frame_put(pool, phys_addr(TIB(70) + 8)));
+    expect_name(&trap, panicked, "misaligned");
+    CATCH_PANIC(trap, panicked, frame_get(pool, phys_addr(MIB(120))));
+    expect_name(&trap, panicked, "reserved memory");
+}
+
+/* ---- Descriptors that cannot be read ---- */
+
+/* Where the machine would fault: the descriptor of a frame near which nothing was ever used. */
+static uintptr_t unbacked(void)
+{
+    return (uintptr_t)&machine.pool.descriptors[MIB(50) >> FRAME_SHIFT];
+}
+
+static void a_fault_at_a_descriptor_is_explained(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    struct frame_pool *pool = &machine.pool;
+    phys_addr_t frame = frame_alloc(pool, 0, OWNER_TEST);
+    frame_pool_explain_fault(pool, (uintptr_t)frame_descriptor(pool, frame)); /* backed: not our business */
+    frame_pool_explain_fault(pool, (uintptr_t)pool->descriptors - 1);
+    frame_pool_explain_fault(pool, 8);
+    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(pool, unbacked()));
+    expect_name(&trap, panicked, "never allocated");
+    frame_free(pool, frame, 0);
+}
+
+static _Atomic(bool) is_held;
+
+static void *hold_for_a_while(void *pool_pointer)
+{
+    struct frame_pool *pool = pool_pointer;
+    spinlock_acquire(&pool->lock);
+    atomic_store(&is_held, true);
+    for (unsigned i = 0; i < 20000; i++) {
+        cpu_relax();
+    }
+    spinlock_release(&pool->lock);
+    return NULL;
+}
+
+static void a_fault_is_explained_while_another_cpu_holds_the_lock(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, hold_for_a_while, &machine.pool), 0);
+    while (!atomic_load(&is_held)) {
+        cpu_relax();
+    }
+    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&machine.pool, unbacked()));
+    expect_name(&trap, panicked, "never allocated");
+    pthread_join(other, NULL);
+}
+
+static void a_fault_is_explained_while_this_cpu_holds_the_lock(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    spinlock_acquire(&machine.pool.lock);
+    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&machine.pool, unbacked()));
+    spinlock_release(&machine.pool.lock);
+    expect_name(&trap, panicked, "0x3200000");
+}
+
+#define MISTAKE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MISTAKE_TEST(every_mistaken_free_has_its_name),
+        MISTAKE_TEST(a_second_pool_refuses_the_first_ones_frames),
+        MISTAKE_TEST(references_have_an_end),
+        MISTAKE_TEST(an_owner_that_is_none_has_its_name),
+        MISTAKE_TEST(every_mistaken_put_has_its_name),
+        MISTAKE_TEST(a_fault_at_a_descriptor_is_explained),
+        MISTAKE_TEST(a_fault_is_explained_while_another_cpu_holds_the_lock),
+        MISTAKE_TEST(a_fault_is_explained_while_this_cpu_holds_the_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

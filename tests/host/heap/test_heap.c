@@ -1,0 +1,408 @@
+/* The heap: sizes and classes, resizing, large blocks, virtually contiguous pages, waste, failure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "reports.h"
+#include "tests/host/support/random.h"
+#include "virtual_fixture.h"
+
+static void classes_lie_four_to_a_doubling(void **state)
+{
+    (void)state;
+    size_t before = 0;
+    for (unsigned i = 0; i < HEAP_CLASSES; i++) {
+        size_t bytes = heap_class_bytes(i);
+        assert_true(bytes > before);
+        assert_int_equal(heap_class(bytes), i);
+        assert_int_equal(heap_class(before + 1), before == 0 ? 0 : i);
+        if (bytes >= 40) {
+            assert_true((bytes - before) * 5 <= bytes); /* at most a fifth is rounded up */
+        }
+        before = bytes;
+    }
+    assert_int_equal(before, HEAP_CLASS_MAX);
+    assert_int_equal(heap_class(0), 0);
+}
+
+static void every_size_is_served_from_its_class(void **state)
+{
+    (void)state;
+    for (size_t bytes = 0; bytes <= HEAP_CLASS_MAX; bytes++) {
+        uint8_t *pointer = heap_alloc(&fixture.heap, bytes);
+        assert_non_null(pointer);
+        memset(pointer, 0xee, bytes);
+        assert_int_equal(heap_usable_size(&fixture.heap, pointer), heap_class_bytes(heap_class(bytes)));
+        heap_free(&fixture.heap, pointer);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void large_blocks_take_whole_frames(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {8193, 12288, 65536, 65537, 100000, MIB(1), MIB(5) + 1, MIB(64)};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        struct heap_statistics statistics;
+        uint8_t *pointer = heap_alloc(&fixture.heap, sizes[i]);
+        assert_non_null(pointer);
+        assert_true(is_aligned((uintptr_t)pointer, FRAME_BYTES));
+        memset(pointer, 0xee, sizes[i]);
+        assert_int_equal(heap_usable_size(&fixture.heap, pointer), align_up(sizes[i], FRAME_BYTES));
+        heap_statistics(&fixture.heap, &statistics);
+        assert_int_equal(statistics.large_blocks, 1);
+        assert_int_equal(statistics.large_asked, sizes[i]);
+        assert_int_equal(statistics.large_bytes, align_up(sizes[i], FRAME_BYTES));
+        fixture_check(&fixture);
+        heap_free(&fixture.heap, pointer);
+        heap_free(&fixture.heap, pointer);
+        assert_int_equal(fixture.reports, i + 1);
+        assert_int_equal(fixture.report.fault, SLAB_DOUBLE_FREE);
+    }
+    assert_null(heap_alloc(&fixture.heap, GIB(1)));
+    assert_null(heap_alloc(&fixture.heap, SIZE_MAX));
+}
+
+static bool count_block(void *context, const struct heap_block *block)
+{
+    (void)block;
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* A block that two ranges of the memory map share is one block. */
+static void large_blocks_across_ranges_are_met_once(void **state)
+{
+    (void)state;
+    static struct heap_fixture split;
+    machine_make(&split.machine, MIB(16));
+    machine_range(&split.machine, MIB(1), MIB(5) - MIB(1), MEMORY_USABLE);
+    machine_range(&split.machine, MIB(5), MIB(16) - MIB(5), MEMORY_BOOT_RECLAIMABLE);
+    assert_int_equal(machine_start(&split.machine, 1, NULL), FRAME_OK);
+    assert_int_equal(frame_pool_reclaim(&split.machine.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_OK);
+    struct heap_config config = {.slabs = fixture.heap.slabs.config};
+    config.slabs.frames = &split.machine.pool;
+    config.slabs.cpus = 1;
+    assert_int_equal(heap_init(&split.heap, &config), SLAB_OK);
+    assert_non_null(heap_alloc(&split.heap, MIB(4))); /* 4 MiB to 8 MiB: the only such place, but one */
+    assert_non_null(heap_alloc(&split.heap, MIB(4)));
+    struct slab_problem problem;
+    unsigned blocks = 0;
+    assert_true(heap_check(&split.heap, &problem));
+    heap_visit(&split.heap, count_block, &blocks);
+    assert_int_equal(blocks, 2);
+    heap_destroy(&split.heap);
+    assert_int_equal(fixture.report.found, 2);
+    machine_destroy(&split.machine);
+}
+
+static void alignment_is_kept(void **state)
+{
+    (void)state;
+    void *pointers[200];
+    unsigned count = 0;
+    for (size_t alignment = 1; alignment <= MIB(2); alignment *= 2) {
+        static const size_t sizes[] = {0, 1, 24, 100, 3000, 8192, 20000};
+        for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+            void *pointer = heap_alloc_aligned(&fixture.heap, sizes[i], alignment);
+            assert_non_null(pointer);
+            assert_true(is_aligned((uintptr_t)pointer - fixture.heap.slabs.base, alignment));
+            memset(pointer, 0x11, sizes[i]);
+            pointers[count++] = pointer;
+        }
+    }
+    while (count > 0) {
+        heap_free(&fixture.heap, pointers[--count]);
+    }
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, 0));
+    assert_null(heap_alloc_aligned_zeroed(&fixture.heap, 10, 3));
+    uint8_t *zeroed = heap_alloc_aligned_zeroed(&fixture.heap, 5000, 4096); /* was full of 0x11 */
+    assert_true(is_aligned((uintptr_t)zeroed - fixture.heap.slabs.base, 4096));
+    for (size_t i = 0; i < 5000; i++) {
+        assert_int_equal(zeroed[i], 0);
+    }
+    heap_free(&fixture.heap, zeroed);
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, 48));
+    assert_null(heap_alloc_aligned(&fixture.heap, 10, GIB(2)));
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void zeroed_memory_is_zero(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 64, 1000, 8192, 70000};
+    for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        uint8_t *pointer = heap_alloc(&fixture.heap, sizes[i]);
+        memset(pointer, 0xff, sizes[i]);
+        heap_free(&fixture.heap, pointer);
+        uint8_t *zeroed = heap_alloc_zeroed(&fixture.heap, sizes[i]);
+        uint8_t *array = heap_alloc_array(&fixture.heap, sizes[i], 3);
+        for (size_t j = 0; j < sizes[i]; j++) {
+            assert_int_equal(zeroed[j], 0);
+            assert_int_equal(array[3 * j], 0);
+        }
+        heap_free(&fixture.heap, zeroed);
+        heap_free(&fixture.heap, array);
+    }
+}
+
+static void overflow_of_a_product_is_an_error(void **state)
+{
+    (void)state;
+    assert_null(heap_alloc_array(&fixture.heap, SIZE_MAX / 2, 3));
+    assert_int_equal(fixture.reports, 1);
+    assert_int_equal(fixture.report.fault, SLAB_SIZE_OVERFLOW);
+    assert_int_equal(fixture.report.expected, SIZE_MAX / 2);
+    assert_int_equal(fixture.report.found, 3);
+    assert_string_equal(slab_fault_name(SLAB_SIZE_OVERFLOW), "size overflow");
+}
+
+static void resizing_keeps_the_contents(void **state)
+{
+    (void)state;
+    uint64_t random = 5;
+    uint8_t *pointer = NULL;
+    size_t length = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        size_t bytes = random_next(&random) >> 40;
+        bytes %= i % 50 == 0 ? 100000 : 3000;
+        uint8_t *moved = heap_resize(&fixture.heap, pointer, bytes);
+        assert_non_null(moved);
+        for (size_t j = 0; j < min_u64(length, bytes); j++) {
+            assert_int_equal(moved[j], (uint8_t)(i - 1 + j));
+        }
+        for (size_t j = 0; j < bytes; j++) {
+            moved[j] = (uint8_t)(i + j);
+        }
+        pointer = moved;
+        length = bytes;
+    }
+    /* What cannot be had leaves the old block as it was. */
+    assert_null(heap_resize(&fixture.heap, pointer, GIB(1)));
+    for (size_t j = 0; j < length; j++) {
+        assert_int_equal(pointer[j], (uint8_t)(1999 + j));
+    }
+    char *copy = heap_duplicate(&fixture.heap, "text", 5);
+    assert_string_equal(copy, "text");
+    heap_free(&fixture.heap, copy);
+    heap_free(&fixture.heap, pointer);
+    heap_free(&fixture.heap, NULL);
+    assert_int_equal(fixture.reports, 0);
+    /* Resizing what is no block names the mistake. */
+    int local = 0;
+    assert_null(heap_resize(&fixture.heap, &local, 100));
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+static struct heap_statistics statistics_now(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics;
+}
+
+/* A large block that needs as many frames as before stays, and its new length is noted. */
+static void resizing_large_blocks_is_noted(void **state)
+{
+    (void)state;
+    char *block = heap_alloc(&fixture.heap, 9000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 12000), block);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 8193), block);
+    assert_int_equal(statistics_now().large_asked, 8193);
+    fixture_check(&fixture);
+    char *longer = heap_resize(&fixture.heap, block, 13000);
+    assert_ptr_not_equal(longer, block);
+    char *shorter = heap_resize(&fixture.heap, longer, 12000); /* a frame less: it goes back */
+    assert_int_equal(statistics_now().large_bytes, 12288);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    fixture_check(&fixture);
+    /* Where there is nothing to move to, it stays as it was. */
+    slab_fail_every(&fixture.heap.slabs, 1);
+    assert_ptr_equal(heap_resize(&fixture.heap, shorter, 5000), shorter);
+    slab_fail_every(&fixture.heap.slabs, 0);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    heap_free(&fixture.heap, shorter);
+    assert_int_equal(statistics_now().large_asked, 0);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* ---- Virtually contiguous pages ---- */
+
+static void what_no_run_can_serve_is_virtually_contiguous(void **state)
+{
+    (void)state;
+    static struct virtual_source source;
+    virtual_start(&fixture.heap, &source, 2, 0);
+    char *pointer = heap_alloc(&fixture.heap, MIB(300)); /* more than there is */
+    assert_ptr_equal(pointer, source.pages[0]);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer), VIRTUAL_BYTES);
+    assert_int_equal(heap_usable_size(&fixture.heap, pointer + 8), 0);
+    struct heap_facts facts;
+    heap_look(&fixture.heap, pointer + 5000, &facts);
+    assert_int_equal(facts.kind, HEAP_VIRTUAL);
+    assert_ptr_equal(facts.block, pointer);
+    assert_int_equal(facts.offset, 5000);
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    assert_int_equal(statistics.virtual_blocks, 1);
+    assert_int_equal(statistics.virtual_bytes, VIRTUAL_BYTES);
+    heap_free(&fixture.heap, pointer + 5000);
+    expect(SLAB_INTERIOR_POINTER, pointer + 5000);
+    assert_ptr_equal(fixture.report.object, pointer);
+    assert_int_equal(fixture.report.offset, 5000);
+    void *second = heap_alloc(&fixture.heap, MIB(300));
+    assert_null(heap_alloc(&fixture.heap, MIB(300)));
+    heap_free(&fixture.heap, pointer);
+    heap_free(&fixture.heap, second);
+    assert_int_equal(fixture.reports, 0);
+    heap_free(&fixture.heap, second);
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+/* ---- Waste and failure ---- */
+
+static void little_is_wasted_on_a_mix_of_sizes(void **state)
+{
+    (void)state;
+    uint64_t random = 17;
+    uint64_t asked = 0;
+    uint64_t given = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        size_t bytes = 1 + (random_next(&random) >> 33) % 2048;
+        void *pointer = heap_alloc(&fixture.heap, bytes);
+        asked += bytes;
+        given += heap_usable_size(&fixture.heap, pointer);
+        heap_free(&fixture.heap, pointer);
+    }
+    assert_true((given - asked) * 8 <= given); /* 12.5 % */
+}
+
+static uint64_t class_bytes(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics.class_bytes;
+}
+
+/*
+ * A long random run, then 90 % of the blocks are freed at random. Of the slabs that hold no live block any
+ * more, at least 60 % must be back at the frame pool, though nobody has asked for them.
+ */
+static void most_of_what_lies_idle_is_returned(void **state)
+{
+    (void)state;
+    static void *blocks[60000];
+    uint64_t random = 23;
+    for (unsigned i = 0; i < 400000; i++) {
+        void **block = &blocks[(random_next(&random) >> 33) % ARRAY_LENGTH(blocks)];
+        heap_free(&fixture.heap, *block);
+        *block = heap_alloc(&fixture.heap, 8 + (random_next(&random) >> 33) % 4089);
+        assert_non_null(*block);
+    }
+    uint64_t most = class_bytes();
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        if ((random_next(&random) >> 33) % 10 != 0) {
+            heap_free(&fixture.heap, blocks[i]);
+            blocks[i] = NULL;
+        }
+    }
+    uint64_t unasked = most - class_bytes();
+    slab_reap(&fixture.heap.slabs);
+    uint64_t idle = most - class_bytes(); /* what is left holds live blocks */
+    assert_true(idle > MIB(10));
+    assert_true(unasked * 10 >= idle * 6);
+    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+        heap_free(&fixture.heap, blocks[i]);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void memory_that_runs_out_comes_back(void **state)
+{
+    (void)state;
+    static void *pointers[70000];
+    unsigned count = 0;
+    while (count < ARRAY_LENGTH(pointers) && (pointers[count] = heap_alloc(&fixture.heap, 4096))) {
+        count++;
+    }
+    assert_true(count > HEAP_MACHINE_BYTES / 4096 * 9 / 10);
+    assert_null(heap_alloc(&fixture.heap, 4096));
+    assert_null(heap_alloc(&fixture.heap, MIB(1)));
+    assert_null(heap_alloc_zeroed(&fixture.heap, 8192));
+    fixture_check(&fixture);
+    for (unsigned i = 0; i < count; i++) {
+        heap_free(&fixture.heap, pointers[i]);
+    }
+    void *pointer = heap_alloc(&fixture.heap, MIB(64)); /* needs what idles in the magazines and depots */
+    assert_non_null(pointer);
+    heap_free(&fixture.heap, pointer);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* Every n-th allocation fails, for all n: the operation made of several gives up cleanly each time. */
+static void every_failure_is_survived(void **state)
+{
+    (void)state;
+    for (unsigned every = 1; every < 40; every++) {
+        slab_fail_every(&fixture.heap.slabs, every);
+        void *pointers[30];
+        unsigned failed = 0;
+        for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
+            pointers[i] = heap_alloc(&fixture.heap, i * 700);
+            failed += !pointers[i];
+        }
+        assert_int_equal(failed, ARRAY_LENGTH(pointers) / every);
+        assert_int_equal(atomic_load(&fixture.heap.slabs.failing.counted), ARRAY_LENGTH(pointers));
+        for (unsigned i = 0; i < ARRAY_LENGTH(pointers); i++) {
+            heap_free(&fixture.heap, pointers[i]);
+        }
+        slab_fail_every(&fixture.heap.slabs, 0);
+        fixture_check(&fixture);
+    }
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* A heap is refused when there is no memory for its CPUs, and has taken nothing then. */
+static void a_heap_needs_memory(void **state)
+{
+    (void)state;
+    struct heap_fixture *small = calloc(1, sizeof *small);
+    machine_make(&small->machine, MIB(64));
+    machine_range(&small->machine, MIB(1), MIB(1), MEMORY_USABLE);
+    assert_int_equal(machine_start(&small->machine, CPUS_MAX, NULL), FRAME_OK);
+    frame_pool_back(&small->machine.pool, phys_addr(0), MIB(64));
+    uint64_t before = frame_pool_free(&small->machine.pool);
+    struct heap_config config = {.slabs = fixture.heap.slabs.config};
+    config.slabs.frames = &small->machine.pool;
+    config.slabs.cpus = CPUS_MAX; /* 2 MiB of parts */
+    assert_int_equal(heap_init(&small->heap, &config), SLAB_NO_MEMORY);
+    assert_int_equal(frame_pool_free(&small->machine.pool), before);
+    machine_destroy(&small->machine);
+    free(small);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(classes_lie_four_to_a_doubling),
+        TEST(every_size_is_served_from_its_class),
+        TEST(large_blocks_take_whole_frames),
+        TEST(large_blocks_across_ranges_are_met_once),
+        TEST(alignment_is_kept),
+        TEST(zeroed_memory_is_zero),
+        TEST(overflow_of_a_product_is_an_error),
+        TEST(resizing_keeps_the_contents),
+        TEST(resizing_large_blocks_is_noted),
+        TEST(what_no_run_can_serve_is_virtually_contiguous),
+        TEST(little_is_wasted_on_a_mix_of_sizes),
+        TEST(most_of_what_lies_idle_is_returned),
+        TEST(memory_that_runs_out_comes_back),
+        TEST(every_failure_is_survived),
+        TEST(a_heap_needs_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+/*
+ * An arena against a model that keeps one entry for each page: who has it, and as what. One language of
+ * operations, four bytes each, for the fuzzer and for long seeded runs. Overlaps, misplaced guards, a
+ * failure though there is room, a mistake that is not named, a look that answers wrongly, or an arena that
+ * does not validate is a bug.
+ */
+#pragma once
+
+#include "fixture.h"
+
+#define MODEL_PAGES_MAX 4096
+#define MODEL_SLOTS     128
+
+enum model_page {
+    PAGE_FREE,
+    PAGE_INSIDE,
+    PAGE_BELOW,
+    PAGE_ABOVE,
+};
+
+struct model_entry {
+    uint8_t what;  /* enum model_page */
+    uint8_t first; /* the first page of a range */
+    uint16_t slot; /* whose */
+};
+
+struct model_range {
+    uint64_t page;   /* first page behind the lower guards */
+    uint64_t pages;  /* without guards; 0 when the slot is empty */
+    uint64_t guards; /* on each side */
+};
+
+static struct kva_fixture model_fixture;
+static struct model_entry model_pages[MODEL_PAGES_MAX];
+static struct model_range model_slots[MODEL_SLOTS];
+static uint64_t model_page_count;
+static bool model_starved;
+
+static inline uint64_t model_address(uint64_t page)
+{
+    return model_fixture.arena.base.raw + page * FRAME_BYTES;
+}
+
+static inline bool model_is_free(uint64_t first, uint64_t count)
+{
+    if (first + count > model_page_count) {
+        return false;
+    }
+    for (uint64_t page = first; page < first + count; page++) {
+        if (model_pages[page].what != PAGE_FREE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether any place in the arena would do. */
+static inline bool model_has_room(uint64_t pages, uint64_t guards, uint64_t alignment)
+{
+    uint64_t run = 0; /* free pages up to here */
+    for (uint64_t end = 1; end <= model_page_count; end++) {
+        run = model_pages[end - 1].what == PAGE_FREE ? run + 1 : 0;
+        bool aligned = end >= pages + guards && is_aligned(model_address(end - guards - pages), alignment);
+        if (run >= pages + 2 * guards && aligned) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline void model_paint(const struct model_range *range, unsigned slot, bool taken)
+{
+    uint64_t first = range->page - range->guards;
+    uint64_t end = range->page + range->pages + range->guards;
+    for (uint64_t page = first; page < end; page++) {
+        enum model_page what = page < range->page                  ? PAGE_BELOW
+                               : page < range->page + range->pages ? PAGE_INSIDE
+                                                                   : PAGE_ABOVE;
+        model_pages[page] =
+            (struct model_entry){taken ? what : PAGE_FREE, page == range->page, (uint16_t)slot};
+    }
+}
+
+static inline void model_release(unsigned slot)
+{
+    struct model_range *range = &model_slots[slot];
+    if (range->pages == 0) {
+        return;
+    }
+    enum kva_error error = kva_free(&model_fixture.arena, virt_addr(model_address(range->page)));
+    if (error != KVA_OK) {
+        panic("rightful free: %s", kva_error_name(error));
+    }
+    model_paint(range, slot, false);
+    range->pages = 0;
+}
+
+static inline void model_allocate(unsigned slot, uint64_t pages, uint64_t guards, uint64_t alignment)
+{
+    enum kva_error error;
+    model_release(slot);
+    struct kva_range *got =
+        kva_take(&model_fixture, pages * FRAME_BYTES - (pages & 7), alignment, (uint32_t)guards, &error);
+    if (!got) {
+        bool room = model_has_room(pages, guards, alignment);
+        bool right = error == KVA_NO_SPACE ? !room : error == KVA_NO_MEMORY && room && model_starved;
+        if (!right && !(error == KVA_BAD_SIZE && pages > model_page_count)) {
+            panic("%llu pages, %llu guards, alignment %#llx: %s", (unsigned long long)pages,
+                  (unsigned long long)guards, (unsigned long long)alignment, kva_error_name(error));
+        }
+        return;
+    }
+    uint64_t page = (got->base.raw - model_fixture.arena.base.raw) / FRAME_BYTES;
+    if (got->bytes != pages * FRAME_BYTES || !is_aligned(got->base.raw, alignment) || page < guards ||
+        !model_is_free(page - guards, pages + 2 * guards)) {
+        panic("bad range at page %llu: %llu pages, %llu guards", (unsigned long long)page,
+              (unsigned long long)pages, (unsigned long long)guards);
+    }
+    model_slots[slot] = (struct model_range){page, pages, guards};
+    model_paint(&model_slots[slot], slot, true);
+}
+
+/* Frees an address that may be anything; what is right is freed, what is wrong must be named. */
+static inline void model_free_any(uint64_t page, uint64_t offset)
+{
+    uint64_t address = model_address(page) + offset;
+    if (page >= model_page_count) {
+        if (kva_free(&model_fixture.arena, virt_addr(address)) != KVA_FOREIGN) {
+            panic("a foreign address was not noticed");
+        }
+        return;
+    }
+    const struct model_entry *entry = &model_pages[page];
+    if (entry->what == PAGE_INSIDE && entry->first && offset == 0) {
+        model_release(entry->slot);
+        return;
+    }
+    enum kva_error expected = entry->what == PAGE_FREE ? KVA_NOT_ALLOCATED : KVA_INTERIOR;
+    enum kva_error error = kva_free(&model_fixture.arena, virt_addr(address));
+    if (error != expected) {
+        panic("page %llu: %s", (unsigned long long)page, kva_error_name(error));
+    }
+}
+
+static inline void model_look(uint64_t page)
+{
+    static const enum kva_place places[] = {
+        [PAGE_INSIDE] = KVA_INSIDE, [PAGE_BELOW] = KVA_GUARD_BELOW, [PAGE_ABOVE] = KVA_GUARD_ABOVE};
+    struct kva_facts facts;
+    bool inside = kva_look(&model_fixture.arena, virt_addr(model_address(page) + 5), &facts);
+    if (page >= model_page_count) {
+        if (inside) {
+            panic("a look outside the arena found something");
+        }
+        return;
+    }
+    const struct model_entry *entry = &model_pages[page];
+    const struct model_range *range = &model_slots[entry->slot];
+    bool right = inside && (facts.state == KVA_TAKEN) == (entry->what != PAGE_FREE);
+    if (right && entry->what != PAGE_FREE) {
+        right = facts.place == places[entry->what] && facts.base.raw == model_address(range->page) &&
+                facts.bytes == range->pages * FRAME_BYTES &&
+                facts.guard_bytes == range->guards * FRAME_BYTES && facts.purpose == &kva_test_purpose &&
+                facts.object == &model_fixture;
+    }
+    if (!right) {
+        panic("a look at page %llu is wrong", (unsigned long long)page);
+    }
+}
+
+/* The walk meets every range once, and its sums are those of the statistics. */
+static inline void model_walk(void)
+{
+    virt_addr_t at = virt_addr(0);
+    struct kva_facts facts;
+    struct kva_statistics statistics;
+    uint64_t taken = 0;
+    uint64_t bytes = 0;
+    uint64_t all = 0;
+    while (kva_next(&model_fixture.arena, &at, &facts)) {
+        taken += facts.state == KVA_TAKEN;
+        bytes += facts.state == KVA_TAKEN ? facts.bytes : 0;
+        all += facts.bytes + 2 * facts.guard_bytes;
+    }
+    kva_statistics(&model_fixture.arena, &statistics);
+    if (taken != statistics.taken_ranges || bytes != statistics.taken_bytes ||
+        all != model_fixture.arena.bytes || all != statistics.bytes ||
+        statistics.taken_bytes + statistics.guard_bytes + statistics.held_bytes + statistics.free_bytes !=
+            all) {
+        panic("the walk and the statistics differ");
+    }
+}
+
+static inline void model_operate(uint8_t operation, uint8_t a, uint8_t b, uint8_t c)
+{
+    static const uint16_t units[] = {1, 1, 3, 16};
+    unsigned slot = a % MODEL_SLOTS;
+    uint64_t pages = 1 + (uint64_t)(b & 63) * units[b >> 6];
+    uint64_t page = ((uint64_t)b << 8 | c) % (model_page_count + 3);
+    switch (operation % 16) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        model_allocate(slot, 1 + b % 20, c & 1, FRAME_BYTES);
+        break;
+    case 4:
+    case 5:
+        model_allocate(slot, pages, c & 3, FRAME_BYTES);
+        break;
+    case 6:
+        model_allocate(slot, pages, c & 3, FRAME_BYTES << (c >> 4));
+        break;
+    case 7:
+        model_free_any(page, c % 3 == 0 ? 8 : 0);
+        break;
+    case 8:
+        model_look(page);
+        break;
+    case 9:
+        if (c % 32 == 0) {
+            kva_reap(&model_fixture.arena);
+        } else if (c % 32 == 1) {
+            kva_fixture_check(&model_fixture);
+            model_walk();
+        } else if (c % 32 < 6) { /* memory comes and goes */
+            model_starved = c % 32 < 4;
+            kva_starve(&model_fixture, model_starved ? b % 4 : KVA_FRAMES_MAX);
+        }
+        break;
+    default:
+        model_release(slot);
+    }
+}
+
+static inline void model_start(uint64_t base, uint64_t pages)
+{
+    memset(model_pages, 0, sizeof model_pages);
+    memset(model_slots, 0, sizeof model_slots);
+    model_page_count = pages;
+    model_starved = false;
+    kva_fixture_start(&model_fixture, base, pages * FRAME_BYTES);
+}
+
+static inline void model_stop(void)
+{
+    uint64_t live = 0;
+    for (unsigned slot = 0; slot < MODEL_SLOTS; slot++) { /* half of them are left to the arena's end */
+        if (slot % 2) {
+            model_release(slot);
+        }
+        live += model_slots[slot].pages != 0;
+    }
+    model_walk();
+    kva_fixture_stop(&model_fixture, live);
+}
+
+/* Some places for an arena, also those at which carelessness wraps. */
+static inline uint64_t model_base(unsigned number, uint64_t pages)
+{
+    const uint64_t bases[] = {0xffffd00000000000,         0x1000,
+                              0xffffd00000001000,         0x7ffffffff000 - 0x123000,
+                              -(pages + 1) * FRAME_BYTES, 0};
+    return bases[number % ARRAY_LENGTH(bases)];
+}

@@ -1,0 +1,106 @@
+/*
+ * A small kernel file made in memory: read-only data (with relocation and dynamic tables), code, and data
+ * with a zeroed tail. Tests change it in one place and look at what is said; the fuzz target mutates it.
+ */
+#pragma once
+
+#include "loader/portable/elf64.h"
+#include "loader/portable/kernel_elf.h"
+#include <ashlar/layout.h>
+#include <string.h>
+
+#define SAMPLE_BYTES       0x3800
+#define SAMPLE_RODATA      0x0000 /* file offsets; the link address is IMAGE_BASE plus these */
+#define SAMPLE_CODE        0x2000
+#define SAMPLE_DATA        0x3000
+#define SAMPLE_RELR        0x0400
+#define SAMPLE_DYNAMIC     0x0600
+#define SAMPLE_RELOCATIONS 6 /* in four words */
+#define SAMPLE_SEGMENTS    3
+#define SAMPLE_SPAN        0x6000 /* bytes in memory: data goes on to 0x5010 */
+
+enum {
+    SAMPLE_LOAD_RODATA,
+    SAMPLE_LOAD_CODE,
+    SAMPLE_LOAD_DATA,
+    SAMPLE_PT_DYNAMIC,
+    SAMPLE_PT_OTHER,
+    SAMPLE_HEADERS
+};
+
+struct sample {
+    _Alignas(8) uint8_t bytes[SAMPLE_BYTES];
+};
+
+static inline Elf64_Ehdr *sample_header(struct sample *sample)
+{
+    return (Elf64_Ehdr *)(void *)sample->bytes;
+}
+
+static inline Elf64_Phdr *sample_program(struct sample *sample, size_t index)
+{
+    return (Elf64_Phdr *)(void *)(sample->bytes + sizeof(Elf64_Ehdr)) + index;
+}
+
+/* Link addresses of what is relocated. */
+static const uint64_t sample_relocated[SAMPLE_RELOCATIONS] = {
+    IMAGE_BASE + 0x1002, /* not aligned to more than it has to be */
+    IMAGE_BASE + 0x3000, IMAGE_BASE + 0x3008, IMAGE_BASE + 0x3018, IMAGE_BASE + 0x31f8, IMAGE_BASE + 0x3208,
+};
+
+static inline Elf64_Relr *sample_relocation(struct sample *sample, size_t index)
+{
+    return (Elf64_Relr *)(void *)(sample->bytes + SAMPLE_RELR) + index;
+}
+
+static inline Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index)
+{
+    return (Elf64_Dyn *)(void *)(sample->bytes + SAMPLE_DYNAMIC) + index;
+}
+
+static inline void sample_load(struct sample *sample, size_t index, uint64_t at, uint64_t file,
+                               uint64_t memory, uint32_t flags)
+{
+    *sample_program(sample, index) =
+        (Elf64_Phdr){PT_LOAD, flags, at, IMAGE_BASE + at, IMAGE_BASE + at, file, memory, FRAME_BYTES};
+}
+
+static inline void sample_make(struct sample *sample)
+{
+    for (size_t i = 0; i < SAMPLE_BYTES; i++) {
+        sample->bytes[i] = (uint8_t)(i * 7 + 1);
+    }
+    *sample_header(sample) = (Elf64_Ehdr){
+        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = ET_DYN,
+        .e_machine = EM_X86_64,
+        .e_version = EV_CURRENT,
+        .e_entry = IMAGE_BASE + SAMPLE_CODE + 0x10,
+        .e_phoff = sizeof(Elf64_Ehdr),
+        .e_ehsize = sizeof(Elf64_Ehdr),
+        .e_phentsize = sizeof(Elf64_Phdr),
+        .e_phnum = SAMPLE_HEADERS,
+    };
+    sample_load(sample, SAMPLE_LOAD_RODATA, SAMPLE_RODATA, 0x1234, 0x1234, PF_R);
+    sample_load(sample, SAMPLE_LOAD_CODE, SAMPLE_CODE, 0x900, 0x900, PF_R | PF_X);
+    sample_load(sample, SAMPLE_LOAD_DATA, SAMPLE_DATA, 0x700, 0x2010, PF_R | PF_W);
+    *sample_program(sample, SAMPLE_PT_DYNAMIC) =
+        (Elf64_Phdr){PT_DYNAMIC, PF_R, SAMPLE_DYNAMIC, IMAGE_BASE + SAMPLE_DYNAMIC, 0, 0x50, 0x50, 8};
+    *sample_program(sample, SAMPLE_PT_OTHER) = (Elf64_Phdr){0x6474e551, PF_R | PF_W, 0, 0, 0, 0, 0, 0};
+    const Elf64_Relr relocations[] = {
+        sample_relocated[0], sample_relocated[1],
+        1 | 1ULL << 1 | 1ULL << 3 | 1ULL << 63, /* the first, the third and the last word behind that */
+        1 | 1ULL << 2,                          /* the second of the next 63 */
+    };
+    const Elf64_Dyn dynamic[] = {{DT_RELR, IMAGE_BASE + SAMPLE_RELR},
+                                 {DT_RELRSZ, sizeof relocations},
+                                 {DT_RELRENT, sizeof(Elf64_Relr)},
+                                 {0x6ffffff9, 0}, /* DT_RELACOUNT: of no interest here */
+                                 {DT_NULL, 0}};
+    for (size_t i = 0; i < SAMPLE_RELOCATIONS; i++) {
+        uint64_t address = IMAGE_BASE + 0x2010 + i;
+        memcpy(sample->bytes + (sample_relocated[i] - IMAGE_BASE), &address, sizeof address);
+    }
+    memcpy(sample_relocation(sample, 0), relocations, sizeof relocations);
+    memcpy(sample_dynamic(sample, 0), dynamic, sizeof dynamic);
+}

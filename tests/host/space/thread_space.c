@@ -1,0 +1,181 @@
+/*
+ * Several CPUs (threads) use address spaces at once, under the thread sanitizer: each a user space and a part
+ * of the kernel's tables of its own, and all of them two that they share, fork, and copy from and to.
+ */
+#include "steps.h"
+
+#include "tests/host/support/random.h"
+#include "tests/host/support/threads.h"
+
+#define OPERATIONS 1500
+#define WINDOW     48       /* pages that all happens in */
+#define OWN_PAGES  16       /* of a thread's own space, which hold marks */
+#define OWN_BASE   (GIB(2)) /* of these; elsewhere the space is as the shared one */
+#define ROOM       GIB(1)   /* of a thread's part of the kernel's half */
+
+static struct vm_space shared[2];
+
+/* One thread's spaces. */
+struct own {
+    struct vm_space user;      /* with marked pages at OWN_BASE */
+    struct vm_space kernel;    /* over the kernel's tables */
+    uint64_t marks[OWN_PAGES]; /* what its pages hold */
+};
+
+static virt_addr_t page_at(const struct vm_space *of, uint64_t random)
+{
+    return virt_addr((of->user ? BASE : of->base) + random % WINDOW * PAGE);
+}
+
+static void must(bool well, const char *what)
+{
+    if (!well) {
+        panic("%s", what);
+    }
+}
+
+/* One operation on a space; what is there may be in the way. */
+static void operate(struct vm_space *on, uint64_t random)
+{
+    virt_addr_t address = page_at(on, random >> 8);
+    uint64_t bytes = (1 + random / 64 % 6) * PAGE;
+    struct vm_request request = zeros_at(address.raw, bytes);
+    virt_addr_t made;
+    switch (random % 8) {
+    case 0:
+        vm_space_unmap(on, address, bytes);
+        break;
+    case 1:
+        vm_space_protect(on, address, bytes, random >> 20 & 1 ? VM_NONE : RW);
+        break;
+    case 2:
+        request.around = random >> 21 & 1 ? 8 : 0;
+        vm_space_map(on, &request, &made);
+        break;
+    default:
+        vm_space_fault(on, address, random >> 22 & 1 ? VM_READ : VM_WRITE);
+    }
+}
+
+/* A child of the space all share: writes to what it has, and goes. */
+static void fork_and_fault(uint64_t random)
+{
+    struct vm_space child;
+    if (vm_space_clone(&shared[0], &child, "child") != VM_OK) {
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++, random >>= 6) {
+        vm_space_fault(&child, page_at(&child, random), VM_WRITE);
+    }
+    vm_space_destroy(&child);
+}
+
+/* Memory of a page of the thread's own: no other thread has it. */
+static uint64_t *own_word(struct own *own, uint64_t page)
+{
+    virt_addr_t address = virt_addr(OWN_BASE + page * PAGE);
+    must(vm_fault_resolved(vm_space_fault(&own->user, address, VM_WRITE)), "a page of one's own is refused");
+    struct page_translation found = page_table_translate(own->user.table, address);
+    must(found.mapped && found.access & PAGE_WRITE, "a page of one's own is not there");
+    return frame_pointer(&fixture.machine.pool, found.target);
+}
+
+static void check_marks(struct own *own, uint64_t random)
+{
+    uint64_t page = random % OWN_PAGES;
+    uint64_t *word = own_word(own, page);
+    must(*word == own->marks[page], "a page holds what somebody else wrote");
+    *word = own->marks[page] = random;
+}
+
+/* Copies between spaces, in both directions: two locks at once. */
+static void copy(struct own *own, uint64_t random)
+{
+    struct vm_space *one = random & 1 ? &shared[0] : &shared[1];
+    struct vm_space *other = random & 2 ? &own->user : one == shared ? &shared[1] : &shared[0];
+    vm_space_copy(one, page_at(one, random >> 2), other, page_at(other, random >> 12),
+                  (1 + random / 4 % 4) * PAGE);
+    if (random >> 24 & 1) { /* what is copied from its marked pages stays as it is there */
+        vm_space_copy(one, page_at(one, random >> 25), &own->user, virt_addr(OWN_BASE), 2 * PAGE);
+    }
+}
+
+static void start_own(struct own *own, unsigned cpu)
+{
+    virt_addr_t made;
+    struct vm_request marked = zeros_at(OWN_BASE, OWN_PAGES * PAGE);
+    struct vm_space_config user = {.name = "own",
+                                   .base = virt_addr(VM_USER_BASE),
+                                   .bytes = VM_USER_END - VM_USER_BASE,
+                                   .owner = OWNER_USER,
+                                   .kernel = &fixture.kernel};
+    struct vm_space_config kernel = {.name = "part",
+                                     .base = virt_addr(VM_KERNEL + cpu * ROOM),
+                                     .bytes = ROOM,
+                                     .owner = OWNER_VMALLOC,
+                                     .tables = &fixture.kernel};
+    memset(own->marks, 0, sizeof own->marks);
+    must(vm_space_create(&own->user, &fixture.manager, &user) == VM_OK, "no space");
+    must(vm_space_create(&own->kernel, &fixture.manager, &kernel) == VM_OK, "no part of the kernel's");
+    must(vm_space_map(&own->user, &marked, &made) == VM_OK, "no region");
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct own own;
+    host_cpu = worker->cpu;
+    start_own(&own, worker->cpu);
+    for (unsigned i = 0; i < OPERATIONS; i++) {
+        uint64_t random = random_next(&worker->random);
+        uint64_t what = random >> 56;
+        if (what < 4) {
+            fork_and_fault(random);
+        } else if (what < 40) {
+            copy(&own, random);
+        } else if (what < 70) {
+            check_marks(&own, random);
+        } else if (what < 100) {
+            operate(&own.kernel, random);
+        } else {
+            operate(what < 150 ? &own.user : &shared[what & 1], random);
+        }
+    }
+    vm_space_destroy(&own.kernel);
+    vm_space_destroy(&own.user);
+    return NULL;
+}
+
+static void run(unsigned threads)
+{
+    host_cpu = 0;
+    vm_fixture_start_cpus(&fixture, MIB(64), 4, threads);
+    vm_fixture_space(&fixture, &shared[0], "shared");
+    vm_fixture_space(&fixture, &shared[1], "shared too");
+    threads_run(threads, work);
+    vm_fixture_check(&fixture);
+    vm_fixture_drop(&shared[1]);
+    vm_fixture_drop(&shared[0]);
+    vm_fixture_stop(&fixture);
+}
+
+static void two_cpus_use_spaces(void **state)
+{
+    (void)state;
+    run(2);
+}
+
+static void four_cpus_use_spaces(void **state)
+{
+    (void)state;
+    run(4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_cpus_use_spaces),
+        cmocka_unit_test(four_cpus_use_spaces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

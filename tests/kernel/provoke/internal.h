@@ -1,0 +1,18 @@
+/* What the files of <ashlar/provoke.h> share. */
+#pragma once
+
+#include <ashlar/types.h>
+
+/* Macros, so that the access is in the provoking function's own line. */
+#define READ_AT(address)  (*(const volatile uint64_t *)(uintptr_t)(address))
+#define WRITE_AT(address) (*(volatile uint64_t *)(uintptr_t)(address) = 0)
+
+/* ---- spaces.c: memory that an address space does not deliver ---- */
+
+void provoke_lazy_guard(void);
+void provoke_lazy_reserved(void);
+void provoke_lazy_denied(void);
+void provoke_lazy_no_memory(void);
+void provoke_lazy_preempt(void);
+void provoke_user_forbidden(void);
+void provoke_null_forbidden(void);
