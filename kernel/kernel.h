@@ -24,7 +24,8 @@ extern const struct heap_virtual heap_virtual_blocks;
  * just now may be unmapped already. */
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context);
 
-/* Makes the kernel's arena of virtual addresses, and what stands on it; panics without memory. After the
+/*
+ * Makes the kernel's arena of virtual addresses, and what stands on it; panics without memory. After the
  * heap.
  */
 void addresses_start(const struct boot_info *info);

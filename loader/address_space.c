@@ -31,7 +31,8 @@ enum {
  */
 static bool take_chunk(struct loader *loader)
 {
-    /* The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4 GiB.
+    /*
+     * The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4 GiB.
      */
     uint64_t limit = loader->trampoline && loader->chunk_frames == 0 ? GIB(4) : 0;
     uint64_t frames = loader->chunk_frames ? loader->chunk_frames * 2 : FIRST_CHUNK_FRAMES;
@@ -73,9 +74,9 @@ static bool map(struct loader *loader, struct page_table_builder *tables, virt_a
     case PAGE_TABLES_BAD_RANGE:
     case PAGE_TABLES_CONFLICT:
     default:
-        return step_fail(loader, EFI_LOAD_ERROR, "cannot map %s: %#llx to %#llx, %llu bytes", what,
-                         (unsigned long long)virtual.raw, (unsigned long long)physical.raw,
-                         (unsigned long long)bytes);
+        return step_fail(loader, EFI_LOAD_ERROR,
+                         "cannot map %s: %#" PRIx64 " to %#" PRIx64 ", %" PRIu64 " bytes", what, virtual.raw,
+                         physical.raw, bytes);
     }
 }
 
@@ -206,8 +207,9 @@ static void place_physmap(struct loader *loader)
 {
     uint64_t top = ram_top(loader);
     if (top > physmap_limit()) {
-        message_warning("RAM ends at %#llx, but the physmap at %#llx: what lies above is not used",
-                        (unsigned long long)top, (unsigned long long)physmap_limit());
+        message_warning("RAM ends at %#" PRIx64 ", but the physmap at %#" PRIx64
+                        ": what lies above is not used",
+                        top, physmap_limit());
         top = physmap_limit();
     }
     uint64_t slots = (PHYSMAP_END - PHYSMAP_BASE - top) / GIB(1) + 1;
@@ -266,8 +268,9 @@ static bool map_runtime_region(struct loader *loader, const EFI_MEMORY_DESCRIPTO
     if (base >= PHYSICAL_END || pages > (PHYSICAL_END - base) / FRAME_BYTES ||
         ((access & PAGE_EXECUTE) && !is_firmware_memory(loader, base, base + pages * FRAME_BYTES))) {
         return step_fail(loader, EFI_UNSUPPORTED,
-                         "the firmware's memory map has no UEFI runtime region %#llx, %llu pages",
-                         (unsigned long long)base, (unsigned long long)pages);
+                         "the firmware's memory map has no UEFI runtime region %#" PRIx64 ", %" PRIu64
+                         " pages",
+                         base, pages);
     }
     return map(loader, &loader->runtime, virt_addr(base), phys_addr(base), pages * FRAME_BYTES, access, cache,
                "a UEFI runtime region");

@@ -45,8 +45,9 @@ bool code_page_protect(struct loader *loader)
     }
     if (EFI_ERROR(status)) {
         return step_fail(loader, status,
-                         "the firmware does not let the page at %#llx execute, which la57=on needs: %s",
-                         (unsigned long long)page->base, efi_status_name(status));
+                         "the firmware does not let the page at %#" PRIx64
+                         " execute, which la57=on needs: %s",
+                         page->base, efi_status_name(status));
     }
     return true;
 }

@@ -78,7 +78,8 @@ static inline bool cpu_has_gigabyte_pages(void)
     return cpuid_checked(0x80000001u).edx & (1u << 26);
 }
 
-/* How many bits a physical address has: SDM volume 2, CPUID leaf 0x80000008; 36 where there is no such leaf.
+/*
+ * How many bits a physical address has: SDM volume 2, CPUID leaf 0x80000008; 36 where there is no such leaf.
  */
 static inline unsigned cpu_physical_address_bits(void)
 {

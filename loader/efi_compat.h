@@ -20,7 +20,8 @@ struct memory_attributes_table {
     UINT8 descriptors[];    /* EFI_MEMORY_DESCRIPTORs with XP and RO attributes */
 };
 
-/* EFI_MEMORY_ATTRIBUTE_PROTOCOL (UEFI 2.10): what the firmware's page tables allow. Attributes: RP, XP, RO.
+/*
+ * EFI_MEMORY_ATTRIBUTE_PROTOCOL (UEFI 2.10): what the firmware's page tables allow. Attributes: RP, XP, RO.
  */
 #define MEMORY_ATTRIBUTE_PROTOCOL_GUID                                                                       \
     {                                                                                                        \

@@ -8,17 +8,18 @@
 /* Each attempt may find the map changed by a firmware event; firmware that changes it for ever is broken. */
 enum { EXIT_ATTEMPTS_MAX = 16 };
 
-/* Before the first attempt everything is still allowed: a map that outgrew its buffer is an ordinary failure.
+/*
+ * Before the first attempt everything is still allowed: a map that outgrew its buffer is an ordinary failure.
  */
 static bool read_final_map(struct loader *loader)
 {
     if (firmware_map_read(loader)) {
         return true;
     }
-    return step_fail(
-        loader, loader->status,
-        "the firmware's memory map cannot be read before leaving boot services (%llu bytes of room): %s",
-        (unsigned long long)loader->map.capacity, efi_status_name(loader->status));
+    return step_fail(loader, loader->status,
+                     "the firmware's memory map cannot be read before leaving boot services (%" PRIu64
+                     " bytes of room): %s",
+                     loader->map.capacity, efi_status_name(loader->status));
 }
 
 /* The descriptors with a runtime type or attribute, kept for the kernel's runtime services. */
@@ -75,8 +76,7 @@ static bool claim_run(struct loader *loader, uint64_t first, uint64_t end)
         return true;
     }
     return step_fail(loader, EFI_OUT_OF_RESOURCES,
-                     "RAM that is not mapped lies in too many places; the last begins at %#llx",
-                     (unsigned long long)first);
+                     "RAM that is not mapped lies in too many places; the last begins at %#" PRIx64, first);
 }
 
 /* Claims the parts of one range of RAM that are not in the physmap. */
@@ -133,9 +133,8 @@ bool exit_boot_services(struct loader *loader)
         if (!firmware_map_read(loader)) {
             return step_fail(loader, loader->status,
                              "the firmware's memory map cannot be read again after attempt %u to end boot "
-                             "services (%llu bytes of room): %s",
-                             attempt, (unsigned long long)loader->map.capacity,
-                             efi_status_name(loader->status));
+                             "services (%" PRIu64 " bytes of room): %s",
+                             attempt, loader->map.capacity, efi_status_name(loader->status));
         }
     }
 }

@@ -22,7 +22,8 @@ enum {
 extern const uint8_t gap_stubs[]; /* gap_entry.S: GAP_VECTORS stubs of GAP_STUB_BYTES */
 extern void gap_load_tables(const void *gdt_pointer, const void *idt_pointer);
 
-/* The pragma, not the attribute: gnu-efi's headers leave a #pragma pack in force that overrules attributes.
+/*
+ * The pragma, not the attribute: gnu-efi's headers leave a #pragma pack in force that overrules attributes.
  */
 #pragma pack(push, 1)
 struct table_pointer {
@@ -150,14 +151,14 @@ static void report_place(const char *what, uint64_t address)
     for (unsigned i = 0; i < pe_section_count(image); i++) {
         struct pe_section section = pe_section_at(image, i);
         if (offset - section.first < section.bytes) {
-            message_raw("  %s lies in the loader's section %s at offset %#llx of the image\n", what,
-                        section.name, (unsigned long long)offset);
+            message_raw("  %s lies in the loader's section %s at offset %#" PRIx64 " of the image\n", what,
+                        section.name, offset);
             return;
         }
     }
     if (address - kernel->virtual_base.raw < kernel->bytes) {
-        message_raw("  %s lies in the kernel image at link address %#llx\n", what,
-                    (unsigned long long)(address - kernel->slide));
+        message_raw("  %s lies in the kernel image at link address %#" PRIx64 "\n", what,
+                    (address - kernel->slide));
     } else if (address - kernel->stack_bottom.raw < kernel->stack_bytes) {
         message_raw("  %s lies in the boot stack\n", what);
     } else if (address - (kernel->stack_bottom.raw - FRAME_BYTES) < FRAME_BYTES) {
@@ -173,12 +174,11 @@ static void report_walk(uint64_t address)
     struct page_walk_step steps[5];
     unsigned count = page_tables_walk(root, levels, kernel_tables_in_force() ? kernel_root_offset : 0,
                                       virt_addr(address), steps);
-    message_raw("  page-table walk of %#llx from %#llx:\n", (unsigned long long)address,
-                (unsigned long long)root.raw);
+    message_raw("  page-table walk of %#" PRIx64 " from %#" PRIx64 ":\n", address, root.raw);
     for (unsigned i = 0; i < count; i++) {
         uint64_t raw = steps[i].entry.raw;
-        message_raw("    level %u entry %3u: %016llx %s%s%s%s\n", steps[i].level, steps[i].index,
-                    (unsigned long long)raw, raw & PAGE_ENTRY_PRESENT ? "present" : "not present",
+        message_raw("    level %u entry %3u: %016" PRIx64 " %s%s%s%s\n", steps[i].level, steps[i].index, raw,
+                    raw & PAGE_ENTRY_PRESENT ? "present" : "not present",
                     raw & PAGE_ENTRY_WRITE ? " write" : "", raw & PAGE_ENTRY_USER ? " user" : "",
                     raw & PAGE_ENTRY_NO_EXECUTE ? " no-execute" : "");
     }
@@ -187,11 +187,11 @@ static void report_walk(uint64_t address)
 static void report_page_fault(const struct gap_frame *frame)
 {
     uint64_t address = cr2_read();
-    message_raw("  %s of %#llx: %s\n",
+    message_raw("  %s of %#" PRIx64 ": %s\n",
                 frame->error_code & 16  ? "fetch"
                 : frame->error_code & 2 ? "write"
                                         : "read",
-                (unsigned long long)address,
+                address,
                 frame->error_code & 8   ? "a reserved bit is set in a page table"
                 : frame->error_code & 1 ? "the page does not allow it"
                                         : "no page is mapped there");
@@ -212,8 +212,7 @@ static void report_registers(const struct gap_frame *f)
         {"cr2", cr2_read()}, {"cr3", cr3_read()}, {"cr4", cr4_read()},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(registers); i++) {
-        message_raw("%s%s %016llx%s", i % 4 == 0 ? "  " : " ", registers[i].name,
-                    (unsigned long long)registers[i].value,
+        message_raw("%s%s %016" PRIx64 "%s", i % 4 == 0 ? "  " : " ", registers[i].name, registers[i].value,
                     i % 4 == 3 || i + 1 == ARRAY_LENGTH(registers) ? "\n" : "");
     }
 }
@@ -233,10 +232,10 @@ _Noreturn void gap_fault_report(const struct gap_frame *frame)
         if (kernel_tables_in_force()) {
             info = (const struct boot_info *)(kernel_root_offset + (uintptr_t)info);
         }
-        message_raw(
-            "ashlar loader: fault between boot services and the kernel: %s (vector %llu, error %#llx)\n",
-            vector_names[frame->vector] ? vector_names[frame->vector] : "reserved",
-            (unsigned long long)frame->vector, (unsigned long long)frame->error_code);
+        message_raw("ashlar loader: fault between boot services and the kernel: %s (vector %" PRIu64
+                    ", error %#" PRIx64 ")\n",
+                    vector_names[frame->vector] ? vector_names[frame->vector] : "reserved", frame->vector,
+                    frame->error_code);
         report_place("rip", frame->rip);
         if (frame->vector == VECTOR_PAGE_FAULT) {
             report_page_fault(frame);

@@ -31,7 +31,8 @@ static void trampoline_prepare(const struct loader *loader)
     memcpy(copied(loader, la57_hand_off), &loader->hand_off, sizeof loader->hand_off);
 }
 
-/* loader-fault=stack-guard: the kernel is entered on an empty stack, and the first push meets the guard page.
+/*
+ * loader-fault=stack-guard: the kernel is entered on an empty stack, and the first push meets the guard page.
  */
 static bool overflow_asked(const struct loader *loader)
 {

@@ -16,10 +16,10 @@ static bool check_undamaged(struct loader *loader, size_t bytes)
     uint64_t built;
     memcpy(&built, embedded_kernel_checksum, sizeof built);
     uint64_t found = checksum(embedded_kernel, bytes);
-    return found == built ||
-           step_fail(loader, EFI_CRC_ERROR,
-                     "the kernel in this file is damaged: checksum %#llx, not %#llx as built; copy it anew",
-                     (unsigned long long)found, (unsigned long long)built);
+    return found == built || step_fail(loader, EFI_CRC_ERROR,
+                                       "the kernel in this file is damaged: checksum %#" PRIx64
+                                       ", not %#" PRIx64 " as built; copy it anew",
+                                       found, built);
 }
 
 /* How far the image is moved up from its link address: any page that leaves it inside its room. */

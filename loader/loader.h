@@ -137,7 +137,8 @@ bool exit_boot_services(struct loader *loader);
 /* After boot services: normalises the final map and completes boot_info. */
 bool boot_info_complete(struct loader *loader);
 
-/* The first physical address that the physmap cannot hold, on this CPU. The loader allocates nothing beyond.
+/*
+ * The first physical address that the physmap cannot hold, on this CPU. The loader allocates nothing beyond.
  */
 uint64_t physmap_limit(void);
 

@@ -14,7 +14,8 @@
 #include "loader.h"
 #include "message.h"
 
-/* Static, as it is too large for the firmware's stack to be trusted with; there is one loader in a process.
+/*
+ * Static, as it is too large for the firmware's stack to be trusted with; there is one loader in a process.
  */
 static struct loader the_loader;
 
@@ -76,9 +77,8 @@ static bool firmware_open(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TA
 /* One line for debuggers: where loader and kernel lie. */
 static void announce(const struct loader *loader)
 {
-    message_debug_console("ashlar: loader=%#llx kernel=%#llx",
-                          (unsigned long long)(uintptr_t)loader->loaded_image->ImageBase,
-                          (unsigned long long)loader->info->kernel.virtual_base.raw);
+    message_debug_console("ashlar: loader=%#" PRIx64 " kernel=%#" PRIx64,
+                          (uintptr_t)loader->loaded_image->ImageBase, loader->info->kernel.virtual_base.raw);
 }
 
 /* All that happens while the firmware is still there. */

@@ -74,7 +74,7 @@ static bool allocate(struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint6
     EFI_PHYSICAL_ADDRESS address = 0;
     EFI_STATUS status = allocate_pages(loader, firmware_type, whole, limit, &address);
     if (EFI_ERROR(status)) {
-        return step_fail(loader, status, "no memory for %s (%llu bytes): %s", what, whole,
+        return step_fail(loader, status, "no memory for %s (%" PRIu64 " bytes): %s", what, whole,
                          efi_status_name(status));
     }
     if (!loader_claim(loader, phys_addr(address), whole, type)) {
@@ -95,7 +95,8 @@ bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type typ
 bool loader_allocate_code(struct loader *loader, const char *what, void **page)
 {
     phys_addr_t base = phys_addr(0);
-    /* With the page tables it serves, not reclaimable: it stays read-only in the physmap, being executable.
+    /*
+     * With the page tables it serves, not reclaimable: it stays read-only in the physmap, being executable.
      */
     if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_PAGE_TABLES, GIB(4), what, &base)) {
         return false;
@@ -149,8 +150,8 @@ static bool firmware_map_measure(struct loader *loader, UINTN *bytes, UINTN *des
     if (*descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR) || *descriptor_size > 4096 || *bytes == 0 ||
         *bytes > MIB(64)) {
         return step_fail(loader, EFI_UNSUPPORTED,
-                         "the firmware's memory map has descriptors of %llu bytes, %llu in all",
-                         (unsigned long long)*descriptor_size, (unsigned long long)*bytes);
+                         "the firmware's memory map has descriptors of %" PRIu64 " bytes, %" PRIu64 " in all",
+                         *descriptor_size, *bytes);
     }
     return true;
 }

@@ -54,7 +54,8 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 31);
 }
 
-/* Time stamps of firmware calls whose duration varies, the wall clock and the map key. Better than nothing.
+/*
+ * Time stamps of firmware calls whose duration varies, the wall clock and the map key. Better than nothing.
  */
 static void seed_from_timestamps(struct loader *loader, uint8_t *out)
 {

@@ -1,4 +1,5 @@
-/* The kernel's command line: the text file \EFI\BOOT\ashlar.cfg, then the firmware's load options, which win.
+/*
+ * The kernel's command line: the text file \EFI\BOOT\ashlar.cfg, then the firmware's load options, which win.
  */
 #include <ashlar/command_line.h>
 #include <ashlar/string.h>

@@ -15,7 +15,8 @@
 #define CONSOLE_SINKS_MAX  4
 #define CONSOLE_INPUTS_MAX 4
 
-/* One place that shows text. write() gets UTF-8 with '\n' line ends and the VT100 colour codes (ESC [ ... m).
+/*
+ * One place that shows text. write() gets UTF-8 with '\n' line ends and the VT100 colour codes (ESC [ ... m).
  */
 struct console_sink {
     const char *name; /* "serial", "screen" */

@@ -1,7 +1,8 @@
 /*
  * Text formatting, by stb_sprintf (Debian's libstb-dev), without floating point.
  *
- * The conversions are printf's: %d %u %x %s %c %p %zu %llu, widths, and ' for thousands separators (%'llu).
+ * The conversions are printf's: %d %u %x %s %c %p %zu, PRIu64 and its kin for 64 bits, widths, and the
+ * flag ' for thousands separators.
  */
 #pragma once
 

@@ -78,7 +78,8 @@ struct frame_config {
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */
 };
 
-/* The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, small
+/*
+ * The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, small
  * machines).
  */
 extern const struct frame_policy frame_policy_buddy;
@@ -88,7 +89,8 @@ extern const struct frame_policy frame_policy_bitmap;
 #define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
 #define FRAME_SLOTS         280                   /* blocks in all magazines of a CPU */
 
-/* One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
+/*
+ * One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
  */
 struct frame_magazine {
     _Atomic(uint32_t) top;   /* behind the last slot in use; written by its CPU only */
@@ -292,7 +294,8 @@ enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDE
 
 /* ---- References ---- */
 
-/* Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared.
+/*
+ * Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared.
  */
 void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);

@@ -60,7 +60,8 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
 
 static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
-    /* Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
+    /*
+     * Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
      */
     uint64_t frame = block.raw >> FRAME_SHIFT | block.raw << (64 - FRAME_SHIFT);
     if (__builtin_expect(order > FRAME_ORDER_2M || frame >= pool->frame_limit, 0)) {

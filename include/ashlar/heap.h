@@ -67,7 +67,8 @@ struct heap {
 /* Makes a heap. On failure nothing is kept. */
 enum slab_error heap_init(struct heap *heap, const struct heap_config *config);
 
-/* Returns all memory, whatever is still allocated (reported as LIVE_AT_DESTROY). No other CPU uses the heap.
+/*
+ * Returns all memory, whatever is still allocated (reported as LIVE_AT_DESTROY). No other CPU uses the heap.
  */
 void heap_destroy(struct heap *heap);
 
@@ -79,7 +80,8 @@ static inline void *heap_alloc(struct heap *heap, size_t bytes);
 /* The same, filled with zeros. */
 void *heap_alloc_zeroed(struct heap *heap, size_t bytes);
 
-/* count * bytes, filled with zeros. A product that does not fit is reported as SIZE_OVERFLOW and gives NULL.
+/*
+ * count * bytes, filled with zeros. A product that does not fit is reported as SIZE_OVERFLOW and gives NULL.
  */
 void *heap_alloc_array(struct heap *heap, size_t count, size_t bytes);
 
@@ -102,7 +104,8 @@ void *heap_duplicate(struct heap *heap, const void *source, size_t bytes);
 /* Gives a block back; NULL does nothing. A mistake is reported, and then nothing is freed. Inline. */
 static inline void heap_free(struct heap *heap, void *pointer);
 
-/* Bytes that may be used at `pointer`, at least as many as were asked for; 0 for what is no allocated block.
+/*
+ * Bytes that may be used at `pointer`, at least as many as were asked for; 0 for what is no allocated block.
  */
 size_t heap_usable_size(struct heap *heap, const void *pointer);
 
@@ -222,7 +225,8 @@ static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
     return heap->part[(bytes + 7) / 8];
 }
 
-/* Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty.
+/*
+ * Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty.
  */
 SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
 {
@@ -246,7 +250,8 @@ SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
 {
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
-        /* The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
+        /*
+         * The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
          */
         uint8_t number = *(const uint8_t *)&heap->slabs.descriptors[address >> FRAME_SHIFT].object;
         preempt_disable();

@@ -63,7 +63,8 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
 #define log_warning_limited(...) LOG_LIMITED(LOG_WARNING, __VA_ARGS__)
 #define log_info_limited(...)    LOG_LIMITED(LOG_INFO, __VA_ARGS__)
 
-/* Lines of `level` and more urgent ones appear on the console; LOG_INFO from the start. All go to the ring.
+/*
+ * Lines of `level` and more urgent ones appear on the console; LOG_INFO from the start. All go to the ring.
  */
 void log_set_console_level(enum log_level level);
 

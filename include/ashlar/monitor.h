@@ -84,7 +84,8 @@ _Noreturn void monitor_run(void);
  * asked. */
 bool monitor_execute(char *line);
 
-/* --- For commands ------------------------------------------------------------------------------------------
+/*
+ * --- For commands ------------------------------------------------------------------------------------------
  */
 
 /* printf to the terminal, page by page; nothing once interrupted. Lines end in '\n'. */

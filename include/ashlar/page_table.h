@@ -170,8 +170,8 @@ void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t low
 
 /*
  * Maps `bytes` bytes at `base` to `target`, with the largest pages that alignment, the CPU and
- * `largest` allow. access: enum page_access; reading always, unless it is PAGE_HIDDEN. All or nothing. Needs
- * no flush: only absent entries become present. Fails with any error.
+ * `largest` allow. access: enum page_access; reading always, unless it is PAGE_INACCESSIBLE. All or nothing.
+ * Needs no flush: only absent entries become present. Fails with any error.
  */
 enum page_table_error page_table_map(struct page_table *table, virt_addr_t base, phys_addr_t target,
                                      uint64_t bytes, unsigned access, enum page_cache cache,
@@ -182,7 +182,8 @@ enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_
                                             const phys_addr_t *frames, uint64_t count, unsigned access,
                                             enum page_cache cache) EXCLUDES(table->lock);
 
-/* What unmapping found, leaf by leaf, in ascending order. `entry` is as it was, with accessed and dirty bits.
+/*
+ * What unmapping found, leaf by leaf, in ascending order. `entry` is as it was, with accessed and dirty bits.
  */
 typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entry_t entry,
                                 enum page_level level);
@@ -204,8 +205,8 @@ enum page_table_error page_table_unmap_frames(struct page_table *table, virt_add
                                               struct tlb_batch *batch, phys_addr_t *frames)
     EXCLUDES(table->lock);
 
-/* Gives what is mapped in the range, hidden or not, another access and cache kind; holes are left. Splits
- * large pages that are cut, as unmapping does. */
+/* Gives what is mapped in the range, inaccessible or not, another access and cache kind; holes are left.
+ * Splits large pages that are cut, as unmapping does. */
 enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
     EXCLUDES(table->lock);
@@ -281,11 +282,11 @@ enum page_table_error page_table_copy(struct page_table *table, struct page_tabl
 /* ---- One page, for the page fault ---- */
 
 /*
- * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf (hidden or not) or hole of that size was there: the
- * fault's way to fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What was present
- * and allowed something the new one does not, or maps another frame, is added to the batch. Fails with
- * PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table with entries lies where a 2 MiB leaf should go or
- * a larger leaf covers it.
+ * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf (inaccessible or not) or hole of that size was
+ * there: the fault's way to fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What
+ * was present and allowed something the new one does not, or maps another frame, is added to the batch. Fails
+ * with PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table with entries lies where a 2 MiB leaf should
+ * go or a larger leaf covers it.
  */
 enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
                                      enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)

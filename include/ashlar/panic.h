@@ -22,6 +22,7 @@ _Noreturn void panic_exception(struct trap_frame *frame);
 /* Whether a panic is being reported: what is not needed for the report then keeps its hands off. */
 bool panic_active(void);
 
-/* Names the function that makes all other CPUs stop, without waiting for them for ever; none from the start.
+/*
+ * Names the function that makes all other CPUs stop, without waiting for them for ever; none from the start.
  */
 void panic_set_stop_others(void (*stop)(void));

@@ -36,13 +36,15 @@ struct physmap_piece {
     bool writable;    /* or read-only; executable never */
 };
 
-/* Begins a plan; `ranges` is a normalised map. limit: physical address where the room or the CPU's addresses
+/*
+ * Begins a plan; `ranges` is a normalised map. limit: physical address where the room or the CPU's addresses
  * end.
  */
 void physmap_plan_start(struct physmap_plan *plan, const struct memory_range *ranges, size_t count,
                         uint64_t limit);
 
-/* Makes [base, base + bytes) read-only. Before the first physmap_plan_next(). False when there are too many.
+/*
+ * Makes [base, base + bytes) read-only. Before the first physmap_plan_next(). False when there are too many.
  */
 bool physmap_plan_protect(struct physmap_plan *plan, phys_addr_t base, uint64_t bytes);
 

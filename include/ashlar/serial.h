@@ -29,7 +29,8 @@ void serial_write(struct serial_port *port, const char *text, size_t bytes);
 /* Takes one received byte if there is one; returns whether there was. */
 bool serial_read(struct serial_port *port, uint8_t *byte);
 
-/* The kernel's own port: COM1, if it is there, added to the console's sinks and inputs. Logs it; called once.
+/*
+ * The kernel's own port: COM1, if it is there, added to the console's sinks and inputs. Logs it; called once.
  */
 bool serial_console_start(void);
 

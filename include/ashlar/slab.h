@@ -93,7 +93,8 @@ struct slab_report {
 
 #define SLAB_REPORT_BYTES 512
 
-/* Writes the report in one line; returns `text`. `caller` is the report's caller in words, NULL for its
+/*
+ * Writes the report in one line; returns `text`. `caller` is the report's caller in words, NULL for its
  * number.
  */
 const char *slab_report_text(const struct slab_report *report, const char *caller,
@@ -248,7 +249,8 @@ struct slab_cache_config {
     const char *name;   /* for people; copied; up to SLAB_NAME_BYTES - 1 characters, unique in the pool */
     uint32_t bytes;     /* of one object, 1 .. SLAB_OBJECT_MAX */
     uint32_t alignment; /* bytes, a power of two up to SLAB_ALIGNMENT_MAX; 0 for 8 */
-    /* Puts fresh memory into the constructed state; objects are given out and must be freed in it. Or NULL.
+    /*
+     * Puts fresh memory into the constructed state; objects are given out and must be freed in it. Or NULL.
      */
     void (*construct)(void *object);
     /* Whether an object is in the constructed state: checked at each free under a debug policy. Or NULL. */
@@ -294,7 +296,8 @@ struct slab_cache {
     struct slab_quarantine *quarantine; /* objects that rest, or NULL */
 };
 
-/* Makes a cache in *cache, which the caller keeps until slab_cache_destroy(). On failure *cache is no cache.
+/*
+ * Makes a cache in *cache, which the caller keeps until slab_cache_destroy(). On failure *cache is no cache.
  */
 enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache,
                                 const struct slab_cache_config *config) EXCLUDES(pool->lock);
@@ -305,7 +308,8 @@ enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache
  */
 uint64_t slab_cache_destroy(struct slab_cache *cache) EXCLUDES(cache->pool->lock);
 
-/* One object, in the constructed state if the cache has a constructor. NULL when there is no memory. Inline.
+/*
+ * One object, in the constructed state if the cache has a constructor. NULL when there is no memory. Inline.
  */
 static inline void *slab_cache_alloc(struct slab_cache *cache) EXCLUDES(cache->lock);
 
@@ -359,7 +363,8 @@ struct slab_statistics {
 void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *statistics)
     EXCLUDES(cache->lock);
 
-/* Calls `visit` for each cache, by number, until it returns false. No cache is made or destroyed meanwhile.
+/*
+ * Calls `visit` for each cache, by number, until it returns false. No cache is made or destroyed meanwhile.
  */
 void slab_for_each_cache(struct slab_pool *pool, bool (*visit)(void *context, struct slab_cache *cache),
                          void *context);

@@ -18,7 +18,7 @@
 struct slab_guard_config {
     void *base;     /* 2 * slots + 1 pages, aligned to FRAME_BYTES, outside the slab pool's memory: the first,
                      * third, fifth, ... is never accessible, the others have memory behind them */
-    uint32_t slots; /* 1 .. SLAB_GUARD_SLOTS_MAX; all hidden */
+    uint32_t slots; /* 1 .. SLAB_GUARD_SLOTS_MAX; all inaccessible */
     uint32_t every; /* slow operations from one sample to the next, at least 1 */
     /* Makes a page readable and writable; false when that cannot be. Its contents are kept. */
     bool (*show)(void *context, void *page);

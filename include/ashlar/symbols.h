@@ -26,7 +26,8 @@ bool symbol_find_line(virt_addr_t address, struct source_line *source);
 /* The address of the symbol whose name is the first `bytes` bytes of `name`; false when there is none. */
 bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address);
 
-/* Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names.
+/*
+ * Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names.
  */
 void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
                          void *context);

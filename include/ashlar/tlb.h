@@ -81,7 +81,8 @@ static inline void tlb_batch_add(struct tlb_batch *batch, virt_addr_t base, uint
     batch->range_count = count + 1;
 }
 
-/* Drops the caller's reference to a block once the flush is done; may flush at once when the batch is full.
+/*
+ * Drops the caller's reference to a block once the flush is done; may flush at once when the batch is full.
  */
 void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order);
 

@@ -40,6 +40,7 @@ void region_resolver_add(struct region_resolver *resolver);
 /* What `address` belongs to: false when nobody knows it. */
 bool region_find(virt_addr_t address, struct memory_region *region);
 
-/* Prints what its subsystem has to say about an address, if there is more than a name. While panicking only.
+/*
+ * Prints what its subsystem has to say about an address, if there is more than a name. While panicking only.
  */
 void region_describe(virt_addr_t address);

@@ -10,6 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How printf shows 64-bit numbers: PRIu64, PRIx64, PRId64. A freestanding target has no <inttypes.h>. */
+#if __STDC_HOSTED__
+#include <inttypes.h>
+#else
+#define PRIu64 __UINT64_FMTu__
+#define PRIx64 __UINT64_FMTx__
+#define PRIX64 __UINT64_FMTX__
+#define PRId64 __INT64_FMTd__
+#endif
+
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
@@ -60,7 +70,8 @@ static inline void *virt_pointer(virt_addr_t address)
     return (void *)(uintptr_t)address.raw;
 }
 
-/* Rounding to a power of two. align_up() wraps to 0 when the result passes 2^64: check before where it can.
+/*
+ * Rounding to a power of two. align_up() wraps to 0 when the result passes 2^64: check before where it can.
  */
 static inline uint64_t align_down(uint64_t value, uint64_t alignment)
 {

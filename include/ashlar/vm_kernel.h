@@ -27,7 +27,8 @@ enum vm_error user_space_create(struct vm_space *space, const char *name);
  */
 struct vm_space *space_load(struct vm_space *space);
 
-/* Between these the kernel may touch the user's pages of the space that is loaded (SMAP; SDM volume 3, 4.6).
+/*
+ * Between these the kernel may touch the user's pages of the space that is loaded (SMAP; SDM volume 3, 4.6).
  */
 void user_access_begin(void);
 void user_access_end(void);

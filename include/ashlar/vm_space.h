@@ -54,7 +54,7 @@ const char *vm_error_name(enum vm_error error);
 
 /* What an access wanted, and what a region allows: a set of these. */
 enum vm_access {
-    VM_NONE = 0, /* by nobody: what is there is kept, and hidden from the kernel as well */
+    VM_NONE = 0, /* by nobody: what is there is kept, and inaccessible to the kernel as well */
     VM_READ = 1 << 0,
     VM_WRITE = 1 << 1,
     VM_EXECUTE = 1 << 2,
@@ -364,12 +364,13 @@ uint64_t vm_space_tables(struct vm_space *space) EXCLUDES(space->lock);
 
 /* All that is known about one address. */
 struct vm_look {
-    bool found;                     /* a region lies there */
-    bool guard;                     /* the guard below a region lies there; `region` is that region */
-    struct vm_region_facts region;  /* which */
-    struct page_translation mapped; /* what the page tables say; of a hidden page too (PAGE_HIDDEN) */
-    bool zero_page;                 /* the shared zero page is mapped */
-    uint32_t references;            /* to the frame behind; 0 when none is kept */
+    bool found;                    /* a region lies there */
+    bool guard;                    /* the guard below a region lies there; `region` is that region */
+    struct vm_region_facts region; /* which */
+    struct page_translation
+        mapped;          /* what the page tables say; of an inaccessible page too (PAGE_INACCESSIBLE) */
+    bool zero_page;      /* the shared zero page is mapped */
+    uint32_t references; /* to the frame behind; 0 when none is kept */
 };
 void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look) EXCLUDES(space->lock);
 

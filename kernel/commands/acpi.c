@@ -10,21 +10,20 @@ static const char *space_name(uint8_t space)
 static void print_register(const char *name, const struct acpi_register *where)
 {
     if (where->bits != 0) {
-        monitor_print("  %-16s %s %#llx, %u bits\n", name, space_name(where->space),
-                      (unsigned long long)where->address, where->bits);
+        monitor_print("  %-16s %s %#" PRIx64 ", %u bits\n", name, space_name(where->space), where->address,
+                      where->bits);
     }
 }
 
 static void print_tables(const struct acpi_info *acpi)
 {
-    monitor_print("%s at %#llx, root pointer revision %u by %s, %u refused\n",
-                  acpi->extended ? "XSDT" : "RSDT", (unsigned long long)acpi->root.raw, acpi->revision,
-                  acpi->oem, acpi->refused);
+    monitor_print("%s at %#" PRIx64 ", root pointer revision %u by %s, %u refused\n",
+                  acpi->extended ? "XSDT" : "RSDT", acpi->root.raw, acpi->revision, acpi->oem, acpi->refused);
     monitor_print("%-5s %3s %18s %9s  %-6s %s\n", "table", "rev", "address", "bytes", "maker", "name");
     for (uint32_t i = 0; i < acpi->table_count; i++) {
         const struct acpi_table *table = &acpi->tables[i];
-        monitor_print("%-5s %3u %#18llx %'9u  %-6s %s\n", table->signature, table->revision,
-                      (unsigned long long)table->address.raw, table->bytes, table->oem, table->oem_table);
+        monitor_print("%-5s %3u %#18" PRIx64 " %'9u  %-6s %s\n", table->signature, table->revision,
+                      table->address.raw, table->bytes, table->oem, table->oem_table);
     }
 }
 
@@ -42,7 +41,7 @@ static uint32_t node_of(const struct acpi_srat *srat, uint32_t apic_id)
 static void print_interrupts(const struct acpi_info *acpi)
 {
     const struct acpi_madt *madt = &acpi->madt;
-    monitor_print("interrupts: local APICs at %#llx, %s 8259s\n", (unsigned long long)madt->local_apic.raw,
+    monitor_print("interrupts: local APICs at %#" PRIx64 ", %s 8259s\n", madt->local_apic.raw,
                   madt->legacy_pics ? "with" : "without");
     for (uint32_t i = 0; i < madt->cpu_count && !monitor_interrupted(); i++) {
         const struct acpi_cpu *cpu = &madt->cpus[i];
@@ -51,8 +50,8 @@ static void print_interrupts(const struct acpi_info *acpi)
     }
     for (uint32_t i = 0; i < madt->io_apic_count; i++) {
         const struct acpi_io_apic *io_apic = &madt->io_apics[i];
-        monitor_print("  IO-APIC %-8u at %#llx, from interrupt %u\n", io_apic->id,
-                      (unsigned long long)io_apic->address.raw, io_apic->interrupt_base);
+        monitor_print("  IO-APIC %-8u at %#" PRIx64 ", from interrupt %u\n", io_apic->id,
+                      io_apic->address.raw, io_apic->interrupt_base);
     }
     for (uint32_t i = 0; i < madt->override_count; i++) {
         const struct acpi_override *wired = &madt->overrides[i];
@@ -80,18 +79,17 @@ static void print_power(const struct acpi_info *acpi)
 static void print_rest(const struct acpi_info *acpi)
 {
     if (acpi->hpet.present) {
-        monitor_print("HPET %u at %#llx\n", acpi->hpet.number, (unsigned long long)acpi->hpet.address.raw);
+        monitor_print("HPET %u at %#" PRIx64 "\n", acpi->hpet.number, acpi->hpet.address.raw);
     }
     for (uint32_t i = 0; i < acpi->mcfg.count; i++) {
         const struct acpi_pci_segment *segment = &acpi->mcfg.segments[i];
-        monitor_print("PCI segment %u, buses %u to %u at %#llx\n", segment->segment, segment->first_bus,
-                      segment->last_bus, (unsigned long long)segment->base.raw);
+        monitor_print("PCI segment %u, buses %u to %u at %#" PRIx64 "\n", segment->segment,
+                      segment->first_bus, segment->last_bus, segment->base.raw);
     }
     for (uint32_t i = 0; i < acpi->srat.count && !monitor_interrupted(); i++) {
         const struct acpi_memory *range = &acpi->srat.ranges[i];
-        monitor_print("node %u has memory at %#llx, %'llu bytes%s%s\n", range->node,
-                      (unsigned long long)range->base.raw, (unsigned long long)range->bytes,
-                      range->hot_pluggable ? ", hot-pluggable" : "",
+        monitor_print("node %u has memory at %#" PRIx64 ", %'" PRIu64 " bytes%s%s\n", range->node,
+                      range->base.raw, range->bytes, range->hot_pluggable ? ", hot-pluggable" : "",
                       range->non_volatile ? ", non-volatile" : "");
     }
 }

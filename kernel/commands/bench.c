@@ -98,9 +98,8 @@ static void report(const struct kernel_bench *bench, const struct bench_result *
         monitor_print("%-24s skipped: %s\n", bench->name, result->skipped);
         return;
     }
-    monitor_print("%-24s %'12llu %'12llu %'12llu\n", bench->name,
-                  (unsigned long long)result->ticks[result->count / 2], (unsigned long long)result->ticks[0],
-                  (unsigned long long)result->ticks[result->count - 1]);
+    monitor_print("%-24s %'12" PRIu64 " %'12" PRIu64 " %'12" PRIu64 "\n", bench->name,
+                  result->ticks[result->count / 2], result->ticks[0], result->ticks[result->count - 1]);
 }
 
 static void bench_run(struct monitor_call *call)

@@ -45,8 +45,8 @@ static void boot_run(struct monitor_call *call)
     monitor_print("%-24s %16s %16s\n", "stage", "ticks", "since the last");
     for (unsigned i = 0; i < timeline_count(); i++) {
         struct boot_stage point = timeline_point(i);
-        monitor_print("%-24s %'16llu %'16llu\n", point.name, (unsigned long long)point.ticks,
-                      (unsigned long long)(point.ticks - before));
+        monitor_print("%-24s %'16" PRIu64 " %'16" PRIu64 "\n", point.name, point.ticks,
+                      (point.ticks - before));
         before = point.ticks;
     }
     monitor_print("command line: %s\n", boot_command_line());

@@ -85,10 +85,10 @@ static void cpu_run(struct monitor_call *call)
     control_values(values);
     for (unsigned i = 0; i < CONTROL_VALUES; i++) {
         bool right = values[i].actual == values[i].wanted;
-        monitor_print("%-11s 0x%016llx %s\n", values[i].name, (unsigned long long)values[i].actual,
+        monitor_print("%-11s 0x%016" PRIx64 " %s\n", values[i].name, values[i].actual,
                       right ? "as set at start" : "CHANGED since start");
     }
-    monitor_print("%-11s 0x%016llx\n", "cr3", (unsigned long long)cr3_read());
+    monitor_print("%-11s 0x%016" PRIx64 "\n", "cr3", cr3_read());
 }
 
 MONITOR_COMMAND(

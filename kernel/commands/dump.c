@@ -68,11 +68,11 @@ static uint64_t item_value(const uint8_t *bytes, unsigned length)
 static void print_row(virt_addr_t address, const uint8_t *bytes, size_t length, unsigned item)
 {
     char text[128];
-    size_t at = format(text, sizeof text, "%016llx ", (unsigned long long)address.raw);
+    size_t at = format(text, sizeof text, "%016" PRIx64 " ", address.raw);
     for (size_t offset = 0; offset < ROW_BYTES; offset += item) {
         if (offset < length) {
-            at += format(text + at, sizeof text - at, " %0*llx", (int)item * 2,
-                         (unsigned long long)item_value(bytes + offset, item));
+            at += format(text + at, sizeof text - at, " %0*" PRIx64, (int)item * 2,
+                         item_value(bytes + offset, item));
         } else {
             at += format(text + at, sizeof text - at, " %*s", (int)item * 2, "");
         }
@@ -104,8 +104,7 @@ static void dump(struct monitor_call *call, virt_addr_t address, const struct du
     while (left > 0 && !monitor_interrupted()) {
         size_t length = left < ROW_BYTES ? left : ROW_BYTES;
         if (!memory_try_read(row, address, length)) {
-            monitor_error(call, "cannot read 0x%llx",
-                          (unsigned long long)first_unreadable(address, length).raw);
+            monitor_error(call, "cannot read 0x%" PRIx64, first_unreadable(address, length).raw);
             return;
         }
         print_row(address, row, length, wanted->bytes);
@@ -123,8 +122,7 @@ static void dump_json(struct monitor_call *call, virt_addr_t address, const stru
          offset += wanted->bytes) { /* all or nothing: one line, one answer */
         virt_addr_t at = virt_add(address, offset);
         if (!memory_try_read(item, at, wanted->bytes)) {
-            monitor_error(call, "cannot read 0x%llx",
-                          (unsigned long long)first_unreadable(at, wanted->bytes).raw);
+            monitor_error(call, "cannot read 0x%" PRIx64, first_unreadable(at, wanted->bytes).raw);
             return;
         }
     }
@@ -152,8 +150,8 @@ static void x_run(struct monitor_call *call)
         return;
     }
     if (address > UINT64_MAX - (wanted.count * wanted.bytes - 1)) {
-        monitor_error(call, "0x%llx and %llu items of %u bytes leave the address space",
-                      (unsigned long long)address, (unsigned long long)wanted.count, wanted.bytes);
+        monitor_error(call, "0x%" PRIx64 " and %" PRIu64 " items of %u bytes leave the address space",
+                      address, wanted.count, wanted.bytes);
         return;
     }
     if (call->json) {

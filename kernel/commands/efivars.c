@@ -49,7 +49,7 @@ static bool is_printable(uint8_t byte)
 static void print_dump(const uint8_t *bytes, uint64_t count)
 {
     for (uint64_t at = 0; at < count && !monitor_interrupted(); at += DUMP_BYTES) {
-        monitor_print("%04llx ", (unsigned long long)at);
+        monitor_print("%04" PRIx64 " ", at);
         for (uint64_t i = 0; i < DUMP_BYTES; i++) {
             if (at + i < count) {
                 monitor_print(" %02x", bytes[at + i]);
@@ -74,8 +74,7 @@ static void show(const char *name, bool dump)
     efi_status_t status = efi_get_variable(&variable, content, &bytes, &attributes);
     efi_guid_format(&variable.vendor, vendor);
     if (status == EFI_STATUS_SUCCESS) {
-        monitor_print("%s %'8llu %-8s %s\n", vendor, (unsigned long long)bytes, attribute_text(attributes),
-                      name);
+        monitor_print("%s %'8" PRIu64 " %-8s %s\n", vendor, bytes, attribute_text(attributes), name);
     } else {
         monitor_print("%s %8s %-8s %s\n", vendor, "?", efi_status_name(status), name);
     }
@@ -171,8 +170,8 @@ static void efivars_run(struct monitor_call *call)
     }
     phys_addr_t block = frame_alloc(kernel_frames(), BUFFER_ORDER, OWNER_OTHER);
     if (block.raw == 0) {
-        monitor_error(call, "no memory for the longest variable (%llu bytes)",
-                      (unsigned long long)FRAME_BYTES << BUFFER_ORDER);
+        monitor_error(call, "no memory for the longest variable (%" PRIu64 " bytes)",
+                      FRAME_BYTES << BUFFER_ORDER);
         return;
     }
     hex = physmap_pointer(block);

@@ -43,15 +43,15 @@ static void print_managed(uint64_t address, const struct frame_facts *facts)
 {
     char size[NUMBER_SIZE_BYTES];
     monitor_print("state       %s\n", frame_state_name(facts->state));
-    monitor_print("block       %#llx, order %u, %s\n", (unsigned long long)facts->block.raw, facts->order,
+    monitor_print("block       %#" PRIx64 ", order %u, %s\n", facts->block.raw, facts->order,
                   number_format_size(size, FRAME_BYTES << facts->order));
     if (is_in_use(facts)) {
         monitor_print("owner       %s\n", frame_owner_name(facts->owner));
         monitor_print("references  %u\n", facts->references);
-        monitor_print("object      %#llx\n", (unsigned long long)(uintptr_t)facts->object);
+        monitor_print("object      %#" PRIx64 "\n", (uintptr_t)facts->object);
     }
-    monitor_print("descriptor  %#llx%s\n",
-                  (unsigned long long)(uintptr_t)frame_descriptor(kernel_frames(), phys_addr(address)),
+    monitor_print("descriptor  %#" PRIx64 "%s\n",
+                  (uintptr_t)frame_descriptor(kernel_frames(), phys_addr(address)),
                   facts->descriptor_backed ? "" : ", not backed yet");
 }
 
@@ -59,7 +59,7 @@ static void show_frame(struct monitor_call *call, uint64_t address)
 {
     struct frame_facts facts;
     if (address >= PHYSICAL_END) {
-        monitor_error(call, "%#llx is no physical address: those have 52 bits", (unsigned long long)address);
+        monitor_error(call, "%#" PRIx64 " is no physical address: those have 52 bits", address);
         return;
     }
     frame_pool_look(kernel_frames(), phys_addr(address), &facts);
@@ -67,9 +67,9 @@ static void show_frame(struct monitor_call *call, uint64_t address)
         frame_json(address, &facts);
         return;
     }
-    monitor_print(
-        "%#llx: frame %llu, %s\n", (unsigned long long)address, (unsigned long long)(address >> FRAME_SHIFT),
-        facts.type == MEMORY_TYPE_COUNT ? "not in the firmware's map" : memory_type_name(facts.type));
+    monitor_print("%#" PRIx64 ": frame %" PRIu64 ", %s\n", address, address >> FRAME_SHIFT,
+                  facts.type == MEMORY_TYPE_COUNT ? "not in the firmware's map"
+                                                  : memory_type_name(facts.type));
     if (facts.managed) {
         print_managed(address, &facts);
     } else if (facts.type != MEMORY_TYPE_COUNT) {
@@ -121,9 +121,8 @@ static void who_line(const struct frame_ledger *ledger, const char *name, uint64
 {
     char size[NUMBER_SIZE_BYTES];
     uint64_t permille = bytes / (ledger->firmware_bytes / 1000 + 1);
-    monitor_print("%-18s %12llu frames %12s %4llu.%llu %%\n", name,
-                  (unsigned long long)(bytes >> FRAME_SHIFT), number_format_size(size, bytes),
-                  (unsigned long long)(permille / 10), (unsigned long long)(permille % 10));
+    monitor_print("%-18s %12" PRIu64 " frames %12s %4" PRIu64 ".%" PRIu64 " %%\n", name,
+                  (bytes >> FRAME_SHIFT), number_format_size(size, bytes), permille / 10, permille % 10);
 }
 
 static void show_who(struct monitor_call *call)
@@ -141,7 +140,7 @@ static void show_who(struct monitor_call *call)
     }
     who_line(&ledger, "free", ledger.free_bytes);
     who_line(&ledger, "free, in magazines", ledger.magazine_bytes);
-    monitor_print("difference to the memory map: %lld bytes\n", (long long)ledger.difference);
+    monitor_print("difference to the memory map: %" PRId64 " bytes\n", ledger.difference);
 }
 
 /* ---- The check ---- */
@@ -166,9 +165,8 @@ static void show_check(struct monitor_call *call)
     } else if (sound) {
         monitor_print("sound: bitmaps, indexes, descriptors, magazines, accounts and ledger agree\n");
     } else {
-        monitor_error(call, "damaged: %s: frame %llu, found %#llx, expected %#llx", problem.what,
-                      (unsigned long long)problem.frame, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
+        monitor_error(call, "damaged: %s: frame %" PRIu64 ", found %#" PRIx64 ", expected %#" PRIx64,
+                      problem.what, problem.frame, problem.found, problem.expected);
     }
 }
 

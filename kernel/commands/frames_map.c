@@ -32,7 +32,8 @@ static bool is_memory(enum memory_type type)
     return type != MEMORY_MMIO && type != MEMORY_RESERVED && type != MEMORY_UNUSABLE;
 }
 
-/* The first row with memory from row number `from` on; UINT64_MAX if there is none. A row is 2^order frames.
+/*
+ * The first row with memory from row number `from` on; UINT64_MAX if there is none. A row is 2^order frames.
  */
 static uint64_t next_row(uint64_t from, unsigned order)
 {
@@ -147,7 +148,7 @@ static void print_colour(unsigned colour)
 static void print_row(uint64_t base, const struct dot dots[COLUMNS])
 {
     uint8_t colour = 0;
-    monitor_print("0x%012llx  ", (unsigned long long)base);
+    monitor_print("0x%012" PRIx64 "  ", base);
     for (unsigned column = 0; column < COLUMNS; column++) {
         if (dots[column].colour != colour) {
             colour = dots[column].colour;

@@ -108,10 +108,9 @@ static void print_orders(const struct frame_statistics *statistics)
     monitor_print("order     block          free  in magazines  unusable for it\n");
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
         unsigned unusable = frame_fragmentation(statistics->free_blocks, order);
-        monitor_print("%5u %9s %'13llu %'13llu %11u.%u %%\n", order,
-                      number_format_size(size, FRAME_BYTES << order),
-                      (unsigned long long)statistics->free_blocks[order],
-                      (unsigned long long)statistics->magazine_blocks[order], unusable / 10, unusable % 10);
+        monitor_print("%5u %9s %'13" PRIu64 " %'13" PRIu64 " %11u.%u %%\n", order,
+                      number_format_size(size, FRAME_BYTES << order), statistics->free_blocks[order],
+                      statistics->magazine_blocks[order], unusable / 10, unusable % 10);
     }
 }
 
@@ -121,11 +120,10 @@ static void print_magazines(const struct frame_pool *pool)
         monitor_print("CPU %-3u blocks in magazines, by order:", cpu);
         for (unsigned i = 0; i < FRAME_MAGAZINE_ZERO; i++) {
             struct stock stock = stock_of(pool, cpu, i);
-            monitor_print(" %llu/%llu", (unsigned long long)stock.blocks, (unsigned long long)stock.capacity);
+            monitor_print(" %" PRIu64 "/%" PRIu64, stock.blocks, stock.capacity);
         }
         struct stock zeroed = stock_of(pool, cpu, FRAME_MAGAZINE_ZERO);
-        monitor_print("; zeroed %llu/%llu\n", (unsigned long long)zeroed.blocks,
-                      (unsigned long long)zeroed.capacity);
+        monitor_print("; zeroed %" PRIu64 "/%" PRIu64 "\n", zeroed.blocks, zeroed.capacity);
     }
 }
 
@@ -139,7 +137,7 @@ static void print_arenas_line(uint64_t first, uint64_t last, const struct frame_
         return;
     }
     monitor_print(
-        "%5llu .. %-5llu %11s %11s %11s\n", (unsigned long long)first, (unsigned long long)last,
+        "%5" PRIu64 " .. %-5" PRIu64 " %11s %11s %11s\n", first, last,
         number_format_size(managed, (last - first + 1) * arena->managed_frames << FRAME_SHIFT),
         number_format_size(free, (last - first + 1) * arena->free_frames << FRAME_SHIFT),
         arena->largest_order < 0 ? "-" : number_format_size(largest, FRAME_BYTES << arena->largest_order));
@@ -188,8 +186,8 @@ static void print_pool(const struct frame_statistics *statistics)
     }
     monitor_print("allocator's state %s, ", number_format_size(size, statistics->state_bytes));
     monitor_print("descriptors %s; ", number_format_size(size, statistics->descriptor_bytes));
-    monitor_print("%'llu operations took the lock, %'llu found no memory at first\n",
-                  (unsigned long long)statistics->slow_operations, (unsigned long long)statistics->shortages);
+    monitor_print("%'" PRIu64 " operations took the lock, %'" PRIu64 " found no memory at first\n",
+                  statistics->slow_operations, statistics->shortages);
 }
 
 void frames_show_pool(struct monitor_call *call)

@@ -5,7 +5,7 @@
 
 #include "heap.h"
 
-static unsigned long long kib(uint64_t bytes)
+static uint64_t kib(uint64_t bytes)
 {
     return bytes >> 10;
 }
@@ -25,11 +25,10 @@ static bool print_cache(void *context, struct slab_cache *cache)
     struct slab_statistics statistics;
     slab_cache_statistics(cache, &statistics);
     if (statistics.grown > 0 || *(const bool *)context) {
-        monitor_print(
-            "%-23s %6u %9llu %7llu %7llu %7llu KiB %7llu B %5llu %%\n", cache->name, cache->config.bytes,
-            (unsigned long long)statistics.live, (unsigned long long)statistics.cached,
-            (unsigned long long)statistics.slabs, (unsigned long long)statistics.slab_bytes >> 10,
-            (unsigned long long)statistics.waste_bytes, (unsigned long long)depot_share(&statistics));
+        monitor_print("%-23s %6u %9" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " KiB %7" PRIu64
+                      " B %5" PRIu64 " %%\n",
+                      cache->name, cache->config.bytes, statistics.live, statistics.cached, statistics.slabs,
+                      statistics.slab_bytes >> 10, statistics.waste_bytes, depot_share(&statistics));
     }
     return !monitor_interrupted();
 }
@@ -41,20 +40,21 @@ static void show_caches(bool all)
                   "memory", "waste", "depot");
     slab_for_each_cache(&kernel_heap.slabs, print_cache, &all);
     heap_statistics(&kernel_heap, &statistics);
-    monitor_print("large blocks: %llu, %llu KiB for %llu B asked; virtual blocks: %llu, %llu KiB\n",
-                  (unsigned long long)statistics.large_blocks, kib(statistics.large_bytes),
-                  (unsigned long long)statistics.large_asked, (unsigned long long)statistics.virtual_blocks,
-                  kib(statistics.virtual_bytes));
-    monitor_print("slabs: %llu KiB, %llu KiB of them waste; magazines %llu KiB, records %llu KiB, "
-                  "CPUs' parts %llu KiB, quarantine %llu KiB, guarded slots %llu KiB\n",
+    monitor_print("large blocks: %" PRIu64 ", %" PRIu64 " KiB for %" PRIu64
+                  " B asked; virtual blocks: %" PRIu64 ", %" PRIu64 " KiB\n",
+                  statistics.large_blocks, kib(statistics.large_bytes), statistics.large_asked,
+                  statistics.virtual_blocks, kib(statistics.virtual_bytes));
+    monitor_print("slabs: %" PRIu64 " KiB, %" PRIu64 " KiB of them waste; magazines %" PRIu64
+                  " KiB, records %" PRIu64 " KiB, "
+                  "CPUs' parts %" PRIu64 " KiB, quarantine %" PRIu64 " KiB, guarded slots %" PRIu64 " KiB\n",
                   kib(statistics.slab_bytes), kib(statistics.waste_bytes), kib(statistics.magazine_bytes),
                   kib(statistics.slab_records), kib(statistics.part_bytes), kib(statistics.resting_bytes),
                   kib(statistics.guard_bytes));
     const struct slab_guard *guard = kernel_heap.slabs.guard;
     if (guard) {
-        monitor_print("guarded slots: %u of %u free, %llu objects sampled, %llu without a slot\n",
-                      guard->count, guard->config.slots, (unsigned long long)guard->sampled,
-                      (unsigned long long)guard->missed);
+        monitor_print("guarded slots: %u of %u free, %" PRIu64 " objects sampled, %" PRIu64
+                      " without a slot\n",
+                      guard->count, guard->config.slots, guard->sampled, guard->missed);
     }
 }
 
@@ -141,25 +141,24 @@ static void print_cache_details(const struct slab_cache *cache, const struct sla
     monitor_print("%s: objects of %u bytes, aligned to %u, %u bytes apart; %u in a slab of %u frames\n",
                   cache->name, cache->config.bytes, cache->config.alignment, cache->stride, cache->per_slab,
                   1U << cache->order);
-    monitor_print(
-        "objects   %llu live, %llu in guarded slots, %llu in magazines of %u, %llu resting, room for "
-        "%llu\n",
-        (unsigned long long)statistics->live, (unsigned long long)statistics->guarded,
-        (unsigned long long)statistics->cached, cache->capacity, (unsigned long long)statistics->resting,
-        (unsigned long long)statistics->objects);
-    monitor_print("slabs     %llu, %llu of them empty; %llu made, %llu returned\n",
-                  (unsigned long long)statistics->slabs, (unsigned long long)statistics->empty_slabs,
-                  (unsigned long long)statistics->grown, (unsigned long long)statistics->returned);
-    monitor_print("magazines %llu swaps, %llu exchanges, %llu refills, %llu drains, %llu in the depot of at "
-                  "most %llu\n",
-                  (unsigned long long)statistics->swaps, (unsigned long long)statistics->exchanges,
-                  (unsigned long long)statistics->refills, (unsigned long long)statistics->drains,
-                  (unsigned long long)statistics->depot_magazines, (unsigned long long)cache->depot_limit);
+    monitor_print("objects   %" PRIu64 " live, %" PRIu64 " in guarded slots, %" PRIu64
+                  " in magazines of %u, %" PRIu64 " resting, room for "
+                  "%" PRIu64 "\n",
+                  statistics->live, statistics->guarded, statistics->cached, cache->capacity,
+                  statistics->resting, statistics->objects);
+    monitor_print("slabs     %" PRIu64 ", %" PRIu64 " of them empty; %" PRIu64 " made, %" PRIu64
+                  " returned\n",
+                  statistics->slabs, statistics->empty_slabs, statistics->grown, statistics->returned);
+    monitor_print("magazines %" PRIu64 " swaps, %" PRIu64 " exchanges, %" PRIu64 " refills, %" PRIu64
+                  " drains, %" PRIu64 " in the depot of at "
+                  "most %" PRIu64 "\n",
+                  statistics->swaps, statistics->exchanges, statistics->refills, statistics->drains,
+                  statistics->depot_magazines, cache->depot_limit);
     monitor_print("policy   %s%s%s%s%s\n", cache->policy ? "" : " none",
                   cache->policy & SLAB_REDZONE ? " redzone" : "",
                   cache->policy & SLAB_POISON ? " poison" : "", cache->policy & SLAB_OWNER ? " owner" : "",
                   cache->policy & SLAB_QUARANTINE ? " quarantine" : "");
-    monitor_print("failures  %llu on purpose\n", (unsigned long long)statistics->failed);
+    monitor_print("failures  %" PRIu64 " on purpose\n", statistics->failed);
 }
 
 static void show_cache(struct slab_cache *cache)
@@ -171,9 +170,8 @@ static void show_cache(struct slab_cache *cache)
     if (slab_cache_check(cache, &problem)) {
         monitor_print("check     sound\n");
     } else {
-        monitor_print("check     %s at %#llx: %#llx, not %#llx\n", problem.what,
-                      (unsigned long long)(uintptr_t)problem.where, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
+        monitor_print("check     %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64 "\n", problem.what,
+                      (uintptr_t)problem.where, problem.found, problem.expected);
     }
 }
 
@@ -215,11 +213,11 @@ static void answer_fail(struct monitor_call *call, const char *whose, uint64_t e
         json_object_end(&json);
         json_end(&json);
     } else if (every == 0) {
-        monitor_print("%s: no allocation fails on purpose from now on; %llu did so far\n", whose,
-                      (unsigned long long)failed);
+        monitor_print("%s: no allocation fails on purpose from now on; %" PRIu64 " did so far\n", whose,
+                      failed);
     } else {
-        monitor_print("%s: one in %llu allocations fails from now on; %llu did so far\n", whose,
-                      (unsigned long long)every, (unsigned long long)failed);
+        monitor_print("%s: one in %" PRIu64 " allocations fails from now on; %" PRIu64 " did so far\n", whose,
+                      every, failed);
     }
 }
 

@@ -15,7 +15,7 @@ static void print_who(const char *what, const struct slab_who *who)
     if (!who || who->ticks == 0) {
         return;
     }
-    monitor_print("%s at tick %llu on CPU %u by\n", what, (unsigned long long)who->ticks, who->cpu);
+    monitor_print("%s at tick %" PRIu64 " on CPU %u by\n", what, who->ticks, who->cpu);
     for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
         monitor_print("    %s\n", symbol_text(virt_of(who->stack[i]), true, text));
     }
@@ -83,17 +83,17 @@ static void find(uint64_t address, struct finding *finding)
 
 static void print_finding(uint64_t address, const struct finding *finding)
 {
-    monitor_print("%#llx: %s\n", (unsigned long long)address, finding->what);
+    monitor_print("%#" PRIx64 ": %s\n", address, finding->what);
     if (finding->cache) {
         monitor_print("cache  %s\n", finding->cache->name);
     }
     if (finding->block) {
-        monitor_print("%s %#llx + %llu, %llu bytes\n", finding->room ? "block " : "object",
-                      (unsigned long long)(uintptr_t)finding->block, (unsigned long long)finding->offset,
-                      (unsigned long long)finding->bytes);
+        monitor_print("%s %#" PRIx64 " + %" PRIu64 ", %" PRIu64 " bytes\n",
+                      finding->room ? "block " : "object", (uintptr_t)finding->block, finding->offset,
+                      finding->bytes);
     }
     if (finding->room) {
-        monitor_print("memory %llu bytes\n", (unsigned long long)finding->room);
+        monitor_print("memory %" PRIu64 " bytes\n", finding->room);
     }
     print_who("allocated", finding->allocated);
     print_who("freed", finding->freed);
@@ -178,9 +178,8 @@ static bool show_leak(void *context, const struct heap_block *block)
         leak_json(leaks->json, block);
         return true;
     }
-    monitor_print("%s: %#llx, %llu bytes of %s\n", slab_fault_name(SLAB_LEAK),
-                  (unsigned long long)(uintptr_t)block->pointer, (unsigned long long)block->bytes,
-                  block_name(block));
+    monitor_print("%s: %#" PRIx64 ", %" PRIu64 " bytes of %s\n", slab_fault_name(SLAB_LEAK),
+                  (uintptr_t)block->pointer, block->bytes, block_name(block));
     print_who("allocated", block->allocated);
     return !monitor_interrupted();
 }
@@ -201,7 +200,7 @@ void heap_show_leaks(struct monitor_call *call)
         json_object_end(&json);
         json_end(&json);
     } else {
-        monitor_print("%lld unreachable blocks\n", (long long)count);
+        monitor_print("%" PRId64 " unreachable blocks\n", count);
     }
 }
 
@@ -253,8 +252,7 @@ static void sort_sites(struct sites *sites)
 
 static void print_site(const struct site *site, const char *name)
 {
-    monitor_print("%12llu B in %8llu blocks  %s\n", (unsigned long long)site->bytes,
-                  (unsigned long long)site->blocks, name);
+    monitor_print("%12" PRIu64 " B in %8" PRIu64 " blocks  %s\n", site->bytes, site->blocks, name);
 }
 
 static void site_json(struct json *json, const struct site *site, const char *name)

@@ -43,16 +43,15 @@ static void irq_run(struct monitor_call *call)
         return;
     }
     if (apic_available()) {
-        monitor_print("local APIC %u in %s mode, errors seen 0x%02llx\n", apic_id(),
-                      apic_is_x2apic() ? "x2APIC" : "xAPIC", (unsigned long long)apic_error_status());
+        monitor_print("local APIC %u in %s mode, errors seen 0x%02" PRIx64 "\n", apic_id(),
+                      apic_is_x2apic() ? "x2APIC" : "xAPIC", apic_error_status());
     } else {
         monitor_print("no local APIC: interrupts are off\n");
     }
     monitor_print("%6s %12s  %s\n", "vector", "count", "name");
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
         if (is_shown(vector)) {
-            monitor_print("  0x%02x %'12llu  %s\n", vector, (unsigned long long)interrupt_count(vector),
-                          name_of(vector));
+            monitor_print("  0x%02x %'12" PRIu64 "  %s\n", vector, interrupt_count(vector), name_of(vector));
         }
     }
 }

@@ -18,7 +18,7 @@ static const char *place_name(const struct kva_facts *facts)
     return facts->place == KVA_GUARD_BELOW ? facts->purpose->below : facts->purpose->above;
 }
 
-static unsigned long long kib(uint64_t bytes)
+static uint64_t kib(uint64_t bytes)
 {
     return bytes >> 10;
 }
@@ -27,8 +27,8 @@ static unsigned long long kib(uint64_t bytes)
 
 static void print_range(const struct kva_facts *facts)
 {
-    monitor_print("%#llx %14llu KiB %6llu  %s\n", (unsigned long long)facts->base.raw, kib(facts->bytes),
-                  (unsigned long long)facts->guard_bytes >> FRAME_SHIFT, state_name(facts));
+    monitor_print("%#" PRIx64 " %14" PRIu64 " KiB %6" PRIu64 "  %s\n", facts->base.raw, kib(facts->bytes),
+                  facts->guard_bytes >> FRAME_SHIFT, state_name(facts));
 }
 
 static void print_statistics(struct kva_arena *arena)
@@ -36,21 +36,19 @@ static void print_statistics(struct kva_arena *arena)
     struct kva_statistics statistics;
     struct kva_problem problem;
     kva_statistics(arena, &statistics);
-    monitor_print("taken    %llu ranges, %llu KiB and %llu KiB of guard pages\n",
-                  (unsigned long long)statistics.taken_ranges, kib(statistics.taken_bytes),
-                  kib(statistics.guard_bytes));
-    monitor_print("kept     %llu ranges, %llu KiB\n", (unsigned long long)statistics.held_ranges,
+    monitor_print("taken    %" PRIu64 " ranges, %" PRIu64 " KiB and %" PRIu64 " KiB of guard pages\n",
+                  statistics.taken_ranges, kib(statistics.taken_bytes), kib(statistics.guard_bytes));
+    monitor_print("kept     %" PRIu64 " ranges, %" PRIu64 " KiB\n", statistics.held_ranges,
                   kib(statistics.held_bytes));
-    monitor_print("free     %llu KiB in %llu stretches, the largest %llu KiB\n", kib(statistics.free_bytes),
-                  (unsigned long long)statistics.free_ranges, kib(statistics.largest_free_bytes));
-    monitor_print("records  %llu KiB; %llu slow operations\n", kib(statistics.memory_bytes),
-                  (unsigned long long)statistics.slow_operations);
+    monitor_print("free     %" PRIu64 " KiB in %" PRIu64 " stretches, the largest %" PRIu64 " KiB\n",
+                  kib(statistics.free_bytes), statistics.free_ranges, kib(statistics.largest_free_bytes));
+    monitor_print("records  %" PRIu64 " KiB; %" PRIu64 " slow operations\n", kib(statistics.memory_bytes),
+                  statistics.slow_operations);
     if (kva_check(arena, &problem)) {
         monitor_print("check    sound\n");
     } else {
-        monitor_print("check    %s at %#llx: %#llx, not %#llx\n", problem.what,
-                      (unsigned long long)problem.where.raw, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
+        monitor_print("check    %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64 "\n", problem.what,
+                      problem.where.raw, problem.found, problem.expected);
     }
 }
 
@@ -125,15 +123,14 @@ static void show_one(struct monitor_call *call, struct kva_arena *arena, uint64_
 {
     struct kva_facts facts;
     if (!kva_look(arena, virt_addr(address), &facts)) {
-        monitor_error(call, "%#llx is outside the arena, which is %#llx to %#llx",
-                      (unsigned long long)address, (unsigned long long)arena->base.raw,
-                      (unsigned long long)(arena->base.raw + arena->bytes - 1));
+        monitor_error(call, "%#" PRIx64 " is outside the arena, which is %#" PRIx64 " to %#" PRIx64, address,
+                      arena->base.raw, (arena->base.raw + arena->bytes - 1));
     } else if (call->json) {
         one_json(&facts);
     } else {
-        monitor_print("%#llx: %s\nrange  %#llx, %llu KiB, %llu guard pages on each side\n",
-                      (unsigned long long)address, place_name(&facts), (unsigned long long)facts.base.raw,
-                      kib(facts.bytes), (unsigned long long)facts.guard_bytes >> FRAME_SHIFT);
+        monitor_print(
+            "%#" PRIx64 ": %s\nrange  %#" PRIx64 ", %" PRIu64 " KiB, %" PRIu64 " guard pages on each side\n",
+            address, place_name(&facts), facts.base.raw, kib(facts.bytes), facts.guard_bytes >> FRAME_SHIFT);
     }
 }
 

@@ -50,7 +50,7 @@ static void show(struct log_reader reader, const struct log_filter *filter)
     char line[LOG_LINE_BYTES];
     while (!monitor_interrupted() && log_read(&reader, &record)) {
         if (record.lost > 0) {
-            monitor_print("... %llu lines have dropped out of the log\n", (unsigned long long)record.lost);
+            monitor_print("... %" PRIu64 " lines have dropped out of the log\n", record.lost);
         }
         if (passes(filter, &record)) {
             log_format_record(&record, line, sizeof line);

@@ -129,9 +129,8 @@ static void mem_map(const struct memory_range *ranges, size_t count)
     char size[NUMBER_SIZE_BYTES];
     monitor_print("%-16s  %-16s %11s  %s\n", "first byte", "last byte", "size", "type");
     for (size_t i = 0; i < count && !monitor_interrupted(); i++) {
-        monitor_print("0x%014llx  0x%014llx %11s  %s\n", (unsigned long long)ranges[i].base.raw,
-                      (unsigned long long)(ranges[i].base.raw + ranges[i].bytes - 1),
-                      number_format_size(size, ranges[i].bytes),
+        monitor_print("0x%014" PRIx64 "  0x%014" PRIx64 " %11s  %s\n", ranges[i].base.raw,
+                      (ranges[i].base.raw + ranges[i].bytes - 1), number_format_size(size, ranges[i].bytes),
                       memory_type_name((enum memory_type)ranges[i].type));
     }
 }
@@ -140,8 +139,7 @@ static void mem_line(const char *name, uint64_t bytes)
 {
     char size[NUMBER_SIZE_BYTES];
     if (bytes > 0) {
-        monitor_print("%-22s %18llu B %11s\n", name, (unsigned long long)bytes,
-                      number_format_size(size, bytes));
+        monitor_print("%-22s %18" PRIu64 " B %11s\n", name, bytes, number_format_size(size, bytes));
     }
 }
 
@@ -153,8 +151,8 @@ static void mem_totals(const struct account *account)
     mem_line("free", account->ledger.free_bytes);
     mem_line("free, in magazines", account->ledger.magazine_bytes);
     mem_line("all", account->accounted);
-    monitor_print("%-22s %18llu B, difference %lld\n", "firmware's map",
-                  (unsigned long long)account->firmware, (long long)(account->firmware - account->accounted));
+    monitor_print("%-22s %18" PRIu64 " B, difference %" PRId64 "\n", "firmware's map", account->firmware,
+                  (account->firmware - account->accounted));
 }
 
 static void mem_run(struct monitor_call *call)
@@ -249,9 +247,9 @@ static void firmware_run(struct monitor_call *call)
     monitor_print("   #  %-18s %12s  %-13s  %s\n", "start", "pages", "attributes", "type");
     for (uint32_t i = 0; i < table->count && !monitor_interrupted(); i++) {
         struct efi_memory_descriptor descriptor = firmware_descriptor(i);
-        monitor_print("%4u  0x%016llx %12llu  %s  %u %s\n", i, (unsigned long long)descriptor.physical_start,
-                      (unsigned long long)descriptor.pages, attribute_letters(descriptor.attributes, letters),
-                      descriptor.type, efi_type_name(descriptor.type));
+        monitor_print("%4u  0x%016" PRIx64 " %12" PRIu64 "  %s  %u %s\n", i, descriptor.physical_start,
+                      descriptor.pages, attribute_letters(descriptor.attributes, letters), descriptor.type,
+                      efi_type_name(descriptor.type));
     }
 }
 

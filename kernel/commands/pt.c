@@ -116,17 +116,17 @@ static void walk_print(const struct walk *walk)
     struct page_translation found = page_table_translate(walk->table, walk->address);
     const struct page_table_step *steps = walk->steps;
     char text[ACCESS_TEXT_BYTES];
-    monitor_print("%#llx (%s), %s%s, via %s\n", (unsigned long long)walk->address.raw,
-                  region_name(walk->address), walk->space ? "space " : "kernel's tables",
-                  walk->space ? walk->space : "", page_table_path_name(walk->path));
+    monitor_print("%#" PRIx64 " (%s), %s%s, via %s\n", walk->address.raw, region_name(walk->address),
+                  walk->space ? "space " : "kernel's tables", walk->space ? walk->space : "",
+                  page_table_path_name(walk->path));
     for (unsigned i = 0; i < walk->count; i++) {
         bool present = page_entry_present(steps[i].entry);
-        monitor_print("  %-4s[%3u] at %#12llx: %#018llx  %s\n", level_names[steps[i].level], steps[i].index,
-                      (unsigned long long)steps[i].table.raw, (unsigned long long)steps[i].entry.raw,
+        monitor_print("  %-4s[%3u] at %#12" PRIx64 ": %#018" PRIx64 "  %s\n", level_names[steps[i].level],
+                      steps[i].index, steps[i].table.raw, steps[i].entry.raw,
                       present ? access_text(page_entry_access(steps[i].entry), text) : "not present");
     }
     if (found.mapped) {
-        monitor_print("  physical %#llx in a %s page, %s, %s\n", (unsigned long long)found.target.raw,
+        monitor_print("  physical %#" PRIx64 " in a %s page, %s, %s\n", found.target.raw,
                       size_names[found.level], access_text(found.access, text), page_cache_name(found.cache));
     }
 }
@@ -158,7 +158,7 @@ static void walk_run(struct monitor_call *call, struct page_table *table)
     } else if (!monitor_address(call, call->arguments[1], &done.address.raw) || !do_walk(call, &done)) {
         return;
     } else if (done.count == 0) {
-        monitor_error(call, "%#llx is not canonical", (unsigned long long)done.address.raw);
+        monitor_error(call, "%#" PRIx64 " is not canonical", done.address.raw);
     } else if (call->json) {
         walk_json(&done);
     } else {
@@ -184,10 +184,9 @@ static void run_json(struct json *json, const struct page_run *run)
 static void run_print(const struct page_run *run)
 {
     char text[ACCESS_TEXT_BYTES];
-    monitor_print("%016llx  %12llu KiB  -> %012llx  %s  %s  %-15s  %s\n", (unsigned long long)run->base.raw,
-                  (unsigned long long)run->bytes >> 10, (unsigned long long)run->target.raw,
-                  access_text(run->access, text), size_names[run->level], page_cache_name(run->cache),
-                  region_name(run->base));
+    monitor_print("%016" PRIx64 "  %12" PRIu64 " KiB  -> %012" PRIx64 "  %s  %s  %-15s  %s\n", run->base.raw,
+                  run->bytes >> 10, run->target.raw, access_text(run->access, text), size_names[run->level],
+                  page_cache_name(run->cache), region_name(run->base));
 }
 
 static void dump_run(struct monitor_call *call, struct page_table *table)
@@ -199,7 +198,7 @@ static void dump_run(struct monitor_call *call, struct page_table *table)
         return;
     }
     if (last < first) {
-        monitor_error(call, "%#llx lies before %#llx", (unsigned long long)last, (unsigned long long)first);
+        monitor_error(call, "%#" PRIx64 " lies before %#" PRIx64, last, first);
         return;
     }
     struct page_runs walk;
@@ -254,22 +253,22 @@ static void audit_run(struct monitor_call *call)
         audit_json(&audit);
         return;
     }
-    monitor_print("%llu mappings of %llu MiB, %llu sets of page tables, %llu tables in all\n",
-                  (unsigned long long)audit.mappings, (unsigned long long)audit.bytes >> 20,
-                  (unsigned long long)audit.sets, (unsigned long long)audit.tables);
+    monitor_print("%" PRIu64 " mappings of %" PRIu64 " MiB, %" PRIu64 " sets of page tables, %" PRIu64
+                  " tables in all\n",
+                  audit.mappings, audit.bytes >> 20, audit.sets, audit.tables);
     if (audit.problems == 0) {
         monitor_print("all have a reason; none is writable and executable by any alias\n");
         return;
     }
     if (audit.unsound.what) {
-        monitor_print("a table itself: %s at %#llx: %#llx, expected %#llx\n", audit.unsound.what,
-                      (unsigned long long)audit.unsound.address.raw, (unsigned long long)audit.unsound.found,
-                      (unsigned long long)audit.unsound.expected);
+        monitor_print("a table itself: %s at %#" PRIx64 ": %#" PRIx64 ", expected %#" PRIx64 "\n",
+                      audit.unsound.what, audit.unsound.address.raw, audit.unsound.found,
+                      audit.unsound.expected);
     }
-    monitor_error(call, "%s: %#llx, %llu KiB -> %#llx, %s (%s, tables: %s), and %llu more", audit.what,
-                  (unsigned long long)audit.run.base.raw, (unsigned long long)audit.run.bytes >> 10,
-                  (unsigned long long)audit.run.target.raw, access_text(audit.run.access, text),
-                  region_name(audit.run.base), audit.whose, (unsigned long long)(audit.problems - 1));
+    monitor_error(
+        call, "%s: %#" PRIx64 ", %" PRIu64 " KiB -> %#" PRIx64 ", %s (%s, tables: %s), and %" PRIu64 " more",
+        audit.what, audit.run.base.raw, audit.run.bytes >> 10, audit.run.target.raw,
+        access_text(audit.run.access, text), region_name(audit.run.base), audit.whose, audit.problems - 1);
 }
 
 /* What the word does not take is an error. */

@@ -50,7 +50,7 @@ static void sym_run(struct monitor_call *call)
         sym_json(address);
         return;
     }
-    monitor_print("0x%016llx  %s", (unsigned long long)value, symbol_text(address, false, text));
+    monitor_print("0x%016" PRIx64 "  %s", value, symbol_text(address, false, text));
     if (region_find(address, &region)) {
         monitor_print(", in %s", region.name);
     }
@@ -90,7 +90,7 @@ static void bt_text(struct unwind at)
 {
     char text[SYMBOL_TEXT_BYTES];
     for (unsigned frames = 0; frames < FRAMES_MAX; frames++) {
-        monitor_print("%3u  0x%016llx  %s%s\n", frames, (unsigned long long)at.address.raw,
+        monitor_print("%3u  0x%016" PRIx64 "  %s%s\n", frames, at.address.raw,
                       symbol_text(at.address, at.is_return, text), at.scanned ? " (perhaps)" : "");
         if (!unwind_next(&at)) {
             return;

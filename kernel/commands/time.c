@@ -10,7 +10,7 @@
 #include <x86/timer_device.h>
 
 #define DATE_BYTES             24
-#define NANOSECONDS_PER_SECOND 1000000000ULL
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 #define LOOK_NANOSECONDS       10000000ULL /* between two looks at a counter that may wrap within 50 ms */
 #define COMPARE_SECONDS_MAX    3600
 
@@ -42,10 +42,10 @@ static void time_json(const char *date)
 static void time_print(const char *date)
 {
     uint64_t now = clock_nanoseconds();
-    monitor_print("since the start  %llu.%09llu s\n", (unsigned long long)(now / NANOSECONDS_PER_SECOND),
-                  (unsigned long long)(now % NANOSECONDS_PER_SECOND));
-    monitor_print("clock            time-stamp counter, %'llu Hz by %s\n",
-                  (unsigned long long)clock_frequency(), clock_source());
+    monitor_print("since the start  %" PRIu64 ".%09" PRIu64 " s\n", now / NANOSECONDS_PER_SECOND,
+                  now % NANOSECONDS_PER_SECOND);
+    monitor_print("clock            time-stamp counter, %'" PRIu64 " Hz by %s\n", clock_frequency(),
+                  clock_source());
     monitor_print("timer            %s\n", timer_device_name());
     if (date[0] != '\0') {
         monitor_print("date             %s UTC\n", date);
@@ -121,11 +121,10 @@ static void comparison_print(const struct comparison *comparison)
     bool fast = comparison->ours >= comparison->theirs;
     uint64_t difference =
         fast ? comparison->ours - comparison->theirs : comparison->theirs - comparison->ours;
-    monitor_print("%'llu ns by the clock, %'llu ns by the %s: %llu parts in a million %s\n",
-                  (unsigned long long)comparison->ours, (unsigned long long)comparison->theirs,
-                  comparison->reference->name,
-                  (unsigned long long)(difference / (comparison->theirs / 1000000 + 1)),
-                  fast ? "fast" : "slow");
+    monitor_print("%'" PRIu64 " ns by the clock, %'" PRIu64 " ns by the %s: %" PRIu64
+                  " parts in a million %s\n",
+                  comparison->ours, comparison->theirs, comparison->reference->name,
+                  (difference / (comparison->theirs / 1000000 + 1)), fast ? "fast" : "slow");
 }
 
 static void compare_run(struct monitor_call *call)
@@ -135,8 +134,7 @@ static void compare_run(struct monitor_call *call)
         return;
     }
     if (seconds == 0 || seconds > COMPARE_SECONDS_MAX) {
-        monitor_error(call, "%llu seconds; 1 to %u can be compared", (unsigned long long)seconds,
-                      COMPARE_SECONDS_MAX);
+        monitor_error(call, "%" PRIu64 " seconds; 1 to %u can be compared", seconds, COMPARE_SECONDS_MAX);
         return;
     }
     struct comparison comparison = {.reference = clock_reference_find()};

@@ -39,20 +39,18 @@ static void show_region(struct vm_space *space, const struct vm_region_facts *re
     struct vm_counts counts;
     char access[4];
     vm_space_count(space, region->base, region->bytes, &counts);
-    monitor_print("  %016llx - %016llx %s %-8s %8llu %8llu %8llu  %s%s\n",
-                  (unsigned long long)region->base.raw,
-                  (unsigned long long)(region->base.raw + region->bytes - 1), access_text(region, access),
-                  vm_source_name(region->source), (unsigned long long)counts.resident,
-                  (unsigned long long)counts.shared, (unsigned long long)(counts.zero + counts.device),
-                  region->name[0] ? region->name : "-", region->large ? " (2 MiB pages)" : "");
+    monitor_print("  %016" PRIx64 " - %016" PRIx64 " %s %-8s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 "  %s%s\n",
+                  region->base.raw, (region->base.raw + region->bytes - 1), access_text(region, access),
+                  vm_source_name(region->source), counts.resident, counts.shared,
+                  (counts.zero + counts.device), region->name[0] ? region->name : "-",
+                  region->large ? " (2 MiB pages)" : "");
 }
 
 static void show_faults(const struct vm_space *space)
 {
     for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
         if (space->faults[i] != 0) {
-            monitor_print("  %10llu faults: %s\n", (unsigned long long)space->faults[i],
-                          vm_fault_name((enum vm_fault)i));
+            monitor_print("  %10" PRIu64 " faults: %s\n", space->faults[i], vm_fault_name((enum vm_fault)i));
         }
     }
 }
@@ -63,11 +61,11 @@ static bool show_space(struct vm_space *space, void *context)
     struct vm_region_facts region;
     (void)context;
     count_all(space, &counts);
-    monitor_print("space %u \"%s\": %llu regions, %llu KiB promised, %llu pages resident, %llu of them "
-                  "shared, %llu tables\n",
-                  space->number, space->name, (unsigned long long)space->region_count,
-                  (unsigned long long)space->region_bytes >> 10, (unsigned long long)counts.resident,
-                  (unsigned long long)counts.shared, (unsigned long long)vm_space_tables(space));
+    monitor_print("space %u \"%s\": %" PRIu64 " regions, %" PRIu64 " KiB promised, %" PRIu64
+                  " pages resident, %" PRIu64 " of them "
+                  "shared, %" PRIu64 " tables\n",
+                  space->number, space->name, space->region_count, space->region_bytes >> 10, counts.resident,
+                  counts.shared, vm_space_tables(space));
     if (space->region_count != 0) {
         monitor_print("  %-16s   %-16s %-3s %-8s %8s %8s %8s  %s\n", "from", "to", "", "source", "resident",
                       "shared", "no frame", "name");
@@ -166,8 +164,8 @@ static const char *what_lies_there(const struct vm_look *look)
 
 static const char *mapped_text(const struct page_translation *mapped)
 {
-    if (mapped->access & PAGE_HIDDEN) {
-        return "hidden";
+    if (mapped->access & PAGE_INACCESSIBLE) {
+        return "inaccessible";
     }
     return mapped->access & PAGE_WRITE ? "writable" : "read-only";
 }
@@ -177,17 +175,17 @@ static void look_text(const struct vm_space *space, uint64_t address, const stru
     char access[4];
     monitor_print("space %u \"%s\": %s", space->number, space->name, what_lies_there(look));
     if (look->found || look->guard) {
-        monitor_print(" %016llx + %llu KiB, %s, %s, \"%s\"", (unsigned long long)look->region.base.raw,
-                      (unsigned long long)look->region.bytes >> 10, access_text(&look->region, access),
+        monitor_print(" %016" PRIx64 " + %" PRIu64 " KiB, %s, %s, \"%s\"", look->region.base.raw,
+                      look->region.bytes >> 10, access_text(&look->region, access),
                       vm_source_name(look->region.source), look->region.name);
     }
     if (!look->mapped.mapped) {
         monitor_print("%s\n", look->found ? "; not delivered yet" : "");
         return;
     }
-    monitor_print("\n  %#llx -> physical %#llx, page of %llu KiB, %s", (unsigned long long)address,
-                  (unsigned long long)look->mapped.target.raw,
-                  (unsigned long long)page_level_bytes(look->mapped.level) >> 10, mapped_text(&look->mapped));
+    monitor_print("\n  %#" PRIx64 " -> physical %#" PRIx64 ", page of %" PRIu64 " KiB, %s", address,
+                  look->mapped.target.raw, page_level_bytes(look->mapped.level) >> 10,
+                  mapped_text(&look->mapped));
     if (look->zero_page) {
         monitor_print(", the shared zero page\n");
     } else {
@@ -212,7 +210,7 @@ static void look_json(struct json *json, const struct vm_space *space, const str
         json_hex(json, "physical", look->mapped.target.raw);
         json_number(json, "page_bytes", page_level_bytes(look->mapped.level));
         json_bool(json, "writable", look->mapped.access & PAGE_WRITE);
-        json_bool(json, "hidden", look->mapped.access & PAGE_HIDDEN);
+        json_bool(json, "inaccessible", look->mapped.access & PAGE_INACCESSIBLE);
         json_bool(json, "zero_page", look->zero_page);
         json_number(json, "references", look->references);
     }
@@ -249,13 +247,13 @@ static void show_address(struct monitor_call *call, uint64_t address)
         json_array_end(&json);
         json_end(&json);
     } else if (!question.known) {
-        monitor_print("%#llx: in the range of no space\n", (unsigned long long)address);
+        monitor_print("%#" PRIx64 ": in the range of no space\n", address);
     }
 }
 
 /* ---- The demonstration ---- */
 
-#define DEADBEEF 0xdeadbeef000ULL
+#define DEADBEEF UINT64_C(0xdeadbeef000)
 
 /* What the demonstration has seen. */
 struct demonstration {
@@ -327,12 +325,12 @@ static void show_demonstration(const struct monitor_call *call, const struct dem
         json_end(&json);
         return;
     }
-    monitor_print("mapped virtual %#llx onto frame %#llx in space %u, made for that\n", DEADBEEF,
-                  (unsigned long long)seen->frame.raw, seen->number);
-    monitor_print("  written at %#llx: 0xdeadbeef; read through the physmap: %#llx\n", DEADBEEF,
-                  (unsigned long long)seen->through_space);
-    monitor_print("  written through the physmap: 0xc0ffee; read at %#llx: %#llx\n", DEADBEEF + 8,
-                  (unsigned long long)seen->through_frame);
+    monitor_print("mapped virtual %#" PRIx64 " onto frame %#" PRIx64 " in space %u, made for that\n",
+                  DEADBEEF, seen->frame.raw, seen->number);
+    monitor_print("  written at %#" PRIx64 ": 0xdeadbeef; read through the physmap: %#" PRIx64 "\n", DEADBEEF,
+                  seen->through_space);
+    monitor_print("  written through the physmap: 0xc0ffee; read at %#" PRIx64 ": %#" PRIx64 "\n",
+                  DEADBEEF + 8, seen->through_frame);
 }
 
 static void run_demonstration(struct monitor_call *call)
@@ -362,9 +360,8 @@ static void check_spaces(struct monitor_call *call)
 {
     struct vm_problem problem;
     if (!vm_manager_check(kernel_vm_manager(), &problem)) {
-        monitor_error(call, "%s at %#llx: %#llx, not %#llx", problem.what,
-                      (unsigned long long)problem.address.raw, (unsigned long long)problem.found,
-                      (unsigned long long)problem.expected);
+        monitor_error(call, "%s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, problem.what,
+                      problem.address.raw, problem.found, problem.expected);
         return;
     }
     if (call->json) {

@@ -18,8 +18,8 @@
 static void show_place(struct json *json, const struct vm_place *place)
 {
     if (!json) {
-        monitor_print("  space %u \"%s\" at %#llx%s\n", place->space->number, place->space->name,
-                      (unsigned long long)place->address.raw, place->device ? " (as given memory)" : "");
+        monitor_print("  space %u \"%s\" at %#" PRIx64 "%s\n", place->space->number, place->space->name,
+                      place->address.raw, place->device ? " (as given memory)" : "");
         return;
     }
     json_object_begin(json, NULL);
@@ -35,7 +35,7 @@ static void show_alias(struct json *json, const char *tables, virt_addr_t addres
     struct memory_region region;
     const char *what = region_find(address, &region) ? region.name : "nobody's";
     if (!json) {
-        monitor_print("  %s tables at %#llx: %s\n", tables, (unsigned long long)address.raw, what);
+        monitor_print("  %s tables at %#" PRIx64 ": %s\n", tables, address.raw, what);
         return;
     }
     json_object_begin(json, NULL);
@@ -93,8 +93,7 @@ void command_vm_frame(struct monitor_call *call, uint64_t address)
     struct vm_place places[PLACES_MAX];
     unsigned bits = kernel_vm_manager()->config.physical_bits;
     if (address >> bits != 0) {
-        monitor_error(call, "%#llx is no physical address: the CPU's have %u bits",
-                      (unsigned long long)address, bits);
+        monitor_error(call, "%#" PRIx64 " is no physical address: the CPU's have %u bits", address, bits);
         return;
     }
     phys_addr_t frame = phys_addr(align_down(address, FRAME_BYTES));
@@ -103,8 +102,7 @@ void command_vm_frame(struct monitor_call *call, uint64_t address)
         show_json(frame, places, count);
         return;
     }
-    monitor_print("frame %#llx: shown by %llu pages of spaces\n", (unsigned long long)frame.raw,
-                  (unsigned long long)count);
+    monitor_print("frame %#" PRIx64 ": shown by %" PRIu64 " pages of spaces\n", frame.raw, count);
     for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
         show_place(NULL, &places[i]);
     }

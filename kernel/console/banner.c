@@ -23,12 +23,10 @@ static void print_machine(const struct boot_info *info)
     console_print("firmware  %s, UEFI %u.%u, Secure Boot %s\n", firmware->vendor,
                   firmware->uefi_revision >> 16, (firmware->uefi_revision & 0xffff) / 10,
                   firmware->secure_boot ? "on" : "off");
-    console_print("paging    %u levels, pages up to %s, physmap at %#llx\n", info->paging.levels,
-                  info->paging.largest_page_size == GIB(1) ? "1 GiB" : "2 MiB",
-                  (unsigned long long)info->paging.physmap.raw);
-    console_print("kernel    %#llx, %llu KiB, slid by %#llx\n",
-                  (unsigned long long)info->kernel.virtual_base.raw,
-                  (unsigned long long)info->kernel.bytes / KIB(1), (unsigned long long)info->kernel.slide);
+    console_print("paging    %u levels, pages up to %s, physmap at %#" PRIx64 "\n", info->paging.levels,
+                  info->paging.largest_page_size == GIB(1) ? "1 GiB" : "2 MiB", info->paging.physmap.raw);
+    console_print("kernel    %#" PRIx64 ", %" PRIu64 " KiB, slid by %#" PRIx64 "\n",
+                  info->kernel.virtual_base.raw, info->kernel.bytes / KIB(1), info->kernel.slide);
 }
 
 static void print_tables(const struct boot_firmware *firmware)
@@ -36,11 +34,10 @@ static void print_tables(const struct boot_firmware *firmware)
     char acpi[32] = "no ACPI";
     char smbios[32] = "no SMBIOS";
     if (firmware->acpi_rsdp.raw) {
-        format(acpi, sizeof acpi, "ACPI at %#llx", (unsigned long long)firmware->acpi_rsdp.raw);
+        format(acpi, sizeof acpi, "ACPI at %#" PRIx64, firmware->acpi_rsdp.raw);
     }
     if (firmware->smbios.raw) {
-        format(smbios, sizeof smbios, "SMBIOS %u at %#llx", firmware->smbios_major,
-               (unsigned long long)firmware->smbios.raw);
+        format(smbios, sizeof smbios, "SMBIOS %u at %#" PRIx64, firmware->smbios_major, firmware->smbios.raw);
     }
     console_print("tables    %s, %s\n", acpi, smbios);
 }
@@ -72,8 +69,8 @@ static void print_size(const char *name, uint64_t bytes)
     for (; tenths >= 10240 && unit + 1 < ARRAY_LENGTH(units); unit++) {
         tenths /= 1024;
     }
-    console_print("  %-18s %18llu bytes %7llu.%llu %s\n", name, (unsigned long long)bytes,
-                  (unsigned long long)tenths / 10, (unsigned long long)tenths % 10, units[unit]);
+    console_print("  %-18s %18" PRIu64 " bytes %7" PRIu64 ".%" PRIu64 " %s\n", name, bytes, tenths / 10,
+                  tenths % 10, units[unit]);
 }
 
 static void print_memory_map(void)
@@ -85,9 +82,9 @@ static void print_memory_map(void)
     console_print("\n" BOLD "memory map" PLAIN " (%zu ranges)\n", count);
     for (size_t i = 0; i < count; i++) {
         uint64_t last = map[i].base.raw + map[i].bytes - 1;
-        console_print("  %014llx - %014llx  %10llu KiB  %s%s" PLAIN "\n", (unsigned long long)map[i].base.raw,
-                      (unsigned long long)last, (unsigned long long)map[i].bytes / KIB(1),
-                      map[i].type == MEMORY_USABLE ? "" : DIM, memory_type_name(map[i].type));
+        console_print("  %014" PRIx64 " - %014" PRIx64 "  %10" PRIu64 " KiB  %s%s" PLAIN "\n",
+                      map[i].base.raw, last, map[i].bytes / KIB(1), map[i].type == MEMORY_USABLE ? "" : DIM,
+                      memory_type_name(map[i].type));
     }
     console_print("\n" BOLD "memory by type" PLAIN "\n");
     for (unsigned type = 0; type < MEMORY_TYPE_COUNT; type++) {
@@ -103,7 +100,7 @@ static void print_timeline(void)
     console_print("\n" BOLD "timeline" PLAIN " (time-stamp counter ticks since the loader's entry)\n");
     for (unsigned i = 0; i < timeline_count(); i++) {
         struct boot_stage point = timeline_point(i);
-        console_print("  %-24s %14llu\n", point.name, (unsigned long long)point.ticks);
+        console_print("  %-24s %14" PRIu64 "\n", point.name, point.ticks);
     }
     console_print("\n");
 }

@@ -80,8 +80,8 @@ _Noreturn static void report_inside_report(const char *what, virt_addr_t where)
     static char text[SYMBOL_TEXT_BYTES];
     emergency_write("\r\nPANIC INSIDE THE PANIC REPORT: ");
     emergency_write(what);
-    format(line, sizeof line, "\r\nat %#llx (image at %#llx, cr2 %#llx)\r\n", (unsigned long long)where.raw,
-           (unsigned long long)panic_image_start(), (unsigned long long)cr2_read());
+    format(line, sizeof line, "\r\nat %#" PRIx64 " (image at %#" PRIx64 ", cr2 %#" PRIx64 ")\r\n", where.raw,
+           panic_image_start(), cr2_read());
     emergency_write(line);
     emergency_write("the first was: ");
     emergency_write(cause.frame ? exception_name_of(cause.frame) : cause.message);
@@ -94,7 +94,7 @@ _Noreturn static void report_inside_report(const char *what, virt_addr_t where)
 static void print_step(const struct unwind *at, unsigned number, unsigned times)
 {
     char text[SYMBOL_TEXT_BYTES];
-    console_print("  %2u 0x%016llx %s", number, (unsigned long long)at->address.raw,
+    console_print("  %2u 0x%016" PRIx64 " %s", number, at->address.raw,
                   symbol_text(at->address, at->is_return, text));
     if (times > 1) {
         console_print(" [%u times]", times);

@@ -89,11 +89,11 @@ const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer
     struct symbol symbol;
     struct source_line source;
     if (!symbol_find(inside, &symbol)) {
-        format(buffer, SYMBOL_TEXT_BYTES, "%#llx", (unsigned long long)address.raw);
+        format(buffer, SYMBOL_TEXT_BYTES, "%#" PRIx64, address.raw);
         return buffer;
     }
-    size_t used = format(buffer, SYMBOL_TEXT_BYTES, "%s+%#llx", symbol.name,
-                         (unsigned long long)(address.raw - symbol.start.raw));
+    size_t used =
+        format(buffer, SYMBOL_TEXT_BYTES, "%s+%#" PRIx64, symbol.name, address.raw - symbol.start.raw);
     if (used < SYMBOL_TEXT_BYTES && symbol_find_line(inside, &source)) {
         format(buffer + used, SYMBOL_TEXT_BYTES - used, " (%s:%u)", source.file, source.line);
     }

@@ -46,9 +46,9 @@ void acpi_initialise(const struct boot_info *info)
         log_warning("no ACPI tables: one processor, no interrupt routing, no ACPI power-off");
         return;
     }
-    log_info("%s at %#llx by %s: %u tables, %u processors, %u IO-APICs", machine.extended ? "XSDT" : "RSDT",
-             (unsigned long long)machine.root.raw, machine.oem, machine.table_count, machine.madt.cpu_count,
-             machine.madt.io_apic_count);
+    log_info("%s at %#" PRIx64 " by %s: %u tables, %u processors, %u IO-APICs",
+             machine.extended ? "XSDT" : "RSDT", machine.root.raw, machine.oem, machine.table_count,
+             machine.madt.cpu_count, machine.madt.io_apic_count);
 }
 
 const struct acpi_info *acpi_info(void)

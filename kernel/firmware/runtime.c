@@ -108,7 +108,7 @@ static uint32_t attribute_buffer GUARDED_BY(call_lock);
 
 static void give_up(const char *text, uint64_t value)
 {
-    format(reason, sizeof reason, "%s (%#llx)", text, (unsigned long long)value);
+    format(reason, sizeof reason, "%s (%#" PRIx64 ")", text, value);
     log_warning("UEFI runtime services are not used: %s", reason);
 }
 
@@ -128,7 +128,8 @@ static bool in_runtime_region(uint64_t address, uint64_t bytes)
     return false;
 }
 
-/* A table of the firmware in runtime memory; NULL, with the reason noted, when it is not what it should be.
+/*
+ * A table of the firmware in runtime memory; NULL, with the reason noted, when it is not what it should be.
  */
 static const void *check_table(uint64_t address, uint64_t signature, uint64_t bytes, const char *what)
 {
@@ -219,9 +220,8 @@ static void judge_call(void) REQUIRES(call_lock)
 {
     if (call.faulted) {
         give_up("a call raised an exception", fault_frame.vector);
-        log_error("exception %llu in the firmware at %#llx, error code %#llx",
-                  (unsigned long long)fault_frame.vector, (unsigned long long)fault_frame.rip,
-                  (unsigned long long)fault_frame.error_code);
+        log_error("exception %" PRIu64 " in the firmware at %#" PRIx64 ", error code %#" PRIx64,
+                  fault_frame.vector, fault_frame.rip, fault_frame.error_code);
     } else if (stack[0] != STACK_CANARY) {
         give_up("a call used up its stack", STACK_BYTES);
     }

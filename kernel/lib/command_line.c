@@ -218,8 +218,8 @@ static const char *value_fault(const struct command_line_option *option,
             number >= known->minimum && number <= known->maximum) {
             return NULL;
         }
-        format(buffer, bytes, "has to be a number from %llu to %llu", (unsigned long long)known->minimum,
-               (unsigned long long)known->maximum);
+        format(buffer, bytes, "has to be a number from %" PRIu64 " to %" PRIu64, known->minimum,
+               known->maximum);
         return buffer;
     case OPTION_TEXT:
         return text_fault(option, true);

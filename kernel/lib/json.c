@@ -147,7 +147,7 @@ void json_number(struct json *json, const char *name, uint64_t value)
 {
     char text[24];
     begin_value(json, name);
-    put(json, text, format(text, sizeof text, "%llu", (unsigned long long)value));
+    put(json, text, format(text, sizeof text, "%" PRIu64, value));
 }
 
 void json_signed(struct json *json, const char *name, int64_t value)
@@ -155,7 +155,7 @@ void json_signed(struct json *json, const char *name, int64_t value)
     char text[24];
     begin_value(json, name);
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    put(json, text, format(text, sizeof text, value < 0 ? "-%llu" : "%llu", (unsigned long long)magnitude));
+    put(json, text, format(text, sizeof text, value < 0 ? "-%" PRIu64 : "%" PRIu64, magnitude));
 }
 
 void json_bool(struct json *json, const char *name, bool value)
@@ -168,7 +168,7 @@ void json_hex(struct json *json, const char *name, uint64_t value)
 {
     char text[24];
     begin_value(json, name);
-    put(json, text, format(text, sizeof text, "\"0x%llx\"", (unsigned long long)value));
+    put(json, text, format(text, sizeof text, "\"0x%" PRIx64 "\"", value));
 }
 
 void json_string(struct json *json, const char *name, const char *text)

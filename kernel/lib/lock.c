@@ -8,6 +8,6 @@
  */
 void spinlock_stuck(const struct spinlock *lock)
 {
-    panic("deadlock: CPU %u waits for the lock at %#llx, which nobody releases", cpu_number(),
-          (unsigned long long)(uintptr_t)lock);
+    panic("deadlock: CPU %u waits for the lock at %#" PRIx64 ", which nobody releases", cpu_number(),
+          (uintptr_t)lock);
 }

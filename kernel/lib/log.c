@@ -26,7 +26,8 @@ static _Atomic(uint64_t) clock_rate;   /* ticks per second, 0: not known */
 
 static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warning", "info", "debug"};
 
-/* --- writing -----------------------------------------------------------------------------------------------
+/*
+ * --- writing -----------------------------------------------------------------------------------------------
  */
 
 void log_write_list(enum log_level level, const char *subsystem, const char *format, va_list arguments)
@@ -75,7 +76,8 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
     return false;
 }
 
-/* --- showing -----------------------------------------------------------------------------------------------
+/*
+ * --- showing -----------------------------------------------------------------------------------------------
  */
 
 static const char *colour_of(enum log_level level)
@@ -88,8 +90,7 @@ static void show_record(const struct log_record *record)
     char line[LOG_LINE_BYTES];
     char text[LOG_LINE_BYTES + 64];
     if (record->lost > 0) {
-        size_t length =
-            format(line, sizeof line, "(%llu log lines lost)\n", (unsigned long long)record->lost);
+        size_t length = format(line, sizeof line, "(%" PRIu64 " log lines lost)\n", record->lost);
         console_write_held(line, min_u64(length, sizeof line - 1));
     }
     log_format_record(record, line, sizeof line);
@@ -155,7 +156,8 @@ const char *log_level_name(enum log_level level)
     return (uint32_t)level < LOG_LEVEL_COUNT ? level_names[level] : "unknown";
 }
 
-/* --- reading -----------------------------------------------------------------------------------------------
+/*
+ * --- reading -----------------------------------------------------------------------------------------------
  */
 
 void log_set_clock(uint64_t origin_ticks, uint64_t ticks_per_second)
@@ -186,11 +188,10 @@ static size_t format_time(uint64_t ticks, char *buffer, size_t bytes)
     uint64_t since = ticks - atomic_load_explicit(&clock_origin, memory_order_relaxed);
     uint64_t rate = atomic_load_explicit(&clock_rate, memory_order_relaxed);
     if (rate == 0) {
-        return format(buffer, bytes, "[%12llu]", (unsigned long long)since);
+        return format(buffer, bytes, "[%12" PRIu64 "]", since);
     }
     uint64_t microseconds = since % rate * 1000000 / rate;
-    return format(buffer, bytes, "[%5llu.%06llu]", (unsigned long long)(since / rate),
-                  (unsigned long long)microseconds);
+    return format(buffer, bytes, "[%5" PRIu64 ".%06" PRIu64 "]", since / rate, microseconds);
 }
 
 size_t log_format_record(const struct log_record *record, char *buffer, size_t bytes)

@@ -69,16 +69,15 @@ const char *number_format_size(char buffer[NUMBER_SIZE_BYTES], uint64_t bytes)
         unit = letter;
     }
     if (shift == 0) {
-        format(buffer, NUMBER_SIZE_BYTES, "%llu B", (unsigned long long)bytes);
+        format(buffer, NUMBER_SIZE_BYTES, "%" PRIu64 " B", bytes);
         return buffer;
     }
     uint64_t whole = bytes >> shift;
     uint64_t tenths = ((bytes - (whole << shift)) >> (shift - 10)) * 10 / 1024;
     if (tenths == 0) {
-        format(buffer, NUMBER_SIZE_BYTES, "%llu %ciB", (unsigned long long)whole, *unit);
+        format(buffer, NUMBER_SIZE_BYTES, "%" PRIu64 " %ciB", whole, *unit);
     } else {
-        format(buffer, NUMBER_SIZE_BYTES, "%llu.%llu %ciB", (unsigned long long)whole,
-               (unsigned long long)tenths, *unit);
+        format(buffer, NUMBER_SIZE_BYTES, "%" PRIu64 ".%" PRIu64 " %ciB", whole, tenths, *unit);
     }
     return buffer;
 }

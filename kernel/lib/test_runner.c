@@ -24,9 +24,8 @@ bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *fi
 {
     if (actual != expected) {
         running.failed = true;
-        console_print("# %s:%d: %s: is %llu (0x%llx), should be %llu (0x%llx)\n", file, line, expression,
-                      (unsigned long long)actual, (unsigned long long)actual, (unsigned long long)expected,
-                      (unsigned long long)expected);
+        console_print("# %s:%d: %s: is %" PRIu64 " (0x%" PRIx64 "), should be %" PRIu64 " (0x%" PRIx64 ")\n",
+                      file, line, expression, actual, actual, expected, expected);
     }
     return actual == expected;
 }

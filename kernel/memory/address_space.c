@@ -70,8 +70,8 @@ static void map(virt_addr_t base, phys_addr_t target, uint64_t bytes, unsigned a
     enum page_table_error error =
         page_table_map(&kernel_tables, base, target, bytes, access | PAGE_GLOBAL, cache, PAGE_LEVEL_1G);
     if (error != PAGE_TABLE_OK) {
-        panic("memory: cannot map %s, %#llx to %#llx, %llu bytes: %s", what, (unsigned long long)base.raw,
-              (unsigned long long)target.raw, (unsigned long long)bytes, page_table_error_name(error));
+        panic("memory: cannot map %s, %#" PRIx64 " to %#" PRIx64 ", %" PRIu64 " bytes: %s", what, base.raw,
+              target.raw, bytes, page_table_error_name(error));
     }
 }
 
@@ -121,7 +121,7 @@ static void unmap_guards(void)
         enum page_table_error error =
             page_table_unmap(&kernel_tables, guard, FRAME_BYTES, &batch, NULL, NULL);
         if (error != PAGE_TABLE_OK) {
-            panic("memory: cannot unmap the guard page at %#llx: %s", (unsigned long long)guard.raw,
+            panic("memory: cannot unmap the guard page at %#" PRIx64 ": %s", guard.raw,
                   page_table_error_name(error));
         }
     }
@@ -211,9 +211,9 @@ void loader_tables_audit(const struct boot_info *info)
 static void judge_loader_tables(void)
 {
     if (loader_audit.problems != 0) {
-        panic("boot: the loader's page tables: %s: %#llx, %llu bytes, to %#llx", loader_audit.what,
-              (unsigned long long)loader_audit.run.base.raw, (unsigned long long)loader_audit.run.bytes,
-              (unsigned long long)loader_audit.run.target.raw);
+        panic("boot: the loader's page tables: %s: %#" PRIx64 ", %" PRIu64 " bytes, to %#" PRIx64,
+              loader_audit.what, loader_audit.run.base.raw, loader_audit.run.bytes,
+              loader_audit.run.target.raw);
     }
 }
 

@@ -128,8 +128,8 @@ void *device_map(phys_addr_t address, uint64_t bytes, unsigned access, enum page
     void *pointer;
     enum mmio_error error = mmio_map(&kernel_mmio, &request, &pointer);
     if (error != MMIO_OK) {
-        log_warning("%s at %#llx, %llu bytes: %s", purpose ? purpose->name : "device memory",
-                    (unsigned long long)address.raw, (unsigned long long)bytes, mmio_error_name(error));
+        log_warning("%s at %#" PRIx64 ", %" PRIu64 " bytes: %s", purpose ? purpose->name : "device memory",
+                    address.raw, bytes, mmio_error_name(error));
         return NULL;
     }
     return pointer;
@@ -147,7 +147,7 @@ static void adopt_framebuffer(const struct boot_info *info)
     enum mmio_error error = mmio_adopt(&kernel_mmio, phys_addr(first), virt_addr(BOOT_VIDEO_BASE),
                                        end - first, PAGE_WRITE, CACHE_WRITE_COMBINING);
     if (error != MMIO_OK) {
-        log_warning("framebuffer at %#llx: %s", (unsigned long long)first, mmio_error_name(error));
+        log_warning("framebuffer at %#" PRIx64 ": %s", first, mmio_error_name(error));
     }
 }
 
@@ -165,8 +165,8 @@ static void claim_runtime_devices(void)
                                     ? MMIO_OK
                                     : mmio_claim(&kernel_mmio, run.target, run.bytes, run.access, run.cache);
         if (error != MMIO_OK) {
-            log_warning("UEFI runtime device at %#llx, %llu bytes: %s", (unsigned long long)run.target.raw,
-                        (unsigned long long)run.bytes, mmio_error_name(error));
+            log_warning("UEFI runtime device at %#" PRIx64 ", %" PRIu64 " bytes: %s", run.target.raw,
+                        run.bytes, mmio_error_name(error));
         }
     }
 }

@@ -33,7 +33,8 @@ static bool is_in_boot_memory(phys_addr_t address)
     return range && range->type == MEMORY_BOOT_RECLAIMABLE;
 }
 
-/* Keeps the frames of a table that starts in boot services' memory; a frame it shares with another is kept.
+/*
+ * Keeps the frames of a table that starts in boot services' memory; a frame it shares with another is kept.
  */
 static void keep(phys_addr_t table, uint64_t bytes, const char *what)
 {
@@ -45,8 +46,8 @@ static void keep(phys_addr_t table, uint64_t bytes, const char *what)
     for (uint64_t at = align_down(table.raw, FRAME_BYTES); at < end; at += FRAME_BYTES) {
         frames += frame_alloc_at(kernel_frames(), phys_addr(at), 0, OWNER_RESERVED) == FRAME_OK;
     }
-    log_info("kept %llu frames of boot services' memory: the firmware's %s is at %#llx",
-             (unsigned long long)frames, what, (unsigned long long)table.raw);
+    log_info("kept %" PRIu64 " frames of boot services' memory: the firmware's %s is at %#" PRIx64, frames,
+             what, table.raw);
 }
 
 static void keep_acpi(const struct boot_info *info)
@@ -73,7 +74,7 @@ static void keep_smbios(const struct boot_info *info)
     }
     uint64_t readable = min_u64(range->base.raw + range->bytes - entry.raw, SMBIOS_ENTRY_BYTES_MAX);
     if (!smbios_read_entry(physmap_pointer(entry), readable, &extent)) {
-        log_warning("the SMBIOS entry point at %#llx is damaged", (unsigned long long)entry.raw);
+        log_warning("the SMBIOS entry point at %#" PRIx64 " is damaged", entry.raw);
         keep(entry, readable, "SMBIOS entry point");
         return;
     }

@@ -85,7 +85,7 @@ void memory_return_low(phys_addr_t frame, enum frame_owner owner)
                                  ? frame_change_owner(&frames, frame, owner, OWNER_KEPT)
                                  : FRAME_NOT_MANAGED;
     if (error != FRAME_OK) {
-        panic("memory: %#llx of %s is no low memory to be returned: %s", (unsigned long long)frame.raw,
+        panic("memory: %#" PRIx64 " of %s is no low memory to be returned: %s", frame.raw,
               frame_owner_name(owner), frame_error_name(error));
     }
 }
@@ -133,5 +133,5 @@ void memory_reclaim_boot(const struct boot_info *info)
     }
     keep_low_memory();
     memory_keep_firmware_tables(info);
-    log_info("%llu MiB free", (unsigned long long)(frame_pool_free(&frames) << FRAME_SHIFT >> 20));
+    log_info("%" PRIu64 " MiB free", (frame_pool_free(&frames) << FRAME_SHIFT >> 20));
 }

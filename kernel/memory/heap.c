@@ -48,7 +48,7 @@ static void log_who(const char *what, const struct slab_who *who)
     if (!who) {
         return;
     }
-    log_error("%s on CPU %u at tick %llu by:", what, who->cpu, (unsigned long long)who->ticks);
+    log_error("%s on CPU %u at tick %" PRIu64 " by:", what, who->cpu, who->ticks);
     for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
         log_error("    %s", symbol_text(virt_of(who->stack[i]), true, text));
     }

@@ -68,7 +68,7 @@ static void print_stack(const char *what, const struct slab_who *who)
     if (!who) {
         return;
     }
-    console_print("%s at tick %llu on CPU %u:", what, (unsigned long long)who->ticks, who->cpu);
+    console_print("%s at tick %" PRIu64 " on CPU %u:", what, who->ticks, who->cpu);
     for (unsigned i = 0; i < SLAB_STACK_DEPTH && who->stack[i]; i++) {
         struct symbol symbol;
         bool named = symbol_find(virt_of(who->stack[i]), &symbol);
@@ -84,9 +84,9 @@ static bool describe(virt_addr_t address)
     if (!slab_guard_explain(&guard, virt_pointer(address), &report)) {
         return false;
     }
-    console_print("object:  %#llx, %s, offset %lld of the access; %s\n",
-                  (unsigned long long)(uintptr_t)report.object, report.cache ? report.cache->name : "?",
-                  (long long)report.offset, slab_fault_name(report.fault));
+    console_print("object:  %#" PRIx64 ", %s, offset %" PRId64 " of the access; %s\n",
+                  (uintptr_t)report.object, report.cache ? report.cache->name : "?", report.offset,
+                  slab_fault_name(report.fault));
     print_stack("allocated", report.allocated);
     print_stack("freed", report.freed);
     return true;
@@ -135,7 +135,7 @@ void heap_guard_start(void)
                                              .hide = hide,
                                              .shown_bytes = FRAME_BYTES};
     if (slab_guard_start(&guard, &kernel_heap.slabs, &config) != SLAB_OK) {
-        panic("heap: guarded slots at %#llx are refused", (unsigned long long)range->base.raw);
+        panic("heap: guarded slots at %#" PRIx64 " are refused", range->base.raw);
     }
     region_resolver_add(&resolver);
 }

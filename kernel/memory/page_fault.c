@@ -100,7 +100,8 @@ static bool repeats(struct last_faults *seen, const struct trap_frame *frame, vi
     return seen->repeated > SPURIOUS_MAX;
 }
 
-/* Whether the frame lies on the interrupted code's stack, or the one that user mode enters by; it stays on
+/*
+ * Whether the frame lies on the interrupted code's stack, or the one that user mode enters by; it stays on
  * the page fault's own small one, where no interrupt is let in, when the address is near the stack pointer.
  */
 static bool is_on_a_whole_stack(const struct trap_frame *frame)

@@ -16,7 +16,7 @@
 #include <x86/timer_device.h>
 
 #define MEASURE_MICROSECONDS   2000
-#define NANOSECONDS_PER_SECOND 1000000000ULL
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
 static uint64_t hertz;  /* its rate */
@@ -54,8 +54,7 @@ static void choose_rate(uint64_t stated, uint64_t measured, const char *referenc
         log_error("nothing tells the time-stamp counter's rate; 1 GHz is assumed and time will be wrong");
     }
     if (stated != 0 && measured != 0 && !agree_within_percent(stated, measured)) {
-        log_warning("CPUID states %llu Hz, the %s says %llu Hz", (unsigned long long)stated, reference,
-                    (unsigned long long)measured);
+        log_warning("CPUID states %" PRIu64 " Hz, the %s says %" PRIu64 " Hz", stated, reference, measured);
     }
 }
 
@@ -72,7 +71,7 @@ void clock_initialise(void)
     choose_rate(stated, measured, reference != NULL ? reference->name : "none");
     timer_device_set_frequency(timer_hertz);
     log_set_clock(origin, hertz);
-    log_info("time-stamp counter at %'llu Hz by %s%s", (unsigned long long)hertz, source,
+    log_info("time-stamp counter at %'" PRIu64 " Hz by %s%s", hertz, source,
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }
 

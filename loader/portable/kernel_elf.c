@@ -11,8 +11,6 @@
 #include <ashlar/layout.h>
 #include <ashlar/string.h>
 
-#define HEX(value) ((unsigned long long)(value))
-
 /* What the dynamic table says about relocations: addresses and sizes as they stand in the file. */
 struct relocation_table {
     bool present;         /* there is a DT_RELR */
@@ -75,8 +73,8 @@ static bool check_header(const Elf64_Ehdr *header, size_t file_bytes, struct loa
                            sizeof(Elf64_Phdr));
     }
     if (!is_within(header->e_phoff, (uint64_t)header->e_phnum * sizeof(Elf64_Phdr), file_bytes)) {
-        return loader_fail(error, "kernel: %u program headers at 0x%llx pass the file's end at 0x%zx",
-                           header->e_phnum, HEX(header->e_phoff), file_bytes);
+        return loader_fail(error, "kernel: %u program headers at 0x%" PRIx64 " pass the file's end at 0x%zx",
+                           header->e_phnum, header->e_phoff, file_bytes);
     }
     return true;
 }
@@ -91,16 +89,17 @@ static Elf64_Phdr program_header(const struct kernel_elf *elf, const Elf64_Ehdr 
 static bool check_alignment(const Elf64_Phdr *program, size_t index, struct loader_error *error)
 {
     if (program->p_align != FRAME_BYTES) {
-        return loader_fail(error, "kernel: segment %zu is aligned to %llu, not %llu", index,
-                           HEX(program->p_align), HEX(FRAME_BYTES));
+        return loader_fail(error, "kernel: segment %zu is aligned to %" PRIu64 ", not %" PRIu64, index,
+                           program->p_align, FRAME_BYTES);
     }
     if (!is_aligned(program->p_vaddr, FRAME_BYTES)) {
-        return loader_fail(error, "kernel: segment %zu begins inside a page, at 0x%llx", index,
-                           HEX(program->p_vaddr));
+        return loader_fail(error, "kernel: segment %zu begins inside a page, at 0x%" PRIx64, index,
+                           program->p_vaddr);
     }
     if (!is_aligned(program->p_offset, FRAME_BYTES)) {
-        return loader_fail(error, "kernel: segment %zu has offset 0x%llx, not congruent to its address",
-                           index, HEX(program->p_offset));
+        return loader_fail(error,
+                           "kernel: segment %zu has offset 0x%" PRIx64 ", not congruent to its address",
+                           index, program->p_offset);
     }
     return true;
 }
@@ -110,17 +109,21 @@ static bool check_bounds(const struct kernel_elf *elf, const Elf64_Phdr *program
 {
     if (!is_within(program->p_offset, program->p_filesz, elf->file_bytes)) {
         return loader_fail(error,
-                           "kernel: segment %zu (0x%llx bytes at 0x%llx) passes the file's end at 0x%zx",
-                           index, HEX(program->p_filesz), HEX(program->p_offset), elf->file_bytes);
+                           "kernel: segment %zu (0x%" PRIx64 " bytes at 0x%" PRIx64
+                           ") passes the file's end at 0x%zx",
+                           index, program->p_filesz, program->p_offset, elf->file_bytes);
     }
     if (program->p_memsz == 0 || program->p_filesz > program->p_memsz) {
-        return loader_fail(error, "kernel: segment %zu has 0x%llx bytes in memory and 0x%llx in the file",
-                           index, HEX(program->p_memsz), HEX(program->p_filesz));
+        return loader_fail(
+            error, "kernel: segment %zu has 0x%" PRIx64 " bytes in memory and 0x%" PRIx64 " in the file",
+            index, program->p_memsz, program->p_filesz);
     }
     if (program->p_vaddr < IMAGE_BASE ||
         !is_within(program->p_vaddr - IMAGE_BASE, program->p_memsz, IMAGE_END - IMAGE_BASE)) {
-        return loader_fail(error, "kernel: segment %zu (0x%llx bytes at 0x%llx) lies outside 0x%llx-0x%llx",
-                           index, HEX(program->p_memsz), HEX(program->p_vaddr), IMAGE_BASE, IMAGE_END);
+        return loader_fail(error,
+                           "kernel: segment %zu (0x%" PRIx64 " bytes at 0x%" PRIx64
+                           ") lies outside 0x%" PRIx64 "-0x%" PRIx64,
+                           index, program->p_memsz, program->p_vaddr, IMAGE_BASE, IMAGE_END);
     }
     return true;
 }
@@ -159,9 +162,9 @@ static bool add_segment(struct kernel_elf *elf, const Elf64_Phdr *program, size_
         return false;
     }
     if (program->p_vaddr < image_end(elf)) {
-        return loader_fail(error,
-                           "kernel: segment %zu at 0x%llx overlaps or precedes the one before, end 0x%llx",
-                           index, HEX(program->p_vaddr), HEX(image_end(elf)));
+        return loader_fail(
+            error, "kernel: segment %zu at 0x%" PRIx64 " overlaps or precedes the one before, end 0x%" PRIx64,
+            index, program->p_vaddr, image_end(elf));
     }
     elf->segments[elf->segment_count++] = (struct kernel_elf_segment){
         .offset = program->p_offset,
@@ -215,7 +218,8 @@ static bool check_entry(const struct kernel_elf *elf, struct loader_error *error
             return true;
         }
     }
-    return loader_fail(error, "kernel: entry point 0x%llx is not in an executable segment", HEX(elf->entry));
+    return loader_fail(error, "kernel: entry point 0x%" PRIx64 " is not in an executable segment",
+                       elf->entry);
 }
 
 /* Notes what a dynamic entry says; refuses what needs a dynamic linker. */
@@ -238,8 +242,9 @@ static bool read_dynamic_entry(const Elf64_Dyn *entry, struct relocation_table *
     case DT_REL:
     case DT_RELA:
     case DT_PLTRELSZ:
-        return loader_fail(error, "kernel: has relocations of a kind it should not have (dynamic tag %lld)",
-                           (long long)entry->d_tag);
+        return loader_fail(error,
+                           "kernel: has relocations of a kind it should not have (dynamic tag %" PRId64 ")",
+                           entry->d_tag);
     default:
         return true;
     }
@@ -250,8 +255,9 @@ static bool read_dynamic(const struct kernel_elf *elf, const Elf64_Phdr *dynamic
 {
     if (!is_within(dynamic->p_offset, dynamic->p_filesz, elf->file_bytes)) {
         return loader_fail(error,
-                           "kernel: dynamic table (0x%llx bytes at 0x%llx) passes the file's end at 0x%zx",
-                           HEX(dynamic->p_filesz), HEX(dynamic->p_offset), elf->file_bytes);
+                           "kernel: dynamic table (0x%" PRIx64 " bytes at 0x%" PRIx64
+                           ") passes the file's end at 0x%zx",
+                           dynamic->p_filesz, dynamic->p_offset, elf->file_bytes);
     }
     for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic->p_filesz; at += sizeof(Elf64_Dyn)) {
         Elf64_Dyn entry;
@@ -263,8 +269,8 @@ static bool read_dynamic(const struct kernel_elf *elf, const Elf64_Phdr *dynamic
             return false;
         }
     }
-    return loader_fail(error, "kernel: dynamic table of 0x%llx bytes has no end mark",
-                       HEX(dynamic->p_filesz));
+    return loader_fail(error, "kernel: dynamic table of 0x%" PRIx64 " bytes has no end mark",
+                       dynamic->p_filesz);
 }
 
 /* Turns the table's link address into a file offset. */
@@ -276,9 +282,10 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
     }
     if (!table->present || table->entry_bytes != sizeof(Elf64_Relr) ||
         table->bytes % sizeof(Elf64_Relr) != 0) {
-        return loader_fail(
-            error, "kernel: relocation table at 0x%llx of %llu bytes in entries of %llu, not %zu",
-            HEX(table->address), HEX(table->bytes), HEX(table->entry_bytes), sizeof(Elf64_Relr));
+        return loader_fail(error,
+                           "kernel: relocation table at 0x%" PRIx64 " of %" PRIu64
+                           " bytes in entries of %" PRIu64 ", not %zu",
+                           table->address, table->bytes, table->entry_bytes, sizeof(Elf64_Relr));
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
@@ -289,8 +296,9 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
             return true;
         }
     }
-    return loader_fail(error, "kernel: relocation table (0x%llx bytes at 0x%llx) lies in no segment",
-                       HEX(table->bytes), HEX(table->address));
+    return loader_fail(error,
+                       "kernel: relocation table (0x%" PRIx64 " bytes at 0x%" PRIx64 ") lies in no segment",
+                       table->bytes, table->address);
 }
 
 /* The way through the packed relocations. */
@@ -353,14 +361,16 @@ static bool check_relocations(const struct kernel_elf *elf, struct loader_error 
     while (next_relocation(elf, &walk, &address)) {
         if (segment_of_word(elf, address) == elf->segment_count) {
             return loader_fail(error,
-                               "kernel: relocation word %llu targets 0x%llx, outside every segment's bytes",
-                               HEX(walk.index - 1), HEX(address));
+                               "kernel: relocation word %" PRIu64 " targets 0x%" PRIx64
+                               ", outside every segment's bytes",
+                               walk.index - 1, address);
         }
         if (address < least) {
             return loader_fail(error,
-                               "kernel: relocation word %llu targets 0x%llx, which overlaps or precedes the "
-                               "one before, end 0x%llx",
-                               HEX(walk.index - 1), HEX(address), HEX(least));
+                               "kernel: relocation word %" PRIu64 " targets 0x%" PRIx64
+                               ", which overlaps or precedes the "
+                               "one before, end 0x%" PRIx64,
+                               walk.index - 1, address, least);
         }
         least = address + sizeof(uint64_t);
     }
@@ -411,8 +421,9 @@ bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint
                      struct loader_error *error)
 {
     if (!is_aligned(slide, FRAME_BYTES) || slide > IMAGE_END - (elf->base + elf->bytes)) {
-        return loader_fail(error, "kernel: slide 0x%llx moves 0x%llx bytes at 0x%llx past 0x%llx", HEX(slide),
-                           HEX(elf->bytes), HEX(elf->base), IMAGE_END);
+        return loader_fail(
+            error, "kernel: slide 0x%" PRIx64 " moves 0x%" PRIx64 " bytes at 0x%" PRIx64 " past 0x%" PRIx64,
+            slide, elf->bytes, elf->base, IMAGE_END);
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         if (!is_aligned((uintptr_t)memory[i], FRAME_BYTES)) {

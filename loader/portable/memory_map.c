@@ -50,7 +50,8 @@ enum {
 #define EFI_ATTRIBUTE_SPECIAL_PURPOSE ((uint64_t)1 << 18)
 #define EFI_ATTRIBUTE_RUNTIME         ((uint64_t)1 << 63)
 
-/* The class of a frame of which only a part was named; it yields to every type, and alone it means reserved.
+/*
+ * The class of a frame of which only a part was named; it yields to every type, and alone it means reserved.
  */
 #define CLASS_PARTIAL  0
 /* The class of boot-reclaimable memory that a claim calls usable. */
@@ -84,7 +85,8 @@ struct range_list {
     bool overflow;               /* one more was needed */
 };
 
-/* A usable-like entry is at most two intervals (the frames it touches, the frames it fills), each two events.
+/*
+ * A usable-like entry is at most two intervals (the frames it touches, the frames it fills), each two events.
  */
 static size_t event_limit(size_t descriptors, size_t claims)
 {
@@ -338,8 +340,9 @@ static bool check_claims(const struct memory_map_input *input, struct loader_err
     for (size_t i = 0; i < input->claim_count; i++) {
         const struct memory_claim *claim = &input->claims[i];
         if (claim->base.raw > PHYSICAL_END || claim->bytes > PHYSICAL_END - claim->base.raw) {
-            return loader_fail(error, "memory claim %zu: 0x%llx + 0x%llx bytes ends beyond the address space",
-                               i, (unsigned long long)claim->base.raw, (unsigned long long)claim->bytes);
+            return loader_fail(
+                error, "memory claim %zu: 0x%" PRIx64 " + 0x%" PRIx64 " bytes ends beyond the address space",
+                i, claim->base.raw, claim->bytes);
         }
         if ((uint32_t)claim->type >= MEMORY_TYPE_COUNT) {
             return loader_fail(error, "memory claim %zu: unknown type %u", i, (unsigned)claim->type);
@@ -352,12 +355,13 @@ static bool check_input(const struct memory_map_input *input, const void *worksp
                         struct loader_error *error)
 {
     if (input->descriptor_size < DESCRIPTOR_BYTES) {
-        return loader_fail(error, "memory map: descriptor size %llu is below %d",
-                           (unsigned long long)input->descriptor_size, DESCRIPTOR_BYTES);
+        return loader_fail(error, "memory map: descriptor size %" PRIu64 " is below %d",
+                           input->descriptor_size, DESCRIPTOR_BYTES);
     }
     if (input->bytes == 0 || input->bytes % input->descriptor_size != 0) {
-        return loader_fail(error, "memory map: %llu bytes are not one or more descriptors of %llu bytes",
-                           (unsigned long long)input->bytes, (unsigned long long)input->descriptor_size);
+        return loader_fail(
+            error, "memory map: %" PRIu64 " bytes are not one or more descriptors of %" PRIu64 " bytes",
+            input->bytes, input->descriptor_size);
     }
     size_t needed = memory_map_workspace_bytes(input->bytes / input->descriptor_size, input->claim_count);
     if (workspace_bytes < needed || !is_aligned((uintptr_t)workspace, sizeof(uint64_t))) {

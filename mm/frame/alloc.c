@@ -9,8 +9,8 @@ phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame
 {
     phys_addr_t block = frame_alloc(pool, order, owner);
     if (block.raw == 0) {
-        panic("frames: out of memory: no block of order %u for %s, %llu frames free", order,
-              frame_owner_name(owner), (unsigned long long)frame_pool_free(pool));
+        panic("frames: out of memory: no block of order %u for %s, %" PRIu64 " frames free", order,
+              frame_owner_name(owner), frame_pool_free(pool));
     }
     return block;
 }

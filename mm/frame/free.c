@@ -78,9 +78,9 @@ static _Noreturn void report(struct frame_pool *pool, const char *operation, phy
     struct frame_facts facts;
     frame_pool_look(pool, block, &facts);
     bool never_owned = facts.managed && facts.state < FRAME_CACHED && !facts.descriptor_backed;
-    panic("%s: %s: address %#llx, %llu frames; the block there: %#llx order %u, %s, owner %s, %u references",
-          operation, frame_error_name(error), (unsigned long long)block.raw, (unsigned long long)frames,
-          (unsigned long long)facts.block.raw, facts.order,
+    panic("%s: %s: address %#" PRIx64 ", %" PRIu64 " frames; the block there: %#" PRIx64
+          " order %u, %s, owner %s, %u references",
+          operation, frame_error_name(error), block.raw, frames, facts.block.raw, facts.order,
           facts.managed ? frame_state_name(facts.state) : "not the pool's",
           never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references);
 }
@@ -107,8 +107,9 @@ void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
         return;
     }
     if (!acquire_if_possible(pool)) {
-        panic("frames: use of the descriptor of %#llx, which cannot be read, with the pool's lock held",
-              (unsigned long long)block.raw);
+        panic("frames: use of the descriptor of %#" PRIx64
+              ", which cannot be read, with the pool's lock held",
+              block.raw);
     }
     bool backed = frame_is_backed(pool, frame);
     enum frame_error error = diagnose_start(pool, block);

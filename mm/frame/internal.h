@@ -71,7 +71,8 @@ struct frame_policy {
     /* Adds the number of free blocks of each order in one GiB of addresses to blocks[], merged. */
     void (*count)(void *state, uint64_t gib, uint64_t blocks[FRAME_ORDERS]);
 
-    /* Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
+    /*
+     * Verifies the policy's own structures and stores the number of free frames; false and *problem if not.
      */
     bool (*check)(void *state, uint64_t *free_frames, struct frame_problem *problem);
 };
@@ -153,7 +154,8 @@ void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t en
 /* The same, with the lock held for one block at a time. */
 void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) EXCLUDES(pool->lock);
 
-/* Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
+/*
+ * Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
  */
 uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
 

@@ -76,10 +76,12 @@ void heap_large_fill(struct heap *heap, void *pointer, uint64_t bytes, uint64_t 
 /* Examines a block without changing it; false and *report when it is damaged. */
 bool heap_large_examine(struct heap *heap, const struct heap_large *large, struct slab_report *report);
 
-/* Examines the block at `pointer`, which is being freed, and poisons it; false when it is damaged: reported.
+/*
+ * Examines the block at `pointer`, which is being freed, and poisons it; false when it is damaged: reported.
  */
 bool heap_large_leave(struct heap *heap, void *pointer, const void *caller);
 
-/* Moves the red zone of the block at `pointer` to behind `bytes` bytes; false when it is damaged: reported.
+/*
+ * Moves the red zone of the block at `pointer` to behind `bytes` bytes; false when it is damaged: reported.
  */
 bool heap_large_stretch(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);

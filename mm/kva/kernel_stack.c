@@ -33,7 +33,7 @@ void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack)
 {
     enum kva_error error = vmalloc_try_free(vmalloc, virt_pointer(stack->bottom), &stack->purpose);
     if (error != KVA_OK) {
-        panic("kernel stack at %#llx: %s", (unsigned long long)stack->bottom.raw, kva_error_name(error));
+        panic("kernel stack at %#" PRIx64 ": %s", stack->bottom.raw, kva_error_name(error));
     }
     memset(stack, 0, sizeof *stack);
 }

@@ -30,7 +30,8 @@ static bool make_node(struct kva_arena *arena, uint64_t *link) REQUIRES(arena->l
     return true;
 }
 
-/* Drops the node of a link if nothing is in it any more: unlinked first, for whoever looks without the lock.
+/*
+ * Drops the node of a link if nothing is in it any more: unlinked first, for whoever looks without the lock.
  */
 static void drop_unused(struct kva_arena *arena, uint64_t *link) REQUIRES(arena->lock)
 {

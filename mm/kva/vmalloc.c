@@ -49,8 +49,7 @@ struct remains {
 static _Noreturn __attribute__((noinline)) void unmap_failed(const struct kva_range *range,
                                                              enum page_table_error error)
 {
-    panic("vmalloc: cannot unmap %#llx: %s", (unsigned long long)range->base.raw,
-          page_table_error_name(error));
+    panic("vmalloc: cannot unmap %#" PRIx64 ": %s", range->base.raw, page_table_error_name(error));
 }
 
 /* Where unmapping puts the frames it finds. */
@@ -103,7 +102,8 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
     }
 }
 
-/* Unmaps the first `bytes` bytes of a range, the frames to a list. Large pages go as a whole: none is split.
+/*
+ * Unmaps the first `bytes` bytes of a range, the frames to a list. Large pages go as a whole: none is split.
  */
 static void unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t bytes,
                   struct tlb_batch *batch, phys_addr_t *frames)

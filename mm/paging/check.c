@@ -89,8 +89,8 @@ static bool child_is_right(struct inspection *inspection, page_table_entry_t ent
 static bool end_is_right(const struct inspection *inspection, page_table_entry_t entry, unsigned level,
                          uint64_t address, uint64_t *used)
 {
-    bool hidden = page_entry_hidden(entry) && page_entry_is_leaf(entry, level);
-    if (page_entry_present(entry) || hidden) {
+    bool inaccessible = page_entry_inaccessible(entry) && page_entry_is_leaf(entry, level);
+    if (page_entry_present(entry) || inaccessible) {
         (*used)++;
         return leaf_is_right(inspection, entry, level, address);
     }

@@ -32,7 +32,8 @@ static inline void table_close(const struct page_table *table, page_table_entry_
     }
 }
 
-/* ---- Entries: the CPU reads them at any time and sets accessed and dirty, so each access is one access ----
+/*
+ * ---- Entries: the CPU reads them at any time and sets accessed and dirty, so each access is one access ----
  */
 
 static inline page_table_entry_t entry_read(const page_table_entry_t *entry)
@@ -231,7 +232,7 @@ static inline enum page_table_error range_check(const struct page_table *table, 
 static inline enum page_table_error leaf_check(virt_addr_t base, unsigned access, enum page_cache cache)
 {
     bool both = (access & (PAGE_WRITE | PAGE_EXECUTE)) == (PAGE_WRITE | PAGE_EXECUTE);
-    bool unknown = access & ~(unsigned)PAGE_ACCESS_ALL && access != PAGE_HIDDEN;
+    bool unknown = access & ~(unsigned)PAGE_ACCESS_ALL && access != PAGE_INACCESSIBLE;
     if (unknown || both || !page_cache_exists(cache)) {
         return PAGE_TABLE_BAD_ACCESS;
     }
@@ -277,7 +278,8 @@ struct leaf_change {
 /* The leaf with its access and cache kind replaced, all else kept. */
 page_table_entry_t leaf_changed(page_table_entry_t leaf, unsigned level, const struct leaf_change *change);
 
-/* Whether a TLB that holds `old` could do something with it that `now` does not allow, or miss a bit to set.
+/*
+ * Whether a TLB that holds `old` could do something with it that `now` does not allow, or miss a bit to set.
  */
 bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level);
 

@@ -17,7 +17,8 @@ bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level
         return false;
     }
     unsigned taken = page_entry_access(old) & ~page_entry_access(now);
-    /* One that becomes global is flushed as global from now on, which reaches no old copy of another space.
+    /*
+     * One that becomes global is flushed as global from now on, which reaches no old copy of another space.
      */
     bool joins = now.raw & ~old.raw & PAGE_ENTRY_GLOBAL;
     return !page_entry_present(now) || taken != 0 || joins || (old.raw & ~now.raw & PAGE_ENTRY_SET_BY_CPU) ||

@@ -170,8 +170,7 @@ void page_table_destroy(struct page_table *table)
         free_kept_tables(table);
     }
     if (table->table_frames != 1) {
-        panic("page tables: destroyed with %llu tables still in use",
-              (unsigned long long)(table->table_frames - 1));
+        panic("page tables: destroyed with %" PRIu64 " tables still in use", table->table_frames - 1);
     }
     frame_free(table->frames, table->root, 0);
 }

@@ -10,7 +10,7 @@ struct unmapping {
 };
 
 /* Takes one leaf out. It is noted before the visitor knows of it: the visitor may put a frame to the batch,
- * and a full batch flushes. Of a hidden one no TLB knows. */
+ * and a full batch flushes. Of an inaccessible one no TLB knows. */
 static inline __attribute__((always_inline)) void
 clear_leaf(const struct unmapping *unmapping, page_table_entry_t *entry, uint64_t base, unsigned level)
 {
@@ -189,7 +189,8 @@ enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t bas
 
 /* ---- Frames, as they were mapped ---- */
 
-/* The short way; all pages are noted as one range. Returns whether that is all; if not, nothing has changed.
+/*
+ * The short way; all pages are noted as one range. Returns whether that is all; if not, nothing has changed.
  */
 static inline __attribute__((always_inline)) bool take_short(struct page_table *table, uint64_t base,
                                                              uint64_t count, struct tlb_batch *batch,

@@ -43,7 +43,8 @@ static bool is_in_slab(struct slab_cache *cache, const struct slab *slab, uint32
     return free;
 }
 
-/* What is wrong with freeing the object at this place of a cache without debug policy; no fault if nothing.
+/*
+ * What is wrong with freeing the object at this place of a cache without debug policy; no fault if nothing.
  */
 static enum slab_fault diagnose_object(struct slab_cache *cache, const struct slab *slab, const void *object)
 {
@@ -70,7 +71,8 @@ static enum slab_fault diagnose_place(const struct slab *slab, const struct slab
     return index < cache->per_slab && index * cache->stride == offset ? SLAB_NO_FAULT : SLAB_INTERIOR_POINTER;
 }
 
-/* The slab of a pointer that has passed the fast path's tests so far, without asking the frame pool; or NULL.
+/*
+ * The slab of a pointer that has passed the fast path's tests so far, without asking the frame pool; or NULL.
  */
 static struct slab *quick_slab(struct slab_pool *pool, struct slab_cache *claimed, const void *pointer)
 {

@@ -4,8 +4,9 @@
  * A slot is one page; between two slots, and at both ends, lies a page that is never accessible. An object
  * lies at the end of its page, where the first byte past it is out of reach, or, one time in four, at the
  * beginning, to catch what comes before it. What lies around it in its page is filled, and compared at the
- * free: that finds what alignment leaves between the object and the border. A free slot is hidden, and slots
- * are used again in the order in which they were freed, so that each stays hidden for as long as possible.
+ * free: that finds what alignment leaves between the object and the border. A free slot is inaccessible, and
+ * slots are used again in the order in which they were freed, so that each stays inaccessible for as long as
+ * possible.
  */
 #include <ashlar/slab_guard.h>
 

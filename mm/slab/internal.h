@@ -243,7 +243,8 @@ void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context,
 
 /* ---- free.c: what is wrong with a pointer ---- */
 
-/* FREE for caches without and with debug policy; see slab_free_slow(). `claimed` is NULL for "any plain one".
+/*
+ * FREE for caches without and with debug policy; see slab_free_slow(). `claimed` is NULL for "any plain one".
  */
 void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller);
 
@@ -328,7 +329,8 @@ void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, c
 /* Gives up all objects of a cache that is being destroyed; returns how many were live. */
 uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *cache);
 
-/* Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard.
+/*
+ * Verifies the ring of free slots; false and *problem when something is wrong. No other CPU uses the guard.
  */
 bool slab_guard_check(struct slab_guard *guard, struct slab_problem *problem);
 

@@ -80,20 +80,20 @@ __attribute__((format(printf, 2, 3))) static void say(struct writing *writing, c
 static void say_place(struct writing *writing, const struct slab_report *report)
 {
     int64_t offset = report->offset;
-    say(writing, ": %#llx", (unsigned long long)(uintptr_t)report->pointer);
+    say(writing, ": %#" PRIx64, (uintptr_t)report->pointer);
     if (report->cache) {
         say(writing, " in cache %s", report->cache->name);
     }
     if (report->object) {
-        say(writing, ", object %#llx %c %llu", (unsigned long long)(uintptr_t)report->object,
-            offset < 0 ? '-' : '+', (unsigned long long)(offset < 0 ? -offset : offset));
+        say(writing, ", object %#" PRIx64 " %c %" PRIu64, (uintptr_t)report->object, offset < 0 ? '-' : '+',
+            (offset < 0 ? -offset : offset));
     }
     if (report->claimed && report->claimed != report->cache) {
         say(writing, ", freed to cache %s", report->claimed->name);
     }
     if (report->length) {
-        say(writing, "; %u bytes, expected %#llx, found %#llx", report->length,
-            (unsigned long long)report->expected, (unsigned long long)report->found);
+        say(writing, "; %u bytes, expected %#" PRIx64 ", found %#" PRIx64, report->length, report->expected,
+            report->found);
     }
 }
 
@@ -103,10 +103,9 @@ const char *slab_report_text(const struct slab_report *report, const char *calle
     struct writing writing = {text, 0};
     say(&writing, "heap: %s", slab_fault_name(report->fault));
     if (report->fault == SLAB_SIZE_OVERFLOW) {
-        say(&writing, ": %llu times %llu bytes", (unsigned long long)report->expected,
-            (unsigned long long)report->found);
+        say(&writing, ": %" PRIu64 " times %" PRIu64 " bytes", report->expected, report->found);
     } else if (report->fault == SLAB_LIVE_AT_DESTROY) {
-        say(&writing, ": %llu of %s", (unsigned long long)report->found,
+        say(&writing, ": %" PRIu64 " of %s", report->found,
             report->cache ? report->cache->name : "the large blocks");
     } else {
         say_place(&writing, report);
@@ -114,7 +113,7 @@ const char *slab_report_text(const struct slab_report *report, const char *calle
     if (caller) {
         say(&writing, "; called from %s", caller);
     } else if (report->caller) {
-        say(&writing, "; called from %#llx", (unsigned long long)(uintptr_t)report->caller);
+        say(&writing, "; called from %#" PRIx64, (uintptr_t)report->caller);
     }
     return text;
 }

@@ -85,7 +85,8 @@ static bool check_reverse(struct vm_space *space, const struct vm_region *region
     return check_codes(manager, frame, codes, kept, problem);
 }
 
-/* A frame behind a page: allocated, of the page's size, and not writable for one who does not have it alone.
+/*
+ * A frame behind a page: allocated, of the page's size, and not writable for one who does not have it alone.
  */
 static bool check_frame(struct vm_space *space, const struct vm_region *region, uint64_t address,
                         const struct page_translation *page, struct vm_problem *problem)

@@ -125,20 +125,20 @@ unsigned vm_page_access(const struct vm_space *space, const struct vm_region *re
 /* The same, but that private pages are not writable yet: the fault decides who may write in place. */
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
-/* Fills in what a walk to a hidden page has not said. */
+/* Fills in what a walk to an inaccessible page has not said. */
 void vm_page_uncover(struct page_translation *page, uint64_t address);
 
-/* What the tables have for an address: page_table_translate(), but that hidden pages are mapped. */
+/* What the tables have for an address: page_table_translate(), but that inaccessible pages are mapped. */
 static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
 {
     struct page_translation page = page_table_translate(table, virt_addr(address));
-    if (__builtin_expect(page_entry_hidden(page.leaf), false)) {
+    if (__builtin_expect(page_entry_inaccessible(page.leaf), false)) {
         vm_page_uncover(&page, address);
     }
     return page;
 }
 
-/* Finds the lowest mapped page, hidden or not, at or above *address and below `end`: its first byte to
+/* Finds the lowest mapped page, inaccessible or not, at or above *address and below `end`: its first byte to
  * *address. Skips holes by whole tables. */
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page);
@@ -243,16 +243,16 @@ void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
 /* Whether there is a space of that number, and `address` in its range. */
 bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
 
-/* ---- fault/supply.c: what a fault needs and can only get without the space's lock ---- */
+/* ---- fault/need.c: what a fault needs and can only get without the space's lock ---- */
 
-enum vm_supply_kind {
-    VM_SUPPLY_NOTHING,
-    VM_SUPPLY_LARGE, /* a zeroed 2 MiB block, if there is one */
-    VM_SUPPLY_PAGES, /* pages of a pager */
+enum vm_need_kind {
+    VM_NEED_NOTHING,
+    VM_NEED_LARGE, /* a zeroed 2 MiB block, if there is one */
+    VM_NEED_PAGES, /* pages of a pager */
 };
 
-struct vm_supply {
-    enum vm_supply_kind kind;         /* what is wanted, then what is there */
+struct vm_need {
+    enum vm_need_kind kind;           /* what is wanted, then what is there */
     bool stale;                       /* the region has changed: to be dropped, and the fault tried again */
     phys_addr_t block;                /* LARGE: the block, or none if memory has none */
     struct vm_pager *pager;           /* PAGES: who gives them; a reference is held */
@@ -263,14 +263,14 @@ struct vm_supply {
 };
 
 /* Gets what is wanted, or drops what is stale; false when a pager could not. */
-bool vm_supply_obtain(struct vm_space *space, struct vm_supply *supply);
+bool vm_need_obtain(struct vm_space *space, struct vm_need *need);
 
 /* Returns what was not used, and forgets what was wanted. */
-void vm_supply_drop(struct vm_space *space, struct vm_supply *supply);
+void vm_need_drop(struct vm_space *space, struct vm_need *need);
 
 /* ---- fault/fill.c: the cases of a fault ---- */
 
-#define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *supply says what is missing */
+#define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *need says what is missing */
 
 /* One fault on its way. */
 struct vm_case {
@@ -279,7 +279,7 @@ struct vm_case {
     bool hole;                /* nothing is mapped there */
     uint64_t page;            /* first byte of the 4 KiB page */
     enum vm_access access;    /* what was wanted; VM_NONE for a neighbour that is filled along with it */
-    struct vm_supply *supply; /* what was got, or is wanted */
+    struct vm_need *need;     /* what was got, or is wanted */
     struct tlb_batch *batch;  /* what becomes stale */
 };
 

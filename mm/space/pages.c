@@ -6,15 +6,15 @@
  * reference; so its first write after having been shared is a fault, which decides between writing in place
  * and copying.
  *
- * Where a region allows nothing, its pages are hidden: the tables keep them, and the CPU does not find them,
- * whoever asks, so that the kernel cannot read either what its program has hidden from itself.
+ * Where a region allows nothing, its pages are inaccessible: the tables keep them, and the CPU does not find
+ * them, whoever asks, so that the kernel cannot read either what its program has inaccessible to itself.
  */
 #include "internal.h"
 
 unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region)
 {
     if (region->access == VM_NONE) {
-        return PAGE_HIDDEN;
+        return PAGE_INACCESSIBLE;
     }
     unsigned access = region->access & VM_WRITE ? PAGE_WRITE : PAGE_READ;
     access |= region->access & VM_EXECUTE ? PAGE_EXECUTE : PAGE_READ;
@@ -30,7 +30,7 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
 void vm_page_uncover(struct page_translation *page, uint64_t address)
 {
     page->mapped = true;
-    page->access = PAGE_HIDDEN;
+    page->access = PAGE_INACCESSIBLE;
     page->cache = page_entry_cache(page->leaf, page->level);
     page->target = phys_add(vm_page_frame(page), address & (page_level_bytes(page->level) - 1));
 }

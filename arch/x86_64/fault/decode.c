@@ -153,7 +153,7 @@ const char *selector_error_text(uint64_t error_code, char buffer[SELECTOR_ERROR_
     /* SDM volume 3, 6.13. */
     const char *table = error_code & 2 ? "IDT" : error_code & 4 ? "LDT" : "GDT";
     uint64_t index = error_code >> 3 & 0x1fff;
-    format(buffer, SELECTOR_ERROR_BYTES, "%s entry %llu (%#llx)%s", table, (unsigned long long)index,
-           (unsigned long long)(error_code & 0xfff8), error_code & 1 ? ", external event" : "");
+    format(buffer, SELECTOR_ERROR_BYTES, "%s entry %" PRIu64 " (%#" PRIx64 ")%s", table, index,
+           (error_code & 0xfff8), error_code & 1 ? ", external event" : "");
     return buffer;
 }

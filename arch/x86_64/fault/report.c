@@ -121,10 +121,10 @@ void exception_report_cause(const struct trap_frame *frame)
     if (frame->vector == EXCEPTION_DOUBLE_FAULT) {
         console_print("reason:  %s: %s\n", name, double_fault_text());
     } else if (found.has_kind) {
-        console_print("reason:  %s: %s, at %#llx\n", name, fault_kind_text(found.kind),
-                      (unsigned long long)found.address.raw);
+        console_print("reason:  %s: %s, at %#" PRIx64 "\n", name, fault_kind_text(found.kind),
+                      found.address.raw);
     } else {
-        console_print("reason:  %s (vector %llu)\n", name, (unsigned long long)frame->vector);
+        console_print("reason:  %s (vector %" PRIu64 ")\n", name, frame->vector);
     }
 }
 
@@ -151,14 +151,14 @@ const char *exception_report_advice(const struct trap_frame *frame)
 
 static void print_error_code(const struct trap_frame *frame)
 {
-    unsigned long long error = frame->error_code;
+    uint64_t error = frame->error_code;
     char text[PAGE_FAULT_BITS_BYTES];
     if (frame->vector == EXCEPTION_PAGE_FAULT) {
-        console_print("access:  %s (error code %#llx)\n", page_fault_bits_text(error, text), error);
+        console_print("access:  %s (error code %#" PRIx64 ")\n", page_fault_bits_text(error, text), error);
     } else if (error && exception_has_selector_error((unsigned)frame->vector)) {
-        console_print("access:  %s (error code %#llx)\n", selector_error_text(error, text), error);
+        console_print("access:  %s (error code %#" PRIx64 ")\n", selector_error_text(error, text), error);
     } else if (error) {
-        console_print("access:  error code %#llx\n", error);
+        console_print("access:  error code %#" PRIx64 "\n", error);
     }
 }
 
@@ -168,21 +168,21 @@ static void print_physical(phys_addr_t address)
     size_t count;
     const struct memory_range *ranges = boot_memory_map(&count);
     const struct memory_range *range = memory_ranges_find(ranges, count, address);
-    console_print(", physical %#llx (%s)", (unsigned long long)address.raw,
+    console_print(", physical %#" PRIx64 " (%s)", address.raw,
                   range ? memory_type_name(range->type) : "not in the memory map");
 }
 
 static void print_address(void)
 {
-    unsigned long long raw = found.address.raw;
+    uint64_t raw = found.address.raw;
     char text[PAGE_WALK_TEXT_BYTES];
     struct symbol symbol;
-    console_print("address: %#llx: %s", raw, found.has_region ? found.region.name : "nobody's");
+    console_print("address: %#" PRIx64 ": %s", raw, found.has_region ? found.region.name : "nobody's");
     if (found.has_region && !found.region.guard && found.region.base.raw != 0) {
-        console_print("+%#llx", (unsigned long long)(raw - found.region.base.raw));
+        console_print("+%#" PRIx64, raw - found.region.base.raw);
     }
     if (symbol_find(found.address, &symbol)) {
-        console_print(", %s+%#llx", symbol.name, (unsigned long long)(raw - symbol.start.raw));
+        console_print(", %s+%#" PRIx64, symbol.name, raw - symbol.start.raw);
     }
     uint64_t physical = raw - boot_info()->paging.physmap.raw;
     if (physical < boot_info()->paging.physmap_bytes) {
@@ -203,12 +203,11 @@ static void print_registers(const struct trap_frame *f)
         {"r12", f->r12}, {"r13", f->r13}, {"r14", f->r14}, {"r15", f->r15},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(registers); i++) {
-        console_print("%s %016llx%s", registers[i].name, (unsigned long long)registers[i].value,
-                      i % 4 == 3 ? "\n" : "  ");
+        console_print("%s %016" PRIx64 "%s", registers[i].name, registers[i].value, i % 4 == 3 ? "\n" : "  ");
     }
-    console_print("rip %016llx  flags %llx  cs %llx  ss %llx  (%s mode, interrupts %s)\n",
-                  (unsigned long long)f->rip, (unsigned long long)f->rflags, (unsigned long long)f->cs,
-                  (unsigned long long)f->ss, trap_from_user(f) ? "user" : "kernel",
+    console_print("rip %016" PRIx64 "  flags %" PRIx64 "  cs %" PRIx64 "  ss %" PRIx64
+                  "  (%s mode, interrupts %s)\n",
+                  f->rip, f->rflags, f->cs, f->ss, trap_from_user(f) ? "user" : "kernel",
                   f->rflags & 1 << 9 ? "on" : "off");
 }
 
@@ -235,8 +234,8 @@ static void print_stack(const struct trap_frame *frame)
     } else if (region.guard) {
         console_print("stack:   rsp is in: %s\n", region.name);
     } else {
-        console_print("stack:   rsp is in: %s, %llu bytes above its bottom\n", region.name,
-                      (unsigned long long)(frame->rsp - region.base.raw));
+        console_print("stack:   rsp is in: %s, %" PRIu64 " bytes above its bottom\n", region.name,
+                      (frame->rsp - region.base.raw));
     }
 }
 
@@ -253,7 +252,6 @@ void exception_report_details(const struct trap_frame *frame)
 
 void exception_report_control_registers(void)
 {
-    console_print("cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  efer %llx\n", (unsigned long long)cr0_read(),
-                  (unsigned long long)found.cr2, (unsigned long long)cr3_read(),
-                  (unsigned long long)cr4_read(), (unsigned long long)msr_read(MSR_EFER));
+    console_print("cr0 %" PRIx64 "  cr2 %" PRIx64 "  cr3 %" PRIx64 "  cr4 %" PRIx64 "  efer %" PRIx64 "\n",
+                  cr0_read(), found.cr2, cr3_read(), cr4_read(), msr_read(MSR_EFER));
 }

@@ -65,7 +65,7 @@ static size_t end_text(const struct page_walk *walk, char *buffer, size_t bytes)
 {
     switch (walk->end) {
     case WALK_MAPPED:
-        return format(buffer, bytes, " -> physical %#llx, %s%s%s", (unsigned long long)walk->target.raw,
+        return format(buffer, bytes, " -> physical %#" PRIx64 ", %s%s%s", walk->target.raw,
                       walk->access & PAGE_WRITE ? "writable" : "read-only",
                       walk->access & PAGE_EXECUTE ? ", executable" : ", no-execute",
                       walk->access & PAGE_USER ? ", user" : "");
@@ -88,9 +88,8 @@ const char *page_walk_text(const struct page_walk *walk, virt_addr_t address,
     buffer[0] = '\0';
     for (unsigned i = 0; i < walk->step_count; i++) {
         const struct page_walk_step *step = &walk->steps[i];
-        used += format(buffer + used, PAGE_WALK_TEXT_BYTES - used, "%s%s[%u] %#llx", i ? " > " : "",
-                       level_names[step->level], page_table_index(address, step->level),
-                       (unsigned long long)step->entry);
+        used += format(buffer + used, PAGE_WALK_TEXT_BYTES - used, "%s%s[%u] %#" PRIx64, i ? " > " : "",
+                       level_names[step->level], page_table_index(address, step->level), step->entry);
     }
     end_text(walk, buffer + used, PAGE_WALK_TEXT_BYTES - used);
     return buffer;

@@ -110,7 +110,7 @@ static bool open_registers(void)
     phys_addr_t address = phys_addr(base & APIC_BASE_ADDRESS);
     registers = device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (registers == NULL) {
-        log_error("registers at %#llx cannot be mapped", (unsigned long long)address.raw);
+        log_error("registers at %#" PRIx64 " cannot be mapped", address.raw);
     }
     return registers != NULL;
 }

@@ -57,14 +57,14 @@ static bool open_ioapic(const struct acpi_io_apic *from, struct ioapic *ioapic) 
     ioapic->base = from->interrupt_base;
     ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (ioapic->registers == NULL) {
-        log_error("IO-APIC %u at %#llx cannot be mapped", from->id, (unsigned long long)from->address.raw);
+        log_error("IO-APIC %u at %#" PRIx64 " cannot be mapped", from->id, from->address.raw);
         return false;
     }
     uint32_t version = ioapic_read(ioapic, IOAPIC_VERSION);
     ioapic->inputs = (version >> 16 & 0xff) + 1;
     if (version == UINT32_MAX || version == 0 || ioapic->inputs > INPUTS_MAX) {
-        log_error("IO-APIC %u at %#llx: version register %#x: not there", from->id,
-                  (unsigned long long)from->address.raw, version);
+        log_error("IO-APIC %u at %#" PRIx64 ": version register %#x: not there", from->id, from->address.raw,
+                  version);
         return false;
     }
     for (uint32_t input = 0; input < ioapic->inputs; input++) {

@@ -32,8 +32,7 @@ const struct clock_reference *hpet_reference(void)
     registers = device_map(table->address, HPET_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     uint64_t period = registers != NULL ? registers[HPET_CAPABILITIES] >> 32 : 0;
     if (period == 0 || period > HPET_PERIOD_MAX) {
-        log_warning("HPET at %#llx: period %llu fs: not used", (unsigned long long)table->address.raw,
-                    (unsigned long long)period);
+        log_warning("HPET at %#" PRIx64 ": period %" PRIu64 " fs: not used", table->address.raw, period);
         return NULL;
     }
     registers[HPET_CONFIGURATION] |= HPET_ENABLE;

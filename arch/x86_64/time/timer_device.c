@@ -6,7 +6,7 @@
 #include <x86/interrupt.h>
 #include <x86/timer_device.h>
 
-#define NANOSECONDS_PER_SECOND 1000000000ULL
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 static uint64_t frequency;           /* of the one-shot counter */
 static uint64_t longest;             /* nanoseconds it can count */

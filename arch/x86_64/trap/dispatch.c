@@ -114,7 +114,8 @@ bool trap_fix_up(struct trap_frame *frame)
     return false;
 }
 
-/* A space is asked before the fixup table: what is declared fallible does not fail where memory is promised.
+/*
+ * A space is asked before the fixup table: what is declared fallible does not fail where memory is promised.
  */
 static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
 {

@@ -107,8 +107,8 @@ static void unmap(virt_addr_t page)
     struct page_walk walk = page_walk_current(page);
     uint64_t *entry = page_walk_leaf(&walk);
     if (!entry || walk.steps[walk.step_count - 1].level != PAGE_LEVEL_4K) {
-        log_warning("the guard page at %#llx stays mapped: it has no page-table entry of its own",
-                    (unsigned long long)page.raw);
+        log_warning("the guard page at %#" PRIx64 " stays mapped: it has no page-table entry of its own",
+                    page.raw);
         return;
     }
     *entry = 0;

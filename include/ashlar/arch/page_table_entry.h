@@ -24,14 +24,14 @@ enum page_level {
     PAGE_LEVEL_PML5 = 5,
 };
 
-/* What may be done through a mapping; reading may unless it is hidden. */
+/* What may be done through a mapping; reading may unless it is inaccessible. */
 enum page_access {
     PAGE_READ = 0,
     PAGE_WRITE = 1 << 0,
     PAGE_EXECUTE = 1 << 1,
     PAGE_USER = 1 << 2,
-    PAGE_GLOBAL = 1 << 3, /* kept in the TLB when CR3 is loaded */
-    PAGE_HIDDEN = 1 << 4, /* by itself: nothing, by nobody, the kernel included */
+    PAGE_GLOBAL = 1 << 3,       /* kept in the TLB when CR3 is loaded */
+    PAGE_INACCESSIBLE = 1 << 4, /* by itself: nothing, by nobody, the kernel included */
     PAGE_ACCESS_ALL = PAGE_WRITE | PAGE_EXECUTE | PAGE_USER | PAGE_GLOBAL,
 };
 
@@ -154,16 +154,16 @@ static inline uint64_t page_entry_cache_bits(unsigned level, enum page_cache cac
 }
 
 /*
- * The bits of a leaf that say what it allows; each has its place, so there is nothing to decide. A hidden
- * leaf is absent for the CPU and keeps all else; PAGE_ENTRY_GLOBAL, which an absent entry has no use for,
- * tells it from a hole. What it names is the space's own memory, so that reading ahead through it (L1TF)
- * shows nobody anything that is not his.
+ * The bits of a leaf that say what it allows; each has its place, so there is nothing to decide. An
+ * inaccessible leaf is absent for the CPU and keeps all else; PAGE_ENTRY_GLOBAL, which an absent entry has no
+ * use for, tells it from a hole. What it names is the space's own memory, so that reading ahead through it
+ * (L1TF) shows nobody anything that is not his.
  */
 static inline uint64_t page_entry_access_bits(unsigned access)
 {
     uint64_t bits = access;
-    return (~bits & PAGE_HIDDEN) >> 4 | (bits & PAGE_WRITE) << 1 | (~bits & PAGE_EXECUTE) << 62 |
-           (bits & PAGE_USER) | (bits & PAGE_GLOBAL) << 5 | (bits & PAGE_HIDDEN) << 4;
+    return (~bits & PAGE_INACCESSIBLE) >> 4 | (bits & PAGE_WRITE) << 1 | (~bits & PAGE_EXECUTE) << 62 |
+           (bits & PAGE_USER) | (bits & PAGE_GLOBAL) << 5 | (bits & PAGE_INACCESSIBLE) << 4;
 }
 
 /*
@@ -183,13 +183,13 @@ static inline bool page_entry_present(page_table_entry_t entry)
     return entry.raw & PAGE_ENTRY_PRESENT;
 }
 
-/* Whether the entry is a leaf that is hidden. */
-static inline bool page_entry_hidden(page_table_entry_t entry)
+/* Whether the entry is a leaf that is inaccessible. */
+static inline bool page_entry_inaccessible(page_table_entry_t entry)
 {
     return (entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL)) == PAGE_ENTRY_GLOBAL;
 }
 
-/* Whether the entry names something: a table, or memory, hidden or not. */
+/* Whether the entry names something: a table, or memory, inaccessible or not. */
 static inline bool page_entry_in_use(page_table_entry_t entry)
 {
     return entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL);
@@ -216,8 +216,8 @@ static inline phys_addr_t page_entry_leaf_address(page_table_entry_t entry, unsi
 /* What a leaf allows by itself: a set of enum page_access. The tables above it may allow less. */
 static inline unsigned page_entry_access(page_table_entry_t entry)
 {
-    if (page_entry_hidden(entry)) {
-        return PAGE_HIDDEN;
+    if (page_entry_inaccessible(entry)) {
+        return PAGE_INACCESSIBLE;
     }
     return (entry.raw & PAGE_ENTRY_WRITE ? PAGE_WRITE : 0u) |
            (entry.raw & PAGE_ENTRY_NO_EXECUTE ? 0u : PAGE_EXECUTE) |
@@ -270,7 +270,8 @@ static inline page_table_entry_t page_entry_with_used(page_table_entry_t entry, 
                                 (dirty ? PAGE_ENTRY_DIRTY : 0)};
 }
 
-/* The protection key of a leaf, 0 .. PAGE_KEY_MAX; it means something where PAGE_USER is set and CR4.PKE is.
+/*
+ * The protection key of a leaf, 0 .. PAGE_KEY_MAX; it means something where PAGE_USER is set and CR4.PKE is.
  */
 static inline unsigned page_entry_key(page_table_entry_t leaf)
 {

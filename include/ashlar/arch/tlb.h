@@ -36,6 +36,7 @@ void tlb_flush_everything(void);
 tlb_space_t tlb_space_alloc(void);
 void tlb_space_free(tlb_space_t space);
 
-/* Makes this CPU use the tables at `root` under the name `space`, and keeps what it knows of them if it may.
+/*
+ * Makes this CPU use the tables at `root` under the name `space`, and keeps what it knows of them if it may.
  */
 void tlb_space_load(phys_addr_t root, tlb_space_t space);

@@ -61,7 +61,8 @@ static struct acpi_register either_register(const struct acpi_view *view, uint64
     return found;
 }
 
-/* What cannot be a register is forgotten by name: a port beyond the port space, a width that no register has.
+/*
+ * What cannot be a register is forgotten by name: a port beyond the port space, a width that no register has.
  */
 static struct acpi_register checked_register(const struct acpi_view *view, struct acpi_register found,
                                              const char *name)
@@ -69,8 +70,8 @@ static struct acpi_register checked_register(const struct acpi_view *view, struc
     bool sound = found.bits == 0 || (found.bits % 8 == 0 && found.bits <= 64 &&
                                      (found.space != ACPI_SPACE_PORT || found.address <= 0xffff));
     if (!sound) {
-        acpi_complain(view, "%s register: space %u, %u bits at %#llx, ignored", name, found.space, found.bits,
-                      (unsigned long long)found.address);
+        acpi_complain(view, "%s register: space %u, %u bits at %#" PRIx64 ", ignored", name, found.space,
+                      found.bits, found.address);
         return (struct acpi_register){0};
     }
     return found;
@@ -113,8 +114,7 @@ static phys_addr_t read_dsdt(const struct acpi_view *view)
 void acpi_parse_fadt(const struct acpi_view *view)
 {
     if (view->length < FADT_BYTES_MIN) {
-        acpi_complain(view, "length %llu, expected %u or more", (unsigned long long)view->length,
-                      FADT_BYTES_MIN);
+        acpi_complain(view, "length %" PRIu64 ", expected %u or more", view->length, FADT_BYTES_MIN);
         return;
     }
     struct acpi_fadt *fadt = &view->info->fadt;
@@ -132,13 +132,13 @@ void acpi_parse_hpet(const struct acpi_view *view)
 {
     struct acpi_hpet *hpet = &view->info->hpet;
     if (view->length < HPET_BYTES) {
-        acpi_complain(view, "length %llu, expected %u", (unsigned long long)view->length, HPET_BYTES);
+        acpi_complain(view, "length %" PRIu64 ", expected %u", view->length, HPET_BYTES);
         return;
     }
     uint64_t address = acpi_read64(view->bytes + 44);
     if (view->bytes[40] != ACPI_SPACE_MEMORY || address == 0 || !is_aligned(address, 8)) {
-        acpi_complain(view, "registers in space %u at %#llx, expected memory", view->bytes[40],
-                      (unsigned long long)address);
+        acpi_complain(view, "registers in space %u at %#" PRIx64 ", expected memory", view->bytes[40],
+                      address);
         return;
     }
     if (!hpet->present) { /* further timer blocks are listed, not used */
@@ -168,7 +168,7 @@ static bool mcfg_entry_is_sound(const struct acpi_pci_segment *entry)
 void acpi_parse_mcfg(const struct acpi_view *view)
 {
     if (view->length < MCFG_ENTRIES_AT || (view->length - MCFG_ENTRIES_AT) % MCFG_ENTRY_BYTES != 0) {
-        acpi_complain(view, "length %llu, expected %u and a multiple of %u", (unsigned long long)view->length,
+        acpi_complain(view, "length %" PRIu64 ", expected %u and a multiple of %u", view->length,
                       MCFG_ENTRIES_AT, MCFG_ENTRY_BYTES);
         return;
     }
@@ -177,8 +177,8 @@ void acpi_parse_mcfg(const struct acpi_view *view)
     for (uint64_t at = MCFG_ENTRIES_AT; at < view->length; at += MCFG_ENTRY_BYTES) {
         struct acpi_pci_segment entry = mcfg_entry(view, at);
         if (!mcfg_entry_is_sound(&entry)) {
-            acpi_complain(view, "segment %u, buses %u to %u at %#llx, ignored", entry.segment,
-                          entry.first_bus, entry.last_bus, (unsigned long long)entry.base.raw);
+            acpi_complain(view, "segment %u, buses %u to %u at %#" PRIx64 ", ignored", entry.segment,
+                          entry.first_bus, entry.last_bus, entry.base.raw);
         } else if (mcfg->count == ACPI_PCI_SEGMENTS_MAX) {
             acpi_complain(view, "segment %u left out, more than %u", entry.segment, ACPI_PCI_SEGMENTS_MAX);
         } else {

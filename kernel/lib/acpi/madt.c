@@ -43,8 +43,7 @@ const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t *at)
 bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type))
 {
     if (view->length < at) {
-        acpi_complain(view, "length %llu, expected %llu or more", (unsigned long long)view->length,
-                      (unsigned long long)at);
+        acpi_complain(view, "length %" PRIu64 ", expected %" PRIu64 " or more", view->length, at);
         return false;
     }
     while (at < view->length) {
@@ -52,9 +51,8 @@ bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (
         uint64_t left = view->length - at;
         uint8_t needed = left >= 2 ? minimum(entry[0]) : 2;
         if (left < needed || entry[1] < needed || entry[1] > left) {
-            acpi_complain(view, "entry at %llu: type %u, length %u, expected %u to %llu",
-                          (unsigned long long)at, entry[0], left >= 2 ? entry[1] : 0, needed,
-                          (unsigned long long)left);
+            acpi_complain(view, "entry at %" PRIu64 ": type %u, length %u, expected %u to %" PRIu64, at,
+                          entry[0], left >= 2 ? entry[1] : 0, needed, left);
             return false;
         }
         at += entry[1];
@@ -113,8 +111,7 @@ static bool add_io_apic(const struct acpi_view *view, const uint8_t *entry)
                                    .address = phys_addr(acpi_read32(entry + 4)),
                                    .interrupt_base = acpi_read32(entry + 8)};
     if (io_apic.address.raw == 0 || !is_aligned(io_apic.address.raw, 16)) {
-        acpi_complain(view, "IO-APIC %u at %#llx, ignored", io_apic.id,
-                      (unsigned long long)io_apic.address.raw);
+        acpi_complain(view, "IO-APIC %u at %#" PRIx64 ", ignored", io_apic.id, io_apic.address.raw);
         return true;
     }
     if (madt->io_apic_count == ACPI_IO_APICS_MAX) {
@@ -234,8 +231,8 @@ static bool add_memory(const struct acpi_view *view, const uint8_t *entry, uint3
         return true;
     }
     if (range.base.raw + (range.bytes - 1) < range.base.raw) {
-        acpi_complain(view, "memory at %#llx, %#llx bytes: wraps, ignored",
-                      (unsigned long long)range.base.raw, (unsigned long long)range.bytes);
+        acpi_complain(view, "memory at %#" PRIx64 ", %#" PRIx64 " bytes: wraps, ignored", range.base.raw,
+                      range.bytes);
         return true;
     }
     if (srat->count == ACPI_MEMORY_RANGES_MAX) {

@@ -33,7 +33,8 @@ static bool take(struct cursor *cursor, uint8_t *byte)
     return true;
 }
 
-/* PkgLength (20.2.4): the top two bits of the first byte say how many bytes follow. Narrows the cursor to it.
+/*
+ * PkgLength (20.2.4): the top two bits of the first byte say how many bytes follow. Narrows the cursor to it.
  */
 static bool enter_package(struct cursor *cursor)
 {

@@ -21,8 +21,7 @@
 void acpi_complain(const struct acpi_view *view, const char *text, ...)
 {
     char line[COMPLAINT_BYTES];
-    size_t used =
-        format(line, sizeof line, "%s at %#llx: ", view->name, (unsigned long long)view->address.raw);
+    size_t used = format(line, sizeof line, "%s at %#" PRIx64 ": ", view->name, view->address.raw);
     va_list arguments;
     va_start(arguments, text);
     if (used < sizeof line) {
@@ -67,7 +66,7 @@ static bool map_view(struct acpi_view *view)
     }
     view->bytes = view->source->map(view->source->context, view->address, view->length);
     if (view->bytes == NULL) {
-        acpi_complain(view, "%llu bytes cannot be read", (unsigned long long)view->length);
+        acpi_complain(view, "%" PRIu64 " bytes cannot be read", view->length);
     }
     return view->bytes != NULL;
 }
@@ -93,8 +92,8 @@ static bool open_table(struct acpi_view *view, char signature[5])
     view->length = acpi_read32(view->bytes + 4);
     view->revision = view->bytes[8];
     if (view->length < ACPI_HEADER_BYTES || view->length > ACPI_TABLE_BYTES_MAX) {
-        acpi_complain(view, "length %llu, expected %u to %llu", (unsigned long long)view->length,
-                      ACPI_HEADER_BYTES, (unsigned long long)ACPI_TABLE_BYTES_MAX);
+        acpi_complain(view, "length %" PRIu64 ", expected %u to %" PRIu64, view->length, ACPI_HEADER_BYTES,
+                      ACPI_TABLE_BYTES_MAX);
         return false;
     }
     return map_view(view) && check_sum(view, view->length, "checksum");
@@ -200,7 +199,8 @@ static void parse_root_entries(const struct acpi_view *root, uint64_t entry_byte
     }
 }
 
-/* Opens the XSDT or RSDT at `address` and reads all it names. Returns false when it is no sound root table.
+/*
+ * Opens the XSDT or RSDT at `address` and reads all it names. Returns false when it is no sound root table.
  */
 static bool parse_root(struct acpi_view root, phys_addr_t address, const char *wanted)
 {
@@ -217,7 +217,7 @@ static bool parse_root(struct acpi_view root, phys_addr_t address, const char *w
         return false;
     }
     if ((root.length - ACPI_HEADER_BYTES) % entry_bytes != 0) {
-        acpi_complain(&root, "length %llu is not a whole number of entries", (unsigned long long)root.length);
+        acpi_complain(&root, "length %" PRIu64 " is not a whole number of entries", root.length);
         return false;
     }
     root.info->present = true;
@@ -239,7 +239,7 @@ static bool extend_root_pointer(struct acpi_view *view)
     }
     view->length = acpi_read32(view->bytes + 20);
     if (view->length < ROOT_POINTER_EXTENDED_BYTES || view->length > ROOT_POINTER_BYTES_MAX) {
-        acpi_complain(view, "length %llu, expected %u to %u", (unsigned long long)view->length,
+        acpi_complain(view, "length %" PRIu64 ", expected %u to %u", view->length,
                       ROOT_POINTER_EXTENDED_BYTES, ROOT_POINTER_BYTES_MAX);
         return false;
     }

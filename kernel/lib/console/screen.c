@@ -14,7 +14,8 @@
 
 enum { COMFORTABLE_COLUMNS = 128, COMFORTABLE_ROWS = 40 };
 
-/* --- colours -----------------------------------------------------------------------------------------------
+/*
+ * --- colours -----------------------------------------------------------------------------------------------
  */
 
 /* The sixteen colours of the VGA text mode, as 0xRRGGBB. */
@@ -54,7 +55,8 @@ static void make_palette(struct screen *screen)
     }
 }
 
-/* --- pixels ------------------------------------------------------------------------------------------------
+/*
+ * --- pixels ------------------------------------------------------------------------------------------------
  */
 
 static inline void store64(uint8_t *to, uint64_t value)
@@ -105,7 +107,8 @@ static inline uint32_t glyph_line(const uint8_t *line, uint32_t bytes_per_row)
     return bits;
 }
 
-/* --- runs of cells -----------------------------------------------------------------------------------------
+/*
+ * --- runs of cells -----------------------------------------------------------------------------------------
  */
 
 /* Cells of one row and of equal colours. */
@@ -215,7 +218,8 @@ static void draw_run(struct screen *screen, const struct run *run)
     }
 }
 
-/* --- redrawing ---------------------------------------------------------------------------------------------
+/*
+ * --- redrawing ---------------------------------------------------------------------------------------------
  */
 
 static inline bool same_cell(const struct terminal_cell *a, const struct terminal_cell *b)
@@ -290,7 +294,8 @@ void screen_write(struct screen *screen, const char *text, size_t bytes)
     }
 }
 
-/* --- opening -----------------------------------------------------------------------------------------------
+/*
+ * --- opening -----------------------------------------------------------------------------------------------
  */
 
 static bool channel_fits(struct boot_channel channel, uint32_t bytes_per_pixel)

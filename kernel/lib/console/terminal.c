@@ -5,7 +5,8 @@
 enum { ESC = 0x1b, CAN = 0x18, SUB = 0x1a, BEL = 0x07, TAB_COLUMNS = 8 };
 enum { COLOUR_FOREGROUND = 7, COLOUR_BACKGROUND = 0, PARAMETER_MAX = 9999 };
 
-/* --- cells -------------------------------------------------------------------------------------------------
+/*
+ * --- cells -------------------------------------------------------------------------------------------------
  */
 
 static void fill(struct terminal *terminal, uint32_t row, uint32_t from, uint32_t to)
@@ -83,7 +84,8 @@ static void erase_display(struct terminal *terminal, uint32_t what)
     }
 }
 
-/* --- colours -----------------------------------------------------------------------------------------------
+/*
+ * --- colours -----------------------------------------------------------------------------------------------
  */
 
 static void mix_colours(struct terminal *terminal)
@@ -193,7 +195,8 @@ static void select_renditions(struct terminal *terminal)
     mix_colours(terminal);
 }
 
-/* --- control sequences -------------------------------------------------------------------------------------
+/*
+ * --- control sequences -------------------------------------------------------------------------------------
  */
 
 static void dispatch(struct terminal *terminal, uint8_t final)
@@ -364,7 +367,8 @@ static void escaped_byte(struct terminal *terminal, uint8_t byte)
     }
 }
 
-/* --- the door ----------------------------------------------------------------------------------------------
+/*
+ * --- the door ----------------------------------------------------------------------------------------------
  */
 
 void terminal_init(struct terminal *terminal, const struct psf_font *font, struct terminal_cell *cells,

@@ -54,7 +54,8 @@ static const char *const function_keys[] = {"\033OP",   "\033OQ",   "\033OR",   
                                             "\033[15~", "\033[17~", "\033[18~", "\033[19~",
                                             "\033[20~", "\033[21~", "\033[23~", "\033[24~"};
 
-/* What the 8042 makes of set 2 (IBM PS/2 technical reference, keyboard controller): index set 2, value set 1.
+/*
+ * What the 8042 makes of set 2 (IBM PS/2 technical reference, keyboard controller): index set 2, value set 1.
  */
 static const uint8_t set_2_to_1[0x84] = {
     0x00, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59, 0x65,

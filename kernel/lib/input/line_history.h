@@ -3,7 +3,8 @@
 
 #include <ashlar/line_editor.h>
 
-/* Remembers editor->text, and forgets the oldest lines to make room; not a blank line or the last one again.
+/*
+ * Remembers editor->text, and forgets the oldest lines to make room; not a blank line or the last one again.
  */
 void line_history_add(struct line_editor *editor);
 

@@ -110,7 +110,8 @@ static unsigned piece_order(const struct stretch *stretch)
     return (unsigned)min_u64(order, (uint64_t)__builtin_ctzll(top));
 }
 
-/* Gives a stretch to the policy from its top on, piece by piece while *budget lasts; returns how many frames.
+/*
+ * Gives a stretch to the policy from its top on, piece by piece while *budget lasts; returns how many frames.
  */
 static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, int *budget)
     REQUIRES(pool->lock)

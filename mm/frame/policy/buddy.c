@@ -7,15 +7,15 @@
  * to 18. A leaf that is whole, free or allocated, has no tree; it gets one, 17 words, when it is split.
  *
  * Giving (policy/buddy_give.c). A single frame is made free without merging where that is all there is to do;
- * its leaf is then *loose*, and merged in one go before anything is taken from it, when the CPU is idle, or
- * when memory runs short. A leaf counts its free frames, so it is known at once when it is whole.
+ * its leaf is then *unmerged*, and merged in one go before anything is taken from it, when the CPU is idle,
+ * or when memory runs short. A leaf counts its free frames, so it is known at once when it is whole.
  *
  * Search. An arena keeps for each order up to 8 the set of split leaves that have a free block of that order
  * or a larger one; above the arenas lies the same for all orders. So a small request finds the lowest partly
- * used leaf that can serve it, and a whole leaf is split only when there is none. Of a loose leaf only what
- * is merged is known, so a block of several frames may be taken elsewhere though it could serve it: when one
- * is taken from a higher leaf of the same arena, a loose leaf is merged, too. Arenas that were never used are
- * one set of their own, and their state is written when they are first used.
+ * used leaf that can serve it, and a whole leaf is split only when there is none. Of an unmerged leaf only
+ * what is merged is known, so a block of several frames may be taken elsewhere though it could serve it: when
+ * one is taken from a higher leaf of the same arena, an unmerged leaf is merged, too. Arenas that were never
+ * used are one set of their own, and their state is written when they are first used.
  *
  * Cost. Every search is a few find-first-set steps, every split at most 18 bits, merging a leaf at most 15
  * words and 9 bits; nothing depends on the size of the machine or on what is free.
@@ -34,7 +34,7 @@ static struct arena *arena_open(struct buddy *buddy, uint64_t gib)
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
         leaf_set_clear(&arena->best[order]);
     }
-    leaf_set_clear(&arena->loose);
+    leaf_set_clear(&arena->unmerged);
     arena->orders = 0;
     arena->highest = -1;
     for (unsigned i = 0; i < LEAF_WORDS; i++) {
@@ -116,14 +116,14 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
     unsigned first = from / TREE_UNITS % TREE_UNITS;
     uint64_t start = from / ARENA_FRAMES;
     for (;;) {
-        uint64_t gib = set_find(&buddy->able[order], buddy->arena_count, start);
+        uint64_t gib = set_find(&buddy->available[order], buddy->arena_count, start);
         if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
             return FRAME_NO_FRAME;
         }
         unsigned leaf = leaf_find(buddy->arenas[gib], order, gib * ARENA_FRAMES < from ? first : 0);
         if (leaf < TREE_UNITS) {
             struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
-            bool merged = tree->loose != 0;
+            bool merged = tree->unmerged != 0;
             if (merged) { /* which costs enough without more frames */
                 buddy_leaf_merge(buddy, gib, buddy->arenas[gib], leaf);
                 most = order;
@@ -133,7 +133,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
                                                : tree_find_between(tree, order, 0, 1U << order, below);
             if (bit != TREE_NONE) {
                 uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
-                if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->loose, 0) < leaf) {
+                if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
                     buddy_merge_from(buddy, gib, 0); /* it was passed over */
                 }
                 return frame;
@@ -168,7 +168,7 @@ static uint64_t find_arena(struct buddy *buddy, unsigned order, uint64_t from, u
     unsigned index = order < LEAF_ORDER ? LEAF_ORDER : order;
     uint64_t start = from / ARENA_FRAMES;
     for (;;) {
-        uint64_t gib = set_find(&buddy->able[index], buddy->arena_count, start);
+        uint64_t gib = set_find(&buddy->available[index], buddy->arena_count, start);
         if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
             return SET_NONE;
         }
@@ -262,12 +262,13 @@ static unsigned first_busy_unit(const struct tree *tree, unsigned unit)
     return TREE_UNITS;
 }
 
-/* The same for frames of a leaf that is split, so some are not free; merged, it has few blocks to pass over.
+/*
+ * The same for frames of a leaf that is split, so some are not free; merged, it has few blocks to pass over.
  */
 static unsigned first_busy_in_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf)
 {
     struct arena *arena = buddy->arenas[gib];
-    if (arena->leaves[leaf].loose != 0) {
+    if (arena->leaves[leaf].unmerged != 0) {
         buddy_leaf_merge(buddy, gib, arena, leaf);
         leaf_changed(buddy, gib, arena, leaf);
     }
@@ -293,8 +294,8 @@ static uint64_t take_at_from_leaf(struct buddy *buddy, uint64_t gib, unsigned le
     unsigned bit = tree_bit(unit, order);
     unsigned holder = tree_holder(tree, bit);
     bool may_merge = holder == TREE_NONE && order > 0;
-    bool empties = tree->free == 1U << order; /* and where nothing is free nothing is loose */
-    if (tree->loose != 0 && (may_merge || empties)) {
+    bool empties = tree->free == 1U << order; /* and where nothing is free nothing is unmerged */
+    if (tree->unmerged != 0 && (may_merge || empties)) {
         buddy_leaf_merge(buddy, gib, arena, leaf);
         holder = tree_holder(tree, bit);
     }
@@ -400,10 +401,10 @@ static void buddy_init(const struct frame_layout *layout, void *state)
     buddy->arena_count = arenas_of(layout);
     uint64_t *words = (uint64_t *)(buddy + 1);
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        words = set_init(&buddy->able[order], buddy->arena_count, words);
+        words = set_init(&buddy->available[order], buddy->arena_count, words);
     }
     words = set_init(&buddy->untouched, buddy->arena_count, words);
-    words = set_init(&buddy->loose, buddy->arena_count, words);
+    words = set_init(&buddy->unmerged, buddy->arena_count, words);
     buddy->arenas = (struct arena **)words;
     buddy->homes = buddy->arenas + buddy->arena_count;
     for (uint64_t gib = 0; gib < buddy->arena_count; gib++) {

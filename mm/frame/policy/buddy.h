@@ -23,18 +23,18 @@ struct arena {
     uint16_t orders;                  /* bit k: best[k] is not empty */
     int8_t highest;                   /* highest such k as it was last published; -1 for none */
     uint64_t split[LEAF_WORDS];       /* leaves that have a tree */
-    struct leaf_set loose;            /* those of them with free frames that may have to be merged */
+    struct leaf_set unmerged;         /* those of them with free frames that may have to be merged */
     struct tree leaves[];             /* as many as the arena's RAM reaches up to */
 };
 
 struct buddy {
-    uint64_t arena_count; /* GiB up to the end of RAM */
-    struct set
-        able[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole ones from 9 */
-    struct set untouched;   /* arenas that are wholly free and were never used: not in any `able` */
-    struct set loose;       /* arenas with loose leaves */
-    struct arena **arenas;  /* by GiB; NULL until first used */
-    struct arena **homes;   /* by GiB: where the arena's state goes; NULL where there is no RAM */
+    uint64_t arena_count;               /* GiB up to the end of RAM */
+    struct set available[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole
+                                           ones from 9 */
+    struct set untouched;  /* arenas that are wholly free and were never used: not in any `available` */
+    struct set unmerged;   /* arenas with unmerged leaves */
+    struct arena **arenas; /* by GiB; NULL until first used */
+    struct arena **homes;  /* by GiB: where the arena's state goes; NULL where there is no RAM */
 };
 
 static inline void leaf_set_clear(struct leaf_set *set)
@@ -98,8 +98,8 @@ static inline bool leaf_is_split(const struct arena *arena, unsigned leaf)
 
 /* ---- policy/buddy_give.c ---- */
 
-/* Names an arena in the sets `able` from `base` to base + now; before it was base + before. Returns how many
- * changed. */
+/* Names an arena in the sets `available` from `base` to base + now; before it was base + before. Returns how
+ * many changed. */
 unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now);
 
 /* Publishes what the whole leaves of an arena can serve now. Returns how many arena sets changed. */
@@ -133,10 +133,10 @@ static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct ar
     return now == tree->highest ? 0 : buddy_leaf_publish(buddy, gib, arena, leaf, now);
 }
 
-/* Merges the frames of a leaf that is loose; what it can serve then is not published yet. */
+/* Merges the frames of a leaf that is unmerged; what it can serve then is not published yet. */
 void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf);
 
-/* Merges the first loose leaf of an arena from `leaf` on, and publishes it; false when there is none. */
+/* Merges the first unmerged leaf of an arena from `leaf` on, and publishes it; false when there is none. */
 bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf);
 
 /* The policy's functions of these names; `state` is a struct buddy. */

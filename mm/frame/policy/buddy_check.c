@@ -45,8 +45,8 @@ static bool check_tree(const struct tree *tree, uint64_t base, unsigned unit_ord
             if (bit == 0 || (bit == 1 && unit_order == 0)) {
                 return frame_problem_set(problem, "a bit that stands for no block", frame, bit, 0);
             }
-            bool is_loose = word >= TREE_SINGLE && tree->loose >> (word - TREE_SINGLE) & 1;
-            if (bit != 1 && tree_test(tree, bit ^ 1) && !is_loose) {
+            bool is_unmerged = word >= TREE_SINGLE && tree->unmerged >> (word - TREE_SINGLE) & 1;
+            if (bit != 1 && tree_test(tree, bit ^ 1) && !is_unmerged) {
                 return frame_problem_set(problem, "free buddies are not merged", frame, bit, bit ^ 1);
             }
             if (tree_holder(tree, bit >> 1) != TREE_NONE) {
@@ -66,16 +66,18 @@ static bool leaf_set_has(const struct leaf_set *set, unsigned leaf)
     return set->words[leaf / 64] >> leaf % 64 & 1;
 }
 
-/* Whether the sets that name the leaf are that of its largest free block, and that of loose ones if it is. */
+/*
+ * Whether the sets that name the leaf are that of its largest free block, and that of unmerged ones if it is.
+ */
 static bool check_leaf_sets(const struct arena *arena, uint64_t base, unsigned leaf,
                             struct frame_problem *problem)
 {
     bool split = leaf_is_split(arena, leaf);
     int highest = split ? arena->leaves[leaf].highest : -1;
-    bool loose = split && arena->leaves[leaf].loose != 0;
-    if (leaf_set_has(&arena->loose, leaf) != loose) {
-        return frame_problem_set(problem, "set of loose leaves", base + (uint64_t)leaf * TREE_UNITS, !loose,
-                                 loose);
+    bool unmerged = split && arena->leaves[leaf].unmerged != 0;
+    if (leaf_set_has(&arena->unmerged, leaf) != unmerged) {
+        return frame_problem_set(problem, "set of unmerged leaves", base + (uint64_t)leaf * TREE_UNITS,
+                                 !unmerged, unmerged);
     }
     for (int order = 0; order < (int)LEAF_ORDER; order++) {
         bool listed = leaf_set_has(&arena->best[order], leaf);
@@ -133,9 +135,9 @@ static uint64_t summary_of(const struct leaf_set *set)
 /* Whether the summaries of an arena's sets of leaves agree with the sets. */
 static bool check_summaries(const struct arena *arena, uint64_t base, struct frame_problem *problem)
 {
-    if (arena->loose.summary != summary_of(&arena->loose)) {
-        return frame_problem_set(problem, "summary of the set of loose leaves", base, arena->loose.summary,
-                                 summary_of(&arena->loose));
+    if (arena->unmerged.summary != summary_of(&arena->unmerged)) {
+        return frame_problem_set(problem, "summary of the set of unmerged leaves", base,
+                                 arena->unmerged.summary, summary_of(&arena->unmerged));
     }
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
         uint64_t summary = summary_of(&arena->best[order]);
@@ -156,18 +158,19 @@ static bool check_summaries(const struct arena *arena, uint64_t base, struct fra
 static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_problem *problem)
 {
     const struct arena *arena = buddy->arenas[gib];
-    bool loose = arena && arena->loose.summary != 0;
-    if (set_has(&buddy->loose, gib) != loose) {
-        return frame_problem_set(problem, "set of loose arenas", gib * ARENA_FRAMES, !loose, loose);
+    bool unmerged = arena && arena->unmerged.summary != 0;
+    if (set_has(&buddy->unmerged, gib) != unmerged) {
+        return frame_problem_set(problem, "set of unmerged arenas", gib * ARENA_FRAMES, !unmerged, unmerged);
     }
     for (int order = 0; order < FRAME_ORDERS; order++) {
         int highest = order < (int)LEAF_ORDER ? -1 : (int)LEAF_ORDER - 1;
         if (arena) {
             highest = order < (int)LEAF_ORDER ? arena->highest : (int)LEAF_ORDER + arena->blocks.highest;
         }
-        bool able = order <= highest;
-        if (set_has(&buddy->able[order], gib) != able) {
-            return frame_problem_set(problem, "set of able arenas", gib * ARENA_FRAMES, !able, able);
+        bool available = order <= highest;
+        if (set_has(&buddy->available[order], gib) != available) {
+            return frame_problem_set(problem, "set of available arenas", gib * ARENA_FRAMES, !available,
+                                     available);
         }
     }
     return true;
@@ -176,15 +179,15 @@ static bool check_arena_sets(struct buddy *buddy, uint64_t gib, struct frame_pro
 static bool check_sets(const struct buddy *buddy, struct frame_problem *problem)
 {
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        if (!set_is_sound(&buddy->able[order], buddy->arena_count)) {
+        if (!set_is_sound(&buddy->available[order], buddy->arena_count)) {
             return frame_problem_set(problem, "summary of a set of arenas", 0, order, 0);
         }
     }
     if (!set_is_sound(&buddy->untouched, buddy->arena_count)) {
         return frame_problem_set(problem, "summary of the set of untouched arenas", 0, 0, 0);
     }
-    return set_is_sound(&buddy->loose, buddy->arena_count) ||
-           frame_problem_set(problem, "summary of the set of loose arenas", 0, 0, 0);
+    return set_is_sound(&buddy->unmerged, buddy->arena_count) ||
+           frame_problem_set(problem, "summary of the set of unmerged arenas", 0, 0, 0);
 }
 
 bool buddy_check(void *state, uint64_t *free_frames, struct frame_problem *problem)

@@ -2,20 +2,20 @@
 #include "buddy.h"
 
 /* What giving single frames under one hold of the lock may cost, in units of some 35 instructions. */
-#define GIVE_BUDGET 42
-#define ADD_COST    2  /* a frame becomes free, and that is all */
-#define LOOSE_COST  1  /* so its leaf becomes loose */
-#define FULL_COST   21 /* all that may have to be done for a frame */
+#define GIVE_BUDGET   42
+#define ADD_COST      2  /* a frame becomes free, and that is all */
+#define UNMERGED_COST 1  /* so its leaf becomes unmerged */
+#define FULL_COST     21 /* all that may have to be done for a frame */
 
 /* ---- Indexes ---- */
 
 unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
 {
     for (int order = before + 1; order <= now; order++) {
-        set_add(&buddy->able[base + (unsigned)order], gib);
+        set_add(&buddy->available[base + (unsigned)order], gib);
     }
     for (int order = now + 1; order <= before; order++) {
-        set_remove(&buddy->able[base + (unsigned)order], gib);
+        set_remove(&buddy->available[base + (unsigned)order], gib);
     }
     return (unsigned)(now > before ? now - before : before - now);
 }
@@ -42,30 +42,30 @@ unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *are
 
 /* ---- Leaves ---- */
 
-static void name_loose(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+static void name_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
-    if (leaf_set_add(&arena->loose, leaf)) {
-        set_add(&buddy->loose, gib);
+    if (leaf_set_add(&arena->unmerged, leaf)) {
+        set_add(&buddy->unmerged, gib);
     }
 }
 
-static void forget_loose(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+static void forget_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
-    if (leaf_set_remove(&arena->loose, leaf)) {
-        set_remove(&buddy->loose, gib);
+    if (leaf_set_remove(&arena->unmerged, leaf)) {
+        set_remove(&buddy->unmerged, gib);
     }
 }
 
 void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
     tree_merge(&arena->leaves[leaf]);
-    forget_loose(buddy, gib, arena, leaf);
+    forget_unmerged(buddy, gib, arena, leaf);
 }
 
 bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
 {
     struct arena *arena = buddy->arenas[gib];
-    leaf = leaf_set_find(&arena->loose, leaf);
+    leaf = leaf_set_find(&arena->unmerged, leaf);
     if (leaf == TREE_UNITS) {
         return false;
     }
@@ -77,13 +77,14 @@ bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
 bool buddy_merge(void *state)
 {
     struct buddy *buddy = state;
-    uint64_t gib = set_find(&buddy->loose, buddy->arena_count, 0);
+    uint64_t gib = set_find(&buddy->unmerged, buddy->arena_count, 0);
     return gib != SET_NONE && buddy_merge_from(buddy, gib, 0);
 }
 
 /* ---- Giving ---- */
 
-/* Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
+/*
+ * Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
  */
 static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
 {
@@ -110,8 +111,8 @@ static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *are
 /* The last frames of a leaf became free: it is whole, whatever its tree says. */
 static unsigned give_whole(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
-    if (arena->leaves[leaf].loose != 0) {
-        forget_loose(buddy, gib, arena, leaf);
+    if (arena->leaves[leaf].unmerged != 0) {
+        forget_unmerged(buddy, gib, arena, leaf);
     }
     unsigned changes = buddy_leaf_publish(buddy, gib, arena, leaf, -1);
     return changes + give_leaves(buddy, gib, arena, leaf, 0);
@@ -152,9 +153,9 @@ static inline unsigned add_frame(struct buddy *buddy, uint64_t frame)
         return 0;
     }
     unsigned cost = ADD_COST;
-    if (tree->loose == 0) {
-        name_loose(buddy, gib, arena, leaf);
-        cost += LOOSE_COST;
+    if (tree->unmerged == 0) {
+        name_unmerged(buddy, gib, arena, leaf);
+        cost += UNMERGED_COST;
     }
     tree_add(tree, frame % TREE_UNITS);
     tree->free++;

@@ -33,7 +33,8 @@ static inline uint64_t set_words(uint64_t size)
     return words;
 }
 
-/* Makes an empty set of numbers below `size` in set_words(size) words at `words`; returns what follows them.
+/*
+ * Makes an empty set of numbers below `size` in set_words(size) words at `words`; returns what follows them.
  */
 static inline uint64_t *set_init(struct set *set, uint64_t size, uint64_t *words)
 {

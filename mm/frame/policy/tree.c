@@ -46,7 +46,7 @@ static void merge_top(struct tree *tree)
 /* Of the 64 blocks of a word the parents are half a word: level by level up to word 0. */
 void tree_merge(struct tree *tree)
 {
-    unsigned pending = (unsigned)tree->loose << TREE_SINGLE;
+    unsigned pending = (unsigned)tree->unmerged << TREE_SINGLE;
     while (pending > 1) {
         unsigned word = highest_bit(pending);
         pending ^= 1U << word;
@@ -57,5 +57,5 @@ void tree_merge(struct tree *tree)
     if (pending != 0) {
         merge_top(tree);
     }
-    tree->loose = 0;
+    tree->unmerged = 0;
 }

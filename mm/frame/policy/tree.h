@@ -22,7 +22,7 @@
 struct tree {
     uint64_t words[TREE_WORDS]; /* bit i of the heap is bit i % 64 of word i / 64 */
     uint16_t used;              /* bit w: words[w] is not 0 */
-    uint8_t loose;              /* bit w: words[TREE_SINGLE + w] may have free buddies */
+    uint8_t unmerged;           /* bit w: words[TREE_SINGLE + w] may have free buddies */
     int8_t highest;             /* the caller's: order of the largest free block as it was last published */
     uint16_t free;              /* the caller's, of leaves only: units that are free */
 };
@@ -81,7 +81,7 @@ static inline void tree_init(struct tree *tree)
         tree->words[i] = 0;
     }
     tree->used = 0;
-    tree->loose = 0;
+    tree->unmerged = 0;
     tree->highest = -1;
     tree->free = 0;
 }
@@ -183,7 +183,7 @@ static inline unsigned tree_give(struct tree *tree, unsigned bit)
 static inline void tree_add(struct tree *tree, unsigned unit)
 {
     tree_set(tree, TREE_UNITS + unit);
-    tree->loose |= (uint8_t)(1U << unit / 64);
+    tree->unmerged |= (uint8_t)(1U << unit / 64);
 }
 
 /* Merges what tree_add() did not. */

@@ -4,7 +4,8 @@
  */
 #include "mm/space/internal.h"
 
-/* A leaf for the case at hand: what is known to be touched is marked so, which saves the CPU a locked write.
+/*
+ * A leaf for the case at hand: what is known to be touched is marked so, which saves the CPU a locked write.
  */
 static page_table_entry_t leaf_for(const struct vm_case *fault, phys_addr_t frame, unsigned level,
                                    unsigned access)
@@ -85,13 +86,13 @@ static void fill_around(struct vm_space *space, const struct vm_case *fault,
 
 /* Notes that `kind` is wanted; what is there of another kind has to go first. Returns whether it may be asked
  * for. */
-static bool want(struct vm_supply *supply, enum vm_supply_kind kind)
+static bool want(struct vm_need *need, enum vm_need_kind kind)
 {
-    supply->stale = supply->kind != VM_SUPPLY_NOTHING;
-    if (!supply->stale) {
-        supply->kind = kind;
+    need->stale = need->kind != VM_NEED_NOTHING;
+    if (!need->stale) {
+        need->kind = kind;
     }
-    return !supply->stale;
+    return !need->stale;
 }
 
 /* ---- Zeros ---- */
@@ -128,18 +129,18 @@ static bool large_fits(struct vm_space *space, const struct vm_case *fault) REQU
            page_table_translate(space->table, virt_addr(fault->page)).level > PAGE_LEVEL_4K;
 }
 
-/* Maps the block that the supply has; false when a page table or the block is missing. */
+/* Maps the block that the need has; false when a page table or the block is missing. */
 static bool fill_large(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
-    struct vm_supply *supply = fault->supply;
-    phys_addr_t block = supply->block;
+    struct vm_need *need = fault->need;
+    phys_addr_t block = need->block;
     page_table_entry_t leaf = leaf_for(fault, block, PAGE_LEVEL_2M, vm_page_access(space, fault->region));
     if (block.raw == 0 || !set_large_leaf(space, fault, leaf)) {
         return false;
     }
     vm_reverse_set(space, block, align_down(fault->page, MIB(2)));
     space->resident += MIB(2) / FRAME_BYTES;
-    supply->block = FRAME_NONE;
+    need->block = FRAME_NONE;
     return true;
 }
 
@@ -162,8 +163,8 @@ static enum vm_fault fill_small(struct vm_space *space, const struct vm_case *fa
 static enum vm_fault fill_zeros(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     if (fault->region->large && large_fits(space, fault)) {
-        if (fault->supply->kind != VM_SUPPLY_LARGE) {
-            want(fault->supply, VM_SUPPLY_LARGE);
+        if (fault->need->kind != VM_NEED_LARGE) {
+            want(fault->need, VM_NEED_LARGE);
             return VM_FAULT_WANTS;
         }
         if (fill_large(space, fault)) {
@@ -210,32 +211,32 @@ static enum vm_fault fill_device(struct vm_space *space, const struct vm_case *f
 static enum vm_fault want_pages(const struct vm_case *fault)
 {
     const struct vm_region *region = fault->region;
-    struct vm_supply *supply = fault->supply;
+    struct vm_need *need = fault->need;
     uint64_t first;
     uint64_t end;
-    if (!want(supply, VM_SUPPLY_PAGES)) {
+    if (!want(need, VM_NEED_PAGES)) {
         return VM_FAULT_WANTS;
     }
     group_of(fault, &first, &end);
-    supply->pager = region->pager;
-    supply->offset = region->offset + (first - region->base);
-    supply->count = (unsigned)((end - first) >> FRAME_SHIFT);
-    supply->wanted = (unsigned)((fault->page - first) >> FRAME_SHIFT);
+    need->pager = region->pager;
+    need->offset = region->offset + (first - region->base);
+    need->count = (unsigned)((end - first) >> FRAME_SHIFT);
+    need->wanted = (unsigned)((fault->page - first) >> FRAME_SHIFT);
     vm_pager_get(region->pager);
     return VM_FAULT_WANTS;
 }
 
-/* The supply's entry for the page, or NULL if it has none. */
+/* The need's entry for the page, or NULL if it has none. */
 static phys_addr_t *supplied(const struct vm_case *fault)
 {
     const struct vm_region *region = fault->region;
-    struct vm_supply *supply = fault->supply;
-    uint64_t index = (region->offset + (fault->page - region->base) - supply->offset) >> FRAME_SHIFT;
-    bool fits = supply->kind == VM_SUPPLY_PAGES && supply->pager == region->pager && index < supply->count;
-    return fits && supply->pages[index].raw != 0 ? &supply->pages[index] : NULL;
+    struct vm_need *need = fault->need;
+    uint64_t index = (region->offset + (fault->page - region->base) - need->offset) >> FRAME_SHIFT;
+    bool fits = need->kind == VM_NEED_PAGES && need->pager == region->pager && index < need->count;
+    return fits && need->pages[index].raw != 0 ? &need->pages[index] : NULL;
 }
 
-/* Maps a page that the supply has, with its reference. */
+/* Maps a page that the need has, with its reference. */
 static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
 {
     phys_addr_t *from = supplied(fault);
@@ -311,7 +312,7 @@ enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault)
     case VM_SOURCE_COUNT:
         break;
     }
-    panic("vm: a hole at %#llx in a region of %s", (unsigned long long)fault->page,
+    panic("vm: a hole at %#" PRIx64 " in a region of %s", fault->page,
           vm_source_name((enum vm_source)fault->region->source));
 }
 

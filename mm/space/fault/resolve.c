@@ -51,7 +51,7 @@ static struct page_translation find_page(struct vm_space *space, uint64_t page,
 }
 
 static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
-                             struct vm_supply *supply, struct tlb_batch *batch) REQUIRES(space->lock)
+                             struct vm_need *need, struct tlb_batch *batch) REQUIRES(space->lock)
 {
     enum vm_fault error;
     struct vm_region *region = find_region(space, address, &error);
@@ -66,7 +66,7 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     }
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
-    struct vm_case fault = {region, slot, true, page, access, supply, batch};
+    struct vm_case fault = {region, slot, true, page, access, need, batch};
     if (slot && !page_entry_present(*slot)) {
         return vm_fill(space, &fault);
     }
@@ -81,12 +81,12 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
 
 /* One attempt under the lock. */
 static enum vm_fault attempt(struct vm_space *space, uint64_t address, enum vm_access access,
-                             struct vm_supply *supply)
+                             struct vm_need *need)
 {
     struct tlb_batch batch;
     spinlock_acquire(&space->lock);
     tlb_batch_start(&batch, space->table);
-    enum vm_fault result = resolve(space, address, access, supply, &batch);
+    enum vm_fault result = resolve(space, address, access, need, &batch);
     if (!tlb_batch_is_empty(&batch)) {
         tlb_batch_finish(&batch);
     }
@@ -108,18 +108,18 @@ static enum vm_fault give_up(struct vm_space *space)
 
 enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum vm_access access)
 {
-    struct vm_supply supply;
-    supply.kind = VM_SUPPLY_NOTHING; /* the rest is written when something is wanted */
-    supply.stale = false;
+    struct vm_need need;
+    need.kind = VM_NEED_NOTHING; /* the rest is written when something is wanted */
+    need.stale = false;
     enum vm_fault result;
-    while ((result = attempt(space, address.raw, access, &supply)) == VM_FAULT_WANTS) {
-        if (!vm_supply_obtain(space, &supply)) {
+    while ((result = attempt(space, address.raw, access, &need)) == VM_FAULT_WANTS) {
+        if (!vm_need_obtain(space, &need)) {
             result = give_up(space);
             break;
         }
     }
-    if (supply.kind != VM_SUPPLY_NOTHING) {
-        vm_supply_drop(space, &supply);
+    if (need.kind != VM_NEED_NOTHING) {
+        vm_need_drop(space, &need);
     }
     return result;
 }

@@ -1,4 +1,5 @@
-/* A fixed-block allocator, blocks of one length for every request up to that, in a linked list: for
+/*
+ * A fixed-block allocator, blocks of one length for every request up to that, in a linked list: for
  * comparison.
  */
 #pragma once

@@ -1,6 +1,8 @@
 /* The host's benchmark harness; see bench.h. */
 #include "bench.h"
 
+#include <inttypes.h>
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,8 @@ static bool is_timed(const struct bench_case *test)
     return strcmp(test->unit, "ns") == 0;
 }
 
-/* One sample; *count says how many operations it consists of. A value that is not a time is one, even if 0.
+/*
+ * One sample; *count says how many operations it consists of. A value that is not a time is one, even if 0.
  */
 static double run_once(const struct bench_case *test, uint64_t *count)
 {
@@ -65,9 +68,9 @@ static void print(const struct bench_case *test, double *sorted, const struct op
     double least = sorted[0];
     double most = sorted[options->rounds - 1];
     if (options->json) {
-        printf("{\"bench\":\"%s\",\"unit\":\"%s\",\"median\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%llu,"
-               "\"peer\":\"%s\"}\n",
-               test->name, test->unit, median, least, most, (unsigned long long)count, test->peer);
+        printf("{\"bench\":\"%s\",\"unit\":\"%s\",\"median\":%.2f,\"min\":%.2f,\"max\":%.2f,\"n\":%" PRIu64
+               ",\"peer\":\"%s\"}\n",
+               test->name, test->unit, median, least, most, count, test->peer);
     } else {
         printf("%-28s %-12s %12.2f %12.2f %12.2f %s\n", test->name, test->peer, median, least, most,
                test->unit);

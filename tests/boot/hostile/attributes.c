@@ -40,7 +40,7 @@ static uint64_t *attributes_of(EFI_PHYSICAL_ADDRESS base, UINT64 bytes)
             return &pages[i].attributes;
         }
     }
-    say("violation: attributes of %llx, %llu bytes", (unsigned long long)base, (unsigned long long)bytes);
+    say("violation: attributes of %" PRIx64 ", %" PRIu64 " bytes", base, bytes);
     return NULL;
 }
 
@@ -66,10 +66,9 @@ static EFI_STATUS change(EFI_PHYSICAL_ADDRESS base, UINT64 bytes, uint64_t add, 
         return EFI_ACCESS_DENIED;
     }
     *now = (*now | add) & ~remove;
-    say("attributes %s page=%llx now=%llx", current->name, (unsigned long long)base,
-        (unsigned long long)*now);
+    say("attributes %s page=%" PRIx64 " now=%" PRIx64, current->name, base, *now);
     if (!(*now & NO_EXECUTE) && !(*now & READ_ONLY)) {
-        say("violation: %llx is writable and executable", (unsigned long long)base);
+        say("violation: %" PRIx64 " is writable and executable", base);
     }
     return EFI_SUCCESS;
 }
@@ -124,8 +123,8 @@ void attributes_end(void)
     handle = NULL;
     for (unsigned i = 0; i < PAGES_MAX && pages[i].base != 0; i++) {
         if (pages[i].attributes != UNTOUCHED) {
-            say("violation: %llx is given back with attributes %llx", (unsigned long long)pages[i].base,
-                (unsigned long long)pages[i].attributes);
+            say("violation: %" PRIx64 " is given back with attributes %" PRIx64, pages[i].base,
+                pages[i].attributes);
         }
     }
 }

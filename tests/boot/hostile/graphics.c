@@ -140,11 +140,10 @@ static void say_output(const struct output *output)
     if (current->graphics < ARRAY_LENGTH(pixel_cases)) {
         mask = pixel_cases[current->graphics].mask;
     }
-    say("video %s base=%llx width=%u height=%u stride=%u bytes=%llu format=%u masks=%x,%x,%x", current->name,
-        (unsigned long long)output->mode.FrameBufferBase, output->info.HorizontalResolution,
-        output->info.VerticalResolution, output->info.PixelsPerScanLine,
-        (unsigned long long)output->mode.FrameBufferSize, (unsigned)output->info.PixelFormat, mask.RedMask,
-        mask.GreenMask, mask.BlueMask);
+    say("video %s base=%" PRIx64 " width=%u height=%u stride=%u bytes=%" PRIu64 " format=%u masks=%x,%x,%x",
+        current->name, output->mode.FrameBufferBase, output->info.HorizontalResolution,
+        output->info.VerticalResolution, output->info.PixelsPerScanLine, output->mode.FrameBufferSize,
+        (unsigned)output->info.PixelFormat, mask.RedMask, mask.GreenMask, mask.BlueMask);
 }
 
 EFI_GRAPHICS_OUTPUT_PROTOCOL *graphics_distort(EFI_GRAPHICS_OUTPUT_PROTOCOL *real)

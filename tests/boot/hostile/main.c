@@ -53,7 +53,7 @@ static struct hostile_case box; /* the case, and with a sweep its present run */
 static bool failed(EFI_STATUS status, const char *doing)
 {
     if (EFI_ERROR(status)) {
-        say("error: %s: status %llx", doing, (unsigned long long)status);
+        say("error: %s: status %" PRIx64, doing, status);
     }
     return EFI_ERROR(status);
 }
@@ -201,11 +201,11 @@ static struct gate_report run_once(uint32_t run)
         report = services_end();
     }
     clear_away();
-    say("returned %s run=%u status=%llx calls=%u injected=%u exits=%u pools=%u pages=%u wild=%u between=%u "
-        "free=%lld",
-        current->name, run, (unsigned long long)status, report.calls, report.injected, report.exits,
-        report.live_pools, report.live_pages, report.wild_frees, report.between_exits,
-        (long long)(map_free_pages() - free_before));
+    say("returned %s run=%u status=%" PRIx64
+        " calls=%u injected=%u exits=%u pools=%u pages=%u wild=%u between=%u "
+        "free=%" PRId64,
+        current->name, run, status, report.calls, report.injected, report.exits, report.live_pools,
+        report.live_pages, report.wild_frees, report.between_exits, (map_free_pages() - free_before));
     return report;
 }
 

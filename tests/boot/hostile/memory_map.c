@@ -377,15 +377,13 @@ EFI_STATUS EFIAPI hostile_get_memory_map(UINTN *bytes, EFI_MEMORY_DESCRIPTOR *ma
 
 static void say_expectation(void)
 {
-    say("exit %s attempts=%u descriptors=%u stride=%u ram=%llu persistent=%llu acpi-reclaimable=%llu "
-        "acpi-nvs=%llu runtime=%llu mmio=%llu reserved=%llu unusable=%llu",
-        current->name, exits, (unsigned)last_count, (unsigned)last_stride, (unsigned long long)expected.ram,
-        (unsigned long long)expected.types[MEMORY_PERSISTENT],
-        (unsigned long long)expected.types[MEMORY_ACPI_RECLAIMABLE],
-        (unsigned long long)expected.types[MEMORY_ACPI_NVS],
-        (unsigned long long)expected.types[MEMORY_RUNTIME], (unsigned long long)expected.types[MEMORY_MMIO],
-        (unsigned long long)expected.types[MEMORY_RESERVED],
-        (unsigned long long)expected.types[MEMORY_UNUSABLE]);
+    say("exit %s attempts=%u descriptors=%u stride=%u ram=%" PRIu64 " persistent=%" PRIu64
+        " acpi-reclaimable=%" PRIu64 " "
+        "acpi-nvs=%" PRIu64 " runtime=%" PRIu64 " mmio=%" PRIu64 " reserved=%" PRIu64 " unusable=%" PRIu64,
+        current->name, exits, (unsigned)last_count, (unsigned)last_stride, expected.ram,
+        expected.types[MEMORY_PERSISTENT], expected.types[MEMORY_ACPI_RECLAIMABLE],
+        expected.types[MEMORY_ACPI_NVS], expected.types[MEMORY_RUNTIME], expected.types[MEMORY_MMIO],
+        expected.types[MEMORY_RESERVED], expected.types[MEMORY_UNUSABLE]);
 }
 
 /* A key is made stale as it happens in life: somebody allocates a page after the map was read. */

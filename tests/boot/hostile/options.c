@@ -23,7 +23,8 @@ static size_t put_text(uint8_t *at, const CHAR16 *text)
     return units * sizeof(CHAR16);
 }
 
-/* EFI_LOAD_OPTION (UEFI 2.10, 3.1.3): attributes, length of the path list, description, path list, options.
+/*
+ * EFI_LOAD_OPTION (UEFI 2.10, 3.1.3): attributes, length of the path list, description, path list, options.
  */
 static size_t put_load_option(void)
 {

@@ -78,8 +78,7 @@ static void live_remove(uint64_t address, uint64_t pages)
         return;
     }
     report.wild_frees++;
-    say("violation: free of %llx, %llu pages, which is not allocated", (unsigned long long)address,
-        (unsigned long long)pages);
+    say("violation: free of %" PRIx64 ", %" PRIu64 " pages, which is not allocated", address, pages);
 }
 
 static EFI_STATUS EFIAPI injected_failure(void)
@@ -174,7 +173,7 @@ static bool allocate_low(EFI_ALLOCATE_TYPE kind, EFI_MEMORY_TYPE type, UINTN pag
         EFI_ERROR(firmware->AllocatePages(AllocateMaxAddress, type, pages, &low))) {
         return false;
     }
-    say("low %s pages=%u address=%llx", current->name, (unsigned)pages, (unsigned long long)low);
+    say("low %s pages=%u address=%" PRIx64, current->name, (unsigned)pages, low);
     live_add(low, pages);
     *address = low;
     return true;
@@ -198,7 +197,7 @@ static EFI_STATUS EFIAPI hostile_allocate_pages(EFI_ALLOCATE_TYPE kind, EFI_MEMO
     }
     if ((current->refused == REFUSE_ADDRESS && kind == AllocateAddress) ||
         (current->refused == REFUSE_LIMIT && kind == AllocateMaxAddress)) {
-        say("refused %s kind=%u address=%llx", current->name, (unsigned)kind, (unsigned long long)*address);
+        say("refused %s kind=%u address=%" PRIx64, current->name, (unsigned)kind, *address);
         return EFI_NOT_FOUND;
     }
     if (allocate_from_zero(kind, pages)) {
@@ -334,8 +333,7 @@ struct gate_report services_end(void)
         if (live[i].address != NOWHERE) {
             report.live_pools += live[i].pages == 0;
             report.live_pages += (uint32_t)live[i].pages;
-            say("leak: %llx, %llu pages", (unsigned long long)live[i].address,
-                (unsigned long long)live[i].pages);
+            say("leak: %" PRIx64 ", %" PRIu64 " pages", live[i].address, live[i].pages);
         }
     }
     return report;

@@ -1,4 +1,5 @@
-/* Any text as a command line: the iterator ends, stays inside the line, and agrees with get, has and check.
+/*
+ * Any text as a command line: the iterator ends, stays inside the line, and agrees with get, has and check.
  */
 #include <ashlar/command_line.h>
 #include <stdlib.h>

@@ -14,7 +14,8 @@ static void require(bool condition)
     }
 }
 
-/* Only what a terminal is meant to get: text, the control characters of the editor, and its escape sequences.
+/*
+ * Only what a terminal is meant to get: text, the control characters of the editor, and its escape sequences.
  */
 static void check_output(void *context, const char *text, size_t bytes)
 {

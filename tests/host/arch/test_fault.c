@@ -329,7 +329,7 @@ static void operands_are_found(void **state)
         virt_addr_t address = {0};
         bool found = instruction_memory_operand(code, one->length, &registers, &address);
         if (found != one->found || (found && address.raw != one->address)) {
-            fail_msg("%s: found %d, address %#llx", one->instruction, found, (unsigned long long)address.raw);
+            fail_msg("%s: found %d, address %#" PRIx64, one->instruction, found, address.raw);
         }
         free(code);
     }

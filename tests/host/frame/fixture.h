@@ -106,9 +106,9 @@ static inline bool machine_is_sound(struct machine *machine)
     struct frame_problem problem;
     bool sound = frame_pool_check(&machine->pool, &problem);
     if (!sound) {
-        fprintf(stderr, "frame_pool_check: %s, frame %#llx, found %#llx, expected %#llx\n", problem.what,
-                (unsigned long long)problem.frame, (unsigned long long)problem.found,
-                (unsigned long long)problem.expected);
+        fprintf(stderr,
+                "frame_pool_check: %s, frame %#" PRIx64 ", found %#" PRIx64 ", expected %#" PRIx64 "\n",
+                problem.what, problem.frame, problem.found, problem.expected);
     }
     return sound;
 }

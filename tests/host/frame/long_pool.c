@@ -31,7 +31,7 @@ int main(int argc, char **argv)
             failures += the_model.failures;
         }
     }
-    printf("%llu operations on %llu machines, %llu of them found no memory\n", (unsigned long long)done,
-           (unsigned long long)machines, (unsigned long long)failures);
+    printf("%" PRIu64 " operations on %" PRIu64 " machines, %" PRIu64 " of them found no memory\n", done,
+           machines, failures);
     return machines == 0 || failures == 0;
 }

@@ -15,8 +15,8 @@
 #define MODEL_CHECK(condition)                                                                               \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: model: %s (step %llu)\n", __FILE__, __LINE__, #condition,                \
-                    (unsigned long long)model->steps);                                                       \
+            fprintf(stderr, "%s:%d: model: %s (step %" PRIu64 ")\n", __FILE__, __LINE__, #condition,         \
+                    model->steps);                                                                           \
             abort();                                                                                         \
         }                                                                                                    \
     } while (0)
@@ -166,7 +166,8 @@ static inline void model_see_descriptors(struct model *model)
     }
 }
 
-/* Whether an allocation that failed should not have; where descriptors need memory, that must be left, too.
+/*
+ * Whether an allocation that failed should not have; where descriptors need memory, that must be left, too.
  */
 static inline bool model_should_have(struct model *model, unsigned order, uint64_t used, uint64_t limit)
 {
@@ -342,9 +343,9 @@ static inline void model_verify(struct model *model)
 {
     struct frame_problem problem;
     if (!frame_pool_check(model->pool, &problem)) {
-        fprintf(stderr, "frame_pool_check: %s, frame %#llx, found %#llx, expected %#llx\n", problem.what,
-                (unsigned long long)problem.frame, (unsigned long long)problem.found,
-                (unsigned long long)problem.expected);
+        fprintf(stderr,
+                "frame_pool_check: %s, frame %#" PRIx64 ", found %#" PRIx64 ", expected %#" PRIx64 "\n",
+                problem.what, problem.frame, problem.found, problem.expected);
         MODEL_CHECK(!"frame_pool_check");
     }
     struct frame_ledger ledger;

@@ -72,7 +72,7 @@ static struct model the_model;
 static void expect(bool condition, uint64_t seed)
 {
     if (!condition) {
-        fprintf(stderr, "random machine of seed %llu\n", (unsigned long long)seed);
+        fprintf(stderr, "random machine of seed %" PRIu64 "\n", seed);
         abort();
     }
 }

@@ -193,20 +193,20 @@ static void indexes_must_agree(void **state)
     phys_addr_t block = frame_alloc(pool, 0, OWNER_TEST);
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
         for (unsigned level = 0; level < SET_LEVELS; level++) {
-            buddy->able[order].level[level][0] ^= 1;
+            buddy->available[order].level[level][0] ^= 1;
             expect_problem(level == 0 ? "set of a" : "summary of a set of arenas");
-            buddy->able[order].level[level][0] ^= 1;
-            buddy->able[order].level[level][0] ^= 1ULL << 63;
+            buddy->available[order].level[level][0] ^= 1;
+            buddy->available[order].level[level][0] ^= 1ULL << 63;
             expect_problem("summary of a set of arenas");
-            buddy->able[order].level[level][0] ^= 1ULL << 63;
+            buddy->available[order].level[level][0] ^= 1ULL << 63;
         }
     }
     buddy->untouched.level[1][0] ^= 1;
     expect_problem("summary of the set of untouched arenas");
     buddy->untouched.level[1][0] ^= 1;
-    buddy->loose.level[1][0] ^= 1;
-    expect_problem("summary of the set of loose arenas");
-    buddy->loose.level[1][0] ^= 1;
+    buddy->unmerged.level[1][0] ^= 1;
+    expect_problem("summary of the set of unmerged arenas");
+    buddy->unmerged.level[1][0] ^= 1;
     struct arena *arena = buddy->arenas[block.raw >> 30];
     unsigned leaf = block.raw / MIB(2) % 512;
     for (unsigned order = 0; order < LEAF_ORDER; order++) {
@@ -232,15 +232,15 @@ static void indexes_must_agree(void **state)
     arena->leaves[leaf].free++;
     expect_problem("count of a leaf's free frames");
     arena->leaves[leaf].free--;
-    arena->leaves[leaf].loose ^= 1;
-    expect_problem("set of loose leaves");
-    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
-    expect_problem("summary of the set of loose leaves");
-    arena->loose.summary ^= 1ULL << leaf / 64;
-    expect_problem("set of loose arenas");
-    arena->loose.summary ^= 1ULL << leaf / 64;
-    arena->loose.words[leaf / 64] ^= 1ULL << leaf % 64;
-    arena->leaves[leaf].loose ^= 1;
+    arena->leaves[leaf].unmerged ^= 1;
+    expect_problem("set of unmerged leaves");
+    arena->unmerged.words[leaf / 64] ^= 1ULL << leaf % 64;
+    expect_problem("summary of the set of unmerged leaves");
+    arena->unmerged.summary ^= 1ULL << leaf / 64;
+    expect_problem("set of unmerged arenas");
+    arena->unmerged.summary ^= 1ULL << leaf / 64;
+    arena->unmerged.words[leaf / 64] ^= 1ULL << leaf % 64;
+    arena->leaves[leaf].unmerged ^= 1;
     arena->blocks.words[0] ^= 1;
     expect_problem("");
     arena->blocks.words[0] ^= 1;

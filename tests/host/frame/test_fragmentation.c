@@ -87,7 +87,7 @@ static uint64_t share_left_whole(unsigned cpus)
     }
     host_cpu = 0;
     uint64_t share = whole_permille(cpus);
-    print_message("%u CPUs: %llu permille whole\n", cpus, (unsigned long long)share);
+    print_message("%u CPUs: %" PRIu64 " permille whole\n", cpus, share);
     assert_true(machine_is_sound(&machine));
     machine_destroy(&machine);
     return share;

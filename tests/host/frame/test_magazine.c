@@ -32,7 +32,7 @@ static int teardown(void **state)
     struct frame_problem problem;
     bool good = frame_pool_check(&machine.pool, &problem);
     if (!good) {
-        print_error("frame_pool_check: %s at %#llx\n", problem.what, (unsigned long long)problem.frame);
+        print_error("frame_pool_check: %s at %#" PRIx64 "\n", problem.what, problem.frame);
     }
     machine_destroy(&machine);
     return good ? 0 : -1;
@@ -95,7 +95,8 @@ static uint64_t drains_of_batch(bool backwards)
     return machine.pool.work.drains - before;
 }
 
-/* Whatever is in the magazine at first: frees in a row make large pieces, or each would make room for a few.
+/*
+ * Whatever is in the magazine at first: frees in a row make large pieces, or each would make room for a few.
  */
 static void frees_in_a_row_take_the_lock_seldom(void **state)
 {

@@ -1,4 +1,5 @@
-/* The frame pool, promise by promise: start-up, errors with their names, the ledger, bounds, the validator.
+/*
+ * The frame pool, promise by promise: start-up, errors with their names, the ledger, bounds, the validator.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -52,7 +52,7 @@ static void expect_merged(const struct model *model)
     for (unsigned word = 0; word < TREE_WORDS; word++) {
         assert_int_equal(model->tree.used >> word & 1, model->tree.words[word] != 0);
     }
-    assert_int_equal(model->tree.loose, 0);
+    assert_int_equal(model->tree.unmerged, 0);
     assert_int_equal(tree_highest(&model->tree), highest);
 }
 
@@ -70,7 +70,7 @@ static void take(struct model *model, unsigned height)
 }
 
 /* Frees a block of which nothing is free, with merging or, if it is a unit, maybe without. */
-static void give(struct model *model, unsigned height, bool loose)
+static void give(struct model *model, unsigned height, bool unmerged)
 {
     unsigned unit = draw(model, TREE_UNITS) >> height << height;
     for (unsigned i = 0; i < 1U << height; i++) {
@@ -79,7 +79,7 @@ static void give(struct model *model, unsigned height, bool loose)
         }
     }
     memset(&model->free[unit], 1, 1U << height);
-    if (height == 0 && loose) {
+    if (height == 0 && unmerged) {
         tree_add(&model->tree, unit);
     } else if (tree_give(&model->tree, tree_bit(unit, height)) == 1) {
         tree_set(&model->tree, 1);
@@ -87,7 +87,7 @@ static void give(struct model *model, unsigned height, bool loose)
 }
 
 /* The chance of a unit being free wanders up and down, so that there is something to merge on every level. */
-static void loose_units_merge_as_if_given_one_by_one(void **state)
+static void unmerged_units_merge_as_if_given_one_by_one(void **state)
 {
     (void)state;
     struct model model = {.random = 1};
@@ -124,7 +124,7 @@ static void all_units_merge_into_the_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loose_units_merge_as_if_given_one_by_one),
+        cmocka_unit_test(unmerged_units_merge_as_if_given_one_by_one),
         cmocka_unit_test(all_units_merge_into_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void claim(phys_addr_t block, uint64_t mark)
 static void release(phys_addr_t block, unsigned order, uint64_t mark)
 {
     if (*(uint64_t *)frame_pointer(&machine.pool, block) != mark) {
-        panic("block %#llx has two owners", (unsigned long long)block.raw);
+        panic("block %#" PRIx64 " has two owners", block.raw);
     }
     frame_free(&machine.pool, block, order);
 }
@@ -64,14 +64,14 @@ static void use_request(struct worker *worker)
     }
     uint64_t *words = frame_pointer(&machine.pool, run);
     if (request.zeroed && (words[0] != 0 || words[511] != 0)) {
-        panic("frame %#llx is not zero", (unsigned long long)run.raw);
+        panic("frame %#" PRIx64 " is not zero", run.raw);
     }
     words[0] = words[511] = worker->cpu + 1;
     frame_get(&machine.pool, run);
     frame_pool_look(&machine.pool, run, &facts);
     if (facts.references != 2 || facts.owner != OWNER_HEAP || frame_put(&machine.pool, run) ||
         words[0] != worker->cpu + 1 || words[511] != worker->cpu + 1) {
-        panic("run %#llx has two owners", (unsigned long long)run.raw);
+        panic("run %#" PRIx64 " has two owners", run.raw);
     }
     if (number % 2) {
         frame_put(&machine.pool, run);
@@ -90,7 +90,7 @@ static void use_frames(struct worker *worker)
     } else {
         phys_addr_t block = frame_alloc(&machine.pool, 4, OWNER_STACKS);
         if (block.raw != 0 && frame_split(&machine.pool, block) != FRAME_OK) {
-            panic("block %#llx cannot be split", (unsigned long long)block.raw);
+            panic("block %#" PRIx64 " cannot be split", block.raw);
         }
         for (; block.raw != 0 && count < ARRAY_LENGTH(frames); count++) {
             frames[count] = phys_add(block, count * FRAME_BYTES);
@@ -101,12 +101,12 @@ static void use_frames(struct worker *worker)
     }
     for (unsigned i = 0; i < count; i++) {
         if (*(uint64_t *)frame_pointer(&machine.pool, frames[i]) != worker->cpu + 1) {
-            panic("frame %#llx has two owners", (unsigned long long)frames[i].raw);
+            panic("frame %#" PRIx64 " has two owners", frames[i].raw);
         }
         if (i % 3 == 0) {
             frame_put(&machine.pool, frames[i]);
         } else if (frame_try_free(&machine.pool, frames[i], 0) != FRAME_OK) {
-            panic("frame %#llx cannot be freed", (unsigned long long)frames[i].raw);
+            panic("frame %#" PRIx64 " cannot be freed", frames[i].raw);
         }
     }
 }
@@ -122,7 +122,7 @@ static void use_address(struct worker *worker)
     if (frame_alloc_at(&machine.pool, block, order, OWNER_DMA) == FRAME_OK) {
         claim(block, worker->cpu + 1);
         if (frame_change_owner(&machine.pool, block, OWNER_DMA, OWNER_CACHE) != FRAME_OK) {
-            panic("block %#llx changes hands by itself", (unsigned long long)block.raw);
+            panic("block %#" PRIx64 " changes hands by itself", block.raw);
         }
         release(block, order, worker->cpu + 1);
     }

@@ -60,11 +60,11 @@ static inline void fixture_stop(struct heap_fixture *fixture)
     struct frame_problem problem;
     heap_destroy(&fixture->heap);
     if (frame_pool_free(&fixture->machine.pool) != fixture->free_at_start) {
-        panic("%lld frames were not returned",
-              (long long)(fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
+        panic("%" PRId64 " frames were not returned",
+              (fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
     }
     if (!frame_pool_check(&fixture->machine.pool, &problem)) {
-        panic("frame pool: %s at frame %#llx", problem.what, (unsigned long long)problem.frame);
+        panic("frame pool: %s at frame %#" PRIx64, problem.what, problem.frame);
     }
     machine_destroy(&fixture->machine);
 }
@@ -73,8 +73,8 @@ static inline void fixture_check(struct heap_fixture *fixture)
 {
     struct slab_problem problem;
     if (!heap_check(&fixture->heap, &problem)) {
-        panic("heap: %s in %s at %p: %#llx, not %#llx", problem.what,
-              problem.cache ? problem.cache->name : "no cache", problem.where,
-              (unsigned long long)problem.found, (unsigned long long)problem.expected);
+        panic("heap: %s in %s at %p: %#" PRIx64 ", not %#" PRIx64, problem.what,
+              problem.cache ? problem.cache->name : "no cache", problem.where, problem.found,
+              problem.expected);
     }
 }

@@ -1,4 +1,4 @@
-/* Guarded slots for a heap on the host: pages of the process, hidden and shown by mprotect(). */
+/* Guarded slots for a heap on the host: pages of the process, inaccessible and shown by mprotect(). */
 #pragma once
 
 #include <ashlar/slab_guard.h>

@@ -135,7 +135,7 @@ static inline void model_alloc_aligned(struct slot *slot, uint8_t a, uint8_t b)
                              : heap_alloc_aligned_zeroed(&fixture.heap, b, alignment);
     if (pointer && ((uintptr_t)pointer - fixture.heap.slabs.base) % alignment != 0 &&
         (uintptr_t)pointer % alignment != 0) {
-        panic("%p is not aligned to %llu", (void *)pointer, (unsigned long long)alignment);
+        panic("%p is not aligned to %" PRIu64, (void *)pointer, alignment);
     }
     if (!(b & 1)) {
         model_expect_zeros(pointer, b);

@@ -122,7 +122,7 @@ static void an_access_after_the_free_faults(void **state)
     heap_free(&fixture.heap, block);
     expect_fault(block, false, SLAB_ACCESS_AFTER_FREE, block, 0);
     expect_fault(block + 50, true, SLAB_ACCESS_AFTER_FREE, block, 50);
-    /* Others are used first: it stays hidden as long as possible. */
+    /* Others are used first: it stays inaccessible as long as possible. */
     for (unsigned i = 0; i < SLOTS - 1; i++) {
         char *next = guarded_alloc(100);
         heap_free(&fixture.heap, next);

@@ -222,8 +222,7 @@ static void fail_everywhere(const struct operation *operation)
         succeeded = attempt(operation, n);
         take_snapshot(&after);
         if (memcmp(&before, &after, sizeof before) != 0 || fixture.reports != 0) {
-            fail_msg("%s changed something when its request %llu failed", operation->name,
-                     (unsigned long long)n);
+            fail_msg("%s changed something when its request %" PRIu64 " failed", operation->name, n);
         }
         assert_int_equal(((uint8_t *)kept)[2999], 0x77);
         n++;

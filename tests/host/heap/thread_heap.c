@@ -36,7 +36,7 @@ static void verify(const uint64_t *block)
 {
     for (uint64_t i = 2; i < block[0]; i++) {
         if ((block[i] ^ i) != (block[1] ^ 1)) {
-            panic("word %llu of a block changed", (unsigned long long)i);
+            panic("word %" PRIu64 " of a block changed", i);
         }
     }
 }

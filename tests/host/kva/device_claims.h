@@ -93,7 +93,7 @@ static inline void device_release(void *context, phys_addr_t base, uint64_t byte
     for (uint64_t at = 0; at < bytes; at += FRAME_BYTES) {
         struct claimed_page *page = claimed_page(claims, (base.raw + at) >> FRAME_SHIFT);
         if (page->count[claim_kind(access, cache)]-- == 0) {
-            panic("%#llx is released and was not claimed", (unsigned long long)(base.raw + at));
+            panic("%#" PRIx64 " is released and was not claimed", base.raw + at);
         }
         claims->claimed--;
     }

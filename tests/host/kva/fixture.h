@@ -63,8 +63,8 @@ static inline void kva_fixture_check(struct kva_fixture *fixture)
 {
     struct kva_problem problem;
     if (!kva_check(&fixture->arena, &problem)) {
-        panic("arena: %s at %#llx: %#llx, not %#llx", problem.what, (unsigned long long)problem.where.raw,
-              (unsigned long long)problem.found, (unsigned long long)problem.expected);
+        panic("arena: %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, problem.what, problem.where.raw,
+              problem.found, problem.expected);
     }
 }
 
@@ -75,11 +75,11 @@ static inline void kva_fixture_stop(struct kva_fixture *fixture, uint64_t live)
     kva_fixture_check(fixture);
     uint64_t left = kva_destroy(&fixture->arena);
     if (left != live) {
-        panic("%llu ranges left, not %llu", (unsigned long long)left, (unsigned long long)live);
+        panic("%" PRIu64 " ranges left, not %" PRIu64, left, live);
     }
     if (frame_pool_free(&fixture->machine.pool) != fixture->free_at_start) {
-        panic("%lld frames were not returned",
-              (long long)(fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
+        panic("%" PRId64 " frames were not returned",
+              (fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
     }
     machine_destroy(&fixture->machine);
 }

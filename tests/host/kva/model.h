@@ -105,16 +105,15 @@ static inline void model_allocate(unsigned slot, uint64_t pages, uint64_t guards
         bool room = model_has_room(pages, guards, alignment);
         bool right = error == KVA_NO_SPACE ? !room : error == KVA_NO_MEMORY && room && model_starved;
         if (!right && !(error == KVA_BAD_SIZE && pages > model_page_count)) {
-            panic("%llu pages, %llu guards, alignment %#llx: %s", (unsigned long long)pages,
-                  (unsigned long long)guards, (unsigned long long)alignment, kva_error_name(error));
+            panic("%" PRIu64 " pages, %" PRIu64 " guards, alignment %#" PRIx64 ": %s", pages, guards,
+                  alignment, kva_error_name(error));
         }
         return;
     }
     uint64_t page = (got->base.raw - model_fixture.arena.base.raw) / FRAME_BYTES;
     if (got->bytes != pages * FRAME_BYTES || !is_aligned(got->base.raw, alignment) || page < guards ||
         !model_is_free(page - guards, pages + 2 * guards)) {
-        panic("bad range at page %llu: %llu pages, %llu guards", (unsigned long long)page,
-              (unsigned long long)pages, (unsigned long long)guards);
+        panic("bad range at page %" PRIu64 ": %" PRIu64 " pages, %" PRIu64 " guards", page, pages, guards);
     }
     model_slots[slot] = (struct model_range){page, pages, guards};
     model_paint(&model_slots[slot], slot, true);
@@ -138,7 +137,7 @@ static inline void model_free_any(uint64_t page, uint64_t offset)
     enum kva_error expected = entry->what == PAGE_FREE ? KVA_NOT_ALLOCATED : KVA_INTERIOR;
     enum kva_error error = kva_free(&model_fixture.arena, virt_addr(address));
     if (error != expected) {
-        panic("page %llu: %s", (unsigned long long)page, kva_error_name(error));
+        panic("page %" PRIu64 ": %s", page, kva_error_name(error));
     }
 }
 
@@ -164,7 +163,7 @@ static inline void model_look(uint64_t page)
                 facts.object == &model_fixture;
     }
     if (!right) {
-        panic("a look at page %llu is wrong", (unsigned long long)page);
+        panic("a look at page %" PRIu64 " is wrong", page);
     }
 }
 

@@ -43,7 +43,7 @@ static void check(void)
 {
     struct mmio_problem problem;
     if (!mmio_check(&mmio, &problem)) {
-        fail_msg("%s at %#llx", problem.what, (unsigned long long)problem.where.raw);
+        fail_msg("%s at %#" PRIx64, problem.what, problem.where.raw);
     }
     mmu_model_check();
     vmalloc_fixture_check(&fixture);
@@ -290,7 +290,8 @@ static void release(uint64_t base, uint64_t bytes, enum page_cache cache)
     check();
 }
 
-/* Whether each page of [base, base + count pages) is claimed uncached, told by what is refused: 'c' or '.'.
+/*
+ * Whether each page of [base, base + count pages) is claimed uncached, told by what is refused: 'c' or '.'.
  */
 static void expect_claimed(uint64_t base, const char *pages)
 {

@@ -24,7 +24,7 @@ static void claim(const struct kva_range *range, uint8_t from, uint8_t to)
     uint64_t count = range->bytes / FRAME_BYTES + 2ULL * range->guard_pages;
     for (uint64_t page = first; page < first + count; page++) {
         if (atomic_exchange(&owner_of[page], to) != from) {
-            panic("page %llu has two owners", (unsigned long long)page);
+            panic("page %" PRIu64 " has two owners", page);
         }
     }
 }

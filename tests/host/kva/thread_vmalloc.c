@@ -40,7 +40,7 @@ static void release(uint8_t *block)
     uint64_t pages = vmalloc_bytes(&fixture.vmalloc, block) / FRAME_BYTES;
     for (uint64_t i = 0; i < pages; i++) {
         if (*word(block + i * FRAME_BYTES) != (uintptr_t)block) {
-            panic("page %llu of %p has two owners", (unsigned long long)i, (void *)block);
+            panic("page %" PRIu64 " of %p has two owners", i, (void *)block);
         }
     }
     if (pages == 0 || vmalloc_try_free(&fixture.vmalloc, block, NULL) != KVA_OK) {

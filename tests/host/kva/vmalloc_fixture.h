@@ -75,14 +75,14 @@ static inline void vmalloc_fixture_check(struct vmalloc_fixture *fixture)
     struct kva_problem kva_problem;
     struct page_table_problem table_problem;
     if (!vmalloc_check(&fixture->vmalloc, &problem)) {
-        panic("vmalloc: %s at %#llx: %#llx, not %#llx", problem.what, (unsigned long long)problem.where.raw,
-              (unsigned long long)problem.found, (unsigned long long)problem.expected);
+        panic("vmalloc: %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, problem.what, problem.where.raw,
+              problem.found, problem.expected);
     }
     if (!kva_check(&fixture->arena, &kva_problem)) {
-        panic("arena: %s at %#llx", kva_problem.what, (unsigned long long)kva_problem.where.raw);
+        panic("arena: %s at %#" PRIx64, kva_problem.what, kva_problem.where.raw);
     }
     if (!page_table_check(&fixture->table, &table_problem)) {
-        panic("page tables: %s at %#llx", table_problem.what, (unsigned long long)table_problem.address.raw);
+        panic("page tables: %s at %#" PRIx64, table_problem.what, table_problem.address.raw);
     }
 }
 
@@ -101,8 +101,8 @@ static inline void vmalloc_fixture_stop(struct vmalloc_fixture *fixture)
     }
     page_table_destroy(&fixture->table);
     if (frame_pool_free(&fixture->machine.pool) != fixture->free_at_start) {
-        panic("%lld frames were not returned",
-              (long long)(fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
+        panic("%" PRId64 " frames were not returned",
+              (fixture->free_at_start - frame_pool_free(&fixture->machine.pool)));
     }
     mmu_model_start(NULL, 0, NULL);
     machine_destroy(&fixture->machine);

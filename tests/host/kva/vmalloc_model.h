@@ -27,7 +27,7 @@ static inline void model_fill(struct model_block *slot, bool zeroed)
     for (uint64_t page = 0; page < slot->pages; page++) {
         uint64_t *word = vmalloc_word(&model_fixture, slot->block + page * FRAME_BYTES, MMU_WRITE);
         if (zeroed && (word[0] | word[page % 512] | word[511]) != 0) {
-            panic("page %llu is not zero", (unsigned long long)page);
+            panic("page %" PRIu64 " is not zero", page);
         }
         word[0] = slot->mark + page;
         word[511] = ~word[0];
@@ -39,7 +39,7 @@ static inline void model_verify(const struct model_block *slot)
     for (uint64_t page = 0; page < slot->pages; page++) {
         uint64_t *word = vmalloc_word(&model_fixture, slot->block + page * FRAME_BYTES, MMU_READ);
         if (word[0] != slot->mark + page || word[511] != ~word[0]) {
-            panic("page %llu of %llu changed", (unsigned long long)page, (unsigned long long)slot->pages);
+            panic("page %" PRIu64 " of %" PRIu64 " changed", page, slot->pages);
         }
     }
 }
@@ -75,7 +75,7 @@ static inline void model_allocate(struct model_block *slot, uint64_t pages, bool
     if (slot->block) {
         model_fill(slot, zeroed);
     } else if (!model_starved) {
-        panic("no memory for %llu pages", (unsigned long long)pages);
+        panic("no memory for %" PRIu64 " pages", pages);
     }
 }
 

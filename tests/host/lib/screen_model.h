@@ -46,7 +46,8 @@ static inline uint32_t model_expected(const struct model *model, const struct bo
     return model_colour(framebuffer, ink != cursor ? cell.foreground : cell.background);
 }
 
-/* Compares the whole framebuffer, its gaps (filled with 0xa5 before) included. Returns whether it is right.
+/*
+ * Compares the whole framebuffer, its gaps (filled with 0xa5 before) included. Returns whether it is right.
  */
 static inline bool model_matches(const struct model *model, const struct boot_framebuffer *framebuffer)
 {

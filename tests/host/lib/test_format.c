@@ -25,7 +25,7 @@ static void numbers_and_texts_are_as_in_printf(void **state)
     CHECK("%d %d %i", 0, -1, 2147483647);
     CHECK("%u %5u|%-5u|%05u", 7U, 7U, 7U, 7U);
     CHECK("%x %X %08x %#x", 0xbeefU, 0xbeefU, 0xbeefU, 0xbeefU);
-    CHECK("%llu %lld %llx", 18446744073709551615ULL, -9223372036854775807LL, 0xffffffff80000000ULL);
+    CHECK("%" PRIu64 " %" PRId64 " %" PRIx64, UINT64_MAX, INT64_MIN + 1, UINT64_C(0xffffffff80000000));
     CHECK("%zu %lu", (size_t)123456789012345, 4000000000UL);
     CHECK("%s|%10s|%-10s|%.2s|%*s", "abc", "abc", "abc", "abc", 6, "abc");
     CHECK("%c%c%%", 'x', 'y');
@@ -34,7 +34,7 @@ static void numbers_and_texts_are_as_in_printf(void **state)
 static void thousands_are_separated_on_request(void **state)
 {
     (void)state;
-    format(ours, sizeof ours, "%'llu", 1234567ULL);
+    format(ours, sizeof ours, "%'" PRIu64, UINT64_C(1234567));
     assert_string_equal(ours, "1,234,567");
 }
 

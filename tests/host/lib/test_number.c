@@ -74,7 +74,7 @@ static void random_numbers_come_back(void **state)
     for (int round = 0; round < 20000; round++) {
         uint64_t value = random_next(&seed) >> (random_next(&seed) % 64);
         char text[64];
-        snprintf(text, sizeof text, round % 2 ? "%llu" : "0x%llx", (unsigned long long)value);
+        snprintf(text, sizeof text, round % 2 ? "%" PRIu64 : "0x%" PRIx64, value);
         accepted(text, value);
         unsigned power = (unsigned)(random_next(&seed) % 5);
         if (value << (10 * (power + 1)) >> (10 * (power + 1)) == value) {

@@ -239,8 +239,8 @@ static inline const char *model_compare(const struct model_case *input, const st
             unsigned actual = range ? range->type : MODEL_UNTYPED;
             unsigned expected = model_cell_type(input, cell);
             if (actual != expected) {
-                snprintf(difference, sizeof difference, "address 0x%llx is %s, not %s",
-                         (unsigned long long)probes[i], memory_type_name(actual), memory_type_name(expected));
+                snprintf(difference, sizeof difference, "address 0x%" PRIx64 " is %s, not %s", probes[i],
+                         memory_type_name(actual), memory_type_name(expected));
                 return difference;
             }
         }

@@ -1,4 +1,5 @@
-/* Checking and loading the kernel's ELF file: a sound file, then each thing wrong alone, then random damage.
+/*
+ * Checking and loading the kernel's ELF file: a sound file, then each thing wrong alone, then random damage.
  */
 #include <setjmp.h>
 #include <stdarg.h>

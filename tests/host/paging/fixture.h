@@ -37,9 +37,8 @@ static inline void tables_check(struct page_table *table)
 {
     struct page_table_problem problem;
     if (!page_table_check(table, &problem)) {
-        fprintf(stderr, "page_table_check: %s at %#llx: %#llx, expected %#llx\n", problem.what,
-                (unsigned long long)problem.address.raw, (unsigned long long)problem.found,
-                (unsigned long long)problem.expected);
+        fprintf(stderr, "page_table_check: %s at %#" PRIx64 ": %#" PRIx64 ", expected %#" PRIx64 "\n",
+                problem.what, problem.address.raw, problem.found, problem.expected);
         abort();
     }
 }
@@ -106,8 +105,8 @@ static inline void tables_destroy(struct tables *tables)
     page_table_destroy(&tables->kernel);
     frame_pool_ledger(&tables->machine.pool, &ledger);
     if (!frame_pool_check(&tables->machine.pool, &problem) || ledger.owner_bytes[OWNER_PAGE_TABLES] != 0) {
-        fprintf(stderr, "page tables left behind: %llu bytes\n",
-                (unsigned long long)ledger.owner_bytes[OWNER_PAGE_TABLES]);
+        fprintf(stderr, "page tables left behind: %" PRIu64 " bytes\n",
+                ledger.owner_bytes[OWNER_PAGE_TABLES]);
         abort();
     }
     machine_destroy(&tables->machine);

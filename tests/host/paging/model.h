@@ -16,8 +16,8 @@
 #define MODEL_CHECK(condition)                                                                               \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: model: %s (step %llu)\n", __FILE__, __LINE__, #condition,                \
-                    (unsigned long long)model->steps);                                                       \
+            fprintf(stderr, "%s:%d: model: %s (step %" PRIu64 ")\n", __FILE__, __LINE__, #condition,         \
+                    model->steps);                                                                           \
             abort();                                                                                         \
         }                                                                                                    \
     } while (0)

@@ -213,7 +213,8 @@ static void all_ways_change_tables(void **state)
     }
 }
 
-/* A table that took another's place must be seen through the recursive room although the old one is cached.
+/*
+ * A table that took another's place must be seen through the recursive room although the old one is cached.
  */
 static void the_recursive_room_shows_a_table_that_is_new(void **state)
 {

@@ -148,8 +148,8 @@ static void expect_refused(struct page_table *table, uint64_t base, uint64_t byt
         tlb_batch_start(&batch, table);
         enum page_table_error error = operations[i].operate(table, base, bytes);
         if (error != expected) {
-            fail_msg("%s of %#llx bytes at %#llx: %s, not %s", operations[i].name, (unsigned long long)bytes,
-                     (unsigned long long)base, page_table_error_name(error), page_table_error_name(expected));
+            fail_msg("%s of %#" PRIx64 " bytes at %#" PRIx64 ": %s, not %s", operations[i].name, bytes, base,
+                     page_table_error_name(error), page_table_error_name(expected));
         }
         assert_int_equal(page_table_merge(table, virt_addr(base), bytes, PAGE_LEVEL_1G, &batch), 0);
         assert_true(tlb_batch_is_empty(&batch));
@@ -245,7 +245,7 @@ static void leaves_that_cannot_be(void **state)
         expect_no_leaf(HIGH, both | (more ? PAGE_GLOBAL : 0), CACHE_WRITE_BACK, PAGE_TABLE_BAD_ACCESS);
         expect_no_leaf(LOW, PAGE_GLOBAL | (more ? PAGE_WRITE : 0), CACHE_WRITE_BACK, PAGE_TABLE_WRONG_HALF);
         expect_no_leaf(HIGH, PAGE_USER | (more ? PAGE_WRITE : 0), CACHE_WRITE_BACK, PAGE_TABLE_WRONG_HALF);
-        expect_no_leaf(HIGH, PAGE_HIDDEN | (more ? PAGE_USER : PAGE_WRITE), CACHE_WRITE_BACK,
+        expect_no_leaf(HIGH, PAGE_INACCESSIBLE | (more ? PAGE_USER : PAGE_WRITE), CACHE_WRITE_BACK,
                        PAGE_TABLE_BAD_ACCESS);
     }
     for (unsigned bit = 5; bit < 32; bit++) {

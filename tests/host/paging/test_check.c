@@ -1,4 +1,5 @@
-/* Every rule of page_table_check(), broken on purpose: the right one is named, and mending it makes all well.
+/*
+ * Every rule of page_table_check(), broken on purpose: the right one is named, and mending it makes all well.
  */
 #include <setjmp.h>
 #include <stdarg.h>

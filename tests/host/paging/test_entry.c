@@ -81,8 +81,8 @@ static void each_part_changes_by_itself(void **state)
     }
 }
 
-/* A hidden leaf is absent for the CPU and no hole; all but its access is kept, there and back. */
-static void hidden_leaves_are_absent_and_no_holes(void **state)
+/* An inaccessible leaf is absent for the CPU and no hole; all but its access is kept, there and back. */
+static void inaccessible_leaves_are_absent_and_no_holes(void **state)
 {
     (void)state;
     for (unsigned level = 1; level <= 2; level++) {
@@ -90,20 +90,22 @@ static void hidden_leaves_are_absent_and_no_holes(void **state)
             for (unsigned i = 0; i < ARRAY_LENGTH(caches); i++) {
                 page_table_entry_t leaf = page_entry_leaf(phys_addr(GIB(7)), level, access, caches[i]);
                 leaf = page_entry_with_used(page_entry_with_software(leaf, PAGE_SOFTWARE_MAX), true, true);
-                page_table_entry_t hidden = page_entry_with_access(leaf, PAGE_HIDDEN);
-                assert_false(page_entry_present(hidden) || hidden.raw & 1 || page_entry_hidden(leaf));
-                assert_true(page_entry_hidden(hidden) && page_entry_in_use(hidden) &&
+                page_table_entry_t inaccessible = page_entry_with_access(leaf, PAGE_INACCESSIBLE);
+                assert_false(page_entry_present(inaccessible) || inaccessible.raw & 1 ||
+                             page_entry_inaccessible(leaf));
+                assert_true(page_entry_inaccessible(inaccessible) && page_entry_in_use(inaccessible) &&
                             page_entry_in_use(leaf));
-                assert_true(page_entry_is_leaf(hidden, level) && page_entry_dirty(hidden));
-                assert_int_equal(page_entry_access(hidden), PAGE_HIDDEN);
-                assert_int_equal(page_entry_leaf_address(hidden, level).raw, GIB(7));
-                assert_int_equal(page_entry_cache(hidden, level), caches[i]);
-                assert_int_equal(page_entry_with_access(hidden, access).raw, leaf.raw);
+                assert_true(page_entry_is_leaf(inaccessible, level) && page_entry_dirty(inaccessible));
+                assert_int_equal(page_entry_access(inaccessible), PAGE_INACCESSIBLE);
+                assert_int_equal(page_entry_leaf_address(inaccessible, level).raw, GIB(7));
+                assert_int_equal(page_entry_cache(inaccessible, level), caches[i]);
+                assert_int_equal(page_entry_with_access(inaccessible, access).raw, leaf.raw);
             }
         }
     }
-    assert_false(page_entry_in_use(page_entry_held()) || page_entry_hidden(page_entry_held()));
-    assert_false(page_entry_in_use((page_table_entry_t){0}) || page_entry_hidden((page_table_entry_t){0}));
+    assert_false(page_entry_in_use(page_entry_held()) || page_entry_inaccessible(page_entry_held()));
+    assert_false(page_entry_in_use((page_table_entry_t){0}) ||
+                 page_entry_inaccessible((page_table_entry_t){0}));
 }
 
 static void parts_translate_as_the_whole(void **state)
@@ -183,7 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leaves_are_as_the_manual_draws_them),
         cmocka_unit_test(each_part_changes_by_itself),
-        cmocka_unit_test(hidden_leaves_are_absent_and_no_holes),
+        cmocka_unit_test(inaccessible_leaves_are_absent_and_no_holes),
         cmocka_unit_test(parts_translate_as_the_whole),
         cmocka_unit_test(reserved_bits_are_known_at_every_level),
         cmocka_unit_test(the_first_cache_kinds_have_the_same_bits_everywhere),

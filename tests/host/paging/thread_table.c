@@ -80,7 +80,7 @@ static uint64_t own_group(const struct pages *pages, uint64_t random)
 static void must(bool holds, const char *what, uint64_t page)
 {
     if (!holds) {
-        panic("%s: page %llu", what, (unsigned long long)page);
+        panic("%s: page %" PRIu64, what, page);
     }
 }
 

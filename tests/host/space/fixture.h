@@ -101,8 +101,8 @@ static inline void vm_fixture_check(struct vm_fixture *fixture)
 {
     struct vm_problem problem;
     if (!vm_manager_check(&fixture->manager, &problem)) {
-        panic("spaces: %s at %#llx: %#llx, not %#llx", problem.what, (unsigned long long)problem.address.raw,
-              (unsigned long long)problem.found, (unsigned long long)problem.expected);
+        panic("spaces: %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, problem.what, problem.address.raw,
+              problem.found, problem.expected);
     }
 }
 
@@ -113,14 +113,14 @@ static inline void vm_fixture_stop(struct vm_fixture *fixture)
     uint64_t used = fixture->kernel.table_frames;
     vm_fixture_check(fixture);
     if (fixture->claims.claimed != 0) {
-        panic("%llu pages of devices are claimed still", (unsigned long long)fixture->claims.claimed);
+        panic("%" PRIu64 " pages of devices are claimed still", fixture->claims.claimed);
     }
     vm_manager_destroy(&fixture->manager);
     mmu_model_remove(&fixture->kernel);
     page_table_destroy(&fixture->kernel);
     slab_pool_destroy(&fixture->slabs);
     if (!frame_pool_check(&fixture->machine.pool, &problem)) {
-        panic("frame pool: %s at frame %#llx", problem.what, (unsigned long long)problem.frame);
+        panic("frame pool: %s at frame %#" PRIx64, problem.what, problem.frame);
     }
     struct frame_ledger ledger;
     frame_pool_ledger(&fixture->machine.pool, &ledger);
@@ -128,8 +128,8 @@ static inline void vm_fixture_stop(struct vm_fixture *fixture)
         bool ours = owner == OWNER_USER || owner == OWNER_VMALLOC || owner == OWNER_PAGE_TABLES ||
                     owner == OWNER_SLABS;
         if (ours && ledger.owner_bytes[owner] != 0) {
-            panic("%s: %llu bytes left (%llu kernel tables)", frame_owner_name(owner),
-                  (unsigned long long)ledger.owner_bytes[owner], (unsigned long long)used);
+            panic("%s: %" PRIu64 " bytes left (%" PRIu64 " kernel tables)", frame_owner_name(owner),
+                  ledger.owner_bytes[owner], used);
         }
     }
     machine_destroy(&fixture->machine);
@@ -200,11 +200,11 @@ static inline void *vm_touch(struct vm_space *space, uint64_t address, enum mmu_
             return NULL;
         }
     }
-    panic("an access to %#llx faults again and again: %s", (unsigned long long)address,
-          vm_fault_name(*fault));
+    panic("an access to %#" PRIx64 " faults again and again: %s", address, vm_fault_name(*fault));
 }
 
-/* A pager with its pages in memory: the first PAGER_PAGES of an endless file of which page n starts with n.
+/*
+ * A pager with its pages in memory: the first PAGER_PAGES of an endless file of which page n starts with n.
  */
 #define PAGER_PAGES 24
 

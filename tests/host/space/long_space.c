@@ -24,14 +24,14 @@ int main(int argc, char **argv)
         }
         model_stop();
     }
-    printf("%llu operations\n", (unsigned long long)done);
+    printf("%" PRIu64 " operations\n", done);
     for (unsigned i = 0; i < VM_ERROR_COUNT; i++) {
-        printf("%10llu %s\n", (unsigned long long)seen_errors[i], vm_error_name((enum vm_error)i));
+        printf("%10" PRIu64 " %s\n", seen_errors[i], vm_error_name((enum vm_error)i));
     }
     /* A run that never came to one of the cases of a fault has proved less than it says. */
     bool all = true;
     for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
-        printf("%10llu faults: %s\n", (unsigned long long)seen_faults[i], vm_fault_name((enum vm_fault)i));
+        printf("%10" PRIu64 " faults: %s\n", seen_faults[i], vm_fault_name((enum vm_fault)i));
         all = all && (seen_faults[i] > 0 || i == VM_FAULT_SPURIOUS);
     }
     return all ? 0 : 1;

@@ -129,7 +129,8 @@ static inline void model_map(struct model_space *space, unsigned first, unsigned
     }
 }
 
-/* A region that may go anywhere must go to the lowest place. Where the model has no pages it does not stay.
+/*
+ * A region that may go anywhere must go to the lowest place. Where the model has no pages it does not stay.
  */
 static inline void model_place(struct model_space *space, unsigned first, unsigned count, uint8_t how)
 {
@@ -158,8 +159,8 @@ static inline void model_place(struct model_space *space, unsigned first, unsign
         return;
     }
     if (address.raw != lowest) {
-        panic("operation %llu: placed at %#llx, not %#llx", (unsigned long long)operations,
-              (unsigned long long)address.raw, (unsigned long long)lowest);
+        panic("operation %" PRIu64 ": placed at %#" PRIx64 ", not %#" PRIx64, operations, address.raw,
+              lowest);
     }
     uint64_t window = (uint64_t)MODEL_PAGES * FRAME_BYTES;
     if (address.raw - request.guard - space->base >= window ||
@@ -227,18 +228,18 @@ static inline void model_touch_page(struct model_space *space, unsigned at, enum
     if (!memory) {
         bool lacking = failing && (fault == VM_FAULT_NO_MEMORY || fault == VM_FAULT_PAGER_FAILED);
         if (fault != expected && !(expected == VM_FAULT_COUNT && lacking)) {
-            panic("operation %llu: fault at page %u: %s, not %s", (unsigned long long)operations, at,
-                  vm_fault_name(fault), vm_fault_name(expected));
+            panic("operation %" PRIu64 ": fault at page %u: %s, not %s", operations, at, vm_fault_name(fault),
+                  vm_fault_name(expected));
         }
         return;
     }
     if (expected != VM_FAULT_COUNT) {
-        panic("operation %llu: page %u can be reached: %s expected", (unsigned long long)operations, at,
+        panic("operation %" PRIu64 ": page %u can be reached: %s expected", operations, at,
               vm_fault_name(expected));
     }
     if (*memory != *model_value(page)) {
-        panic("operation %llu: page %u holds %llu, not %llu", (unsigned long long)operations, at,
-              (unsigned long long)*memory, (unsigned long long)*model_value(page));
+        panic("operation %" PRIu64 ": page %u holds %" PRIu64 ", not %" PRIu64, operations, at, *memory,
+              *model_value(page));
     }
     if (use == MMU_WRITE) {
         page->own = page->own || (page->source == VM_PAGER && !page->shared);

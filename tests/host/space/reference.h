@@ -180,7 +180,7 @@ static inline bool model_agrees(enum vm_error found, enum vm_error expected, con
 {
     seen_errors[found]++;
     if (found != expected && !(found == VM_NO_MEMORY && failing)) {
-        panic("operation %llu: %s: %s, not %s", (unsigned long long)operations, what, vm_error_name(found),
+        panic("operation %" PRIu64 ": %s: %s, not %s", operations, what, vm_error_name(found),
               vm_error_name(expected));
     }
     return found == VM_OK;
@@ -199,15 +199,14 @@ static inline void model_compare(struct model_space *space)
         if (found != page->mapped ||
             (found && (facts.source != page->source || facts.access != page->access ||
                        facts.shared != page->shared))) {
-            panic("operation %llu: page %u is mapped %d, in the model %d", (unsigned long long)operations, i,
-                  found, page->mapped);
+            panic("operation %" PRIu64 ": page %u is mapped %d, in the model %d", operations, i, found,
+                  page->mapped);
         }
         if (!found) {
             facts.bytes = 0;
         } else if (page->access == VM_NONE &&
                    mmu_model_walk(space->space.table, address.raw).result != MMU_NOT_PRESENT) {
-            panic("operation %llu: page %u is hidden, and the kernel reaches it",
-                  (unsigned long long)operations, i);
+            panic("operation %" PRIu64 ": page %u is inaccessible, and the kernel reaches it", operations, i);
         }
     }
 }

@@ -1,4 +1,5 @@
-/* What the tests of address spaces share: a fixture with one space, and accesses that must come to a fault.
+/*
+ * What the tests of address spaces share: a fixture with one space, and accesses that must come to a fault.
  */
 #pragma once
 

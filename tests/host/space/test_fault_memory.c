@@ -175,7 +175,8 @@ static void paging(void **state)
     test_pager_stop(&pager);
 }
 
-/* Neighbours are a favour: they fail by themselves, and the fault does not. Each is shown elsewhere already.
+/*
+ * Neighbours are a favour: they fail by themselves, and the fault does not. Each is shown elsewhere already.
  */
 static void map_pager_around(void)
 {

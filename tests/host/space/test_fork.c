@@ -152,12 +152,12 @@ static void a_space_over_the_kernels_tables(void **state)
 static void expect_free(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     if (!spinlock_try_acquire(lock)) {
-        panic("a guarded slot is shown or hidden with a lock held");
+        panic("a guarded slot is shown or inaccessible with a lock held");
     }
     spinlock_release(lock);
 }
 
-/* Guarded slots are shown and hidden through page tables: no lock may be held then that comes later. */
+/* Guarded slots are shown and inaccessible through page tables: no lock may be held then that comes later. */
 static bool show_slot(void *context, void *page)
 {
     expect_free(&fixture.kernel.lock);

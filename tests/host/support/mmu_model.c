@@ -9,8 +9,7 @@ struct mmu_model mmu;
 
 _Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found)
 {
-    fprintf(stderr, "mmu model: %s: address %#llx, %#llx\n", what, (unsigned long long)address,
-            (unsigned long long)found);
+    fprintf(stderr, "mmu model: %s: address %#" PRIx64 ", %#" PRIx64 "\n", what, address, found);
     abort();
 }
 

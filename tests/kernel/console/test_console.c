@@ -77,8 +77,8 @@ KERNEL_TEST(string_functions_of_every_size)
 KERNEL_TEST(format_of_numbers)
 {
     char text[64];
-    EXPECT_EQUAL(
-        format(text, sizeof text, "%'llu %d %#llx %p", 1234567ULL, -5, 0xffffffff80000000ULL, (void *)16),
-        48);
+    EXPECT_EQUAL(format(text, sizeof text, "%'" PRIu64 " %d %#" PRIx64 " %p", UINT64_C(1234567), -5,
+                        UINT64_C(0xffffffff80000000), (void *)16),
+                 48);
     EXPECT(strncmp(text, "1,234,567 -5 0xffffffff80000000 ", 32) == 0);
 }

@@ -263,7 +263,8 @@ static void anything_else(struct run *run)
 
 /* ---- The run ---- */
 
-/* One block of each order, then the other way round: first uses of arenas and leaves, merging from the top.
+/*
+ * One block of each order, then the other way round: first uses of arenas and leaves, merging from the top.
  */
 static void each_order(struct run *run)
 {

@@ -99,11 +99,10 @@ void frame_worst_report(enum frame_call kind, const char *name)
         return;
     }
     most->reported = true;
-    log_debug("%s of %llu calls: %llu ticks, order %u, %llu pieces, call %llu: %llu refills, %llu drains, "
-              "%llu searches, %llu blocks given, %llu index entries changed by that, %llu pages backed",
-              name, (unsigned long long)calls, (unsigned long long)most->ticks, most->order,
-              (unsigned long long)most->pieces, (unsigned long long)most->number,
-              (unsigned long long)most->work.refills, (unsigned long long)most->work.drains,
-              (unsigned long long)most->work.searches, (unsigned long long)most->work.given,
-              (unsigned long long)most->work.changes, (unsigned long long)most->work.pages);
+    log_debug("%s of %" PRIu64 " calls: %" PRIu64 " ticks, order %u, %" PRIu64 " pieces, call %" PRIu64
+              ": %" PRIu64 " refills, %" PRIu64 " drains, "
+              "%" PRIu64 " searches, %" PRIu64 " blocks given, %" PRIu64
+              " index entries changed by that, %" PRIu64 " pages backed",
+              name, calls, most->ticks, most->order, most->pieces, most->number, most->work.refills,
+              most->work.drains, most->work.searches, most->work.given, most->work.changes, most->work.pages);
 }

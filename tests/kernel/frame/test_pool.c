@@ -1,4 +1,5 @@
-/* The kernel's frame pool, on the real machine: the ledger, real memory behind the frames, mistakes by name.
+/*
+ * The kernel's frame pool, on the real machine: the ledger, real memory behind the frames, mistakes by name.
  */
 #include <ashlar/boot.h>
 #include <ashlar/memory.h>

@@ -1,4 +1,5 @@
-/* What virtual blocks cost, the flushes that freeing shares included. Names as in the measurements of Linux.
+/*
+ * What virtual blocks cost, the flushes that freeing shares included. Names as in the measurements of Linux.
  */
 #include <ashlar/bench.h>
 #include <ashlar/kernel_stack.h>

@@ -26,7 +26,8 @@ static void unmap_lazy(virt_addr_t address, uint64_t bytes)
     vm_space_unmap(kernel_lazy_space(), address, bytes);
 }
 
-/* A write to each page; `fill` is what fills them before (or NULL). The first page of a table is not counted.
+/*
+ * A write to each page; `fill` is what fills them before (or NULL). The first page of a table is not counted.
  */
 static void touch_pages(struct bench *bench, struct vm_request request, bool write)
 {

@@ -64,7 +64,7 @@ static bool user_try_read(virt_addr_t address, uint64_t *word)
 }
 
 /* What a region hides, it hides from the kernel as well; the contents are kept. */
-KERNEL_TEST(vm_hidden_pages_are_hidden_from_the_kernel)
+KERNEL_TEST(vm_inaccessible_pages_are_inaccessible_from_the_kernel)
 {
     static struct vm_space user;
     uint64_t word = 0;
@@ -86,12 +86,12 @@ KERNEL_TEST(vm_hidden_pages_are_hidden_from_the_kernel)
     user_access_begin();
     *(volatile uint64_t *)virt_pointer(address) = 43;
     user_access_end();
-    bool hidden = vm_space_protect(&user, address, PAGE, VM_NONE) == VM_OK;
+    bool inaccessible = vm_space_protect(&user, address, PAGE, VM_NONE) == VM_OK;
     bool read = user_try_read(address, &word);
     bool shown = vm_space_protect(&user, address, PAGE, VM_READ) == VM_OK;
     bool read_again = user_try_read(address, &word);
     space_load(NULL);
-    EXPECT(hidden && shown);
+    EXPECT(inaccessible && shown);
     EXPECT(!read);
     EXPECT(read_again);
     EXPECT_EQUAL(word, 43);

@@ -174,7 +174,8 @@ static enum vm_error map_user(struct vm_request request)
     return vm_space_map(&user, &request, &address);
 }
 
-/* The classic: a virtual address of one's choice on any frame; written through one, read through the other.
+/*
+ * The classic: a virtual address of one's choice on any frame; written through one, read through the other.
  */
 KERNEL_TEST(vm_deadbeef)
 {

@@ -30,12 +30,14 @@ uint32_t apic_id(void);
 /* Interrupts the local APIC reported as spurious or as errors since start, for `irq`. */
 uint64_t apic_error_status(void);
 
-/* The timer: counts down once from `count` at apic_timer_frequency(), then raises VECTOR_TIMER. 0 stops it.
+/*
+ * The timer: counts down once from `count` at apic_timer_frequency(), then raises VECTOR_TIMER. 0 stops it.
  */
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_left(void);
 
-/* Lets the timer take time-stamp deadlines (SDM 10.5.4.1); the CPU has CPU_FEATURE_TSC_DEADLINE. 0 disarms.
+/*
+ * Lets the timer take time-stamp deadlines (SDM 10.5.4.1); the CPU has CPU_FEATURE_TSC_DEADLINE. 0 disarms.
  */
 void apic_timer_use_deadline(void);
 void apic_timer_deadline(uint64_t ticks);

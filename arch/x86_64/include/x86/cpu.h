@@ -33,6 +33,7 @@ void idt_load(void);
 /* CPU 0's structure. */
 extern struct per_cpu boot_cpu;
 
-/* Calls function(argument) on the stack that ends at `stack_top` (16-byte aligned) and returns to this one.
+/*
+ * Calls function(argument) on the stack that ends at `stack_top` (16-byte aligned) and returns to this one.
  */
 void call_on_stack(void (*function)(void *argument), void *argument, void *stack_top);

@@ -60,11 +60,13 @@ const char *cpu_feature_name(enum cpu_feature feature);
 
 #define CPU_NAME_BYTES 49
 
-/* Writes the processor's brand string, or vendor where it has none, without leading blanks. NUL-terminated.
+/*
+ * Writes the processor's brand string, or vendor where it has none, without leading blanks. NUL-terminated.
  */
 void cpu_name(char name[CPU_NAME_BYTES]);
 
-/* Width of physical and of virtual addresses in bits (CPUID leaf 0x80000008; 36 and 48 where it is missing).
+/*
+ * Width of physical and of virtual addresses in bits (CPUID leaf 0x80000008; 36 and 48 where it is missing).
  */
 unsigned cpu_physical_address_bits(void);
 unsigned cpu_virtual_address_bits(void);

@@ -1,7 +1,8 @@
 /* Segments and the task state: what is left of them in 64-bit mode (SDM volume 3, 3.4.5, 7.7, 7.2.3). */
 #pragma once
 
-/* Selectors. The order of the user ones is what SYSRET wants: base, base + 8 = data, base + 16 = 64-bit code.
+/*
+ * Selectors. The order of the user ones is what SYSRET wants: base, base + 8 = data, base + 16 = 64-bit code.
  */
 #define SELECTOR_KERNEL_CODE 0x08
 #define SELECTOR_KERNEL_DATA 0x10
@@ -18,7 +19,8 @@
 #define IST_DEBUG         5
 #define IST_COUNT         5
 
-/* How far arch/x86_64/trap/entry.S moves a slot's stack pointer down while a frame lives there, so that
+/*
+ * How far arch/x86_64/trap/entry.S moves a slot's stack pointer down while a frame lives there, so that
  * nesting is safe.
  */
 #define IST_LEVEL_BYTES 4096

@@ -25,7 +25,8 @@ struct tlb_spaces {
 tlb_space_t tlb_spaces_alloc(struct tlb_spaces *spaces);
 void tlb_spaces_free(struct tlb_spaces *spaces, tlb_space_t space);
 
-/* Notes that `cpu` must drop what it holds under `space` before it loads it again; under all but `current`.
+/*
+ * Notes that `cpu` must drop what it holds under `space` before it loads it again; under all but `current`.
  */
 void tlb_spaces_mark(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space);
 void tlb_spaces_mark_others(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t current);

@@ -1,4 +1,5 @@
-/* The instructions of <x86/tlb_instructions.h>, as the model's CPU carries them out
+/*
+ * The instructions of <x86/tlb_instructions.h>, as the model's CPU carries them out
  * (tests/host/support/mmu_cpu.h).
  */
 #pragma once

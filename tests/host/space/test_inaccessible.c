@@ -2,7 +2,7 @@
 #include "steps.h"
 
 /* Not even the kernel reaches the page, but all that asks about it does. */
-static void expect_hidden(struct vm_space *in, uint64_t address)
+static void expect_inaccessible(struct vm_space *in, uint64_t address)
 {
     uint64_t target;
     struct vm_look look;
@@ -12,12 +12,12 @@ static void expect_hidden(struct vm_space *in, uint64_t address)
     }
     vm_space_look(in, virt_addr(address), &look);
     assert_true(look.mapped.mapped);
-    assert_int_equal(look.mapped.access, PAGE_HIDDEN);
+    assert_int_equal(look.mapped.access, PAGE_INACCESSIBLE);
     assert_true(vm_frame_places(&fixture.manager, look.mapped.target, &place, 1) >= 1);
 }
 
-/* Hiding a page and all that can be done with one that is hidden. */
-static void hidden_pages_are_pages(void **state)
+/* Hiding a page and all that can be done with one that is inaccessible. */
+static void inaccessible_pages_are_pages(void **state)
 {
     (void)state;
     struct vm_space child;
@@ -30,12 +30,12 @@ static void hidden_pages_are_pages(void **state)
     mmu_model_check();
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     vm_fixture_add(&child);
-    expect_hidden(&child, BASE);
+    expect_inaccessible(&child, BASE);
     assert_int_equal(child.resident, 4);
     assert_int_equal(counts_of(&child).shared, 4);
     vm_fixture_check(&fixture);
     assert_int_equal(vm_space_copy(&space, virt_addr(MIB(8)), &space, virt_addr(BASE), 4 * PAGE), VM_OK);
-    expect_hidden(&space, MIB(8) + PAGE);
+    expect_inaccessible(&space, MIB(8) + PAGE);
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE + 2 * PAGE), PAGE), VM_OK);
     assert_int_equal(space.resident, 3 + 4);
     vm_fixture_check(&fixture);
@@ -48,19 +48,19 @@ static void hidden_pages_are_pages(void **state)
     vm_fixture_check(&fixture);
 }
 
-static void hidden_large_pages_are_pages(void **state)
+static void inaccessible_large_pages_are_pages(void **state)
 {
     (void)state;
     map((struct vm_request){.source = VM_ZERO, .bytes = MIB(4), .large = true});
     *touch(BASE + 5 * PAGE, MMU_WRITE, VM_FAULT_LARGE) = 5;
     *touch(BASE + MIB(2) + 6 * PAGE, MMU_WRITE, VM_FAULT_LARGE) = 6;
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE), MIB(4), VM_NONE), VM_OK);
-    expect_hidden(&space, BASE + 5 * PAGE);
+    expect_inaccessible(&space, BASE + 5 * PAGE);
     assert_int_equal(counts_of(&space).large, 1024);
     struct page_table_problem problem;
     assert_true(page_table_check(&space.own, &problem));
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK); /* the 2 MiB page is cut */
-    expect_hidden(&space, BASE + 5 * PAGE);
+    expect_inaccessible(&space, BASE + 5 * PAGE);
     assert_int_equal(space.resident, 1023);
     vm_fixture_check(&fixture);
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE + PAGE), MIB(4) - PAGE, RW), VM_OK);
@@ -71,8 +71,8 @@ static void hidden_large_pages_are_pages(void **state)
     assert_int_equal(space.resident, 0);
 }
 
-/* Frames, devices and pagers' pages that are hidden from the start, or later. */
-static void hidden_pages_of_every_source(void **state)
+/* Frames, devices and pagers' pages that are inaccessible to the start, or later. */
+static void inaccessible_pages_of_every_source(void **state)
 {
     (void)state;
     struct test_pager pager;
@@ -86,7 +86,7 @@ static void hidden_pages_of_every_source(void **state)
                                 .fixed = true,
                                 .address = virt_addr(BASE)};
     assert_int_equal(try_map(frames), VM_OK);
-    expect_hidden(&space, BASE);
+    expect_inaccessible(&space, BASE);
     map((struct vm_request){.source = VM_DEVICE,
                             .bytes = PAGE,
                             .target = phys_addr(GIB(2)),
@@ -102,11 +102,11 @@ static void hidden_pages_of_every_source(void **state)
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(8)), PAGE, VM_NONE), VM_OK);
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(16)), PAGE, VM_NONE), VM_OK);
     vm_fixture_check(&fixture);
-    expect_hidden(&space, MIB(8));
+    expect_inaccessible(&space, MIB(8));
     assert_int_equal(counts_of(&space).device, 1);
     assert_int_equal(vm_space_sync(&space, virt_addr(MIB(16)), PAGE), VM_OK);
     assert_int_equal(pager.dirtied[0], 1);
-    expect_hidden(&space, MIB(16));
+    expect_inaccessible(&space, MIB(16));
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, RW), VM_OK);
     touch(BASE, MMU_WRITE, VM_FAULT_COUNT);
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(8)), PAGE, VM_READ), VM_OK);
@@ -117,7 +117,7 @@ static void hidden_pages_of_every_source(void **state)
     frame_free(&fixture.machine.pool, frame, 0);
 }
 
-static void the_kernels_pages_can_be_hidden(void **state)
+static void the_kernels_pages_can_be_inaccessible(void **state)
 {
     (void)state;
     struct vm_space kernel;
@@ -129,20 +129,20 @@ static void the_kernels_pages_can_be_hidden(void **state)
     assert_int_equal(vm_space_protect(&kernel, virt_addr(VM_KERNEL), PAGE, VM_NONE), VM_OK);
     mmu_model_check();
     touch_in(&kernel, VM_KERNEL, MMU_READ, VM_FAULT_DENIED);
-    expect_hidden(&kernel, VM_KERNEL);
+    expect_inaccessible(&kernel, VM_KERNEL);
     assert_int_equal(vm_space_protect(&kernel, virt_addr(VM_KERNEL), PAGE, RW), VM_OK);
     assert_int_equal(*touch_in(&kernel, VM_KERNEL, MMU_READ, VM_FAULT_COUNT), 7);
     vm_fixture_drop(&kernel);
 }
 
-static void hidden_pages_keep_their_contents(void **state)
+static void inaccessible_pages_keep_their_contents(void **state)
 {
     (void)state;
     map((struct vm_request){.source = VM_ZERO, .bytes = 2 * PAGE});
     *touch(BASE, MMU_WRITE, VM_FAULT_ZERO) = 42;
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_NONE), VM_OK);
     touch(BASE, MMU_READ, VM_FAULT_DENIED);
-    expect_hidden(&space, BASE);
+    expect_inaccessible(&space, BASE);
     assert_int_equal(space.resident, 1);
     assert_int_equal(counts_of(&space).resident, 1);
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE), PAGE, VM_READ), VM_OK);
@@ -157,9 +157,9 @@ static void hidden_pages_keep_their_contents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(hidden_pages_keep_their_contents), TEST(hidden_pages_are_pages),
-        TEST(hidden_large_pages_are_pages),     TEST(hidden_pages_of_every_source),
-        TEST(the_kernels_pages_can_be_hidden),
+        TEST(inaccessible_pages_keep_their_contents), TEST(inaccessible_pages_are_pages),
+        TEST(inaccessible_large_pages_are_pages),     TEST(inaccessible_pages_of_every_source),
+        TEST(the_kernels_pages_can_be_inaccessible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
