@@ -13,15 +13,18 @@
 #define ARENA_END        UINT64_C(0xffffe00000000000)
 #define LAZY_BASE        UINT64_C(0xffffe00000000000) /* filled by the page fault (<ashlar/vm_kernel.h>) */
 #define LAZY_END         UINT64_C(0xffffe80000000000)
-#define RECURSIVE_SLOT                                                                                       \
-    510 /* entry of the root table that names the root itself, now and                                       \
-           then; with 5 levels a room of its own below the top half */
+
+/*
+ * The entry of the root table that names the root itself while somebody looks through it. With 5 levels it
+ * covers a room of its own, below the top half.
+ */
+#define RECURSIVE_SLOT 510
+
 #define BOOT_STACK_BASE UINT64_C(0xffffff8000000000) /* boot stack, above one unmapped page */
 #define BOOT_VIDEO_BASE UINT64_C(0xffffff8040000000) /* framebuffer as the loader mapped it */
-#define IMAGE_BASE                                                                                           \
-    UINT64_C(0xffffffff80000000)               /* kernel image, link address; + a random multiple of 4 KiB   \
-                                                */
-#define IMAGE_END UINT64_C(0xffffffffc0000000) /* the slid image ends below */
-#define TEMPORARY_BASE                                                                                       \
-    UINT64_C(0xffffffffc0000000) /* slots for temporary mappings, for each CPU; one table's room */
+#define IMAGE_BASE      UINT64_C(0xffffffff80000000) /* kernel's link address; + a multiple of 4 KiB */
+#define IMAGE_END       UINT64_C(0xffffffffc0000000) /* the slid image ends below */
+
+/* Slots for temporary mappings, some for each CPU. They fit into what one table maps. */
+#define TEMPORARY_BASE  UINT64_C(0xffffffffc0000000)
 #define TEMPORARY_BYTES MIB(2)
