@@ -107,15 +107,6 @@ static bool map_trampoline(struct loader *loader)
                                PAGE_EXECUTE, CACHE_WRITE_BACK, "the trampoline");
 }
 
-/*
- * Beyond it the room of the physmap or the CPU's address lines end. reserve_unmapped_ram() (exit.c) takes RAM
- * that lies there out of the kernel's map.
- */
-uint64_t physmap_limit(void)
-{
-    return min_u64(PHYSMAP_END - PHYSMAP_BASE, 1ULL << cpu_physical_address_bits());
-}
-
 /* Memory that is executable at some address must not be writable at another: the kernel's code and constants,
  * the loader's code, the trampoline. */
 static bool protect_code(struct loader *loader, struct physmap_plan *plan)

@@ -7,6 +7,8 @@
 
 #include "loader.h"
 
+enum { GAP_VECTORS = 32 }; /* of exceptions (SDM volume 3, 6.3.1) */
+
 /* Loads the loader's GDT, TSS and IDT. Interrupts are off from here on. */
 void gap_faults_install(const struct loader *loader);
 
@@ -24,6 +26,10 @@ struct gap_frame {
     uint64_t rip, cs, rflags, rsp, ss; /* pushed by the CPU */
 };
 
+/* Tells the report where boot_info lies. gap_faults_install() does it. */
+void gap_report_about(const struct boot_info *known);
+
+/* Prints what happened and stops: what gap_entry.S calls. */
 _Noreturn void gap_fault_report(const struct gap_frame *frame);
 
 /* Ends a virtual machine with the status of a panic; halts a real one. */

@@ -148,6 +148,8 @@ uint64_t seed_random(struct loader *loader, uint64_t bound);
 /* A table of the firmware's configuration table list, or NULL. */
 void *firmware_table(const struct loader *loader, const EFI_GUID *guid);
 
+/* step.c: what every step uses. */
+
 /* Adds a point to the timeline. May be called after boot services. */
 void stage_mark(struct loader *loader, const char *name);
 

@@ -1,6 +1,8 @@
 /* Pages from the firmware, and the map of all memory; see loader.h. */
+#include <ashlar/layout.h>
 #include <ashlar/string.h>
 
+#include "cpu.h"
 #include "loader.h"
 
 /* Descriptors that may appear between sizing the buffer and leaving boot services: our own allocations and
@@ -48,6 +50,15 @@ static EFI_STATUS allocate_somewhere(EFI_BOOT_SERVICES *boot, EFI_ALLOCATE_TYPE 
         return EFI_SUCCESS;
     }
     return status;
+}
+
+/*
+ * Beyond it the room of the physmap or the CPU's address lines end. reserve_unmapped_ram() (exit.c) takes RAM
+ * that lies there out of the kernel's map.
+ */
+uint64_t physmap_limit(void)
+{
+    return min_u64(PHYSMAP_END - PHYSMAP_BASE, 1ULL << cpu_physical_address_bits());
 }
 
 /* Pages below `limit`, or below the physmap's end when that is 0: the kernel has to see all of ours there. */

@@ -5,9 +5,10 @@
 #include <ashlar/interrupts.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
-#include <x86/clock_reference.h>
 #include <x86/interrupt.h>
 #include <x86/timer_device.h>
+
+#include "kernel/time/reference.h"
 
 #define DATE_BYTES             24
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)

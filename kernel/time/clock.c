@@ -11,9 +11,10 @@
 #include <ashlar/efi_runtime.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
-#include <x86/clock_reference.h>
 #include <x86/cpuid.h>
 #include <x86/timer_device.h>
+
+#include "reference.h"
 
 #define MEASURE_MICROSECONDS   2000
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
@@ -69,7 +70,7 @@ void clock_initialise(void)
         measured = 0;
     }
     choose_rate(stated, measured, reference != NULL ? reference->name : "none");
-    timer_device_set_frequency(timer_hertz);
+    timer_device_set_rates(timer_hertz, hertz);
     log_set_clock(origin, hertz);
     log_info("time-stamp counter at %'" PRIu64 " Hz by %s%s", hertz, source,
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");

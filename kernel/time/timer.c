@@ -12,7 +12,12 @@ static bool available;
 
 static void arm(const struct timer *first)
 {
-    timer_device_arm(first != NULL ? first->deadline : UINT64_MAX);
+    if (first == NULL) {
+        timer_device_disarm();
+        return;
+    }
+    uint64_t now = clock_nanoseconds();
+    timer_device_arm(first->deadline > now ? first->deadline - now : 0);
 }
 
 /* Called by the device's interrupt: runs what is due, then waits for the next. */

@@ -10,7 +10,8 @@
 
 static uint64_t frequency;           /* of the one-shot counter */
 static uint64_t longest;             /* nanoseconds it can count */
-static struct clock_scale to_counts; /* from nanoseconds */
+static struct clock_scale to_counts; /* of the one-shot counter, from nanoseconds */
+static struct clock_scale to_ticks;  /* of the time-stamp counter, from nanoseconds */
 static bool deadline_mode;
 static const char *name = "none";
 static void (*expired_hook)(void);
@@ -22,9 +23,10 @@ static void interrupt(struct trap_frame *frame, void *context)
     expired_hook();
 }
 
-void timer_device_set_frequency(uint64_t hertz)
+void timer_device_set_rates(uint64_t timer_hertz, uint64_t tsc_hertz)
 {
-    frequency = hertz;
+    frequency = timer_hertz;
+    to_ticks = clock_scale_make(NANOSECONDS_PER_SECOND, tsc_hertz);
 }
 
 bool timer_device_initialise(void (*expired)(void))
@@ -46,17 +48,23 @@ bool timer_device_initialise(void (*expired)(void))
     return true;
 }
 
-void timer_device_arm(uint64_t deadline)
+void timer_device_arm(uint64_t nanoseconds)
 {
-    uint64_t now = clock_nanoseconds();
-    uint64_t left = deadline > now ? deadline - now : 0;
     if (deadline_mode) {
-        uint64_t until = cpu_ticks() + clock_nanoseconds_to_ticks(left);
-        apic_timer_deadline(deadline == UINT64_MAX ? 0 : until);
+        apic_timer_deadline(cpu_ticks() + clock_scale_apply(to_ticks, nanoseconds));
         return;
     }
-    uint64_t counts = left >= longest ? UINT32_MAX : clock_scale_apply(to_counts, left) + 1;
-    apic_timer_start(deadline == UINT64_MAX ? 0 : (uint32_t)min_u64(counts, UINT32_MAX));
+    uint64_t counts = nanoseconds >= longest ? UINT32_MAX : clock_scale_apply(to_counts, nanoseconds) + 1;
+    apic_timer_start((uint32_t)min_u64(counts, UINT32_MAX));
+}
+
+void timer_device_disarm(void)
+{
+    if (deadline_mode) {
+        apic_timer_deadline(0);
+    } else {
+        apic_timer_start(0);
+    }
 }
 
 const char *timer_device_name(void)

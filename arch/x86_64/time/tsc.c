@@ -1,20 +1,6 @@
-/*
- * The rate of the time-stamp counter: as CPUID states it, and as measured against a device.
- *
- * A measurement is two samples. A sample reads the reference between two readings of the counter, several
- * times, and keeps the closest pair: so neither a slow port nor an interruption by firmware or hypervisor
- * gets into it.
- */
-#include <ashlar/clock.h>
-#include <ashlar/platform.h>
-#include <x86/apic.h>
+/* The rate of the time-stamp counter as CPUID states it; measure.c finds it against a device. */
 #include <x86/clock_reference.h>
 #include <x86/cpuid.h>
-
-#define SAMPLE_TRIES   16
-#define SPIN_TURNS     256     /* between two looks at the reference, which may cost a microsecond each */
-#define WAIT_LOOKS_MAX 1000000 /* a reference that stops is given up */
-#define COUNTING_LOOKS 1000
 
 #define CPUID_TSC       0x15
 #define CPUID_FREQUENCY 0x16
@@ -32,83 +18,4 @@ uint64_t tsc_stated_frequency(void)
         return (uint64_t)(cpuid(CPUID_FREQUENCY, 0).eax & 0xffff) * 1000000;
     }
     return 0;
-}
-
-bool clock_reference_counts(const struct clock_reference *reference)
-{
-    uint64_t mask = ((uint64_t)1 << reference->bits) - 1;
-    uint64_t first = reference->read() & mask;
-    for (unsigned i = 0; i < COUNTING_LOOKS; i++) {
-        if ((reference->read() & mask) != first) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const struct clock_reference *clock_reference_find(void)
-{
-    const struct clock_reference *found = hpet_reference();
-    found = found != NULL ? found : pm_timer_reference();
-    return found != NULL ? found : pit_reference();
-}
-
-/* One sample; and the local APIC's timer with it. */
-struct measurement {
-    struct clock_sample sample;
-    uint32_t timer_left;
-};
-
-static struct measurement take_sample(const struct clock_reference *reference)
-{
-    struct measurement best = {.sample = {.width = UINT64_MAX}};
-    for (unsigned i = 0; i < SAMPLE_TRIES; i++) {
-        uint64_t before = cpu_ticks();
-        uint64_t count = reference->read();
-        uint32_t left = apic_available() ? apic_timer_left() : 0;
-        uint64_t width = cpu_ticks() - before;
-        if (width < best.sample.width) {
-            best = (struct measurement){{.ticks = before + width / 2, .count = count, .width = width}, left};
-        }
-    }
-    return best;
-}
-
-static void spin(void)
-{
-    for (unsigned i = 0; i < SPIN_TURNS; i++) {
-        __asm__ volatile("");
-    }
-}
-
-/* Waits until the reference has counted `counts` from `first`. */
-static bool wait_counts(const struct clock_reference *reference, uint64_t first, uint64_t counts)
-{
-    uint64_t mask = ((uint64_t)1 << reference->bits) - 1;
-    for (unsigned i = 0; i < WAIT_LOOKS_MAX; i++) {
-        if (((reference->read() - first) & mask) >= counts) {
-            return true;
-        }
-        spin();
-    }
-    return false;
-}
-
-bool clock_measure(const struct clock_reference *reference, uint64_t microseconds, uint64_t *tsc_hertz,
-                   uint64_t *timer_hertz)
-{
-    if (apic_available()) {
-        apic_timer_start(UINT32_MAX);
-    }
-    struct measurement begin = take_sample(reference);
-    bool counted = wait_counts(reference, begin.sample.count, reference->hertz * microseconds / 1000000);
-    struct measurement end = take_sample(reference);
-    if (apic_available()) {
-        apic_timer_start(0);
-    }
-    *tsc_hertz = clock_rate_from_samples(&begin.sample, &end.sample, reference->bits, reference->hertz);
-    struct clock_sample timer_begin = {.ticks = UINT32_MAX - begin.timer_left, .count = begin.sample.count};
-    struct clock_sample timer_end = {.ticks = UINT32_MAX - end.timer_left, .count = end.sample.count};
-    *timer_hertz = clock_rate_from_samples(&timer_begin, &timer_end, reference->bits, reference->hertz);
-    return counted && *tsc_hertz != 0;
 }

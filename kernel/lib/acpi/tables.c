@@ -3,34 +3,15 @@
  *
  * Nothing is believed before it is checked: a table's header is mapped first, its length judged, then the
  * whole table mapped and summed. What fails is refused by name and the walk goes on. The parts of a table are
- * read by the functions in acpi/madt.c and acpi/fixed.c; the \_S5 package by acpi_soft_off.c.
+ * read by the functions in acpi/madt.c and acpi/fixed.c; the \_S5 package by acpi/soft_off.c.
  *
  * No locks: a parse works on its caller's structures alone.
  */
 #include "private.h"
 
-#include <ashlar/format.h>
-#include <stdarg.h>
-
 #define ROOT_POINTER_BYTES          20 /* ACPI 1.0 */
 #define ROOT_POINTER_EXTENDED_BYTES 36 /* ACPI 2.0 and later */
 #define ROOT_POINTER_BYTES_MAX      4096
-
-#define COMPLAINT_BYTES 192
-
-void acpi_complain(const struct acpi_view *view, const char *text, ...)
-{
-    char line[COMPLAINT_BYTES];
-    size_t used = format(line, sizeof line, "%s at %#" PRIx64 ": ", view->name, view->address.raw);
-    va_list arguments;
-    va_start(arguments, text);
-    if (used < sizeof line) {
-        format_list(line + used, sizeof line - used, text, arguments);
-    }
-    va_end(arguments);
-    view->info->refused++;
-    view->source->report(view->source->context, line);
-}
 
 static uint8_t sum_of(const uint8_t *bytes, uint64_t count)
 {

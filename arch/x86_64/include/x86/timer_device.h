@@ -3,18 +3,20 @@
 
 #include <ashlar/types.h>
 
-/* Tells the rate that clock_measure() found; 0: there is no timer. */
-void timer_device_set_frequency(uint64_t hertz);
+/* Tells the rates, in hertz: of the local APIC's timer (0: there is none) and of the time-stamp counter. */
+void timer_device_set_rates(uint64_t timer_hertz, uint64_t tsc_hertz);
 
 /* Prepares it and names the function that its interrupt calls. Returns false when there is none. */
 bool timer_device_initialise(void (*expired)(void));
 
 /*
- * Raises the interrupt at or a little after clock_nanoseconds() == deadline; earlier when the deadline is
- * farther away than the device can count. A deadline that has passed raises it at once. UINT64_MAX: not at
- * all.
+ * Raises the interrupt in `nanoseconds` or a little later; earlier when that is farther away than the device
+ * can count. 0: at once. Replaces what it was armed for before.
  */
-void timer_device_arm(uint64_t deadline);
+void timer_device_arm(uint64_t nanoseconds);
+
+/* Raises no interrupt until it is armed again. */
+void timer_device_disarm(void);
 
 /* "tsc-deadline", "one-shot" or "none". */
 const char *timer_device_name(void);

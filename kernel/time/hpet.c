@@ -3,7 +3,8 @@
 #include <ashlar/acpi.h>
 #include <ashlar/log.h>
 #include <ashlar/mmio.h>
-#include <x86/clock_reference.h>
+
+#include "reference.h"
 
 #define HPET_CAPABILITIES  (0x00 / 8)
 #define HPET_CONFIGURATION (0x10 / 8)
@@ -38,5 +39,5 @@ const struct clock_reference *hpet_reference(void)
     registers[HPET_CONFIGURATION] |= HPET_ENABLE;
     hpet = (struct clock_reference){
         .name = "hpet", .hertz = FEMTOSECONDS_PER_SECOND / period, .bits = 32, .read = read_counter};
-    return clock_reference_counts(&hpet) ? &hpet : NULL;
+    return &hpet;
 }
