@@ -1,83 +1,92 @@
 /*
- * Spinlocks, checked by clang's -Wthread-safety: a field marked GUARDED_BY(lock) can only be touched by code
- * that the compiler sees holding it.
+ * Locks: three classes.
  *
- * A ticket lock: fair, so that a bound on one hold is a bound on the wait. Taking one turns preemption off;
- * interrupts stay as they are, because interrupt handlers take none of these (see <ashlar/platform.h>).
- * The order in which locks nest is written once, in docs/architecture.md.
+ *   mutex         held with everything on: its holder may allocate and wait. For a whole operation on one
+ *                 thing, like a change of an address space
+ *   spinlock      held with preemption off, for a bounded piece of work: at most 64 pages
+ *   irq_spinlock  held with interrupts off, for a few instructions, without logging or allocating. For what
+ *                 interrupt handlers touch; they take no other lock
+ *
+ * Every lock has a rank (<ashlar/lock_rank.h>), given when it is initialised; whoever holds a lock takes only
+ * locks of a higher one. No lock is recursive. The order, and what each lock guards, is in
+ * docs/architecture.md. Clang's -Wthread-safety checks who holds what (<ashlar/lock_annotations.h>).
  */
 #pragma once
 
-#include <ashlar/platform.h>
-#include <stdatomic.h>
+#include <ashlar/lock_types.h>
 
-#define CAPABILITY(name)    __attribute__((capability(name)))
-#define GUARDED_BY(lock)    __attribute__((guarded_by(lock)))
-#define PT_GUARDED_BY(lock) __attribute__((pt_guarded_by(lock))) /* what the field points to */
-#define ACQUIRES(...)       __attribute__((acquire_capability(__VA_ARGS__)))
-#define RELEASES(...)       __attribute__((release_capability(__VA_ARGS__)))
-#define TRY_ACQUIRES(...)   __attribute__((try_acquire_capability(__VA_ARGS__)))
-#define REQUIRES(...)       __attribute__((requires_capability(__VA_ARGS__)))
-#define EXCLUDES(...)       __attribute__((locks_excluded(__VA_ARGS__)))
-#define NO_LOCK_ANALYSIS    __attribute__((no_thread_safety_analysis))
+/* How long a spinlock is waited for before that is taken for a deadlock. */
+#define LOCK_PATIENCE_SECONDS 10
+/* The same of a mutex, in patiences of a spinlock: it is held for operations whose length has no bound. */
+#define MUTEX_PATIENCE        60
 
-struct CAPABILITY("spinlock") spinlock {
-    _Atomic(uint32_t) next;    /* ticket the next comer draws */
-    _Atomic(uint32_t) serving; /* ticket that may enter */
-};
+/*
+ * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU. From
+ * the start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found
+ * later.
+ */
+void lock_set_patience(uint64_t ticks);
+
+/* ---- Spinlocks ---- */
 
 #define SPINLOCK_INITIALIZER                                                                                 \
     {                                                                                                        \
-        0, 0                                                                                                 \
+        .queue = { 0, 0 }                                                                                    \
     }
 
 /*
- * Tries before a wait is taken for a deadlock: a tenth of a second on a CPU whose pause is short, and far
- * more than any hold by as many CPUs as there can be.
+ * Waits until the lock is ours; who comes first is served first. Preemption is off until the release,
+ * interrupts stay as they are. Not in an interrupt handler. A wait beyond the patience panics.
  */
-#define SPINLOCK_PATIENCE (1U << 25)
+static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock);
 
-/* Panics, naming the lock and who waits for it. */
-_Noreturn void spinlock_stuck(const struct spinlock *lock);
-
-/*
- * Waits until the lock is ours. Preemption is off until the release. Not recursive: a CPU that waits for
- * itself panics after SPINLOCK_PATIENCE tries.
- */
-static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock) NO_LOCK_ANALYSIS
-{
-    preempt_disable();
-    uint32_t ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    if (__builtin_expect(atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket, false)) {
-        uint32_t tries = 0;
-#pragma clang loop unroll(disable)
-        do {
-            cpu_relax();
-            if (++tries == SPINLOCK_PATIENCE) {
-                spinlock_stuck(lock);
-            }
-        } while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket);
-    }
-}
-
-/* Takes the lock if it is free; returns whether it did. */
-static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true, lock) NO_LOCK_ANALYSIS
-{
-    preempt_disable();
-    uint32_t serving = atomic_load_explicit(&lock->serving, memory_order_acquire);
-    uint32_t expected = serving;
-    if (atomic_compare_exchange_strong_explicit(&lock->next, &expected, serving + 1, memory_order_acquire,
-                                                memory_order_relaxed)) {
-        return true;
-    }
-    preempt_enable();
-    return false;
-}
+/* Takes the lock if it is free; returns whether it did. From any context. */
+static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 
 /* Lets the next waiter in. The caller holds the lock. */
-static inline void spinlock_release(struct spinlock *lock) RELEASES(lock) NO_LOCK_ANALYSIS
-{
-    uint32_t serving = atomic_load_explicit(&lock->serving, memory_order_relaxed);
-    atomic_store_explicit(&lock->serving, serving + 1, memory_order_release);
-    preempt_enable();
-}
+static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
+
+/* ---- Spinlocks for what interrupt handlers touch ---- */
+
+#define IRQ_SPINLOCK_INITIALIZER                                                                             \
+    {                                                                                                        \
+        .queue = { 0, 0 }                                                                                    \
+    }
+
+/*
+ * Turns interrupts off, then waits until the lock is ours. From any context but an NMI's. A wait beyond the
+ * patience panics.
+ */
+static inline void irq_spinlock_acquire(struct irq_spinlock *lock) ACQUIRES(lock);
+
+/*
+ * Lets the next waiter in and leaves the interrupt flag as the acquire found it. Of several the one taken
+ * last is released first.
+ */
+static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock);
+
+/* ---- Mutexes ---- */
+
+/*
+ * Prepares a mutex. key: orders it among mutexes of its rank; those that are never held together have 0.
+ * Nobody uses it yet.
+ */
+void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key);
+
+/*
+ * Waits until the mutex is ours; who comes first is served first. Preemption and interrupts are on, and stay
+ * on: as long as there are no threads, waiting is spinning. Holding no spinlock, and not in an interrupt
+ * handler. Panics when this CPU holds it already, and after MUTEX_PATIENCE times a spinlock's patience.
+ */
+void mutex_acquire(struct mutex *mutex) ACQUIRES(mutex);
+
+/* Takes the mutex if it is free; returns whether it did. Does not wait: also while holding spinlocks. */
+bool mutex_try_acquire(struct mutex *mutex) TRY_ACQUIRES(true, mutex);
+
+/* Lets the next waiter in. The caller holds the mutex. */
+void mutex_release(struct mutex *mutex) RELEASES(mutex);
+
+/* Whether this CPU holds the mutex: for assertions. */
+bool mutex_is_mine(const struct mutex *mutex);
+
+#include <ashlar/lock_inline.h>

@@ -9,6 +9,9 @@
  *   void preempt_enable(void)
  *   void cpu_relax(void)             hint inside a spin loop
  *   uint64_t cpu_ticks(void)         time-stamp counter
+ *   bool interrupts_enabled(void)    whether device interrupts reach this CPU
+ *   bool interrupts_disable(void)    keeps them out; returns whether they were let in before. Nests
+ *   void interrupts_restore(bool)    undoes one interrupts_disable(), whose result it gets
  *
  * Interrupt handlers never allocate and never take a lock that is held with interrupts on; so no fast path
  * disables interrupts.

@@ -1,13 +1,115 @@
-/* The end of a deadlock (<ashlar/lock.h>). */
+/* Waiting for locks, and the end of a deadlock (<ashlar/lock.h>). */
+#include <ashlar/assert.h>
 #include <ashlar/lock.h>
+
+#define FASTEST_HERTZ     UINT64_C(10000000000) /* of a time-stamp counter whose rate is not known yet */
+#define TRIES_PER_READING 256                   /* of the clock, while waiting */
+
+static _Atomic(uint64_t) patience = LOCK_PATIENCE_SECONDS * FASTEST_HERTZ; /* in ticks */
+
+void lock_set_patience(uint64_t ticks)
+{
+    atomic_store_explicit(&patience, ticks, memory_order_relaxed);
+}
 
 /*
  * A machine that hangs tells nobody why; a panic names the lock, and its backtrace the one who waits. The
- * holder's name would cost every lock two instructions; a function that waits and returns would cost its
- * callers the registers they save for it.
+ * holder's name would cost every spinlock two instructions.
  */
-void spinlock_stuck(const struct spinlock *lock)
+_Noreturn static void panic_of_deadlock(const struct lock_queue *queue)
 {
     panic("deadlock: CPU %u waits for the lock at %#" PRIx64 ", which nobody releases", cpu_number(),
-          (uintptr_t)lock);
+          (uintptr_t)queue);
+}
+
+static bool is_served(struct lock_queue *queue, uint32_t ticket)
+{
+    return atomic_load_explicit(&queue->serving, memory_order_acquire) == ticket;
+}
+
+/* Spins until `queue` serves `ticket`; returns whether it did within that many ticks. */
+static bool wait_for(struct lock_queue *queue, uint32_t ticket, uint64_t ticks)
+{
+    uint64_t start = cpu_ticks();
+    do {
+        for (unsigned i = 0; i < TRIES_PER_READING; i++) {
+            if (is_served(queue, ticket)) {
+                return true;
+            }
+            cpu_relax();
+        }
+    } while (cpu_ticks() - start < ticks);
+    return false;
+}
+
+__attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket)
+{
+    if (!wait_for(queue, ticket, atomic_load_explicit(&patience, memory_order_relaxed))) {
+        panic_of_deadlock(queue);
+    }
+}
+
+/* ---- Mutexes ---- */
+
+static uint32_t holder_here(void)
+{
+    return cpu_number() + 1;
+}
+
+bool mutex_is_mine(const struct mutex *mutex)
+{
+    return atomic_load_explicit(&mutex->holder, memory_order_relaxed) == holder_here();
+}
+
+static void set_holder(struct mutex *mutex, uint32_t holder)
+{
+    atomic_store_explicit(&mutex->holder, holder, memory_order_relaxed);
+}
+
+void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
+{
+    (void)rank;
+    (void)key;
+    *mutex = (struct mutex){0};
+}
+
+static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
+{
+    uint64_t ticks = atomic_load_explicit(&patience, memory_order_relaxed);
+    for (unsigned i = 0; i < MUTEX_PATIENCE; i++) {
+        if (wait_for(&mutex->queue, ticket, ticks)) {
+            return;
+        }
+    }
+    panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release", cpu_number(),
+          (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);
+}
+
+void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
+{
+    if (mutex_is_mine(mutex)) {
+        panic("deadlock: CPU %u takes the mutex at %#" PRIx64 " a second time", cpu_number(),
+              (uintptr_t)mutex);
+    }
+    uint32_t ticket = atomic_fetch_add_explicit(&mutex->queue.next, 1, memory_order_relaxed);
+    if (!is_served(&mutex->queue, ticket)) {
+        wait_for_mutex(mutex, ticket);
+    }
+    set_holder(mutex, holder_here());
+}
+
+bool mutex_try_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
+{
+    if (!lock_queue_try_enter(&mutex->queue)) {
+        return false;
+    }
+    set_holder(mutex, holder_here());
+    return true;
+}
+
+void mutex_release(struct mutex *mutex) NO_LOCK_ANALYSIS
+{
+    ASSERT(mutex_is_mine(mutex));
+    set_holder(mutex, 0);
+    lock_queue_leave(&mutex->queue);
 }

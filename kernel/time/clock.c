@@ -9,6 +9,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/clock.h>
 #include <ashlar/efi_runtime.h>
+#include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <x86/cpuid.h>
@@ -72,6 +73,7 @@ void clock_initialise(void)
     choose_rate(stated, measured, reference != NULL ? reference->name : "none");
     timer_device_set_rates(timer_hertz, hertz);
     log_set_clock(origin, hertz);
+    lock_set_patience(LOCK_PATIENCE_SECONDS * hertz);
     log_info("time-stamp counter at %'" PRIu64 " Hz by %s%s", hertz, source,
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }

@@ -8,6 +8,7 @@
 
 _Thread_local unsigned host_cpu;
 _Thread_local unsigned host_preempt_depth;
+_Thread_local bool host_interrupts_off;
 _Thread_local void (*host_meanwhile)(void);
 _Thread_local struct host_panic_trap *host_panic_trap;
 

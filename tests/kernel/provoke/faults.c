@@ -7,6 +7,7 @@
  */
 #include <ashlar/assert.h>
 #include <ashlar/boot.h>
+#include <ashlar/clock.h>
 #include <ashlar/console.h>
 #include <ashlar/heap.h>
 #include <ashlar/kernel_stack.h>
@@ -177,10 +178,12 @@ PROVOCATION provoke_assertion(void)
     ASSERT(sink == constant + 1);
 }
 
+/* Another CPU, it seems, has taken the lock and does not release it. A second has to do. */
 PROVOCATION provoke_deadlock(void) NO_LOCK_ANALYSIS
 {
-    static struct spinlock lock;
-    spinlock_acquire(&lock);
+    static struct spinlock lock = SPINLOCK_INITIALIZER;
+    lock.queue.next++;
+    lock_set_patience(clock_nanoseconds_to_ticks(1000000000));
     spinlock_acquire(&lock);
 }
 

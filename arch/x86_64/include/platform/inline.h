@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ashlar/types.h>
+#include <x86/interrupt_flag.h>
 #include <x86/per_cpu.h>
 
 static inline unsigned cpu_number(void)

@@ -1,5 +1,5 @@
 /*
- * Device interrupts: vectors 32 .. 255, one handler each; and the interrupt flag.
+ * Device interrupts: vectors 32 .. 255, one handler each.
  *
  * A handler runs with interrupts off, on the stack of whatever it interrupted. It may not sleep, allocate, or
  * take a lock that other code holds with interrupts on (see <ashlar/platform.h>).
@@ -7,10 +7,10 @@
 #pragma once
 
 #include <ashlar/types.h>
+#include <x86/interrupt_flag.h>
 #include <x86/trap_frame.h>
 
 #define INTERRUPT_VECTORS 256
-#define RFLAGS_INTERRUPT  ((uint64_t)1 << 9)
 
 typedef void interrupt_handler(struct trap_frame *frame, void *context);
 
@@ -48,38 +48,6 @@ const char *interrupt_name(unsigned vector);
 
 /* Whether this CPU is inside an interrupt handler. */
 bool interrupt_active(void);
-
-static inline uint64_t rflags_read(void)
-{
-    uint64_t flags;
-    __asm__ volatile("pushfq; popq %0" : "=r"(flags) : : "memory");
-    return flags;
-}
-
-static inline bool interrupts_enabled(void)
-{
-    return (rflags_read() & RFLAGS_INTERRUPT) != 0;
-}
-
-static inline void interrupts_enable(void)
-{
-    __asm__ volatile("sti" : : : "memory");
-}
-
-/* Turns interrupts off and returns whether they were on, for interrupts_restore(). Nests. */
-static inline bool interrupts_disable(void)
-{
-    bool were_enabled = interrupts_enabled();
-    __asm__ volatile("cli" : : : "memory");
-    return were_enabled;
-}
-
-static inline void interrupts_restore(bool were_enabled)
-{
-    if (were_enabled) {
-        interrupts_enable();
-    }
-}
 
 /* Waits for the next interrupt, and lets it in: the two instructions leave no gap to lose one in (SDM volume
  * 2, STI). */

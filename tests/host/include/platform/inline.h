@@ -7,6 +7,8 @@
 /* The CPU this thread stands for; a test that starts threads numbers them. */
 extern _Thread_local unsigned host_cpu;
 extern _Thread_local unsigned host_preempt_depth;
+/* What stands for the CPU's interrupt flag. No thread is interrupted: it is kept to be checked, no more. */
+extern _Thread_local bool host_interrupts_off;
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
 
@@ -30,6 +32,23 @@ static inline void preempt_enable(void)
         host_meanwhile();
     }
 #endif
+}
+
+static inline bool interrupts_enabled(void)
+{
+    return !host_interrupts_off;
+}
+
+static inline bool interrupts_disable(void)
+{
+    bool were_enabled = !host_interrupts_off;
+    host_interrupts_off = true;
+    return were_enabled;
+}
+
+static inline void interrupts_restore(bool were_enabled)
+{
+    host_interrupts_off = !were_enabled;
 }
 
 static inline void cpu_relax(void)

@@ -1,0 +1,69 @@
+/* The inline half of <ashlar/lock.h>: the way through a lock that is free. */
+#pragma once
+
+#include <ashlar/lock_types.h>
+#include <ashlar/platform.h>
+
+/*
+ * Waits until `queue` serves `ticket`, and panics when that takes longer than a lock's patience. It saves
+ * all registers itself, so that its callers, who hardly ever call it, need not.
+ */
+__attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket);
+
+static inline void lock_queue_enter(struct lock_queue *queue)
+{
+    uint32_t ticket = atomic_fetch_add_explicit(&queue->next, 1, memory_order_relaxed);
+    if (__builtin_expect(atomic_load_explicit(&queue->serving, memory_order_acquire) != ticket, false)) {
+        lock_queue_wait(queue, ticket);
+    }
+}
+
+static inline bool lock_queue_try_enter(struct lock_queue *queue)
+{
+    uint32_t serving = atomic_load_explicit(&queue->serving, memory_order_acquire);
+    uint32_t expected = serving;
+    return atomic_compare_exchange_strong_explicit(&queue->next, &expected, serving + 1, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static inline void lock_queue_leave(struct lock_queue *queue)
+{
+    uint32_t serving = atomic_load_explicit(&queue->serving, memory_order_relaxed);
+    atomic_store_explicit(&queue->serving, serving + 1, memory_order_release);
+}
+
+static inline void spinlock_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    preempt_disable();
+    lock_queue_enter(&lock->queue);
+}
+
+static inline bool spinlock_try_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    preempt_disable();
+    if (lock_queue_try_enter(&lock->queue)) {
+        return true;
+    }
+    preempt_enable();
+    return false;
+}
+
+static inline void spinlock_release(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    lock_queue_leave(&lock->queue);
+    preempt_enable();
+}
+
+static inline void irq_spinlock_acquire(struct irq_spinlock *lock) NO_LOCK_ANALYSIS
+{
+    bool were_on = interrupts_disable();
+    lock_queue_enter(&lock->queue);
+    lock->interrupts_were_on = were_on;
+}
+
+static inline void irq_spinlock_release(struct irq_spinlock *lock) NO_LOCK_ANALYSIS
+{
+    bool were_on = lock->interrupts_were_on;
+    lock_queue_leave(&lock->queue);
+    interrupts_restore(were_on);
+}
