@@ -12,11 +12,12 @@ import re
 import struct
 
 from checksum import WORD, checksum
+import patience
 import portable_executable
 from frame import expect
 from machine import Machine
 
-SHELL_SECONDS = 300
+SHELL_SECONDS = patience.seconds(60)
 
 # Field: (offset in the ELF header, struct format, what the loader has to complain about). All bits are flipped.
 HEADER_FIELDS = {

@@ -4,10 +4,11 @@ import re
 import subprocess
 
 import debug
+import patience
 from frame import expect, expect_in
 from machine import Machine
 
-SECONDS = 200
+SECONDS = patience.seconds(60)
 SOUND = "none is writable and executable, or cached in two ways, by any alias"
 # Lets the page that kernel_main lies in be written, past all the kernel's care.
 SPOIL = ("python import memory, page_tables; step = page_tables.walk(memory.number('kernel_main')).steps[-1]; "

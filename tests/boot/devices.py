@@ -3,13 +3,14 @@
 import re
 import time
 
+import patience
 from frame import expect
 from hostile_screen import Picture, read_text
 from machine import Machine
 
 COMPARE_SECONDS = 10
 LOOKS = 50
-SCREEN_SECONDS = 300  # for what the screen shall show, on a busy machine; nothing is judged by it
+SCREEN_SECONDS = patience.seconds(60)  # for what the screen shall show; nothing is judged by it
 KEYS = {" ": "spc", "-": "minus", "\n": "ret"}
 
 

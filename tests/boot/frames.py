@@ -3,6 +3,7 @@
 import re
 import time
 
+import patience
 import serial
 from frame import expect
 from machine import Machine, parse_memory
@@ -24,7 +25,7 @@ MOST_INSTRUCTIONS = {  # of the worst call; what comes in pieces is counted by t
     "at": 2000,
     "try": 2000,  # whether there was memory or not
 }
-SECONDS = 1100  # for what is counted, on a busy machine; nothing is judged by it
+SECONDS = patience.seconds(220)  # for what is counted; nothing is judged by it
 
 
 def owners_of(memory):

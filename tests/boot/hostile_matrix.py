@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" / "lib"))
 
 import media  # noqa: E402
+import patience  # noqa: E402
 import started  # noqa: E402
 from hostile_cases import BOOTS, REFUSALS  # noqa: E402
 from hostile_screen import Picture, read_text  # noqa: E402
@@ -196,7 +197,7 @@ RAW_MAPS = {
 
 # The screen -------------------------------------------------------------------------------------------------------
 
-SCREEN_SECONDS = 60
+SCREEN_SECONDS = patience.seconds(60)
 YELLOW = (0xff, 0xff, 0x55)  # bright yellow of the kernel's palette
 SHADE_TOLERANCE = 8          # of 255: the fewest bits a channel has are 5
 

@@ -1,6 +1,6 @@
 """Boot tests: the product under QEMU and OVMF.
 
-    main.py --list [--debug]       names, one a line, for ctest
+    main.py --list [--debug]       names, one a line, each with its label, for ctest
     main.py BUILD_DIR NAME         runs one test
 """
 
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import alone
 import budget
 import corrupt
 import costs
@@ -26,9 +27,23 @@ import talks_memory
 from tree import ToolError
 
 
+# Ten boots that together touch everything, for whoever has just changed something: one with all assertions, 5 levels,
+# memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
+QUICK = ("debug.memory.256m", "cpu.la57.on", "memory.960g", "cpus.8", "media.iso", "prompt.commands", "monitor.typing",
+         "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
+
+
+def label(name):
+    """Which runs of tools/test have a test."""
+    if name in QUICK:
+        return "quick"
+    return "long" if name.removeprefix("debug.") in (*alone.CASES, *matrix.ODD) else "normal"
+
+
 def tests(debug):
     """All tests by name; of the build with all assertions only those that are worth a second boot."""
-    cases = {name: case.run for name, case in matrix.CASES.items() if case.also_debug or not debug}
+    cases = {name: case.run for name, case in {**matrix.CASES, **matrix.ODD}.items() if case.also_debug or not debug}
+    cases.update(alone.CASES)
     if debug:
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, devices, faults, debugger,
@@ -57,7 +72,7 @@ def run(build_dir, name):
 def main(arguments):
     """Lists or runs."""
     if arguments[:1] == ["--list"]:
-        print("\n".join(tests("--debug" in arguments)))
+        print("\n".join(f"{name} {label(name)}" for name in tests("--debug" in arguments)))
         return 0
     return run(*arguments)
 

@@ -1,5 +1,6 @@
 """The matrix: machines of every kind, each of which must boot and pass the kernel's own tests."""
 
+import itertools
 import re
 from dataclasses import dataclass, field
 
@@ -90,3 +91,9 @@ CASES = {
                          says=["seed      from time stamps, which can be guessed"]),
     "kaslr.off": Case(Machine(), cmdline="nokaslr", says=["physmap at 0xffff800000000000", "slid by 0"]),
 }
+
+# Machines that nobody has, for the long run: every odd size of memory with every processor and board.
+ODD_MEMORY = ("65M", "97M", "255M", "257M", "1023M", "1025M", "2G", "2816M", "2817M", "3583M", "4097M", "5G", "127G", "257G")
+ODD_PROCESSORS = {"qemu64": ("qemu64", 1), "la57": ("max,la57=on", 3), "cpus-16": ("", 16)}
+ODD = {f"odd.{memory.lower()}.{name}.{board}": Case(Machine(memory=memory, cpu=cpu, cpus=cpus, board=board), also_debug=True)
+       for memory, (name, (cpu, cpus)), board in itertools.product(ODD_MEMORY, ODD_PROCESSORS.items(), ("q35", "pc"))}

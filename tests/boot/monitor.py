@@ -4,6 +4,7 @@ import random
 import re
 import time
 
+import patience
 import tree
 from frame import Failure, expect
 from machine import Machine
@@ -184,7 +185,7 @@ def check_random(talk):
     started = time.monotonic()
     talk.send_bytes(source.randbytes(RANDOM_BYTES))
     talk.send_raw(CONTROL_C + "\rversion\r")
-    talk.wait_for("Ashlar [0-9]", seconds=300)
+    talk.wait_for("Ashlar [0-9]", seconds=patience.seconds(180))
     talk.wait_for_prompt()
     print(f"# {RANDOM_BYTES} random bytes took {time.monotonic() - started:.0f} s")
     answers(talk, "version", "Ashlar .*")

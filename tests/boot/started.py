@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import machine
+import patience
 from serial import Conversation, ConversationError
 from tree import ToolError
 
@@ -21,7 +22,7 @@ KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
          "hostile": machine.Machine(disk="virtio", entropy=False)}
 FIRST_OUTPUT = "\x1b"  # the firmware has its console and looks for disks next
 FOLDER = "started-machines"
-SECONDS = 600  # counting makes the firmware slow; nothing is judged by time
+SECONDS = patience.seconds(120)  # counting makes the firmware slow; nothing is judged by time
 
 
 def state_of(build_dir, described):

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import machine
 import media
+import patience
 import tree
 from measurements import parse_lines, table
 
 HOST_BUILD = tree.ROOT / "build-host"
 HOST_SOURCES = tree.ROOT / "tests" / "bench"
 NO_MATCH_STATUS = 3  # a benchmark program has none of that name
-BENCH_SECONDS = 1800
+BENCH_SECONDS = patience.seconds(360)
 
 
 def parse(arguments):

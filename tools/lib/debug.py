@@ -17,13 +17,14 @@ from pathlib import Path
 
 import machine
 import media
+import patience
 import run
 import tree
 from entry_loop import EntryLoop
 from gdb_remote import RemoteTarget
 
 COMMANDS = tree.ROOT / "tools" / "gdb" / "ashlar.py"
-START_SECONDS = 10
+START_SECONDS = patience.seconds(10)
 
 
 def parse(arguments):

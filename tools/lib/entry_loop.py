@@ -8,13 +8,14 @@ puts the two bytes back: from then on it is the product, unchanged, about to exe
 import time
 from pathlib import Path
 
+import patience
 from portable_executable import PortableExecutable
 from tree import ToolError
 
 JUMP_TO_ITSELF = b"\xeb\xfe"
 SAMPLE_BYTES = 64     # of the code around the entry point, to know the loader from any other loop
 LOOK_SECONDS = 0.25
-LIMIT_SECONDS = 300
+LIMIT_SECONDS = patience.seconds(60)
 
 
 class EntryLoop:

@@ -5,9 +5,10 @@ QEMU stops the machine when somebody connects, and leaves it as it is when they 
 
 import socket
 
+import patience
 from tree import ToolError
 
-SECONDS = 20
+SECONDS = patience.seconds(20)
 INSTRUCTION_POINTER = 16  # among the registers of `g`: 16 general ones, 8 bytes each, come first
 
 

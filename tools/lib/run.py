@@ -10,9 +10,10 @@ from pathlib import Path
 
 import machine
 import media
+import patience
 import tree
 
-PROMPT_SECONDS = 300
+PROMPT_SECONDS = patience.seconds(60)
 DISK_OF_MEDIA = {"fat": "ahci", "image": "ahci", "iso": "cdrom"}
 
 

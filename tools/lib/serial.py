@@ -13,11 +13,12 @@ from pathlib import Path
 import pexpect
 
 import machine
+import patience
 from tree import ToolError
 
 PROMPT = r"(?:^|\n)(?:\x1b\[[0-9;]*m)*ashlar> "
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9])")
-SECONDS = 300  # generous: an emulated CPU on a busy machine; nothing is judged by time
+SECONDS = patience.seconds(60)  # for what an emulated CPU says next; nothing is judged by time
 POLL_SECONDS = 0.01
 SERIAL_LINE = ("-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line")  # Ctrl-C is for the guest
 
@@ -191,7 +192,7 @@ class Conversation:
         if self._control is not None:
             return
         channel = socket.socket(socket.AF_UNIX)
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + patience.seconds(10)
         while channel.connect_ex(str(self._control_path)) != 0:  # QEMU makes its socket and then listens at it
             if time.monotonic() > limit or not self._process.isalive():
                 raise ConversationError(f"QEMU did not start:\n{self.last_words()}")
