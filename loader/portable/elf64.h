@@ -1,6 +1,7 @@
 /*
  * ELF-64 structures: the part that loading a static position-independent x86-64 image needs. Names are those
- * of the specification (System V ABI, "Object Files" and "Program Loading", and "Relative relocation table").
+ * of the specification (System V ABI, "Object Files" and "Program Loading"; x86-64 psABI for the
+ * relocations).
  */
 #pragma once
 
@@ -40,10 +41,12 @@ enum {
     DT_NEEDED = 1,
     DT_PLTRELSZ = 2,
     DT_RELA = 7,
+    DT_RELASZ = 8,
+    DT_RELAENT = 9,
     DT_REL = 17,
-    DT_RELRSZ = 35,
     DT_RELR = 36,
-    DT_RELRENT = 37
+
+    R_X86_64_RELATIVE = 8
 };
 
 typedef struct {
@@ -79,14 +82,16 @@ typedef struct {
     uint64_t d_val; /* number or address */
 } Elf64_Dyn;
 
-/*
- * Relative relocations, packed. An even word is the address of a word to relocate, and the next one is looked
- * at after that; the bits of an odd word but the lowest stand for the 63 words from there on.
- */
-typedef uint64_t Elf64_Relr;
+typedef struct {
+    uint64_t r_offset; /* virtual address of the word to relocate */
+    uint64_t r_info;   /* symbol << 32 | type */
+    int64_t r_addend;
+} Elf64_Rela;
 
-#define ELF64_RELR_BITS 63
+#define ELF64_R_SYM(info)  ((uint32_t)((info) >> 32))
+#define ELF64_R_TYPE(info) ((uint32_t)(info))
 
 _Static_assert(sizeof(Elf64_Ehdr) == 64, "ELF specification");
 _Static_assert(sizeof(Elf64_Phdr) == 56, "ELF specification");
 _Static_assert(sizeof(Elf64_Dyn) == 16, "ELF specification");
+_Static_assert(sizeof(Elf64_Rela) == 24, "psABI");

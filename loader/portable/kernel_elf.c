@@ -13,10 +13,10 @@
 
 /* What the dynamic table says about relocations: addresses and sizes as they stand in the file. */
 struct relocation_table {
-    bool present;         /* there is a DT_RELR */
-    uint64_t address;     /* DT_RELR: link address of the table */
-    uint64_t bytes;       /* DT_RELRSZ */
-    uint64_t entry_bytes; /* DT_RELRENT */
+    bool present;         /* there is a DT_RELA */
+    uint64_t address;     /* DT_RELA: link address of the table */
+    uint64_t bytes;       /* DT_RELASZ */
+    uint64_t entry_bytes; /* DT_RELAENT */
 };
 
 /* Whether [offset, offset + bytes) lies inside a thing of `limit` bytes. No sum here can wrap. */
@@ -227,20 +227,20 @@ static bool read_dynamic_entry(const Elf64_Dyn *entry, struct relocation_table *
                                struct loader_error *error)
 {
     switch (entry->d_tag) {
-    case DT_RELR:
+    case DT_RELA:
         table->present = true;
         table->address = entry->d_val;
         return true;
-    case DT_RELRSZ:
+    case DT_RELASZ:
         table->bytes = entry->d_val;
         return true;
-    case DT_RELRENT:
+    case DT_RELAENT:
         table->entry_bytes = entry->d_val;
         return true;
     case DT_NEEDED:
         return loader_fail(error, "kernel: needs a shared library (DT_NEEDED)");
     case DT_REL:
-    case DT_RELA:
+    case DT_RELR:
     case DT_PLTRELSZ:
         return loader_fail(error,
                            "kernel: has relocations of a kind it should not have (dynamic tag %" PRId64 ")",
@@ -280,19 +280,19 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
     if (!table->present && table->bytes == 0) {
         return true; /* nothing to relocate */
     }
-    if (!table->present || table->entry_bytes != sizeof(Elf64_Relr) ||
-        table->bytes % sizeof(Elf64_Relr) != 0) {
+    if (!table->present || table->entry_bytes != sizeof(Elf64_Rela) ||
+        table->bytes % sizeof(Elf64_Rela) != 0) {
         return loader_fail(error,
                            "kernel: relocation table at 0x%" PRIx64 " of %" PRIu64
                            " bytes in entries of %" PRIu64 ", not %zu",
-                           table->address, table->bytes, table->entry_bytes, sizeof(Elf64_Relr));
+                           table->address, table->bytes, table->entry_bytes, sizeof(Elf64_Rela));
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
         if (table->address >= segment->address &&
             is_within(table->address - segment->address, table->bytes, segment->file_bytes)) {
             elf->relocation_offset = segment->offset + (table->address - segment->address);
-            elf->relocation_words = table->bytes / sizeof(Elf64_Relr);
+            elf->relocation_count = table->bytes / sizeof(Elf64_Rela);
             return true;
         }
     }
@@ -301,78 +301,41 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
                        table->bytes, table->address);
 }
 
-/* The way through the packed relocations. */
-struct relocation_walk {
-    uint64_t index; /* of the next word of the table */
-    uint64_t next;  /* address behind what the words so far reach */
-    uint64_t base;  /* of the word that the lowest bit of `bits` stands for */
-    uint64_t bits;  /* still to be looked at */
-};
-
-static Elf64_Relr relocation_word(const struct kernel_elf *elf, uint64_t index)
+static Elf64_Rela relocation(const struct kernel_elf *elf, uint64_t index)
 {
-    Elf64_Relr word;
-    memcpy(&word, elf->file + elf->relocation_offset + index * sizeof word, sizeof word);
-    return word;
+    Elf64_Rela relocation;
+    memcpy(&relocation, elf->file + elf->relocation_offset + index * sizeof relocation, sizeof relocation);
+    return relocation;
 }
 
-/* Goes on to the next relocation, of the word at the link address *address; false after the last. */
-static bool next_relocation(const struct kernel_elf *elf, struct relocation_walk *walk, uint64_t *address)
-{
-    while (walk->bits == 0) {
-        if (walk->index == elf->relocation_words) {
-            return false;
-        }
-        Elf64_Relr word = relocation_word(elf, walk->index++);
-        if (word % 2 == 0) {
-            *address = word;
-            walk->next = word + sizeof(uint64_t);
-            return true;
-        }
-        walk->base = walk->next;
-        walk->bits = word / 2;
-        walk->next += ELF64_RELR_BITS * sizeof(uint64_t);
-    }
-    *address = walk->base + (uint64_t)__builtin_ctzll(walk->bits) * sizeof(uint64_t);
-    walk->bits &= walk->bits - 1;
-    return true;
-}
-
-/* The segment whose bytes in the file hold the 8 at a link address; elf->segment_count when none does. */
+/* The segment that holds the 8 bytes at a link address; elf->segment_count when none does. */
 static size_t segment_of_word(const struct kernel_elf *elf, uint64_t address)
 {
     size_t i = 0;
     for (; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
         if (address >= segment->address &&
-            is_within(address - segment->address, sizeof(uint64_t), segment->file_bytes)) {
+            is_within(address - segment->address, sizeof(uint64_t), segment->memory_bytes)) {
             break;
         }
     }
     return i;
 }
 
-/* Ascending, so that no word is relocated twice. */
 static bool check_relocations(const struct kernel_elf *elf, struct loader_error *error)
 {
-    struct relocation_walk walk = {0};
-    uint64_t address;
-    uint64_t least = 0;
-    while (next_relocation(elf, &walk, &address)) {
-        if (segment_of_word(elf, address) == elf->segment_count) {
-            return loader_fail(error,
-                               "kernel: relocation word %" PRIu64 " targets 0x%" PRIx64
-                               ", outside every segment's bytes",
-                               walk.index - 1, address);
+    for (uint64_t i = 0; i < elf->relocation_count; i++) {
+        Elf64_Rela entry = relocation(elf, i);
+        if (ELF64_R_TYPE(entry.r_info) != R_X86_64_RELATIVE || ELF64_R_SYM(entry.r_info) != 0) {
+            return loader_fail(
+                error, "kernel: relocation %" PRIu64 " has type %u on symbol %u, not R_X86_64_RELATIVE", i,
+                ELF64_R_TYPE(entry.r_info), ELF64_R_SYM(entry.r_info));
         }
-        if (address < least) {
+        if (segment_of_word(elf, entry.r_offset) == elf->segment_count) {
             return loader_fail(error,
-                               "kernel: relocation word %" PRIu64 " targets 0x%" PRIx64
-                               ", which overlaps or precedes the "
-                               "one before, end 0x%" PRIx64,
-                               walk.index - 1, address, least);
+                               "kernel: relocation %" PRIu64 " targets 0x%" PRIx64 ", outside every segment",
+                               i, entry.r_offset);
         }
-        least = address + sizeof(uint64_t);
     }
     return true;
 }
@@ -402,18 +365,14 @@ bool kernel_elf_parse(const void *file, size_t bytes, struct kernel_elf *elf, st
            locate_relocations(elf, &table, error) && check_relocations(elf, error);
 }
 
-/* Each relocated word is the link address of something; the kernel runs `slide` above that. */
+/* Each relocation is the link address of something; the kernel runs `slide` above that. */
 static void relocate(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide)
 {
-    struct relocation_walk walk = {0};
-    uint64_t address;
-    while (next_relocation(elf, &walk, &address)) {
-        size_t target = segment_of_word(elf, address);
-        uint8_t *place = memory[target] + (address - elf->segments[target].address);
-        uint64_t value;
-        memcpy(&value, place, sizeof value);
-        value += slide;
-        memcpy(place, &value, sizeof value);
+    for (uint64_t i = 0; i < elf->relocation_count; i++) {
+        Elf64_Rela entry = relocation(elf, i);
+        uint64_t value = (uint64_t)entry.r_addend + slide;
+        size_t target = segment_of_word(elf, entry.r_offset);
+        memcpy(memory[target] + (entry.r_offset - elf->segments[target].address), &value, sizeof value);
     }
 }
 

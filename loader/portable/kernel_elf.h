@@ -29,8 +29,8 @@ struct kernel_elf {
     uint64_t entry;       /* link address of the first instruction */
     size_t segment_count; /* entries used in `segments`, at least 1 */
     struct kernel_elf_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
-    uint64_t relocation_offset; /* of the table of packed relative relocations (DT_RELR) in the file */
-    uint64_t relocation_words;  /* its length; each is of 8 bytes of a segment in the file; none overlap */
+    uint64_t relocation_offset;                            /* of the Elf64_Rela table in the file */
+    uint64_t relocation_count; /* entries; each an R_X86_64_RELATIVE on 8 bytes inside a segment */
 };
 
 /*
@@ -39,7 +39,8 @@ struct kernel_elf {
  * Checked: identification, type, machine, header sizes; every table within the file; per PT_LOAD: alignment
  * of 4096, bounds in file and address space, ascending order, no page shared, readable, never writable and
  * executable; entry inside the bytes of an executable segment; no interpreter, no thread-local storage, one
- * PT_DYNAMIC; no needed libraries and no relocations of other kinds; each relocation's target.
+ * PT_DYNAMIC; no needed libraries and no relocations of other kinds; each relocation's type, symbol and
+ * target.
  *
  * Returns true, or false with the reason in `error`; `*elf` then means nothing.
  */

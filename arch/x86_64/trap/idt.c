@@ -60,8 +60,7 @@ static struct gate gate_of(unsigned vector)
 
 void idt_load(void)
 {
-    struct __attribute__((
-        packed, aligned(8))) { /* aligned: as a constant it has a pointer (arch/x86_64/boot/kernel.ld) */
+    struct __attribute__((packed)) {
         uint16_t limit;
         uint64_t base;
     } table = {sizeof idt - 1, (uintptr_t)&idt};

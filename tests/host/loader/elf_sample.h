@@ -13,9 +13,9 @@
 #define SAMPLE_RODATA      0x0000 /* file offsets; the link address is IMAGE_BASE plus these */
 #define SAMPLE_CODE        0x2000
 #define SAMPLE_DATA        0x3000
-#define SAMPLE_RELR        0x0400
+#define SAMPLE_RELA        0x0400
 #define SAMPLE_DYNAMIC     0x0600
-#define SAMPLE_RELOCATIONS 6 /* in four words */
+#define SAMPLE_RELOCATIONS 3
 #define SAMPLE_SEGMENTS    3
 #define SAMPLE_SPAN        0x6000 /* bytes in memory: data goes on to 0x5010 */
 
@@ -42,15 +42,9 @@ static inline Elf64_Phdr *sample_program(struct sample *sample, size_t index)
     return (Elf64_Phdr *)(void *)(sample->bytes + sizeof(Elf64_Ehdr)) + index;
 }
 
-/* Link addresses of what is relocated. */
-static const uint64_t sample_relocated[SAMPLE_RELOCATIONS] = {
-    IMAGE_BASE + 0x1002, /* not aligned to more than it has to be */
-    IMAGE_BASE + 0x3000, IMAGE_BASE + 0x3008, IMAGE_BASE + 0x3018, IMAGE_BASE + 0x31f8, IMAGE_BASE + 0x3208,
-};
-
-static inline Elf64_Relr *sample_relocation(struct sample *sample, size_t index)
+static inline Elf64_Rela *sample_relocation(struct sample *sample, size_t index)
 {
-    return (Elf64_Relr *)(void *)(sample->bytes + SAMPLE_RELR) + index;
+    return (Elf64_Rela *)(void *)(sample->bytes + SAMPLE_RELA) + index;
 }
 
 static inline Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index)
@@ -87,20 +81,16 @@ static inline void sample_make(struct sample *sample)
     *sample_program(sample, SAMPLE_PT_DYNAMIC) =
         (Elf64_Phdr){PT_DYNAMIC, PF_R, SAMPLE_DYNAMIC, IMAGE_BASE + SAMPLE_DYNAMIC, 0, 0x50, 0x50, 8};
     *sample_program(sample, SAMPLE_PT_OTHER) = (Elf64_Phdr){0x6474e551, PF_R | PF_W, 0, 0, 0, 0, 0, 0};
-    const Elf64_Relr relocations[] = {
-        sample_relocated[0], sample_relocated[1],
-        1 | 1ULL << 1 | 1ULL << 3 | 1ULL << 63, /* the first, the third and the last word behind that */
-        1 | 1ULL << 2,                          /* the second of the next 63 */
+    const Elf64_Rela relocations[SAMPLE_RELOCATIONS] = {
+        {IMAGE_BASE + 0x3000, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x2010)},
+        {IMAGE_BASE + 0x1003, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x1000)}, /* not aligned */
+        {IMAGE_BASE + 0x5008, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x3008)}, /* last word of the tail */
     };
-    const Elf64_Dyn dynamic[] = {{DT_RELR, IMAGE_BASE + SAMPLE_RELR},
-                                 {DT_RELRSZ, sizeof relocations},
-                                 {DT_RELRENT, sizeof(Elf64_Relr)},
-                                 {0x6ffffff9, 0}, /* DT_RELACOUNT: of no interest here */
+    const Elf64_Dyn dynamic[] = {{DT_RELA, IMAGE_BASE + SAMPLE_RELA},
+                                 {DT_RELASZ, sizeof relocations},
+                                 {DT_RELAENT, sizeof(Elf64_Rela)},
+                                 {0x6ffffff9, SAMPLE_RELOCATIONS}, /* DT_RELACOUNT: of no interest here */
                                  {DT_NULL, 0}};
-    for (size_t i = 0; i < SAMPLE_RELOCATIONS; i++) {
-        uint64_t address = IMAGE_BASE + 0x2010 + i;
-        memcpy(sample->bytes + (sample_relocated[i] - IMAGE_BASE), &address, sizeof address);
-    }
     memcpy(sample_relocation(sample, 0), relocations, sizeof relocations);
     memcpy(sample_dynamic(sample, 0), dynamic, sizeof dynamic);
 }
