@@ -3,6 +3,7 @@
 #include "tests/bench/support/bench.h"
 #include "tests/bench/support/team.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MACHINE_BYTES GIB(4) /* of two CPUs: 1/64 of a share is 16 blocks of 2 MiB */

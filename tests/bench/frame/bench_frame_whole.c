@@ -6,6 +6,8 @@
 #include "tests/bench/support/bench.h"
 #include "tests/bench/support/team.h"
 
+#include <stdlib.h>
+
 #define MACHINE_BYTES  GIB(2)
 #define MACHINE_FRAMES (MACHINE_BYTES / FRAME_BYTES)
 #define CPUS           8

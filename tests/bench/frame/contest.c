@@ -1,6 +1,7 @@
 #include "contest.h"
 #include "list_buddy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Pools ---- */

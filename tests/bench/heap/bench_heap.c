@@ -9,6 +9,7 @@
 #include "tests/host/heap/fixture.h"
 
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MACHINE_BYTES GIB(1)

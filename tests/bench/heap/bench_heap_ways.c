@@ -9,6 +9,9 @@
 #include "tests/bench/support/bench.h"
 #include "tests/host/heap/fixture.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define MACHINE_BYTES GIB(1)
 #define CPUS          2
 #define ARENA_ORDER   14 /* 64 MiB for each of the simple ones */

@@ -20,6 +20,7 @@
 #include <linux/string.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
+#include <string.h>
 
 #define SAMPLES       21
 #define PAIRS         1000

@@ -6,12 +6,15 @@
  */
 #include "tests/host/frame/model.h"
 
+#include <string.h>
+#include <sys/mman.h>
+
 #define RANGES 5
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct machine machine;
-static struct model model;
+static struct frame_model model;
 
 static bool is_large(const uint8_t *data)
 {
@@ -49,20 +52,20 @@ static void forget(void)
 
 static void operate(const uint8_t *data, size_t size, bool lazy)
 {
-    model_init(&model, &machine.pool);
+    frame_model_init(&model, &machine.pool);
     if (lazy) {
-        model_watch(&model, &machine);
+        frame_model_watch(&model, &machine);
     }
     if (is_large(data)) {
-        model.orders = model_large_orders;
+        model.orders = frame_model_large_orders;
     }
     for (size_t i = 4 + 3 * RANGES; i + 6 <= size; i += 6) {
         uint32_t a = data[i + 1] | (uint32_t)data[i + 2] << 8 | (uint32_t)data[i + 5] << 24;
         uint32_t b = data[i + 3] | (uint32_t)data[i + 4] << 8 | (uint32_t)data[i + 5] << 16;
-        model_step(&model, data[i] % MODEL_OPERATION_COUNT, a, b);
+        frame_model_step(&model, data[i] % MODEL_OPERATION_COUNT, a, b);
     }
-    model_verify(&model);
-    model_finish(&model);
+    frame_model_verify(&model);
+    frame_model_finish(&model);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

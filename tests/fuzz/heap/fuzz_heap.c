@@ -9,10 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    model_start(rules[data[0] % 4]);
+    heap_model_start(rules[data[0] % 4]);
     for (size_t i = 1; i + 2 < size; i += 3) {
-        model_operate(data[i], data[i + 1], data[i + 2]);
+        heap_model_operate(data[i], data[i + 1], data[i + 2]);
     }
-    model_stop();
+    heap_model_stop();
     return 0;
 }

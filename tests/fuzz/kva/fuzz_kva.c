@@ -9,10 +9,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     uint64_t pages = 1 + (uint64_t)(data[0] & 63) * (data[0] & 64 ? 64 : 3);
-    model_start(model_base(data[1], pages), pages);
+    arena_model_start(arena_model_base(data[1], pages), pages);
     for (size_t i = 2; i + 3 < size; i += 4) {
-        model_operate(data[i], data[i + 1], data[i + 2], data[i + 3]);
+        arena_model_operate(data[i], data[i + 1], data[i + 2], data[i + 3]);
     }
-    model_stop();
+    arena_model_stop();
     return 0;
 }

@@ -5,10 +5,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    model_start();
+    vmalloc_model_start();
     for (size_t i = 0; i + 2 < size; i += 3) {
-        model_operate(data[i], data[i + 1], data[i + 2]);
+        vmalloc_model_operate(data[i], data[i + 1], data[i + 2]);
     }
-    model_stop();
+    vmalloc_model_stop();
     return 0;
 }

@@ -6,6 +6,9 @@
  */
 #include "tests/host/lib/acpi_image.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes);
 
 static void mend(uint8_t *table, uint64_t bytes, size_t at)

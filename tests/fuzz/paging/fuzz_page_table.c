@@ -15,14 +15,14 @@ static uint32_t word(const uint8_t *bytes)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct model model;
+    static struct table_model model;
     if (size == 0) {
         return 0;
     }
-    model_make(&model, 4 + data[0] % 2, PAGE_LEVEL_2M + data[0] / 2 % 2);
+    table_model_make(&model, 4 + data[0] % 2, PAGE_LEVEL_2M + data[0] / 2 % 2);
     for (size_t i = 1; i + 10 <= size && model.steps < STEPS_MAX; i += 10) {
-        model_step(&model, data[i], data[i + 1], word(data + i + 2), word(data + i + 6));
+        table_model_step(&model, data[i], data[i + 1], word(data + i + 2), word(data + i + 6));
     }
-    model_finish(&model);
+    table_model_finish(&model);
     return 0;
 }

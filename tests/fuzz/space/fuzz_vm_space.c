@@ -6,10 +6,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    model_start(size % MODEL_KINDS);
+    space_model_start(size % MODEL_KINDS);
     for (size_t i = 0; i + 4 <= size && i < 400; i += 4) {
-        model_operate(data + i);
+        space_model_operate(data + i);
     }
-    model_stop();
+    space_model_stop();
     return 0;
 }

@@ -5,6 +5,9 @@
  */
 #include "random.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #define STEPS_PER_MACHINE 25000
 #define LARGE_STEPS       10000
 #define LARGE_EVERY       20 /* machines */

@@ -58,20 +58,20 @@ static void small_machine(struct machine *machine, const struct frame_policy *po
 }
 
 /* The 20 operations of the exhaustive test, by number. */
-static void small_step(struct model *model, unsigned number)
+static void small_step(struct frame_model *model, unsigned number)
 {
     if (number < 5) {
-        model_alloc(model, number, OWNER_TEST);
+        frame_model_alloc(model, number, OWNER_TEST);
     } else if (number < 9) {
         if (model->block_count > number - 5) {
-            model_free_block(model, number - 5);
+            frame_model_free_block(model, number - 5);
         }
     } else if (number < 12) {
-        model_request(model, (number - 9) * 4 + 2, 0, OWNER_TEST); /* 3, 7 and 11 frames */
+        frame_model_request(model, (number - 9) * 4 + 2, 0, OWNER_TEST); /* 3, 7 and 11 frames */
     } else if (number < 16) {
-        model_alloc_at(model, model->first + (number - 12) * 4, (number - 12) % 3, OWNER_TEST);
+        frame_model_alloc_at(model, model->first + (number - 12) * 4, (number - 12) % 3, OWNER_TEST);
     } else {
-        model_mistake(model, model->first + number - 16, number - 16, 0);
+        frame_model_mistake(model, model->first + number - 16, number - 16, 0);
     }
     MODEL_CHECK(frame_pool_free(model->pool) == model->free);
 }
@@ -81,7 +81,7 @@ static void exhaust(const struct frame_policy *policy)
     static struct machine machine;
     machine_make(&machine, MIB(64));
     small_machine(&machine, policy);
-    model_init(&the_model, &machine.pool);
+    frame_model_init(&the_model, &machine.pool);
     the_model.first = MIB(16) >> FRAME_SHIFT;
     uint64_t sequences = 1;
     for (unsigned i = 0; i < 5; i++) {
@@ -93,14 +93,14 @@ static void exhaust(const struct frame_policy *policy)
             small_step(&the_model, digits % 20);
         }
         if (sequence % 64 == 0) {
-            model_verify(&the_model);
+            frame_model_verify(&the_model);
         }
         while (the_model.block_count > 0) {
-            model_free_block(&the_model, the_model.block_count - 1);
+            frame_model_free_block(&the_model, the_model.block_count - 1);
         }
         frame_pool_drain(&machine.pool);
     }
-    model_finish(&the_model);
+    frame_model_finish(&the_model);
     machine_destroy(&machine);
 }
 

@@ -4,13 +4,16 @@
  */
 #include "model.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #define VALIDATE_EVERY 100000
 
 int main(int argc, char **argv)
 {
     unsigned operations = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 10000000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x1234567;
-    model_run(NULL, operations, VALIDATE_EVERY, seed);
+    heap_model_run(NULL, operations, VALIDATE_EVERY, seed);
     printf("%u operations\n", operations);
     return 0;
 }

@@ -1,80 +1,40 @@
 /*
- * What the tests of slabs and heap share: one heap, two caches in it, and how a test begins and ends. Include
- * after <cmocka.h>.
+ * What the tests of slabs and heap share: one heap, two caches in it, and how a test begins and ends.
  */
 #pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 #include "fixture.h"
 #include "tests/host/support/host.h"
 
-static struct heap_fixture fixture;
-static struct slab_cache typed;   /* "typed", 100 bytes: made by begin_typed() and begin_debug() */
-static struct slab_cache another; /* "another", alike */
+extern struct heap_fixture fixture;
+extern struct slab_cache typed;   /* "typed", 100 bytes: made by begin_typed() and begin_debug() */
+extern struct slab_cache another; /* "another", alike */
 
-static inline void make(struct slab_cache *made, const char *name, uint32_t bytes, uint32_t alignment)
-{
-    struct slab_cache_config config = {.name = name, .bytes = bytes, .alignment = alignment};
-    assert_int_equal(slab_cache_init(&fixture.heap.slabs, made, &config), SLAB_OK);
-}
-
-static inline unsigned trace(void *context, const void *caller, void **stack, unsigned limit)
-{
-    (void)context;
-    (void)caller;
-    stack[0] = (void *)0x1234;
-    return limit > 0;
-}
+void make(struct slab_cache *made, const char *name, uint32_t bytes, uint32_t alignment);
 
 /* A heap with the size classes only. */
-static inline int begin(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, NULL), SLAB_OK);
-    return 0;
-}
+int begin(void **state);
 
-static inline int begin_with(const char *rules)
-{
-    host_cpu = 0;
-    assert_int_equal(fixture_start(&fixture, HEAP_MACHINE_BYTES, 2, rules), SLAB_OK);
-    fixture.heap.slabs.config.backtrace = trace;
-    make(&typed, "typed", 100, 0);
-    make(&another, "another", 100, 0);
-    return 0;
-}
+/* The same with two caches, and debug rules or NULL. */
+int begin_with(const char *rules);
 
 /* A heap with the two caches. */
-static inline int begin_typed(void **state)
-{
-    (void)state;
-    return begin_with(NULL);
-}
+int begin_typed(void **state);
 
 /* The same with debug policies. */
-static inline int begin_debug(void **state)
-{
-    (void)state;
-    return begin_with("*:redzone,poison,owner;typed:quarantine;kmalloc*:quarantine;large:owner");
-}
+int begin_debug(void **state);
 
-static inline int end(void **state)
-{
-    (void)state;
-    fixture_check(&fixture);
-    fixture_stop(&fixture);
-    assert_int_equal(host_preempt_depth, 0);
-    return 0;
-}
+int end(void **state);
 
 /* The mistake just made was reported as this one, once, about `pointer`. */
-static inline void expect(enum slab_fault fault, const void *pointer)
-{
-    assert_int_equal(fixture.reports, 1);
-    assert_string_equal(slab_fault_name(fixture.report.fault), slab_fault_name(fault));
-    assert_ptr_equal(fixture.report.pointer, pointer);
-    fixture.reports = 0;
-}
+void expect(enum slab_fault fault, const void *pointer);
 
 #define TEST(function)       cmocka_unit_test_setup_teardown(function, begin, end)
 #define TYPED_TEST(function) cmocka_unit_test_setup_teardown(function, begin_typed, end)

@@ -15,19 +15,19 @@
 static void without_policies(void **state)
 {
     (void)state;
-    model_run(NULL, OPERATIONS, VALIDATE_EVERY, 0x1234567);
+    heap_model_run(NULL, OPERATIONS, VALIDATE_EVERY, 0x1234567);
 }
 
 static void with_all_policies(void **state)
 {
     (void)state;
-    model_run("*:all", DEBUG_OPERATIONS, VALIDATE_EVERY, 0x7654321);
+    heap_model_run("*:all", DEBUG_OPERATIONS, VALIDATE_EVERY, 0x7654321);
 }
 
 static void with_some_policies(void **state)
 {
     (void)state;
-    model_run("kmalloc-6*:redzone,poison;typed:quarantine", DEBUG_OPERATIONS, VALIDATE_EVERY, 0xabcdef);
+    heap_model_run("kmalloc-6*:redzone,poison;typed:quarantine", DEBUG_OPERATIONS, VALIDATE_EVERY, 0xabcdef);
 }
 
 int main(void)

@@ -11,16 +11,16 @@
 
 static void run(uint64_t seed, uint64_t base, uint64_t pages, unsigned operations)
 {
-    model_start(base, pages);
+    arena_model_start(base, pages);
     for (unsigned i = 0; i < operations; i++) {
         uint64_t random = random_next(&seed);
-        model_operate((uint8_t)(random >> 8), (uint8_t)(random >> 16), (uint8_t)(random >> 24),
-                      (uint8_t)(random >> 32));
+        arena_model_operate((uint8_t)(random >> 8), (uint8_t)(random >> 16), (uint8_t)(random >> 24),
+                            (uint8_t)(random >> 32));
         if (i % 4096 == 0) {
-            kva_fixture_check(&model_fixture);
+            kva_fixture_check(&arena_model_fixture);
         }
     }
-    model_stop();
+    arena_model_stop();
 }
 
 static void one_arena_for_long(void **state)
@@ -34,7 +34,7 @@ static void many_small_arenas(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 400; seed++) {
         uint64_t pages = 1 + seed * seed % 500;
-        run(seed, model_base((unsigned)seed, pages), pages, 1500);
+        run(seed, arena_model_base((unsigned)seed, pages), pages, 1500);
     }
 }
 

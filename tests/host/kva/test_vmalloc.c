@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <ashlar/kernel_stack.h>
 #include <cmocka.h>
@@ -313,12 +314,12 @@ static void random_operations(void **state)
     (void)state;
     uint64_t seed = 0x1234567;
     for (unsigned round = 0; round < 6; round++) {
-        model_start();
+        vmalloc_model_start();
         for (unsigned i = 0; i < 2000; i++) {
             uint64_t random = random_next(&seed);
-            model_operate((uint8_t)(random >> 8), (uint8_t)(random >> 16), (uint8_t)(random >> 24));
+            vmalloc_model_operate((uint8_t)(random >> 8), (uint8_t)(random >> 16), (uint8_t)(random >> 24));
         }
-        model_stop();
+        vmalloc_model_stop();
     }
 }
 

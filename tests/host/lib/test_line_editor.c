@@ -3,6 +3,9 @@
  */
 #include "line_terminal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const char *const words[] = {"help", "mem", "memory", "mend", "x"};
 
 static void add_words(void *context, const char *line, size_t cursor, struct line_completion *completion)

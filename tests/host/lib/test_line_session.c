@@ -2,6 +2,8 @@
 #include "line_terminal.h"
 #include "tests/host/support/random.h"
 
+#include <string.h>
+
 #define MODEL_TEXT_BYTES (LINE_BYTES * 4)
 
 /* A line as plainly as can be: an array of code points and a cursor. */

@@ -29,15 +29,15 @@ static void make_version2(void)
     const uint32_t header[8] = {0x864ab572, 0, 32, 1, GLYPHS, 2, 2, 7};
     memset(file, 0, sizeof file);
     for (size_t i = 0; i < 8; i++) {
-        model_put_word(file + 4 * i, header[i]);
+        font_model_put_word(file + 4 * i, header[i]);
     }
     uint8_t *next = file + 32 + (size_t)GLYPHS * 2;
     for (uint32_t glyph = 0; glyph < GLYPHS; glyph++) {
-        next += model_put_utf8(next, code_point_of(glyph, 0));
-        next += model_put_utf8(next, code_point_of(glyph, 1));
-        next += model_put_utf8(next, code_point_of(glyph, 2));
+        next += font_model_put_utf8(next, code_point_of(glyph, 0));
+        next += font_model_put_utf8(next, code_point_of(glyph, 1));
+        next += font_model_put_utf8(next, code_point_of(glyph, 2));
         *next++ = 0xfe;
-        next += model_put_utf8(next, 0x10f000 + glyph);
+        next += font_model_put_utf8(next, 0x10f000 + glyph);
         *next++ = 0xff;
     }
     file_bytes = (size_t)(next - file);
@@ -91,7 +91,7 @@ static void version1_fonts_are_read(void **state)
 static void expect_refusal(size_t offset, uint32_t word, const char *reason)
 {
     make_version2();
-    model_put_word(file + offset, word);
+    font_model_put_word(file + offset, word);
     const char *error = psf_open(&font, file, file_bytes);
     assert_non_null(error);
     assert_string_equal(error, reason);
@@ -127,16 +127,16 @@ static void too_many_code_points_are_refused(void **state)
     static uint8_t wide[32 + 1 + PSF_SLOTS * 3 + 1];
     const uint32_t header[8] = {0x864ab572, 0, 32, 1, 1, 1, 1, 8};
     for (size_t i = 0; i < 8; i++) {
-        model_put_word(wide + 4 * i, header[i]);
+        font_model_put_word(wide + 4 * i, header[i]);
     }
     uint8_t *next = wide + 33;
     for (uint32_t i = 0; i < PSF_CODE_POINTS_MAX; i++) {
-        next += model_put_utf8(next, 0x1000 + i);
+        next += font_model_put_utf8(next, 0x1000 + i);
     }
     *next = 0xff;
     assert_null(psf_open(&font, wide, (size_t)(next + 1 - wide)));
     for (uint32_t i = 0; i < PSF_SLOTS - PSF_CODE_POINTS_MAX; i++) {
-        next += model_put_utf8(next, 0x4000 + i);
+        next += font_model_put_utf8(next, 0x4000 + i);
     }
     *next++ = 0xff;
     assert_string_equal(psf_open(&font, wide, (size_t)(next - wide)),

@@ -5,39 +5,41 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "screen_model.h"
 
-static struct model_font font;
-static struct model model;
+static struct font_model font;
+static struct terminal_model model;
 static struct screen screen;
 static struct boot_framebuffer framebuffer;
 
 static void open_both(uint32_t font_width, uint32_t font_height, uint32_t columns, uint32_t rows, int format)
 {
-    model_font_make(&font, font_width, font_height);
+    font_model_make(&font, font_width, font_height);
     framebuffer =
-        model_framebuffer(columns * font_width + font_width / 2, rows * font_height + font_height / 2,
-                          format % 2 == 0 ? 0 : 7 * (uint32_t)format, format);
+        screen_model_framebuffer(columns * font_width + font_width / 2, rows * font_height + font_height / 2,
+                                 format % 2 == 0 ? 0 : 7 * (uint32_t)format, format);
     struct screen_font_file file = {font.file, font.bytes};
     assert_null(screen_open(&screen, &framebuffer, &file, 1));
     assert_int_equal(screen.terminal.columns, columns);
     assert_int_equal(screen.terminal.rows, rows);
-    model_init(&model, &font, (int)columns, (int)rows);
+    terminal_model_init(&model, &font, (int)columns, (int)rows);
 }
 
 static void write_both(const char *text, size_t bytes)
 {
     screen_write(&screen, text, bytes);
-    model_write(&model, (const uint8_t *)text, bytes);
+    terminal_model_write(&model, (const uint8_t *)text, bytes);
 }
 
 static void check_both(void)
 {
     screen_flush(&screen);
-    assert_true(model_matches(&model, &framebuffer));
+    assert_true(screen_model_matches(&model, &framebuffer));
 }
 
 static void close_both(void)
@@ -191,7 +193,7 @@ static void a_late_write_draws_by_itself(void **state)
     open_both(8, 16, 10, 4, 0);
     screen.flushed_at -= SCREEN_FLUSH_TICKS;
     write_both("seen", 4);
-    assert_true(model_matches(&model, &framebuffer));
+    assert_true(screen_model_matches(&model, &framebuffer));
     close_both();
 }
 
@@ -205,7 +207,7 @@ static void only_differences_are_drawn(void **state)
     const char *again = "\x1b[1;1Hsame\x1b[3;1H";
     write_both(again, strlen(again));
     screen_flush(&screen);
-    assert_false(model_matches(&model, &framebuffer));
+    assert_false(screen_model_matches(&model, &framebuffer));
     pixels[0] ^= 0xff;
     check_both();
     close_both();
@@ -318,8 +320,8 @@ static void bad_framebuffers_are_refused(void **state)
 static void a_huge_screen_is_used_in_part(void **state)
 {
     (void)state;
-    model_font_make(&font, 8, 4);
-    framebuffer = model_framebuffer(8 * 600, 4 * 100, 0, 4);
+    font_model_make(&font, 8, 4);
+    framebuffer = screen_model_framebuffer(8 * 600, 4 * 100, 0, 4);
     struct screen_font_file file = {font.file, font.bytes};
     assert_null(screen_open(&screen, &framebuffer, &file, 1));
     assert_int_equal(screen.terminal.columns, SCREEN_COLUMNS_MAX);
@@ -331,13 +333,13 @@ static void a_huge_screen_is_used_in_part(void **state)
 static void the_font_suits_the_screen(void **state)
 {
     (void)state;
-    static struct model_font fonts[3];
+    static struct font_model fonts[3];
     static const struct {
         uint32_t width, height, expected;
     } cases[] = {{640, 480, 8}, {1024, 768, 8}, {1920, 1080, 12}, {2560, 1440, 16}};
-    model_font_make(&fonts[0], 12, 24);
-    model_font_make(&fonts[1], 8, 16);
-    model_font_make(&fonts[2], 16, 32);
+    font_model_make(&fonts[0], 12, 24);
+    font_model_make(&fonts[1], 8, 16);
+    font_model_make(&fonts[2], 16, 32);
     struct screen_font_file files[4] = {{fonts[0].file, fonts[0].bytes},
                                         {fonts[1].file, fonts[1].bytes},
                                         {fonts[2].file, fonts[2].bytes},
@@ -347,7 +349,7 @@ static void the_font_suits_the_screen(void **state)
         memmove(files, files + 1, sizeof files - sizeof files[0]);
         files[3] = first;
         for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-            framebuffer = model_framebuffer(cases[i].width, cases[i].height, 0, 4);
+            framebuffer = screen_model_framebuffer(cases[i].width, cases[i].height, 0, 4);
             assert_null(screen_open(&screen, &framebuffer, files, 4));
             assert_int_equal(screen.font.width, cases[i].expected);
             close_both();

@@ -7,14 +7,10 @@
 #include "loader/portable/elf64.h"
 #include "loader/portable/kernel_elf.h"
 #include <ashlar/layout.h>
-#include <string.h>
 
 #define SAMPLE_BYTES       0x3800
-#define SAMPLE_RODATA      0x0000 /* file offsets; the link address is IMAGE_BASE plus these */
 #define SAMPLE_CODE        0x2000
 #define SAMPLE_DATA        0x3000
-#define SAMPLE_RELA        0x0400
-#define SAMPLE_DYNAMIC     0x0600
 #define SAMPLE_RELOCATIONS 3
 #define SAMPLE_SEGMENTS    3
 #define SAMPLE_SPAN        0x6000 /* bytes in memory: data goes on to 0x5010 */
@@ -32,65 +28,10 @@ struct sample {
     _Alignas(8) uint8_t bytes[SAMPLE_BYTES];
 };
 
-static inline Elf64_Ehdr *sample_header(struct sample *sample)
-{
-    return (Elf64_Ehdr *)(void *)sample->bytes;
-}
-
-static inline Elf64_Phdr *sample_program(struct sample *sample, size_t index)
-{
-    return (Elf64_Phdr *)(void *)(sample->bytes + sizeof(Elf64_Ehdr)) + index;
-}
-
-static inline Elf64_Rela *sample_relocation(struct sample *sample, size_t index)
-{
-    return (Elf64_Rela *)(void *)(sample->bytes + SAMPLE_RELA) + index;
-}
-
-static inline Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index)
-{
-    return (Elf64_Dyn *)(void *)(sample->bytes + SAMPLE_DYNAMIC) + index;
-}
-
-static inline void sample_load(struct sample *sample, size_t index, uint64_t at, uint64_t file,
-                               uint64_t memory, uint32_t flags)
-{
-    *sample_program(sample, index) =
-        (Elf64_Phdr){PT_LOAD, flags, at, IMAGE_BASE + at, IMAGE_BASE + at, file, memory, FRAME_BYTES};
-}
-
-static inline void sample_make(struct sample *sample)
-{
-    for (size_t i = 0; i < SAMPLE_BYTES; i++) {
-        sample->bytes[i] = (uint8_t)(i * 7 + 1);
-    }
-    *sample_header(sample) = (Elf64_Ehdr){
-        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-        .e_type = ET_DYN,
-        .e_machine = EM_X86_64,
-        .e_version = EV_CURRENT,
-        .e_entry = IMAGE_BASE + SAMPLE_CODE + 0x10,
-        .e_phoff = sizeof(Elf64_Ehdr),
-        .e_ehsize = sizeof(Elf64_Ehdr),
-        .e_phentsize = sizeof(Elf64_Phdr),
-        .e_phnum = SAMPLE_HEADERS,
-    };
-    sample_load(sample, SAMPLE_LOAD_RODATA, SAMPLE_RODATA, 0x1234, 0x1234, PF_R);
-    sample_load(sample, SAMPLE_LOAD_CODE, SAMPLE_CODE, 0x900, 0x900, PF_R | PF_X);
-    sample_load(sample, SAMPLE_LOAD_DATA, SAMPLE_DATA, 0x700, 0x2010, PF_R | PF_W);
-    *sample_program(sample, SAMPLE_PT_DYNAMIC) =
-        (Elf64_Phdr){PT_DYNAMIC, PF_R, SAMPLE_DYNAMIC, IMAGE_BASE + SAMPLE_DYNAMIC, 0, 0x50, 0x50, 8};
-    *sample_program(sample, SAMPLE_PT_OTHER) = (Elf64_Phdr){0x6474e551, PF_R | PF_W, 0, 0, 0, 0, 0, 0};
-    const Elf64_Rela relocations[SAMPLE_RELOCATIONS] = {
-        {IMAGE_BASE + 0x3000, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x2010)},
-        {IMAGE_BASE + 0x1003, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x1000)}, /* not aligned */
-        {IMAGE_BASE + 0x5008, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x3008)}, /* last word of the tail */
-    };
-    const Elf64_Dyn dynamic[] = {{DT_RELA, IMAGE_BASE + SAMPLE_RELA},
-                                 {DT_RELASZ, sizeof relocations},
-                                 {DT_RELAENT, sizeof(Elf64_Rela)},
-                                 {0x6ffffff9, SAMPLE_RELOCATIONS}, /* DT_RELACOUNT: of no interest here */
-                                 {DT_NULL, 0}};
-    memcpy(sample_relocation(sample, 0), relocations, sizeof relocations);
-    memcpy(sample_dynamic(sample, 0), dynamic, sizeof dynamic);
-}
+Elf64_Ehdr *sample_header(struct sample *sample);
+Elf64_Phdr *sample_program(struct sample *sample, size_t index);
+Elf64_Rela *sample_relocation(struct sample *sample, size_t index);
+Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index);
+void sample_load(struct sample *sample, size_t index, uint64_t at, uint64_t file, uint64_t memory,
+                 uint32_t flags);
+void sample_make(struct sample *sample);

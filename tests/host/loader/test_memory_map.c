@@ -16,7 +16,7 @@
 #define MOST       64
 
 struct map {
-    struct model_descriptor descriptors[16];
+    struct map_model_descriptor descriptors[16];
     size_t count;
     struct memory_claim claims[4];
     size_t claim_count;
@@ -350,7 +350,7 @@ static void random_maps_equal_the_model(void **state)
         uint8_t data[200];
         size_t length = random_next(&random) % sizeof data;
         random_fill(&random, data, length);
-        const char *difference = model_check(data, length);
+        const char *difference = map_model_check(data, length);
         if (difference) {
             fail_msg("round %d: %s", round, difference);
         }

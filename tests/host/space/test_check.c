@@ -9,7 +9,7 @@ static uint64_t frame_of(uint64_t address)
 
 static struct frame_descriptor *descriptor_of(uint64_t address)
 {
-    return frame_descriptor(&fixture.machine.pool, phys_addr(frame_of(address)));
+    return frame_descriptor(&vm.machine.pool, phys_addr(frame_of(address)));
 }
 
 static page_table_entry_t *entry_of(uint64_t address)
@@ -29,7 +29,7 @@ static struct vm_region *region_at(uint64_t address)
 static void expect_problem(const char *what)
 {
     struct vm_problem problem = {.what = "nothing"};
-    assert_false(vm_manager_check(&fixture.manager, &problem));
+    assert_false(vm_manager_check(&vm.manager, &problem));
     assert_string_equal(problem.what, what);
 }
 
@@ -40,7 +40,7 @@ static void damage(uint64_t *word, uint64_t value, const char *what)
     *word = value;
     expect_problem(what);
     *word = before;
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
 }
 
 static void make_regions(void)
@@ -122,34 +122,34 @@ static void damaged_frames(void **state)
 static void leaked_frames_and_references(void **state)
 {
     (void)state;
-    struct frame_pool *frames = &fixture.machine.pool;
+    struct frame_pool *frames = &vm.machine.pool;
     make_regions();
     phys_addr_t leaked = frame_alloc(frames, 0, OWNER_USER);
     expect_problem("an owner has frames that no page shows");
     frame_free(frames, leaked, 0);
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE), 8 * PAGE, VM_READ), VM_OK);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     phys_addr_t shown = phys_addr(frame_of(BASE));
     frame_get(frames, shown);
     expect_problem("more references than pages");
     frame_put(frames, shown);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     leaked = frame_alloc(frames, 0, OWNER_PAGE_TABLES);
     expect_problem("an owner has frames that no page shows");
     frame_free(frames, leaked, 0);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
 }
 
 /* A frame that its giver keeps a reference to has more than its pages. */
 static void givers_may_keep_references(void **state)
 {
     (void)state;
-    phys_addr_t frame = frame_alloc_zeroed(&fixture.machine.pool, OWNER_TEST);
-    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
-    vm_fixture_check(&fixture);
-    frame_put(&fixture.machine.pool, frame); /* now the page has the only one */
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
+    frame_put(&vm.machine.pool, frame); /* now the page has the only one */
+    vm_fixture_check(&vm);
 }
 
 static void damaged_chains(void **state)
@@ -159,22 +159,22 @@ static void damaged_chains(void **state)
     make_regions();
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     vm_fixture_add(&child);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     struct frame_descriptor *descriptor = descriptor_of(BASE);
     struct vm_mapping *chain = descriptor->object;
     damage(&chain->code, vm_code(200, BASE), "the reverse map names no space");
     damage(&chain->code, vm_code(child.number, BASE + PAGE),
            "the reverse map names a page that shows another frame");
-    fixture.manager.mapping_count++;
+    vm.manager.mapping_count++;
     expect_problem("records of shared frames");
-    fixture.manager.mapping_count--;
+    vm.manager.mapping_count--;
     uint32_t tag = descriptor->tag;
     descriptor->tag = frame_tag(FRAME_ALLOCATED, 0, 1);
     expect_problem("fewer references than pages");
     descriptor->tag = tag;
-    fixture.manager.space_count++;
+    vm.manager.space_count++;
     expect_problem("number of spaces");
-    fixture.manager.space_count--;
+    vm.manager.space_count--;
     child.number++;
     expect_problem("a space's number");
     child.number--;

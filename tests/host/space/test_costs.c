@@ -1,6 +1,8 @@
 /* What spaces cost, and that many of them, or of their regions, are no burden. */
 #include "steps.h"
 
+#include <string.h>
+
 /* ---- Costs ---- */
 
 static void a_tebibyte_costs_a_table_for_each_level(void **state)
@@ -19,19 +21,19 @@ static void a_tebibyte_costs_a_table_for_each_level(void **state)
     struct vm_counts counts;
     vm_space_count(&space, virt_addr(0), TIB(4), &counts);
     assert_int_equal(counts.resident, 3);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
 }
 
 static int start_five(void **state)
 {
     (void)state;
-    vm_fixture_start_levels(&fixture, MIB(16), 5);
+    vm_fixture_start_levels(&vm, MIB(16), 5);
     struct vm_space_config config = {.name = "wide",
                                      .base = virt_addr(VM_USER_BASE),
                                      .bytes = 1ULL << 55,
                                      .owner = OWNER_USER,
-                                     .kernel = &fixture.kernel};
-    assert_int_equal(vm_space_create(&space, &fixture.manager, &config), VM_OK);
+                                     .kernel = &vm.kernel};
+    assert_int_equal(vm_space_create(&space, &vm.manager, &config), VM_OK);
     vm_fixture_add(&space);
     return 0;
 }
@@ -49,7 +51,7 @@ static void five_levels_cost_one_table_more(void **state)
     struct vm_place place;
     struct vm_look look;
     vm_space_look(&space, virt_addr(base), &look);
-    assert_int_equal(vm_frame_places(&fixture.manager, look.mapped.target, &place, 1), 1);
+    assert_int_equal(vm_frame_places(&vm.manager, look.mapped.target, &place, 1), 1);
     assert_int_equal(place.address.raw, base);
     assert_int_equal(try_map(zeros_at(1ULL << 56, PAGE)), VM_NON_CANONICAL);
     assert_int_equal(try_map(zeros_at(0 - (1ULL << 56), PAGE)), VM_KERNEL_ADDRESS);
@@ -76,19 +78,19 @@ static void numbers_are_used_again(void **state)
                                      .bytes = PAGE,
                                      .owner = OWNER_USER};
     for (size_t i = 0; i < ARRAY_LENGTH(many); i++) {
-        assert_int_equal(vm_space_create(&many[i], &fixture.manager, &config), VM_OK);
-        assert_ptr_equal(vm_space_by_number(&fixture.manager, many[i].number), &many[i]);
+        assert_int_equal(vm_space_create(&many[i], &vm.manager, &config), VM_OK);
+        assert_ptr_equal(vm_space_by_number(&vm.manager, many[i].number), &many[i]);
     }
     assert_int_equal(strlen(many[0].name), VM_NAME_BYTES - 1);
     uint32_t number = many[500].number;
     vm_space_destroy(&many[500]);
-    assert_null(vm_space_by_number(&fixture.manager, number));
-    assert_int_equal(vm_space_create(&many[500], &fixture.manager, &config), VM_OK);
+    assert_null(vm_space_by_number(&vm.manager, number));
+    assert_int_equal(vm_space_create(&many[500], &vm.manager, &config), VM_OK);
     assert_int_equal(many[500].number, number);
     for (size_t i = 0; i < ARRAY_LENGTH(many); i++) {
         vm_space_destroy(&many[i]);
     }
-    assert_null(vm_space_by_number(&fixture.manager, VM_SPACES_MAX));
+    assert_null(vm_space_by_number(&vm.manager, VM_SPACES_MAX));
 }
 
 int main(void)

@@ -1,6 +1,8 @@
 /* Page faults, kind by kind. Accesses go through the model of the MMU. */
 #include "steps.h"
 
+#include <string.h>
+
 /* ---- Zeros ---- */
 
 static void reading_zeros_costs_nothing(void **state)
@@ -120,11 +122,11 @@ static void large_pages(void **state)
     struct vm_place place;
     vm_space_look(&space, virt_addr(MIB(4) + 17 * PAGE), &look);
     assert_int_equal(look.references, 1);
-    assert_int_equal(vm_frame_places(&fixture.manager, look.mapped.target, &place, 1), 1);
+    assert_int_equal(vm_frame_places(&vm.manager, look.mapped.target, &place, 1), 1);
     assert_int_equal(place.address.raw, MIB(4) + 17 * PAGE);
     /* Cut in the middle: 512 frames of their own, the ones unmapped go. */
     assert_int_equal(vm_space_unmap(&space, virt_addr(MIB(5)), 10 * PAGE), VM_OK);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(space.resident, 1 + 512 - 10);
     assert_int_equal(*touch(MIB(4) + 17 * PAGE, MMU_WRITE, VM_FAULT_COUNT), 17);
     touch(MIB(5), MMU_READ, VM_FAULT_NO_REGION);
@@ -142,13 +144,13 @@ static void a_small_page_does_where_there_is_no_large_one(void **state)
     static phys_addr_t hoard[20];
     unsigned count = 0;
     struct frame_request request = {.frames = 512, .owner = OWNER_TEST};
-    while (frame_alloc_request(&fixture.machine.pool, &request, &hoard[count]) == FRAME_OK) {
+    while (frame_alloc_request(&vm.machine.pool, &request, &hoard[count]) == FRAME_OK) {
         count++;
     }
     map((struct vm_request){.source = VM_ZERO, .bytes = MIB(2), .large = true});
     touch(BASE, MMU_WRITE, VM_FAULT_ZERO);
     while (count-- > 0) {
-        frame_free(&fixture.machine.pool, hoard[count], FRAME_ORDER_2M);
+        frame_free(&vm.machine.pool, hoard[count], FRAME_ORDER_2M);
     }
     touch(BASE + PAGE, MMU_WRITE, VM_FAULT_ZERO); /* now a table is in the way */
 }
@@ -159,23 +161,23 @@ static void a_small_page_does_where_there_is_no_large_one(void **state)
 static void deadbeef(void **state)
 {
     (void)state;
-    phys_addr_t frame = frame_alloc_zeroed(&fixture.machine.pool, OWNER_TEST);
-    uint64_t *physmap = frame_pointer(&fixture.machine.pool, frame);
+    phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    uint64_t *physmap = frame_pointer(&vm.machine.pool, frame);
     struct vm_place places[4];
-    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
     map((struct vm_request){
         .source = VM_FRAMES, .bytes = PAGE, .frames = &frame, .address = virt_addr(0xdeadbeef000)});
     *touch(0xdeadbeef018, MMU_WRITE, VM_FAULT_COUNT) = 0x0123456789abcdef;
     assert_int_equal(physmap[3], 0x0123456789abcdef);
     physmap[4] = 5;
     assert_int_equal(*touch(0xdeadbeef020, MMU_READ, VM_FAULT_COUNT), 5);
-    assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 1);
+    assert_int_equal(vm_frame_places(&vm.manager, frame, places, 4), 1);
     assert_int_equal(places[0].address.raw, 0xdeadbeef000);
     assert_true(vm_space_has_given(&space, virt_addr(0xdeadbeef000), frame, true));
     assert_false(vm_space_has_given(&space, virt_addr(BASE), frame, true));
     /* A second page for the same frame, and a third in another space. */
     struct vm_space other;
-    vm_fixture_space(&fixture, &other, "other");
+    vm_fixture_space(&vm, &other, "other");
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     map_in(&other, (struct vm_request){.source = VM_FRAMES,
                                        .bytes = PAGE,
@@ -185,24 +187,24 @@ static void deadbeef(void **state)
     assert_int_equal(touch(BASE, MMU_READ, VM_FAULT_COUNT)[4], 5);
     assert_int_equal(touch_in(&other, BASE, MMU_READ, VM_FAULT_COUNT)[4], 5);
     touch_in(&other, BASE, MMU_WRITE, VM_FAULT_DENIED);
-    assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 3);
-    assert_int_equal(fixture.manager.mapping_count, 3);
+    assert_int_equal(vm_frame_places(&vm.manager, frame, places, 4), 3);
+    assert_int_equal(vm.manager.mapping_count, 3);
     assert_true(vm_space_has_given(&space, virt_addr(0xdeadbeef000), frame, true));
     assert_true(vm_space_has_given(&space, virt_addr(BASE), frame, true));
     assert_true(vm_space_has_given(&other, virt_addr(BASE), frame, true));
     assert_false(vm_space_has_given(&other, virt_addr(0xdeadbeef000), frame, true));
     assert_false(vm_space_has_given(&space, virt_addr(BASE), space.own.root, false));
     assert_false(vm_space_has_given(&space, virt_addr(BASE), phys_addr(TIB(8)), false));
-    assert_true(vm_space_has_given(&space, virt_addr(BASE), fixture.manager.zero_frame, false));
-    assert_false(vm_space_has_given(&space, virt_addr(BASE), fixture.manager.zero_frame, true));
+    assert_true(vm_space_has_given(&space, virt_addr(BASE), vm.manager.zero_frame, false));
+    assert_false(vm_space_has_given(&space, virt_addr(BASE), vm.manager.zero_frame, true));
     vm_fixture_drop(&other);
     assert_int_equal(vm_space_unmap(&space, virt_addr(0xdeadbeef000), PAGE), VM_OK);
-    assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 1);
+    assert_int_equal(vm_frame_places(&vm.manager, frame, places, 4), 1);
     assert_int_equal(places[0].address.raw, BASE);
-    assert_int_equal(fixture.manager.mapping_count, 0);
+    assert_int_equal(vm.manager.mapping_count, 0);
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK);
-    assert_int_equal(vm_frame_places(&fixture.manager, frame, places, 4), 0);
-    frame_free(&fixture.machine.pool, frame, 0); /* the last reference is ours */
+    assert_int_equal(vm_frame_places(&vm.manager, frame, places, 4), 0);
+    frame_free(&vm.machine.pool, frame, 0); /* the last reference is ours */
 }
 
 static void frames_that_spaces_do_not_show(void **state)
@@ -210,7 +212,7 @@ static void frames_that_spaces_do_not_show(void **state)
     (void)state;
     struct vm_place place;
     for (uint64_t at = 0; at < MIB(25); at += PAGE) {
-        assert_int_equal(vm_frame_places(&fixture.manager, phys_addr(at), &place, 1), 0);
+        assert_int_equal(vm_frame_places(&vm.manager, phys_addr(at), &place, 1), 0);
     }
 }
 
@@ -220,7 +222,7 @@ static void pages_of_a_pager(void **state)
 {
     (void)state;
     struct test_pager pager;
-    test_pager_start(&pager, &fixture);
+    test_pager_start(&pager, &vm);
     map((struct vm_request){
         .source = VM_PAGER, .bytes = 8 * PAGE, .pager = &pager.pager, .offset = 2 * PAGE});
     map((struct vm_request){.source = VM_PAGER,
@@ -256,7 +258,7 @@ static void a_pager_that_keeps_nothing(void **state)
 {
     (void)state;
     struct test_pager pager;
-    test_pager_start(&pager, &fixture);
+    test_pager_start(&pager, &vm);
     pager.keeps = false;
     map((struct vm_request){.source = VM_PAGER, .bytes = 4 * PAGE, .pager = &pager.pager});
     assert_int_equal(*touch(BASE + PAGE, MMU_READ, VM_FAULT_PAGED), 1);
@@ -270,7 +272,7 @@ static void neighbours_that_the_pager_has(void **state)
 {
     (void)state;
     struct test_pager pager;
-    test_pager_start(&pager, &fixture);
+    test_pager_start(&pager, &vm);
     map((struct vm_request){.source = VM_PAGER, .bytes = 8 * PAGE, .pager = &pager.pager, .around = 8});
     touch(BASE, MMU_READ, VM_FAULT_PAGED);
     assert_int_equal(space.resident, 1);
@@ -328,7 +330,7 @@ static void the_space_changes_while_a_pager_works(void **state)
                  {fault_meanwhile, VM_FAULT_SPURIOUS}};
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct test_pager pager;
-        test_pager_start(&pager, &fixture);
+        test_pager_start(&pager, &vm);
         map((struct vm_request){.source = VM_PAGER, .bytes = 8 * PAGE, .pager = &pager.pager});
         pager.before_get = cases[i].meanwhile;
         uint64_t *memory = touch(BASE, MMU_READ, cases[i].expected);

@@ -163,7 +163,7 @@ static void map_pager_again(void)
 static void paging(void **state)
 {
     (void)state;
-    test_pager_start(&pager, &fixture);
+    test_pager_start(&pager, &vm);
     map_pager();
     assert_true(exhaust(fault_paged, map_pager) >= 4);
     /* The page is seen elsewhere already: one more is a record more. */
@@ -197,7 +197,7 @@ static void map_pager_around(void)
 static void paging_neighbours(void **state)
 {
     (void)state;
-    test_pager_start(&pager, &fixture);
+    test_pager_start(&pager, &vm);
     map_pager_around();
     assert_true(exhaust(fault_paged_shared, map_pager_around) >= 5);
     assert_true(vm_fault_resolved(vm_space_fault(&space, virt_addr(AT), VM_READ)));

@@ -35,16 +35,16 @@ static void a_fork_shares_until_somebody_writes(void **state)
     vm_space_look(&child, virt_addr(BASE + PAGE), &look);
     assert_int_equal(look.references, 3);
     struct vm_place places[3];
-    assert_int_equal(vm_frame_places(&fixture.manager, look.mapped.target, places, 3), 3);
+    assert_int_equal(vm_frame_places(&vm.manager, look.mapped.target, places, 3), 3);
     *touch_in(&grandchild, BASE + PAGE, MMU_WRITE, VM_FAULT_COPIED) = 301;
     assert_int_equal(*touch(BASE + PAGE, MMU_WRITE, VM_FAULT_COPIED), 101);
     assert_int_equal(*touch_in(&child, BASE + PAGE, MMU_WRITE, VM_FAULT_REUSED), 101);
     vm_fixture_drop(&child);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(*touch_in(&grandchild, BASE + 2 * PAGE, MMU_READ, VM_FAULT_COUNT), 102);
     vm_fixture_drop(&grandchild);
     assert_int_equal(*touch(BASE + 2 * PAGE, MMU_WRITE, VM_FAULT_REUSED), 102);
-    assert_int_equal(fixture.manager.mapping_count, 0);
+    assert_int_equal(vm.manager.mapping_count, 0);
 }
 
 static void a_fork_splits_large_pages(void **state)
@@ -57,7 +57,7 @@ static void a_fork_splits_large_pages(void **state)
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     mmu_model_check();
     vm_fixture_add(&child);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(counts_of(&space).shared, 512);
     *touch_in(&child, BASE + 5 * PAGE, MMU_WRITE, VM_FAULT_COPIED) = 6;
     assert_int_equal(*touch(BASE + 5 * PAGE, MMU_READ, VM_FAULT_COUNT), 5);
@@ -68,8 +68,8 @@ static void given_memory_stays_shared_in_a_fork(void **state)
 {
     (void)state;
     struct vm_space child;
-    phys_addr_t frame = frame_alloc_zeroed(&fixture.machine.pool, OWNER_TEST);
-    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     vm_fixture_add(&child);
@@ -77,7 +77,7 @@ static void given_memory_stays_shared_in_a_fork(void **state)
     assert_int_equal(*touch(BASE, MMU_READ, VM_FAULT_COUNT), 77);
     vm_fixture_drop(&child);
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK);
-    frame_free(&fixture.machine.pool, frame, 0);
+    frame_free(&vm.machine.pool, frame, 0);
 }
 
 static void a_copy_in_the_same_space(void **state)
@@ -103,8 +103,8 @@ static void a_space_over_the_kernels_tables(void **state)
 {
     (void)state;
     struct vm_space kernel;
-    vm_fixture_kernel_space(&fixture, &kernel);
-    uint64_t others = fixture.kernel.table_frames;
+    vm_fixture_kernel_space(&vm, &kernel);
+    uint64_t others = vm.kernel.table_frames;
     assert_int_equal(vm_space_tables(&kernel), 0);
     map_in(&kernel, (struct vm_request){.source = VM_ZERO,
                                         .bytes = MIB(64),
@@ -114,7 +114,7 @@ static void a_space_over_the_kernels_tables(void **state)
                                         .address = virt_addr(VM_KERNEL + MIB(2))});
     *touch_in(&kernel, VM_KERNEL + MIB(2), MMU_WRITE, VM_FAULT_LARGE) = 1;
     touch_in(&kernel, VM_KERNEL + MIB(2) - 1, MMU_WRITE, VM_FAULT_GUARD);
-    assert_int_equal(vm_space_tables(&kernel), fixture.kernel.table_frames - others);
+    assert_int_equal(vm_space_tables(&kernel), vm.kernel.table_frames - others);
     map_in(&kernel,
            (struct vm_request){
                .source = VM_ZERO, .bytes = MIB(1), .access = RW, .address = virt_addr(VM_KERNEL + MIB(100))});
@@ -131,7 +131,7 @@ static void a_space_over_the_kernels_tables(void **state)
     *touch_in(&kernel, VM_KERNEL + MIB(100), MMU_WRITE, VM_FAULT_COPIED) = 9;
     assert_int_equal(*touch_in(&kernel, VM_KERNEL + GIB(1), MMU_READ, VM_FAULT_COUNT), 8);
     assert_int_equal(vm_space_tables(&kernel), 5); /* one, two below it, one below each of these */
-    assert_int_equal(vm_space_tables(&kernel), fixture.kernel.table_frames - others);
+    assert_int_equal(vm_space_tables(&kernel), vm.kernel.table_frames - others);
     assert_int_equal(vm_space_tables(&space), space.own.table_frames);
     assert_int_equal(vm_space_copy(&kernel, virt_addr(VM_KERNEL + GIB(2)), &space, virt_addr(BASE), PAGE),
                      VM_BAD_SOURCE);
@@ -139,7 +139,7 @@ static void a_space_over_the_kernels_tables(void **state)
     struct vm_look look;
     vm_space_look(&kernel, virt_addr(VM_KERNEL + MIB(100)), &look);
     assert_true(look.found);
-    assert_int_equal(vm_frame_places(&fixture.manager, look.mapped.target, &place, 1), 1);
+    assert_int_equal(vm_frame_places(&vm.manager, look.mapped.target, &place, 1), 1);
     assert_int_equal(place.address.raw, VM_KERNEL + MIB(100));
     assert_ptr_equal(place.space, &kernel);
     mmu_model_fill();
@@ -160,8 +160,8 @@ static void expect_free(struct spinlock *lock) NO_LOCK_ANALYSIS
 /* Guarded slots are shown and inaccessible through page tables: no lock may be held then that comes later. */
 static bool show_slot(void *context, void *page)
 {
-    expect_free(&fixture.kernel.lock);
-    expect_free(&fixture.manager.mappings_lock);
+    expect_free(&vm.kernel.lock);
+    expect_free(&vm.manager.mappings_lock);
     return guard_show(context, page);
 }
 
@@ -176,7 +176,7 @@ static bool slots_are_used(const struct slab_guard *guard)
 {
     const struct slab_cache_config config = {.name = "other", .bytes = 64};
     struct slab_cache other;
-    assert_int_equal(slab_cache_init(&fixture.slabs, &other, &config), SLAB_OK);
+    assert_int_equal(slab_cache_init(&vm.slabs, &other, &config), SLAB_OK);
     slab_cache_free(&other, slab_cache_alloc(&other));
     slab_cache_destroy(&other);
     return guard->sampled > 0;
@@ -188,10 +188,10 @@ static void shared_pages_come_and_go_beside_guarded_slots(void **state)
     (void)state;
     struct guard_fixture slots;
     struct vm_space kernel;
-    assert_int_equal(guard_start(&slots, &fixture.slabs, 32, 1), SLAB_OK);
+    assert_int_equal(guard_start(&slots, &vm.slabs, 32, 1), SLAB_OK);
     slots.guard.config.show = show_slot;
     slots.guard.config.hide = hide_slot;
-    vm_fixture_kernel_space(&fixture, &kernel);
+    vm_fixture_kernel_space(&vm, &kernel);
     map_in(&kernel, (struct vm_request){
                         .source = VM_ZERO, .bytes = 8 * PAGE, .access = RW, .address = virt_addr(VM_KERNEL)});
     for (uint64_t i = 0; i < 8; i++) {
@@ -200,13 +200,13 @@ static void shared_pages_come_and_go_beside_guarded_slots(void **state)
     assert_int_equal(
         vm_space_copy(&kernel, virt_addr(VM_KERNEL + GIB(1)), &kernel, virt_addr(VM_KERNEL), 8 * PAGE),
         VM_OK);
-    assert_int_equal(fixture.manager.mapping_count, 16);
+    assert_int_equal(vm.manager.mapping_count, 16);
     assert_int_equal(slots.guard.sampled, 0);
     assert_true(slots_are_used(&slots.guard));
-    assert_int_equal(slab_guard_live(&slots.guard, &fixture.manager.mappings), 0);
+    assert_int_equal(slab_guard_live(&slots.guard, &vm.manager.mappings), 0);
     assert_int_equal(vm_space_unmap(&kernel, virt_addr(VM_KERNEL + GIB(1)), 8 * PAGE), VM_OK);
     vm_fixture_drop(&kernel);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     guard_stop(&slots);
 }
 

@@ -13,7 +13,7 @@ static void expect_inaccessible(struct vm_space *in, uint64_t address)
     vm_space_look(in, virt_addr(address), &look);
     assert_true(look.mapped.mapped);
     assert_int_equal(look.mapped.access, PAGE_INACCESSIBLE);
-    assert_true(vm_frame_places(&fixture.manager, look.mapped.target, &place, 1) >= 1);
+    assert_true(vm_frame_places(&vm.manager, look.mapped.target, &place, 1) >= 1);
 }
 
 /* Hiding a page and all that can be done with one that is inaccessible. */
@@ -33,19 +33,19 @@ static void inaccessible_pages_are_pages(void **state)
     expect_inaccessible(&child, BASE);
     assert_int_equal(child.resident, 4);
     assert_int_equal(counts_of(&child).shared, 4);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(vm_space_copy(&space, virt_addr(MIB(8)), &space, virt_addr(BASE), 4 * PAGE), VM_OK);
     expect_inaccessible(&space, MIB(8) + PAGE);
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE + 2 * PAGE), PAGE), VM_OK);
     assert_int_equal(space.resident, 3 + 4);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(vm_space_protect(&child, virt_addr(BASE), 8 * PAGE, RW), VM_OK);
     assert_int_equal(*touch_in(&child, BASE + 2 * PAGE, MMU_WRITE, VM_FAULT_COPIED), 12);
     assert_int_equal(*touch_in(&child, BASE + PAGE, MMU_READ, VM_FAULT_COUNT), 11);
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(8)), 4 * PAGE, VM_READ), VM_OK);
     assert_int_equal(*touch(MIB(8) + 2 * PAGE, MMU_READ, VM_FAULT_COUNT), 12);
     vm_fixture_drop(&child);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
 }
 
 static void inaccessible_large_pages_are_pages(void **state)
@@ -62,7 +62,7 @@ static void inaccessible_large_pages_are_pages(void **state)
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK); /* the 2 MiB page is cut */
     expect_inaccessible(&space, BASE + 5 * PAGE);
     assert_int_equal(space.resident, 1023);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     assert_int_equal(vm_space_protect(&space, virt_addr(BASE + PAGE), MIB(4) - PAGE, RW), VM_OK);
     assert_int_equal(*touch(BASE + 5 * PAGE, MMU_READ, VM_FAULT_COUNT), 5);
     assert_int_equal(*touch(BASE + MIB(2) + 6 * PAGE, MMU_READ, VM_FAULT_COUNT), 6);
@@ -76,9 +76,9 @@ static void inaccessible_pages_of_every_source(void **state)
 {
     (void)state;
     struct test_pager pager;
-    test_pager_start(&pager, &fixture);
-    phys_addr_t frame = frame_alloc_zeroed(&fixture.machine.pool, OWNER_TEST);
-    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    test_pager_start(&pager, &vm);
+    phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
     struct vm_request frames = {.source = VM_FRAMES,
                                 .bytes = PAGE,
                                 .frames = &frame,
@@ -101,7 +101,7 @@ static void inaccessible_pages_of_every_source(void **state)
     assert_int_equal(vm_space_fault(&space, virt_addr(MIB(8)), VM_READ), VM_FAULT_DEVICE);
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(8)), PAGE, VM_NONE), VM_OK);
     assert_int_equal(vm_space_protect(&space, virt_addr(MIB(16)), PAGE, VM_NONE), VM_OK);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     expect_inaccessible(&space, MIB(8));
     assert_int_equal(counts_of(&space).device, 1);
     assert_int_equal(vm_space_sync(&space, virt_addr(MIB(16)), PAGE), VM_OK);
@@ -114,14 +114,14 @@ static void inaccessible_pages_of_every_source(void **state)
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), MIB(16)), VM_OK);
     assert_int_equal(pager.dirtied[0], 1); /* not written since */
     test_pager_stop(&pager);
-    frame_free(&fixture.machine.pool, frame, 0);
+    frame_free(&vm.machine.pool, frame, 0);
 }
 
 static void the_kernels_pages_can_be_inaccessible(void **state)
 {
     (void)state;
     struct vm_space kernel;
-    vm_fixture_kernel_space(&fixture, &kernel);
+    vm_fixture_kernel_space(&vm, &kernel);
     map_in(&kernel, (struct vm_request){
                         .source = VM_ZERO, .bytes = 2 * PAGE, .access = RW, .address = virt_addr(VM_KERNEL)});
     *touch_in(&kernel, VM_KERNEL, MMU_WRITE, VM_FAULT_ZERO) = 7;

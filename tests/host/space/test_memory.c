@@ -31,15 +31,15 @@ static void mapping(void **state)
     (void)state;
     assert_true(exhaust(map_a_region, unmap_all) >= 1);
     for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
-        given[i] = frame_alloc(&fixture.machine.pool, 0, OWNER_TEST);
-        frame_descriptor(&fixture.machine.pool, given[i])->object = NULL;
+        given[i] = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
+        frame_descriptor(&vm.machine.pool, given[i])->object = NULL;
     }
     assert_true(exhaust(map_frames, unmap_all) >= 4);
     given[5] = given[4] = given[0]; /* a frame that several pages show takes records */
     assert_true(exhaust(map_frames, unmap_all) >= 8);
     unmap_all();
     for (size_t i = 0; i < 4; i++) {
-        frame_free(&fixture.machine.pool, given[i], 0);
+        frame_free(&vm.machine.pool, given[i], 0);
     }
 }
 
@@ -125,7 +125,7 @@ static bool create(void)
     struct vm_space other;
     struct vm_space_config config = {
         .name = "other", .base = virt_addr(BASE), .bytes = GIB(1), .owner = OWNER_USER};
-    if (!is_done(vm_space_create(&other, &fixture.manager, &config))) {
+    if (!is_done(vm_space_create(&other, &vm.manager, &config))) {
         return false;
     }
     vm_space_destroy(&other);
@@ -137,11 +137,11 @@ static bool make_manager(void)
     struct vm_manager other;
     struct slab_pool slabs;
     struct slab_pool_config slab_config = {
-        .frames = &fixture.machine.pool, .cpus = 1, .seed = 5, .report = vm_report};
+        .frames = &vm.machine.pool, .cpus = 1, .seed = 5, .report = vm_report};
     if (slab_pool_init(&slabs, &slab_config) != SLAB_OK) {
         return false;
     }
-    struct vm_manager_config config = vm_fixture_config(&fixture, 4);
+    struct vm_manager_config config = vm_fixture_config(&vm, 4);
     config.slabs = &slabs;
     bool done = is_done(vm_manager_init(&other, &config));
     if (done) {

@@ -1,4 +1,6 @@
 /* Regions of address spaces: making, placing, cutting, joining, and everything that must be refused. */
+#include <string.h>
+
 #include "mm/space/internal.h"
 #include "steps.h"
 #include "tests/host/support/random.h"
@@ -78,14 +80,14 @@ static void accesses_that_cannot_be(void **state)
 static void frames_that_others_have_notes_on(void **state)
 {
     (void)state;
-    struct frame_pool *frames = &fixture.machine.pool;
+    struct frame_pool *frames = &vm.machine.pool;
     phys_addr_t frame = frame_alloc(frames, 0, OWNER_TEST);
     struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
-    void *slab_object = slab_cache_alloc(&fixture.manager.regions);
+    void *slab_object = slab_cache_alloc(&vm.manager.regions);
     const uintptr_t notes[] = {1,
                                PAGE_TABLE_ENTRIES,
                                PAGE_TABLE_ENTRIES - 1,
-                               (uintptr_t)&fixture,
+                               (uintptr_t)&vm,
                                (uintptr_t)slab_object,
                                (uintptr_t)vm_code(space.number, VM_USER_END),
                                (uintptr_t)vm_code(space.number + 1, BASE)};
@@ -98,7 +100,7 @@ static void frames_that_others_have_notes_on(void **state)
         assert_int_equal((uintptr_t)descriptor->object, notes[i]);
         assert_int_equal(frame_tag_references(descriptor->tag), 1);
     }
-    slab_cache_free(&fixture.manager.regions, slab_object);
+    slab_cache_free(&vm.manager.regions, slab_object);
     descriptor->object = NULL;
     for (uint64_t i = 0; i < 4; i++) { /* nobody, one page, a chain */
         request.address = virt_addr(BASE + i * PAGE);
@@ -143,10 +145,10 @@ static void sources_that_cannot_be(void **state)
 {
     (void)state;
     struct vm_pager pager = {.references = 1};
-    phys_addr_t frame = frame_alloc(&fixture.machine.pool, 0, OWNER_TEST);
-    phys_addr_t block = frame_alloc(&fixture.machine.pool, 1, OWNER_TEST);
+    phys_addr_t frame = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
+    phys_addr_t block = frame_alloc(&vm.machine.pool, 1, OWNER_TEST);
     phys_addr_t bad[] = {phys_addr(frame.raw + 8), block, phys_addr(GIB(1)), phys_addr(0)};
-    frame_descriptor(&fixture.machine.pool, frame)->object = NULL;
+    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
     struct vm_request good = zeros_at(BASE, PAGE);
     struct vm_request request = good;
     request.source = VM_SOURCE_COUNT;
@@ -200,8 +202,8 @@ static void sources_that_cannot_be(void **state)
     request.guard = BASE;
     assert_int_equal(try_map(request), VM_OUTSIDE);
     assert_int_equal(space.region_count, 0);
-    frame_free(&fixture.machine.pool, frame, 0); /* no reference was kept */
-    frame_free(&fixture.machine.pool, block, 1);
+    frame_free(&vm.machine.pool, frame, 0); /* no reference was kept */
+    frame_free(&vm.machine.pool, block, 1);
 }
 
 static void placing_that_cannot_be(void **state)
@@ -238,9 +240,9 @@ static void a_guard_up_to_the_end_of_all_addresses(void **state)
     const uint64_t room = 0xfffffffffffff000 - base;
     static struct vm_space half;
     struct vm_space_config config = {
-        .name = "half", .base = virt_addr(base), .bytes = room, .tables = &fixture.kernel};
+        .name = "half", .base = virt_addr(base), .bytes = room, .tables = &vm.kernel};
     virt_addr_t address;
-    assert_int_equal(vm_space_create(&half, &fixture.manager, &config), VM_OK);
+    assert_int_equal(vm_space_create(&half, &vm.manager, &config), VM_OK);
     map_in(&half, zeros_at(base + room - PAGE, PAGE));
     struct vm_request request = {.source = VM_ZERO, .bytes = PAGE, .access = RW, .guard = room - PAGE};
     assert_int_equal(vm_space_map(&half, &request, &address), VM_NO_ROOM);
@@ -275,8 +277,8 @@ static void spaces_that_cannot_be(void **state)
         struct vm_space_config config = {.name = "bad",
                                          .base = virt_addr(cases[i].base),
                                          .bytes = cases[i].bytes,
-                                         .tables = cases[i].kernel ? &fixture.kernel : NULL};
-        assert_int_equal(vm_space_create(&other, &fixture.manager, &config), cases[i].error);
+                                         .tables = cases[i].kernel ? &vm.kernel : NULL};
+        assert_int_equal(vm_space_create(&other, &vm.manager, &config), cases[i].error);
     }
 }
 
@@ -337,7 +339,7 @@ static void placing_fills_gaps(void **state)
     struct vm_space_config config = {
         .name = "small", .base = virt_addr(BASE), .bytes = WINDOW * PAGE, .owner = OWNER_USER};
     uint64_t random = 5;
-    assert_int_equal(vm_space_create(&small, &fixture.manager, &config), VM_OK);
+    assert_int_equal(vm_space_create(&small, &vm.manager, &config), VM_OK);
     memset(taken, 0, sizeof taken);
     for (unsigned round = 0; round < 4000; round++) {
         uint64_t pages = 1 + random_next(&random) % 12;
@@ -370,7 +372,7 @@ static void placing_fills_gaps(void **state)
         assert_int_equal((address.raw - BASE) / PAGE, expected);
         memset(taken + expected, true, pages);
         if (round % 64 == 0) {
-            vm_fixture_check(&fixture);
+            vm_fixture_check(&vm);
         }
     }
     vm_space_destroy(&small);
@@ -457,12 +459,12 @@ static void spaces_have_numbers_of_their_own_in_the_tlb(void **state)
 {
     (void)state;
     struct vm_space other;
-    vm_fixture_space(&fixture, &other, "other");
+    vm_fixture_space(&vm, &other, "other");
     tlb_space_t number = other.own.space;
     assert_int_not_equal(number, TLB_SPACE_KERNEL);
     assert_int_not_equal(number, space.own.space);
     vm_fixture_drop(&other);
-    vm_fixture_space(&fixture, &other, "the next one");
+    vm_fixture_space(&vm, &other, "the next one");
     assert_int_equal(other.own.space, number);
     vm_fixture_drop(&other);
 }

@@ -4,6 +4,8 @@
  */
 #include "steps.h"
 
+#include <string.h>
+
 #include "tests/host/support/random.h"
 #include "tests/host/support/threads.h"
 
@@ -77,7 +79,7 @@ static uint64_t *own_word(struct own *own, uint64_t page)
     must(vm_fault_resolved(vm_space_fault(&own->user, address, VM_WRITE)), "a page of one's own is refused");
     struct page_translation found = page_table_translate(own->user.table, address);
     must(found.mapped && found.access & PAGE_WRITE, "a page of one's own is not there");
-    return frame_pointer(&fixture.machine.pool, found.target);
+    return frame_pointer(&vm.machine.pool, found.target);
 }
 
 static void check_marks(struct own *own, uint64_t random)
@@ -108,15 +110,15 @@ static void start_own(struct own *own, unsigned cpu)
                                    .base = virt_addr(VM_USER_BASE),
                                    .bytes = VM_USER_END - VM_USER_BASE,
                                    .owner = OWNER_USER,
-                                   .kernel = &fixture.kernel};
+                                   .kernel = &vm.kernel};
     struct vm_space_config kernel = {.name = "part",
                                      .base = virt_addr(VM_KERNEL + cpu * ROOM),
                                      .bytes = ROOM,
                                      .owner = OWNER_VMALLOC,
-                                     .tables = &fixture.kernel};
+                                     .tables = &vm.kernel};
     memset(own->marks, 0, sizeof own->marks);
-    must(vm_space_create(&own->user, &fixture.manager, &user) == VM_OK, "no space");
-    must(vm_space_create(&own->kernel, &fixture.manager, &kernel) == VM_OK, "no part of the kernel's");
+    must(vm_space_create(&own->user, &vm.manager, &user) == VM_OK, "no space");
+    must(vm_space_create(&own->kernel, &vm.manager, &kernel) == VM_OK, "no part of the kernel's");
     must(vm_space_map(&own->user, &marked, &made) == VM_OK, "no region");
 }
 
@@ -149,14 +151,14 @@ static void *work(void *argument)
 static void run(unsigned threads)
 {
     host_cpu = 0;
-    vm_fixture_start_cpus(&fixture, MIB(64), 4, threads);
-    vm_fixture_space(&fixture, &shared[0], "shared");
-    vm_fixture_space(&fixture, &shared[1], "shared too");
+    vm_fixture_start_cpus(&vm, MIB(64), 4, threads);
+    vm_fixture_space(&vm, &shared[0], "shared");
+    vm_fixture_space(&vm, &shared[1], "shared too");
     threads_run(threads, work);
-    vm_fixture_check(&fixture);
+    vm_fixture_check(&vm);
     vm_fixture_drop(&shared[1]);
     vm_fixture_drop(&shared[0]);
-    vm_fixture_stop(&fixture);
+    vm_fixture_stop(&vm);
 }
 
 static void two_cpus_use_spaces(void **state)
