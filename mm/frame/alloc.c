@@ -1,9 +1,26 @@
 /*
- * Allocation with wishes: exact lengths, alignment, address limits, batches. Each function first checks what
- * it was asked, then takes from the store; when the store has nothing, what frame_reclaim() finds is taken
- * first. The lock is held for one block at a time: what a run is cut from belongs to nobody else.
+ * Allocation: the slow path of frame_alloc(), and what has wishes: exact lengths, alignment, address limits,
+ * batches. Each function first checks what it was asked, then takes; when there is nothing, frame_reclaim()
+ * finds something, and it tries again. The lock is held for one block at a time: what a run is cut from
+ * belongs to nobody else.
  */
 #include "internal.h"
+
+phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
+{
+    if (order > FRAME_ORDER_MAX || (unsigned)owner >= OWNER_COUNT) {
+        panic("frame_alloc: order %u, owner %u: %s", order, (unsigned)owner,
+              frame_error_name(order > FRAME_ORDER_MAX ? FRAME_BAD_ORDER : FRAME_BAD_OWNER));
+    }
+    struct frame_shortage shortage = {.order = order, .frames = 1ULL << order};
+    phys_addr_t block;
+    do {
+        preempt_disable();
+        block = frame_magazine_alloc(pool, order, owner);
+        preempt_enable();
+    } while (block.raw == 0 && frame_reclaim(pool, &shortage));
+    return block;
+}
 
 phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
@@ -34,33 +51,6 @@ static unsigned request_order(const struct frame_request *request)
     return order > alignment_order ? order : alignment_order;
 }
 
-/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
-static bool back_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
-{
-    bool backed = true;
-    uint64_t end = first + frames;
-    for (first += 1ULL << frame_order_below(frames); backed && first < end;) {
-        spinlock_acquire(&pool->lock);
-        backed = frame_back(pool, first);
-        spinlock_release(&pool->lock);
-        first += 1ULL << frame_order_below(end - first);
-    }
-    return backed;
-}
-
-/* Writes the descriptors of a run: its length in binary, the largest block first. */
-static void describe_run(struct frame_pool *pool, uint64_t first, uint64_t frames, enum frame_owner owner)
-{
-    enum frame_state state = is_power_of_two(frames) ? FRAME_ALLOCATED : FRAME_RUN;
-    while (frames > 0) {
-        unsigned order = frame_order_below(frames);
-        frame_describe(pool, first, state, order, owner);
-        state = FRAME_RUN_PART;
-        first += 1ULL << order;
-        frames -= 1ULL << order;
-    }
-}
-
 /* A block of `order` of which the front serves the request; its first frame, or none. */
 static uint64_t take_block(struct frame_pool *pool, const struct frame_request *request, unsigned order)
     EXCLUDES(pool->lock)
@@ -88,11 +78,11 @@ static uint64_t take_request(struct frame_pool *pool, const struct frame_request
         return FRAME_NO_FRAME;
     }
     frame_store_return(pool, frame + request->frames, frame + (1ULL << order));
-    if (!back_run(pool, frame, request->frames)) {
+    if (!frame_run_back(pool, frame, request->frames)) {
         frame_store_return(pool, frame, frame + request->frames);
         return FRAME_NO_FRAME;
     }
-    describe_run(pool, frame, request->frames, request->owner);
+    frame_run_describe(pool, frame, request->frames, request->owner);
     frame_book(pool, request->owner, (int64_t)request->frames);
     return frame;
 }

@@ -80,7 +80,8 @@ static void back_page(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lo
 static uint64_t reserve_grow(struct frame_pool *pool, unsigned *order) REQUIRES(pool->lock)
 {
     for (*order = pool->reserve_order;; --*order) {
-        uint64_t frame = frame_store_take_plain(pool, *order);
+        unsigned got;
+        uint64_t frame = frame_zones_take(pool, *order, *order, FRAME_LIMIT_MAX, &got);
         if (frame != FRAME_NO_FRAME) {
             pool->reserve[1] = (struct frame_reserve){frame, frame + (1ULL << *order)};
             return frame;
@@ -140,4 +141,20 @@ bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
         frame = align_down(frame, FRAME_DESCRIPTORS_PER_PAGE) + FRAME_DESCRIPTORS_PER_PAGE;
     }
     return backed;
+}
+
+enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
+{
+    uint64_t first = base.raw >> FRAME_SHIFT;
+    uint64_t last = (base.raw + bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
+    bool backed = true;
+    for (uint32_t i = 0; backed && i < pool->config.map_count; i++) {
+        const struct memory_range *range = &pool->config.map[i];
+        uint64_t range_first = range->base.raw >> FRAME_SHIFT;
+        uint64_t range_last = range_first + (range->bytes >> FRAME_SHIFT);
+        if (frame_type_is_ram(range->type)) {
+            backed = frame_back_all(pool, max_u64(first, range_first), min_u64(last, range_last));
+        }
+    }
+    return backed ? FRAME_OK : FRAME_NO_MEMORY;
 }

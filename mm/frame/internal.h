@@ -77,20 +77,26 @@ struct frame_policy {
     bool (*check)(void *state, uint64_t *free_frames, struct frame_problem *problem);
 };
 
-/* Whether memory of `type` can ever be handed out. */
-bool frame_type_is_ram(enum memory_type type);
-
 /* Reports a broken rule; returns false, for the caller to return. */
-bool frame_problem_set(struct frame_problem *problem, const char *what, uint64_t frame, uint64_t found,
-                       uint64_t expected);
-
-/* Hands [first, end) to `visit` as the fewest naturally aligned blocks, lowest first. */
-void frame_for_each_block(void *state, uint64_t first, uint64_t end,
-                          unsigned (*visit)(void *state, uint64_t frame, unsigned order));
+static inline bool frame_problem_set(struct frame_problem *problem, const char *what, uint64_t frame,
+                                     uint64_t found, uint64_t expected)
+{
+    *problem = (struct frame_problem){what, frame, found, expected};
+    return false;
+}
 
 /* Smallest order whose block holds `frames` frames, and largest whose block fits into them. */
-unsigned frame_order_above(uint64_t frames);
-unsigned frame_order_below(uint64_t frames);
+static inline unsigned frame_order_above(uint64_t frames)
+{
+    return frames <= 1 ? 0 : 64U - (unsigned)__builtin_clzll(frames - 1);
+}
+
+static inline unsigned frame_order_below(uint64_t frames)
+{
+    return 63U - (unsigned)__builtin_clzll(frames);
+}
+
+/* ---- map.c ---- */
 
 /* The range of the map that `frame` lies in, or NULL. */
 const struct memory_range *frame_pool_range(const struct frame_pool *pool, uint64_t frame);
@@ -101,63 +107,83 @@ static inline uint64_t frame_pool_gibs(const struct frame_pool *pool)
     return (pool->frame_limit + (1ULL << FRAME_GIB_SHIFT) - 1) >> FRAME_GIB_SHIFT;
 }
 
+/* Whether memory of `type` can ever be handed out. */
+bool frame_type_is_ram(enum memory_type type);
+
 /* Whether the pool gives out or has given out this frame. */
 bool frame_is_managed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* ---- Descriptors and accounts ---- */
+
+/* The tag of a frame whose descriptor may be read. */
+static inline uint32_t frame_tag_of(const struct frame_pool *pool, uint64_t frame)
+{
+    return atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
+}
+
+/* Replaces the tag of a block's first frame if it still is `seen`; whether it was. */
+static inline bool frame_tag_change(struct frame_pool *pool, uint64_t frame, uint32_t seen, uint32_t tag)
+{
+    return atomic_compare_exchange_strong_explicit(&pool->descriptors[frame].tag, &seen, tag,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Whether an allocated block or a run starts at the frame whose tag this is. */
+static inline bool frame_tag_starts_block(uint32_t tag)
+{
+    return frame_tag_state(tag) == FRAME_ALLOCATED || frame_tag_state(tag) == FRAME_RUN;
+}
+
+/* Writes the descriptor of a block that is now allocated. */
+static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
+                                  unsigned order, enum frame_owner owner)
+{
+    struct frame_descriptor *descriptor = &pool->descriptors[frame];
+    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->tag, frame_tag(state, order, 1), memory_order_relaxed);
+}
+
+/* Books frames for an owner on whatever CPU this is. */
+static inline void frame_book(struct frame_pool *pool, enum frame_owner owner, int64_t frames)
+{
+    preempt_disable();
+    frame_account(pool->cpu[cpu_number()], owner, frames);
+    preempt_enable();
+}
+
+/* One more of something that this CPU counts. */
+static inline void frame_count_event(_Atomic(uint64_t) *counter)
+{
+    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, count + 1, memory_order_relaxed);
+}
 
 /* ---- look.c ---- */
 
 /* First frame of the block, allocated or in a magazine, that `frame` lies in; none if it lies in none. */
 uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
-/* ---- backing.c ---- */
-
-/* Whether the descriptor of `frame` may be read. */
-bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
-
-/* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
-bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
-
-/* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
-bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
-
-/* Whether backing another page takes a block from the store first, for the reserve. */
-bool frame_reserve_is_low(const struct frame_pool *pool) REQUIRES(pool->lock);
-
-/* Order by which the reserve of descriptor frames grows on a machine of this size. */
-unsigned frame_reserve_order(uint64_t frame_limit);
-
-/* ---- store.c: the policy with its zones, descriptors and counts ---- */
+/* ---- zones.c: the policy with its zones and the count of free frames ---- */
 
 /* The first zone in the order of search that a machine of this size has. */
 unsigned frame_first_zone(uint64_t frame_limit);
 
+/* Hands [first, end) to `visit` as the fewest naturally aligned blocks, lowest first. */
+void frame_for_each_block(void *state, uint64_t first, uint64_t end,
+                          unsigned (*visit)(void *state, uint64_t frame, unsigned order));
+
 /*
- * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
- * backed but not yet written. Returns its first frame and *got, or none.
+ * Takes a block as frame_policy.take() does, from the zone that is to be used first; its descriptor need not
+ * be backed. Returns its first frame and *got, or none.
  */
-uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+uint64_t frame_zones_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);
-
-/*
- * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where
- * that is none, when it cannot be backed.
- */
-bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
-    REQUIRES(pool->lock);
-
-/* Returns a block whose descriptor was written; it becomes FRAME_FREED. */
-void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
 
 /* Returns frames whose descriptors say nothing that matters any more. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
 
 /* The same, with the lock held for one block at a time. */
 void frame_store_return(struct frame_pool *pool, uint64_t first, uint64_t end) EXCLUDES(pool->lock);
-
-/*
- * Takes a block for the pool itself, of `order`; its descriptor is not backed. Returns none if there is none.
- */
-uint64_t frame_store_take_plain(struct frame_pool *pool, unsigned order) REQUIRES(pool->lock);
 
 /* The policy's give(), counted; returns what it does. */
 static inline unsigned frame_policy_give(struct frame_pool *pool, uint64_t frame, unsigned order)
@@ -192,29 +218,41 @@ static inline uint64_t frame_store_merges_max(const struct frame_pool *pool)
 /* Calls it that often, or until there is nothing more; whether there was anything. */
 bool frame_store_merge_all(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* Writes the descriptor of a block that is now allocated. */
-static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum frame_state state,
-                                  unsigned order, enum frame_owner owner)
-{
-    struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
-    atomic_store_explicit(&descriptor->tag, frame_tag(state, order, 1), memory_order_relaxed);
-}
+/* ---- backing.c ---- */
 
-/* Books frames for an owner on whatever CPU this is. */
-static inline void frame_book(struct frame_pool *pool, enum frame_owner owner, int64_t frames)
-{
-    preempt_disable();
-    frame_account(pool->cpu[cpu_number()], owner, frames);
-    preempt_enable();
-}
+/* Whether the descriptor of `frame` may be read. */
+bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
-/* One more of something that this CPU counts. */
-static inline void frame_count_event(_Atomic(uint64_t) *counter)
-{
-    uint64_t count = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, count + 1, memory_order_relaxed);
-}
+/* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
+bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
+
+/* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
+bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end) EXCLUDES(pool->lock);
+
+/* Whether backing another page takes a block from the store first, for the reserve. */
+bool frame_reserve_is_low(const struct frame_pool *pool) REQUIRES(pool->lock);
+
+/* Order by which the reserve of descriptor frames grows on a machine of this size. */
+unsigned frame_reserve_order(uint64_t frame_limit);
+
+/* ---- store.c: what is free, with descriptors backed for what leaves ---- */
+
+/*
+ * Takes a block of `order` (or up to `most`) below `limit` from the store, descriptors of blocks of `order`
+ * backed but not yet written. Returns its first frame and *got, or none.
+ */
+uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
+                          unsigned *got) REQUIRES(pool->lock);
+
+/*
+ * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where
+ * that is none, when it cannot be backed.
+ */
+bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
+    REQUIRES(pool->lock);
+
+/* Returns a block whose descriptor was written; it becomes FRAME_FREED. */
+void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
 
 /* ---- cpu/magazine.c ---- */
 
@@ -227,8 +265,11 @@ void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigne
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
                                enum frame_owner owner);
 
-/* Returns some of what is in a magazine of `cpu` to the store: what one hold of the lock allows. */
-void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+/*
+ * One attempt of an allocation that found the magazine empty: refills it, or takes the block from the store.
+ * None when there is no memory. Preemption is off, order and owner are valid.
+ */
+phys_addr_t frame_magazine_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
     EXCLUDES(pool->lock);
 
 /* Blocks a CPU holds in a magazine now. */
@@ -260,6 +301,19 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
 /* ---- cpu/drain.c ---- */
 
 /*
+ * Returns up to `blocks` blocks of a magazine of `cpu` that is not empty to the store: as many of them as one
+ * hold of the lock allows.
+ */
+void frame_magazine_drain_blocks(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                                 uint64_t blocks) REQUIRES(pool->lock);
+
+/* The same, for as many as there are, up to FRAME_BATCH. */
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+    EXCLUDES(pool->lock);
+
+/* ---- cpu/collect.c ---- */
+
+/*
  * As frame_magazine_drain(), for one that another CPU has asked for; when it is empty, it is used again.
  * `cpu` is this one, preemption off. Whether there was anything in it.
  */
@@ -281,6 +335,37 @@ bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool
 
 /* Takes a free block out of a magazine of this CPU, if it is in one; whether it was. */
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* ---- run.c ---- */
+
+/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
+bool frame_run_back(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock);
+
+/* Writes the descriptors of a run, or of a block, that is now allocated. */
+void frame_run_describe(struct frame_pool *pool, uint64_t first, uint64_t frames, enum frame_owner owner);
+
+/* Frees a run whose one reference is the caller's; false when somebody else has changed it meanwhile. */
+bool frame_run_put(struct frame_pool *pool, phys_addr_t run) EXCLUDES(pool->lock);
+
+/* ---- diagnose.c ---- */
+
+/*
+ * What is wrong with using `block` as the start of an allocated block or run, whatever its order; FRAME_OK if
+ * nothing.
+ */
+enum frame_error frame_diagnose_start(struct frame_pool *pool, phys_addr_t block) REQUIRES(pool->lock);
+
+/* What is wrong with freeing `block`, of `order`; FRAME_OK if nothing. */
+enum frame_error frame_diagnose_block(struct frame_pool *pool, phys_addr_t block, unsigned order)
+    REQUIRES(pool->lock);
+
+/* As frame_diagnose_start(), with the tag as it was then; another CPU may have changed it since. */
+enum frame_error frame_find_start(struct frame_pool *pool, phys_addr_t block, uint32_t *tag)
+    EXCLUDES(pool->lock);
+
+/* Panics with all that is known about the mistake `error` that `operation` made with `frames` frames. */
+_Noreturn void frame_report(struct frame_pool *pool, const char *operation, phys_addr_t block,
+                            uint64_t frames, enum frame_error error);
 
 /* ---- zero.c ---- */
 

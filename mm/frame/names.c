@@ -1,4 +1,4 @@
-/* Names for people: of owners, of errors; and what a type of the firmware's map means for the pool. */
+/* Names for people: of owners, of errors, of states. */
 #include "internal.h"
 
 const char *frame_owner_name(unsigned owner)
@@ -7,43 +7,6 @@ const char *frame_owner_name(unsigned owner)
     static const char *const names[OWNER_COUNT] = {FRAME_OWNERS(FRAME_OWNER_TEXT)};
 #undef FRAME_OWNER_TEXT
     return owner < OWNER_COUNT ? names[owner] : "unknown";
-}
-
-enum frame_owner frame_owner_of_type(enum memory_type type)
-{
-    switch (type) {
-    case MEMORY_USABLE:
-        return OWNER_KEPT;
-    case MEMORY_BOOT_RECLAIMABLE:
-        return OWNER_BOOT_RECLAIMABLE;
-    case MEMORY_BOOT_INFO:
-        return OWNER_BOOT_INFO;
-    case MEMORY_PAGE_TABLES:
-        return OWNER_PAGE_TABLES;
-    case MEMORY_KERNEL:
-        return OWNER_KERNEL;
-    case MEMORY_PERSISTENT:
-        return OWNER_PERSISTENT;
-    case MEMORY_ACPI_RECLAIMABLE:
-        return OWNER_ACPI_RECLAIMABLE;
-    case MEMORY_ACPI_NVS:
-        return OWNER_ACPI_NVS;
-    case MEMORY_RUNTIME:
-        return OWNER_RUNTIME;
-    case MEMORY_MMIO:
-        return OWNER_MMIO;
-    case MEMORY_RESERVED:
-        return OWNER_RESERVED;
-    case MEMORY_UNUSABLE:
-    case MEMORY_TYPE_COUNT:
-        break;
-    }
-    return OWNER_UNUSABLE;
-}
-
-bool frame_type_is_ram(enum memory_type type)
-{
-    return type <= MEMORY_KERNEL || type == MEMORY_ACPI_RECLAIMABLE;
 }
 
 const char *frame_error_name(enum frame_error error)

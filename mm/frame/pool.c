@@ -2,9 +2,9 @@
  * The frame pool: physical memory, handed out in blocks of 2^order frames.
  *
  * Concept. Three layers. A *policy* knows which frames are free and nothing more: the buddy system of
- * policy/buddy.c, or the plain bitmap of frame_bitmap.c. The *store* (store.c) adds zones and counts,
- * and sees that whatever leaves it has a backed descriptor (backing.c). *Magazines* (cpu/magazine.c)
- * keep a few free blocks per CPU, so that most operations need neither lock nor policy.
+ * policy/buddy.c, or the plain bitmap of policy/bitmap.c. The *store* adds zones and counts
+ * (zones.c), and sees that whatever leaves it has a backed descriptor (store.c, backing.c). *Magazines*
+ * (cpu/magazine.c) keep a few free blocks per CPU, so that most operations need neither lock nor policy.
  *
  * What a block is, who owns it and how many references it has is in its first frame's descriptor, and only
  * there. The tag word holds state, order and references, so one comparison tells a rightful free from every
@@ -211,59 +211,4 @@ enum frame_error frame_pool_reclaim(struct frame_pool *pool, enum memory_type ty
     }
     spinlock_release(&pool->lock);
     return allowed ? FRAME_OK : FRAME_RESERVED;
-}
-
-enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
-{
-    uint64_t first = base.raw >> FRAME_SHIFT;
-    uint64_t last = (base.raw + bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
-    bool backed = true;
-    for (uint32_t i = 0; backed && i < pool->config.map_count; i++) {
-        const struct memory_range *range = &pool->config.map[i];
-        uint64_t range_first = range->base.raw >> FRAME_SHIFT;
-        uint64_t range_last = range_first + (range->bytes >> FRAME_SHIFT);
-        if (frame_type_is_ram(range->type)) {
-            backed = frame_back_all(pool, max_u64(first, range_first), min_u64(last, range_last));
-        }
-    }
-    return backed ? FRAME_OK : FRAME_NO_MEMORY;
-}
-
-/* ---- What the map says ---- */
-
-const struct memory_range *frame_pool_range(const struct frame_pool *pool, uint64_t frame)
-{
-    uint64_t address = frame << FRAME_SHIFT;
-    uint32_t low = 0;
-    uint32_t high = pool->config.map_count;
-    while (low < high) { /* first range that ends behind the address */
-        uint32_t middle = low + (high - low) / 2;
-        const struct memory_range *range = &pool->config.map[middle];
-        if (range->base.raw + range->bytes <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == pool->config.map_count || pool->config.map[low].base.raw > address) {
-        return NULL;
-    }
-    return &pool->config.map[low];
-}
-
-bool frame_is_managed(struct frame_pool *pool, uint64_t frame)
-{
-    const struct memory_range *range = frame < pool->frame_limit ? frame_pool_range(pool, frame) : NULL;
-    if (!range || frame == 0 || !(pool->managed_types >> range->type & 1)) {
-        return false;
-    }
-    uint64_t address = frame << FRAME_SHIFT;
-    return address < pool->state_base.raw || address >= pool->state_base.raw + pool->state_bytes;
-}
-
-bool frame_problem_set(struct frame_problem *problem, const char *what, uint64_t frame, uint64_t found,
-                       uint64_t expected)
-{
-    *problem = (struct frame_problem){what, frame, found, expected};
-    return false;
 }

@@ -1,144 +1,220 @@
 /*
- * Returning what magazines hold to the store, other than when they are full: for another CPU that asked, for
- * an allocation that found nothing, for a given block, or all of it. It is done in parts, each with the lock
- * held for as long as a drain (cpu/magazine.c) or one block takes; in the end what is free is merged.
+ * Draining a magazine: what leaves it for the store under one hold of the lock, and what that may cost.
  */
 #include "mm/frame/internal.h"
 
-bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+/*
+ * What a drain may cost that gives the policy pieces, in units of some 25 instructions, and what the parts of
+ * it cost: two pieces at most. Scattered frames the policy counts itself.
+ */
+#define DRAIN_BUDGET 24
+#define STRETCH_COST 5 /* finding a stretch of neighbours */
+#define PIECE_COST   7 /* giving the policy a block */
+#define CHANGE_COST  4 /* each entry of the policy's indexes that changes by that */
+
+/*
+ * How many of the `left` blocks below `slot` are neighbours, each `step` bytes from the one above it.
+ * Inlined, with a constant step for single frames, it takes a few instructions for each.
+ */
+static inline __attribute__((always_inline)) uint64_t neighbours(const uint64_t *slot, uint64_t left,
+                                                                 uint64_t step)
 {
-    struct frame_magazine *magazine = &cpu->magazine[index];
-    bool any = frame_magazine_count(magazine) > 0;
-    if (any) {
-        frame_magazine_drain(pool, cpu, index);
+    uint64_t next = *--slot;
+    uint64_t count = 1;
+    while (left - count >= 4 && slot[-1] == next + step && slot[-2] == next + 2 * step &&
+           slot[-3] == next + 3 * step && slot[-4] == next + 4 * step) {
+        next += 4 * step;
+        slot -= 4;
+        count += 4;
     }
-    if (frame_magazine_count(magazine) == 0) {
-        atomic_store_explicit(&magazine->limit, magazine->end, memory_order_relaxed);
+    while (count < left && *--slot == next + step) {
+        next += step;
+        count++;
     }
-    return any;
+    return count;
 }
 
-bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu)
+/* Writes the tags of `blocks` blocks that follow each other. */
+static inline __attribute__((always_inline)) void write_tags(struct frame_descriptor *descriptor,
+                                                             uint64_t blocks, uint64_t size, uint32_t tag)
 {
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        if (atomic_load_explicit(&cpu->magazine[i].limit, memory_order_relaxed) == 0 &&
-            frame_magazine_drain_asked(pool, cpu, i)) {
-            return true;
-        }
+#pragma clang loop unroll_count(4)
+    for (uint64_t i = 0; i < blocks; i++) {
+        atomic_store_explicit(&descriptor[i * size].tag, tag, memory_order_relaxed);
     }
-    return false;
+}
+
+static void mark_freed(struct frame_pool *pool, uint64_t frame, uint64_t blocks, unsigned order)
+{
+    if (order == 0) {
+        write_tags(&pool->descriptors[frame], blocks, 1, frame_tag(FRAME_FREED, 0, 0));
+    } else {
+        write_tags(&pool->descriptors[frame], blocks, 1ULL << order, frame_tag(FRAME_FREED, order, 0));
+    }
+}
+
+/* A stretch of free frames, of which one end was on top of a magazine. */
+struct stretch {
+    uint64_t first;
+    uint64_t end;
+    bool down; /* the top was at the end, not at the start */
+};
+
+/* Order of the largest aligned block at the top's end of a stretch. */
+static unsigned piece_order(const struct stretch *stretch)
+{
+    uint64_t top = stretch->down ? stretch->end : stretch->first;
+    unsigned order = frame_order_below(stretch->end - stretch->first);
+    return (unsigned)min_u64(order, (uint64_t)__builtin_ctzll(top));
 }
 
 /*
- * The magazine that can help an allocation of `order`: the smallest that holds blocks which are large enough,
- * else the one with the largest blocks, which may merge. FRAME_MAGAZINES when all are empty.
+ * Gives a stretch to the policy from its top on, piece by piece while *budget lasts; returns how many frames.
  */
-static unsigned choose_magazine(const struct frame_cpu *cpu, unsigned order)
+static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, int *budget)
+    REQUIRES(pool->lock)
 {
-    unsigned chosen = FRAME_MAGAZINES;
-    for (unsigned i = FRAME_MAGAZINES; i-- > 0;) {
-        bool enough = frame_magazine_order(i) >= order;
-        if (frame_magazine_count(&cpu->magazine[i]) > 0 && (enough || chosen == FRAME_MAGAZINES)) {
-            chosen = i;
-        }
+    uint64_t given = 0;
+    while (stretch.first < stretch.end && *budget >= PIECE_COST) {
+        unsigned order = piece_order(&stretch);
+        uint64_t size = 1ULL << order;
+        uint64_t frame = stretch.down ? stretch.end - size : stretch.first;
+        unsigned changes = frame_policy_give(pool, frame, order);
+        *budget -= PIECE_COST + (int)changes * CHANGE_COST;
+        stretch.first += stretch.down ? 0 : size;
+        stretch.end -= stretch.down ? size : 0;
+        given += size;
     }
-    return chosen;
+    return given;
 }
 
-/* Returns the block on top of a magazine of this CPU to the store. */
-static void give_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index) EXCLUDES(pool->lock)
+/* The neighbours on top of a magazine, at most `left` blocks. */
+static inline __attribute__((always_inline)) struct stretch top_stretch(const uint64_t *slot, uint64_t left,
+                                                                        unsigned order)
+{
+    uint64_t top = slot[-1] >> FRAME_SHIFT;
+    if (left > 1 && slot[-2] == slot[-1] + (FRAME_BYTES << order)) {
+        uint64_t run = neighbours(slot, left, FRAME_BYTES << order);
+        return (struct stretch){top, top + (run << order), false};
+    }
+    uint64_t run = order == 0 ? neighbours(slot, left, 0 - FRAME_BYTES)
+                              : neighbours(slot, left, 0 - (FRAME_BYTES << order));
+    return (struct stretch){top - ((run - 1) << order), top + (1ULL << order), true};
+}
+
+static uint64_t stretch_blocks(struct stretch stretch, unsigned order)
+{
+    return (stretch.end - stretch.first) >> order;
+}
+
+/*
+ * The part of a stretch that makes few large pieces, each of a third of `blocks` blocks or more; all of the
+ * stretch if there is none.
+ */
+static struct stretch even_part(struct stretch stretch, uint64_t blocks, unsigned order)
+{
+    if (stretch_blocks(stretch, order) < blocks / 3) {
+        return stretch;
+    }
+    uint64_t size = 1ULL << order << frame_order_below(max_u64(blocks / 3, 1));
+    uint64_t first = align_up(stretch.first, size);
+    uint64_t end = align_down(stretch.end, size);
+    uint64_t double_first = align_up(first, 2 * size);
+    if (double_first + 2 * size <= end) { /* one piece instead of two of half its size */
+        return (struct stretch){double_first, double_first + 2 * size, stretch.down};
+    }
+    return first < end ? (struct stretch){first, end, stretch.down} : stretch;
+}
+
+/* Moves the `above` blocks below `top` down over the `removed` ones that are below them. */
+static void close_gap(uint64_t *top, uint64_t above, uint64_t removed)
+{
+#pragma clang loop unroll_count(4)
+    for (uint64_t *slot = top - above; slot < top; slot++) {
+        *(slot - removed) = *slot;
+    }
+}
+
+/* Whether the blocks below `top` follow each other, up or down: three of them. */
+static inline bool is_stretch(const uint64_t *top, uint64_t count)
+{
+    uint64_t step = count < 3 ? 0 : top[-2] - top[-1];
+    return (step == FRAME_BYTES || step == 0 - FRAME_BYTES) && top[-3] - top[-2] == step;
+}
+
+/* Whether the frames on top are no neighbours; the first two may be where the next stretch begins. */
+static inline bool is_scattered(const uint64_t *top, uint64_t count)
+{
+    return count > 4 && !is_stretch(top, count) && !is_stretch(top - 1, count - 1) &&
+           !is_stretch(top - 2, count - 2);
+}
+
+/* Gives scattered frames to the policy, those below `top`, at most `left`; returns how many. */
+static uint64_t give_scattered(struct frame_pool *pool, const uint64_t *top, uint64_t left)
+    REQUIRES(pool->lock)
+{
+    uint64_t given = frame_policy_give_frames(pool, top, left);
+    for (uint64_t i = 1; i <= given; i++) {
+        write_tags(&pool->descriptors[top[-(int64_t)i] >> FRAME_SHIFT], 1, 1, frame_tag(FRAME_FREED, 0, 0));
+    }
+    return given;
+}
+
+/*
+ * Returns up to `blocks` blocks of a magazine that is not empty to the store, from near its top. Neighbours
+ * that follow each other, up or down, as what is freed in a row does, are returned together: that spares most
+ * of the merging. Of larger blocks that are scattered only a few go, because each may change what a leaf and
+ * an arena are known for: so the time that the lock is held is bounded.
+ *
+ * Neighbours on top that are too few yet stay. Returned as they come, they would make room for as few frees
+ * in a row, and so on for ever, each time in small pieces; left there, they grow until a large part of them
+ * can go at once.
+ */
+void frame_magazine_drain_blocks(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
+                                 uint64_t blocks) REQUIRES(pool->lock)
 {
     struct frame_magazine *magazine = &cpu->magazine[index];
-    uint64_t count = frame_magazine_count(magazine) - 1;
-    uint64_t frame = cpu->slots[magazine->bottom + count] >> FRAME_SHIFT;
-    frame_magazine_set_count(magazine, count);
+    unsigned order = frame_magazine_order(index);
+    uint64_t count = frame_magazine_count(magazine);
+    uint64_t *top = &cpu->slots[magazine->bottom + count];
+    uint64_t left = min_u64(blocks, count);
+    pool->work.drains++;
+    if (order == 0 && is_scattered(top, count)) {
+        frame_magazine_set_count(magazine, count - give_scattered(pool, top, left));
+        return;
+    }
+    uint64_t above = 0;
+    uint64_t removed = 0;
+    int budget = DRAIN_BUDGET;
+    struct stretch stretch = top_stretch(top, left, order);
+    uint64_t length = stretch_blocks(stretch, order);
+    if (length > 1 && length < count && 3 * length < 2 * blocks) {
+        above = length;
+        left = min_u64(blocks, count - above);
+        stretch = top_stretch(top - above, left, order);
+    }
+    for (;;) {
+        struct stretch part = removed == 0 ? even_part(stretch, blocks, order) : stretch;
+        above += (part.down ? stretch.end - part.end : part.first - stretch.first) >> order;
+        budget -= STRETCH_COST;
+        uint64_t given = give_stretch(pool, part, &budget);
+        mark_freed(pool, part.down ? part.end - given : part.first, given >> order, order);
+        removed += given >> order;
+        left -= given >> order;
+        if (stretch_blocks(stretch, order) != given >> order || left == 0 ||
+            budget < STRETCH_COST + PIECE_COST) {
+            break;
+        }
+        stretch = top_stretch(top - above - removed, left, order);
+    }
+    close_gap(top, above, removed);
+    frame_magazine_set_count(magazine, count - removed);
+}
+
+void frame_magazine_drain(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
+{
     spinlock_acquire(&pool->lock);
-    frame_store_give(pool, frame, frame_magazine_order(index));
+    frame_magazine_drain_blocks(pool, cpu, index,
+                                min_u64(frame_magazine_count(&cpu->magazine[index]), FRAME_BATCH));
     spinlock_release(&pool->lock);
-}
-
-/* One hold of the lock of frame_magazines_give(); whether the same magazine should give more. */
-static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
-{
-    preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    unsigned index = choose_magazine(cpu, order);
-    bool found = index < FRAME_MAGAZINES;
-    bool must_merge = found && frame_magazine_order(index) < order;
-    if (found && frame_magazine_order(index) > order) { /* one is enough */
-        give_top(pool, cpu, index);
-    } else if (found) {
-        frame_magazine_drain(pool, cpu, index);
-    }
-    bool more = must_merge && frame_magazine_count(&cpu->magazine[index]) > 0;
-    preempt_enable();
-    *any = *any || found;
-    return more;
-}
-
-bool frame_magazines_give(struct frame_pool *pool, unsigned order)
-{
-    bool any = false;
-    while (give_part(pool, order, &any)) {
-    }
-    return any;
-}
-
-/* Which of `count` slots has this address; `count` if none has. */
-static uint64_t find_slot(const uint64_t *slots, uint64_t count, uint64_t address)
-{
-    uint64_t slot = 0;
-    while (count - slot >= 4 && slots[slot] != address && slots[slot + 1] != address &&
-           slots[slot + 2] != address && slots[slot + 3] != address) {
-        slot += 4;
-    }
-    while (slot < count && slots[slot] != address) {
-        slot++;
-    }
-    return slot;
-}
-
-bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
-{
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
-    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-        struct frame_magazine *magazine = &cpu->magazine[i];
-        uint64_t *slots = &cpu->slots[magazine->bottom];
-        uint64_t count = frame_magazine_order(i) == order ? frame_magazine_count(magazine) : 0;
-        uint64_t slot = find_slot(slots, count, frame << FRAME_SHIFT);
-        if (slot < count) {
-            slots[slot] = slots[count - 1];
-            frame_magazine_set_count(magazine, count - 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-void frame_magazines_ask(struct frame_pool *pool)
-{
-    preempt_disable();
-    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
-        }
-    }
-    preempt_enable();
-}
-
-void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
-{
-    for (unsigned i = 0; cpu < pool->config.cpus && i < FRAME_MAGAZINES; i++) {
-        while (frame_magazine_drain_asked(pool, pool->cpu[cpu], i)) {
-        }
-    }
-}
-
-void frame_pool_drain(struct frame_pool *pool)
-{
-    frame_magazines_ask(pool);
-    preempt_disable();
-    frame_pool_drain_cpu(pool, cpu_number());
-    preempt_enable();
-    frame_store_merge_all(pool);
 }

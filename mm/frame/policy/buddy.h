@@ -96,7 +96,36 @@ static inline bool leaf_is_split(const struct arena *arena, unsigned leaf)
     return arena->split[leaf / 64] >> leaf % 64 & 1;
 }
 
-/* ---- policy/buddy_give.c ---- */
+static inline uint64_t frame_at(uint64_t gib, unsigned leaf, unsigned unit)
+{
+    return gib * ARENA_FRAMES + (uint64_t)leaf * TREE_UNITS + unit;
+}
+
+/* Notes that a leaf has free frames that are not merged; or that it has none any more. */
+static inline void leaf_note_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    if (leaf_set_add(&arena->unmerged, leaf)) {
+        set_add(&buddy->unmerged, gib);
+    }
+}
+
+static inline void leaf_forget_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    if (leaf_set_remove(&arena->unmerged, leaf)) {
+        set_remove(&buddy->unmerged, gib);
+    }
+}
+
+/* ---- policy/buddy_index.c ---- */
+
+/* Prepares the state of an arena that was never used: nothing in it is free. */
+struct arena *buddy_arena_open(struct buddy *buddy, uint64_t gib);
+
+/*
+ * Bit of the free block of whole leaves, in the tree of the arena, that holds the block at `bit`; TREE_NONE
+ * if it is not free as a part of whole leaves. An arena that was never used is one free block.
+ */
+unsigned buddy_find_holder(struct buddy *buddy, uint64_t gib, unsigned bit);
 
 /* Names an arena in the sets `available` from `base` to base + now; before it was base + before. Returns how
  * many changed. */
@@ -139,10 +168,20 @@ void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, un
 /* Merges the first unmerged leaf of an arena from `leaf` on, and publishes it; false when there is none. */
 bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf);
 
+/* The policy's merge(); `state` is a struct buddy. */
+bool buddy_merge(void *state);
+
+/* ---- policy/buddy_take.c ---- */
+
+/* The policy's functions of these names; `state` is a struct buddy. */
+uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit, unsigned *got);
+uint64_t buddy_take_at(void *state, uint64_t frame, unsigned order);
+
+/* ---- policy/buddy_give.c ---- */
+
 /* The policy's functions of these names; `state` is a struct buddy. */
 unsigned buddy_give(void *state, uint64_t frame, unsigned order);
 uint64_t buddy_give_frames(void *state, const uint64_t *top, uint64_t count);
-bool buddy_merge(void *state);
 
 /* ---- policy/buddy_check.c ---- */
 

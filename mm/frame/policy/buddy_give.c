@@ -1,4 +1,4 @@
-/* How blocks become free again in the buddy policy (policy/buddy.c), and how that is published. */
+/* How blocks become free again in the buddy policy (policy/buddy.c). */
 #include "buddy.h"
 
 /* What giving single frames under one hold of the lock may cost, in units of some 35 instructions. */
@@ -6,82 +6,6 @@
 #define ADD_COST      2  /* a frame becomes free, and that is all */
 #define UNMERGED_COST 1  /* so its leaf becomes unmerged */
 #define FULL_COST     21 /* all that may have to be done for a frame */
-
-/* ---- Indexes ---- */
-
-unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
-{
-    for (int order = before + 1; order <= now; order++) {
-        set_add(&buddy->available[base + (unsigned)order], gib);
-    }
-    for (int order = now + 1; order <= before; order++) {
-        set_remove(&buddy->available[base + (unsigned)order], gib);
-    }
-    return (unsigned)(now > before ? now - before : before - now);
-}
-
-unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf, int now)
-{
-    int before = arena->leaves[leaf].highest;
-    arena->leaves[leaf].highest = (int8_t)now;
-    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
-        arena->orders &= (uint16_t) ~(1U << before);
-    }
-    if (now >= 0) {
-        leaf_set_add(&arena->best[now], leaf);
-        arena->orders |= (uint16_t)(1U << now);
-    }
-    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
-    int published = arena->highest;
-    if (highest == published) {
-        return 0;
-    }
-    arena->highest = (int8_t)highest;
-    return buddy_arena_publish(buddy, gib, 0, published, highest);
-}
-
-/* ---- Leaves ---- */
-
-static void name_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
-{
-    if (leaf_set_add(&arena->unmerged, leaf)) {
-        set_add(&buddy->unmerged, gib);
-    }
-}
-
-static void forget_unmerged(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
-{
-    if (leaf_set_remove(&arena->unmerged, leaf)) {
-        set_remove(&buddy->unmerged, gib);
-    }
-}
-
-void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
-{
-    tree_merge(&arena->leaves[leaf]);
-    forget_unmerged(buddy, gib, arena, leaf);
-}
-
-bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
-{
-    struct arena *arena = buddy->arenas[gib];
-    leaf = leaf_set_find(&arena->unmerged, leaf);
-    if (leaf == TREE_UNITS) {
-        return false;
-    }
-    buddy_leaf_merge(buddy, gib, arena, leaf);
-    leaf_changed(buddy, gib, arena, leaf);
-    return true;
-}
-
-bool buddy_merge(void *state)
-{
-    struct buddy *buddy = state;
-    uint64_t gib = set_find(&buddy->unmerged, buddy->arena_count, 0);
-    return gib != SET_NONE && buddy_merge_from(buddy, gib, 0);
-}
-
-/* ---- Giving ---- */
 
 /*
  * Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
@@ -112,7 +36,7 @@ static unsigned give_leaves(struct buddy *buddy, uint64_t gib, struct arena *are
 static unsigned give_whole(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
     if (arena->leaves[leaf].unmerged != 0) {
-        forget_unmerged(buddy, gib, arena, leaf);
+        leaf_forget_unmerged(buddy, gib, arena, leaf);
     }
     unsigned changes = buddy_leaf_publish(buddy, gib, arena, leaf, -1);
     return changes + give_leaves(buddy, gib, arena, leaf, 0);
@@ -154,7 +78,7 @@ static inline unsigned add_frame(struct buddy *buddy, uint64_t frame)
     }
     unsigned cost = ADD_COST;
     if (tree->unmerged == 0) {
-        name_unmerged(buddy, gib, arena, leaf);
+        leaf_note_unmerged(buddy, gib, arena, leaf);
         cost += UNMERGED_COST;
     }
     tree_add(tree, frame % TREE_UNITS);

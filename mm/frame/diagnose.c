@@ -1,0 +1,114 @@
+/*
+ * What is wrong with a free, a reference or an owner, by name. What does not match the one comparison of the
+ * fast paths is looked at here until the mistake has a name; the caller returns it, or panics with it.
+ */
+#include "internal.h"
+
+enum frame_error frame_diagnose_start(struct frame_pool *pool, phys_addr_t block)
+{
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    if (!is_aligned(block.raw, FRAME_BYTES)) {
+        return FRAME_BAD_ALIGNMENT;
+    }
+    if (frame >= pool->frame_limit || !frame_pool_range(pool, frame)) {
+        return FRAME_NOT_MANAGED;
+    }
+    if (!frame_is_managed(pool, frame)) {
+        return FRAME_RESERVED;
+    }
+    enum frame_state state =
+        frame_is_backed(pool, frame) ? frame_tag_state(frame_tag_of(pool, frame)) : FRAME_UNKNOWN;
+    if (state == FRAME_ALLOCATED || state == FRAME_RUN) {
+        return FRAME_OK;
+    }
+    if (state == FRAME_CACHED) {
+        return FRAME_DOUBLE_FREE;
+    }
+    uint64_t first = frame_find_block(pool, frame);
+    if (state == FRAME_RUN_PART || (first != FRAME_NO_FRAME && first != frame)) {
+        return first != FRAME_NO_FRAME && frame_tag_state(frame_tag_of(pool, first)) == FRAME_CACHED
+                   ? FRAME_DOUBLE_FREE
+                   : FRAME_PART_OF_BLOCK;
+    }
+    return state == FRAME_FREED ? FRAME_DOUBLE_FREE : FRAME_NOT_ALLOCATED;
+}
+
+enum frame_error frame_diagnose_block(struct frame_pool *pool, phys_addr_t block, unsigned order)
+
+{
+    if (order > FRAME_ORDER_MAX) {
+        return FRAME_BAD_ORDER;
+    }
+    enum frame_error error = frame_diagnose_start(pool, block);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    uint32_t tag = frame_tag_of(pool, block.raw >> FRAME_SHIFT);
+    if (frame_tag_state(tag) == FRAME_RUN) {
+        return FRAME_WRONG_LENGTH;
+    }
+    if (frame_tag_order(tag) != order) {
+        return FRAME_WRONG_ORDER;
+    }
+    return frame_tag_references(tag) == 1 ? FRAME_OK : FRAME_SHARED;
+}
+
+_Noreturn void frame_report(struct frame_pool *pool, const char *operation, phys_addr_t block,
+                            uint64_t frames, enum frame_error error)
+{
+    struct frame_facts facts;
+    frame_pool_look(pool, block, &facts);
+    bool never_owned = facts.managed && facts.state < FRAME_CACHED && !facts.descriptor_backed;
+    panic("%s: %s: address %#" PRIx64 ", %" PRIu64 " frames; the block there: %#" PRIx64
+          " order %u, %s, owner %s, %u references",
+          operation, frame_error_name(error), block.raw, frames, facts.block.raw, facts.order,
+          facts.managed ? frame_state_name(facts.state) : "not the pool's",
+          never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references);
+}
+
+enum frame_error frame_find_start(struct frame_pool *pool, phys_addr_t block, uint32_t *tag)
+
+{
+    enum frame_error error;
+    spinlock_acquire(&pool->lock);
+    do {
+        error = frame_diagnose_start(pool, block);
+        *tag = error == FRAME_OK ? frame_tag_of(pool, block.raw >> FRAME_SHIFT) : 0;
+    } while (error == FRAME_OK && !frame_tag_starts_block(*tag));
+    spinlock_release(&pool->lock);
+    return error;
+}
+
+#define LOCK_TRIES 1000000 /* far more than a hold of the lock can last */
+
+/* Takes the lock, unless it is this CPU itself that holds it: then it will not come free. */
+static bool acquire_if_possible(struct frame_pool *pool) TRY_ACQUIRES(true, pool->lock)
+{
+    for (unsigned i = 0; i < LOCK_TRIES; i++) {
+        if (spinlock_try_acquire(&pool->lock)) {
+            return true;
+        }
+        cpu_relax();
+    }
+    return false;
+}
+
+void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
+{
+    uint64_t frame = (address - (uintptr_t)pool->descriptors) / sizeof(struct frame_descriptor);
+    phys_addr_t block = phys_addr(frame << FRAME_SHIFT);
+    if (frame >= pool->frame_limit) {
+        return;
+    }
+    if (!acquire_if_possible(pool)) {
+        panic("frames: use of the descriptor of %#" PRIx64
+              ", which cannot be read, with the pool's lock held",
+              block.raw);
+    }
+    bool backed = frame_is_backed(pool, frame);
+    enum frame_error error = frame_diagnose_start(pool, block);
+    spinlock_release(&pool->lock);
+    if (!backed) {
+        frame_report(pool, "frame_free, or use of a descriptor", block, 1, error);
+    }
+}

@@ -1,0 +1,87 @@
+/*
+ * What the buddy policy (policy/buddy.c) keeps about its trees: the arenas that are in use, the sets that say
+ * what a leaf and an arena can serve, and which leaves are unmerged. Taking, giving and looking stand on
+ * this.
+ */
+#include "buddy.h"
+
+struct arena *buddy_arena_open(struct buddy *buddy, uint64_t gib)
+{
+    struct arena *arena = buddy->homes[gib];
+    tree_init(&arena->blocks);
+    for (unsigned order = 0; order < LEAF_ORDER; order++) {
+        leaf_set_clear(&arena->best[order]);
+    }
+    leaf_set_clear(&arena->unmerged);
+    arena->orders = 0;
+    arena->highest = -1;
+    for (unsigned i = 0; i < LEAF_WORDS; i++) {
+        arena->split[i] = 0;
+    }
+    buddy->arenas[gib] = arena;
+    return arena;
+}
+
+unsigned buddy_find_holder(struct buddy *buddy, uint64_t gib, unsigned bit)
+{
+    if (buddy->arenas[gib]) {
+        return tree_holder(&buddy->arenas[gib]->blocks, bit);
+    }
+    return buddy->homes[gib] && set_has(&buddy->untouched, gib) ? 1 : TREE_NONE;
+}
+
+unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
+{
+    for (int order = before + 1; order <= now; order++) {
+        set_add(&buddy->available[base + (unsigned)order], gib);
+    }
+    for (int order = now + 1; order <= before; order++) {
+        set_remove(&buddy->available[base + (unsigned)order], gib);
+    }
+    return (unsigned)(now > before ? now - before : before - now);
+}
+
+unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf, int now)
+{
+    int before = arena->leaves[leaf].highest;
+    arena->leaves[leaf].highest = (int8_t)now;
+    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
+        arena->orders &= (uint16_t) ~(1U << before);
+    }
+    if (now >= 0) {
+        leaf_set_add(&arena->best[now], leaf);
+        arena->orders |= (uint16_t)(1U << now);
+    }
+    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
+    int published = arena->highest;
+    if (highest == published) {
+        return 0;
+    }
+    arena->highest = (int8_t)highest;
+    return buddy_arena_publish(buddy, gib, 0, published, highest);
+}
+
+void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
+{
+    tree_merge(&arena->leaves[leaf]);
+    leaf_forget_unmerged(buddy, gib, arena, leaf);
+}
+
+bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
+{
+    struct arena *arena = buddy->arenas[gib];
+    leaf = leaf_set_find(&arena->unmerged, leaf);
+    if (leaf == TREE_UNITS) {
+        return false;
+    }
+    buddy_leaf_merge(buddy, gib, arena, leaf);
+    leaf_changed(buddy, gib, arena, leaf);
+    return true;
+}
+
+bool buddy_merge(void *state)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = set_find(&buddy->unmerged, buddy->arena_count, 0);
+    return gib != SET_NONE && buddy_merge_from(buddy, gib, 0);
+}

@@ -1,0 +1,160 @@
+/*
+ * Runs: lengths that are no power of two. A run is made of blocks, its length in binary, the largest first;
+ * the first is FRAME_RUN and has the references, the others are FRAME_RUN_PART. Whoever claims the first has
+ * all of it.
+ */
+#include "internal.h"
+
+/* ---- Making ---- */
+
+/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
+bool frame_run_back(struct frame_pool *pool, uint64_t first, uint64_t frames)
+{
+    bool backed = true;
+    uint64_t end = first + frames;
+    for (first += 1ULL << frame_order_below(frames); backed && first < end;) {
+        spinlock_acquire(&pool->lock);
+        backed = frame_back(pool, first);
+        spinlock_release(&pool->lock);
+        first += 1ULL << frame_order_below(end - first);
+    }
+    return backed;
+}
+
+/* Writes the descriptors of a run: its length in binary, the largest block first. */
+void frame_run_describe(struct frame_pool *pool, uint64_t first, uint64_t frames, enum frame_owner owner)
+{
+    enum frame_state state = is_power_of_two(frames) ? FRAME_ALLOCATED : FRAME_RUN;
+    while (frames > 0) {
+        unsigned order = frame_order_below(frames);
+        frame_describe(pool, first, state, order, owner);
+        state = FRAME_RUN_PART;
+        first += 1ULL << order;
+        frames -= 1ULL << order;
+    }
+}
+
+/* ---- Giving back ---- */
+
+/* Whether the blocks that start at `first` are those of a run of exactly `frames` frames. */
+static bool run_matches(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+{
+    uint64_t end = align_up(first + frames, 1ULL << frame_order_above(frames));
+    enum frame_state state = FRAME_RUN;
+    unsigned order = 0;
+    for (uint64_t left = frames; left > 0; left -= 1ULL << order) {
+        order = frame_order_below(left);
+        if (!frame_is_backed(pool, first) || frame_tag_of(pool, first) != frame_tag(state, order, 1)) {
+            return false;
+        }
+        state = FRAME_RUN_PART;
+        first += 1ULL << order;
+    }
+    /* A longer run goes on with a smaller block; a neighbour starts with FRAME_RUN or FRAME_ALLOCATED. */
+    return first >= end || !frame_is_backed(pool, first) ||
+           frame_tag_state(frame_tag_of(pool, first)) != FRAME_RUN_PART;
+}
+
+static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+    REQUIRES(pool->lock)
+{
+    if (frames == 0 || frames > FRAME_RUN_MAX) {
+        return FRAME_BAD_ORDER;
+    }
+    enum frame_error error = frame_diagnose_start(pool, run);
+    if (error != FRAME_OK) {
+        return error;
+    }
+    uint32_t tag = frame_tag_of(pool, run.raw >> FRAME_SHIFT);
+    if (frame_tag_references(tag) != 1) {
+        return FRAME_SHARED;
+    }
+    return frame_tag_state(tag) == FRAME_RUN && run_matches(pool, run.raw >> FRAME_SHIFT, frames)
+               ? FRAME_OK
+               : FRAME_WRONG_LENGTH;
+}
+
+/* Makes a run with one reference a free one that only the caller knows; whether it still was one. */
+static bool claim_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
+{
+    unsigned order = frame_order_below(frames);
+    return frame_tag_change(pool, first, frame_tag(FRAME_RUN, order, 1), frame_tag(FRAME_CACHED, order, 1));
+}
+
+/* Gives the blocks of a claimed run back, one under each hold of the lock. */
+static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
+{
+    frame_book(pool, atomic_load_explicit(&pool->descriptors[first].owner, memory_order_relaxed),
+               -(int64_t)frames);
+    while (frames > 0) {
+        unsigned order = frame_order_below(frames);
+        spinlock_acquire(&pool->lock);
+        frame_store_give(pool, first, order);
+        spinlock_release(&pool->lock);
+        first += 1ULL << order;
+        frames -= 1ULL << order;
+    }
+}
+
+enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+{
+    uint64_t first = run.raw >> FRAME_SHIFT;
+    enum frame_error error;
+    if (is_power_of_two(frames) && frames <= FRAME_RUN_MAX) {
+        error = frame_try_free(pool, run, frame_order_below(frames));
+        return error == FRAME_WRONG_ORDER ? FRAME_WRONG_LENGTH : error;
+    }
+    spinlock_acquire(&pool->lock);
+    do {
+        error = diagnose_run(pool, run, frames);
+    } while (error == FRAME_OK && !claim_run(pool, first, frames));
+    spinlock_release(&pool->lock);
+    if (error == FRAME_OK) {
+        give_run(pool, first, frames);
+    }
+    return error;
+}
+
+void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
+{
+    enum frame_error error = frame_try_free_run(pool, run, frames);
+    if (error != FRAME_OK) {
+        frame_report(pool, "frame_free_run", run, frames, error);
+    }
+}
+
+/* Frames of the run that starts at `first`: the sum of its blocks. */
+static uint64_t run_length(struct frame_pool *pool, uint64_t first) REQUIRES(pool->lock)
+{
+    uint64_t frames = 0;
+    unsigned order = FRAME_ORDERS;
+    for (;;) {
+        uint64_t next = first + frames;
+        if (next >= pool->frame_limit || !frame_is_backed(pool, next)) {
+            return frames;
+        }
+        uint32_t tag = frame_tag_of(pool, next);
+        if (frame_tag_order(tag) >= order || frame_tag_state(tag) != (frames ? FRAME_RUN_PART : FRAME_RUN)) {
+            return frames;
+        }
+        order = frame_tag_order(tag);
+        frames += 1ULL << order;
+    }
+}
+
+bool frame_run_put(struct frame_pool *pool, phys_addr_t run)
+{
+    uint64_t first = run.raw >> FRAME_SHIFT;
+    spinlock_acquire(&pool->lock);
+    uint64_t frames = run_length(pool, first);
+    enum frame_error error = diagnose_run(pool, run, frames);
+    bool claimed = error == FRAME_OK && claim_run(pool, first, frames);
+    spinlock_release(&pool->lock);
+    if (error != FRAME_OK) {
+        frame_report(pool, "frame_put", run, frames, error);
+    }
+    if (claimed) {
+        give_run(pool, first, frames);
+    }
+    return claimed;
+}
