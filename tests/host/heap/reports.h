@@ -55,7 +55,7 @@ static inline int begin_typed(void **state)
 static inline int begin_debug(void **state)
 {
     (void)state;
-    return begin_with("*:redzone,poison,owner;typed:quarantine;kmalloc*:quarantine;large:owner");
+    return begin_with("*:redzone,poison,owner;typed:quarantine;heap*:quarantine;large:owner");
 }
 
 static inline int end(void **state)
