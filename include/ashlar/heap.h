@@ -6,7 +6,7 @@
  * enough from virtually contiguous pages, if the heap was given a source of them. docs/heap.md explains the
  * choice.
  *
- * A heap is an instance. kmalloc() and its family, below, are those of the kernel's. Locks and contexts are
+ * A heap is an instance; the kernel has one, `kernel_heap`. Locks and contexts are
  * as in <ashlar/slab.h>. All memory is aligned to 8 bytes; a class that is a multiple of a larger power of
  * two is aligned to that. Contents are unspecified unless zeroed. Nothing panics for want of memory: NULL is
  * returned.
@@ -295,48 +295,3 @@ extern struct heap kernel_heap;
 
 /* The roots of its leak scan: whatever may hold a pointer into it and is not its own. Any context will do. */
 void heap_roots(void *context, struct heap_scan *scan);
-
-SLAB_INLINE void *kmalloc(size_t bytes)
-{
-    return heap_alloc(&kernel_heap, bytes);
-}
-
-SLAB_INLINE void *kzalloc(size_t bytes)
-{
-    return heap_alloc_zeroed(&kernel_heap, bytes);
-}
-
-SLAB_INLINE void *kcalloc(size_t count, size_t bytes)
-{
-    return heap_alloc_array(&kernel_heap, count, bytes);
-}
-
-SLAB_INLINE void *kmalloc_aligned(size_t bytes, size_t alignment)
-{
-    return heap_alloc_aligned(&kernel_heap, bytes, alignment);
-}
-
-SLAB_INLINE void *kzalloc_aligned(size_t bytes, size_t alignment)
-{
-    return heap_alloc_aligned_zeroed(&kernel_heap, bytes, alignment);
-}
-
-SLAB_INLINE void *krealloc(void *pointer, size_t bytes)
-{
-    return heap_resize(&kernel_heap, pointer, bytes);
-}
-
-SLAB_INLINE void *kmemdup(const void *source, size_t bytes)
-{
-    return heap_duplicate(&kernel_heap, source, bytes);
-}
-
-SLAB_INLINE void kfree(void *pointer)
-{
-    heap_free(&kernel_heap, pointer);
-}
-
-SLAB_INLINE size_t ksize(const void *pointer)
-{
-    return heap_usable_size(&kernel_heap, pointer);
-}

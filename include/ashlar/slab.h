@@ -78,7 +78,7 @@ struct slab_who {
 struct slab_report {
     enum slab_fault fault;
     const struct slab_cache *cache;   /* the object's cache, or NULL */
-    const struct slab_cache *claimed; /* the cache it was freed to; NULL for kfree() */
+    const struct slab_cache *claimed; /* the cache it was freed to; NULL for heap_free() */
     const void *pointer;              /* what the caller gave, or the damaged object */
     const void *object;               /* object it belongs to, or NULL */
     int64_t offset;                   /* first wrong byte, from the object's start */

@@ -291,11 +291,11 @@ MONITOR_COMMAND(
     "what of it no object can use, and how many slow operations magazines and depot served.\n"
     "Examples:\n"
     "  heap               caches in use; -a for all\n"
-    "  heap kmalloc-64    one cache, and whether it is sound\n"
+    "  heap heap-64       one cache, and whether it is sound\n"
     "  heap 0xffff8...    what a pointer is: object or block, cache, state, who allocated\n"
     "  heap leaks         blocks that nothing points to\n"
     "  heap who           bytes by who allocated them (boot with debug=slab:*:owner)\n"
-    "  heap fail 10 kmalloc-64  every 10th allocation of a cache (of all, without one) fails; 0 ends it\n"
+    "  heap fail 10 heap-64  every 10th allocation of a cache (of all, without one) fails; 0 ends it\n"
     "  heap -j            {\"caches\":[{\"name\":...},...],\"large_blocks\":N,...}\n",
     .options = MONITOR_OPTIONS({"-a", NULL, "also caches without slabs"}),
     .words = MONITOR_WORDS("leaks", "who", "fail"), .flags = MONITOR_JSON | MONITOR_SYMBOLS,

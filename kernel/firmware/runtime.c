@@ -162,7 +162,7 @@ static bool check_services(void)
 /* Taken for good, and only where there are services: a reset must not need memory. */
 static bool take_stack(void)
 {
-    stack = kmalloc_aligned(STACK_BYTES, 16);
+    stack = heap_alloc_aligned(&kernel_heap, STACK_BYTES, 16);
     if (stack == NULL) {
         give_up("no memory for a stack", STACK_BYTES);
     }
@@ -295,7 +295,7 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
         return EFI_STATUS_UNSUPPORTED;
     }
     uint64_t room = min_u64(*bytes, EFI_VARIABLE_BYTES_MAX);
-    void *buffer = kmalloc(max_u64(room, 1));
+    void *buffer = heap_alloc(&kernel_heap, max_u64(room, 1));
     if (buffer == NULL) {
         return EFI_STATUS_OUT_OF_RESOURCES;
     }
@@ -315,7 +315,7 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
     }
     *bytes = size_buffer;
     spinlock_release(&call_lock);
-    kfree(buffer);
+    heap_free(&kernel_heap, buffer);
     return status;
 }
 

@@ -7,14 +7,20 @@
 
 #include "mm/slab/internal.h"
 
-/* ---- alloc.c ---- */
-
-/* Frees what is no large block of frames. `caller`, here and below, is the return address in the code that
- * made the call, or NULL. */
-void heap_free_other(struct heap *heap, void *pointer, const void *caller);
+/* `caller`, here and below, is the return address in the code that made the call, or NULL. */
 
 /* The smallest block: what a request of 0 bytes gets. */
 #define HEAP_BYTES_MIN 16
+
+/* ---- free.c ---- */
+
+/* heap_free() for what heap_push() did not take. */
+void heap_free_for(struct heap *heap, void *pointer, const void *caller);
+
+/* ---- look.c ---- */
+
+/* Bytes that may be used of what heap_look() found; 0 when no allocated block starts there. */
+size_t heap_usable_bytes(const struct heap *heap, const struct heap_facts *facts);
 
 /* ---- large.c: blocks with frames of their own ---- */
 
@@ -40,14 +46,23 @@ void heap_large_init(struct heap *heap);
 /* A block of whole frames, or virtually contiguous pages; NULL when there is no memory. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
 
-/* heap_free() for what heap_push() did not take. */
-void heap_free_for(struct heap *heap, void *pointer, const void *caller);
+/*
+ * Frees the block of this heap, `bytes` long, that starts at the frame of this descriptor. A damaged one is
+ * reported, and kept.
+ */
+void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes,
+                     const void *caller);
 
 /*
  * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
  * would need more or fewer frames. A damaged one is reported, and keeps its length.
  */
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
+
+/* Adds up the CPUs' accounts. */
+void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+
+/* ---- large_walk.c ---- */
 
 /* Fills *large with the block that `pointer`, any pointer whatever, lies in; false when it lies in none. */
 bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large);
@@ -62,11 +77,7 @@ void heap_large_mark(struct heap *heap, const struct heap_large *large, uint32_t
 bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_large *large),
                       void *context);
 
-/* Adds up the CPUs' accounts. */
-void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
-
 bool heap_large_check(struct heap *heap, struct slab_problem *problem);
-void heap_large_destroy(struct heap *heap);
 
 /* ---- policy.c: debug policies of large blocks ---- */
 
@@ -76,12 +87,24 @@ void heap_large_fill(struct heap *heap, void *pointer, uint64_t bytes, uint64_t 
 /* Examines a block without changing it; false and *report when it is damaged. */
 bool heap_large_examine(struct heap *heap, const struct heap_large *large, struct slab_report *report);
 
-/*
- * Examines the block at `pointer`, which is being freed, and poisons it; false when it is damaged: reported.
- */
-bool heap_large_leave(struct heap *heap, void *pointer, const void *caller);
+/* Examines a block that is being freed, and poisons it; false when it is damaged: reported. */
+bool heap_large_leave(struct heap *heap, const struct heap_large *large, const void *caller);
 
-/*
- * Moves the red zone of the block at `pointer` to behind `bytes` bytes; false when it is damaged: reported.
- */
-bool heap_large_stretch(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
+/* Moves the red zone of a block to behind `bytes` bytes; false when it is damaged: reported. */
+bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint64_t bytes,
+                        const void *caller);
+
+/* ---- The way of an allocation ---- */
+
+/* heap_alloc() for whoever hands the caller through. */
+static inline void *heap_alloc_for(struct heap *heap, size_t bytes, const void *caller)
+{
+    void *object;
+    if (bytes > HEAP_CLASS_MAX) {
+        return heap_large_alloc(heap, bytes, FRAME_BYTES, caller);
+    }
+    if (heap_pop(heap, bytes, &object)) {
+        return object;
+    }
+    return slab_alloc_for(&heap->classes[heap_class(bytes)], (uint32_t)max_u64(bytes, 1), caller);
+}

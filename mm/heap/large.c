@@ -5,35 +5,9 @@
  * walked: only those who look do that. With the owner policy, a note leads to a record instead, which says
  * who allocated the block.
  */
-#include "internal.h"
+#include "large.h"
+
 #include "mm/frame/internal.h"
-
-/* ---- Notes ---- */
-
-/*
- * A note: its lowest byte is a number like those of slabs, one that no cache can have. Behind it 26 bits that
- * tell the heaps on one frame pool apart, and 30 of the length, less one. Marked NOTE_TRACKED it holds the
- * address of a record, as a slab's note does.
- */
-#define NOTE_LARGE          0x80
-#define NOTE_TRACKED        0x08
-#define NOTE_PART           0x40 /* of a further piece of a run: the number of the run's first frame */
-#define NOTE_MARKS          (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED)
-#define NOTE_IDENTITY_SHIFT 8
-#define NOTE_BYTES_SHIFT    34
-#define NOTE_IDENTITY_MASK  ((1ULL << (NOTE_BYTES_SHIFT - NOTE_IDENTITY_SHIFT)) - 1)
-
-_Static_assert(HEAP_BYTES_MAX == 1ULL << (64 - NOTE_BYTES_SHIFT), "every length fits into a note");
-_Static_assert(((NOTE_LARGE | NOTE_TRACKED | NOTE_MARKS | NOTE_PART) & ((1 << FRAME_WORD_KIND_BITS) - 1)) ==
-                   0,
-               "a note is a plain word");
-
-/* Who allocated a block, with the owner policy. */
-struct heap_track {
-    const struct heap *heap;   /* whose block it is */
-    uint64_t bytes;            /* as asked for */
-    struct slab_who allocated; /* by whom */
-};
 
 const uint32_t heap_track_bytes = sizeof(struct heap_track);
 
@@ -41,34 +15,7 @@ const uint32_t heap_track_bytes = sizeof(struct heap_track);
 void heap_large_init(struct heap *heap)
 {
     uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_PARTS_BYTES;
-    heap->large_note = (block & NOTE_IDENTITY_MASK) << NOTE_IDENTITY_SHIFT | NOTE_LARGE;
-}
-
-static struct heap_track *track_of(uint64_t note)
-{
-    return slab_decode((void *)note);
-}
-
-static inline uint64_t plain_note(const struct heap *heap, uint64_t bytes)
-{
-    return heap->large_note | (bytes - 1) << NOTE_BYTES_SHIFT;
-}
-
-/* The length in the note of a block of this heap's that is not tracked; 0 when it is none. */
-static inline uint64_t plain_bytes(const struct heap *heap, uint64_t note)
-{
-    uint64_t identity = note & ~(~0ULL << NOTE_BYTES_SHIFT) & ~(uint64_t)NOTE_MARKS;
-    return identity == heap->large_note ? (note >> NOTE_BYTES_SHIFT) + 1 : 0;
-}
-
-/* The same for all blocks of this heap's. */
-static uint64_t noted_bytes(const struct heap *heap, uint64_t note)
-{
-    uint64_t number = note & 0xff & ~(uint64_t)NOTE_MARKS;
-    if (number == (NOTE_LARGE | NOTE_TRACKED)) {
-        return track_of(note)->heap == heap ? track_of(note)->bytes : 0;
-    }
-    return plain_bytes(heap, note);
+    heap->large_note = (block & HEAP_NOTE_IDENTITY_MASK) << HEAP_NOTE_IDENTITY_SHIFT | HEAP_NOTE_LARGE;
 }
 
 /* ---- Accounts ---- */
@@ -103,17 +50,6 @@ void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 
 /* ---- Allocating ---- */
 
-static inline uint64_t frames_of(uint64_t bytes)
-{
-    return (bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
-}
-
-/* Frames of a block: under the red zone policy, with room for that behind. */
-static uint64_t frames_for(const struct heap *heap, uint64_t bytes)
-{
-    return frames_of(bytes + (heap->large_policy & SLAB_REDZONE ? SLAB_REDZONE_MIN : 0));
-}
-
 /* The further pieces of a run, whose length is no power of two, lead to its first frame. */
 static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
 {
@@ -126,7 +62,7 @@ static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
         if (left == 0) {
             return;
         }
-        heap->slabs.config.frames->descriptors[at].object = slab_encode((void *)first, NOTE_PART);
+        heap->slabs.config.frames->descriptors[at].object = slab_encode((void *)first, HEAP_NOTE_PART);
     }
 }
 
@@ -142,7 +78,7 @@ static inline __attribute__((always_inline)) void *book_run(struct heap *heap, p
 static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, uint64_t note)
 {
     struct frame_request request = {
-        .frames = frames_for(heap, bytes), .alignment = alignment, .owner = OWNER_HEAP};
+        .frames = heap_large_frames(heap, bytes), .alignment = alignment, .owner = OWNER_HEAP};
     phys_addr_t run;
     if (frame_alloc_request(heap->slabs.config.frames, &request, &run) != FRAME_OK) {
         return NULL;
@@ -160,7 +96,7 @@ static void *take_tracked_run(struct heap *heap, uint64_t bytes, uint64_t alignm
     track->heap = heap;
     track->bytes = bytes;
     slab_who_note(&heap->slabs, &track->allocated, caller);
-    uint64_t note = (uintptr_t)slab_encode(track, NOTE_LARGE | NOTE_TRACKED);
+    uint64_t note = (uintptr_t)slab_encode(track, HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED);
     void *pointer = take_run(heap, bytes, alignment, note);
     if (!pointer) {
         slab_cache_free(&heap->tracks, track);
@@ -187,10 +123,10 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
     if (heap->large_policy & SLAB_OWNER) {
         pointer = take_tracked_run(heap, bytes, alignment, caller);
     } else {
-        pointer = take_run(heap, bytes, alignment, plain_note(heap, bytes));
+        pointer = take_run(heap, bytes, alignment, heap_note_plain(heap, bytes));
     }
     if (pointer) {
-        heap_large_fill(heap, pointer, bytes, frames_for(heap, bytes));
+        heap_large_fill(heap, pointer, bytes, heap_large_frames(heap, bytes));
     }
     return pointer ? pointer : take_virtually(heap, bytes, alignment);
 }
@@ -201,12 +137,12 @@ void *heap_alloc_large(struct heap *heap, size_t bytes)
     bool simple = bytes <= HEAP_BYTES_MAX && heap->large_policy == 0 &&
                   atomic_load_explicit(&heap->slabs.failing.every, memory_order_relaxed) == 0;
     if (simple) {
-        uint64_t frames = frames_of(bytes);
+        uint64_t frames = (bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
         unsigned order = 63 - (unsigned)__builtin_clzll(frames);
         phys_addr_t block;
         if (1ULL << order == frames &&
             frame_alloc_cached(heap->slabs.config.frames, order, OWNER_HEAP, &block)) {
-            return book_run(heap, block, frames, bytes, plain_note(heap, bytes));
+            return book_run(heap, block, frames, bytes, heap_note_plain(heap, bytes));
         }
     }
     return heap_large_alloc(heap, bytes, FRAME_BYTES, __builtin_return_address(0));
@@ -214,250 +150,74 @@ void *heap_alloc_large(struct heap *heap, size_t bytes)
 
 /* ---- Freeing ---- */
 
-static void release(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)
+/* The first frame of a block. */
+static inline phys_addr_t frame_of(const struct heap *heap, const struct frame_descriptor *descriptor)
+{
+    const struct frame_descriptor *first = heap->slabs.config.frames->descriptors;
+    return phys_addr((uint64_t)(descriptor - first) << FRAME_SHIFT);
+}
+
+/* Whatever the frame pool's magazines do not take. */
+static __attribute__((noinline)) void free_checked(struct heap *heap, struct frame_descriptor *descriptor,
+                                                   const void *caller)
 {
     struct frame_pool *pool = heap->slabs.config.frames;
-    phys_addr_t run = phys_addr((uint64_t)(descriptor - pool->descriptors) << FRAME_SHIFT);
+    phys_addr_t run = frame_of(heap, descriptor);
     uint64_t note = (uintptr_t)descriptor->object;
+    struct heap_large large = heap_large_of(heap, run, note);
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    descriptor->object = NULL;
-    if (note & NOTE_TRACKED) {
-        slab_cache_free(&heap->tracks, track_of(note));
+    if (!heap_large_leave(heap, &large, caller)) {
+        return;
     }
-    count(heap, -1, frames_for(heap, bytes), bytes);
+    descriptor->object = NULL;
+    if (note & HEAP_NOTE_TRACKED) {
+        slab_cache_free(&heap->tracks, heap_note_track(note));
+    }
+    count(heap, -1, large.frames, large.bytes);
     if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
-        frame_free_run(pool, run, frames_for(heap, bytes));
+        frame_free_run(pool, run, large.frames);
     }
 }
 
-/* The descriptor of the frame at `pointer` if a block of OWNER_HEAP starts there; else NULL. */
-static inline struct frame_descriptor *descriptor_at(struct heap *heap, const void *pointer)
+/*
+ * The short way first: a block of a power of two of frames, without policy, so that no record tracks it. The
+ * tag of a run is no such block's.
+ */
+void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes,
+                     const void *caller)
 {
-    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
-    if (address >= heap->slabs.limit || address % FRAME_BYTES != 0) {
-        return NULL;
-    }
-    struct frame_descriptor *descriptor = &heap->slabs.config.frames->descriptors[address >> FRAME_SHIFT];
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    bool is_start = frame_tag_state(tag) == FRAME_ALLOCATED || frame_tag_state(tag) == FRAME_RUN;
-    return is_start && atomic_load_explicit(&descriptor->owner, memory_order_relaxed) == OWNER_HEAP
-               ? descriptor
-               : NULL;
-}
-
-/* Frees a large block, if it is one; a damaged one is reported, and kept. */
-static __attribute__((noinline)) bool free_large(struct heap *heap, void *pointer, const void *caller)
-{
-    struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
-    uint64_t bytes = descriptor ? noted_bytes(heap, (uintptr_t)descriptor->object) : 0;
-    if (bytes != 0 && heap_large_leave(heap, pointer, caller)) {
-        release(heap, descriptor, bytes);
-    }
-    return bytes != 0;
-}
-
-/* The short way of the commonest blocks; false when it is not to be had. */
-static inline __attribute__((always_inline)) bool free_block(struct heap *heap,
-                                                             struct frame_descriptor *descriptor)
-{
-    struct frame_pool *pool = heap->slabs.config.frames;
-    uint64_t bytes = plain_bytes(heap, (uintptr_t)descriptor->object);
-    phys_addr_t block = phys_addr((uint64_t)(descriptor - pool->descriptors) << FRAME_SHIFT);
     unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-    /* The tag of a run differs. */
-    if (bytes == 0 || heap->large_policy != 0 || !frame_free_cached(pool, block, order)) {
-        return false;
-    }
-    count(heap, -1, 1ULL << order, bytes);
-    return true;
-}
-
-/* Large blocks come first: what is not one has time. */
-static inline __attribute__((always_inline)) void free_any(struct heap *heap, void *pointer,
-                                                           const void *caller)
-{
-    struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
-    if (descriptor && (free_block(heap, descriptor) || free_large(heap, pointer, caller))) {
+    if (heap->large_policy == 0 &&
+        frame_free_cached(heap->slabs.config.frames, frame_of(heap, descriptor), order)) {
+        count(heap, -1, 1ULL << order, bytes);
         return;
     }
-    heap_free_other(heap, pointer, caller);
-}
-
-void heap_free_for(struct heap *heap, void *pointer, const void *caller)
-{
-    free_any(heap, pointer, caller);
-}
-
-void heap_free_slow(struct heap *heap, void *pointer)
-{
-    free_any(heap, pointer, __builtin_return_address(0));
+    free_checked(heap, descriptor, caller);
 }
 
 /* ---- Resizing ---- */
 
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
 {
-    struct frame_descriptor *descriptor = descriptor_at(heap, pointer);
+    phys_addr_t frame = slab_frame_of(&heap->slabs, pointer);
+    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
     uint64_t note = (uintptr_t)descriptor->object;
-    uint64_t before = noted_bytes(heap, note);
-    if (frames_for(heap, bytes) != frames_for(heap, before)) {
+    struct heap_large large = heap_large_of(heap, frame, note);
+    if (heap_large_frames(heap, bytes) != large.frames) {
         return false;
     }
-    if (!heap_large_stretch(heap, pointer, bytes, caller)) {
+    if (!heap_large_stretch(heap, &large, bytes, caller)) {
         return true;
     }
-    if (note & NOTE_TRACKED) {
-        track_of(note)->bytes = bytes;
+    if (note & HEAP_NOTE_TRACKED) {
+        heap_note_track(note)->bytes = bytes;
     } else {
-        descriptor->object = (void *)plain_note(heap, bytes);
+        descriptor->object = (void *)heap_note_plain(heap, bytes);
     }
     preempt_disable();
-    add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - before));
+    add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - large.bytes));
     preempt_enable();
     return true;
-}
-
-/* ---- Looking ---- */
-
-/* Fills *large if a frame lies in the first piece of a large block of this heap; whether it does. */
-static bool describe(const struct heap *heap, const struct frame_facts *facts, struct heap_large *large)
-{
-    uint64_t note = (uintptr_t)facts->object;
-    bool allocated = facts->managed && (facts->state == FRAME_ALLOCATED || facts->state == FRAME_RUN);
-    uint64_t bytes = allocated && facts->owner == OWNER_HEAP ? noted_bytes(heap, note) : 0;
-    if (bytes == 0) {
-        return false;
-    }
-    *large = (struct heap_large){.pointer = slab_frame_pointer(&heap->slabs, facts->block),
-                                 .bytes = bytes,
-                                 .frames = frames_for(heap, bytes),
-                                 .allocated = note & NOTE_TRACKED ? &track_of(note)->allocated : NULL,
-                                 .marks = (uint32_t)(note & (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED))};
-    return true;
-}
-
-bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large)
-{
-    struct frame_pool *pool = heap->slabs.config.frames;
-    struct frame_facts facts;
-    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
-    if (address >= heap->slabs.limit) {
-        return false;
-    }
-    frame_pool_look(pool, phys_addr(address), &facts);
-    if (facts.managed && facts.state == FRAME_RUN_PART && facts.owner == OWNER_HEAP &&
-        slab_encoded_number(facts.object) == NOTE_PART) {
-        frame_pool_look(pool, phys_addr((uintptr_t)slab_decode(facts.object) << FRAME_SHIFT), &facts);
-    }
-    return describe(heap, &facts, large);
-}
-
-void heap_large_mark(struct heap *heap, const struct heap_large *large, uint32_t marks)
-{
-    phys_addr_t frame = slab_frame_of(&heap->slabs, large->pointer);
-    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
-    uint64_t note = (uintptr_t)descriptor->object & ~(uint64_t)(HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED);
-    descriptor->object = (void *)(note | marks);
-}
-
-/* Visits the blocks in one range of the memory map; whether `visit` never returned false. */
-static bool visit_range(struct heap *heap, const struct memory_range *range,
-                        bool (*visit)(void *context, const struct heap_large *large), void *context)
-{
-    bool more = true;
-    uint64_t end = range->base.raw + range->bytes;
-    for (uint64_t address = range->base.raw; address < end && more;) {
-        struct frame_facts facts;
-        struct heap_large large;
-        frame_pool_look(heap->slabs.config.frames, phys_addr(address), &facts);
-        uint64_t next = facts.managed ? facts.block.raw + (FRAME_BYTES << facts.order) : 0;
-        /* A block may reach into the next range of the map: it is met where it starts. */
-        if (facts.block.raw == address && describe(heap, &facts, &large)) {
-            next = facts.block.raw + (large.frames << FRAME_SHIFT);
-            more = visit(context, &large);
-        }
-        address = max_u64(next, address + FRAME_BYTES);
-    }
-    return more;
-}
-
-bool heap_large_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_large *large),
-                      void *context)
-{
-    const struct frame_config *config = &heap->slabs.config.frames->config;
-    struct heap_statistics statistics = {0};
-    heap_large_sum(heap, &statistics);
-    bool more = true;
-    for (uint32_t i = 0; i < config->map_count && statistics.large_blocks > 0 && more; i++) {
-        if (frame_type_is_ram(config->map[i].type)) {
-            more = visit_range(heap, &config->map[i], visit, context);
-        }
-    }
-    return more;
-}
-
-/* The check of all blocks. */
-struct inspection {
-    struct heap *heap;            /* whose they are */
-    struct heap_statistics found; /* large_... are counted */
-    struct slab_problem *problem; /* what was wrong first; problem->what is NULL so far */
-};
-
-static bool inspect(void *context, const struct heap_large *large)
-{
-    struct inspection *inspection = context;
-    struct slab_report report;
-    inspection->found.large_blocks++;
-    inspection->found.large_bytes += large->frames << FRAME_SHIFT;
-    inspection->found.large_asked += large->bytes;
-    if (!inspection->problem->what && !heap_large_examine(inspection->heap, large, &report)) {
-        *inspection->problem = (struct slab_problem){slab_fault_name(report.fault), NULL, large->pointer,
-                                                     report.found, report.expected};
-    }
-    return true;
-}
-
-bool heap_large_check(struct heap *heap, struct slab_problem *problem)
-{
-    struct inspection inspection = {.heap = heap, .problem = problem};
-    struct heap_statistics counted = {0};
-    *problem = (struct slab_problem){.what = NULL};
-    heap_large_visit(heap, inspect, &inspection);
-    heap_large_sum(heap, &counted);
-    struct heap_statistics found = inspection.found;
-    if (problem->what) {
-        return false;
-    }
-    if (found.large_blocks != counted.large_blocks) {
-        *problem = (struct slab_problem){"count of large blocks", NULL, heap, counted.large_blocks,
-                                         found.large_blocks};
-    } else if (found.large_bytes != counted.large_bytes) {
-        *problem = (struct slab_problem){"frames of large blocks", NULL, heap, counted.large_bytes,
-                                         found.large_bytes};
-    } else if (found.large_asked != counted.large_asked) {
-        *problem = (struct slab_problem){"bytes of large blocks", NULL, heap, counted.large_asked,
-                                         found.large_asked};
-    }
-    return !problem->what;
-}
-
-static bool free_found(void *context, const struct heap_large *large)
-{
-    struct heap *heap = context;
-    free_large(heap, large->pointer, NULL);
-    return true;
-}
-
-void heap_large_destroy(struct heap *heap)
-{
-    struct heap_statistics statistics = {0};
-    heap_large_sum(heap, &statistics);
-    heap_large_visit(heap, free_found, heap);
-    if (statistics.large_blocks > 0) {
-        struct slab_report report = {
-            .fault = SLAB_LIVE_AT_DESTROY, .pointer = heap, .found = statistics.large_blocks};
-        slab_report(&heap->slabs, &report);
-    }
 }

@@ -44,32 +44,25 @@ static bool examine_and_report(struct heap *heap, const struct heap_large *large
     return false;
 }
 
-bool heap_large_leave(struct heap *heap, void *pointer, const void *caller)
+bool heap_large_leave(struct heap *heap, const struct heap_large *large, const void *caller)
 {
-    struct heap_large large;
-    if (heap->large_policy == 0) {
-        return true;
-    }
-    heap_large_find(heap, pointer, &large);
-    if (!examine_and_report(heap, &large, caller)) {
+    if (!examine_and_report(heap, large, caller)) {
         return false;
     }
     if (heap->large_policy & SLAB_POISON) {
-        memset(pointer, SLAB_BYTE_FREE, room(&large));
+        memset(large->pointer, SLAB_BYTE_FREE, room(large));
     }
     return true;
 }
 
-bool heap_large_stretch(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
+bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint64_t bytes, const void *caller)
 {
-    struct heap_large large;
     if (!(heap->large_policy & SLAB_REDZONE)) {
         return true;
     }
-    heap_large_find(heap, pointer, &large);
-    if (!examine_and_report(heap, &large, caller)) { /* what is written now would cover the damage */
+    if (!examine_and_report(heap, large, caller)) { /* what is written now would cover the damage */
         return false;
     }
-    memset((char *)pointer + bytes, SLAB_BYTE_REDZONE, room(&large) - bytes);
+    memset((char *)large->pointer + bytes, SLAB_BYTE_REDZONE, room(large) - bytes);
     return true;
 }

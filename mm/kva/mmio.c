@@ -309,6 +309,15 @@ enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t w
     return error;
 }
 
+static void drop_claims(struct mmio *mmio) REQUIRES(mmio->lock)
+{
+    while (mmio->claimed) {
+        struct mmio_claim *claim = mmio->claimed;
+        mmio->claimed = claim->next;
+        slab_cache_free(&mmio->claims, claim);
+    }
+}
+
 void mmio_destroy(struct mmio *mmio)
 {
     spinlock_acquire(&mmio->lock);
@@ -319,7 +328,7 @@ void mmio_destroy(struct mmio *mmio)
             remove_record(mmio, mmio->first);
         }
     }
-    mmio_drop_claims(mmio);
+    drop_claims(mmio);
     spinlock_release(&mmio->lock);
     slab_cache_destroy(&mmio->records);
     slab_cache_destroy(&mmio->claims);

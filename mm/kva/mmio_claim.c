@@ -111,10 +111,3 @@ void mmio_release(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page
     }
     spinlock_release(&mmio->lock);
 }
-
-void mmio_drop_claims(struct mmio *mmio)
-{
-    while (mmio->claimed) {
-        forget(mmio, &mmio->claimed);
-    }
-}

@@ -19,6 +19,3 @@ enum mmio_error mmio_range_check(const struct mmio *mmio, phys_addr_t *base, uin
 /* Whether a mapping or a claim shows a part of the range cached in another way. */
 bool mmio_cached_otherwise(const struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
     REQUIRES(mmio->lock);
-
-/* Forgets all claims. */
-void mmio_drop_claims(struct mmio *mmio) REQUIRES(mmio->lock);

@@ -44,7 +44,7 @@ static void release_parts(struct slab_pool *pool)
     }
 }
 
-/* The frame pool has run out, perhaps while a slab is being made here: see refill() in slab_magazine.c. */
+/* The frame pool has run out, perhaps while a slab is being made here: see refill() in magazine.c. */
 static uint64_t reclaim(void *context, uint64_t frames)
 {
     (void)frames; /* what is wanted may be a block that only a whole reap puts together */
@@ -398,4 +398,25 @@ void slab_drain_cpu(struct slab_pool *pool, unsigned cpu)
     if (cpu < pool->config.cpus) {
         slab_for_each_cache(pool, drain_one, &cpu);
     }
+}
+
+/* ---- Failures on purpose ---- */
+
+static void fail_every(struct slab_failing *failing, uint64_t every)
+{
+    atomic_store_explicit(&failing->counted, 0, memory_order_relaxed);
+    atomic_store_explicit(&failing->every, every, memory_order_relaxed);
+}
+
+/* Both empty the magazines: an allocation that found an object there would not be counted. */
+void slab_fail_every(struct slab_pool *pool, uint64_t every)
+{
+    fail_every(&pool->failing, every);
+    slab_reap(pool);
+}
+
+void slab_cache_fail_every(struct slab_cache *cache, uint64_t every)
+{
+    fail_every(&cache->failing, every);
+    slab_reap(cache->pool);
 }

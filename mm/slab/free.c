@@ -95,18 +95,18 @@ static enum slab_fault fault_outside(const struct frame_facts *facts, const void
     return large ? SLAB_DOUBLE_FREE : SLAB_FREE_MEMORY;
 }
 
-void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller)
+void slab_refuse(struct slab_pool *pool, struct slab_cache *claimed, const void *pointer, const void *caller)
 {
     struct frame_facts facts = {0};
-    if (slab_guard_owns(pool->guard, object)) {
-        slab_guard_free(pool->guard, claimed, object, caller);
-        return;
-    }
-    struct slab *slab = quick_slab(pool, claimed, object);
-    if (!slab) {
-        slab = slab_find(pool, object, &facts);
-    }
-    enum slab_fault fault = slab ? diagnose_place(slab, claimed, object) : fault_outside(&facts, object);
+    slab_find(pool, pointer, &facts);
+    report_pointer(pool, fault_outside(&facts, pointer), claimed, pointer, caller);
+}
+
+/* Frees what lies in a slab, or names the mistake. */
+static void free_in_slab(struct slab_pool *pool, struct slab *slab, struct slab_cache *claimed, void *object,
+                         const void *caller)
+{
+    enum slab_fault fault = diagnose_place(slab, claimed, object);
     if (fault == SLAB_NO_FAULT && slab->cache->policy) {
         slab_debug_free(slab->cache, object, caller);
         return;
@@ -119,6 +119,24 @@ void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void 
         return;
     }
     slab_magazine_free(slab->cache, object);
+}
+
+void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller)
+{
+    struct frame_facts facts;
+    if (slab_guard_owns(pool->guard, object)) {
+        slab_guard_free(pool->guard, claimed, object, caller);
+        return;
+    }
+    struct slab *slab = quick_slab(pool, claimed, object);
+    if (!slab) {
+        slab = slab_find(pool, object, &facts);
+    }
+    if (slab) {
+        free_in_slab(pool, slab, claimed, object, caller);
+    } else {
+        slab_refuse(pool, claimed, object, caller);
+    }
 }
 
 void slab_free_slow(struct slab_cache *cache, void *object)

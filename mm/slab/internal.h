@@ -244,22 +244,25 @@ void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context,
 /* ---- free.c: what is wrong with a pointer ---- */
 
 /*
- * FREE for caches without and with debug policy; see slab_free_slow(). `claimed` is NULL for "any plain one".
+ * Frees an object of a cache with or without debug policy, or names the mistake and reports it. `claimed` is
+ * the cache that it is freed to, NULL for any size class of a heap.
  */
 void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void *object, const void *caller);
 
-/* ---- debug.c: caches with a debug policy ---- */
+/* Reports that a pointer which leads into no slab was freed: the memory of somebody else, or of nobody. */
+void slab_refuse(struct slab_pool *pool, struct slab_cache *claimed, const void *pointer, const void *caller);
 
-/* Bytes in front of and behind an object that a policy needs, alignment included. */
+/* ---- fill.c: what lies around and in the objects of a cache with a debug policy ---- */
+
+/* Bytes in front of an object that a policy needs, alignment included. */
 uint32_t slab_debug_front(uint32_t alignment);
+
+/* Prepares an object of a new slab: it is free, and nobody has had it. */
 void slab_debug_prepare(struct slab_cache *cache, void *object);
-void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *caller) EXCLUDES(cache->lock);
-void slab_debug_free(struct slab_cache *cache, void *object, const void *caller) EXCLUDES(cache->lock);
-/* Makes a live object shorter: the red zone behind begins at `bytes`. A damaged one is reported, and keeps
- * its length. */
-void slab_debug_resize(struct slab_cache *cache, void *object, uint32_t bytes, const void *caller);
-void slab_debug_release(struct slab_cache *cache) EXCLUDES(cache->lock);
-bool slab_is_resting(struct slab_cache *cache, const void *object) REQUIRES(cache->lock);
+
+/* Writes all guarded bytes of a free object; of a live one that is `bytes` long. */
+void slab_fill_free(struct slab_cache *cache, void *object);
+void slab_fill_live(struct slab_cache *cache, void *object, uint32_t bytes);
 
 /* Whether bytes [from, to) of an object all are `filling`; if not, notes the damage in the report. */
 bool slab_is_filled(const void *object, int64_t from, int64_t to, uint8_t filling,
@@ -267,6 +270,21 @@ bool slab_is_filled(const void *object, int64_t from, int64_t to, uint8_t fillin
 
 /* Examines an object without changing it; false and *report when it is damaged. */
 bool slab_debug_examine(struct slab_cache *cache, const void *object, struct slab_report *report);
+
+/* ---- debug.c: caches with a debug policy ---- */
+
+void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *caller) EXCLUDES(cache->lock);
+void slab_debug_free(struct slab_cache *cache, void *object, const void *caller) EXCLUDES(cache->lock);
+
+/* Makes a live object shorter: the red zone behind begins at `bytes`. A damaged one is reported, and keeps
+ * its length. */
+void slab_debug_resize(struct slab_cache *cache, void *object, uint32_t bytes, const void *caller);
+
+/* Gives all objects that rest in quarantine back to their slabs. */
+void slab_debug_release(struct slab_cache *cache) EXCLUDES(cache->lock);
+
+/* Whether an object rests in quarantine. */
+bool slab_is_resting(struct slab_cache *cache, const void *object) REQUIRES(cache->lock);
 
 /* ---- report.c ---- */
 
@@ -287,7 +305,7 @@ bool slab_rules_parse(struct slab_pool *pool);
 /* The policy that the rules give to a cache of this name. */
 uint32_t slab_rules_policy(const struct slab_pool *pool, const char *name);
 
-/* Every how manieth allocation from a cache of this name shall fail; 0 for none. */
+/* N when the rules let every N-th allocation from a cache of this name fail; 0 for none. */
 uint64_t slab_rules_fail_every(const struct slab_pool *pool, const char *name);
 
 /* Whether allocations are made to fail: of all caches, or of the one that `failing` belongs to. */

@@ -142,22 +142,3 @@ bool slab_fail_counted(struct slab_pool *pool, struct slab_failing *failing)
     atomic_fetch_add_explicit(&failing->failed, 1, memory_order_relaxed);
     return true;
 }
-
-static void fail_every(struct slab_failing *failing, uint64_t every)
-{
-    atomic_store_explicit(&failing->counted, 0, memory_order_relaxed);
-    atomic_store_explicit(&failing->every, every, memory_order_relaxed);
-}
-
-/* Both empty the magazines: an allocation that found an object there would not be counted. */
-void slab_fail_every(struct slab_pool *pool, uint64_t every)
-{
-    fail_every(&pool->failing, every);
-    slab_reap(pool);
-}
-
-void slab_cache_fail_every(struct slab_cache *cache, uint64_t every)
-{
-    fail_every(&cache->failing, every);
-    slab_reap(cache->pool);
-}

@@ -27,7 +27,7 @@ def check_caches(talk):
     """`heap` shows the caches; its sums are those of the ledger."""
     answer = talk.json("heap -j")
     names = [cache["name"] for cache in answer["caches"]]
-    expect("kmalloc-16" in names and "kmalloc-8192" in names and "vm-mapping" in names, f"caches: {names}")
+    expect("heap-16" in names and "heap-8192" in names and "vm-mapping" in names, f"caches: {names}")
     missing = [name for name in NUMBERS if name not in answer]
     expect(not missing, f"heap -j lacks {missing}")
     expect(answer["record_bytes"] == sum(answer[name] for name in RECORDS), f"records do not add up: {answer}")
@@ -35,15 +35,15 @@ def check_caches(talk):
     expect(answer["slab_bytes"] + answer["record_bytes"] == ledger, f"heap and ledger ({ledger}) differ: {answer}")
     expect(answer["slab_bytes"] == sum(cache["slab_bytes"] for cache in answer["caches"]), f"slabs: {answer}")
     listed = talk.command("heap")
-    expect("device mappings" in listed and "kmalloc-5120" not in listed, f"heap lists:\n{listed}")
+    expect("device mappings" in listed and "heap-5120" not in listed, f"heap lists:\n{listed}")
     for part in ("large blocks: ", "magazines ", "waste", "guarded slots: "):
         expect(part in listed, f"heap does not say {part!r}:\n{listed}")
-    expect("kmalloc-5120" in talk.command("heap -a"), "heap -a does not list caches without slabs")
+    expect("heap-5120" in talk.command("heap -a"), "heap -a does not list caches without slabs")
 
 
 def check_one_cache(talk):
     """`heap CACHE` shows one, and checks it."""
-    answers(talk, "heap kmalloc-64", r"kmalloc-64: objects of 64 bytes.*policy    none\n.*check     sound")
+    answers(talk, "heap heap-64", r"heap-64: objects of 64 bytes.*policy    none\n.*check     sound")
     cache = talk.json("heap -j 'device mappings'")
     expect(cache["name"] == "device mappings" and cache["sound"] and cache["live"] > 0, f"heap -j CACHE: {cache}")
 
@@ -84,11 +84,11 @@ def check_who_unknown(talk):
 
 def check_failures(talk):
     """`heap fail` makes allocations fail, counts them by cache, and ends."""
-    answers(talk, "heap fail 1 kmalloc-64", "kmalloc-64: one in 1 allocations fails from now on; 0 did so far")
+    answers(talk, "heap fail 1 heap-64", "heap-64: one in 1 allocations fails from now on; 0 did so far")
     talk.command("selftest heap_blocks_hold")
-    failed = talk.json("heap -j kmalloc-64")["failed"]
-    expect(failed == 1, f"{failed} allocations of kmalloc-64 failed")
-    expect(talk.json("heap -j fail 0 kmalloc-64") == {"cache": "kmalloc-64", "every": 0, "failed": 1}, "heap fail -j")
+    failed = talk.json("heap -j heap-64")["failed"]
+    expect(failed == 1, f"{failed} allocations of heap-64 failed")
+    expect(talk.json("heap -j fail 0 heap-64") == {"cache": "heap-64", "every": 0, "failed": 1}, "heap fail -j")
     answers(talk, "heap fail 5", r"all caches: one in 5 allocations fails from now on; \d+ did so far")
     answers(talk, "heap fail 0", r"all caches: no allocation fails on purpose from now on; \d+ did so far")
     expect("ok 1 heap_blocks_hold" in talk.command("selftest heap_blocks_hold"), "allocations still fail")
@@ -140,7 +140,7 @@ def refused_rules(rules, complaint):
             before = talk.wait_for_prompt()
             warnings = [line for line in before.splitlines() if "heap: warning: " in line]
             expect(any(complaint in line for line in warnings), f"no warning has {complaint!r}: {warnings}", talk)
-            answers(talk, "heap kmalloc-64", r".*policy    none.*")
+            answers(talk, "heap heap-64", r".*policy    none.*")
     return test
 
 

@@ -5,7 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const rules[] = {NULL, "*:all", "kmalloc-6*:redzone,poison", "typed:quarantine"};
+    static const char *const rules[] = {NULL, "*:all", "heap-6*:redzone,poison", "typed:quarantine"};
     if (size == 0) {
         return 0;
     }

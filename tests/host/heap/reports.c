@@ -45,7 +45,7 @@ int begin_typed(void **state)
 int begin_debug(void **state)
 {
     (void)state;
-    return begin_with("*:redzone,poison,owner;typed:quarantine;kmalloc*:quarantine;large:owner");
+    return begin_with("*:redzone,poison,owner;typed:quarantine;heap*:quarantine;large:owner");
 }
 
 int end(void **state)

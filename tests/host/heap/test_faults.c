@@ -21,7 +21,7 @@ static void double_free_at_once(void **state)
     heap_free(&fixture.heap, block);
     heap_free(&fixture.heap, block);
     expect(SLAB_DOUBLE_FREE, block);
-    assert_string_equal(fixture.report.cache->name, "kmalloc-112");
+    assert_string_equal(fixture.report.cache->name, "heap-112");
 }
 
 /* Other frees in between, so many that the object has long gone to the depot, or to its slab. */

@@ -27,7 +27,7 @@ static void with_all_policies(void **state)
 static void with_some_policies(void **state)
 {
     (void)state;
-    heap_model_run("kmalloc-6*:redzone,poison;typed:quarantine", DEBUG_OPERATIONS, VALIDATE_EVERY, 0xabcdef);
+    heap_model_run("heap-6*:redzone,poison;typed:quarantine", DEBUG_OPERATIONS, VALIDATE_EVERY, 0xabcdef);
 }
 
 int main(void)

@@ -20,7 +20,7 @@ static void reports_read_well(void **state)
     heap_free(&fixture.heap, block);
     snprintf(
         expected, sizeof expected,
-        "heap: write past the end: %p in cache kmalloc-24, object %p + 20; 1 bytes, expected 0xbb, found 0x1",
+        "heap: write past the end: %p in cache heap-24, object %p + 20; 1 bytes, expected 0xbb, found 0x1",
         (void *)block, (void *)block);
     slab_report_text(&fixture.report, NULL, text);
     fixture.reports = 0;

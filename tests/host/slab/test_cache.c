@@ -67,7 +67,7 @@ static void impossible_caches_are_refused(void **state)
     assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
     config.name = "a name of far too many letters";
     assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
-    config.name = "kmalloc-64";
+    config.name = "heap-64";
     assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
     config.name = NULL;
     assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_BAD_NAME);
@@ -352,7 +352,7 @@ static void idle_memory_serves_other_caches(void **state)
 static int begin_with_failures(void **state)
 {
     (void)state;
-    return begin_with("typed:fail=3;large:owner,fail=2;kmalloc-6*:fail=5,redzone");
+    return begin_with("typed:fail=3;large:owner,fail=2;heap-6*:fail=5,redzone");
 }
 
 static unsigned count_failures(void *(*allocate)(void), void (*give_back)(void *pointer), unsigned attempts)

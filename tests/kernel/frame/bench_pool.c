@@ -31,7 +31,7 @@ PAIR_BENCH(9)
 /* Room for BATCH addresses, all FRAME_NONE; NULL, with the benchmark skipped, when there is none. */
 static phys_addr_t *take_room(struct bench *bench)
 {
-    phys_addr_t *blocks = kcalloc(BATCH, sizeof *blocks);
+    phys_addr_t *blocks = heap_alloc_array(&kernel_heap, BATCH, sizeof *blocks);
     if (blocks == NULL) {
         bench_skip(bench, "not enough memory");
     }
@@ -53,7 +53,7 @@ KERNEL_BENCH(frame_batch_o0, "frame.batch.o0")
         frame_free(pool, blocks[i], 0);
     }
     bench_stop(bench, BATCH);
-    kfree(blocks);
+    heap_free(&kernel_heap, blocks);
 }
 
 KERNEL_BENCH(frame_array_o0, "frame.array.o0")
@@ -67,7 +67,7 @@ KERNEL_BENCH(frame_array_o0, "frame.array.o0")
     uint64_t count = frame_alloc_batch(pool, BATCH, blocks, OWNER_TEST);
     frame_free_batch(pool, count, blocks);
     bench_stop(bench, BATCH);
-    kfree(blocks);
+    heap_free(&kernel_heap, blocks);
 }
 
 KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
@@ -98,5 +98,5 @@ KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
             frame_free(pool, blocks[slot], orders[slot]);
         }
     }
-    kfree(blocks);
+    heap_free(&kernel_heap, blocks);
 }

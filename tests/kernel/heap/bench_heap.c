@@ -12,10 +12,10 @@
 #define PAIR_BENCH(bytes)                                                                                    \
     KERNEL_BENCH(heap_pair_##bytes, "heap.pair." #bytes)                                                     \
     {                                                                                                        \
-        kfree(kmalloc(bytes));                                                                               \
+        heap_free(&kernel_heap, heap_alloc(&kernel_heap, bytes));                                            \
         bench_start(bench);                                                                                  \
         for (unsigned i = 0; i < PAIRS; i++) {                                                               \
-            kfree(kmalloc(bytes));                                                                           \
+            heap_free(&kernel_heap, heap_alloc(&kernel_heap, bytes));                                        \
         }                                                                                                    \
         bench_stop(bench, PAIRS);                                                                            \
     }
@@ -39,7 +39,7 @@ _Static_assert(BATCH <= SLOTS, "a batch has room in the slots");
 /* NULL, with the benchmark skipped, when there is no memory for them. */
 static struct notes *take_notes(struct bench *bench)
 {
-    struct notes *notes = kcalloc(1, sizeof *notes);
+    struct notes *notes = heap_alloc_array(&kernel_heap, 1, sizeof *notes);
     if (notes == NULL) {
         bench_skip(bench, "not enough memory");
     }
@@ -55,13 +55,13 @@ KERNEL_BENCH(heap_batch_64, "heap.batch.64")
     void **blocks = notes->blocks;
     bench_start(bench);
     for (unsigned i = 0; i < BATCH; i++) {
-        blocks[i] = kmalloc(64);
+        blocks[i] = heap_alloc(&kernel_heap, 64);
     }
     for (unsigned i = 0; i < BATCH; i++) {
-        kfree(blocks[i]);
+        heap_free(&kernel_heap, blocks[i]);
     }
     bench_stop(bench, BATCH);
-    kfree(notes);
+    heap_free(&kernel_heap, notes);
 }
 
 /* The same with everything given back before: slabs are made, cut, filled and returned. */
@@ -75,14 +75,14 @@ KERNEL_BENCH(heap_batch_cold_64, "heap.batch.cold.64")
     slab_reap(&kernel_heap.slabs);
     bench_start(bench);
     for (unsigned i = 0; i < BATCH; i++) {
-        blocks[i] = kmalloc(64);
+        blocks[i] = heap_alloc(&kernel_heap, 64);
     }
     for (unsigned i = 0; i < BATCH; i++) {
-        kfree(blocks[i]);
+        heap_free(&kernel_heap, blocks[i]);
     }
     slab_reap(&kernel_heap.slabs);
     bench_stop(bench, BATCH);
-    kfree(notes);
+    heap_free(&kernel_heap, notes);
 }
 
 static void plan_steps(struct notes *notes)
@@ -97,9 +97,9 @@ static void plan_steps(struct notes *notes)
 static void clear_away(struct notes *notes)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
-        kfree(notes->blocks[i]);
+        heap_free(&kernel_heap, notes->blocks[i]);
     }
-    kfree(notes);
+    heap_free(&kernel_heap, notes);
 }
 
 KERNEL_BENCH(heap_mix, "heap.mix")
@@ -113,10 +113,10 @@ KERNEL_BENCH(heap_mix, "heap.mix")
     for (unsigned i = 0; i < OPERATIONS; i++) {
         void **slot = &notes->blocks[notes->steps[i] & 0xffff];
         if (*slot) {
-            kfree(*slot);
+            heap_free(&kernel_heap, *slot);
             *slot = NULL;
         } else {
-            *slot = kmalloc(notes->steps[i] >> 16);
+            *slot = heap_alloc(&kernel_heap, notes->steps[i] >> 16);
         }
     }
     bench_stop(bench, OPERATIONS);
@@ -134,9 +134,9 @@ static uint64_t dearest_of_series(struct notes *notes, bool make)
     for (unsigned i = 0; i < SERIES; i++) {
         uint64_t before = cpu_ticks();
         if (make) {
-            notes->blocks[i] = kmalloc(1024);
+            notes->blocks[i] = heap_alloc(&kernel_heap, 1024);
         } else {
-            kfree(notes->blocks[i]);
+            heap_free(&kernel_heap, notes->blocks[i]);
         }
         worst = max_u64(worst, cpu_ticks() - before);
     }
@@ -154,7 +154,7 @@ static void measure_series(struct bench *bench, bool make)
     uint64_t freeing = dearest_of_series(notes, false);
     bench->ticks = make ? making : freeing;
     bench->operations = 1;
-    kfree(notes);
+    heap_free(&kernel_heap, notes);
 }
 
 /* An allocation that fills a magazine, from slabs that it has to make. */
@@ -179,11 +179,11 @@ KERNEL_BENCH(heap_worst_large, "heap.worst.large")
     uint64_t worst = 0;
     for (unsigned i = 0; i < 256; i++) {
         uint64_t before = cpu_ticks();
-        notes->blocks[i] = kmalloc(KIB(8) + 1 + i * KIB(4) * 37 % MIB(1));
+        notes->blocks[i] = heap_alloc(&kernel_heap, KIB(8) + 1 + i * KIB(4) * 37 % MIB(1));
         worst = max_u64(worst, cpu_ticks() - before);
         if (i % 3 == 2) {
             before = cpu_ticks();
-            kfree(notes->blocks[i - 1]);
+            heap_free(&kernel_heap, notes->blocks[i - 1]);
             worst = max_u64(worst, cpu_ticks() - before);
             notes->blocks[i - 1] = NULL;
         }
@@ -202,7 +202,7 @@ KERNEL_BENCH(heap_guarded, "heap.guarded")
     for (unsigned i = 0; guard && guard->sampled == sampled && i < 1000; i++) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
         uint64_t before = cpu_ticks();
-        kfree(kmalloc(64));
+        heap_free(&kernel_heap, heap_alloc(&kernel_heap, 64));
         ticks = cpu_ticks() - before;
     }
     if (!guard || guard->sampled == sampled) {
@@ -227,10 +227,10 @@ KERNEL_BENCH(heap_worst, "heap.worst")
         void **slot = &notes->blocks[notes->steps[i] & 0xffff];
         uint64_t before = cpu_ticks();
         if (*slot) {
-            kfree(*slot);
+            heap_free(&kernel_heap, *slot);
             *slot = NULL;
         } else {
-            *slot = kmalloc(notes->steps[i] >> 16);
+            *slot = heap_alloc(&kernel_heap, notes->steps[i] >> 16);
         }
         worst = max_u64(worst, cpu_ticks() - before);
     }

@@ -46,9 +46,9 @@ KERNEL_TEST(heap_blocks_hold_what_is_written)
     static uint8_t *blocks[200];
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
         size_t bytes = (size_t)i * i;
-        blocks[i] = kmalloc(bytes);
+        blocks[i] = heap_alloc(&kernel_heap, bytes);
         EXPECT(blocks[i] != NULL);
-        EXPECT(ksize(blocks[i]) >= bytes);
+        EXPECT(heap_usable_size(&kernel_heap, blocks[i]) >= bytes);
         memset(blocks[i], (int)i, bytes);
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
@@ -57,7 +57,7 @@ KERNEL_TEST(heap_blocks_hold_what_is_written)
                 EXPECT_EQUAL(blocks[i][j], (uint8_t)i);
             }
         }
-        kfree(blocks[i]);
+        heap_free(&kernel_heap, blocks[i]);
     }
 }
 
@@ -73,20 +73,20 @@ KERNEL_TEST(heap_is_sound_after_boot)
 KERNEL_TEST(heap_gives_all_memory_back)
 {
     enum { BLOCKS = 2000 };
-    void **blocks = kcalloc(BLOCKS, sizeof *blocks);
+    void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
     EXPECT(blocks != NULL);
     slab_reap(&kernel_heap.slabs);
     uint64_t before = frame_pool_free(kernel_frames());
     for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = kmalloc(300);
+        blocks[i] = heap_alloc(&kernel_heap, 300);
     }
     EXPECT(frame_pool_free(kernel_frames()) < before);
     for (unsigned i = 0; i < BLOCKS; i++) {
-        kfree(blocks[i]);
+        heap_free(&kernel_heap, blocks[i]);
     }
     slab_reap(&kernel_heap.slabs);
     EXPECT_EQUAL(frame_pool_free(kernel_frames()), before);
-    kfree(blocks);
+    heap_free(&kernel_heap, blocks);
 }
 
 #define HELD_MAX 4096
@@ -112,16 +112,16 @@ static unsigned hold_all_memory(struct held *held)
 
 KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
 {
-    struct held *held = kmalloc(HELD_MAX * sizeof(struct held));
+    struct held *held = heap_alloc(&kernel_heap, HELD_MAX * sizeof(struct held));
     EXPECT(held != NULL);
     static void *blocks[400];
     frame_pool_drain(kernel_frames());
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
-        blocks[i] = kmalloc(1024);
+        blocks[i] = heap_alloc(&kernel_heap, 1024);
         EXPECT(blocks[i] != NULL);
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
-        kfree(blocks[i]); /* they stay in magazines and depot */
+        heap_free(&kernel_heap, blocks[i]); /* they stay in magazines and depot */
     }
     frame_pool_drain(kernel_frames());
     unsigned count = hold_all_memory(held);
@@ -139,7 +139,7 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
         count--;
         frame_free(kernel_frames(), held[count].block, held[count].order);
     }
-    kfree(held);
+    heap_free(&kernel_heap, held);
     EXPECT_EQUAL(got, ARRAY_LENGTH(frames));
     struct slab_problem problem = {.what = NULL};
     EXPECT(heap_check(&kernel_heap, &problem));
@@ -147,27 +147,27 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
 
 KERNEL_TEST(heap_family_keeps_its_promises)
 {
-    uint64_t *zeroed = kcalloc(10, 100);
+    uint64_t *zeroed = heap_alloc_array(&kernel_heap, 10, 100);
     EXPECT(zeroed != NULL);
     for (unsigned i = 0; i < 125; i++) {
         EXPECT_EQUAL(zeroed[i], 0);
     }
     zeroed[124] = 7;
-    zeroed = krealloc(zeroed, 50000);
+    zeroed = heap_resize(&kernel_heap, zeroed, 50000);
     EXPECT(zeroed != NULL);
     EXPECT_EQUAL(zeroed[124], 7);
-    kfree(zeroed);
-    EXPECT(kmalloc(UINT64_MAX) == NULL);
-    void *aligned = kmalloc_aligned(100, 4096);
+    heap_free(&kernel_heap, zeroed);
+    EXPECT(heap_alloc(&kernel_heap, UINT64_MAX) == NULL);
+    void *aligned = heap_alloc_aligned(&kernel_heap, 100, 4096);
     EXPECT(aligned != NULL && is_aligned((uintptr_t)aligned, 4096));
-    kfree(aligned);
-    char *copy = kmemdup("stone", 6);
+    heap_free(&kernel_heap, aligned);
+    char *copy = heap_duplicate(&kernel_heap, "stone", 6);
     EXPECT(copy != NULL && strcmp(copy, "stone") == 0);
-    kfree(copy);
-    void *nothing = kmalloc(0);
+    heap_free(&kernel_heap, copy);
+    void *nothing = heap_alloc(&kernel_heap, 0);
     EXPECT(nothing != NULL);
-    kfree(nothing);
-    kfree(NULL);
+    heap_free(&kernel_heap, nothing);
+    heap_free(&kernel_heap, NULL);
 }
 
 KERNEL_TEST(heap_mistakes_have_names)
@@ -339,7 +339,7 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
     EXPECT(start(NULL));
     EXPECT(heap_alloc(&tests_heap, 20000) != NULL);
     EXPECT(heap_alloc(&tests_heap, 65536) != NULL);
-    void *kernels = kmalloc(65536);
+    void *kernels = heap_alloc(&kernel_heap, 65536);
     EXPECT(kernels != NULL);
     EXPECT(heap_check(&tests_heap, &problem));
     EXPECT(heap_check(&kernel_heap, &problem));
@@ -349,7 +349,7 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
     EXPECT(reported(SLAB_LIVE_AT_DESTROY));
     EXPECT_EQUAL(last.found, 2);
     EXPECT(heap_check(&kernel_heap, &problem));
-    kfree(kernels);
+    heap_free(&kernel_heap, kernels);
 }
 
 static bool is_guarded(const void *pointer)
@@ -364,11 +364,11 @@ static uint8_t *guarded_block(size_t bytes)
 {
     for (unsigned i = 0; i <= kernel_heap.slabs.guard->config.every; i++) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
-        uint8_t *block = kmalloc(bytes);
+        uint8_t *block = heap_alloc(&kernel_heap, bytes);
         if (is_guarded(block)) {
             return block;
         }
-        kfree(block);
+        heap_free(&kernel_heap, block);
     }
     return NULL;
 }
@@ -391,13 +391,13 @@ KERNEL_TEST(heap_guards_a_sample)
     EXPECT(!memory_try_read(&byte, virt_of(page - 1), 1));
     EXPECT(slab_guard_explain(kernel_heap.slabs.guard, page + FRAME_BYTES, &report));
     EXPECT(report.fault == SLAB_ACCESS_OUTSIDE || report.object != block);
-    kfree(block);
+    heap_free(&kernel_heap, block);
     EXPECT(!memory_try_read(&byte, virt_of(block), 1));
     EXPECT(slab_guard_explain(kernel_heap.slabs.guard, block, &report));
     EXPECT(report.fault == SLAB_ACCESS_AFTER_FREE && report.object == block);
     struct memory_region region;
     EXPECT(region_find(virt_of(block), &region));
-    EXPECT(strncmp(region.name, "freed object of kmalloc-64", 26) == 0);
+    EXPECT(strncmp(region.name, "freed object of heap-64", 23) == 0);
 }
 
 static bool note_block(void *context, const struct heap_block *block)
@@ -444,12 +444,12 @@ KERNEL_TEST(heap_mixture_keeps_contents)
         if (*slot) {
             uint64_t words = (*slot)[0];
             bool whole = (*slot)[words - 1] == (words == 1 ? words : (uintptr_t)*slot);
-            kfree(*slot);
+            heap_free(&kernel_heap, *slot);
             *slot = NULL;
             EXPECT(whole);
         } else {
             uint64_t words = 1 + (random >> 30) % 300;
-            uint64_t *block = kmalloc(words * 8);
+            uint64_t *block = heap_alloc(&kernel_heap, words * 8);
             if (!block) {
                 EXPECT(!"no memory");
                 return;
@@ -460,7 +460,7 @@ KERNEL_TEST(heap_mixture_keeps_contents)
         }
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
-        kfree(blocks[i]);
+        heap_free(&kernel_heap, blocks[i]);
         blocks[i] = NULL;
     }
     struct slab_problem problem = {.what = NULL};

@@ -171,17 +171,17 @@ CALLER void *ask_guarded(void)
 {
     for (;;) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
-        void *block = kcalloc(1, 64);
+        void *block = heap_alloc_array(&kernel_heap, 1, 64);
         if (!block || is_guarded(block)) {
             return block;
         }
-        kfree(block);
+        heap_free(&kernel_heap, block);
     }
 }
 
 CALLER void free_guarded(void *block)
 {
-    kfree(block);
+    heap_free(&kernel_heap, block);
 }
 
 KERNEL_TEST(heap_guards_name_who_allocated_and_freed)
@@ -198,7 +198,7 @@ KERNEL_TEST(heap_guards_name_who_allocated_and_freed)
     EXPECT(slab_guard_explain(kernel_heap.slabs.guard, border, &report));
     free_guarded(block);
     EXPECT(region_find(virt_of(block), &region));
-    EXPECT(strncmp(region.name, "freed object of kmalloc-64, allocated by ask_guarded+", 53) == 0);
+    EXPECT(strncmp(region.name, "freed object of heap-64, allocated by ask_guarded+", 50) == 0);
     EXPECT(strstr(region.name, ", freed by free_guarded+") != NULL);
 }
 
@@ -250,11 +250,11 @@ KERNEL_TEST(heap_roots_reach_all_that_is_in_use)
     EXPECT(vm_space_copy(kernel_lazy_space(), to, kernel_lazy_space(), from, KIB(32)) == VM_OK);
     void **holder = vzalloc(FRAME_BYTES);
     EXPECT(holder != NULL);
-    holder[100] = kmalloc(200);
+    holder[100] = heap_alloc(&kernel_heap, 200);
     EXPECT(holder[100] != NULL);
     EXPECT_EQUAL(heap_leaks(&kernel_heap, heap_roots, count_block, &shown), 0);
     EXPECT_EQUAL(shown, 0);
-    kfree(holder[100]);
+    heap_free(&kernel_heap, holder[100]);
     vfree(holder);
     EXPECT(vm_space_unmap(kernel_lazy_space(), from, KIB(32)) == VM_OK);
     EXPECT(vm_space_unmap(kernel_lazy_space(), to, KIB(32)) == VM_OK);

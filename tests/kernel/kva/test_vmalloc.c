@@ -170,8 +170,8 @@ KERNEL_TEST(heap_frees_virtual_blocks)
 {
     void *block = kernel_heap.virtually.alloc(kernel_heap.virtually.context, KIB(100));
     EXPECT(block != NULL);
-    EXPECT_EQUAL(ksize(block), KIB(100));
-    kfree(block);
+    EXPECT_EQUAL(heap_usable_size(&kernel_heap, block), KIB(100));
+    heap_free(&kernel_heap, block);
     vmalloc_flush(&kernel_vmalloc);
     EXPECT(!readable(virt_of(block)));
     EXPECT(all_is_sound());

@@ -318,7 +318,7 @@ KERNEL_TEST(audit_looks_into_user_spaces)
 KERNEL_TEST(audit_finds_frames_that_a_region_has_not_got)
 {
     static struct vm_space child;
-    void *block = kmalloc(100);
+    void *block = heap_alloc(&kernel_heap, 100);
     phys_addr_t heap =
         page_table_translate(kernel_page_table(), virt_addr(align_down(virt_of(block).raw, FRAME_BYTES)))
             .target;
@@ -345,7 +345,7 @@ KERNEL_TEST(audit_finds_frames_that_a_region_has_not_got)
     expect_sound();
     vm_space_destroy(&child);
     vm_space_destroy(&user);
-    kfree(block);
+    heap_free(&kernel_heap, block);
     expect_sound();
 }
 

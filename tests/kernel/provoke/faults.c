@@ -249,52 +249,52 @@ static void say_unnoticed(void)
 
 PROVOCATION provoke_heap_double_free(void)
 {
-    block = kmalloc(100);
-    kfree(block);
-    kfree(block);
+    block = heap_alloc(&kernel_heap, 100);
+    heap_free(&kernel_heap, block);
+    heap_free(&kernel_heap, block);
 }
 
 PROVOCATION provoke_heap_interior(void)
 {
-    block = kmalloc(100000);
-    kfree(block + 5000);
+    block = heap_alloc(&kernel_heap, 100000);
+    heap_free(&kernel_heap, block + 5000);
 }
 
 PROVOCATION provoke_heap_foreign(void)
 {
     uint64_t local[4] = {0};
     block = (uint8_t *)&local[1];
-    kfree(block);
+    heap_free(&kernel_heap, block);
 }
 
 PROVOCATION provoke_heap_overrun(void)
 {
-    block = kmalloc(33);
+    block = heap_alloc(&kernel_heap, 33);
     block[33] = 0x5a;
-    kfree(block);
+    heap_free(&kernel_heap, block);
     say_unnoticed();
 }
 
 PROVOCATION provoke_heap_underrun(void)
 {
-    block = kmalloc(33);
+    block = heap_alloc(&kernel_heap, 33);
     block[-1] = 0x5a;
-    kfree(block);
+    heap_free(&kernel_heap, block);
     say_unnoticed();
 }
 
 PROVOCATION provoke_heap_large_overrun(void)
 {
-    block = kmalloc(100000);
+    block = heap_alloc(&kernel_heap, 100000);
     block[100000] = 0x5a;
-    kfree(block);
+    heap_free(&kernel_heap, block);
     say_unnoticed();
 }
 
 PROVOCATION provoke_heap_write_after_free(void)
 {
-    block = kmalloc(33);
-    kfree(block);
+    block = heap_alloc(&kernel_heap, 33);
+    heap_free(&kernel_heap, block);
     block[5] = 0x5a;
     slab_reap(&kernel_heap.slabs); /* it leaves the quarantine */
     say_unnoticed();
@@ -311,7 +311,7 @@ PROVOCATION provoke_heap_wrong_cache(void)
 {
     static struct slab_cache cache;
     block = make_cache(&cache) ? slab_cache_alloc(&cache) : NULL;
-    kfree(block);
+    heap_free(&kernel_heap, block);
 }
 
 /* An address where the physmap has a hole, below the last frame; 0 when it has none. */
@@ -346,12 +346,12 @@ static uint8_t *guarded_block(void)
     const struct slab_guard *guard = kernel_heap.slabs.guard;
     for (unsigned i = 0; guard && i < GUARDED_ATTEMPTS; i++) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
-        uint8_t *found = kmalloc(64);
+        uint8_t *found = heap_alloc(&kernel_heap, 64);
         uint64_t offset = (uintptr_t)found - (uintptr_t)guard->config.base;
         if (offset < (2ULL * guard->config.slots + 1) * FRAME_BYTES && offset % FRAME_BYTES != 0) {
             return found;
         }
-        kfree(found);
+        heap_free(&kernel_heap, found);
     }
     panic("no block came to a guarded slot: is there a debug policy?");
 }
@@ -365,7 +365,7 @@ PROVOCATION provoke_heap_guarded_overrun(void)
 PROVOCATION provoke_heap_guarded_use(void)
 {
     block = guarded_block();
-    kfree(block);
+    heap_free(&kernel_heap, block);
     sink = block[5];
 }
 

@@ -1,0 +1,87 @@
+/*
+ * What the descriptor of a large block's first frame holds: its note. Shared by large.c, large_walk.c and
+ * free.c.
+ *
+ * The lowest byte of a note is a number like those of slabs, one that no cache can have. Behind it are 26
+ * bits that tell the heaps on one frame pool apart, and 30 of the length, less one. A note that is marked
+ * HEAP_NOTE_TRACKED holds the address of a record instead, as a slab's note does.
+ */
+#pragma once
+
+#include "internal.h"
+
+#define HEAP_NOTE_LARGE          0x80
+#define HEAP_NOTE_TRACKED        0x08
+#define HEAP_NOTE_PART           0x40 /* of a further piece of a run: the number of the run's first frame */
+#define HEAP_NOTE_MARKS          (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED)
+#define HEAP_NOTE_IDENTITY_SHIFT 8
+#define HEAP_NOTE_BYTES_SHIFT    34
+#define HEAP_NOTE_IDENTITY_MASK  ((1ULL << (HEAP_NOTE_BYTES_SHIFT - HEAP_NOTE_IDENTITY_SHIFT)) - 1)
+
+_Static_assert(HEAP_BYTES_MAX == 1ULL << (64 - HEAP_NOTE_BYTES_SHIFT), "every length fits into a note");
+_Static_assert(((HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED | HEAP_NOTE_MARKS | HEAP_NOTE_PART) &
+                ((1 << FRAME_WORD_KIND_BITS) - 1)) == 0,
+               "a note is a plain word");
+
+/* Who allocated a block, with the owner policy. */
+struct heap_track {
+    const struct heap *heap;   /* whose block it is */
+    uint64_t bytes;            /* as asked for */
+    struct slab_who allocated; /* by whom */
+};
+
+static inline struct heap_track *heap_note_track(uint64_t note)
+{
+    return slab_decode((void *)note);
+}
+
+/* The note of a block of this heap that is not tracked. */
+static inline uint64_t heap_note_plain(const struct heap *heap, uint64_t bytes)
+{
+    return heap->large_note | (bytes - 1) << HEAP_NOTE_BYTES_SHIFT;
+}
+
+/* The length that a note gives, if it is that of a block of this heap which is not tracked; else 0. */
+static inline uint64_t heap_note_plain_bytes(const struct heap *heap, uint64_t note)
+{
+    uint64_t identity = note & ~(~0ULL << HEAP_NOTE_BYTES_SHIFT) & ~(uint64_t)HEAP_NOTE_MARKS;
+    return identity == heap->large_note ? (note >> HEAP_NOTE_BYTES_SHIFT) + 1 : 0;
+}
+
+/* The length that a note gives, if it is that of any block of this heap; else 0. */
+static inline uint64_t heap_note_bytes(const struct heap *heap, uint64_t note)
+{
+    uint64_t plain = heap_note_plain_bytes(heap, note);
+    uint64_t number = note & 0xff & ~(uint64_t)HEAP_NOTE_MARKS;
+    if (plain != 0 || number != (HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED)) {
+        return plain;
+    }
+    return heap_note_track(note)->heap == heap ? heap_note_track(note)->bytes : 0;
+}
+
+/* Frames of a block of so many bytes: under the red zone policy with room for that behind it. */
+static inline uint64_t heap_large_frames(const struct heap *heap, uint64_t bytes)
+{
+    uint64_t behind = heap->large_policy & SLAB_REDZONE ? SLAB_REDZONE_MIN : 0;
+    return (bytes + behind + FRAME_BYTES - 1) >> FRAME_SHIFT;
+}
+
+/* A block whose first frame has this note. */
+static inline struct heap_large heap_large_of(const struct heap *heap, phys_addr_t frame, uint64_t note)
+{
+    uint64_t bytes = heap_note_bytes(heap, note);
+    return (struct heap_large){.pointer = slab_frame_pointer(&heap->slabs, frame),
+                               .bytes = bytes,
+                               .frames = heap_large_frames(heap, bytes),
+                               .allocated =
+                                   note & HEAP_NOTE_TRACKED ? &heap_note_track(note)->allocated : NULL,
+                               .marks = (uint32_t)(note & HEAP_NOTE_MARKS)};
+}
+
+/* Whether a block of some heap starts at the frame of this descriptor. */
+static inline bool heap_large_starts(const struct frame_descriptor *descriptor)
+{
+    enum frame_state state = frame_tag_state(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
+    return (state == FRAME_ALLOCATED || state == FRAME_RUN) &&
+           atomic_load_explicit(&descriptor->owner, memory_order_relaxed) == OWNER_HEAP;
+}

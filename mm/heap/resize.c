@@ -1,0 +1,83 @@
+/*
+ * Resizing: a block stays where it is while that wastes at most half of it; else its contents move to a new
+ * one.
+ */
+#include "internal.h"
+
+/* The class of a block, if it is one without debug policy; NULL for all else. It decides nothing about
+ * mistakes. */
+static const struct slab_cache *simple_class(struct heap *heap, const void *pointer)
+{
+    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
+    if (address >= heap->slabs.limit) {
+        return NULL;
+    }
+    const void *word = heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+    if (frame_word_kind((uintptr_t)word) != FRAME_WORD_SLAB) {
+        return NULL;
+    }
+    const struct slab *slab = slab_decode(word);
+    const struct slab_cache *cache = slab->cache;
+    bool simple = cache->config.plain && !cache->policy &&
+                  ((address & ((FRAME_BYTES << cache->order) - 1)) * cache->inverse) < cache->inverse &&
+                  !slab_is_marked_free(cache, pointer);
+    return simple ? cache : NULL;
+}
+
+/* Whether a block of which `usable` bytes can be used may stay where it is: not if more than half would be
+ * unused. */
+static bool may_stay(size_t usable, size_t bytes)
+{
+    return bytes <= usable && (bytes > usable / 2 || usable <= HEAP_BYTES_MIN);
+}
+
+/* Notes the new length of a block that may stay; false when it must move after all. */
+static bool note_length(struct heap *heap, const struct heap_facts *facts, size_t bytes, const void *caller)
+{
+    void *object = facts->object.object;
+    uint32_t asked = (uint32_t)max_u64(bytes, 1);
+    if (facts->kind == HEAP_LARGE) {
+        return heap_large_resize(heap, facts->block, max_u64(bytes, 1), caller);
+    }
+    if (facts->kind == HEAP_OBJECT && slab_guard_owns(heap->slabs.guard, object)) {
+        slab_guard_resize(heap->slabs.guard, object, asked, caller);
+    } else if (facts->kind == HEAP_OBJECT && facts->object.cache->policy) {
+        slab_debug_resize(facts->object.cache, object, asked, caller);
+    }
+    return true;
+}
+
+static void *move(struct heap *heap, void *pointer, size_t usable, size_t bytes, const void *caller)
+{
+    void *moved = heap_alloc_for(heap, bytes, caller);
+    if (!moved) {
+        return bytes <= usable ? pointer : NULL;
+    }
+    memcpy(moved, pointer, min_u64(usable, bytes));
+    if (!heap_push(heap, pointer)) {
+        heap_free_for(heap, pointer, caller);
+    }
+    return moved;
+}
+
+void *heap_resize(struct heap *heap, void *pointer, size_t bytes)
+{
+    const void *caller = __builtin_return_address(0);
+    if (!pointer) {
+        return heap_alloc_for(heap, bytes, caller);
+    }
+    const struct slab_cache *simple = simple_class(heap, pointer);
+    if (simple) {
+        size_t usable = simple->config.bytes;
+        return may_stay(usable, bytes) ? pointer : move(heap, pointer, usable, bytes, caller);
+    }
+    struct heap_facts facts;
+    heap_look(heap, pointer, &facts);
+    size_t usable = heap_usable_bytes(heap, &facts);
+    if (usable == 0) { /* not a block: freeing it names the mistake */
+        heap_free_for(heap, pointer, caller);
+        return NULL;
+    }
+    bool stays = may_stay(usable, bytes) && note_length(heap, &facts, bytes, caller);
+    return stays ? pointer : move(heap, pointer, usable, bytes, caller);
+}
