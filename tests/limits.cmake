@@ -1,5 +1,6 @@
 # test_limits(NAME LABEL SECONDS): says of a test which runs have it, and after how long it counts as hung.
 #
+# A long test is added with CONFIGURATIONS long, so that ctest by hand leaves it out unless told `-C long`.
 # LABEL is `quick` (tools/test --quick and tools/test), `normal` (tools/test) or `long` (tools/test --long). SECONDS is
 # what it takes at most on an idle machine, generously; it may take as many times longer as tools/lib/patience.py says.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/lib/patience.py)

@@ -78,6 +78,8 @@ def gaps_of(name, one, text):
     gaps, stretch, function, of = [], [], "", ""
     for number in sorted(one.counts):
         function = one.functions.get(number, function)
+        if lines[number - 1].startswith("#define"):  # clang counts what a macro stands for where it is used, and here too
+            continue
         if stretch and (one.counts[number] or function != of):
             gaps.append(make_gap(name, of, stretch, lines))
             stretch = []

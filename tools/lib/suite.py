@@ -130,7 +130,7 @@ def read_tests(text):
 
 def tests_in(build_dir):
     """The tests of a configured build."""
-    return read_tests(tree.run_quietly(["ctest", "--test-dir", build_dir, "--show-only=json-v1"]))
+    return read_tests(tree.run_quietly(["ctest", "--test-dir", build_dir, "-C", "long", "--show-only=json-v1"]))
 
 
 def configure_all(outcome):
@@ -170,7 +170,7 @@ def run_tests(build_dir, names, parallel, outcome, environment=None):
     report.unlink(missing_ok=True)
     print(f"== testing {build_dir.name}: {len(names)} tests", flush=True)
     exact = "^(" + "|".join(re.escape(name) for name in names) + ")$"
-    subprocess.run(["ctest", "--test-dir", str(build_dir), "-R", exact, "-j", str(parallel), "--output-on-failure",
+    subprocess.run(["ctest", "--test-dir", str(build_dir), "-C", "long", "-R", exact, "-j", str(parallel), "--output-on-failure",
                     "--no-tests=error", "--output-junit", str(report)], check=False, env={**os.environ, **(environment or {})})
     results = read_report(report)
     for name in names:

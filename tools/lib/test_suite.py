@@ -74,7 +74,7 @@ class Patience(unittest.TestCase):
         self.assertEqual(patience.seconds(3), 15)
 
 
-SOURCE = "int f(void)\n{\n    one;\n    two;\n\n    three | x;\n}\nint g(void)\n{\n    four;\n}\n"
+SOURCE = "int f(void)\n{\n    one;\n    two;\n\n    three | x;\n}\nint g(void)\n{\n    four;\n}\n#define FIVE 5\n"
 LCOV = """SF:build/../mm/a/b.c
 FN:1,b.c:f
 FN:8,g
@@ -88,6 +88,7 @@ DA:8,0
 DA:9,0
 DA:10,0
 DA:11,0
+DA:12,0
 end_of_record
 SF:tests/host/x.c
 DA:1,0
@@ -124,6 +125,10 @@ class Coverage(unittest.TestCase):
         again = LCOV + "SF:mm/a/b.c\nDA:4,1\nDA:6,1\nend_of_record\n"
         self.assertEqual([gap.function for gap in self.gaps(again)], ["g", "-"])
 
+    def test_each_function_has_its_own(self):
+        gaps = self.gaps(LCOV.replace("DA:7,5", "DA:7,0"))
+        self.assertEqual([(gap.function, gap.lines) for gap in gaps[:2]], [("f", 3), ("g", 4)])
+
     def test_list(self):
         gaps = self.gaps()[:2]
         self.assertEqual(coverage.compare(gaps, coverage.read_list(ROWS)), [])
@@ -143,8 +148,8 @@ class Coverage(unittest.TestCase):
 
     def test_totals(self):
         lines = coverage.totals(coverage.read_lcov(LCOV, tree.ROOT))
-        self.assertRegex(lines[0], r"^mm/a +4 of +10 lines, +40.00 %$")
-        self.assertRegex(lines[1], r"^all +4 of +10 lines")
+        self.assertRegex(lines[0], r"^mm/a +4 of +11 lines, +36.36 %$")
+        self.assertRegex(lines[1], r"^all +4 of +11 lines")
 
 
 class Fuzzing(unittest.TestCase):

@@ -316,6 +316,19 @@ static const struct operand_case operand_cases[] = {
     {"mov 0x18(%rdi), %eax, cut", {0x8b, 0x47}, 2, false, 0},
     {"mov with SIB, cut", {0x48, 0x8b, 0x14}, 3, false, 0},
     {"prefixes only", {0x66, 0xf2, 0x48}, 3, false, 0},
+    {"mov %es:(%rax), %eax", {0x26, 0x8b, 0x00}, 3, true, 0x1000},
+    {"mov %cs:(%rax), %eax", {0x2e, 0x8b, 0x00}, 3, true, 0x1000},
+    {"mov %ss:(%rax), %eax", {0x36, 0x8b, 0x00}, 3, true, 0x1000},
+    {"mov %ds:(%rax), %eax", {0x3e, 0x8b, 0x00}, 3, true, 0x1000},
+    {"mov %fs:(%rax), %eax", {0x64, 0x8b, 0x00}, 3, false, 0},
+    {"mov (%eax), %eax", {0x67, 0x8b, 0x00}, 3, false, 0},
+    {"movslq (%rax), %rcx", {0x48, 0x63, 0x08}, 3, true, 0x1000},
+    {"imul $2, (%rcx), %eax", {0x6b, 0x01, 0x02}, 3, true, 0x2000},
+    {"shlb $2, (%rbx)", {0xc0, 0x23, 0x02}, 3, true, 0x4000},
+    {"negl (%rdx)", {0xf7, 0x1a}, 2, true, 0x3000},
+    {"incb (%rsi)", {0xfe, 0x06}, 2, true, 0x7000},
+    {"mov without ModRM, cut", {0x8b}, 1, false, 0},
+    {"two bytes, cut", {0x0f}, 1, false, 0},
 };
 
 static void operands_are_found(void **state)
@@ -332,6 +345,23 @@ static void operands_are_found(void **state)
             fail_msg("%s: found %d, address %#" PRIx64, one->instruction, found, address.raw);
         }
         free(code);
+    }
+}
+
+static void every_end_of_a_walk_has_its_words(void **state)
+{
+    (void)state;
+    const struct {
+        enum page_walk_end end;
+        const char *words;
+    } cases[] = {{WALK_NOT_PRESENT, ": not present"},
+                 {WALK_RESERVED, ": reserved bits set"},
+                 {WALK_UNREADABLE, ": the next table cannot be read"},
+                 {WALK_NON_CANONICAL, "none: the address is not canonical"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct page_walk walk = {.end = cases[i].end};
+        char text[PAGE_WALK_TEXT_BYTES];
+        assert_non_null(strstr(page_walk_text(&walk, virt_addr(ADDRESS), text), cases[i].words));
     }
 }
 
@@ -367,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_walk_survives_tables_that_lead_nowhere),
         cmocka_unit_test(five_levels_walk_one_more),
         cmocka_unit_test(operands_are_found),
+        cmocka_unit_test(every_end_of_a_walk_has_its_words),
         cmocka_unit_test(a_copy_names_the_worse_operand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
