@@ -9,7 +9,8 @@
  *
  * Every lock has a rank (<ashlar/lock_rank.h>), given when it is initialised; whoever holds a lock takes only
  * locks of a higher one. No lock is recursive. The order, and what each lock guards, is in
- * docs/architecture.md. Clang's -Wthread-safety checks who holds what (<ashlar/lock_annotations.h>).
+ * docs/architecture.md. Clang's -Wthread-safety checks who holds what (<ashlar/lock_annotations.h>); debug
+ * builds check order and context too, and panic with the names of both locks (<ashlar/lock_check.h>).
  */
 #pragma once
 
@@ -29,10 +30,17 @@ void lock_set_patience(uint64_t ticks);
 
 /* ---- Spinlocks ---- */
 
-#define SPINLOCK_INITIALIZER                                                                                 \
+/* A spinlock that is ready from the start. */
+#define SPINLOCK_INITIALIZER(lock_rank)                                                                      \
     {                                                                                                        \
-        .queue = { 0, 0 }                                                                                    \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
     }
+
+/*
+ * Prepares a spinlock that nobody uses yet. key: orders it among those of its rank; 0 for a lock that is
+ * never held together with another one of its rank.
+ */
+static inline void spinlock_init(struct spinlock *lock, enum lock_rank rank, uint64_t key);
 
 /*
  * Waits until the lock is ours; who comes first is served first. Preemption is off until the release,
@@ -48,9 +56,10 @@ static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 
 /* ---- Spinlocks for what interrupt handlers touch ---- */
 
-#define IRQ_SPINLOCK_INITIALIZER                                                                             \
+/* An irq_spinlock that is ready from the start. */
+#define IRQ_SPINLOCK_INITIALIZER(lock_rank)                                                                  \
     {                                                                                                        \
-        .queue = { 0, 0 }                                                                                    \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
     }
 
 /*
@@ -67,10 +76,13 @@ static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock
 
 /* ---- Mutexes ---- */
 
-/*
- * Prepares a mutex. key: orders it among mutexes of its rank; those that are never held together have 0.
- * Nobody uses it yet.
- */
+/* A mutex that is ready from the start. */
+#define MUTEX_INITIALIZER(lock_rank)                                                                         \
+    {                                                                                                        \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
+    }
+
+/* Prepares a mutex that nobody uses yet. key: as for spinlock_init(). */
 void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key);
 
 /*

@@ -1,6 +1,7 @@
 /* The inline half of <ashlar/lock.h>: the way through a lock that is free. */
 #pragma once
 
+#include <ashlar/lock_check.h>
 #include <ashlar/lock_types.h>
 #include <ashlar/platform.h>
 
@@ -32,16 +33,26 @@ static inline void lock_queue_leave(struct lock_queue *queue)
     atomic_store_explicit(&queue->serving, serving + 1, memory_order_release);
 }
 
-static inline void spinlock_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
+static inline void spinlock_init(struct spinlock *lock, enum lock_rank rank, uint64_t key)
 {
-    preempt_disable();
-    lock_queue_enter(&lock->queue);
+    *lock = (struct spinlock){LOCK_ORDER_INITIALIZER(rank, key).queue = {0, 0}};
+    (void)rank;
+    (void)key;
 }
 
-static inline bool spinlock_try_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
+LOCK_ALWAYS_INLINE static inline void spinlock_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    LOCK_CHECK_WAIT(lock, LOCK_SPIN);
+    preempt_disable();
+    lock_queue_enter(&lock->queue);
+    LOCK_NOTE_TAKEN(lock);
+}
+
+LOCK_ALWAYS_INLINE static inline bool spinlock_try_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
     if (lock_queue_try_enter(&lock->queue)) {
+        LOCK_NOTE_TAKEN(lock);
         return true;
     }
     preempt_enable();
@@ -50,20 +61,24 @@ static inline bool spinlock_try_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
 
 static inline void spinlock_release(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
+    LOCK_NOTE_RELEASED(lock);
     lock_queue_leave(&lock->queue);
     preempt_enable();
 }
 
-static inline void irq_spinlock_acquire(struct irq_spinlock *lock) NO_LOCK_ANALYSIS
+LOCK_ALWAYS_INLINE static inline void irq_spinlock_acquire(struct irq_spinlock *lock) NO_LOCK_ANALYSIS
 {
+    LOCK_CHECK_WAIT(lock, LOCK_SPIN_IRQ);
     bool were_on = interrupts_disable();
     lock_queue_enter(&lock->queue);
     lock->interrupts_were_on = were_on;
+    LOCK_NOTE_TAKEN(lock);
 }
 
 static inline void irq_spinlock_release(struct irq_spinlock *lock) NO_LOCK_ANALYSIS
 {
     bool were_on = lock->interrupts_were_on;
+    LOCK_NOTE_RELEASED(lock);
     lock_queue_leave(&lock->queue);
     interrupts_restore(were_on);
 }

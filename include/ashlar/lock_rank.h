@@ -1,13 +1,37 @@
 /*
- * The order of all locks, written once: whoever holds a lock takes only locks of a higher rank. Two of the
- * same rank are held together only where each was given a key, and then the lower key's first.
- * docs/architecture.md says what each guards.
+ * The order of all locks, written once: whoever holds a lock waits only for locks of a higher rank. Two of
+ * the same rank are held together only where each was given a key, and then the lower key is taken first.
+ * What each lock guards is in docs/architecture.md.
  */
 #pragma once
 
 enum lock_rank {
-    LOCK_UNRANKED, /* never initialised: such a lock cannot be taken in a debug build */
+    LOCK_UNRANKED, /* of a lock that was never initialised */
 
     /* Mutexes. */
-    LOCK_SPACE_CHANGE, /* who changes an address space; key: the space's number */
+    LOCK_SPACE_CHANGE, /* an address space's structure; key: the space's number */
+    LOCK_FIRMWARE,     /* the firmware's runtime services and the buffers they are given */
+
+    /* Spinlocks. */
+    LOCK_SPACE,           /* an address space; key: its number */
+    LOCK_DEVICE_MAPPINGS, /* the mappings of devices */
+    LOCK_VMALLOC,         /* blocks of vmalloc that wait for a flush */
+    LOCK_ARENA,           /* an arena of kernel addresses */
+    LOCK_TABLE_SLOTS,     /* the making of the slots for temporary views of page tables */
+    LOCK_PAGE_TABLE,      /* a set of page tables */
+    LOCK_MAPPINGS,        /* the chains of frames that several pages show */
+    LOCK_SPACE_NUMBERS,   /* a manager's table of spaces */
+    LOCK_SLAB_POOL,       /* a slab pool's list of caches */
+    LOCK_SLAB_GUARD,      /* guarded slots */
+    LOCK_SLAB_CACHE,      /* a slab cache */
+    LOCK_SLAB_RECORDS,    /* records about slabs and large blocks */
+    LOCK_FRAME_POOL,      /* a frame pool's store */
+    LOCK_TLB_NUMBERS,     /* numbers of address spaces in the TLB */
+    LOCK_CONSOLE,         /* the console's sinks */
+
+    /* Spinlocks with interrupts off. */
+    LOCK_IO_APIC, /* the IO-APICs' registers */
+
+    LOCK_RANKS,
+    LOCK_LAST_MUTEX = LOCK_FIRMWARE
 };

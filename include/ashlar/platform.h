@@ -9,6 +9,10 @@
  *   void preempt_enable(void)
  *   void cpu_relax(void)             hint inside a spin loop
  *   uint64_t cpu_ticks(void)         time-stamp counter
+ *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
+ *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while
+ *                                    this CPU waits; interrupts count as on until they are let in first
+ *   struct locks_held *cpu_locks_held(void)   in debug builds: for <ashlar/lock_check.h>; of this CPU
  *   bool interrupts_enabled(void)    whether device interrupts reach this CPU
  *   bool interrupts_disable(void)    keeps them out; returns whether they were let in before. Nests
  *   void interrupts_restore(bool)    undoes one interrupts_disable(), whose result it gets
@@ -27,5 +31,12 @@
  * format: as in printf.
  */
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Writes what a person calls the code before the return address `address` to `text`, and returns it:
+ * "name+0x10 (file:line)", or the bare number. From any context.
+ */
+#define CODE_PLACE_BYTES 160
+const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES]);
 
 #include <platform/inline.h>

@@ -8,6 +8,7 @@
  */
 #include <ashlar/console.h>
 #include <ashlar/format.h>
+#include <ashlar/lock_check.h>
 #include <ashlar/log.h>
 #include <ashlar/panic.h>
 #include <ashlar/string.h>
@@ -25,7 +26,7 @@
 /* Steps of recursion that are counted; a loop of frames ends here. */
 #define BACKTRACE_STEPS 65536
 #define LOG_LINES       6
-#define MESSAGE_BYTES   256
+#define MESSAGE_BYTES   384
 
 /* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise. */
 #define EXIT_PORT 0xf4
@@ -200,6 +201,7 @@ static unsigned begin(void)
         cpu_halt_forever();
     }
     unsigned level = atomic_fetch_add(&depth, 1) + 1;
+    lock_checks_end();
     if (level == 1 && stop_others) {
         stop_others();
     }

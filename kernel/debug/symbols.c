@@ -6,6 +6,7 @@
  * start, so the slide at load time does not matter.
  */
 #include <ashlar/format.h>
+#include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
 
@@ -98,4 +99,11 @@ const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer
         format(buffer + used, SYMBOL_TEXT_BYTES - used, " (%s:%u)", source.file, source.line);
     }
     return buffer;
+}
+
+_Static_assert(CODE_PLACE_BYTES >= SYMBOL_TEXT_BYTES, "a place is the text of a symbol");
+
+const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES])
+{
+    return symbol_text(virt_addr(address), true, text);
 }

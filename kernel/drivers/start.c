@@ -33,6 +33,6 @@ void devices_start(const struct boot_info *info)
         wake(&poll_timer);
     }
     if (apic_available()) {
-        interrupts_enable();
+        interrupts_begin();
     }
 }

@@ -10,7 +10,8 @@
  * A call that faults is abandoned: the exception's frame is turned to firmware_call_abandon(), the fault is
  * logged, and the services are not called again, because what the firmware was in the middle of is unknown.
  *
- * call_lock guards every call and buffer; nothing is locked under it but the log's and console's leaves.
+ * call_lock guards every call and buffer. It is a mutex, since nobody knows how long a call takes; the
+ * firmware itself runs with interrupts off.
  */
 #define LOG_SUBSYSTEM "efi"
 #include <ashlar/boot.h>
@@ -93,7 +94,7 @@ struct runtime_region {
     uint64_t attributes;
 };
 
-static struct spinlock call_lock = SPINLOCK_INITIALIZER;
+static struct mutex call_lock = MUTEX_INITIALIZER(LOCK_FIRMWARE);
 static struct runtime_table services;             /* a copy: the firmware's own may move under us */
 static char reason[REASON_BYTES] = "not started"; /* why there are no services; "" while there are */
 static uint64_t *stack PT_GUARDED_BY(call_lock);  /* STACK_BYTES of it, for the firmware to run on */
@@ -245,7 +246,7 @@ efi_status_t efi_get_time(struct clock_date *date)
     if (!efi_runtime_available()) {
         return EFI_STATUS_UNSUPPORTED;
     }
-    spinlock_acquire(&call_lock);
+    mutex_acquire(&call_lock);
     time_buffer = (struct efi_time){0};
     const uint64_t arguments[5] = {(uintptr_t)&time_buffer, 0};
     efi_status_t status = call_service(services.get_time, arguments);
@@ -256,7 +257,7 @@ efi_status_t efi_get_time(struct clock_date *date)
                               .minute = time_buffer.minute,
                               .second = time_buffer.second,
                               .zone = time_buffer.zone};
-    spinlock_release(&call_lock);
+    mutex_release(&call_lock);
     if (status != EFI_STATUS_SUCCESS) {
         return status;
     }
@@ -274,7 +275,7 @@ efi_status_t efi_next_variable(struct efi_variable_name *name)
     if (!efi_runtime_available()) {
         return EFI_STATUS_UNSUPPORTED;
     }
-    spinlock_acquire(&call_lock);
+    mutex_acquire(&call_lock);
     name_buffer = *name;
     size_buffer = sizeof name_buffer.name;
     const uint64_t arguments[5] = {(uintptr_t)&size_buffer, (uintptr_t)name_buffer.name,
@@ -284,7 +285,7 @@ efi_status_t efi_next_variable(struct efi_variable_name *name)
         name_buffer.name[EFI_VARIABLE_NAME_UNITS - 1] = 0;
         *name = name_buffer;
     }
-    spinlock_release(&call_lock);
+    mutex_release(&call_lock);
     return status;
 }
 
@@ -299,7 +300,7 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
     if (buffer == NULL) {
         return EFI_STATUS_OUT_OF_RESOURCES;
     }
-    spinlock_acquire(&call_lock);
+    mutex_acquire(&call_lock);
     name_buffer = *name;
     size_buffer = room;
     attribute_buffer = 0;
@@ -314,7 +315,7 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
         *attributes = attribute_buffer;
     }
     *bytes = size_buffer;
-    spinlock_release(&call_lock);
+    mutex_release(&call_lock);
     heap_free(&kernel_heap, buffer);
     return status;
 }

@@ -68,9 +68,9 @@ static void set_holder(struct mutex *mutex, uint32_t holder)
 
 void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
 {
-    (void)rank;
+    (void)rank; /* of no use in release builds */
     (void)key;
-    *mutex = (struct mutex){0};
+    *mutex = (struct mutex){LOCK_ORDER_INITIALIZER(rank, key).queue = {0, 0}};
 }
 
 static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
@@ -87,6 +87,7 @@ static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
 
 void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
 {
+    LOCK_CHECK_WAIT(mutex, LOCK_MUTEX);
     if (mutex_is_mine(mutex)) {
         panic("deadlock: CPU %u takes the mutex at %#" PRIx64 " a second time", cpu_number(),
               (uintptr_t)mutex);
@@ -96,6 +97,7 @@ void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
         wait_for_mutex(mutex, ticket);
     }
     set_holder(mutex, holder_here());
+    LOCK_NOTE_TAKEN_BY_CALLER(mutex);
 }
 
 bool mutex_try_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
@@ -104,12 +106,14 @@ bool mutex_try_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
         return false;
     }
     set_holder(mutex, holder_here());
+    LOCK_NOTE_TAKEN_BY_CALLER(mutex);
     return true;
 }
 
 void mutex_release(struct mutex *mutex) NO_LOCK_ANALYSIS
 {
     ASSERT(mutex_is_mine(mutex));
+    LOCK_NOTE_RELEASED(mutex);
     set_holder(mutex, 0);
     lock_queue_leave(&mutex->queue);
 }

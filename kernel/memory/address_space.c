@@ -58,6 +58,7 @@ phys_addr_t address_space_root(void)
 static struct page_table loader_tables(phys_addr_t root)
 {
     return (struct page_table){.root = root,
+                               .lock = SPINLOCK_INITIALIZER(LOCK_PAGE_TABLE),
                                .levels = boot_info()->paging.levels,
                                .largest_level = PAGE_LEVEL_1G,
                                .access = &physmap_access};

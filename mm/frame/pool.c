@@ -168,6 +168,7 @@ static void init_state(struct frame_pool *pool, const struct frame_layout *layou
 enum frame_error frame_pool_init(struct frame_pool *pool, const struct frame_config *config)
 {
     memset(pool, 0, sizeof *pool);
+    spinlock_init(&pool->lock, LOCK_FRAME_POOL, 0);
     enum frame_error error = check_config(config);
     if (error != FRAME_OK) {
         return error;

@@ -97,6 +97,7 @@ static void forget(struct kva_arena *arena, struct kva_range *range) REQUIRES(ar
 enum kva_error kva_init(struct kva_arena *arena, virt_addr_t base, uint64_t bytes, struct frame_pool *frames)
 {
     memset(arena, 0, sizeof *arena);
+    spinlock_init(&arena->lock, LOCK_ARENA, 0);
     if (bytes == 0 || bytes > KVA_BYTES_MAX || !is_aligned(base.raw | bytes, FRAME_BYTES) ||
         base.raw + bytes < base.raw) {
         return KVA_BAD_ARENA;

@@ -53,6 +53,7 @@ const char *page_cache_name(enum page_cache cache)
 enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
 {
     memset(mmio, 0, sizeof *mmio);
+    spinlock_init(&mmio->lock, LOCK_DEVICE_MAPPINGS, 0);
     mmio->config = *config;
     const struct slab_cache_config records = {
         .name = "device mappings", .bytes = sizeof(struct mmio_mapping), .unguarded = true};

@@ -32,6 +32,7 @@ void vmalloc_init(struct vmalloc *vmalloc, struct kva_arena *arena, struct page_
                   struct frame_pool *frames)
 {
     memset(vmalloc, 0, sizeof *vmalloc);
+    spinlock_init(&vmalloc->lock, LOCK_VMALLOC, 0);
     vmalloc->arena = arena;
     vmalloc->table = table;
     vmalloc->frames = frames;

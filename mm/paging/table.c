@@ -122,7 +122,7 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
         .frames = frames,
         .space = TLB_SPACE_KERNEL,
         .kernel = kernel,
-        .lock = SPINLOCK_INITIALIZER,
+        .lock = SPINLOCK_INITIALIZER(LOCK_PAGE_TABLE),
         .table_frames = 1,
     };
     if (levels == PAGE_LEVEL_PML4) {

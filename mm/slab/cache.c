@@ -60,6 +60,8 @@ static void stop_reclaiming(struct slab_pool *pool)
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config)
 {
     memset(pool, 0, sizeof *pool);
+    spinlock_init(&pool->lock, LOCK_SLAB_POOL, 0);
+    spinlock_init(&pool->records_lock, LOCK_SLAB_RECORDS, 0);
     if (config->cpus == 0 || config->cpus > CPUS_MAX || config->seed == 0 || !config->frames ||
         !config->report) {
         return SLAB_BAD_CONFIG;
@@ -230,6 +232,7 @@ enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache
         return error;
     }
     memset(cache, 0, sizeof *cache);
+    spinlock_init(&cache->lock, LOCK_SLAB_CACHE, 0);
     cache->pool = pool;
     cache->config = *config;
     memcpy(cache->name, config->name, strlen(config->name) + 1);

@@ -81,6 +81,7 @@ enum slab_error slab_guard_start(struct slab_guard *guard, struct slab_pool *poo
         return SLAB_BAD_CONFIG;
     }
     memset(guard, 0, sizeof *guard);
+    spinlock_init(&guard->lock, LOCK_SLAB_GUARD, 0);
     guard->pool = pool;
     guard->config = *config;
     guard->random = slab_random(&pool->secret) | 1;

@@ -38,6 +38,7 @@ bool vm_number_take(struct vm_space *space, enum vm_error *error)
     *error = manager->number_free == manager->number_limit ? grow_numbers(manager) : VM_OK;
     if (*error == VM_OK) {
         space->number = manager->number_free;
+        spinlock_init(&space->lock, LOCK_SPACE, space->number); /* before anybody can find the space */
         union vm_number *entry = number_entry(manager, space->number);
         manager->number_free = (uint32_t)(entry->free / 2);
         entry->space = space;
@@ -104,6 +105,8 @@ static enum vm_error make_caches(struct vm_manager *manager)
 enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manager_config *config)
 {
     memset(manager, 0, sizeof *manager);
+    spinlock_init(&manager->lock, LOCK_SPACE_NUMBERS, 0);
+    spinlock_init(&manager->mappings_lock, LOCK_MAPPINGS, 0);
     manager->config = *config;
     manager->zero_frame = frame_alloc_zeroed(config->frames, OWNER_POOL);
     if (manager->zero_frame.raw == 0) {

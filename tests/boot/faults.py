@@ -151,6 +151,24 @@ KINDS |= {
 }
 
 
+def lock(reason, line, function="", outer=()):
+    """A mistake with locks, which the build with all assertions notices."""
+    return Kind(rf"lock: CPU 0 waits for the {reason}: see Locks in docs/architecture.md$", line,
+                source="tests/kernel/provoke/locks.c", function=function, outer=(*outer, *BELOW))
+
+
+TAKEN_BY = r"0x[0-9a-f]+, taken at {}\+0x[0-9a-f]+ \(tests/kernel/provoke/locks.c:\d+\)"
+DEBUG_KINDS = {
+    "lock-order": lock(rf"vmalloc lock 0x[0-9a-f]+ in the wrong order: it holds the table slots' lock "
+                       rf"{TAKEN_BY.format('provoke_lock_order')}", "spinlock_acquire(&first)"),
+    "lock-in-handler": lock(r"vmalloc lock 0x[0-9a-f]+ in an interrupt handler, which takes irq_spinlocks only",
+                            "spinlock_acquire(&first)", "handle_and_lock",
+                            ("trap_dispatch", "provoke_lock_in_handler")),
+    "wait-forbidden": lock(rf"space's change mutex 0x[0-9a-f]+ where it may not wait: it holds the vmalloc lock "
+                           rf"{TAKEN_BY.format('provoke_wait_forbidden')}", "mutex_acquire(&mutex)"),
+}
+
+
 def lines_with(text, source):
     """Numbers of the lines of a source file that hold `text`."""
     lines = (ROOT / source).read_text(encoding="utf-8").splitlines()
@@ -159,7 +177,8 @@ def lines_with(text, source):
 
 def provoke(setting, name, machine=None):
     """Boots, provokes one kind, waits for the end; returns what was said from the report on."""
-    cmdline = KINDS[name].cmdline if name in KINDS else ""
+    kind = {**KINDS, **DEBUG_KINDS}.get(name)
+    cmdline = kind.cmdline if kind else ""
     with setting.boot(machine or Machine(), cmdline or None) as talk:
         talk.wait_for_prompt()
         talk.send(f"fault {name}")
@@ -170,7 +189,7 @@ def provoke(setting, name, machine=None):
         expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
         before, _, report = talk.transcript.partition("=== PANIC on CPU 0 ===")
         expect(report, "there is no panic report", talk)
-        for pattern in KINDS[name].stacks if name in KINDS else ():
+        for pattern in kind.stacks if kind else ():
             expect(re.search(pattern, before), f"nothing before the panic matches {pattern!r}:\n{before[-3000:]}")
         return report
 
@@ -189,7 +208,7 @@ def check_order(wanted, names, report):
 
 def check(setting, name):
     """One kind: its report says what it must, in the right place, in few lines."""
-    kind = KINDS[name]
+    kind = {**KINDS, **DEBUG_KINDS}[name]
     report = provoke(setting, name)
     function = kind.function or "provoke_" + name.replace("-", "_")
     for pattern in (rf"^reason:  {kind.reason}", r"^next:    \S", r"^last log lines:", *kind.says):
@@ -228,9 +247,10 @@ def wrong_kind(setting):
         answer = talk.command("fault frobnicate")
         expect("frobnicate" in answer and "\n" not in answer, f"an unknown kind answers: {answer!r}")
         listed = set(talk.json("fault -j"))
-        tested = {*KINDS, "panic-in-panic", "nmi"}
+        tested = {*KINDS, *DEBUG_KINDS, "panic-in-panic", "nmi"}
         expect(listed == tested, f"kinds without a test: {listed - tested}; tests without a kind: {tested - listed}")
 
 
 CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in KINDS}
+DEBUG_CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in DEBUG_KINDS}
 CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.nmi": nmi, "fault.unknown": wrong_kind}

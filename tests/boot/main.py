@@ -45,6 +45,7 @@ def tests(debug):
     cases = {name: case.run for name, case in {**matrix.CASES, **matrix.ODD}.items() if case.also_debug or not debug}
     cases.update(alone.CASES)
     if debug:
+        cases.update(faults.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, devices, faults, debugger,
                    frames):

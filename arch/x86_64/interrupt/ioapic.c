@@ -1,6 +1,7 @@
 /*
  * The IO-APICs: device interrupts in, messages to a local APIC out. Each has two registers in memory, an
- * index and a window; the lock keeps the two accesses together. Nothing is locked under it.
+ * index and a window; the lock keeps the two accesses together. It turns interrupts off, since a handler may
+ * mask its own input; nothing is locked or logged under it.
  */
 #define LOG_SUBSYSTEM "ioapic"
 #include <ashlar/lock.h>
@@ -27,7 +28,7 @@ struct ioapic {
 };
 
 static const struct kva_purpose purpose = KVA_PURPOSE("IO-APIC registers");
-static struct spinlock ioapic_lock = SPINLOCK_INITIALIZER;
+static struct irq_spinlock ioapic_lock = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
 static struct ioapic ioapics[ACPI_IO_APICS_MAX] GUARDED_BY(ioapic_lock);
 static unsigned ioapic_count GUARDED_BY(ioapic_lock);
 
@@ -52,37 +53,47 @@ static void write_input(const struct ioapic *ioapic, uint32_t input, uint32_t lo
     ioapic_write(ioapic, index, low);
 }
 
-static bool open_ioapic(const struct acpi_io_apic *from, struct ioapic *ioapic) REQUIRES(ioapic_lock)
+/* Adds an IO-APIC whose registers are mapped, with all inputs masked, unless what it says cannot be true. */
+static bool add(struct ioapic *ioapic, uint32_t *version)
 {
-    ioapic->base = from->interrupt_base;
-    ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
-    if (ioapic->registers == NULL) {
+    irq_spinlock_acquire(&ioapic_lock);
+    *version = ioapic_read(ioapic, IOAPIC_VERSION);
+    ioapic->inputs = (*version >> 16 & 0xff) + 1;
+    bool sound = *version != UINT32_MAX && *version != 0 && ioapic->inputs <= INPUTS_MAX;
+    for (uint32_t input = 0; sound && input < ioapic->inputs; input++) {
+        write_input(ioapic, input, REDIRECT_MASKED, 0);
+    }
+    if (sound) {
+        ioapics[ioapic_count++] = *ioapic;
+    }
+    irq_spinlock_release(&ioapic_lock);
+    return sound;
+}
+
+static bool open_ioapic(const struct acpi_io_apic *from)
+{
+    uint32_t version;
+    struct ioapic ioapic = {
+        .base = from->interrupt_base,
+        .registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose)};
+    if (ioapic.registers == NULL) {
         log_error("IO-APIC %u at %#" PRIx64 " cannot be mapped", from->id, from->address.raw);
         return false;
     }
-    uint32_t version = ioapic_read(ioapic, IOAPIC_VERSION);
-    ioapic->inputs = (version >> 16 & 0xff) + 1;
-    if (version == UINT32_MAX || version == 0 || ioapic->inputs > INPUTS_MAX) {
+    if (!add(&ioapic, &version)) {
         log_error("IO-APIC %u at %#" PRIx64 ": version register %#x: not there", from->id, from->address.raw,
                   version);
         return false;
-    }
-    for (uint32_t input = 0; input < ioapic->inputs; input++) {
-        write_input(ioapic, input, REDIRECT_MASKED, 0);
     }
     return true;
 }
 
 unsigned ioapic_initialise(const struct acpi_madt *madt)
 {
-    spinlock_acquire(&ioapic_lock);
+    unsigned count = 0;
     for (uint32_t i = 0; i < madt->io_apic_count; i++) {
-        if (open_ioapic(&madt->io_apics[i], &ioapics[ioapic_count])) {
-            ioapic_count++;
-        }
+        count += open_ioapic(&madt->io_apics[i]);
     }
-    unsigned count = ioapic_count;
-    spinlock_release(&ioapic_lock);
     return count;
 }
 
@@ -99,7 +110,7 @@ static const struct ioapic *owner_of(uint32_t interrupt) REQUIRES(ioapic_lock)
 
 bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination)
 {
-    spinlock_acquire(&ioapic_lock);
+    irq_spinlock_acquire(&ioapic_lock);
     const struct ioapic *owner = owner_of(interrupt->interrupt);
     bool possible = owner != NULL && destination <= 0xff;
     if (possible) {
@@ -107,16 +118,16 @@ bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32
                        (interrupt->level_triggered ? REDIRECT_LEVEL : 0);
         write_input(owner, interrupt->interrupt - owner->base, low, destination << 24);
     }
-    spinlock_release(&ioapic_lock);
+    irq_spinlock_release(&ioapic_lock);
     return possible;
 }
 
 void ioapic_mask(uint32_t interrupt)
 {
-    spinlock_acquire(&ioapic_lock);
+    irq_spinlock_acquire(&ioapic_lock);
     const struct ioapic *owner = owner_of(interrupt);
     if (owner != NULL) {
         write_input(owner, interrupt - owner->base, REDIRECT_MASKED, 0);
     }
-    spinlock_release(&ioapic_lock);
+    irq_spinlock_release(&ioapic_lock);
 }

@@ -91,6 +91,12 @@ const char *interrupt_name(unsigned vector)
     return vector < INTERRUPT_VECTORS ? slots[vector - EXCEPTION_COUNT].name : NULL;
 }
 
+void interrupts_begin(void)
+{
+    per_cpu()->interrupts_begun = 1;
+    interrupts_enable();
+}
+
 bool interrupt_active(void)
 {
     return per_cpu()->interrupt_depth != 0;

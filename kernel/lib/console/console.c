@@ -4,7 +4,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 
-static struct spinlock console_lock;
+static struct spinlock console_lock = SPINLOCK_INITIALIZER(LOCK_CONSOLE);
 static atomic_bool lock_broken; /* a panic prints: the lock is void */
 
 static struct console_sink *sinks[CONSOLE_SINKS_MAX] GUARDED_BY(console_lock);

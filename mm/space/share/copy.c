@@ -155,22 +155,40 @@ static void close_pages(struct vm_space *space, uint64_t base, uint64_t end, str
     }
 }
 
+/* ---- Two spaces ---- */
+
+/* Takes two locks by ascending number, or the one if they are the same. */
+static void lock_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
+{
+    struct vm_space *first = a->number < b->number ? a : b;
+    spinlock_acquire(&first->lock);
+    if (a != b) {
+        spinlock_acquire(first == a ? &b->lock : &a->lock);
+    }
+}
+
+static void release_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
+{
+    spinlock_release(&a->lock);
+    if (a != b) {
+        spinlock_release(&b->lock);
+    }
+}
+
 /* ---- A whole space ---- */
 
 static enum vm_error copy_all(struct vm_space *space, struct vm_space *child) NO_LOCK_ANALYSIS
 {
     struct copying copying = {space, child, 0};
     struct tlb_batch batch;
-    spinlock_acquire(&space->lock);
-    spinlock_acquire(&child->lock); /* nobody else knows it: the order of numbers does not matter */
+    lock_both(space, child);
     tlb_batch_start(&batch, space->table);
     enum vm_error error = copy_regions(&copying, space->base, space->end, &batch);
     if (error == VM_OK) {
         close_pages(space, space->base, space->end, &batch);
     }
     tlb_batch_finish(&batch);
-    spinlock_release(&child->lock);
-    spinlock_release(&space->lock);
+    release_both(space, child);
     return error;
 }
 
@@ -198,24 +216,6 @@ enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, con
 }
 
 /* ---- A range ---- */
-
-/* Takes two locks by ascending number, or the one if they are the same. */
-static void lock_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
-{
-    struct vm_space *first = a->number < b->number ? a : b;
-    spinlock_acquire(&first->lock);
-    if (a != b) {
-        spinlock_acquire(first == a ? &b->lock : &a->lock);
-    }
-}
-
-static void release_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
-{
-    spinlock_release(&a->lock);
-    if (a != b) {
-        spinlock_release(&b->lock);
-    }
-}
 
 static enum vm_error copy_range(const struct copying *copying, uint64_t base, uint64_t bytes,
                                 struct vm_work *work) NO_LOCK_ANALYSIS

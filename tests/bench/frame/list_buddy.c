@@ -18,7 +18,7 @@ struct record {
 static struct record *records;
 static uint64_t frame_count;
 static uint32_t heads[ORDERS];
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
 
 static void insert(uint32_t frame, unsigned order)
 {

@@ -10,7 +10,7 @@
 #include "tests/host/support/host.h"
 #include <x86/tlb_spaces.h>
 
-static struct tlb_spaces spaces;
+static struct tlb_spaces spaces = {.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS)};
 
 static int setup(void **state)
 {

@@ -370,10 +370,10 @@ static void what_is_not_claimed_cannot_be_given_up(void **state)
     assert_int_equal(claim(DEVICE, KIB(8), PAGE_READ, CACHE_UNCACHED), MMIO_OK);
     CATCH_PANIC(trap, panicked, mmio_release(&mmio, phys_addr(DEVICE), KIB(8), CACHE_WRITE_COMBINING));
     assert_true(panicked);
-    mmio.lock = (struct spinlock)SPINLOCK_INITIALIZER; /* it panicked holding it */
+    spinlock_init(&mmio.lock, LOCK_DEVICE_MAPPINGS, 0); /* it panicked holding it */
     CATCH_PANIC(trap, panicked, mmio_release(&mmio, phys_addr(DEVICE + KIB(4)), KIB(8), CACHE_UNCACHED));
     assert_true(panicked);
-    mmio.lock = (struct spinlock)SPINLOCK_INITIALIZER; /* it panicked holding it */
+    spinlock_init(&mmio.lock, LOCK_DEVICE_MAPPINGS, 0); /* it panicked holding it */
     stop();
 }
 

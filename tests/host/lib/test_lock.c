@@ -1,9 +1,11 @@
 /* Locks: who gets in, what stays on, and which waits end in a panic. */
 #include <ashlar/lock.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
@@ -20,6 +22,7 @@ static int set_up(void **state)
     host_cpu = 0;
     host_preempt_depth = 0;
     host_interrupts_off = false;
+    host_in_interrupt = false;
     return 0;
 }
 
@@ -38,7 +41,7 @@ static int set_up(void **state)
 static void a_spinlock_turns_preemption_off_and_leaves_interrupts_on(void **state) NO_LOCK_ANALYSIS
 {
     (void)state;
-    struct spinlock lock = SPINLOCK_INITIALIZER;
+    struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
     spinlock_acquire(&lock);
     assert_int_equal(host_preempt_depth, 1);
     assert_true(interrupts_enabled());
@@ -53,8 +56,8 @@ static void a_spinlock_turns_preemption_off_and_leaves_interrupts_on(void **stat
 static void an_irq_spinlock_gives_back_the_flag_it_found(void **state)
 {
     (void)state;
-    struct irq_spinlock outer = IRQ_SPINLOCK_INITIALIZER;
-    struct irq_spinlock inner = IRQ_SPINLOCK_INITIALIZER;
+    struct irq_spinlock outer = IRQ_SPINLOCK_INITIALIZER(LOCK_CONSOLE);
+    struct irq_spinlock inner = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
     irq_spinlock_acquire(&outer);
     assert_false(interrupts_enabled());
     irq_spinlock_acquire(&inner);
@@ -91,16 +94,18 @@ static void a_mutex_taken_twice_or_released_by_another_is_a_bug(void **state) NO
     mutex_init(&mutex, LOCK_SPACE_CHANGE, 0);
     EXPECT_PANIC(mutex_release(&mutex), "mutex_is_mine");
     mutex_acquire(&mutex);
-    EXPECT_PANIC(mutex_acquire(&mutex), "CPU 0 takes the mutex", "a second time");
+    EXPECT_PANIC(mutex_acquire(&mutex), "CPU 0 waits for the space's change mutex 0x", "a second time");
     host_cpu = 1;
     EXPECT_PANIC(mutex_release(&mutex), "mutex_is_mine");
+    host_cpu = 0;
+    mutex_release(&mutex);
 }
 
 /* Locks that another CPU has taken and never releases. */
 static void a_wait_without_end_is_reported_after_a_time(void **state) NO_LOCK_ANALYSIS
 {
     (void)state;
-    struct spinlock lock = SPINLOCK_INITIALIZER;
+    struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
     struct mutex mutex;
     lock.queue.next++;
     mutex_init(&mutex, LOCK_SPACE_CHANGE, 0);
@@ -111,10 +116,129 @@ static void a_wait_without_end_is_reported_after_a_time(void **state) NO_LOCK_AN
     lock_set_patience(patience);
     uint64_t start = cpu_ticks();
     EXPECT_PANIC(spinlock_acquire(&lock), "deadlock: CPU 0 waits for the lock at ");
+    host_preempt_depth = 0;
     assert_true(cpu_ticks() - start >= patience);
     start = cpu_ticks();
     EXPECT_PANIC(mutex_acquire(&mutex), "deadlock: CPU 0 waits for the mutex at ", "CPU 3 does not release");
     assert_true(cpu_ticks() - start >= MUTEX_PATIENCE * patience);
+    host_cpu = 3;
+    mutex_release(&mutex);
+}
+
+/* ---- What debug builds check ---- */
+
+static struct spinlock low;
+static struct spinlock high;
+static struct irq_spinlock handlers = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
+static struct mutex change;
+
+static int set_up_locks(void **state)
+{
+    spinlock_init(&low, LOCK_SPACE, 0);
+    spinlock_init(&high, LOCK_FRAME_POOL, 0);
+    mutex_init(&change, LOCK_SPACE_CHANGE, 0);
+    return set_up(state);
+}
+
+/* "0x" and the lock's address, as panics name it. */
+static const char *address_of(const void *lock)
+{
+    static char texts[2][24];
+    static unsigned next;
+    char *text = texts[next++ % 2];
+    snprintf(text, sizeof texts[0], "0x%" PRIxPTR, (uintptr_t)lock);
+    return text;
+}
+
+static void the_order_of_ranks_is_kept(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    mutex_acquire(&change);
+    spinlock_acquire(&low);
+    spinlock_acquire(&high);
+    irq_spinlock_acquire(&handlers);
+    irq_spinlock_release(&handlers);
+    spinlock_release(&low); /* in any order */
+    EXPECT_PANIC(spinlock_acquire(&low), "CPU 0 waits for the space's lock", address_of(&low), "wrong order",
+                 "it holds the frame pool's lock", address_of(&high), "taken at 0x", "docs/architecture.md");
+    assert_true(spinlock_try_acquire(&low)); /* who does not wait cannot be waited for in a circle */
+    spinlock_release(&low);
+    spinlock_release(&high);
+    spinlock_acquire(&low);
+    spinlock_release(&low);
+    irq_spinlock_acquire(&handlers);
+    EXPECT_PANIC(spinlock_acquire(&high), "waits for the frame pool's lock", "it holds the IO-APIC lock");
+    irq_spinlock_release(&handlers);
+    mutex_release(&change);
+}
+
+static void two_of_a_rank_are_taken_by_key(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct spinlock fifth;
+    struct spinlock seventh;
+    struct spinlock unkeyed;
+    spinlock_init(&fifth, LOCK_SPACE, 5);
+    spinlock_init(&seventh, LOCK_SPACE, 7);
+    spinlock_init(&unkeyed, LOCK_FRAME_POOL, 0);
+    spinlock_acquire(&fifth);
+    spinlock_acquire(&seventh);
+    spinlock_release(&fifth);
+    EXPECT_PANIC(spinlock_acquire(&fifth), "wrong order", "(key 5)", "(key 7)");
+    spinlock_release(&seventh);
+    spinlock_acquire(&high);
+    EXPECT_PANIC(spinlock_acquire(&unkeyed), "wrong order", address_of(&unkeyed), address_of(&high));
+    spinlock_release(&high);
+}
+
+static void a_lock_is_not_taken_twice(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    spinlock_acquire(&low);
+    EXPECT_PANIC(spinlock_acquire(&low), "a second time: it holds the space's lock", address_of(&low));
+    spinlock_release(&low);
+    EXPECT_PANIC(spinlock_release(&low), "releases the space's lock", "which it does not hold");
+    irq_spinlock_acquire(&handlers);
+    EXPECT_PANIC(irq_spinlock_acquire(&handlers), "a second time");
+    irq_spinlock_release(&handlers);
+}
+
+static void handlers_take_irq_spinlocks_only(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    host_in_interrupt = true;
+    irq_spinlock_acquire(&handlers);
+    irq_spinlock_release(&handlers);
+    EXPECT_PANIC(spinlock_acquire(&low), "waits for the space's lock", "in an interrupt handler");
+    EXPECT_PANIC(mutex_acquire(&change), "waits for the space's change mutex", "in an interrupt handler");
+    assert_true(spinlock_try_acquire(&low)); /* as the log tries the console's */
+    spinlock_release(&low);
+}
+
+static void a_mutex_is_not_waited_for_where_nobody_may_wait(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    spinlock_acquire(&high);
+    EXPECT_PANIC(mutex_acquire(&change), "waits for the space's change mutex",
+                 "may not wait: it holds the frame pool's lock", "taken at 0x");
+    assert_true(mutex_try_acquire(&change));
+    mutex_release(&change);
+    spinlock_release(&high);
+    preempt_disable();
+    EXPECT_PANIC(mutex_acquire(&change), "with preemption or interrupts off");
+    preempt_enable();
+    bool were_on = interrupts_disable();
+    EXPECT_PANIC(mutex_acquire(&change), "with preemption or interrupts off");
+    interrupts_restore(were_on);
+    mutex_acquire(&change);
+    mutex_release(&change);
+}
+
+static void a_lock_is_initialised_before_it_is_taken(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct spinlock lock = {0};
+    EXPECT_PANIC(spinlock_acquire(&lock), "never initialised");
 }
 
 int main(void)
@@ -125,6 +249,12 @@ int main(void)
         cmocka_unit_test_setup(a_mutex_knows_its_holder_and_leaves_everything_on, set_up),
         cmocka_unit_test_setup(a_mutex_taken_twice_or_released_by_another_is_a_bug, set_up),
         cmocka_unit_test_setup(a_wait_without_end_is_reported_after_a_time, set_up),
+        cmocka_unit_test_setup(the_order_of_ranks_is_kept, set_up_locks),
+        cmocka_unit_test_setup(two_of_a_rank_are_taken_by_key, set_up_locks),
+        cmocka_unit_test_setup(a_lock_is_not_taken_twice, set_up_locks),
+        cmocka_unit_test_setup(handlers_take_irq_spinlocks_only, set_up_locks),
+        cmocka_unit_test_setup(a_mutex_is_not_waited_for_where_nobody_may_wait, set_up_locks),
+        cmocka_unit_test_setup(a_lock_is_initialised_before_it_is_taken, set_up_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,8 @@
 
 enum { THREADS = 4, ROUNDS = 2000 };
 
-static struct spinlock spinlock = SPINLOCK_INITIALIZER;
-static struct irq_spinlock irq_spinlock = IRQ_SPINLOCK_INITIALIZER;
+static struct spinlock spinlock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+static struct irq_spinlock irq_spinlock = IRQ_SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
 static struct mutex mutex;
 static uint64_t spinlock_count GUARDED_BY(spinlock);
 static uint64_t irq_spinlock_count GUARDED_BY(irq_spinlock);

@@ -1,6 +1,7 @@
 /* Helpers of the host tests: catching a panic that a test provokes on purpose. */
 #pragma once
 
+#include <ashlar/platform.h>
 #include <setjmp.h>
 
 struct host_panic_trap {
@@ -10,17 +11,43 @@ struct host_panic_trap {
 
 extern _Thread_local struct host_panic_trap *host_panic_trap;
 
+#ifdef ASHLAR_DEBUG
+/* The locks that a panic leaves held count as held no more: tests of one panic after the other need that. */
+static inline unsigned host_locks_count(void)
+{
+    return cpu_locks_held()->count;
+}
+
+static inline void host_locks_forget(unsigned count)
+{
+    cpu_locks_held()->count = count;
+}
+#else
+static inline unsigned host_locks_count(void)
+{
+    return 0;
+}
+
+static inline void host_locks_forget(unsigned count)
+{
+    (void)count;
+}
+#endif
+
 /*
  * Runs `statement`, which must panic; afterwards trap.message holds what the panic said.
  * Evaluates to nothing; sets `panicked` to whether it did.
  */
 #define CATCH_PANIC(trap, panicked, statement)                                                               \
     do {                                                                                                     \
+        volatile unsigned locks_before = host_locks_count();                                                 \
         (panicked) = true;                                                                                   \
         host_panic_trap = &(trap);                                                                           \
         if (setjmp((trap).jump) == 0) {                                                                      \
             statement;                                                                                       \
             (panicked) = false;                                                                              \
+        } else {                                                                                             \
+            host_locks_forget(locks_before);                                                                 \
         }                                                                                                    \
         host_panic_trap = NULL;                                                                              \
     } while (0)

@@ -3,7 +3,7 @@
 
 #include "mmu_internal.h"
 
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS);
 
 /* At the flush, the frame that a stale entry leads to must not be free yet. */
 static void expect_frame_kept(const struct cached *entry)

@@ -1,5 +1,6 @@
 /* What <ashlar/platform.h> asks of a host process. */
 #include <ashlar/platform.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,18 @@
 _Thread_local unsigned host_cpu;
 _Thread_local unsigned host_preempt_depth;
 _Thread_local bool host_interrupts_off;
+_Thread_local bool host_in_interrupt;
+#ifdef ASHLAR_DEBUG
+struct locks_held host_locks_held[CPUS_MAX];
+#endif
 _Thread_local void (*host_meanwhile)(void);
 _Thread_local struct host_panic_trap *host_panic_trap;
+
+const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES])
+{
+    snprintf(text, CODE_PLACE_BYTES, "%#" PRIxPTR, address);
+    return text;
+}
 
 _Noreturn void panic(const char *format, ...)
 {

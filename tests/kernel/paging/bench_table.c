@@ -114,6 +114,7 @@ static void translate_by(struct bench *bench, enum page_table_path path)
     }
     const struct page_table *kernel = kernel_page_table();
     struct page_table seen = {.root = kernel->root,
+                              .lock = SPINLOCK_INITIALIZER(LOCK_PAGE_TABLE),
                               .levels = kernel->levels,
                               .access = view.access,
                               .pml4 = {kernel->pml4[0], kernel->pml4[1]}};

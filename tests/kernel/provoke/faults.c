@@ -181,7 +181,7 @@ PROVOCATION provoke_assertion(void)
 /* Another CPU, it seems, has taken the lock and does not release it. A second has to do. */
 PROVOCATION provoke_deadlock(void) NO_LOCK_ANALYSIS
 {
-    static struct spinlock lock = SPINLOCK_INITIALIZER;
+    static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_CONSOLE);
     lock.queue.next++;
     lock_set_patience(clock_nanoseconds_to_ticks(1000000000));
     spinlock_acquire(&lock);
@@ -191,9 +191,6 @@ PROVOCATION provoke_panic(void)
 {
     panic("provoked on purpose, with the number %d", 42);
 }
-
-/* The vector of the provocations' own interrupt: no device's. */
-#define PROVOKED_VECTOR 0xe1
 
 static void handle_and_panic(struct trap_frame *frame, void *context)
 {
@@ -392,7 +389,13 @@ static const struct provocation all[] = {
     {"stack-smash", "overruns a buffer on the stack: stack smashing", provoke_stack_smash},
     {"lost-stack", "faults with a stack pointer that leads nowhere", provoke_lost_stack},
     {"assertion", "fails an assertion", provoke_assertion},
-    {"deadlock", "takes a lock twice: a panic instead of a machine that hangs", provoke_deadlock},
+    {"deadlock", "waits for a lock that nobody releases: a panic, not a machine that hangs",
+     provoke_deadlock},
+    {"lock-order", "takes two locks in the wrong order (builds with all assertions)", provoke_lock_order},
+    {"lock-in-handler", "takes a plain spinlock in an interrupt handler (the same builds)",
+     provoke_lock_in_handler},
+    {"wait-forbidden", "waits for a mutex while it holds a spinlock (the same builds)",
+     provoke_wait_forbidden},
     {"panic", "panics", provoke_panic},
     {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
     {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},

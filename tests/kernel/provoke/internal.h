@@ -7,6 +7,15 @@
 #define READ_AT(address)  (*(const volatile uint64_t *)(uintptr_t)(address))
 #define WRITE_AT(address) (*(volatile uint64_t *)(uintptr_t)(address) = 0)
 
+/* The vector of the provocations' own interrupt: no device's. */
+#define PROVOKED_VECTOR 0xe1
+
+/* ---- locks.c: what builds with all assertions do not let pass ---- */
+
+void provoke_lock_order(void);
+void provoke_lock_in_handler(void);
+void provoke_wait_forbidden(void);
+
 /* ---- spaces.c: memory that an address space does not deliver ---- */
 
 void provoke_lazy_guard(void);

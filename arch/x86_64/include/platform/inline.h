@@ -24,6 +24,24 @@ static inline void preempt_enable(void)
     __asm__ volatile("decl %%gs:%c0" : : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory", "cc");
 }
 
+static inline bool cpu_in_interrupt(void)
+{
+    return per_cpu()->interrupt_depth != 0;
+}
+
+static inline bool cpu_may_wait(void)
+{
+    const struct per_cpu *cpu = per_cpu();
+    return cpu->preempt_depth == 0 && (interrupts_enabled() || !cpu->interrupts_begun);
+}
+
+#ifdef ASHLAR_DEBUG
+static inline struct locks_held *cpu_locks_held(void)
+{
+    return &per_cpu()->locks_held;
+}
+#endif
+
 static inline void cpu_relax(void)
 {
     __builtin_ia32_pause();

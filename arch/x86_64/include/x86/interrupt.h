@@ -46,6 +46,9 @@ uint64_t interrupt_count(unsigned vector);
  * handler. */
 const char *interrupt_name(unsigned vector);
 
+/* Lets device interrupts in on this CPU for the first time. */
+void interrupts_begin(void);
+
 /* Whether this CPU is inside an interrupt handler. */
 bool interrupt_active(void);
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <ashlar/lock_types.h>
 #include <ashlar/types.h>
 #include <x86/segments.h>
 
@@ -14,16 +15,19 @@ struct trap_frame;
 struct vm_space;
 
 struct per_cpu {
-    struct per_cpu *self;     /* this structure's address */
-    uint32_t number;          /* 0 .. CPUS_MAX - 1 */
-    uint32_t preempt_depth;   /* preempt_disable()s not yet undone */
-    uint32_t interrupt_depth; /* device interrupt handlers this CPU is inside of */
-    uint32_t unused;          /* 0 */
-    struct trap_frame *frame; /* innermost trap frame, or NULL outside any trap */
-    struct task_state tss;    /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
+    struct per_cpu *self;      /* this structure's address */
+    uint32_t number;           /* 0 .. CPUS_MAX - 1 */
+    uint32_t preempt_depth;    /* preempt_disable()s not yet undone */
+    uint32_t interrupt_depth;  /* device interrupt handlers this CPU is inside of */
+    uint32_t interrupts_begun; /* 1 from the moment this CPU first lets device interrupts in */
+    struct trap_frame *frame;  /* innermost trap frame, or NULL outside any trap */
+    struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
     struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
     struct vm_space *space;         /* the user space that is loaded, or NULL */
+#ifdef ASHLAR_DEBUG
+    struct locks_held locks_held; /* <ashlar/lock_check.h> */
+#endif
 };
 
 _Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "arch/x86_64/trap/entry.S uses it");

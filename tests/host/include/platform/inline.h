@@ -1,6 +1,7 @@
 /* The platform for host tests: a thread stands for a CPU. See <ashlar/platform.h>. */
 #pragma once
 
+#include <ashlar/lock_types.h>
 #include <ashlar/types.h>
 #include <sched.h>
 
@@ -9,6 +10,11 @@ extern _Thread_local unsigned host_cpu;
 extern _Thread_local unsigned host_preempt_depth;
 /* What stands for the CPU's interrupt flag. No thread is interrupted: it is kept to be checked, no more. */
 extern _Thread_local bool host_interrupts_off;
+/* Whether this thread plays an interrupt handler. */
+extern _Thread_local bool host_in_interrupt;
+#ifdef ASHLAR_DEBUG
+extern struct locks_held host_locks_held[CPUS_MAX]; /* by CPU */
+#endif
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
 
@@ -50,6 +56,23 @@ static inline void interrupts_restore(bool were_enabled)
 {
     host_interrupts_off = !were_enabled;
 }
+
+static inline bool cpu_in_interrupt(void)
+{
+    return host_in_interrupt;
+}
+
+static inline bool cpu_may_wait(void)
+{
+    return host_preempt_depth == 0 && interrupts_enabled();
+}
+
+#ifdef ASHLAR_DEBUG
+static inline struct locks_held *cpu_locks_held(void)
+{
+    return &host_locks_held[host_cpu];
+}
+#endif
 
 static inline void cpu_relax(void)
 {

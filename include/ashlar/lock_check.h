@@ -1,0 +1,50 @@
+/*
+ * What debug builds check of each lock (docs/architecture.md, "Locks"). The machinery of <ashlar/lock.h>;
+ * callers have no use for it.
+ *
+ * Each CPU keeps which locks it holds and where it took them. A panic that names both locks ends: waiting for
+ * a lock that the order does not allow after one that is held, or that this CPU holds itself; waiting for a
+ * mutex where nobody may wait; waiting for anything but an irq_spinlock in an interrupt handler. A lock that
+ * is only tried is not waited for, so it may be taken in any order and context.
+ */
+#pragma once
+
+#include <ashlar/lock_types.h>
+
+enum lock_class { LOCK_MUTEX, LOCK_SPIN, LOCK_SPIN_IRQ };
+
+#ifdef ASHLAR_DEBUG
+
+/* Panics if this CPU may not wait for the lock now. */
+void lock_check_wait(const struct lock_order *lock, enum lock_class class);
+
+/* Notes that this CPU has taken or released the lock: lock_note_taken() at the place of the call itself. */
+void lock_note_taken(const struct lock_order *lock);
+void lock_note_taken_at(const struct lock_order *lock, uintptr_t where);
+void lock_note_released(const struct lock_order *lock);
+
+/* Nothing is checked or noted from now on: a panic has begun, and takes what it needs as it needs it. */
+void lock_checks_end(void);
+
+#define LOCK_CHECK_WAIT(lock, class) lock_check_wait(&(lock)->order, class)
+#define LOCK_NOTE_TAKEN(lock)        lock_note_taken(&(lock)->order)
+/* In a function that is not inline: the place is where that function is called. */
+#define LOCK_NOTE_TAKEN_BY_CALLER(lock)                                                                      \
+    lock_note_taken_at(&(lock)->order, (uintptr_t)__builtin_return_address(0))
+/* Of functions that are the place where they are called: inlined always, and without lines of their own. */
+#define LOCK_ALWAYS_INLINE       __attribute__((always_inline, nodebug))
+#define LOCK_NOTE_RELEASED(lock) lock_note_released(&(lock)->order)
+
+#else
+
+static inline void lock_checks_end(void)
+{
+}
+
+#define LOCK_CHECK_WAIT(lock, class)    ((void)0)
+#define LOCK_NOTE_TAKEN(lock)           ((void)0)
+#define LOCK_NOTE_TAKEN_BY_CALLER(lock) ((void)0)
+#define LOCK_ALWAYS_INLINE
+#define LOCK_NOTE_RELEASED(lock) ((void)0)
+
+#endif
