@@ -61,9 +61,8 @@ static bool is_mapped(const struct boot_paging *paging, uint64_t physical, uint6
         return false;
     }
     virt_addr_t alias = virt_add(paging->physmap, physical);
-    struct page_walk_step steps[5];
-    unsigned count = page_tables_walk(paging->root, paging->levels, 0, alias, steps);
-    const struct page_walk_step *last = &steps[count - 1];
+    const struct page_walk walk = page_tables_walk(paging->root, paging->levels, 0, alias);
+    const struct page_walk_step *last = &walk.steps[walk.step_count - 1];
     uint64_t span = page_level_bytes(last->level);
     *end = min_u64(align_down(alias.raw, span) + span - paging->physmap.raw, limit);
     return page_entry_present(last->entry);

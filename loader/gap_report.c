@@ -96,14 +96,13 @@ static void report_walk(uint64_t address)
 {
     phys_addr_t root = phys_addr(cr3_read() & PAGE_ENTRY_ADDRESS);
     unsigned levels = cr4_read() & CR4_LA57 ? 5 : 4;
-    struct page_walk_step steps[5];
-    unsigned count = page_tables_walk(root, levels, kernel_tables_in_force() ? kernel_root_offset : 0,
-                                      virt_addr(address), steps);
+    uint64_t offset = kernel_tables_in_force() ? kernel_root_offset : 0;
+    const struct page_walk walk = page_tables_walk(root, levels, offset, virt_addr(address));
     message_raw("  page-table walk of %#" PRIx64 " from %#" PRIx64 ":\n", address, root.raw);
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t raw = steps[i].entry.raw;
-        message_raw("    level %u entry %3u: %016" PRIx64 " %s%s%s%s\n", steps[i].level, steps[i].index, raw,
-                    raw & PAGE_ENTRY_PRESENT ? "present" : "not present",
+    for (unsigned i = 0; i < walk.step_count; i++) {
+        uint64_t raw = walk.steps[i].entry.raw;
+        message_raw("    level %u entry %3u: %016" PRIx64 " %s%s%s%s\n", walk.steps[i].level,
+                    walk.steps[i].index, raw, raw & PAGE_ENTRY_PRESENT ? "present" : "not present",
                     raw & PAGE_ENTRY_WRITE ? " write" : "", raw & PAGE_ENTRY_USER ? " user" : "",
                     raw & PAGE_ENTRY_NO_EXECUTE ? " no-execute" : "");
     }

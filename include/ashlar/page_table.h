@@ -18,6 +18,7 @@
 #include <ashlar/arch/tlb.h>
 #include <ashlar/frame.h>
 #include <ashlar/lock.h>
+#include <ashlar/page_walk.h>
 #include <ashlar/tlb.h>
 
 /* ---- How tables are reached ---- */
@@ -320,16 +321,6 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
 
 /* ---- Looking ---- */
 
-#define PAGE_WALK_STEPS_MAX 5
-
-/* One entry on the way from the root to the page. */
-struct page_table_step {
-    unsigned level;           /* of the table it lies in: 5 .. 1 */
-    unsigned index;           /* in the table */
-    phys_addr_t table;        /* the table */
-    page_table_entry_t entry; /* as read */
-};
-
 struct page_translation {
     bool mapped;             /* a leaf was found */
     enum page_level level;   /* of the leaf, or of the entry that is not present */
@@ -348,7 +339,7 @@ static inline struct page_translation page_table_translate(const struct page_tab
 
 /* The same by any way of access, with every entry; returns the number of steps (0: not canonical). */
 unsigned page_table_walk(const struct page_table *table, const struct page_table_access *access,
-                         virt_addr_t address, struct page_table_step steps[PAGE_WALK_STEPS_MAX]);
+                         virt_addr_t address, struct page_walk_step steps[PAGE_WALK_STEPS_MAX]);
 
 /* What page_table_check() found wrong first. */
 struct page_table_problem {
@@ -365,14 +356,14 @@ bool page_table_check(struct page_table *table, struct page_table_problem *probl
 /* ---- The fast path ---- */
 
 /* Where a walk ended. Two words, which are returned in registers. */
-struct page_walk_end {
+struct page_walk_last {
     page_table_entry_t leaf; /* the last entry; 0 for an address that is not canonical */
     uint64_t all; /* as for page_translation_of(), and the level of `leaf` in the bits from here: */
 #define PAGE_WALK_LEVEL_SHIFT 8
 };
 
 /* For all others: by way of the root, whatever the address, and however tables are reached. */
-struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t address);
+struct page_walk_last page_walk_slow(const struct page_table *table, virt_addr_t address);
 
 /*
  * Reads the entry for `address` in the table at `level` that the entry `above` names, where tables lie at
@@ -415,7 +406,7 @@ page_table_translate(const struct page_table *table, virt_addr_t address)
 {
     page_table_entry_t entry = {__atomic_load_n(&table->pml4[address.raw >> 63].raw, __ATOMIC_RELAXED)};
     if (!virt_is_common(address) || __builtin_expect(table->access->open != NULL || entry.raw == 0, false)) {
-        struct page_walk_end end = page_walk_slow(table, address);
+        struct page_walk_last end = page_walk_slow(table, address);
         return page_translation_of(end.all, end.leaf, end.all >> PAGE_WALK_LEVEL_SHIFT & 7, address);
     }
     uint64_t offset = table->access->offset;

@@ -60,12 +60,12 @@ static struct page_table *tables_of(struct monitor_call *call)
 
 /* A walk that was done. */
 struct walk {
-    struct page_table *table;                          /* through these */
-    const char *space;                                 /* as it was asked for; NULL for the kernel's */
-    enum page_table_path path;                         /* read this way */
-    virt_addr_t address;                               /* to there */
-    unsigned count;                                    /* entries of `steps` */
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX]; /* from the root down */
+    struct page_table *table;                         /* through these */
+    const char *space;                                /* as it was asked for; NULL for the kernel's */
+    enum page_table_path path;                        /* read this way */
+    virt_addr_t address;                              /* to there */
+    unsigned count;                                   /* entries of `steps` */
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX]; /* from the root down */
 };
 
 static bool path_parse(const char *name, enum page_table_path *path)
@@ -82,7 +82,7 @@ static bool path_parse(const char *name, enum page_table_path *path)
 static void walk_json(const struct walk *walk)
 {
     struct page_translation found = page_table_translate(walk->table, walk->address);
-    const struct page_table_step *steps = walk->steps;
+    const struct page_walk_step *steps = walk->steps;
     struct json json;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
@@ -114,7 +114,7 @@ static void walk_json(const struct walk *walk)
 static void walk_print(const struct walk *walk)
 {
     struct page_translation found = page_table_translate(walk->table, walk->address);
-    const struct page_table_step *steps = walk->steps;
+    const struct page_walk_step *steps = walk->steps;
     char text[ACCESS_TEXT_BYTES];
     monitor_print("%#" PRIx64 " (%s), %s%s, via %s\n", walk->address.raw, region_name(walk->address),
                   walk->space ? "space " : "kernel's tables", walk->space ? walk->space : "",

@@ -156,7 +156,7 @@ static void lend_descriptors(const struct boot_info *info)
 {
     virt_addr_t base = virt_addr(DESCRIPTORS_BASE);
     struct page_table loader = loader_tables(info->paging.root);
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     unsigned count = page_table_walk(&loader, &physmap_access, base, steps);
     for (unsigned i = 0; i < count; i++) {
         if (steps[i].level == PAGE_LEVEL_PML4 && page_entry_present(steps[i].entry)) {

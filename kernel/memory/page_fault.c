@@ -20,15 +20,15 @@
 #include <x86/cpuid.h>
 #include <x86/interrupt.h>
 #include <x86/page_fault.h>
+#include <x86/page_fault_code.h>
 
 #include "kernel/kernel.h"
 
-#define PAGE_FAULT_WRITE      (1U << 1) /* error code: SDM volume 3, 4.7 */
-#define PAGE_FAULT_USER       (1U << 2)
-#define PAGE_FAULT_FETCH      (1U << 4)
-#define PAGE_FAULT_UNEXPECTED (~0x17ULL) /* reserved bits, protection keys, shadow stacks, SGX */
-#define FLAG_ACCESS           (1U << 18) /* AC: the kernel said that it touches user memory */
-#define SPURIOUS_MAX          64         /* in a row, before they are taken for one that never ends */
+/* Bits of the error code that no space resolves. */
+#define PAGE_FAULT_UNEXPECTED                                                                                \
+    (~(uint64_t)(PAGE_FAULT_PRESENT | PAGE_FAULT_WRITE | PAGE_FAULT_USER | PAGE_FAULT_FETCH))
+#define FLAG_ACCESS  (1U << 18) /* AC: the kernel said that it touches user memory */
+#define SPURIOUS_MAX 64         /* in a row, before they are taken for one that never ends */
 #define COULD_NOT_WAIT                                                                                       \
     VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
 

@@ -96,19 +96,16 @@ enum page_tables_result page_tables_map(struct page_table_builder *builder, virt
     return PAGE_TABLES_OK;
 }
 
-unsigned page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset, virt_addr_t virtual,
-                          struct page_walk_step steps[5])
+static bool read_entry(void *access_offset, virt_addr_t address, struct page_walk_step *step)
 {
-    phys_addr_t table = root;
-    unsigned count = 0;
-    for (unsigned level = levels; level >= PAGE_LEVEL_4K; level--) {
-        unsigned index = page_table_index(virtual, level);
-        page_table_entry_t entry = table_at(access_offset, table)[index];
-        steps[count++] = (struct page_walk_step){level, index, entry};
-        if (!page_entry_present(entry) || page_entry_is_leaf(entry, level)) {
-            break;
-        }
-        table = page_entry_table_address(entry);
-    }
-    return count;
+    const uint64_t *offset = access_offset;
+    (void)address;
+    step->entry = table_at(*offset, step->table)[step->index];
+    return true;
+}
+
+struct page_walk page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset,
+                                  virt_addr_t address)
+{
+    return page_walk(read_entry, &access_offset, root, levels, PAGE_PHYSICAL_BITS_MAX, address);
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/page_walk.h>
 #include <ashlar/types.h>
 
 struct page_table_builder {
@@ -38,14 +38,7 @@ enum page_tables_result page_tables_map(struct page_table_builder *builder, virt
                                         phys_addr_t physical, uint64_t bytes, unsigned access,
                                         enum page_cache cache);
 
-/* One step of a translation, from the root down. */
-struct page_walk_step {
-    unsigned level;           /* of the table the entry lies in */
-    unsigned index;           /* within the table */
-    page_table_entry_t entry; /* as read */
-};
-
-/* Follows `virtual` from `root`; fills at most 5 steps and returns how many. The last is a leaf or not
- * present. */
-unsigned page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset, virt_addr_t virtual,
-                          struct page_walk_step steps[5]);
+/* Follows `address` from `root` (page_walk()), where a table lies at `access_offset` + its physical address.
+ */
+struct page_walk page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset,
+                                  virt_addr_t address);

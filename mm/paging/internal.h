@@ -276,7 +276,8 @@ struct leaf_change {
 };
 
 /* The leaf with its access and cache kind replaced, all else kept. */
-page_table_entry_t leaf_changed(page_table_entry_t leaf, unsigned level, const struct leaf_change *change);
+page_table_entry_t leaf_with_change(page_table_entry_t leaf, unsigned level,
+                                    const struct leaf_change *change);
 
 /*
  * Whether a TLB that holds `old` could do something with it that `now` does not allow, or miss a bit to set.

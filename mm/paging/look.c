@@ -129,7 +129,7 @@ bool page_runs_next(struct page_runs *walk, struct page_run *run)
 
 /* ---- One address ---- */
 
-struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t address)
+struct page_walk_last page_walk_slow(const struct page_table *table, virt_addr_t address)
 {
     const uint64_t everywhere = PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE;
     uint64_t all = everywhere;
@@ -146,27 +146,28 @@ struct page_walk_end page_walk_slow(const struct page_table *table, virt_addr_t 
         at = page_entry_table_address(entry);
     }
     preempt_enable();
-    return (struct page_walk_end){entry, all | (uint64_t)level << PAGE_WALK_LEVEL_SHIFT};
+    return (struct page_walk_last){entry, all | (uint64_t)level << PAGE_WALK_LEVEL_SHIFT};
+}
+
+static bool read_step(void *tables, virt_addr_t address, struct page_walk_step *step)
+{
+    step->entry = table_entry(tables, step->table, address.raw, step->level);
+    return true;
 }
 
 unsigned page_table_walk(const struct page_table *table, const struct page_table_access *access,
-                         virt_addr_t address, struct page_table_step steps[PAGE_WALK_STEPS_MAX])
+                         virt_addr_t address, struct page_walk_step steps[PAGE_WALK_STEPS_MAX])
 {
     struct page_table seen = {.access = access, .root = table->root, .levels = table->levels};
-    if (!virt_is_canonical(address, table->levels) || !table_reachable(&seen)) {
+    if (!table_reachable(&seen)) {
         return 0;
     }
-    phys_addr_t at = table->root;
-    unsigned count = 0;
     preempt_disable();
-    for (unsigned level = table->levels; level >= PAGE_LEVEL_4K; level--) {
-        page_table_entry_t entry = table_entry(&seen, at, address.raw, level);
-        steps[count++] = (struct page_table_step){level, page_table_index(address, level), at, entry};
-        if (!page_entry_present(entry) || page_entry_is_leaf(entry, level)) {
-            break;
-        }
-        at = page_entry_table_address(entry);
-    }
+    struct page_walk walk =
+        page_walk(read_step, &seen, seen.root, seen.levels, PAGE_PHYSICAL_BITS_MAX, address);
     preempt_enable();
-    return count;
+    for (unsigned i = 0; i < walk.step_count; i++) {
+        steps[i] = walk.steps[i];
+    }
+    return walk.step_count;
 }

@@ -16,7 +16,7 @@ static void change_leaf(const struct protection *protection, page_table_entry_t 
     page_table_entry_t old = entry_read(entry);
     page_table_entry_t now;
     do {
-        now = leaf_changed(old, level, &protection->change);
+        now = leaf_with_change(old, level, &protection->change);
     } while (!__atomic_compare_exchange_n(&entry->raw, &old.raw, now.raw, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
     if (leaf_narrows(old, now, level)) {

@@ -6,7 +6,7 @@
  */
 #include "internal.h"
 
-page_table_entry_t leaf_changed(page_table_entry_t leaf, unsigned level, const struct leaf_change *change)
+page_table_entry_t leaf_with_change(page_table_entry_t leaf, unsigned level, const struct leaf_change *change)
 {
     return page_entry_with_access(page_entry_with_cache(leaf, level, change->cache), change->access);
 }
@@ -45,7 +45,7 @@ static struct cut cut_find(const struct page_table *table, uint64_t address, con
             break;
         }
         if (page_entry_is_leaf(cut.leaf, cut.level)) {
-            bool same = change && leaf_changed(cut.leaf, cut.level, change).raw == cut.leaf.raw;
+            bool same = change && leaf_with_change(cut.leaf, cut.level, change).raw == cut.leaf.raw;
             if (same) {
                 break;
             }
@@ -135,4 +135,23 @@ enum page_table_error split_ends(struct page_table *table, uint64_t first, uint6
     cut_perform(table, end, &reserve, batch);
     DEBUG_ASSERT(reserve.first.raw == FRAME_NONE.raw);
     return PAGE_TABLE_OK;
+}
+
+/* ---- For its own sake: the owner of what lies behind wants to deal with its parts ---- */
+
+enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
+{
+    enum page_table_error error = range_check(table, address, FRAME_BYTES);
+    if (error != PAGE_TABLE_OK) {
+        return error;
+    }
+    if (!table_reachable(table)) {
+        return PAGE_TABLE_UNREACHABLE;
+    }
+    /* The range from the address to the end of any page it can lie in is cut at one end only. */
+    uint64_t last = address.raw | (page_level_bytes(PAGE_LEVEL_1G) - 1);
+    spinlock_acquire(&table->lock);
+    error = split_ends(table, address.raw, last, NULL, batch);
+    spinlock_release(&table->lock);
+    return error;
 }

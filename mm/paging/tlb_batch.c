@@ -1,8 +1,6 @@
 /* TLB work collected as data: see <ashlar/tlb.h>. */
 #include <ashlar/page_table.h>
 
-#define NO_TABLE ((phys_addr_t){0})
-
 /* Makes one range of all, for the price of a flush of everything. */
 void tlb_batch_join(struct tlb_batch *batch, virt_addr_t base, uint64_t bytes)
 {
@@ -44,7 +42,7 @@ static void flush_all(const struct page_table *table)
 
 static void flush_ranges(const struct tlb_batch *batch)
 {
-    bool only_global = !batch->local && batch->tables.raw == NO_TABLE.raw;
+    bool only_global = !batch->local && batch->tables.raw == FRAME_NONE.raw;
     for (unsigned i = 0; i < batch->range_count; i++) {
         const struct tlb_range *range = &batch->ranges[i];
         uint64_t page_bytes = page_level_bytes(range->level);
@@ -60,7 +58,7 @@ static void flush_ranges(const struct tlb_batch *batch)
 /* Tables without a range are left when a full batch was flushed in the midst of unmapping what they held. */
 static void flush(const struct tlb_batch *batch)
 {
-    if (batch->pages > TLB_FLUSH_PAGES || (batch->range_count == 0 && batch->tables.raw != NO_TABLE.raw)) {
+    if (batch->pages > TLB_FLUSH_PAGES || (batch->range_count == 0 && batch->tables.raw != FRAME_NONE.raw)) {
         flush_all(batch->table);
     } else {
         flush_ranges(batch);
@@ -70,7 +68,7 @@ static void flush(const struct tlb_batch *batch)
 static void free_tables(struct tlb_batch *batch)
 {
     struct frame_pool *frames = batch->table->frames;
-    while (batch->tables.raw != NO_TABLE.raw) {
+    while (batch->tables.raw != FRAME_NONE.raw) {
         phys_addr_t table = batch->tables;
         batch->tables = phys_addr((uintptr_t)frame_descriptor(frames, table)->object);
         frame_free(frames, table, 0);

@@ -106,7 +106,7 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
  */
 static uint64_t count_tables_at(const struct vm_space *space, uint64_t *address) REQUIRES(space->lock)
 {
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     unsigned walked = page_table_walk(space->table, space->table->access, virt_addr(*address), steps);
     uint64_t count = 0;
     unsigned lowest = PAGE_LEVEL_2M;

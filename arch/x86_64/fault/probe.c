@@ -24,10 +24,12 @@ bool memory_try_write(virt_addr_t destination, const void *source, size_t bytes)
     return probe_copy(virt_pointer(destination), source, bytes) == 0;
 }
 
-static bool read_entry(void *physmap, phys_addr_t at, uint64_t *entry)
+/* By way of the physmap, and as a probe: tables that are damaged may lead anywhere. */
+static bool read_entry(void *physmap, virt_addr_t address, struct page_walk_step *step)
 {
     const virt_addr_t *base = physmap;
-    return memory_try_read(entry, virt_add(*base, at.raw), sizeof *entry);
+    (void)address;
+    return memory_try_read(&step->entry, virt_add(*base, page_walk_entry_at(step).raw), sizeof step->entry);
 }
 
 struct page_walk page_walk_current(virt_addr_t address)
@@ -43,5 +45,5 @@ uint64_t *page_walk_leaf(const struct page_walk *walk)
     if (walk->end != WALK_MAPPED) {
         return NULL;
     }
-    return physmap_pointer(walk->steps[walk->step_count - 1].entry_at);
+    return physmap_pointer(page_walk_entry_at(&walk->steps[walk->step_count - 1]));
 }

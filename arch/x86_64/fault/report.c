@@ -188,7 +188,7 @@ static void print_address(void)
     if (physical < boot_info()->paging.physmap_bytes) {
         print_physical(phys_addr(physical));
     }
-    console_print("\nwalk:    %s\n", page_walk_text(&found.walk, found.address, text));
+    console_print("\nwalk:    %s\n", page_walk_text(&found.walk, text));
     region_describe(found.address);
 }
 

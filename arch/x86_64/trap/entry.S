@@ -9,17 +9,15 @@
  *   page fault: arrives on a stack of its own and moves to the interrupted one if that is usable
  * All build a struct trap_frame and call trap_dispatch(frame), which returns with interrupts off.
  */
+#include <x86/page_fault_code.h>
 #include <x86/segments.h>
 
     .set FRAME_WORDS, 22
-    .set FRAME_BYTES, FRAME_WORDS * 8
+    .set TRAP_FRAME_BYTES, FRAME_WORDS * 8
     .set FRAME_RIP, 136
     .set FRAME_CS, 144
     .set FRAME_RSP, 160
     .set MSR_GS_BASE, 0xc0000101
-
-/* A page fault this far around the stack pointer is the stack's own: pushes below it, locals just above. */
-    .set STACK_FAULT_REACH, 4096
 
 .macro PUSH_REGISTERS
     pushq %rax
@@ -183,11 +181,11 @@ trap_page_fault:
 1:  movq FRAME_RSP(%rsi), %rdi
     movq %rax, %rdx
     subq %rdi, %rdx
-    addq $STACK_FAULT_REACH, %rdx
-    cmpq $STACK_FAULT_REACH * 2, %rdx
+    addq $STACK_REACH_BYTES, %rdx
+    cmpq $STACK_REACH_BYTES * 2, %rdx
     jb 4f
     andq $-16, %rdi
-2:  subq $FRAME_BYTES, %rdi
+2:  subq $TRAP_FRAME_BYTES, %rdi
     movq %rdi, %rbx
     movl $FRAME_WORDS, %ecx
     subq $IST_LEVEL_BYTES, %gs:PER_CPU_IST + (IST_PAGE_FAULT - 1) * 8

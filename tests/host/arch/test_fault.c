@@ -107,13 +107,14 @@ struct memory {
     uint64_t entries[6][PAGE_TABLE_ENTRIES];
 };
 
-static bool read_memory(void *context, phys_addr_t at, uint64_t *entry)
+static bool read_memory(void *context, virt_addr_t address, struct page_walk_step *step)
 {
     const struct memory *memory = context;
-    if (at.raw >= sizeof memory->entries || at.raw % sizeof *entry != 0) {
+    assert_int_equal(step->index, page_table_index(address, step->level));
+    if (step->table.raw >= sizeof memory->entries) {
         return false;
     }
-    *entry = memory->entries[at.raw / FRAME_BYTES][at.raw % FRAME_BYTES / sizeof *entry];
+    step->entry.raw = memory->entries[step->table.raw / FRAME_BYTES][step->index];
     return true;
 }
 
@@ -147,8 +148,8 @@ static void a_walk_ends_at_the_page(void **state)
     assert_int_equal(walk.step_count, 4);
     assert_int_equal(walk.target.raw, 0xabcabc);
     assert_int_equal(walk.access, PAGE_WRITE | PAGE_USER);
-    assert_int_equal(walk.steps[3].entry_at.raw, 0x4000 + INDEX(1) * 8);
-    assert_string_equal(page_walk_text(&walk, virt_addr(ADDRESS), text),
+    assert_int_equal(page_walk_entry_at(&walk.steps[3]).raw, 0x4000 + INDEX(1) * 8);
+    assert_string_equal(page_walk_text(&walk, text),
                         "PML4[36] 0x2007 > PDPT[209] 0x3007 > PD[179] 0x4007 > PT[393] 0x8000000000abc007"
                         " -> physical 0xabcabc, writable, no-execute, user");
     free(memory);
@@ -230,8 +231,7 @@ static void a_walk_survives_tables_that_lead_nowhere(void **state)
     assert_int_equal(none.end, WALK_NON_CANONICAL);
     assert_int_equal(none.step_count, 0);
     char text[PAGE_WALK_TEXT_BYTES];
-    assert_string_equal(page_walk_text(&none, virt_addr(1ULL << 47), text),
-                        "none: the address is not canonical");
+    assert_string_equal(page_walk_text(&none, text), "none: the address is not canonical");
     free(memory);
 }
 

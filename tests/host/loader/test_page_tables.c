@@ -45,15 +45,11 @@ static struct page_table_builder builder_make(struct test_memory *memory, unsign
 static bool translate(const struct page_table_builder *builder, uint64_t virtual, uint64_t *physical,
                       unsigned *level, page_table_entry_t *leaf)
 {
-    struct page_walk_step steps[5];
-    unsigned count = page_tables_walk(builder->root, builder->levels, 0, virt_addr(virtual), steps);
-    *leaf = steps[count - 1].entry;
-    *level = steps[count - 1].level;
-    if (!page_entry_present(*leaf)) {
-        return false;
-    }
-    *physical = page_entry_leaf_address(*leaf, *level).raw + (virtual & (page_level_bytes(*level) - 1));
-    return true;
+    const struct page_walk walk = page_tables_walk(builder->root, builder->levels, 0, virt_addr(virtual));
+    *leaf = walk.steps[walk.step_count - 1].entry;
+    *level = walk.steps[walk.step_count - 1].level;
+    *physical = walk.target.raw;
+    return walk.end == WALK_MAPPED;
 }
 
 static void expect_maps(const struct page_table_builder *builder, uint64_t virtual, uint64_t expected,

@@ -118,12 +118,12 @@ static void held_pages_are_at_no_time_there(void **state)
 /* Walks to an address by every way; all must see the same. */
 static void expect_same(uint64_t address)
 {
-    struct page_table_step expected[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step expected[PAGE_WALK_STEPS_MAX];
     unsigned count = page_table_walk(&tables.kernel, ways[0], virt_addr(address), expected);
     struct mmu_walk walk = mmu_model_walk(&tables.kernel, address);
     assert_int_equal(count, tables.kernel.levels - walk.level + 1);
     for (unsigned way = 1; way < PAGE_TABLE_PATH_COUNT; way++) {
-        struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+        struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
         assert_int_equal(page_table_walk(&tables.kernel, ways[way], virt_addr(address), steps), count);
         for (unsigned i = 0; i < count; i++) {
             assert_int_equal(steps[i].level, expected[i].level);
@@ -164,7 +164,7 @@ static void all_ways_see_the_same_tables(void **state)
 static void a_non_canonical_address_has_no_steps(void **state)
 {
     (void)state;
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     make(4);
     assert_int_equal(page_table_walk(&tables.kernel, ways[0], virt_addr(1ULL << 47), steps), 0);
     destroy();
@@ -241,7 +241,7 @@ static void tables_out_of_reach_are_an_error(void **state)
     make(4);
     page_table_end_recursive(&tables.kernel);
     tables.kernel.access = &recursive.access;
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     assert_int_equal(page_table_map(&tables.kernel, virt_addr(HIGH), phys_addr(0), KIB(4), PAGE_READ,
                                     CACHE_WRITE_BACK, PAGE_LEVEL_4K),
                      PAGE_TABLE_UNREACHABLE);

@@ -18,10 +18,10 @@ static struct tables tables;
 
 static page_table_entry_t *entry_of(struct page_table *table, uint64_t address, unsigned level)
 {
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     unsigned count = page_table_walk(table, table->access, virt_addr(address), steps);
     assert_in_range(table->levels - level, 0, count - 1);
-    const struct page_table_step *step = &steps[table->levels - level];
+    const struct page_walk_step *step = &steps[table->levels - level];
     return (page_table_entry_t *)frame_pointer(table->frames, step->table) + step->index;
 }
 

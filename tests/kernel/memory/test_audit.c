@@ -302,7 +302,7 @@ KERNEL_TEST(audit_looks_into_user_spaces)
                          "shows another address than its region does");
     expect_wrong_in_user(page, code_segment()->physical_base, PAGE_WRITE, CACHE_WRITE_BACK,
                          "writable, though the kernel's image has it read-only");
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     page_table_walk(&user.own, user.own.access, data, steps);
     void **used = &frame_descriptor(kernel_frames(), steps[1].table)->object;
     *used = frame_word_of_count(frame_word_count(*used) + 1);

@@ -107,7 +107,7 @@ KERNEL_TEST(pt_tables_of_both_depths_and_all_sizes)
 /* ---- The kernel's tables, by five ways ---- */
 
 static unsigned walk_by(enum page_table_path path, virt_addr_t address,
-                        struct page_table_step steps[PAGE_WALK_STEPS_MAX])
+                        struct page_walk_step steps[PAGE_WALK_STEPS_MAX])
 {
     struct page_table_view view;
     if (page_table_view_open(&view, path) != PAGE_TABLE_OK) {
@@ -121,11 +121,11 @@ static unsigned walk_by(enum page_table_path path, virt_addr_t address,
 /* The root's recursive entry apart, which only some of the ways need. */
 static void expect_all_ways_alike(virt_addr_t address)
 {
-    struct page_table_step expected[PAGE_WALK_STEPS_MAX] = {0};
+    struct page_walk_step expected[PAGE_WALK_STEPS_MAX] = {0};
     unsigned count = walk_by(PAGE_TABLE_PHYSMAP, address, expected);
     EXPECT(count > 0);
     for (unsigned path = PAGE_TABLE_PHYSMAP + 1; path < PAGE_TABLE_PATH_COUNT; path++) {
-        struct page_table_step steps[PAGE_WALK_STEPS_MAX] = {0};
+        struct page_walk_step steps[PAGE_WALK_STEPS_MAX] = {0};
         EXPECT_EQUAL(walk_by((enum page_table_path)path, address, steps), count);
         for (unsigned i = 0; i < count; i++) {
             EXPECT_EQUAL(steps[i].table.raw, expected[i].table.raw);
@@ -148,7 +148,7 @@ KERNEL_TEST(pt_five_ways_see_the_same_tables)
 
 KERNEL_TEST(pt_views_return_what_they_took)
 {
-    struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     walk_by(PAGE_TABLE_TEMPORARY, virt_addr(ROOM), steps); /* makes the slots' table */
     uint64_t tables = kernel_page_table()->table_frames;
     struct frame_ledger before, after;
@@ -177,7 +177,7 @@ KERNEL_TEST(pt_views_load_the_user_space_again)
     EXPECT(user_space_create(&user, "looking") == VM_OK && vm_space_map(&user, &request, &address) == VM_OK);
     space_load(&user);
     for (unsigned path = 0; path < PAGE_TABLE_PATH_COUNT; path++) {
-        struct page_table_step steps[PAGE_WALK_STEPS_MAX];
+        struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
         walk_by((enum page_table_path)path, virt_of(&user), steps);
         user_access_begin();
         rounds = ++*word;
