@@ -11,6 +11,8 @@
 
 #include <ashlar/page_table.h>
 
+#define PAGE_AUDIT_NAME_BYTES 24 /* of a set's name: as long as a space's */
+
 #define PAGE_ALIAS_RANGES 64 /* stretches that are compared in one round; there may be any number */
 
 /* Physical memory that is mapped in a way that other mappings must respect. */
@@ -36,7 +38,7 @@ struct page_audit {
     uint64_t bytes;                    /* virtual memory they map */
     uint64_t problems;                 /* mappings that are wrong, and tables */
     const char *what;                  /* the rule that the first one breaks; NULL when all is well */
-    const char *whose;                 /* the set it is in: "kernel", "UEFI runtime", a space's name */
+    char whose[PAGE_AUDIT_NAME_BYTES]; /* the set it is in: "kernel", "UEFI runtime", a space's name */
     struct page_run run;               /* the mappings it concerns */
     struct page_alias_list executable; /* the audit's own, as is this: */
     struct page_alias_list special;    /* not write-back */

@@ -46,6 +46,7 @@ enum vm_error {
                      too many references */
     VM_BAD_RANGE, /* a space over such a range cannot be made */
     VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
+    VM_IN_USE,    /* the structure is a space of this manager already */
     VM_ERROR_COUNT
 };
 
@@ -143,7 +144,8 @@ struct vm_space;
 /* Entry of the table of spaces: taken, or a link in the list of free numbers. */
 union vm_number {
     struct vm_space *space; /* whose number it is */
-    uint64_t free;          /* 2 * next free number + 1; the last one leads to VM_SPACES_MAX */
+    uint64_t word;          /* bit 0 set: free, the rest is 2 * next free number, the last one leads to
+                               VM_SPACES_MAX; bit 1 set: the pointer of a space that is being destroyed */
 };
 
 struct vm_manager_config {
@@ -189,8 +191,18 @@ enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manage
 /* Returns everything. No space is left. */
 void vm_manager_destroy(struct vm_manager *manager);
 
-/* The space with that number, or NULL. It stays for as long as the caller can say why. */
-struct vm_space *vm_space_by_number(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
+/*
+ * The space with that number and a reference to it, or NULL when there is none or it is being destroyed. The
+ * space stays until the reference is returned by vm_space_put(); whoever holds one does not destroy it.
+ */
+struct vm_space *vm_space_get(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
+
+/* The same for the first space whose number is not below *number, which becomes the number behind it: to
+ * visit all spaces, start at 0. */
+struct vm_space *vm_space_get_next(struct vm_manager *manager, uint32_t *number) EXCLUDES(manager->lock);
+
+/* Returns a reference. The space may be gone afterwards. */
+void vm_space_put(struct vm_space *space);
 
 /* ---- Spaces ---- */
 
@@ -220,6 +232,7 @@ struct vm_space {
     uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     uint32_t number;                 /* in the manager's table */
+    _Atomic(uint32_t) references;    /* of those who found it by its number */
     _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */
     enum frame_owner owner;          /* of the pages it fills */
     bool user;                       /* pages are the user's */
@@ -229,13 +242,18 @@ struct vm_space {
 
 /*
  * Makes an empty space. Costs the root table of a user space, nothing else. Fails with VM_NO_MEMORY,
- * VM_TOO_MANY, VM_UNALIGNED, VM_NON_CANONICAL, VM_KERNEL_ADDRESS (a user space in the kernel's half) or
- * VM_BAD_RANGE (empty, over both halves, or up to the last byte of all).
+ * VM_TOO_MANY, VM_UNALIGNED, VM_NON_CANONICAL, VM_KERNEL_ADDRESS (a user space in the kernel's half),
+ * VM_BAD_RANGE (empty, over both halves, or up to the last byte of all) or VM_IN_USE (`space` was made
+ * already and not destroyed; nothing of it has changed).
  */
 enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
                               const struct vm_space_config *config);
 
-/* Unmaps everything and returns all memory. Panics while a CPU has the space loaded. */
+/*
+ * Unmaps everything and returns all memory. First nobody finds the space by its number any more, then those
+ * who found it before are waited for. The number is given out again when the last page has left the reverse
+ * map. The caller holds no reference from vm_space_get(). Panics while a CPU has the space loaded.
+ */
 void vm_space_destroy(struct vm_space *space) EXCLUDES(space->lock);
 
 /* A CPU is about to load the tables of a user space, and has loaded others. */
@@ -252,8 +270,8 @@ static inline void vm_space_leave(struct vm_space *space)
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
  * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
- * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_CONFLICT or VM_BAD_FRAME (too many
- * references); then there is no child.
+ * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_IN_USE (`child` is a space already),
+ * VM_CONFLICT or VM_BAD_FRAME (too many references); then no child is made.
  */
 enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
     EXCLUDES(space->lock);
@@ -384,15 +402,17 @@ bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t fr
 
 /* One place where a frame is seen. */
 struct vm_place {
-    struct vm_space *space; /* in which space */
-    virt_addr_t address;    /* first byte of the page that shows it */
-    bool device;            /* through a VM_DEVICE region, which keeps no reference */
+    uint32_t number;          /* of the space */
+    char name[VM_NAME_BYTES]; /* of the space */
+    virt_addr_t address;      /* first byte of the page that shows it */
+    bool device;              /* through a VM_DEVICE region, which keeps no reference */
 };
 
 /*
  * The reverse question: where is the frame at `address` mapped? Fills places[] up to `limit` and returns how
  * many there are. Constant time for frames with one mapping; device regions are searched in all spaces. For
- * addresses that are no RAM as well. No space is made, destroyed or changed meanwhile.
+ * addresses that are no RAM as well. The frame's own pages do not change meanwhile; pages of a space that is
+ * being destroyed are left out.
  */
 uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
                          uint64_t limit) EXCLUDES(manager->lock, manager->mappings_lock);

@@ -30,11 +30,13 @@ static const char *region_name(virt_addr_t address)
     return region_find(address, &region) ? region.name : "nobody's";
 }
 
-/* The tables that --space names, the kernel's without; NULL, with an error, when there are none. */
-static struct page_table *tables_of(struct monitor_call *call)
+/* The tables that --space names, the kernel's without; NULL, with an error, when there are none. *owner
+ * becomes the space they belong to, with a reference, or NULL. */
+static struct page_table *tables_of(struct monitor_call *call, struct vm_space **owner)
 {
     const char *space = monitor_option(call, "--space");
     uint64_t number;
+    *owner = NULL;
     if (!space) {
         return kernel_page_table();
     }
@@ -47,13 +49,12 @@ static struct page_table *tables_of(struct monitor_call *call)
     if (!monitor_number(call, space, &number)) {
         return NULL;
     }
-    struct vm_space *found =
-        number < VM_SPACES_MAX ? vm_space_by_number(kernel_vm_manager(), (uint32_t)number) : NULL;
-    if (!found) {
+    *owner = number < VM_SPACES_MAX ? vm_space_get(kernel_vm_manager(), (uint32_t)number) : NULL;
+    if (!*owner) {
         monitor_error(call, "there is no space %.20s; 'vm' lists them", space);
         return NULL;
     }
-    return found->table;
+    return (*owner)->table;
 }
 
 /* ---- pt walk ---- */
@@ -298,7 +299,8 @@ static void pt_run(struct monitor_call *call)
         monitor_error(call, "'%.20s' is none of walk, dump, audit", what);
         return;
     }
-    struct page_table *table = takes_options(call) ? tables_of(call) : NULL;
+    struct vm_space *owner = NULL;
+    struct page_table *table = takes_options(call) ? tables_of(call, &owner) : NULL;
     if (!table) {
         return;
     }
@@ -308,6 +310,9 @@ static void pt_run(struct monitor_call *call)
         walk_run(call, table);
     } else {
         dump_run(call, table);
+    }
+    if (owner) {
+        vm_space_put(owner);
     }
 }
 

@@ -19,11 +19,11 @@ static const char *access_text(const struct vm_region_facts *region, char text[4
 static void each_space(bool (*show)(struct vm_space *space, void *context), void *context)
 {
     struct vm_manager *manager = kernel_vm_manager();
-    for (uint32_t number = 0; number < manager->number_limit; number++) {
-        struct vm_space *space = vm_space_by_number(manager, number);
-        if (space && !show(space, context)) {
-            return;
-        }
+    struct vm_space *space;
+    bool more = true;
+    for (uint32_t number = 0; more && (space = vm_space_get_next(manager, &number));) {
+        more = show(space, context);
+        vm_space_put(space);
     }
 }
 

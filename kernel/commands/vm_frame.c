@@ -18,13 +18,13 @@
 static void show_place(struct json *json, const struct vm_place *place)
 {
     if (!json) {
-        monitor_print("  space %u \"%s\" at %#" PRIx64 "%s\n", place->space->number, place->space->name,
-                      place->address.raw, place->device ? " (as given memory)" : "");
+        monitor_print("  space %u \"%s\" at %#" PRIx64 "%s\n", place->number, place->name, place->address.raw,
+                      place->device ? " (as given memory)" : "");
         return;
     }
     json_object_begin(json, NULL);
-    json_number(json, "space", place->space->number);
-    json_string(json, "name", place->space->name);
+    json_number(json, "space", place->number);
+    json_string(json, "name", place->name);
     json_hex(json, "address", place->address.raw);
     json_bool(json, "device", place->device);
     json_object_end(json);

@@ -29,12 +29,13 @@ static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uin
 {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t address = vm_code_address(codes[i]);
-        const struct vm_space *space = vm_space_by_number(manager, vm_code_number(codes[i]));
+        struct vm_space *space = vm_space_get(manager, vm_code_number(codes[i]));
         if (!space) {
             return vm_problem_set(problem, "the reverse map names no space", address,
                                   vm_code_number(codes[i]), 0);
         }
         struct page_translation page = vm_page_at(space->table, address);
+        vm_space_put(space);
         if (!page.mapped || vm_page_frame(&page).raw != frame.raw) {
             return vm_problem_set(problem, "the reverse map names a page that shows another frame", address,
                                   page.mapped ? vm_page_frame(&page).raw : 0, frame.raw);
@@ -251,20 +252,25 @@ static uint64_t tables_of(struct page_table *kernel)
     return frames;
 }
 
+/* The space that was found by `number`. */
+static bool check_found(struct vm_space *space, uint32_t number, struct census *census,
+                        struct vm_problem *problem)
+{
+    if (space->number != number) {
+        return vm_problem_set(problem, "a space's number", 0, space->number, number);
+    }
+    return check_space(space, census, problem);
+}
+
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
 {
     struct census census = {.manager = manager};
     uint32_t spaces = 0;
-    for (uint32_t number = 0; number < manager->number_limit; number++) {
-        struct vm_space *space = vm_space_by_number(manager, number);
-        if (!space) {
-            continue;
-        }
-        spaces++;
-        if (space->number != number) {
-            return vm_problem_set(problem, "a space's number", 0, space->number, number);
-        }
-        if (!check_space(space, &census, problem)) {
+    struct vm_space *space;
+    for (uint32_t number = 0; (space = vm_space_get_next(manager, &number)); spaces++) {
+        bool sound = check_found(space, number - 1, &census, problem);
+        vm_space_put(space);
+        if (!sound) {
             return false;
         }
     }

@@ -227,7 +227,11 @@ uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_
 bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
     EXCLUDES(manager->lock, manager->mappings_lock);
 
-/* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map. */
+/* Whether the page at an address shows the block. */
+bool vm_page_shows(struct vm_space *space, uint64_t address, phys_addr_t block) EXCLUDES(space->lock);
+
+/* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map that leads to a page
+ * of a space or to a chain. Takes the lock of the space that the entry names. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
 
 /* Whether an allocated block's `object`, whoever owns it, is an entry that names this page of the space. */
@@ -238,9 +242,18 @@ bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t addres
 
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
+
+/* Whether `space`, perhaps never made, is a space of the manager. Its number is what tells, and decides
+ * nothing by itself: the table must lead back to this very structure. */
+bool vm_number_is_taken(struct vm_manager *manager, const struct vm_space *space) EXCLUDES(manager->lock);
+
+/* Makes a space that is about to go unfindable, and waits for those who found it before. */
+void vm_number_retire(struct vm_space *space) EXCLUDES(space->manager->lock);
+
+/* Gives the number of a retired space back, none of whose pages is in the reverse map any more. */
 void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
 
-/* Whether there is a space of that number, and `address` in its range. */
+/* Whether there is a space of that number, perhaps one being destroyed, and `address` in its range. */
 bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
 
 /* ---- fault/need.c: what a fault needs and can only get without the space's lock ---- */

@@ -91,6 +91,9 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
     if (error != VM_OK) {
         return error;
     }
+    if (vm_number_is_taken(manager, space)) {
+        return VM_IN_USE;
+    }
     memset(space, 0, sizeof *space);
     space->manager = manager;
     space->base = max_u64(config->base.raw, FRAME_BYTES); /* address 0 stands for none */
@@ -116,6 +119,7 @@ void vm_space_destroy(struct vm_space *space)
         panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name,
               atomic_load(&space->loaded));
     }
+    vm_number_retire(space);
     if (!vm_work_begin(space, &work, 0)) {
         panic("vm: no memory to destroy %s, which needs none", space->name);
     }

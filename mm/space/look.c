@@ -154,15 +154,32 @@ struct search {
     uint64_t count;          /* found so far */
 };
 
-static void note_place(struct search *search, struct vm_space *space, uint64_t address, bool device)
+static void note_place(struct search *search, const struct vm_space *space, uint64_t address, bool device)
 {
     if (search->count < search->limit) {
-        search->places[search->count] = (struct vm_place){space, virt_addr(address), device};
+        struct vm_place *place = &search->places[search->count];
+        *place = (struct vm_place){.number = space->number, .address = virt_addr(address), .device = device};
+        memcpy(place->name, space->name, VM_NAME_BYTES);
     }
     search->count++;
 }
 
 #define CODES_MAX 64 /* places of one frame that are looked up by name; more are only counted */
+
+/* Notes a page that the reverse map named a moment ago, if its space is there and it shows the block still.
+ */
+static void note_code(struct vm_manager *manager, struct search *search, uint64_t code, phys_addr_t block)
+{
+    uint64_t address = vm_code_address(code);
+    struct vm_space *space = vm_space_get(manager, vm_code_number(code));
+    if (!space) {
+        return;
+    }
+    if (vm_page_shows(space, address, block)) {
+        note_place(search, space, address + (search->frame - block.raw), false);
+    }
+    vm_space_put(space);
+}
 
 /* Asks the frame's descriptor, if it is that of a block which spaces show. */
 static void search_descriptor(struct vm_manager *manager, struct search *search)
@@ -177,8 +194,7 @@ static void search_descriptor(struct vm_manager *manager, struct search *search)
     }
     uint64_t count = vm_reverse_codes(manager, facts.block, codes, CODES_MAX);
     for (uint64_t i = 0; i < min_u64(count, CODES_MAX); i++) {
-        struct vm_space *space = vm_space_by_number(manager, vm_code_number(codes[i]));
-        note_place(search, space, vm_code_address(codes[i]) + (search->frame - facts.block.raw), false);
+        note_code(manager, search, codes[i], facts.block);
     }
     search->count += count - min_u64(count, CODES_MAX);
 }
@@ -203,15 +219,11 @@ uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct
                          uint64_t limit)
 {
     struct search search = {align_down(address.raw, FRAME_BYTES), places, limit, 0};
+    struct vm_space *space;
     search_descriptor(manager, &search);
-    spinlock_acquire(&manager->lock);
-    uint32_t end = manager->number_limit;
-    spinlock_release(&manager->lock);
-    for (uint32_t number = 0; number < end; number++) {
-        struct vm_space *space = vm_space_by_number(manager, number);
-        if (space) {
-            search_devices(space, &search);
-        }
+    for (uint32_t number = 0; (space = vm_space_get_next(manager, &number));) {
+        search_devices(space, &search);
+        vm_space_put(space);
     }
     return search.count;
 }

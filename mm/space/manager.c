@@ -4,9 +4,33 @@
 
 /* ---- Numbers ---- */
 
+#define NUMBER_FREE  1ULL /* the entry is a link in the list of free numbers */
+#define NUMBER_DYING 2ULL /* the entry's space is being destroyed: nobody gets it any more */
+
 static union vm_number *number_entry(struct vm_manager *manager, uint32_t number)
 {
     return &manager->numbers[number / VM_NUMBERS_CHUNK][number % VM_NUMBERS_CHUNK];
+}
+
+static uint64_t link_to(uint32_t number)
+{
+    return 2 * (uint64_t)number | NUMBER_FREE;
+}
+
+/* The entry of a number that was given out, or 0 when there is none. */
+static uint64_t word_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
+{
+    if (number >= manager->number_limit) {
+        return 0;
+    }
+    uint64_t word = number_entry(manager, number)->word;
+    return word & NUMBER_FREE ? 0 : word;
+}
+
+/* The space of a number, also while it is being destroyed; or NULL. */
+static struct vm_space *space_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
+{
+    return (struct vm_space *)(uintptr_t)(word_of(manager, number) & ~NUMBER_DYING);
 }
 
 /* Makes room for VM_NUMBERS_CHUNK more numbers, all free. */
@@ -23,7 +47,7 @@ static enum vm_error grow_numbers(struct vm_manager *manager) REQUIRES(manager->
     manager->numbers[first / VM_NUMBERS_CHUNK] = frame_pointer(manager->config.frames, frame);
     manager->number_limit += VM_NUMBERS_CHUNK;
     for (uint32_t number = first; number < manager->number_limit; number++) {
-        number_entry(manager, number)->free = 2 * (uint64_t)(number + 1) + 1;
+        number_entry(manager, number)->word = link_to(number + 1);
     }
     manager->number_free = first;
     return VM_OK;
@@ -40,7 +64,7 @@ bool vm_number_take(struct vm_space *space, enum vm_error *error)
         space->number = manager->number_free;
         spinlock_init(&space->lock, LOCK_SPACE, space->number); /* before anybody can find the space */
         union vm_number *entry = number_entry(manager, space->number);
-        manager->number_free = (uint32_t)(entry->free / 2);
+        manager->number_free = (uint32_t)(entry->word / 2);
         entry->space = space;
         manager->space_count++;
     }
@@ -48,31 +72,34 @@ bool vm_number_take(struct vm_space *space, enum vm_error *error)
     return *error == VM_OK;
 }
 
+bool vm_number_is_taken(struct vm_manager *manager, const struct vm_space *space)
+{
+    spinlock_acquire(&manager->lock);
+    bool taken = space_of(manager, space->number) == space;
+    spinlock_release(&manager->lock);
+    return taken;
+}
+
+void vm_number_retire(struct vm_space *space)
+{
+    struct vm_manager *manager = space->manager;
+    spinlock_acquire(&manager->lock);
+    ASSERT(word_of(manager, space->number) == (uintptr_t)space);
+    number_entry(manager, space->number)->word |= NUMBER_DYING;
+    spinlock_release(&manager->lock);
+    while (atomic_load_explicit(&space->references, memory_order_acquire) != 0) {
+        cpu_relax();
+    }
+}
+
 void vm_number_return(struct vm_space *space)
 {
     struct vm_manager *manager = space->manager;
     spinlock_acquire(&manager->lock);
-    number_entry(manager, space->number)->free = 2 * (uint64_t)manager->number_free + 1;
+    number_entry(manager, space->number)->word = link_to(manager->number_free);
     manager->number_free = space->number;
     manager->space_count--;
     spinlock_release(&manager->lock);
-}
-
-static struct vm_space *space_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
-{
-    if (number >= manager->number_limit) {
-        return NULL;
-    }
-    const union vm_number *entry = number_entry(manager, number);
-    return entry->free & 1 ? NULL : entry->space;
-}
-
-struct vm_space *vm_space_by_number(struct vm_manager *manager, uint32_t number)
-{
-    spinlock_acquire(&manager->lock);
-    struct vm_space *space = space_of(manager, number);
-    spinlock_release(&manager->lock);
-    return space;
 }
 
 bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address)
@@ -82,6 +109,38 @@ bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t addr
     bool covers = space && address >= space->base && address < space->end;
     spinlock_release(&manager->lock);
     return covers;
+}
+
+/* ---- Finding spaces ---- */
+
+struct vm_space *vm_space_get(struct vm_manager *manager, uint32_t number)
+{
+    spinlock_acquire(&manager->lock);
+    uint64_t word = word_of(manager, number);
+    struct vm_space *space = word & NUMBER_DYING ? NULL : (struct vm_space *)(uintptr_t)word;
+    if (space) {
+        atomic_fetch_add_explicit(&space->references, 1, memory_order_relaxed);
+    }
+    spinlock_release(&manager->lock);
+    return space;
+}
+
+struct vm_space *vm_space_get_next(struct vm_manager *manager, uint32_t *number)
+{
+    struct vm_space *space = NULL;
+    spinlock_acquire(&manager->lock);
+    uint32_t end = manager->number_limit;
+    spinlock_release(&manager->lock);
+    while (!space && *number < end) {
+        space = vm_space_get(manager, (*number)++);
+    }
+    return space;
+}
+
+void vm_space_put(struct vm_space *space)
+{
+    uint32_t references = atomic_fetch_sub_explicit(&space->references, 1, memory_order_release);
+    ASSERT(references != 0);
 }
 
 /* ---- Life ---- */

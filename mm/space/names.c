@@ -29,6 +29,7 @@ const char *vm_error_name(enum vm_error error)
         [VM_BAD_FRAME] = "not a frame that can be shared",
         [VM_BAD_RANGE] = "no space can have this range",
         [VM_TOO_MANY] = "too many spaces",
+        [VM_IN_USE] = "the space exists already",
     };
     return name_of(names, VM_ERROR_COUNT, error);
 }

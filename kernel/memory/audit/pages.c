@@ -6,6 +6,7 @@
  * tables themselves are verified by page_table_check().
  */
 #include <ashlar/boot.h>
+#include <ashlar/format.h>
 #include <ashlar/memory.h>
 #include <ashlar/vm_kernel.h>
 
@@ -16,10 +17,12 @@ struct page_set {
     struct page_table *table; /* where */
     virt_addr_t last;         /* only up to there: the upper half of all sets is the kernel's */
     const char *name;         /* for people */
-    struct vm_space *space;   /* when it is a user space's */
+    struct vm_space *space;   /* when it is a user space's, of which a reference is held */
 };
 
-/* All sets there are, one after the other: *at starts as 0. */
+/* All sets there are, one after the other: *at starts as 0. Who got one returns it by set_put(). */
+_Static_assert(PAGE_AUDIT_NAME_BYTES == VM_NAME_BYTES, "a space's name fits");
+
 typedef bool set_source(const void *context, uint32_t *at, struct page_set *set);
 
 struct source {
@@ -27,12 +30,19 @@ struct source {
     const void *context; /* for it */
 };
 
+static void set_put(const struct page_set *set)
+{
+    if (set->space) {
+        vm_space_put(set->space);
+    }
+}
+
 static void complain(struct page_audit *audit, const char *what, const char *whose,
                      const struct page_run *run)
 {
     if (audit->problems++ == 0) {
         audit->what = what;
-        audit->whose = whose;
+        format(audit->whose, sizeof audit->whose, "%s", whose);
         audit->run = *run;
     }
 }
@@ -58,14 +68,16 @@ static bool next_in_force(const void *context, uint32_t *at, struct page_set *se
             return true;
         }
     }
-    while (*at - 2 < manager->number_limit) {
-        struct vm_space *space = vm_space_by_number(manager, (*at)++ - 2);
-        if (space && space->user) {
-            *set = (struct page_set){&space->own, page_table_lower_end(kernel), space->name, space};
-            return true;
-        }
+    struct vm_space *space;
+    uint32_t number = *at - 2;
+    while ((space = vm_space_get_next(manager, &number)) && !space->user) {
+        vm_space_put(space);
     }
-    return false;
+    *at = number + 2;
+    if (space) {
+        *set = (struct page_set){&space->own, page_table_lower_end(kernel), space->name, space};
+    }
+    return space;
 }
 
 struct given {
@@ -100,6 +112,7 @@ static void each_run(struct page_audit *audit, const struct source *source, run_
         while (page_runs_next(&walk, &run)) {
             visit(audit, &set, &run);
         }
+        set_put(&set);
     }
 }
 
@@ -173,6 +186,7 @@ static void check_tables(struct page_audit *audit, const struct source *source)
             audit->unsound = audit->unsound.what ? audit->unsound : problem;
             complain(audit, problem.what, set.name, &where);
         }
+        set_put(&set);
     }
 }
 
@@ -180,6 +194,7 @@ static bool is_known(const struct source *source, const struct page_table *table
 {
     struct page_set set;
     for (uint32_t at = 0; source->next(source->context, &at, &set);) {
+        set_put(&set);
         if (set.table == table) {
             return true;
         }

@@ -180,6 +180,14 @@ bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t addres
     return names;
 }
 
+bool vm_page_shows(struct vm_space *space, uint64_t address, phys_addr_t block)
+{
+    spinlock_acquire(&space->lock);
+    struct page_translation page = vm_page_at(space->table, address);
+    spinlock_release(&space->lock);
+    return page.mapped && page_entry_leaf_address(page.leaf, page.level).raw == block.raw;
+}
+
 /* Other owners keep other things in the word: an entry of ours leads to a page that shows the block, or to a
  * record of our cache. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block)
@@ -189,10 +197,11 @@ bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block)
         return is_record(manager, object);
     }
     uint64_t code = (uintptr_t)object;
-    const struct vm_space *space = vm_space_by_number(manager, vm_code_number(code));
+    struct vm_space *space = vm_space_get(manager, vm_code_number(code));
     if (!space) {
         return false;
     }
-    struct page_translation page = vm_page_at(space->table, vm_code_address(code));
-    return page.mapped && page_entry_leaf_address(page.leaf, page.level).raw == block.raw;
+    bool knows = vm_page_shows(space, vm_code_address(code), block);
+    vm_space_put(space);
+    return knows;
 }

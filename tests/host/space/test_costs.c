@@ -1,4 +1,5 @@
 /* What spaces cost, and that many of them, or of their regions, are no burden. */
+#include "mm/space/internal.h"
 #include "steps.h"
 
 #include <string.h>
@@ -69,6 +70,16 @@ static void many_regions_stay_shallow(void **state)
     assert_int_equal(space.region_count, 0);
 }
 
+static void expect_found(const struct vm_space *expected, uint32_t number)
+{
+    struct vm_space *found = vm_space_get(&vm.manager, number);
+    assert_ptr_equal(found, expected);
+    if (found) {
+        assert_int_equal(found->references, 1);
+        vm_space_put(found);
+    }
+}
+
 static void numbers_are_used_again(void **state)
 {
     (void)state;
@@ -79,18 +90,120 @@ static void numbers_are_used_again(void **state)
                                      .owner = OWNER_USER};
     for (size_t i = 0; i < ARRAY_LENGTH(many); i++) {
         assert_int_equal(vm_space_create(&many[i], &vm.manager, &config), VM_OK);
-        assert_ptr_equal(vm_space_by_number(&vm.manager, many[i].number), &many[i]);
+        expect_found(&many[i], many[i].number);
     }
     assert_int_equal(strlen(many[0].name), VM_NAME_BYTES - 1);
     uint32_t number = many[500].number;
     vm_space_destroy(&many[500]);
-    assert_null(vm_space_by_number(&vm.manager, number));
+    expect_found(NULL, number);
     assert_int_equal(vm_space_create(&many[500], &vm.manager, &config), VM_OK);
     assert_int_equal(many[500].number, number);
     for (size_t i = 0; i < ARRAY_LENGTH(many); i++) {
         vm_space_destroy(&many[i]);
     }
-    assert_null(vm_space_by_number(&vm.manager, VM_SPACES_MAX));
+    expect_found(NULL, VM_SPACES_MAX);
+}
+
+static void all_spaces_are_visited(void **state)
+{
+    (void)state;
+    static struct vm_space others[3];
+    const struct vm_space *found;
+    uint32_t number = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        vm_fixture_space(&vm, &others[i], "other");
+    }
+    vm_fixture_drop(&others[1]);
+    const struct vm_space *expected[] = {&space, &others[0], &others[2]};
+    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
+        found = vm_space_get_next(&vm.manager, &number);
+        assert_ptr_equal(found, expected[i]);
+        vm_space_put((struct vm_space *)(uintptr_t)found);
+    }
+    assert_null(vm_space_get_next(&vm.manager, &number));
+    assert_int_equal(number, vm.manager.number_limit);
+    vm_fixture_drop(&others[2]);
+    vm_fixture_drop(&others[0]);
+}
+
+/* ---- A space that goes ---- */
+
+/* What was seen from within vm_space_destroy(), while the page was in the reverse map. */
+static struct {
+    struct vm_pager pager;
+    struct vm_space *dying;
+    phys_addr_t frame;   /* the page that the pager gives */
+    bool found;          /* by its number */
+    bool accepted;       /* the frame, for others to show */
+    uint32_t new_number; /* that a new space got */
+    unsigned calls;
+} last;
+
+static phys_addr_t last_get(struct vm_pager *pager, uint64_t offset, bool wait)
+{
+    (void)pager;
+    (void)offset;
+    (void)wait;
+    frame_get(&vm.machine.pool, last.frame);
+    return last.frame;
+}
+
+static void last_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)
+{
+    static struct vm_space other;
+    (void)pager;
+    (void)offset;
+    last.calls++;
+    last.found = vm_space_get(&vm.manager, last.dying->number) != NULL;
+    last.accepted = vm_reverse_accepts(&vm.manager, frame);
+    vm_fixture_space(&vm, &other, "meanwhile");
+    last.new_number = other.number;
+    vm_fixture_drop(&other);
+}
+
+static void a_dying_space_is_not_found_and_keeps_its_number(void **state)
+{
+    (void)state;
+    static struct vm_space dying;
+    virt_addr_t made;
+    struct vm_request request = zeros_at(BASE, PAGE);
+    vm_fixture_space(&vm, &dying, "dying");
+    memset(&last, 0, sizeof last);
+    last.pager = (struct vm_pager){.get = last_get, .dirty = last_dirty, .references = 1};
+    last.dying = &dying;
+    last.frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    frame_descriptor(&vm.machine.pool, last.frame)->object = NULL;
+    request.source = VM_PAGER;
+    request.pager = &last.pager;
+    request.shared = true;
+    assert_int_equal(vm_space_map(&dying, &request, &made), VM_OK);
+    touch_in(&dying, BASE, MMU_WRITE, VM_FAULT_PAGED);
+    uint32_t number = dying.number;
+    vm_fixture_drop(&dying);
+    assert_int_equal(last.calls, 1);
+    assert_false(last.found);
+    assert_true(last.accepted);
+    assert_int_not_equal(last.new_number, number);
+    frame_put(&vm.machine.pool, last.frame);
+}
+
+static void a_space_is_not_made_twice(void **state)
+{
+    (void)state;
+    static struct vm_space child;
+    struct vm_space_config config = {
+        .name = "twice", .base = virt_addr(BASE), .bytes = PAGE, .owner = OWNER_USER};
+    map_zeros(BASE, PAGE);
+    uint64_t before = vm_fixture_free(&vm);
+    assert_int_equal(vm_space_create(&space, &vm.manager, &config), VM_IN_USE);
+    assert_int_equal(vm_space_clone(&space, &space, "itself"), VM_IN_USE);
+    vm_fixture_space(&vm, &child, "child");
+    assert_int_equal(vm_space_clone(&space, &child, "again"), VM_IN_USE);
+    assert_string_equal(child.name, "child");
+    vm_fixture_drop(&child);
+    assert_int_equal(vm_fixture_free(&vm), before);
+    assert_int_equal(space.region_count, 1);
+    assert_string_equal(vm_error_name(VM_IN_USE), "the space exists already");
 }
 
 int main(void)
@@ -100,6 +213,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(five_levels_cost_one_table_more, start_five, stop),
         TEST(many_regions_stay_shallow),
         TEST(numbers_are_used_again),
+        TEST(all_spaces_are_visited),
+        TEST(a_dying_space_is_not_found_and_keeps_its_number),
+        TEST(a_space_is_not_made_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

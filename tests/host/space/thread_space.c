@@ -102,6 +102,22 @@ static void copy(struct own *own, uint64_t random)
     }
 }
 
+/* Whatever space has the number now stays while it is looked at. */
+static void look_up(uint64_t random)
+{
+    struct vm_region_facts facts;
+    uint32_t number = (uint32_t)(random % 24);
+    struct vm_space *found = vm_space_get(&fixture.manager, number);
+    if (!found) {
+        return;
+    }
+    for (uint64_t at = 0; vm_space_next(found, virt_addr(at), &facts);) {
+        at = facts.base.raw + facts.bytes;
+    }
+    must(found->number == number, "a space that was found has another number");
+    vm_space_put(found);
+}
+
 static void start_own(struct own *own, unsigned cpu)
 {
     virt_addr_t made;
@@ -131,6 +147,7 @@ static void *work(void *argument)
     for (unsigned i = 0; i < OPERATIONS; i++) {
         uint64_t random = random_next(&worker->random);
         uint64_t what = random >> 56;
+        look_up(random);
         if (what < 4) {
             fork_and_fault(random);
         } else if (what < 40) {
@@ -146,6 +163,46 @@ static void *work(void *argument)
     vm_space_destroy(&own.kernel);
     vm_space_destroy(&own.user);
     return NULL;
+}
+
+static void *destroy(void *argument)
+{
+    host_cpu = 1;
+    vm_fixture_drop(argument);
+    return NULL;
+}
+
+/* A space that somebody holds is not found any more once it is to go, and goes when it is let go. */
+static void a_reference_keeps_a_space(void **state)
+{
+    static struct vm_space going;
+    static struct vm_space other;
+    struct vm_region_facts facts;
+    struct vm_request request = zeros_at(BASE, PAGE);
+    virt_addr_t made;
+    pthread_t thread;
+    (void)state;
+    host_cpu = 0;
+    vm_fixture_start_cpus(&fixture, MIB(64), 4, 2);
+    vm_fixture_space(&fixture, &going, "going");
+    must(vm_space_map(&going, &request, &made) == VM_OK, "no region");
+    uint32_t number = going.number;
+    struct vm_space *held = vm_space_get(&fixture.manager, number);
+    must(held == &going, "the space is not found");
+    must(pthread_create(&thread, NULL, destroy, &going) == 0, "no thread");
+    for (struct vm_space *found; (found = vm_space_get(&fixture.manager, number));) {
+        vm_space_put(found);
+        cpu_relax();
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        must(vm_space_find(held, virt_addr(BASE), &facts), "a space that is held was taken apart");
+        vm_fixture_space(&fixture, &other, "other");
+        must(other.number != number, "the number of a space that is held was given out");
+        vm_fixture_drop(&other);
+    }
+    vm_space_put(held);
+    pthread_join(thread, NULL);
+    vm_fixture_stop(&fixture);
 }
 
 static void run(unsigned threads)
@@ -176,6 +233,7 @@ static void four_cpus_use_spaces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reference_keeps_a_space),
         cmocka_unit_test(two_cpus_use_spaces),
         cmocka_unit_test(four_cpus_use_spaces),
     };

@@ -81,7 +81,7 @@ static void expect_wrong_in_user(uint64_t base, phys_addr_t target, unsigned acc
 {
     const struct wrong wrong = {&user.own, base, target, access | PAGE_USER, cache, what};
     expect_wrong(&wrong);
-    EXPECT(audit.whose == user.name);
+    EXPECT(strcmp(audit.whose, user.name) == 0);
 }
 
 /* Where the CPU has addresses, and the machine nothing. */
@@ -307,7 +307,7 @@ KERNEL_TEST(audit_looks_into_user_spaces)
     void **used = &frame_descriptor(kernel_frames(), steps[1].table)->object;
     *used = frame_word_of_count(frame_word_count(*used) + 1);
     expect_problem("a use count is wrong");
-    EXPECT(audit.unsound.what != NULL && audit.whose == user.name);
+    EXPECT(audit.unsound.what != NULL && strcmp(audit.whose, user.name) == 0);
     *used = frame_word_of_count(frame_word_count(*used) - 1);
     vm_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
