@@ -3,6 +3,7 @@
  * index and a window; the lock keeps the two accesses together. Nothing is locked under it.
  */
 #define LOG_SUBSYSTEM "ioapic"
+#include <ashlar/hooks.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/mmio.h>
@@ -55,7 +56,8 @@ static void write_input(const struct ioapic *ioapic, uint32_t input, uint32_t lo
 static bool open_ioapic(const struct acpi_io_apic *from, struct ioapic *ioapic) REQUIRES(ioapic_lock)
 {
     ioapic->base = from->interrupt_base;
-    ioapic->registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
+    ioapic->registers =
+        kernel_hooks.device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (ioapic->registers == NULL) {
         log_error("IO-APIC %u at %#" PRIx64 " cannot be mapped", from->id, from->address.raw);
         return false;
