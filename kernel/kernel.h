@@ -4,11 +4,8 @@
 #include <ashlar/boot_info.h>
 #include <ashlar/heap.h>
 
-/* Entered from arch/x86_64/boot/entry.S on the boot stack; does not return. */
-_Noreturn void kernel_main(const struct boot_info *info);
-
-/* Remembers what boot_info() returns. */
-void boot_info_keep(const struct boot_info *info);
+/* Called by arch/x86_64/boot/entry.S, through the hooks, on the boot stack; does not return. */
+void kernel_main(const struct boot_info *info) __attribute__((noreturn));
 
 /* Looks whether the loader's page tables let anything be written and executed, at whatever addresses: then
  * address_space_start() panics. Before the identity map is dropped. */
@@ -32,6 +29,9 @@ void addresses_start(const struct boot_info *info);
 /* Makes the kernel's address spaces: the lazily filled range, and what user spaces share; panics without
  * memory. */
 void spaces_start(void);
+
+/* Lets fault reports say why a space refused an address. After spaces_start(). */
+void page_faults_start(void);
 
 /* Gives the heap its guarded slots, if there is memory for them. After addresses_start(). */
 void heap_guard_start(void);

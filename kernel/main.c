@@ -4,22 +4,41 @@
  */
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
+#include <ashlar/clock.h>
 #include <ashlar/command_line.h>
 #include <ashlar/console.h>
+#include <ashlar/hooks.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/log.h>
 #include <ashlar/memory.h>
+#include <ashlar/mmio.h>
 #include <ashlar/monitor.h>
+#include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
+#include <ashlar/symbols.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
 #include <x86/boot_paging.h>
 #include <x86/cpu.h>
 
 #include "kernel.h"
+#include "kernel/memory/page_fault.h"
 
 #define LOG_SUBSYSTEM "boot"
+
+/* All that lower rooms call of the kernel's. */
+const struct kernel_hooks kernel_hooks = {
+    .start = kernel_main,
+    .panic = panic_report,
+    .panic_exception = panic_exception,
+    .page_fault = kernel_page_fault,
+    .symbol_find = symbol_find,
+    .device_map = device_map,
+    .nanoseconds = clock_nanoseconds,
+};
+
+_Static_assert(offsetof(struct kernel_hooks, start) == 0, "where entry.S looks for it");
 
 static void report_option(void *context, const char *complaint)
 {
@@ -45,7 +64,7 @@ static void run_tests_if_asked(void)
     }
 }
 
-_Noreturn void kernel_main(const struct boot_info *info)
+void kernel_main(const struct boot_info *info)
 {
     const char *complaint = boot_info_check(info);
     boot_info_keep(info);
@@ -77,6 +96,7 @@ _Noreturn void kernel_main(const struct boot_info *info)
     heap_guard_start();
     timeline_mark("kernel.addresses");
     spaces_start();
+    page_faults_start();
     devices_start(info);
     timeline_mark("kernel.devices");
     banner_print();

@@ -11,6 +11,9 @@
  */
 const char *boot_info_check(const struct boot_info *info);
 
+/* Remembers what boot_info() returns. Once, first of all. */
+void boot_info_keep(const struct boot_info *info);
+
 /* The structure the loader handed over; valid from the start of kernel_main(). */
 const struct boot_info *boot_info(void);
 

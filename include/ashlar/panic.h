@@ -11,13 +11,20 @@
 #pragma once
 
 #include <ashlar/platform.h>
+#include <stdarg.h>
 
 struct trap_frame;
 
 #define PANIC_EXIT_VALUE 0x12
 
+/*
+ * Panics with a message, for the caller of the function whose frame pointer is `frame`: what panic() does.
+ */
+void panic_report(const void *frame, const char *format, va_list arguments)
+    __attribute__((noreturn, format(printf, 2, 0)));
+
 /* Panics for the exception that `frame` is of. Interrupts are off. */
-_Noreturn void panic_exception(struct trap_frame *frame);
+void panic_exception(struct trap_frame *frame) __attribute__((noreturn));
 
 /* Whether a panic is being reported: what is not needed for the report then keeps its hands off. */
 bool panic_active(void);

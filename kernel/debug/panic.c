@@ -13,7 +13,6 @@
 #include <ashlar/panic.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
@@ -217,10 +216,10 @@ _Noreturn static void report_on_own_stack(void)
     end_machine();
 }
 
-__attribute__((format(printf, 2, 0))) _Noreturn static void panic_from(struct unwind origin, const char *text,
-                                                                       va_list arguments)
+void panic_report(const void *frame, const char *text, va_list arguments)
 {
     static char second[MESSAGE_BYTES];
+    struct unwind origin = unwind_caller_of(frame);
     bool first = begin() == 1;
     format_list(first ? cause.message : second, MESSAGE_BYTES, text, arguments);
     if (!first) {
@@ -230,14 +229,7 @@ __attribute__((format(printf, 2, 0))) _Noreturn static void panic_from(struct un
     report_on_own_stack();
 }
 
-_Noreturn __attribute__((noinline)) void panic(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    panic_from(unwind_caller(), format, arguments);
-}
-
-_Noreturn void panic_exception(struct trap_frame *frame)
+void panic_exception(struct trap_frame *frame)
 {
     if (begin() > 1) {
         report_inside_report(exception_name_of(frame), virt_addr(frame->rip));
@@ -245,19 +237,4 @@ _Noreturn void panic_exception(struct trap_frame *frame)
     cause.frame = frame;
     cause.origin = unwind_frame(frame);
     report_on_own_stack();
-}
-
-__attribute__((format(printf, 2, 3))) _Noreturn static void panic_at(struct unwind origin, const char *text,
-                                                                     ...)
-{
-    va_list arguments;
-    va_start(arguments, text);
-    panic_from(origin, text, arguments);
-}
-
-/* Called by code compiled with -fstack-protector when the value above its locals has changed. */
-_Noreturn __attribute__((noinline, no_stack_protector)) void __stack_chk_fail(void);
-_Noreturn void __stack_chk_fail(void)
-{
-    panic_at(unwind_caller(), "stack smashing detected: a buffer on this function's stack was overrun");
 }

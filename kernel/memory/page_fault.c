@@ -1,5 +1,5 @@
 /*
- * The kernel's address spaces, and page faults on their way to them.
+ * Page faults on their way to the address space that they are for; see page_fault.h.
  *
  * The trap handler asks here first, for addresses that a space may have. What a space resolves is repeated;
  * all else goes on to the fixup table (an access that was declared fallible), to a handler, or into the panic
@@ -8,44 +8,24 @@
  * While a space works, interrupts are as the interrupted code had them: a pager may sleep, and clearing 2 MiB
  * takes a while. They are off again before anything of the trap's own is touched.
  */
-#include <ashlar/boot.h>
 #include <ashlar/console.h>
-#include <ashlar/heap.h>
-#include <ashlar/memory.h>
-#include <ashlar/mmio.h>
 #include <ashlar/panic.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
-#include <x86/control_registers.h>
-#include <x86/cpuid.h>
 #include <x86/interrupt.h>
 #include <x86/page_fault.h>
 #include <x86/page_fault_code.h>
 
 #include "kernel/kernel.h"
+#include "page_fault.h"
+#include "spaces.h"
 
 /* Bits of the error code that no space resolves. */
 #define PAGE_FAULT_UNEXPECTED                                                                                \
     (~(uint64_t)(PAGE_FAULT_PRESENT | PAGE_FAULT_WRITE | PAGE_FAULT_USER | PAGE_FAULT_FETCH))
-#define FLAG_ACCESS  (1U << 18) /* AC: the kernel said that it touches user memory */
-#define SPURIOUS_MAX 64         /* in a row, before they are taken for one that never ends */
+#define SPURIOUS_MAX 64 /* in a row, before they are taken for one that never ends */
 #define COULD_NOT_WAIT                                                                                       \
     VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
-
-static struct vm_manager manager;
-static struct vm_space lazy_space;
-
-struct vm_manager *kernel_vm_manager(void)
-{
-    return &manager;
-}
-
-struct vm_space *kernel_lazy_space(void)
-{
-    return &lazy_space;
-}
-
-/* ---- Faults ---- */
 
 /* The last fault that a space did not resolve, and the last spurious ones, on each CPU. */
 static struct last_faults {
@@ -75,7 +55,8 @@ static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
     if (frame->error_code & PAGE_FAULT_USER) {
         return user_address;
     }
-    bool allowed = !user_address || (frame->rflags & FLAG_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
+    bool allowed =
+        !user_address || (frame->rflags & RFLAGS_ACCESS && !(frame->error_code & PAGE_FAULT_FETCH));
     return allowed && !panic_active();
 }
 
@@ -111,7 +92,7 @@ static bool is_on_a_whole_stack(const struct trap_frame *frame)
 
 static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address)
 {
-    struct vm_space *space = (int64_t)address.raw < 0 ? &lazy_space : per_cpu()->space;
+    struct vm_space *space = (int64_t)address.raw < 0 ? &kernel_lazy : per_cpu()->space;
     enum vm_access access = access_of(frame->error_code);
     if (!(frame->rflags & RFLAGS_INTERRUPT) || !is_on_a_whole_stack(frame)) {
         return vm_space_fault(space, address, access);
@@ -180,87 +161,8 @@ static bool describe_refusal(virt_addr_t address)
     return true;
 }
 
-/* ---- Spaces ---- */
-
-enum vm_error user_space_create(struct vm_space *space, const char *name)
-{
-    struct vm_space_config config = {
-        .name = name,
-        .base = virt_addr(USER_BASE),
-        .bytes = (1ULL << (page_level_shift(manager.config.levels + 1) - 1)) - FRAME_BYTES - USER_BASE,
-        .owner = OWNER_USER,
-        .kernel = kernel_page_table(),
-    };
-    return vm_space_create(space, &manager, &config);
-}
-
-struct vm_space *space_load(struct vm_space *space)
-{
-    struct per_cpu *cpu = per_cpu();
-    struct vm_space *before = cpu->space;
-    if (space) {
-        vm_space_enter(space);
-    }
-    cpu->space = space;
-    const struct page_table *tables = space ? &space->own : kernel_page_table();
-    tlb_space_load(tables->root, tables->space);
-    if (before) {
-        vm_space_leave(before);
-    }
-    return before;
-}
-
-/* AC may be set whether the CPU has SMAP or not: in the kernel it means nothing else. */
-void user_access_begin(void)
-{
-    __asm__ volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(FLAG_ACCESS) : "memory", "cc");
-}
-
-void user_access_end(void)
-{
-    __asm__ volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~(int64_t)FLAG_ACCESS) : "memory", "cc");
-}
-
-/* Device regions have to agree with the kernel's own mappings of the same memory. */
-static bool claim_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
-                         enum page_cache cache)
-{
-    return mmio_claim(context, base, bytes, access, cache) == MMIO_OK;
-}
-
-static void release_device(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
-                           enum page_cache cache)
-{
-    (void)access;
-    mmio_release(context, base, bytes, cache);
-}
-
-void spaces_start(void)
+void page_faults_start(void)
 {
     static struct region_resolver resolver = {.resolve = resolve_lazy, .describe = describe_refusal};
-    struct page_table *tables = kernel_page_table();
-    struct vm_manager_config config = {.frames = kernel_frames(),
-                                       .slabs = &kernel_heap.slabs,
-                                       .access = tables->access,
-                                       .levels = tables->levels,
-                                       .largest_level = tables->largest_level,
-                                       .physical_bits = cpu_physical_address_bits(),
-                                       .kernel = tables,
-                                       .exclusive = 1ULL << OWNER_USER | 1ULL << OWNER_PAGE_TABLES,
-                                       .device_claim = claim_device,
-                                       .device_release = release_device,
-                                       .device_context = &kernel_mmio};
-    struct vm_space_config lazy = {.name = "kernel",
-                                   .base = virt_addr(LAZY_BASE),
-                                   .bytes = LAZY_END - LAZY_BASE,
-                                   .owner = OWNER_VMALLOC,
-                                   .tables = tables};
-    enum vm_error error = vm_manager_init(&manager, &config);
-    if (error == VM_OK) {
-        error = vm_space_create(&lazy_space, &manager, &lazy);
-    }
-    if (error != VM_OK) {
-        panic("address spaces: %s", vm_error_name(error));
-    }
     region_resolver_add(&resolver);
 }

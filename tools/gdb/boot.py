@@ -29,7 +29,7 @@ def kept_by_kernel():
     if symbols.State.slide is None:
         return 0
     try:
-        return memory.integer(memory.variable("kernel/firmware/boot_info.c", "handed_over"))
+        return memory.integer(memory.variable("kernel/lib/boot_info.c", "handed_over"))
     except gdb.MemoryError:
         return 0
 

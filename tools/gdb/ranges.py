@@ -59,7 +59,7 @@ All ranges of the kernel's arena, or the one an address lies in, its guard pages
 
 def spaces():
     """Every address space there is."""
-    manager = memory.variable("kernel/memory/page_fault.c", "manager")
+    manager = memory.variable("kernel/memory/spaces.c", "manager")
     chunk = manager["numbers"].type.target()
     per_chunk = FRAME_BYTES // chunk.target().sizeof
     for number in range(memory.integer(manager["number_limit"])):

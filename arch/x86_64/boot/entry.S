@@ -10,7 +10,7 @@ kernel_entry:
     movq %rax, __stack_chk_guard(%rip)
     xorl %ebp, %ebp         /* the end of every backtrace */
     subq $8, %rsp           /* as the ABI asks at a call: kernel_entry was itself entered as if by one */
-    call kernel_main
+    call *kernel_hooks(%rip) /* its first member, start: <ashlar/hooks.h> */
     ud2
     .cfi_endproc
     .size kernel_entry, . - kernel_entry

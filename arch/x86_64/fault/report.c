@@ -2,6 +2,7 @@
 #include <ashlar/boot.h>
 #include <ashlar/console.h>
 #include <ashlar/format.h>
+#include <ashlar/hooks.h>
 #include <ashlar/memory_type.h>
 #include <ashlar/symbols.h>
 #include <ashlar/trap.h>
@@ -181,7 +182,7 @@ static void print_address(void)
     if (found.has_region && !found.region.guard && found.region.base.raw != 0) {
         console_print("+%#" PRIx64, raw - found.region.base.raw);
     }
-    if (symbol_find(found.address, &symbol)) {
+    if (kernel_hooks.symbol_find(found.address, &symbol)) {
         console_print(", %s+%#" PRIx64, symbol.name, raw - symbol.start.raw);
     }
     uint64_t physical = raw - boot_info()->paging.physmap.raw;

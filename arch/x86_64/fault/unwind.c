@@ -7,6 +7,7 @@
  * address is at the stack pointer;
  *   - a broken chain: the stack is searched for what looks like return addresses, and these are marked.
  */
+#include <ashlar/hooks.h>
 #include <ashlar/symbols.h>
 #include <ashlar/trap.h>
 #include <x86/unwind.h>
@@ -125,7 +126,7 @@ static int words_to_return_address(const struct unwind *at)
     if (!in_text(at->address.raw)) {
         return 0; /* what was called is no code */
     }
-    if (!symbol_find(at->address, &symbol) || !read_byte(symbol.start, &first) ||
+    if (!kernel_hooks.symbol_find(at->address, &symbol) || !read_byte(symbol.start, &first) ||
         !read_byte(at->address, &current)) {
         return -1;
     }

@@ -7,6 +7,7 @@
  * All state is the CPU's own or written once at start, so there is no lock.
  */
 #define LOG_SUBSYSTEM "apic"
+#include <ashlar/hooks.h>
 #include <ashlar/log.h>
 #include <ashlar/mmio.h>
 #include <stdatomic.h>
@@ -108,7 +109,7 @@ static bool open_registers(void)
         msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
     }
     phys_addr_t address = phys_addr(base & APIC_BASE_ADDRESS);
-    registers = device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
+    registers = kernel_hooks.device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
     if (registers == NULL) {
         log_error("registers at %#" PRIx64 " cannot be mapped", address.raw);
     }

@@ -4,6 +4,7 @@
  * mask its own input; nothing is locked or logged under it.
  */
 #define LOG_SUBSYSTEM "ioapic"
+#include <ashlar/hooks.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/mmio.h>
@@ -73,9 +74,9 @@ static bool add(struct ioapic *ioapic, uint32_t *version)
 static bool open_ioapic(const struct acpi_io_apic *from)
 {
     uint32_t version;
-    struct ioapic ioapic = {
-        .base = from->interrupt_base,
-        .registers = device_map(from->address, IOAPIC_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose)};
+    struct ioapic ioapic = {.base = from->interrupt_base,
+                            .registers = kernel_hooks.device_map(from->address, IOAPIC_BYTES, PAGE_WRITE,
+                                                                 CACHE_UNCACHED, &purpose)};
     if (ioapic.registers == NULL) {
         log_error("IO-APIC %u at %#" PRIx64 " cannot be mapped", from->id, from->address.raw);
         return false;

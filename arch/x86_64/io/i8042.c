@@ -1,7 +1,7 @@
 /* See <x86/i8042.h>. Commands and bits: IBM PS/2 technical reference, keyboard and auxiliary device
  * controller. */
 #define LOG_SUBSYSTEM "keyboard"
-#include <ashlar/clock.h>
+#include <ashlar/hooks.h>
 #include <ashlar/log.h>
 #include <x86/i8042.h>
 #include <x86/port.h>
@@ -43,13 +43,13 @@
 /* Waits until `bits` of the status are set or clear. */
 static bool wait_status(uint8_t bits, bool set)
 {
-    uint64_t end = clock_nanoseconds() + WAIT_NANOSECONDS;
+    uint64_t end = kernel_hooks.nanoseconds() + WAIT_NANOSECONDS;
     do {
         uint8_t status = port_read8(I8042_STATUS);
         if (((status & bits) != 0) == set && status != STATUS_ABSENT) {
             return true;
         }
-    } while (clock_nanoseconds() < end);
+    } while (kernel_hooks.nanoseconds() < end);
     return false;
 }
 

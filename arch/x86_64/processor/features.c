@@ -9,7 +9,7 @@
  * it cannot change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
-#include <ashlar/sealed.h>
+#include <ashlar/stack_protector.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
@@ -18,8 +18,6 @@
 #include <x86/cpu_stacks.h>
 
 struct per_cpu boot_cpu = {.self = &boot_cpu};
-
-SEALED uintptr_t __stack_chk_guard; /* a constant from kernel_entry on; replaced by cpu_early_init() */
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 

@@ -3,15 +3,15 @@
  *
  * Exceptions (vectors 0 .. 31) go, in this order, to the address space if it is a page fault that one may
  * resolve, to the fixup table if the faulting instruction is in it, to a registered exception handler, and
- * else to panic_exception(), which explains them. Device interrupts (32 .. 255) go to their one registered
- * handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
+ * else to the hook panic_exception, which explains them. Device interrupts (32 .. 255) go to their one
+ * registered handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
  *
  * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and
  * read without a lock: a slot's `run` is written last and read first.
  */
 #define LOG_SUBSYSTEM "traps"
+#include <ashlar/hooks.h>
 #include <ashlar/log.h>
-#include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <stdatomic.h>
 #include <x86/control_registers.h>
@@ -126,7 +126,8 @@ bool trap_fix_up(struct trap_frame *frame)
 static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
 {
     virt_addr_t address = virt_addr(cr2_read());
-    if (__builtin_expect(page_fault_may_be_resolved(cpu, address), 0) && kernel_page_fault(frame, address)) {
+    if (__builtin_expect(page_fault_may_be_resolved(cpu, address), 0) &&
+        kernel_hooks.page_fault(frame, address)) {
         return true;
     }
     return !trap_from_user(frame) && trap_fix_up(frame);
@@ -144,7 +145,7 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
     }
     exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);
     if (!handler || !handler(frame)) {
-        panic_exception(frame);
+        kernel_hooks.panic_exception(frame);
     }
 }
 

@@ -28,7 +28,7 @@ struct vm_manager_config vm_fixture_config(struct vm_fixture *fixture, unsigned 
 }
 
 /* Frames free once all caches have given back what they can. */
-static uint64_t vm_fixture_free(struct vm_fixture *fixture)
+uint64_t vm_fixture_free(struct vm_fixture *fixture)
 {
     slab_reap(&fixture->slabs);
     return frame_pool_free(&fixture->machine.pool);

@@ -31,6 +31,9 @@ void vm_fixture_start_levels(struct vm_fixture *fixture, uint64_t bytes, unsigne
 void vm_fixture_start(struct vm_fixture *fixture, uint64_t bytes);
 void vm_fixture_check(struct vm_fixture *fixture);
 
+/* Frames free once all caches have given back what they can. */
+uint64_t vm_fixture_free(struct vm_fixture *fixture);
+
 /* Destroys all; every frame must be back, and the frame pool sound. */
 void vm_fixture_stop(struct vm_fixture *fixture);
 

@@ -1,4 +1,5 @@
 /* What <ashlar/platform.h> asks of a host process. */
+#include <ashlar/hooks.h>
 #include <ashlar/platform.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -23,13 +24,12 @@ const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES])
     return text;
 }
 
-_Noreturn void panic(const char *format, ...)
+__attribute__((noreturn, format(printf, 2, 0))) static void host_panic(const void *frame, const char *format,
+                                                                       va_list arguments)
 {
     char message[512];
-    va_list arguments;
-    va_start(arguments, format);
+    (void)frame;
     vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
     if (host_panic_trap) {
         snprintf(host_panic_trap->message, sizeof host_panic_trap->message, "%s", message);
         longjmp(host_panic_trap->jump, 1);
@@ -37,3 +37,6 @@ _Noreturn void panic(const char *format, ...)
     fprintf(stderr, "panic: %s\n", message);
     abort();
 }
+
+/* Portable code calls nothing else of the kernel's. */
+const struct kernel_hooks kernel_hooks = {.panic = host_panic};

@@ -9,7 +9,8 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/interrupt.h>
-#include <x86/page_fault.h>
+
+#include "kernel/memory/page_fault.h"
 
 #define PAGE         FRAME_BYTES
 #define RW           (VM_READ | VM_WRITE)

@@ -4,6 +4,7 @@
 #include <ashlar/types.h>
 
 #define RFLAGS_INTERRUPT ((uint64_t)1 << 9)
+#define RFLAGS_ACCESS    ((uint64_t)1 << 18) /* AC: the kernel said that it touches user memory */
 
 static inline uint64_t rflags_read(void)
 {

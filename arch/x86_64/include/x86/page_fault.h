@@ -6,7 +6,6 @@
 
 #include <ashlar/layout.h>
 #include <x86/per_cpu.h>
-#include <x86/trap_frame.h>
 
 /* Whether some space may have a region at `address`: the kernel's lazily filled range, or the user half while
  * a user space is loaded. */
@@ -17,11 +16,3 @@ static inline bool page_fault_may_be_resolved(const struct per_cpu *cpu, virt_ad
     }
     return address.raw - LAZY_BASE < LAZY_END - LAZY_BASE;
 }
-
-/*
- * Asks the space that `address` belongs to; whether the instruction may be repeated. Not for an access made
- * with preemption or interrupts off or in an interrupt handler, nor for one that user memory is protected
- * from (SMAP, SMEP). Called with interrupts off, and returns so; in between they are let in where the
- * interrupted code let them. In kernel/memory/page_fault.c.
- */
-bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address);

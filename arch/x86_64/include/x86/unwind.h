@@ -19,15 +19,21 @@ struct unwind {
 
 #define UNWIND_NO_TRAP 256
 
-/* Starts at the caller of the function that calls this. Inlined: it reads that function's own frame. */
-__attribute__((always_inline)) static inline struct unwind unwind_caller(void)
+/* Starts at the caller of the function whose frame pointer is `function_frame`. */
+static inline struct unwind unwind_caller_of(const void *function_frame)
 {
-    const uint64_t *frame = __builtin_frame_address(0);
+    const uint64_t *frame = function_frame;
     return (struct unwind){.address = virt_addr(frame[1]),
                            .is_return = true,
                            .trap = UNWIND_NO_TRAP,
                            .frame_pointer = frame[0],
                            .stack = (uintptr_t)(frame + 2)};
+}
+
+/* Starts at the caller of the function that calls this. Inlined: it reads that function's own frame. */
+__attribute__((always_inline)) static inline struct unwind unwind_caller(void)
+{
+    return unwind_caller_of(__builtin_frame_address(0));
 }
 
 /* Starts at the interrupted instruction of `frame`. */

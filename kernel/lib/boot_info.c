@@ -2,8 +2,6 @@
 #include <ashlar/boot.h>
 #include <ashlar/sealed.h>
 
-#include "kernel/kernel.h"
-
 static SEALED const struct boot_info *handed_over;
 
 const char *boot_info_check(const struct boot_info *info)

@@ -1,0 +1,54 @@
+/*
+ * What lower rooms call of upper ones. Calls run downwards between the rooms of docs/architecture.md, and
+ * these few are the exceptions: each is a function of kernel/ that the ground floor (kernel/lib/) or the
+ * machine's room (arch/x86_64/) cannot do without. kernel/main.c fills them in, in one list that the linker
+ * completes, so that they are there from the first instruction on.
+ *
+ * A host test fills in its own (tests/host/support/platform.c).
+ */
+#pragma once
+
+#include <ashlar/arch/page_table_entry.h>
+#include <stdarg.h>
+
+struct boot_info;
+struct kva_purpose;
+struct symbol;
+struct trap_frame;
+
+struct kernel_hooks {
+    /*
+     * The kernel's first C function. Called once by arch/x86_64/boot/entry.S, which finds it at offset 0, on
+     * the boot stack with interrupts off.
+     */
+    void (*start)(const struct boot_info *info) __attribute__((noreturn));
+
+    /*
+     * Ends the kernel with a message. Called by panic() and by the stack protector's check.
+     * frame: the frame pointer of that function: its caller is what the report is about. Any context.
+     */
+    void (*panic)(const void *frame, const char *format, va_list arguments)
+        __attribute__((noreturn, format(printf, 2, 0)));
+
+    /* Ends the kernel for an exception that nobody handles. Called by the trap dispatch, interrupts off. */
+    void (*panic_exception)(struct trap_frame *frame) __attribute__((noreturn));
+
+    /*
+     * Asks the address space that `address` belongs to; true when the instruction may be repeated. Called by
+     * the trap dispatch with interrupts off, for addresses that page_fault_may_be_resolved()
+     * (<x86/page_fault.h>).
+     */
+    bool (*page_fault)(const struct trap_frame *frame, virt_addr_t address);
+
+    /* As symbol_find() of <ashlar/symbols.h>, for fault reports and backtraces. Any context. */
+    bool (*symbol_find)(virt_addr_t address, struct symbol *symbol);
+
+    /* As device_map() of <ashlar/mmio.h>, for the interrupt controllers. At start-up. */
+    void *(*device_map)(phys_addr_t address, uint64_t bytes, unsigned access, enum page_cache cache,
+                        const struct kva_purpose *purpose);
+
+    /* As clock_nanoseconds() of <ashlar/clock.h>, for devices that are waited for. Any context. */
+    uint64_t (*nanoseconds)(void);
+};
+
+extern const struct kernel_hooks kernel_hooks;

@@ -1,0 +1,10 @@
+/* The way to the end of the kernel, for every room; the report itself is made above (<ashlar/hooks.h>). */
+#include <ashlar/hooks.h>
+#include <ashlar/platform.h>
+
+_Noreturn __attribute__((noinline)) void panic(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    kernel_hooks.panic(__builtin_frame_address(0), format, arguments);
+}

@@ -1,0 +1,32 @@
+/* Loading address spaces on a CPU, and touching what is loaded; see <ashlar/vm_kernel.h>. */
+#include <ashlar/memory.h>
+#include <ashlar/vm_kernel.h>
+#include <x86/interrupt.h>
+#include <x86/per_cpu.h>
+
+struct vm_space *space_load(struct vm_space *space)
+{
+    struct per_cpu *cpu = per_cpu();
+    struct vm_space *before = cpu->space;
+    if (space) {
+        vm_space_enter(space);
+    }
+    cpu->space = space;
+    const struct page_table *tables = space ? &space->own : kernel_page_table();
+    tlb_space_load(tables->root, tables->space);
+    if (before) {
+        vm_space_leave(before);
+    }
+    return before;
+}
+
+/* AC may be set whether the CPU has SMAP or not: in the kernel it means nothing else. */
+void user_access_begin(void)
+{
+    __asm__ volatile("pushfq; orq %0, (%%rsp); popfq" : : "i"(RFLAGS_ACCESS) : "memory", "cc");
+}
+
+void user_access_end(void)
+{
+    __asm__ volatile("pushfq; andq %0, (%%rsp); popfq" : : "i"(~(int64_t)RFLAGS_ACCESS) : "memory", "cc");
+}
