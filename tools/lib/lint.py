@@ -1,4 +1,4 @@
-"""The tests lint.format, lint.tidy, lint.shell and lint.style.
+"""The tests lint.format, lint.tidy, lint.shell, lint.style and lint.rooms.
 
     lint.py CHECK BUILD_DIR...    the build folders' compile_commands.json tell how sources are compiled
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import rooms
 import tree
 
 SOURCE_FOLDERS = ("loader", "kernel", "mm", "arch", "include", "tests")
@@ -133,7 +134,8 @@ def tidy_version():
 
 def main(arguments):
     """Runs one check and prints its complaints."""
-    checks = {"format": check_format, "tidy": check_tidy, "shell": check_shell, "style": check_style}
+    checks = {"format": check_format, "tidy": check_tidy, "shell": check_shell, "style": check_style,
+              "rooms": rooms.check}
     complaints = checks[arguments[0]](arguments[1:])
     print("\n".join(complaints), end="\n" if complaints else "")
     return 1 if complaints else 0
