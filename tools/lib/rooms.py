@@ -129,7 +129,8 @@ def declared(root, contract):
     A declaration begins in the first column; a member of a structure, which may be called like a function, does not."""
     place = root / contract
     headers = sorted(place.glob("*.h")) if place.is_dir() else [place]
-    declaration = re.compile(r"^(?!static\b|typedef\b)[A-Za-z_][\w *]*?[ *](\w+)(?:\(|\[[^\]]*\];|;)", re.M)
+    declaration = re.compile(r"^(?!static\b|typedef\b|(?:struct|union|enum) \w+;)"
+                             r"[A-Za-z_][\w *]*?[ *](\w+)(?:\(|\[[^\]]*\];|;)", re.M)
     return {name for header in headers for name in declaration.findall(header.read_text(encoding="utf-8"))}
 
 
