@@ -242,9 +242,7 @@ static inline struct frame_descriptor *descriptor_at(struct heap *heap, const vo
     struct frame_descriptor *descriptor = &heap->slabs.config.frames->descriptors[address >> FRAME_SHIFT];
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
     bool is_start = frame_tag_state(tag) == FRAME_ALLOCATED || frame_tag_state(tag) == FRAME_RUN;
-    return is_start && atomic_load_explicit(&descriptor->owner, memory_order_relaxed) == OWNER_HEAP
-               ? descriptor
-               : NULL;
+    return is_start && frame_descriptor_owner(descriptor) == OWNER_HEAP ? descriptor : NULL;
 }
 
 /* Frees a large block, if it is one; a damaged one is reported, and kept. */
