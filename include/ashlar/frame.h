@@ -42,8 +42,12 @@ enum frame_error {
     FRAME_WRONG_ORDER,   /* a block starts here, but of another order */
     FRAME_WRONG_LENGTH,  /* a run starts here, but of another length; or a run freed as a block */
     FRAME_PART_OF_BLOCK, /* inside an allocated block, not its start */
+    FRAME_PINNED,        /* held for a device */
+    FRAME_IN_CHANGE,     /* busy: somebody changes or writes it */
     FRAME_SHARED,        /* other references are held */
-    FRAME_TOO_SHARED,    /* no room for another reference */
+    FRAME_TOO_SHARED,    /* no room for another reference, or pin */
+    FRAME_NOT_PINNED,    /* held for no device */
+    FRAME_NOT_IN_CHANGE, /* not busy */
     FRAME_ERROR_COUNT
 };
 
@@ -262,7 +266,8 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
     EXCLUDES(pool->lock);
 
-/* The same, but a mistake is returned: any of FRAME_NOT_MANAGED .. FRAME_SHARED; nothing has changed then. */
+/* The same, but a mistake is returned: any of FRAME_NOT_MANAGED .. FRAME_SHARED; nothing has
+ * changed then. */
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
     EXCLUDES(pool->lock);
 
@@ -295,14 +300,50 @@ enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDE
 /* ---- References ---- */
 
 /*
- * Adds a reference to an allocated block, by its first frame. Panics on a block that is not, or too shared.
+ * Adds a reference to an allocated block, by its first frame: for page-table entries and pagers, under their
+ * lock. Panics on a block that is not, or too shared.
  */
 void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
 
 /* Drops a reference; the last one frees the block or run. Returns whether it did. Panics as frame_free()
- * does, and like it takes no lock for a block. */
+ * does, also when all references left are pins, and like it takes no lock for a block without marks. */
 bool frame_put(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/* ---- Marks: pins, busy, age; of an allocated block or run, by its first frame ---- */
+
+/*
+ * Pins a block for a device that reads or writes it: takes a reference that is counted as a pin, too, so that
+ * the block neither moves nor goes while it is pinned. Who pins has a reference already: one that a
+ * page-table entry or a pager gave it, under its lock, never a frame found by its number. The last user of a
+ * block is who has one reference beyond the pins (frame_descriptor_users()). Fails with FRAME_TOO_SHARED when
+ * there are FRAME_PINS_MAX pins or FRAME_REFERENCES_MAX references, or as frame_try_get() does; nothing has
+ * changed then.
+ */
+enum frame_error frame_try_pin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/* The same, but panics instead of failing. */
+void frame_pin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/*
+ * Takes a pin back, and its reference; the last reference frees the block or run. Returns whether it did.
+ * Panics with the mistake's name on what is not pinned.
+ */
+bool frame_unpin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/*
+ * Marks a block as being changed or written; false when it already is, by somebody else. Until
+ * frame_end_change() by whoever got true it is not freed. Panics on what is no allocated block or run, and
+ * frame_end_change() on what is not busy.
+ */
+bool frame_begin_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+void frame_end_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
+
+/*
+ * Notes the age of a block, 0 .. FRAME_AGE_MAX; what that counts is its user's affair. It starts as 0, and is
+ * 0 again when the block is freed or split. Panics on what is no allocated block or run.
+ */
+void frame_set_age(struct frame_pool *pool, phys_addr_t block, unsigned age) EXCLUDES(pool->lock);
 
 /* ---- Owners ---- */
 
@@ -381,6 +422,9 @@ struct frame_facts {
     phys_addr_t block;      /* first byte of that block */
     enum frame_owner owner; /* of the block; of the last one when free, if descriptor_backed */
     uint32_t references;    /* to the block */
+    uint32_t pins;          /* of them, those for devices */
+    unsigned age;           /* of the block, as its user noted it */
+    bool busy;              /* the block is being changed or written */
     bool descriptor_backed; /* this frame's descriptor can be read */
     const void *object;     /* what the owner noted in the block's descriptor */
 };

@@ -51,7 +51,7 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
     struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
     DEBUG_ASSERT(descriptor->tag == frame_tag(FRAME_CACHED, order, 1)); /* else it is in two magazines */
     frame_magazine_move(magazine, (uint32_t)-1);
-    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->use, owner, memory_order_relaxed); /* and no marks */
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
     frame_account(cpu, owner, (int64_t)1 << order);
     preempt_enable();
@@ -81,7 +81,7 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
         preempt_enable();
         return false;
     }
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
     cpu->slots[top] = block.raw;
     frame_magazine_move(magazine, 1);

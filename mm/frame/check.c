@@ -15,6 +15,26 @@ struct census {
     uint32_t last_owner;         /* of that block */
 };
 
+/*
+ * Marks: only what starts an allocated block or a run has any, the tag says whether there is one, and each
+ * pin has a reference.
+ */
+static bool check_marks(const struct frame_descriptor *descriptor, bool allowed, uint64_t frame,
+                        struct frame_problem *problem)
+{
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    uint32_t use = atomic_load_explicit(&descriptor->use, memory_order_relaxed);
+    if (!(tag & FRAME_TAG_MARKED) == frame_use_is_marked(use)) {
+        return frame_problem_set(problem, "a tag and its marks disagree", frame, tag, use);
+    }
+    if (!allowed && frame_use_is_marked(use)) {
+        return frame_problem_set(problem, "marks where no allocated block starts", frame, use, 0);
+    }
+    return frame_use_pins(use) <= frame_tag_references(tag) ||
+           frame_problem_set(problem, "more pins than references", frame, frame_use_pins(use),
+                             frame_tag_references(tag));
+}
+
 /* A free block: nothing in it may claim to be allocated. */
 static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t end,
                              struct frame_problem *problem) REQUIRES(pool->lock)
@@ -27,6 +47,9 @@ static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t e
         uint32_t tag = atomic_load_explicit(&pool->descriptors[frame].tag, memory_order_relaxed);
         if (frame_tag_state(tag) >= FRAME_CACHED) {
             return frame_problem_set(problem, "a free frame's descriptor says allocated", frame, tag, 0);
+        }
+        if (!check_marks(&pool->descriptors[frame], false, frame, problem)) {
+            return false;
         }
     }
     return true;
@@ -60,7 +83,7 @@ static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t r
         return frame_problem_set(problem, "neither free nor described", frame, 0, 1);
     }
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     unsigned order = frame_tag_order(tag);
     enum frame_state state = frame_tag_state(tag);
     if (state < FRAME_CACHED || state >= FRAME_STATE_COUNT) {
@@ -71,7 +94,8 @@ static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t r
         return frame_problem_set(problem, "impossible descriptor", frame, tag, owner);
     }
     *end = frame + (1ULL << order);
-    if (!check_neighbours(census, frame, tag, owner, problem)) {
+    if (!check_marks(descriptor, frame_tag_starts_block(tag), frame, problem) ||
+        !check_neighbours(census, frame, tag, owner, problem)) {
         return false;
     }
     if (state == FRAME_CACHED) {
@@ -263,7 +287,7 @@ static bool check_reserve(struct frame_pool *pool, const struct frame_reserve *r
     }
     const struct frame_descriptor *descriptor = &pool->descriptors[block];
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     if (frame_tag_state(tag) != FRAME_ALLOCATED || owner != OWNER_DESCRIPTORS ||
         reserve->end > block + (1ULL << frame_tag_order(tag))) {
         return frame_problem_set(problem, "reserve for descriptors", reserve->next, reserve->end, tag);

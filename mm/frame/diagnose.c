@@ -50,7 +50,14 @@ enum frame_error frame_diagnose_block(struct frame_pool *pool, phys_addr_t block
     if (frame_tag_order(tag) != order) {
         return FRAME_WRONG_ORDER;
     }
-    return frame_tag_references(tag) == 1 ? FRAME_OK : FRAME_SHARED;
+    error = frame_diagnose_use(pool, block.raw >> FRAME_SHIFT);
+    return error != FRAME_OK || frame_tag_references(tag) == 1 ? error : FRAME_SHARED;
+}
+
+enum frame_error frame_diagnose_use(const struct frame_pool *pool, uint64_t frame)
+{
+    uint32_t use = (uint32_t)(frame_both_of(pool, frame) >> 32);
+    return frame_use_pins(use) != 0 ? FRAME_PINNED : frame_use_busy(use) ? FRAME_IN_CHANGE : FRAME_OK;
 }
 
 _Noreturn void frame_report(struct frame_pool *pool, const char *operation, phys_addr_t block,
@@ -60,10 +67,11 @@ _Noreturn void frame_report(struct frame_pool *pool, const char *operation, phys
     frame_pool_look(pool, block, &facts);
     bool never_owned = facts.managed && facts.state < FRAME_CACHED && !facts.descriptor_backed;
     panic("%s: %s: address %#" PRIx64 ", %" PRIu64 " frames; the block there: %#" PRIx64
-          " order %u, %s, owner %s, %u references",
+          " order %u, %s, owner %s, %u references, %u pins%s",
           operation, frame_error_name(error), block.raw, frames, facts.block.raw, facts.order,
           facts.managed ? frame_state_name(facts.state) : "not the pool's",
-          never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references);
+          never_owned ? "nobody yet" : frame_owner_name(facts.owner), facts.references, facts.pins,
+          facts.busy ? ", busy" : "");
 }
 
 enum frame_error frame_find_start(struct frame_pool *pool, phys_addr_t block, uint32_t *tag)

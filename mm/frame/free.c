@@ -7,11 +7,14 @@
  */
 #include "internal.h"
 
-/* Makes an allocated block with one reference a free one that only the caller knows; whether it was one. */
-static bool claim_block(struct frame_pool *pool, uint64_t frame, unsigned order)
+bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state, unsigned order)
 {
-    return frame_tag_change(pool, frame, frame_tag(FRAME_ALLOCATED, order, 1),
-                            frame_tag(FRAME_CACHED, order, 1));
+    uint64_t both = frame_both_of(pool, frame);
+    uint32_t use = (uint32_t)(both >> 32);
+    return frame_tag_plain((uint32_t)both) == frame_tag(state, order, 1) && frame_use_pins(use) == 0 &&
+           !frame_use_busy(use) &&
+           frame_both_change(pool, frame, both, frame_tag(FRAME_CACHED, order, 1),
+                             frame_use(frame_use_owner(use), 0, false, 0));
 }
 
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
@@ -21,7 +24,7 @@ enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsi
     spinlock_acquire(&pool->lock);
     do {
         error = frame_diagnose_block(pool, block, order);
-    } while (error == FRAME_OK && !claim_block(pool, frame, order));
+    } while (error == FRAME_OK && !frame_claim(pool, frame, FRAME_ALLOCATED, order));
     spinlock_release(&pool->lock);
     if (error == FRAME_OK) {
         frame_magazine_free(pool, frame, order);
@@ -33,7 +36,7 @@ void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
     uint64_t frame = block.raw >> FRAME_SHIFT;
     if (order <= FRAME_ORDER_MAX && is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit &&
-        claim_block(pool, frame, order)) {
+        frame_claim(pool, frame, FRAME_ALLOCATED, order)) {
         frame_magazine_free(pool, frame, order);
         return;
     }

@@ -128,6 +128,23 @@ static inline bool frame_tag_change(struct frame_pool *pool, uint64_t frame, uin
                                                    memory_order_acq_rel, memory_order_relaxed);
 }
 
+/* Tag and use of a frame whose descriptor may be read. */
+static inline uint64_t frame_both_of(const struct frame_pool *pool, uint64_t frame)
+{
+    return atomic_load_explicit(&pool->descriptors[frame].both, memory_order_relaxed);
+}
+
+/* Replaces both if they still are `seen`; whether they were. */
+static inline bool frame_both_change(struct frame_pool *pool, uint64_t frame, uint64_t seen, uint32_t tag,
+                                     uint32_t use)
+{
+    return atomic_compare_exchange_strong_explicit(&pool->descriptors[frame].both, &seen,
+                                                   frame_both(tag, use), memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+#define FRAME_ONE_REFERENCE (1U << FRAME_TAG_REFERENCES_SHIFT)
+
 /* Whether an allocated block or a run starts at the frame whose tag this is. */
 static inline bool frame_tag_starts_block(uint32_t tag)
 {
@@ -139,7 +156,7 @@ static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum 
                                   unsigned order, enum frame_owner owner)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    atomic_store_explicit(&descriptor->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&descriptor->use, frame_use(owner, 0, false, 0), memory_order_relaxed);
     atomic_store_explicit(&descriptor->tag, frame_tag(state, order, 1), memory_order_relaxed);
 }
 
@@ -347,7 +364,18 @@ void frame_run_describe(struct frame_pool *pool, uint64_t first, uint64_t frames
 /* Frees a run whose one reference is the caller's; false when somebody else has changed it meanwhile. */
 bool frame_run_put(struct frame_pool *pool, phys_addr_t run) EXCLUDES(pool->lock);
 
+/* ---- free.c ---- */
+
+/*
+ * Makes an allocated block or a run (`state`) of `order` with one reference, neither pinned nor busy, a free
+ * one that only the caller knows; whether it was one.
+ */
+bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state, unsigned order);
+
 /* ---- diagnose.c ---- */
+
+/* What of its use stands against freeing a block: FRAME_PINNED, FRAME_IN_CHANGE, or FRAME_OK. */
+enum frame_error frame_diagnose_use(const struct frame_pool *pool, uint64_t frame);
 
 /*
  * What is wrong with using `block` as the start of an allocated block or run, whatever its order; FRAME_OK if

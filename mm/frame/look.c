@@ -30,7 +30,11 @@ static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_
     facts->state = frame_tag_state(tag);
     facts->order = frame_tag_order(tag);
     facts->block = phys_addr(first << FRAME_SHIFT);
-    facts->owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t use = atomic_load_explicit(&descriptor->use, memory_order_relaxed);
+    facts->owner = frame_use_owner(use);
+    facts->pins = frame_use_pins(use);
+    facts->age = frame_use_age(use);
+    facts->busy = frame_use_busy(use);
     facts->references = facts->state == FRAME_CACHED ? 0 : frame_tag_references(tag);
     facts->object = facts->state == FRAME_CACHED ? NULL : descriptor->object;
 }
@@ -48,7 +52,7 @@ static void look_at_managed(struct frame_pool *pool, uint64_t frame, struct fram
     facts->block = phys_addr(align_down(frame, 1ULL << order) << FRAME_SHIFT);
     facts->state = FRAME_FREED;
     if (facts->descriptor_backed) {
-        facts->owner = atomic_load_explicit(&pool->descriptors[frame].owner, memory_order_relaxed);
+        facts->owner = frame_descriptor_owner(&pool->descriptors[frame]);
     }
 }
 

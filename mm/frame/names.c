@@ -28,8 +28,12 @@ const char *frame_error_name(enum frame_error error)
         [FRAME_WRONG_ORDER] = "wrong order",
         [FRAME_WRONG_LENGTH] = "wrong length of a run",
         [FRAME_PART_OF_BLOCK] = "part of a block",
+        [FRAME_PINNED] = "still pinned",
+        [FRAME_IN_CHANGE] = "being changed",
         [FRAME_SHARED] = "still shared",
         [FRAME_TOO_SHARED] = "too many references",
+        [FRAME_NOT_PINNED] = "not pinned",
+        [FRAME_NOT_IN_CHANGE] = "not being changed",
     };
     return (unsigned)error < FRAME_ERROR_COUNT ? names[error] : "unknown error";
 }

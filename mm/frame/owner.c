@@ -5,7 +5,6 @@ enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, 
                                     enum frame_owner to)
 {
     uint32_t tag;
-    uint32_t owner = from;
     if ((unsigned)to >= OWNER_COUNT) {
         return FRAME_BAD_OWNER;
     }
@@ -16,10 +15,14 @@ enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, 
     if (frame_tag_state(tag) != FRAME_ALLOCATED) {
         return FRAME_WRONG_LENGTH;
     }
-    if (!atomic_compare_exchange_strong_explicit(&frame_descriptor(pool, block)->owner, &owner, to,
-                                                 memory_order_acq_rel, memory_order_relaxed)) {
-        return FRAME_BUSY;
-    }
+    _Atomic(uint32_t) *use = &frame_descriptor(pool, block)->use;
+    uint32_t seen = atomic_load_explicit(use, memory_order_relaxed);
+    do { /* marks may change meanwhile */
+        if (frame_use_owner(seen) != from) {
+            return FRAME_BUSY;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(use, &seen, seen - (uint32_t)from + (uint32_t)to,
+                                                    memory_order_acq_rel, memory_order_relaxed));
     frame_book(pool, from, -((int64_t)1 << frame_tag_order(tag)));
     frame_book(pool, to, (int64_t)1 << frame_tag_order(tag));
     return FRAME_OK;

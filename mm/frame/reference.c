@@ -1,8 +1,6 @@
 /* References to blocks and runs: taking another, and dropping one; the last one frees. */
 #include "internal.h"
 
-#define ONE_REFERENCE (1U << FRAME_TAG_REFERENCES_SHIFT)
-
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
 {
     uint32_t tag;
@@ -13,7 +11,7 @@ enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
             error = FRAME_TOO_SHARED;
         }
     } while (error == FRAME_OK &&
-             !frame_tag_change(pool, block.raw >> FRAME_SHIFT, tag, tag + ONE_REFERENCE));
+             !frame_tag_change(pool, block.raw >> FRAME_SHIFT, tag, tag + FRAME_ONE_REFERENCE));
     return error;
 }
 
@@ -32,19 +30,41 @@ static uint32_t tag_at(const struct frame_pool *pool, phys_addr_t block)
     return is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit ? frame_tag_of(pool, frame) : 0;
 }
 
+/* Drops a reference to a block of which tag and use were `both`, with marks; whether nobody changed it
+ * meanwhile. */
+static bool drop_marked(struct frame_pool *pool, phys_addr_t block, uint64_t both)
+{
+    uint32_t tag = (uint32_t)both;
+    uint32_t use = (uint32_t)(both >> 32);
+    if (frame_tag_references(tag) <= frame_use_pins(use)) {
+        frame_report(pool, "frame_put", block, 1, FRAME_PINNED);
+    }
+    return frame_both_change(pool, block.raw >> FRAME_SHIFT, both, tag - FRAME_ONE_REFERENCE, use);
+}
+
+/* Frees what has one reference, the caller's: nobody else can add one. Whether nobody changed it meanwhile.
+ */
+static bool free_last(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
+{
+    if (frame_tag_state(tag) == FRAME_RUN) {
+        return frame_run_put(pool, block);
+    }
+    frame_free(pool, block, frame_tag_order(tag));
+    return true;
+}
+
 bool frame_put(struct frame_pool *pool, phys_addr_t block)
 {
     uint32_t tag;
     while (frame_tag_starts_block(tag = tag_at(pool, block))) {
-        bool last =
-            frame_tag_references(tag) <= 1; /* nobody else can add one: they would need one to do so */
-        if (last && frame_tag_state(tag) == FRAME_ALLOCATED) {
-            frame_free(pool, block, frame_tag_order(tag));
-            return true;
-        }
-        if (last ? frame_run_put(pool, block)
-                 : frame_tag_change(pool, block.raw >> FRAME_SHIFT, tag, tag - ONE_REFERENCE)) {
-            return last;
+        uint64_t frame = block.raw >> FRAME_SHIFT;
+        if (frame_tag_references(tag) <= 1) {
+            if (free_last(pool, block, tag)) {
+                return true;
+            }
+        } else if (tag & FRAME_TAG_MARKED ? drop_marked(pool, block, frame_both_of(pool, frame))
+                                          : frame_tag_change(pool, frame, tag, tag - FRAME_ONE_REFERENCE)) {
+            return false;
         }
     }
     frame_report(pool, "frame_put", block, 1, frame_find_start(pool, block, &tag));

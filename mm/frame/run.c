@@ -44,7 +44,8 @@ static bool run_matches(struct frame_pool *pool, uint64_t first, uint64_t frames
     unsigned order = 0;
     for (uint64_t left = frames; left > 0; left -= 1ULL << order) {
         order = frame_order_below(left);
-        if (!frame_is_backed(pool, first) || frame_tag_of(pool, first) != frame_tag(state, order, 1)) {
+        if (!frame_is_backed(pool, first) ||
+            frame_tag_plain(frame_tag_of(pool, first)) != frame_tag(state, order, 1)) {
             return false;
         }
         state = FRAME_RUN_PART;
@@ -66,26 +67,19 @@ static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, u
         return error;
     }
     uint32_t tag = frame_tag_of(pool, run.raw >> FRAME_SHIFT);
-    if (frame_tag_references(tag) != 1) {
-        return FRAME_SHARED;
+    error = frame_diagnose_use(pool, run.raw >> FRAME_SHIFT);
+    if (error != FRAME_OK || frame_tag_references(tag) != 1) {
+        return error != FRAME_OK ? error : FRAME_SHARED;
     }
     return frame_tag_state(tag) == FRAME_RUN && run_matches(pool, run.raw >> FRAME_SHIFT, frames)
                ? FRAME_OK
                : FRAME_WRONG_LENGTH;
 }
 
-/* Makes a run with one reference a free one that only the caller knows; whether it still was one. */
-static bool claim_run(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
-{
-    unsigned order = frame_order_below(frames);
-    return frame_tag_change(pool, first, frame_tag(FRAME_RUN, order, 1), frame_tag(FRAME_CACHED, order, 1));
-}
-
 /* Gives the blocks of a claimed run back, one under each hold of the lock. */
 static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
-    frame_book(pool, atomic_load_explicit(&pool->descriptors[first].owner, memory_order_relaxed),
-               -(int64_t)frames);
+    frame_book(pool, frame_descriptor_owner(&pool->descriptors[first]), -(int64_t)frames);
     while (frames > 0) {
         unsigned order = frame_order_below(frames);
         spinlock_acquire(&pool->lock);
@@ -107,7 +101,7 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
     spinlock_acquire(&pool->lock);
     do {
         error = diagnose_run(pool, run, frames);
-    } while (error == FRAME_OK && !claim_run(pool, first, frames));
+    } while (error == FRAME_OK && !frame_claim(pool, first, FRAME_RUN, frame_order_below(frames)));
     spinlock_release(&pool->lock);
     if (error == FRAME_OK) {
         give_run(pool, first, frames);
@@ -148,7 +142,7 @@ bool frame_run_put(struct frame_pool *pool, phys_addr_t run)
     spinlock_acquire(&pool->lock);
     uint64_t frames = run_length(pool, first);
     enum frame_error error = diagnose_run(pool, run, frames);
-    bool claimed = error == FRAME_OK && claim_run(pool, first, frames);
+    bool claimed = error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_order_below(frames));
     spinlock_release(&pool->lock);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_put", run, frames, error);

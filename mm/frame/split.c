@@ -1,7 +1,10 @@
 /* Cutting an allocated block into single frames that live on by themselves. */
 #include "internal.h"
 
-/* Whether `block` is an allocated block with one reference; its order to *order. */
+/*
+ * Whether `block` is an allocated block with one reference, neither pinned nor busy; its order to *order. Its
+ * age is not passed on.
+ */
 static bool can_split(struct frame_pool *pool, phys_addr_t block, unsigned *order) EXCLUDES(pool->lock)
 {
     uint64_t frame = block.raw >> FRAME_SHIFT;
@@ -12,7 +15,8 @@ static bool can_split(struct frame_pool *pool, phys_addr_t block, unsigned *orde
     }
     spinlock_release(&pool->lock);
     *order = frame_tag_order(tag);
-    return tag == frame_tag(FRAME_ALLOCATED, *order, 1);
+    return frame_tag_plain(tag) == frame_tag(FRAME_ALLOCATED, *order, 1) &&
+           frame_diagnose_use(pool, frame) == FRAME_OK;
 }
 
 /*
@@ -29,7 +33,7 @@ enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block)
     if (!frame_back_all(pool, frame, frame + (1ULL << order))) {
         return FRAME_NO_MEMORY;
     }
-    enum frame_owner owner = atomic_load_explicit(&pool->descriptors[frame].owner, memory_order_relaxed);
+    enum frame_owner owner = frame_descriptor_owner(&pool->descriptors[frame]);
     for (uint64_t i = 1ULL << order; i-- > 0;) {
         frame_describe(pool, frame + i, FRAME_ALLOCATED, 0, owner);
     }

@@ -36,7 +36,7 @@ static bool check_descriptors(struct checker *checker, const struct slab *slab)
                            (uintptr_t)descriptor[i].object, (uintptr_t)encoded);
         }
     }
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     return owner == OWNER_SLABS ||
            problem(checker, "the slab's frames belong to another", slab, owner, OWNER_SLABS);
 }

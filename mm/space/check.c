@@ -78,7 +78,7 @@ static bool check_reverse(struct vm_space *space, const struct vm_region *region
     }
     census->chained += count > 1 ? 1 : 0;
     const struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     if (owner < OWNER_COUNT && codes[0] == code) {
         census->owned[owner] +=
             1ULL << frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
@@ -103,9 +103,9 @@ static bool check_frame(struct vm_space *space, const struct vm_region *region, 
         return vm_problem_set(problem, "a page that shows a block of another size", address, facts.order,
                               order);
     }
-    if (vm_region_is_private(region) && page->access & PAGE_WRITE && facts.references != 1) {
+    if (vm_region_is_private(region) && page->access & PAGE_WRITE && facts.references - facts.pins != 1) {
         return vm_problem_set(problem, "a private page that is writable but shared", address,
-                              facts.references, 1);
+                              facts.references - facts.pins, 1);
     }
     return true;
 }

@@ -149,10 +149,10 @@ static inline phys_addr_t vm_page_frame(const struct page_translation *page)
     return page_entry_leaf_address(page->leaf, page->level);
 }
 
+/* References to a frame besides a device's pins: of 1, who asks is the last user. */
 static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t frame)
 {
-    const struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, frame);
-    return frame_tag_references(atomic_load_explicit(&descriptor->tag, memory_order_acquire));
+    return frame_descriptor_users(frame_descriptor(space->manager->config.frames, frame));
 }
 
 /*

@@ -171,7 +171,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
-    uint32_t owner = atomic_load_explicit(&descriptor->owner, memory_order_relaxed);
+    uint32_t owner = frame_descriptor_owner(descriptor);
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     frame_count_event(&cpu->slow_operations);

@@ -55,9 +55,18 @@ static void the_validator_sees_each_corruption(void **state)
     expect_problem("impossible descriptor");
     atomic_store(&descriptor->tag, tag);
 
-    atomic_store(&descriptor->owner, OWNER_HEAP);
+    atomic_store(&descriptor->use, OWNER_HEAP);
     expect_problem("account");
-    atomic_store(&descriptor->owner, OWNER_TEST);
+    atomic_store(&descriptor->use, OWNER_TEST);
+
+    atomic_store(&descriptor->use, frame_use(OWNER_TEST, 1, false, 0));
+    expect_problem("a tag and its marks disagree");
+    atomic_store(&descriptor->both, frame_both(tag, frame_use(OWNER_TEST, 0, false, 2)));
+    expect_problem("more pins than references");
+    atomic_store(&descriptor->both, frame_both(tag, frame_use(OWNER_TEST, 0, false, 0)));
+    atomic_store(&descriptor[1].both, frame_both(0, frame_use(OWNER_TEST, 0, true, 0)));
+    expect_problem("marks where no allocated block starts");
+    atomic_store(&descriptor[1].both, 0);
 
     atomic_store(&descriptor[1].tag, frame_tag(FRAME_ALLOCATED, 0, 1));
     expect_problem("descriptor says allocated");
@@ -109,9 +118,9 @@ static void runs_must_be_whole(void **state)
     atomic_store(&parts[4].tag, frame_tag(FRAME_ALLOCATED, 1, 1));
     expect_problem("a run of one part");
     atomic_store(&parts[4].tag, frame_tag(FRAME_RUN_PART, 1, 1));
-    atomic_store(&parts[4].owner, OWNER_HEAP);
+    atomic_store(&parts[4].use, OWNER_HEAP);
     expect_problem("part of a run without the one before");
-    atomic_store(&parts[4].owner, OWNER_TEST);
+    atomic_store(&parts[4].use, OWNER_TEST);
     atomic_store(&parts[6].tag, frame_tag(FRAME_RUN, 0, 1)); /* and behind it is free memory */
     expect_problem("a run of one part");
     atomic_store(&parts[6].tag, frame_tag(FRAME_RUN_PART, 0, 1));

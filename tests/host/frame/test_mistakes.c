@@ -100,6 +100,95 @@ static void expect_name(const struct host_panic_trap *trap, bool panicked, const
     }
 }
 
+/* A pin is a reference that no free and no put takes, only frame_unpin(). */
+static void every_mistake_with_pins_has_its_name(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    phys_addr_t block = frame_alloc(pool, 2, OWNER_TEST);
+    CATCH_PANIC(trap, panicked, frame_unpin(pool, block));
+    expect_name(&trap, panicked, "frame_unpin: not pinned");
+    frame_pin(pool, block);
+    assert_int_equal(frame_descriptor_users(frame_descriptor(pool, block)), 1);
+    assert_true(machine_is_sound(&machine));
+    expect_panic(block, 2, "still pinned", "2 references, 1 pins");
+    assert_false(frame_put(pool, block)); /* now the pin has the only one */
+    expect_panic(block, 2, "still pinned", "1 references, 1 pins");
+    assert_int_equal(frame_try_free(pool, block, 2), FRAME_PINNED);
+    assert_int_equal(frame_split(pool, block), FRAME_NOT_ALLOCATED);
+    CATCH_PANIC(trap, panicked, frame_put(pool, block));
+    expect_name(&trap, panicked, "still pinned");
+    frame_pin(pool, block);
+    CATCH_PANIC(trap, panicked, frame_put(pool, block));
+    expect_name(&trap, panicked, "frame_put: still pinned");
+    assert_false(frame_unpin(pool, block));
+    assert_true(frame_unpin(pool, block));
+    CATCH_PANIC(trap, panicked, frame_pin(pool, block));
+    expect_name(&trap, panicked, "frame_pin: double free");
+    struct frame_descriptor *descriptor = frame_descriptor(pool, block = frame_alloc(pool, 0, OWNER_TEST));
+    uint64_t both = atomic_load(&descriptor->both);
+    atomic_store(&descriptor->both,
+                 frame_both(frame_tag(FRAME_ALLOCATED, 0, FRAME_REFERENCES_MAX), OWNER_TEST));
+    assert_int_equal(frame_try_pin(pool, block), FRAME_TOO_SHARED);
+    atomic_store(&descriptor->both, frame_both(frame_tag(FRAME_ALLOCATED, 0, FRAME_PINS_MAX + 1),
+                                               frame_use(OWNER_TEST, 0, false, FRAME_PINS_MAX)));
+    assert_int_equal(frame_try_pin(pool, block), FRAME_TOO_SHARED);
+    atomic_store(&descriptor->both, both);
+    frame_free(pool, block, 0);
+}
+
+static void pins_hold_runs(void **state)
+{
+    (void)state;
+    struct frame_request request = {.frames = 5, .owner = OWNER_TEST};
+    phys_addr_t run;
+    assert_int_equal(frame_alloc_request(&machine.pool, &request, &run), FRAME_OK);
+    frame_pin(&machine.pool, run);
+    assert_int_equal(frame_try_free_run(&machine.pool, run, 5), FRAME_PINNED);
+    assert_false(frame_put(&machine.pool, run));
+    assert_int_equal(frame_try_free_run(&machine.pool, run, 5), FRAME_PINNED);
+    assert_true(frame_unpin(&machine.pool, run));
+}
+
+/* What is busy is not freed; an age is forgotten when it is, and so is that of what is split. */
+static void marks_end_with_the_block(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &machine.pool;
+    struct host_panic_trap trap;
+    struct frame_facts facts;
+    volatile bool panicked;
+    phys_addr_t block = frame_alloc(pool, 1, OWNER_TEST);
+    CATCH_PANIC(trap, panicked, frame_end_change(pool, block));
+    expect_name(&trap, panicked, "not being changed");
+    assert_true(frame_begin_change(pool, block));
+    assert_false(frame_begin_change(pool, block));
+    frame_set_age(pool, block, 99);
+    frame_pool_look(pool, block, &facts);
+    assert_true(facts.busy && facts.age == 99 && facts.pins == 0 && facts.owner == OWNER_TEST);
+    expect_panic(block, 1, "being changed", "busy");
+    assert_int_equal(frame_change_owner(pool, block, OWNER_TEST, OWNER_OTHER), FRAME_OK);
+    frame_end_change(pool, block);
+    frame_pool_look(pool, block, &facts);
+    assert_true(!facts.busy && facts.age == 99 && facts.owner == OWNER_OTHER);
+    assert_int_equal(frame_split(pool, block), FRAME_OK);
+    frame_set_age(pool, block, FRAME_AGE_MAX + 1);
+    frame_pool_look(pool, block, &facts);
+    assert_int_equal(facts.age, FRAME_AGE_MAX);
+    assert_true(machine_is_sound(&machine));
+    frame_free(pool, block, 0);
+    frame_free(pool, phys_add(block, FRAME_BYTES), 0);
+    assert_true(machine_is_sound(&machine));
+    assert_int_equal(frame_alloc(pool, 0, OWNER_TEST).raw, block.raw + FRAME_BYTES);
+    assert_int_equal(frame_alloc(pool, 0, OWNER_TEST).raw, block.raw);
+    frame_pool_look(pool, block, &facts);
+    assert_int_equal(facts.age, 0);
+    frame_free(pool, block, 0);
+    frame_free(pool, phys_add(block, FRAME_BYTES), 0);
+}
+
 /* An owner that is none is refused with the magazine full, too: no account is written that does not exist. */
 static void an_owner_that_is_none_has_its_name(void **state)
 {
@@ -219,6 +308,9 @@ int main(void)
         MISTAKE_TEST(every_mistaken_free_has_its_name),
         MISTAKE_TEST(a_second_pool_refuses_the_first_ones_frames),
         MISTAKE_TEST(references_have_an_end),
+        MISTAKE_TEST(every_mistake_with_pins_has_its_name),
+        MISTAKE_TEST(pins_hold_runs),
+        MISTAKE_TEST(marks_end_with_the_block),
         MISTAKE_TEST(an_owner_that_is_none_has_its_name),
         MISTAKE_TEST(every_mistaken_put_has_its_name),
         MISTAKE_TEST(a_fault_at_a_descriptor_is_explained),

@@ -304,6 +304,48 @@ static void a_free_and_a_reference_exclude_each_other(void **state)
     run_duels(true);
 }
 
+/* ---- Pins, references, marks and owners of one frame, changed by both CPUs at once ---- */
+
+#define MARK_ROUNDS 20000
+
+static void *mark(void *argument)
+{
+    struct worker *worker = argument;
+    struct frame_pool *pool = &machine.pool;
+    host_cpu = worker->cpu;
+    for (unsigned round = 0; round < MARK_ROUNDS; round++) {
+        frame_pin(pool, prize);
+        frame_get(pool, prize);
+        frame_set_age(pool, prize, round % 128);
+        if (frame_begin_change(pool, prize)) {
+            frame_end_change(pool, prize);
+        }
+        if (frame_put(pool, prize) || frame_unpin(pool, prize)) {
+            panic("the last reference went");
+        }
+    }
+    return NULL;
+}
+
+static void marks_and_references_add_up(void **state)
+{
+    (void)state;
+    machine_make(&machine, MIB(64));
+    machine_range(&machine, MIB(16), MIB(32), MEMORY_USABLE);
+    assert_int_equal(machine_start(&machine, 2, NULL), FRAME_OK);
+    host_cpu = 0;
+    prize = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    threads_run(2, mark);
+    struct frame_facts facts;
+    host_cpu = 0;
+    frame_pool_look(&machine.pool, prize, &facts);
+    assert_true(facts.references == 1 && facts.pins == 0 && !facts.busy && facts.owner == OWNER_TEST);
+    assert_true(machine_is_sound(&machine));
+    frame_free(&machine.pool, prize, 0);
+    assert_true(machine_is_sound(&machine));
+    machine_destroy(&machine);
+}
+
 /* ---- Reclaimers that come and go while memory runs out ---- */
 
 #define RECLAIM_ROUNDS 300
@@ -392,6 +434,7 @@ int main(void)
         cmocka_unit_test(two_cpus_share_a_bitmap),
         cmocka_unit_test(of_two_frees_one_succeeds),
         cmocka_unit_test(a_free_and_a_reference_exclude_each_other),
+        cmocka_unit_test(marks_and_references_add_up),
         cmocka_unit_test(reclaimers_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

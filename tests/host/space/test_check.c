@@ -110,12 +110,12 @@ static void damaged_frames(void **state)
     descriptor->tag = frame_tag(FRAME_FREED, 0, 1);
     expect_problem("a page that shows no allocated frame");
     descriptor->tag = tag;
-    uint32_t owner = descriptor->owner;
-    descriptor->owner = OWNER_KVA; /* its books know of one frame less */
+    uint32_t owner = descriptor->use;
+    descriptor->use = OWNER_KVA; /* its books know of one frame less */
     expect_problem("pages show more frames than their owner has");
-    descriptor->owner = OWNER_MMIO; /* and those of the spaces' owner of one more */
+    descriptor->use = OWNER_MMIO; /* and those of the spaces' owner of one more */
     expect_problem("an owner has frames that no page shows");
-    descriptor->owner = owner;
+    descriptor->use = owner;
 }
 
 /* A frame that was taken from its page and given to nobody, and a reference that nobody will drop. */
