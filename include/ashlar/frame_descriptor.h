@@ -39,15 +39,12 @@ struct frame_descriptor {
 /*
  * What an owner keeps in `object` is its own business but for the lowest three bits, which say what kind of
  * word it is. heap_free() looks at nothing else of a descriptor: no other owner's word may look like a
- * slab's. 000   an address aligned to 8, a frame's address, a count, the note of a large block, NULL xx1   a
- * page of an address space (mm/space/share/reverse.c) else  the record and the cache of a slab
- * (mm/slab/internal.h) Whoever keeps something else there makes it a word of the first kind, or names its
- * kind here.
+ * slab's. Whoever keeps something else there makes it a word of the first kind, or names its kind here.
  */
 enum frame_word {
-    FRAME_WORD_PLAIN,
-    FRAME_WORD_PAGE,
-    FRAME_WORD_SLAB,
+    FRAME_WORD_PLAIN, /* bits 000: an aligned address, a count, the note of a large block, or NULL */
+    FRAME_WORD_PAGE,  /* bits xx1: a page of an address space (mm/space/share/reverse.c) */
+    FRAME_WORD_SLAB,  /* all others: the record and the cache of a slab (mm/slab/internal.h) */
 };
 
 #define FRAME_WORD_KIND_BITS 3

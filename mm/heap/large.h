@@ -83,5 +83,5 @@ static inline bool heap_large_starts(const struct frame_descriptor *descriptor)
 {
     enum frame_state state = frame_tag_state(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
     return (state == FRAME_ALLOCATED || state == FRAME_RUN) &&
-           atomic_load_explicit(&descriptor->owner, memory_order_relaxed) == OWNER_HEAP;
+           frame_descriptor_owner(descriptor) == OWNER_HEAP;
 }
