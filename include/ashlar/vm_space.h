@@ -402,9 +402,9 @@ bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t fr
 
 /* One place where a frame is seen. */
 struct vm_place {
+    virt_addr_t address;      /* first byte of the page that shows it */
     uint32_t number;          /* of the space */
     char name[VM_NAME_BYTES]; /* of the space */
-    virt_addr_t address;      /* first byte of the page that shows it */
     bool device;              /* through a VM_DEVICE region, which keeps no reference */
 };
 
