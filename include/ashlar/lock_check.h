@@ -9,7 +9,9 @@
  */
 #pragma once
 
-#include <ashlar/lock_types.h>
+#include <ashlar/types.h>
+
+struct lock_order;
 
 enum lock_class { LOCK_MUTEX, LOCK_SPIN, LOCK_SPIN_IRQ };
 

@@ -121,6 +121,19 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     return FRAME_OK;
 }
 
+phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
+{
+    phys_addr_t frame = (unsigned)owner < OWNER_COUNT ? frame_zeroed_take(pool, owner) : FRAME_NONE;
+    if (frame.raw != 0) {
+        return frame;
+    }
+    frame = frame_alloc(pool, 0, owner);
+    if (frame.raw != 0) {
+        memset(frame_pointer(pool, frame), 0, FRAME_BYTES);
+    }
+    return frame;
+}
+
 #define BATCH_PIECES  8 /* that memory may come in under one hold of the lock */
 #define SINGLE_PIECES 3 /* what one frame counts for: its leaf may have been merged */
 

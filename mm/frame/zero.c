@@ -16,19 +16,6 @@ phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
     return frame;
 }
 
-phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
-{
-    phys_addr_t frame = (unsigned)owner < OWNER_COUNT ? frame_zeroed_take(pool, owner) : FRAME_NONE;
-    if (frame.raw != 0) {
-        return frame;
-    }
-    frame = frame_alloc(pool, 0, owner);
-    if (frame.raw != 0) {
-        memset(frame_pointer(pool, frame), 0, FRAME_BYTES);
-    }
-    return frame;
-}
-
 /* Puts one more frame into the stock; false when it is full, or there is no memory. */
 static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
 {

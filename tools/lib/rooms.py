@@ -225,13 +225,6 @@ KNOWN_CIRCLES = [
      "kernel/memory/audit/reason.c", "kernel/memory/firmware_tables.c", "kernel/memory/frames.c", "kernel/memory/heap.c",
      "kernel/memory/spaces.c"),
     ("kernel/lib/console/console.c", "kernel/lib/log.c"),
-    ("mm/frame/backing.c", "mm/frame/store.c"),
-    ("mm/frame/cpu/drain.c", "mm/frame/cpu/magazine.c", "mm/frame/reclaim.c"),
-    ("mm/frame/policy/buddy.c", "mm/frame/policy/buddy_check.c", "mm/frame/pool.c"),
-    ("mm/heap/alloc.c", "mm/heap/large.c", "mm/heap/policy.c"),
-    ("mm/kva/mmio.c", "mm/kva/mmio_claim.c"),
-    ("mm/slab/cache.c", "mm/slab/magazine.c", "mm/slab/policy.c"),
-    ("mm/slab/debug.c", "mm/slab/slabs.c"),
     ("mm/space/check.c", "mm/space/region/tree.c"),
     ("mm/space/pages.c", "mm/space/share/reverse.c"),
 ]
