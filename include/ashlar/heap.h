@@ -127,7 +127,7 @@ struct heap_facts {
     const struct slab_who *allocated; /* LARGE, with the owner policy; else NULL */
 };
 
-/* Fills *facts for any pointer whatever, mapped or not. Exact while no other CPU uses the block. */
+/* Fills *facts for any value of `pointer`, mapped or not. Exact while no other CPU uses the block. */
 void heap_look(struct heap *heap, const void *pointer, struct heap_facts *facts);
 
 /* ---- Giving memory back, seeing inside ---- */

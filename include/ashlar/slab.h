@@ -107,7 +107,7 @@ enum slab_policy {
     SLAB_POISON = 1 << 1,     /* distinct fillings of free and of fresh objects */
     SLAB_OWNER = 1 << 2,      /* who allocated and freed, with backtrace and time */
     SLAB_QUARANTINE = 1 << 3, /* freed objects rest a while before they are used again */
-    SLAB_FAIL = 1 << 4,       /* every so manieth allocation fails; in rules only */
+    SLAB_FAIL = 1 << 4,       /* one allocation in N fails; in rules only */
 };
 
 struct slab_pool_config {
@@ -142,12 +142,12 @@ const char *slab_error_name(enum slab_error error);
 struct slab_rule {
     char pattern[SLAB_NAME_BYTES]; /* a cache's name; a '*' at its end stands for any rest */
     uint32_t policy;               /* enum slab_policy, or'ed */
-    uint64_t fail_every;           /* with SLAB_FAIL: every how manieth allocation fails */
+    uint64_t fail_every;           /* with SLAB_FAIL: N, when one allocation in N fails */
 };
 
 /* Allocations that are made to fail. */
 struct slab_failing {
-    _Atomic(uint64_t) every;   /* 0, or every how manieth allocation fails */
+    _Atomic(uint64_t) every;   /* N, when one allocation in N fails; 0 for none */
     _Atomic(uint64_t) counted; /* allocations since that was set */
     _Atomic(uint64_t) failed;  /* allocations that were made to fail, ever */
 };
@@ -389,7 +389,7 @@ struct slab_facts {
     const struct slab_who *freed;     /* with the owner policy, when freed before; else NULL */
 };
 
-/* Fills *facts for any pointer whatever, mapped or not. Exact while no other CPU uses the object. */
+/* Fills *facts for any value of `pointer`, mapped or not. Exact while no other CPU uses the object. */
 void slab_look(struct slab_pool *pool, const void *pointer, struct slab_facts *facts);
 
 /* What slab_check() found wrong first. */

@@ -59,8 +59,11 @@ static inline __attribute__((always_inline)) void free_any(struct heap *heap, vo
     uint64_t word = (uintptr_t)descriptor->object;
     bool starts = is_aligned(address, FRAME_BYTES) && heap_large_starts(descriptor);
     uint64_t bytes = starts ? heap_note_bytes(heap, word) : 0;
+    if (bytes != 0 && heap_large_free_cached(heap, descriptor, bytes)) {
+        return;
+    }
     if (bytes != 0) {
-        heap_large_free(heap, descriptor, bytes, caller);
+        heap_large_free(heap, descriptor, caller);
     } else if (frame_word_kind(word) == FRAME_WORD_SLAB) {
         slab_free_checked(&heap->slabs, NULL, pointer, caller);
     } else {

@@ -47,11 +47,10 @@ void heap_large_init(struct heap *heap);
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
 
 /*
- * Frees the block of this heap, `bytes` long, that starts at the frame of this descriptor. A damaged one is
- * reported, and kept.
+ * Frees the block of this heap that starts at the frame of this descriptor, which heap_large_free_cached()
+ * did not take. A damaged one is reported, and kept.
  */
-void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes,
-                     const void *caller);
+void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, const void *caller);
 
 /*
  * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
@@ -64,7 +63,7 @@ void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 
 /* ---- large_walk.c ---- */
 
-/* Fills *large with the block that `pointer`, any pointer whatever, lies in; false when it lies in none. */
+/* Fills *large with the block that `pointer`, which may have any value, lies in; false when there is none. */
 bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *large);
 
 /* Replaces the marks of a block. */

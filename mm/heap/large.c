@@ -20,23 +20,6 @@ void heap_large_init(struct heap *heap)
 
 /* ---- Accounts ---- */
 
-static inline void add(_Atomic(int64_t) *account, int64_t value)
-{
-    atomic_store_explicit(account, atomic_load_explicit(account, memory_order_relaxed) + value,
-                          memory_order_relaxed);
-}
-
-/* Books a block that came (sign 1) or goes (sign -1). */
-static inline void count(struct heap *heap, int64_t sign, uint64_t frames, uint64_t bytes)
-{
-    preempt_disable();
-    struct heap_large_count *here = &heap->large[cpu_number()];
-    add(&here->blocks, sign);
-    add(&here->frames, sign * (int64_t)frames);
-    add(&here->bytes, sign * (int64_t)bytes);
-    preempt_enable();
-}
-
 void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 {
     for (unsigned i = 0; i < heap->slabs.config.cpus; i++) {
@@ -71,7 +54,7 @@ static inline __attribute__((always_inline)) void *book_run(struct heap *heap, p
                                                             uint64_t frames, uint64_t bytes, uint64_t note)
 {
     heap->slabs.config.frames->descriptors[run.raw >> FRAME_SHIFT].object = (void *)note;
-    count(heap, 1, frames, bytes);
+    heap_large_book(heap, 1, frames, bytes);
     return slab_frame_pointer(&heap->slabs, run);
 }
 
@@ -150,19 +133,10 @@ void *heap_alloc_large(struct heap *heap, size_t bytes)
 
 /* ---- Freeing ---- */
 
-/* The first frame of a block. */
-static inline phys_addr_t frame_of(const struct heap *heap, const struct frame_descriptor *descriptor)
-{
-    const struct frame_descriptor *first = heap->slabs.config.frames->descriptors;
-    return phys_addr((uint64_t)(descriptor - first) << FRAME_SHIFT);
-}
-
-/* Whatever the frame pool's magazines do not take. */
-static __attribute__((noinline)) void free_checked(struct heap *heap, struct frame_descriptor *descriptor,
-                                                   const void *caller)
+void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, const void *caller)
 {
     struct frame_pool *pool = heap->slabs.config.frames;
-    phys_addr_t run = frame_of(heap, descriptor);
+    phys_addr_t run = heap_large_frame(heap, descriptor);
     uint64_t note = (uintptr_t)descriptor->object;
     struct heap_large large = heap_large_of(heap, run, note);
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
@@ -173,28 +147,12 @@ static __attribute__((noinline)) void free_checked(struct heap *heap, struct fra
     if (note & HEAP_NOTE_TRACKED) {
         slab_cache_free(&heap->tracks, heap_note_track(note));
     }
-    count(heap, -1, large.frames, large.bytes);
+    heap_large_book(heap, -1, large.frames, large.bytes);
     if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
         frame_free_run(pool, run, large.frames);
     }
-}
-
-/*
- * The short way first: a block of a power of two of frames, without policy, so that no record tracks it. The
- * tag of a run is no such block's.
- */
-void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes,
-                     const void *caller)
-{
-    unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-    if (heap->large_policy == 0 &&
-        frame_free_cached(heap->slabs.config.frames, frame_of(heap, descriptor), order)) {
-        count(heap, -1, 1ULL << order, bytes);
-        return;
-    }
-    free_checked(heap, descriptor, caller);
 }
 
 /* ---- Resizing ---- */
@@ -217,7 +175,7 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
         descriptor->object = (void *)heap_note_plain(heap, bytes);
     }
     preempt_disable();
-    add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - large.bytes));
+    heap_large_add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - large.bytes));
     preempt_enable();
     return true;
 }

@@ -85,3 +85,48 @@ static inline bool heap_large_starts(const struct frame_descriptor *descriptor)
     return (state == FRAME_ALLOCATED || state == FRAME_RUN) &&
            frame_descriptor_owner(descriptor) == OWNER_HEAP;
 }
+
+/* ---- Accounts ---- */
+
+static inline void heap_large_add(_Atomic(int64_t) *account, int64_t value)
+{
+    atomic_store_explicit(account, atomic_load_explicit(account, memory_order_relaxed) + value,
+                          memory_order_relaxed);
+}
+
+/* Books a block that came (sign 1) or goes (sign -1). */
+static inline void heap_large_book(struct heap *heap, int64_t sign, uint64_t frames, uint64_t bytes)
+{
+    preempt_disable();
+    struct heap_large_count *here = &heap->large[cpu_number()];
+    heap_large_add(&here->blocks, sign);
+    heap_large_add(&here->frames, sign * (int64_t)frames);
+    heap_large_add(&here->bytes, sign * (int64_t)bytes);
+    preempt_enable();
+}
+
+/* ---- The short way of freeing ---- */
+
+/* The first frame of a block. */
+static inline phys_addr_t heap_large_frame(const struct heap *heap, const struct frame_descriptor *descriptor)
+{
+    const struct frame_descriptor *first = heap->slabs.config.frames->descriptors;
+    return phys_addr((uint64_t)(descriptor - first) << FRAME_SHIFT);
+}
+
+/*
+ * Frees a block, `bytes` long, of a power of two of frames and without policy (so that no record tracks it)
+ * into this CPU's magazine of frames. False, and nothing has changed, when it is another kind of block or the
+ * magazine is full. The tag of a run is no such block's. Inline, as the fast paths of the classes are.
+ */
+static inline __attribute__((always_inline)) bool
+heap_large_free_cached(struct heap *heap, const struct frame_descriptor *descriptor, uint64_t bytes)
+{
+    unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
+    if (heap->large_policy != 0 ||
+        !frame_free_cached(heap->slabs.config.frames, heap_large_frame(heap, descriptor), order)) {
+        return false;
+    }
+    heap_large_book(heap, -1, 1ULL << order, bytes);
+    return true;
+}

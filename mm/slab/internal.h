@@ -356,6 +356,6 @@ void slab_guard_look(struct slab_guard *guard, const void *pointer, struct slab_
 
 /* ---- look.c ---- */
 
-/* The slab that `pointer` lies in, or NULL; any pointer whatever. *facts is what the frame pool knows, or
+/* The slab that `pointer`, which may have any value, lies in, or NULL. *facts: what the frame pool knows, or
  * NULL. */
 struct slab *slab_find(struct slab_pool *pool, const void *pointer, struct frame_facts *facts);
