@@ -6,6 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const rules[] = {NULL, "*:all", "heap-6*:redzone,poison", "typed:quarantine"};
+    machine_keep_memory();
     if (size == 0) {
         return 0;
     }

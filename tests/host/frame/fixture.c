@@ -2,7 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+
+static bool keeps_memory;
+static struct machine kept; /* memory of a destroyed machine, or NULL */
 
 static void *machine_reserve(uint64_t bytes)
 {
@@ -28,12 +32,29 @@ static unsigned machine_map_page(void *context, void *page, phys_addr_t frame, c
     return 1;
 }
 
+static uint64_t descriptor_bytes(uint64_t bytes)
+{
+    return bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES;
+}
+
+static void machine_unmap(const struct machine *machine)
+{
+    munmap(machine->memory, machine->bytes);
+    munmap(machine->descriptors, descriptor_bytes(machine->bytes));
+}
+
 void machine_make(struct machine *machine, uint64_t bytes)
 {
     machine->bytes = bytes;
-    machine->memory = machine_reserve(bytes);
-    machine->descriptors =
-        machine_reserve(bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+    if (kept.memory && kept.bytes == bytes) {
+        machine->memory = kept.memory;
+        machine->descriptors = kept.descriptors;
+        memset(machine->descriptors, 0, descriptor_bytes(bytes));
+        kept.memory = NULL;
+    } else {
+        machine->memory = machine_reserve(bytes);
+        machine->descriptors = machine_reserve(descriptor_bytes(bytes));
+    }
     machine->last_table = 0;
     machine->pages_mapped = 0;
     machine->map_count = 0;
@@ -41,9 +62,19 @@ void machine_make(struct machine *machine, uint64_t bytes)
 
 void machine_destroy(struct machine *machine)
 {
-    munmap(machine->memory, machine->bytes);
-    munmap(machine->descriptors,
-           machine->bytes / FRAME_BYTES * sizeof(struct frame_descriptor) + FRAME_BYTES);
+    if (!keeps_memory) {
+        machine_unmap(machine);
+        return;
+    }
+    if (kept.memory) {
+        machine_unmap(&kept);
+    }
+    kept = *machine;
+}
+
+void machine_keep_memory(void)
+{
+    keeps_memory = true;
 }
 
 void machine_range(struct machine *machine, uint64_t base, uint64_t bytes, enum memory_type type)

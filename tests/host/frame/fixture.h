@@ -25,6 +25,12 @@ struct machine {
 /* A machine of `bytes` of address space without a map. */
 void machine_make(struct machine *machine, uint64_t bytes);
 void machine_destroy(struct machine *machine);
+
+/*
+ * From now on the memory of a destroyed machine serves the next one of the same size, and holds what was
+ * written to it: for fuzz targets, which would else spend their time on asking for memory. For one thread.
+ */
+void machine_keep_memory(void);
 void machine_range(struct machine *machine, uint64_t base, uint64_t bytes, enum memory_type type);
 struct frame_config machine_config(struct machine *machine, unsigned cpus, const struct frame_policy *policy);
 

@@ -25,10 +25,13 @@ enum table_model_operation {
     MODEL_OPERATION_COUNT
 };
 
+#define HOARD_LEFT_MAX 4
+
 #define MODEL_BYTES  MIB(32)
 #define MODEL_BEYOND GIB(64) /* targets that are no frames of the pool */
 
-void table_model_make(struct table_model *model, unsigned levels, enum page_level largest)
+void table_model_make(struct table_model *model, unsigned levels, enum page_level largest,
+                      unsigned check_every)
 {
     static const struct {
         bool of_space;
@@ -43,6 +46,7 @@ void table_model_make(struct table_model *model, unsigned levels, enum page_leve
         {true, GIB(3), 21},                                /* for pages of 1 GiB */
     };
     memset(model, 0, sizeof *model);
+    model->check_every = check_every;
     tables_make(&model->tables, MODEL_BYTES, levels, largest);
     for (unsigned i = 0; i < MODEL_WINDOWS; i++) {
         model->windows[i].of_space = places[i].of_space;
@@ -105,20 +109,27 @@ static void table_model_agree(struct table_model *model, struct table_model_wind
 
 /* ---- Scarce memory ---- */
 
-/* Takes all frames but `left`. */
+/* Takes all frames but `left`, in blocks as large as there are. */
 static void table_model_hoard(struct table_model *model, uint64_t left)
 {
     struct frame_pool *pool = &model->tables.machine.pool;
-    model->hoarded = frame_alloc_batch(pool, MODEL_BYTES / FRAME_BYTES, model->hoard, OWNER_TEST);
-    while (left-- > 0 && model->hoarded > 0) {
-        frame_free(pool, model->hoard[--model->hoarded], 0);
+    phys_addr_t kept[HOARD_LEFT_MAX];
+    uint64_t count = frame_alloc_batch(pool, left, kept, OWNER_TEST);
+    for (unsigned order = FRAME_ORDER_MAX + 1; order-- > 0;) {
+        phys_addr_t block;
+        while ((block = frame_alloc(pool, order, OWNER_TEST)).raw != 0) {
+            model->hoard[model->hoarded++] = (struct table_model_block){block, order};
+        }
     }
+    frame_free_batch(pool, count, kept);
 }
 
 static void table_model_release(struct table_model *model)
 {
-    frame_free_batch(&model->tables.machine.pool, model->hoarded, model->hoard);
-    model->hoarded = 0;
+    while (model->hoarded > 0) {
+        const struct table_model_block *block = &model->hoard[--model->hoarded];
+        frame_free(&model->tables.machine.pool, block->base, block->order);
+    }
 }
 
 /* ---- Operations ---- */
@@ -350,6 +361,12 @@ static void table_model_use(struct table_model *model, struct table_model_call *
                                   translation.access == page->access && translation.cache == page->cache));
 }
 
+static bool is_checked(const struct table_model *model, uint32_t a, uint32_t b)
+{
+    uint64_t word = (model->steps ^ ((uint64_t)a << 32 | b)) * 0x9e3779b97f4a7c15ULL;
+    return (word >> 40) % model->check_every == 0;
+}
+
 void table_model_step(struct table_model *model, unsigned operation, uint8_t what, uint32_t a, uint32_t b)
 {
     static table_model_function *const functions[MODEL_OPERATION_COUNT] = {
@@ -380,18 +397,23 @@ void table_model_step(struct table_model *model, unsigned operation, uint8_t wha
         .random = b >> 5,
     };
     model->steps++;
-    mmu_model_fill();
+    bool checked = is_checked(model, a, b);
+    if (checked) {
+        mmu_model_fill();
+    }
     if (what >= 192) {
-        table_model_hoard(model, what / MODEL_WINDOWS % 5);
+        table_model_hoard(model, what / MODEL_WINDOWS % (HOARD_LEFT_MAX + 1));
     }
     tlb_batch_start(&batch, call.table);
     functions[operation % MODEL_OPERATION_COUNT](model, &call);
     tlb_batch_finish(&batch);
     table_model_release(model);
-    mmu_model_check();
-    tables_check(&model->tables.kernel);
-    tables_check(&model->space);
-    table_model_agree(model, window);
+    if (checked) {
+        mmu_model_check();
+        tables_check(&model->tables.kernel);
+        tables_check(&model->space);
+        table_model_agree(model, window);
+    }
 }
 
 void table_model_finish(struct table_model *model)

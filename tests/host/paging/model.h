@@ -31,17 +31,29 @@ struct table_model_window {
 
 #define MODEL_WINDOWS 6
 
+/* Memory taken away. */
+struct table_model_block {
+    phys_addr_t base;
+    unsigned order;
+};
+
 struct table_model {
     struct tables tables;
     struct page_table space;
     struct table_model_window windows[MODEL_WINDOWS];
     uint64_t steps;
-    uint64_t refused; /* steps that found no memory */
-    phys_addr_t *hoard;
+    unsigned check_every; /* all is checked at one step in so many */
+    uint64_t refused;     /* steps that found no memory */
+    struct table_model_block *hoard;
     uint64_t hoarded;
 };
 
-void table_model_make(struct table_model *model, unsigned levels, enum page_level largest);
+/*
+ * Begins with empty tables of `levels` levels and pages up to `largest`. All is compared and validated at one
+ * step in `check_every`, chosen by the steps' numbers, and in the end; 1: at each.
+ */
+void table_model_make(struct table_model *model, unsigned levels, enum page_level largest,
+                      unsigned check_every);
 
 /* One step, decoded. */
 struct table_model_call {

@@ -18,7 +18,7 @@ static void random_operations_agree_with_the_model(void **state)
     uint64_t refused = 0;
     for (unsigned seed = 1; seed <= 12; seed++) {
         uint64_t random = seed;
-        table_model_make(&model, 4 + seed % 2, PAGE_LEVEL_2M + seed / 2 % 2);
+        table_model_make(&model, 4 + seed % 2, PAGE_LEVEL_2M + seed / 2 % 2, 1);
         for (unsigned i = 0; i < 150; i++) {
             uint64_t x = random_next(&random);
             uint8_t what = (uint8_t)(x >> 56);

@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     uint64_t done = 0;
     for (; done < wanted; done += STEPS_PER_RUN, seed++) {
         uint64_t state = seed * 0x9e3779b97f4a7c15ULL;
-        space_model_start(seed % MODEL_KINDS);
+        space_model_start(seed % MODEL_KINDS, 1);
         for (unsigned i = 0; i < STEPS_PER_RUN; i++) {
             uint8_t bytes[4];
             random_fill(&state, bytes, sizeof bytes);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+static unsigned check_every; /* one operation in so many is checked */
+
 /* ---- Operations ---- */
 
 static bool space_model_taken(const struct space_model_space *space, unsigned first, unsigned count)
@@ -335,6 +337,15 @@ static unsigned space_model_first(uint8_t a, uint8_t b)
     return starts[a / 32] + a % 32 + (b & 1 ? 0 : b / 2 % 64);
 }
 
+static bool is_checked(const uint8_t bytes[4])
+{
+    uint64_t word = space_model_operations;
+    for (unsigned i = 0; i < 4; i++) {
+        word = (word ^ bytes[i]) * 0x9e3779b97f4a7c15ULL;
+    }
+    return (word >> 40) % check_every == 0;
+}
+
 void space_model_operate(const uint8_t bytes[4])
 {
     struct space_model_space *space = &space_model_spaces[bytes[0] % MODEL_SPACES];
@@ -346,7 +357,8 @@ void space_model_operate(const uint8_t bytes[4])
     if (!space->live) {
         space = &space_model_spaces[0];
     }
-    space_model_before();
+    bool checked = is_checked(bytes);
+    space_model_before(checked);
     switch (what) {
     case 0:
     case 1:
@@ -398,14 +410,15 @@ void space_model_operate(const uint8_t bytes[4])
     default:
         space_model_touch(space, first, bytes[3], MMU_WRITE);
     }
-    space_model_after();
+    space_model_after(checked);
 }
 
 /* ---- Life ---- */
 
-void space_model_start(unsigned kind)
+void space_model_start(unsigned kind, unsigned check_one_in)
 {
     space_model_kind = kind;
+    check_every = check_one_in;
     vm_fixture_start_levels(&space_model_fixture, MODEL_MEMORY, kind & MODEL_FIVE_LEVELS ? 5 : 4);
     memset(space_model_spaces, 0, sizeof space_model_spaces);
     space_model_failing = 0;
@@ -429,6 +442,7 @@ void space_model_start(unsigned kind)
 
 void space_model_stop(void)
 {
+    space_model_after(true);
     space_model_failing = 0;
     for (unsigned i = 0; i < MODEL_SPACES; i++) {
         if (space_model_spaces[i].live) {

@@ -9,6 +9,14 @@
 
 #include "reference.h"
 
+/*
+ * Begins with one empty space of a kind: enum space_model_kind, or'ed. All is compared and validated at one
+ * operation in `check_every`, chosen by the operations themselves, and in the end; 1: at each.
+ */
+void space_model_start(unsigned kind, unsigned check_every);
+
+/* One operation: what and on which space, where, how, and how many pages. */
 void space_model_operate(const uint8_t bytes[4]);
-void space_model_start(unsigned kind);
+
+/* Checks all and takes it down; every frame must be back. */
 void space_model_stop(void);

@@ -72,6 +72,9 @@ void space_model_hoard_end(void);
 /* Whether the result is the expected one, or lack of memory that was to be. */
 bool space_model_agrees(enum vm_error found, enum vm_error expected, const char *what);
 
-/* After each operation: nothing stale is cached, all agree. */
-void space_model_after(void);
-void space_model_before(void);
+/* Before an operation: memory may be short, and, when it is `checked`, the CPU has read ahead all there is.
+ */
+void space_model_before(bool checked);
+
+/* After it memory is back; when it was `checked`, nothing stale is cached and all agree. */
+void space_model_after(bool checked);

@@ -12,10 +12,12 @@ struct cached {
     uint8_t pat;
     bool used; /* this place of the hash table is taken */
     bool table, write, execute, user, global, dirty;
-    bool owned; /* the frame was allocated when this was cached */
+    bool owned;    /* the frame was allocated when this was cached */
+    uint32_t next; /* place of another one for the same address and level, or NO_PLACE */
 };
 
-#define RECENT 4096
+#define CHAINS   4096
+#define NO_PLACE UINT32_MAX
 
 struct mmu_model {
     uint8_t *memory;
@@ -25,7 +27,7 @@ struct mmu_model {
     struct cached *cache; /* a hash table of `capacity` places, probed linearly */
     uint64_t capacity;
     uint64_t count;
-    const struct cached *recent[RECENT]; /* places that were hit, by page; forgotten with each rebuild */
+    uint32_t chains[CHAINS]; /* the first place of each chain, by address and level */
     struct mmu_counts counts;
     uint64_t space_numbers; /* one bit for each that is given out */
 };

@@ -42,17 +42,32 @@ bool mmu_frame_is_allocated(uint64_t frame)
            (facts.state == FRAME_ALLOCATED || facts.state == FRAME_RUN || facts.state == FRAME_RUN_PART);
 }
 
-static void cache_put(const struct cached *entry)
+/* The place in the hash table where the entry is, or would go. */
+static uint64_t place_of(const struct cached *entry)
 {
     uint64_t i = hash(entry) & (mmu.capacity - 1);
-    while (mmu.cache[i].used) {
-        if (same(&mmu.cache[i], entry)) {
-            return;
-        }
+    while (mmu.cache[i].used && !same(&mmu.cache[i], entry)) {
         i = (i + 1) & (mmu.capacity - 1);
     }
+    return i;
+}
+
+/* Where the chain begins of what is cached for an address at a level. */
+static uint32_t *chain_of(uint64_t address, unsigned level)
+{
+    uint64_t page = address / SPAN(level) * 8 + level;
+    return &mmu.chains[(page ^ page >> 12) % CHAINS];
+}
+
+/* Puts an entry that is not cached yet. */
+static void cache_put(const struct cached *entry)
+{
+    uint64_t i = place_of(entry);
+    uint32_t *chain = chain_of(entry->base, entry->level);
     mmu.cache[i] = *entry;
     mmu.cache[i].used = true;
+    mmu.cache[i].next = *chain;
+    *chain = (uint32_t)i;
     mmu.count++;
 }
 
@@ -64,7 +79,7 @@ void mmu_cache_rebuild(uint64_t capacity, bool (*drop)(const struct cached *, co
     mmu.cache = calloc(capacity, sizeof *mmu.cache);
     mmu.capacity = capacity;
     mmu.count = 0;
-    memset(mmu.recent, 0, sizeof mmu.recent);
+    memset(mmu.chains, 0xff, sizeof mmu.chains);
     for (uint64_t i = 0; i < old_capacity; i++) {
         if (old[i].used && !(drop && drop(&old[i], context))) {
             cache_put(&old[i]);
@@ -77,6 +92,9 @@ static void cache_add(const struct cached *entry)
 {
     if (mmu.count * 2 >= mmu.capacity) {
         mmu_cache_rebuild(mmu.capacity ? mmu.capacity * 2 : 1024, NULL, NULL);
+    }
+    if (mmu.cache[place_of(entry)].used) {
+        return;
     }
     struct cached owned = *entry;
     owned.owned = mmu_frame_is_allocated(entry->target);
@@ -223,14 +241,11 @@ static bool serves(const struct cached *entry, const struct page_table *table, u
 
 static const struct cached *cache_find(const struct page_table *table, uint64_t address, enum mmu_use use)
 {
-    const struct cached **recent = &mmu.recent[(address >> 12 ^ table->space) % RECENT];
-    if (*recent && serves(*recent, table, address, use)) {
-        return *recent;
-    }
-    for (uint64_t i = 0; i < mmu.capacity; i++) {
-        if (serves(&mmu.cache[i], table, address, use)) {
-            *recent = &mmu.cache[i];
-            return *recent;
+    for (unsigned level = PAGE_LEVEL_4K; mmu.count != 0 && level <= PAGE_LEVEL_1G; level++) {
+        for (uint32_t i = *chain_of(address, level); i != NO_PLACE; i = mmu.cache[i].next) {
+            if (serves(&mmu.cache[i], table, address, use)) {
+                return &mmu.cache[i];
+            }
         }
     }
     return NULL;
