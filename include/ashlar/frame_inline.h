@@ -51,8 +51,10 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
     struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
     DEBUG_ASSERT(descriptor->tag == frame_tag(FRAME_CACHED, order, 1)); /* else it is in two magazines */
     frame_magazine_move(magazine, (uint32_t)-1);
-    atomic_store_explicit(&descriptor->use, owner, memory_order_relaxed); /* and no marks */
-    atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_ALLOCATED, order, 1), memory_order_relaxed);
+    /* Stored as one word, as frame_free() loads it: a CPU hands a store on only to a load of the same size.
+     */
+    uint64_t both = (uint64_t)owner << 32 | frame_tag(FRAME_ALLOCATED, order, 1);
+    atomic_store_explicit(&descriptor->both, both, memory_order_relaxed);
     frame_account(cpu, owner, (int64_t)1 << order);
     preempt_enable();
     return true;
@@ -69,8 +71,8 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
     }
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
     __asm__("" : "+r"(descriptor)); /* spares adding base and offset for each use again */
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-    if (__builtin_expect(tag != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
+    uint64_t both = atomic_load_explicit(&descriptor->both, memory_order_relaxed);
+    if (__builtin_expect((uint32_t)both != frame_tag(FRAME_ALLOCATED, order, 1), 0)) {
         return false;
     }
     preempt_disable();
@@ -81,7 +83,7 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
         preempt_enable();
         return false;
     }
-    uint32_t owner = frame_descriptor_owner(descriptor);
+    uint32_t owner = (uint32_t)(both >> 32); /* the whole use: the tag says that there are no marks */
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_CACHED, order, 1), memory_order_relaxed);
     cpu->slots[top] = block.raw;
     frame_magazine_move(magazine, 1);
