@@ -52,6 +52,20 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
+/* How many entries of its table, from that of the step on, are leaves like it or absent like it: a walk less
+ * for each. The tables are read by their physical addresses. */
+static uint64_t entries_alike(const struct page_walk_step *step)
+{
+    const page_table_entry_t *table = (const page_table_entry_t *)(uintptr_t)step->table.raw;
+    bool present = page_entry_present(step->entry);
+    unsigned index = step->index + 1;
+    while (index < PAGE_TABLE_ENTRIES && page_entry_present(table[index]) == present &&
+           (!present || page_entry_is_leaf(table[index], step->level))) {
+        index++;
+    }
+    return index - step->index;
+}
+
 /* Whether the physmap has the byte at `physical`; the answer is the same up to `*end`, which is `limit` or
  * less. */
 static bool is_mapped(const struct boot_paging *paging, uint64_t physical, uint64_t limit, uint64_t *end)
@@ -64,7 +78,8 @@ static bool is_mapped(const struct boot_paging *paging, uint64_t physical, uint6
     const struct page_walk walk = page_tables_walk(paging->root, paging->levels, 0, alias);
     const struct page_walk_step *last = &walk.steps[walk.step_count - 1];
     uint64_t span = page_level_bytes(last->level);
-    *end = min_u64(align_down(alias.raw, span) + span - paging->physmap.raw, limit);
+    uint64_t alike = entries_alike(last);
+    *end = min_u64(align_down(alias.raw, span) + alike * span - paging->physmap.raw, limit);
     return page_entry_present(last->entry);
 }
 
