@@ -182,6 +182,11 @@ uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame) REQUIRES(pool
 
 /* ---- zones.c: the policy with its zones and the count of free frames ---- */
 
+#define FRAME_ZONES 4
+
+/* First frames of the zones, in the order of search. */
+extern const uint64_t frame_zone_starts[FRAME_ZONES];
+
 /* The first zone in the order of search that a machine of this size has. */
 unsigned frame_first_zone(uint64_t frame_limit);
 
@@ -193,8 +198,27 @@ void frame_for_each_block(void *state, uint64_t first, uint64_t end,
  * Takes a block as frame_policy.take() does, from the zone that is to be used first; its descriptor need not
  * be backed. Returns its first frame and *got, or none.
  */
-uint64_t frame_zones_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
-                          unsigned *got) REQUIRES(pool->lock);
+static inline uint64_t frame_zones_take(struct frame_pool *pool, unsigned order, unsigned most,
+                                        uint64_t limit, unsigned *got) REQUIRES(pool->lock)
+{
+    uint64_t end = min_u64(limit, FRAME_LIMIT_MAX);
+    if (pool->free_frames >> order == 0) { /* no zone can have it: none is searched */
+        return FRAME_NO_FRAME;
+    }
+    for (unsigned zone = pool->first_zone; zone < FRAME_ZONES; zone++) {
+        uint64_t from = frame_zone_starts[zone];
+        uint64_t frame = FRAME_NO_FRAME;
+        if (from < end) {
+            pool->work.searches++;
+            frame = pool->config.policy->take(pool->policy_state, order, most, from, end, got);
+        }
+        if (frame != FRAME_NO_FRAME) {
+            pool->free_frames -= 1ULL << *got;
+            return frame;
+        }
+    }
+    return FRAME_NO_FRAME;
+}
 
 /* Returns frames whose descriptors say nothing that matters any more. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);

@@ -7,13 +7,13 @@
  */
 #include "internal.h"
 
-static const uint64_t zone_starts[] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT, MIB(2) >> FRAME_SHIFT,
-                                       0};
+const uint64_t frame_zone_starts[FRAME_ZONES] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT,
+                                                 MIB(2) >> FRAME_SHIFT, 0};
 
 unsigned frame_first_zone(uint64_t frame_limit)
 {
     unsigned zone = 0;
-    while (zone_starts[zone] >= frame_limit) {
+    while (frame_zone_starts[zone] >= frame_limit) {
         zone++;
     }
     return zone;
@@ -31,28 +31,6 @@ void frame_for_each_block(void *state, uint64_t first, uint64_t end,
         visit(state, first, order);
         first += 1ULL << order;
     }
-}
-
-uint64_t frame_zones_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
-                          unsigned *got)
-{
-    uint64_t end = min_u64(limit, FRAME_LIMIT_MAX);
-    if (pool->free_frames >> order == 0) { /* spares searching all zones in vain where nothing is left */
-        return FRAME_NO_FRAME;
-    }
-    for (unsigned zone = pool->first_zone; zone < ARRAY_LENGTH(zone_starts); zone++) {
-        uint64_t from = zone_starts[zone];
-        uint64_t frame = FRAME_NO_FRAME;
-        if (from < end) {
-            pool->work.searches++;
-            frame = pool->config.policy->take(pool->policy_state, order, most, from, end, got);
-        }
-        if (frame != FRAME_NO_FRAME) {
-            pool->free_frames -= 1ULL << *got;
-            return frame;
-        }
-    }
-    return FRAME_NO_FRAME;
 }
 
 /* As a policy's give(); `state` is the pool, whose lock is held. */

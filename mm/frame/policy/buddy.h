@@ -129,7 +129,17 @@ unsigned buddy_find_holder(struct buddy *buddy, uint64_t gib, unsigned bit);
 
 /* Names an arena in the sets `available` from `base` to base + now; before it was base + before. Returns how
  * many changed. */
-unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now);
+static inline unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before,
+                                           int now)
+{
+    for (int order = before + 1; order <= now; order++) {
+        set_add(&buddy->available[base + (unsigned)order], gib);
+    }
+    for (int order = now + 1; order <= before; order++) {
+        set_remove(&buddy->available[base + (unsigned)order], gib);
+    }
+    return (unsigned)(now > before ? now - before : before - now);
+}
 
 /* Publishes what the whole leaves of an arena can serve now. Returns how many arena sets changed. */
 static inline unsigned arena_changed(struct buddy *buddy, uint64_t gib, struct arena *arena)
@@ -152,7 +162,26 @@ static inline struct tree *leaf_open(struct arena *arena, unsigned leaf)
 }
 
 /* Moves a leaf to the set that its tree belongs into now. Returns how many arena sets changed. */
-unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf, int now);
+static inline unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena,
+                                          unsigned leaf, int now)
+{
+    int before = arena->leaves[leaf].highest;
+    arena->leaves[leaf].highest = (int8_t)now;
+    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
+        arena->orders &= (uint16_t) ~(1U << before);
+    }
+    if (now >= 0) {
+        leaf_set_add(&arena->best[now], leaf);
+        arena->orders |= (uint16_t)(1U << now);
+    }
+    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
+    int published = arena->highest;
+    if (highest == published) {
+        return 0;
+    }
+    arena->highest = (int8_t)highest;
+    return buddy_arena_publish(buddy, gib, 0, published, highest);
+}
 
 /* Publishes what the tree of a leaf can serve now; mostly that is what it was. */
 static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)

@@ -30,37 +30,6 @@ unsigned buddy_find_holder(struct buddy *buddy, uint64_t gib, unsigned bit)
     return buddy->homes[gib] && set_has(&buddy->untouched, gib) ? 1 : TREE_NONE;
 }
 
-unsigned buddy_arena_publish(struct buddy *buddy, uint64_t gib, unsigned base, int before, int now)
-{
-    for (int order = before + 1; order <= now; order++) {
-        set_add(&buddy->available[base + (unsigned)order], gib);
-    }
-    for (int order = now + 1; order <= before; order++) {
-        set_remove(&buddy->available[base + (unsigned)order], gib);
-    }
-    return (unsigned)(now > before ? now - before : before - now);
-}
-
-unsigned buddy_leaf_publish(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf, int now)
-{
-    int before = arena->leaves[leaf].highest;
-    arena->leaves[leaf].highest = (int8_t)now;
-    if (before >= 0 && leaf_set_remove(&arena->best[before], leaf)) {
-        arena->orders &= (uint16_t) ~(1U << before);
-    }
-    if (now >= 0) {
-        leaf_set_add(&arena->best[now], leaf);
-        arena->orders |= (uint16_t)(1U << now);
-    }
-    int highest = arena->orders == 0 ? -1 : (int)highest_bit(arena->orders);
-    int published = arena->highest;
-    if (highest == published) {
-        return 0;
-    }
-    arena->highest = (int8_t)highest;
-    return buddy_arena_publish(buddy, gib, 0, published, highest);
-}
-
 void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf)
 {
     tree_merge(&arena->leaves[leaf]);
