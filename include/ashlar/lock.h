@@ -51,6 +51,12 @@ static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock);
 /* Takes the lock if it is free; returns whether it did. From any context. */
 static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 
+/*
+ * As spinlock_acquire(), but gives up and returns false where that panics. For whoever explains a mistake of
+ * this CPU's, which may have been made under the lock: it may then not come free. From any context.
+ */
+bool spinlock_acquire_in_time(struct spinlock *lock) TRY_ACQUIRES(true, lock);
+
 /* Lets the next waiter in. The caller holds the lock. */
 static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 

@@ -49,6 +49,20 @@ __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, ui
     }
 }
 
+/* Takes no ticket: a ticket cannot be given back. */
+bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+    uint64_t ticks = atomic_load_explicit(&patience, memory_order_relaxed);
+    uint64_t start = cpu_ticks();
+    while (!spinlock_try_acquire(lock)) {
+        if (cpu_ticks() - start >= ticks) {
+            return false;
+        }
+        cpu_relax();
+    }
+    return true;
+}
+
 /* ---- Mutexes ---- */
 
 static uint32_t holder_here(void)

@@ -87,20 +87,6 @@ enum frame_error frame_find_start(struct frame_pool *pool, phys_addr_t block, ui
     return error;
 }
 
-#define LOCK_TRIES 1000000 /* far more than a hold of the lock can last */
-
-/* Takes the lock, unless it is this CPU itself that holds it: then it will not come free. */
-static bool acquire_if_possible(struct frame_pool *pool) TRY_ACQUIRES(true, pool->lock)
-{
-    for (unsigned i = 0; i < LOCK_TRIES; i++) {
-        if (spinlock_try_acquire(&pool->lock)) {
-            return true;
-        }
-        cpu_relax();
-    }
-    return false;
-}
-
 void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
 {
     uint64_t frame = (address - (uintptr_t)pool->descriptors) / sizeof(struct frame_descriptor);
@@ -108,7 +94,7 @@ void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address)
     if (frame >= pool->frame_limit) {
         return;
     }
-    if (!acquire_if_possible(pool)) {
+    if (!spinlock_acquire_in_time(&pool->lock)) { /* this CPU itself holds it, it seems */
         panic("frames: use of the descriptor of %#" PRIx64
               ", which cannot be read, with the pool's lock held",
               block.raw);

@@ -10,12 +10,12 @@
 #include "tests/host/support/host.h"
 #include <x86/tlb_spaces.h>
 
-static struct tlb_spaces spaces = {.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS)};
+static struct tlb_spaces spaces;
 
 static int setup(void **state)
 {
     (void)state;
-    spaces = (struct tlb_spaces){0};
+    spaces = (struct tlb_spaces){.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS)};
     return 0;
 }
 

@@ -265,6 +265,7 @@ static _Atomic(bool) is_held;
 static void *hold_for_a_while(void *pool_pointer)
 {
     struct frame_pool *pool = pool_pointer;
+    host_cpu = 1;
     spinlock_acquire(&pool->lock);
     atomic_store(&is_held, true);
     for (unsigned i = 0; i < 20000; i++) {
@@ -294,6 +295,7 @@ static void a_fault_is_explained_while_this_cpu_holds_the_lock(void **state)
     (void)state;
     struct host_panic_trap trap;
     volatile bool panicked;
+    lock_set_patience(1000000);
     spinlock_acquire(&machine.pool.lock);
     CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&machine.pool, unbacked()));
     spinlock_release(&machine.pool.lock);

@@ -11,7 +11,7 @@
 enum { THREADS = 4, ROUNDS = 2000 };
 
 static struct spinlock spinlock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
-static struct irq_spinlock irq_spinlock = IRQ_SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+static struct irq_spinlock irq_spinlock = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
 static struct mutex mutex;
 static uint64_t spinlock_count GUARDED_BY(spinlock);
 static uint64_t irq_spinlock_count GUARDED_BY(irq_spinlock);

@@ -3,7 +3,8 @@
 
 #include "mmu_internal.h"
 
-static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS);
+/* Under it the frame pool is asked; a flush never comes from under a lock of the slabs. */
+static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_SLAB_RECORDS);
 
 /* At the flush, the frame that a stale entry leads to must not be free yet. */
 static void expect_frame_kept(const struct cached *entry)
