@@ -39,6 +39,14 @@ static int start_five(void **state)
     return 0;
 }
 
+static int start_two_cpus(void **state)
+{
+    (void)state;
+    vm_fixture_start_cpus(&vm, MIB(24), 4, 2);
+    vm_fixture_space(&vm, &space, "test");
+    return 0;
+}
+
 static void five_levels_cost_one_table_more(void **state)
 {
     (void)state;
@@ -148,17 +156,20 @@ static phys_addr_t last_get(struct vm_pager *pager, uint64_t offset, bool wait)
     return last.frame;
 }
 
+/* What another CPU does meanwhile: this one holds the dying space's locks. */
 static void last_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)
 {
     static struct vm_space other;
     (void)pager;
     (void)offset;
     last.calls++;
+    host_cpu = 1;
     last.found = vm_space_get(&vm.manager, last.dying->number) != NULL;
     last.accepted = vm_reverse_accepts(&vm.manager, frame);
     vm_fixture_space(&vm, &other, "meanwhile");
     last.new_number = other.number;
     vm_fixture_drop(&other);
+    host_cpu = 0;
 }
 
 static void a_dying_space_is_not_found_and_keeps_its_number(void **state)
@@ -214,7 +225,8 @@ int main(void)
         TEST(many_regions_stay_shallow),
         TEST(numbers_are_used_again),
         TEST(all_spaces_are_visited),
-        TEST(a_dying_space_is_not_found_and_keeps_its_number),
+        cmocka_unit_test_setup_teardown(a_dying_space_is_not_found_and_keeps_its_number, start_two_cpus,
+                                        stop),
         TEST(a_space_is_not_made_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static void look_up(uint64_t random)
 {
     struct vm_region_facts facts;
     uint32_t number = (uint32_t)(random % 24);
-    struct vm_space *found = vm_space_get(&fixture.manager, number);
+    struct vm_space *found = vm_space_get(&vm.manager, number);
     if (!found) {
         return;
     }
@@ -183,26 +183,26 @@ static void a_reference_keeps_a_space(void **state)
     pthread_t thread;
     (void)state;
     host_cpu = 0;
-    vm_fixture_start_cpus(&fixture, MIB(64), 4, 2);
-    vm_fixture_space(&fixture, &going, "going");
+    vm_fixture_start_cpus(&vm, MIB(64), 4, 2);
+    vm_fixture_space(&vm, &going, "going");
     must(vm_space_map(&going, &request, &made) == VM_OK, "no region");
     uint32_t number = going.number;
-    struct vm_space *held = vm_space_get(&fixture.manager, number);
+    struct vm_space *held = vm_space_get(&vm.manager, number);
     must(held == &going, "the space is not found");
     must(pthread_create(&thread, NULL, destroy, &going) == 0, "no thread");
-    for (struct vm_space *found; (found = vm_space_get(&fixture.manager, number));) {
+    for (struct vm_space *found; (found = vm_space_get(&vm.manager, number));) {
         vm_space_put(found);
         cpu_relax();
     }
     for (unsigned i = 0; i < 100; i++) {
         must(vm_space_find(held, virt_addr(BASE), &facts), "a space that is held was taken apart");
-        vm_fixture_space(&fixture, &other, "other");
+        vm_fixture_space(&vm, &other, "other");
         must(other.number != number, "the number of a space that is held was given out");
         vm_fixture_drop(&other);
     }
     vm_space_put(held);
     pthread_join(thread, NULL);
-    vm_fixture_stop(&fixture);
+    vm_fixture_stop(&vm);
 }
 
 static void run(unsigned threads)
