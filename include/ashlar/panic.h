@@ -20,7 +20,7 @@ struct trap_frame;
 /*
  * Panics with a message, for the caller of the function whose frame pointer is `frame`: what panic() does.
  */
-void panic_report(const void *frame, const char *format, va_list arguments)
+void panic_report(const void *frame, const char *text, va_list arguments)
     __attribute__((noreturn, format(printf, 2, 0)));
 
 /* Panics for the exception that `frame` is of. Interrupts are off. */

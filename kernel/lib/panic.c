@@ -7,4 +7,4 @@ _Noreturn __attribute__((noinline)) void panic(const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     kernel_hooks.panic(__builtin_frame_address(0), format, arguments);
-}
+} /* NOLINT(clang-analyzer-valist.Unterminated): the call does not return, so nothing can end the list */

@@ -11,7 +11,7 @@ __attribute__((format(printf, 2, 3))) _Noreturn static void panic_from(const voi
     va_list arguments;
     va_start(arguments, format);
     kernel_hooks.panic(frame, format, arguments);
-}
+} /* NOLINT(clang-analyzer-valist.Unterminated): the call does not return, so nothing can end the list */
 
 _Noreturn __attribute__((noinline, no_stack_protector)) void __stack_chk_fail(void)
 {

@@ -92,7 +92,7 @@ def kernel_session(setting, folder):
     expect_in("the log is empty", empty)
     expect(re.search(r"#0 +monitor_run .*\n#1 .*kernel_main .*\n#2 .*kernel_entry", there), f"bt:\n{there}")
     expect_in("read, write, supervisor only; write-back", stack_walk)
-    expect(re.search(r"CPU 0: .*\n  at 0x\w+ <monitor_run.* at kernel/monitor\.c:\d+", cpu), f"percpu:\n{cpu}")
+    expect(re.search(r"CPU 0: .*\n  at 0x\w+ <monitor_run.* at kernel/monitor/loop\.c:\d+", cpu), f"percpu:\n{cpu}")
     check_log(lines, last)
     check_pools(pools)
     expect(re.search(r"0xffffd\w+ +4 KiB +1 guard pages +local APIC registers", ranges_taken), f"kva:\n{ranges_taken}")
@@ -192,7 +192,7 @@ def panic(setting, folder):
     order = [names.index(name) if name in names else -1 for name in wanted]
     expect(order[0] == 0 and -1 not in order and order == sorted(order), f"bt:\n{trace}")
     expect(names[-1] == "kernel_entry", f"the backtrace does not end at the kernel's entry:\n{trace}")
-    expect(re.search(r"in a trap: vector 6, .* from 0x\w+ <monitor_run.*> at kernel/monitor\.c:\d+", cpu), f"percpu:\n{cpu}")
+    expect(re.search(r"in a trap: vector 6, .* from 0x\w+ <monitor_run.*> at kernel/monitor/loop\.c:\d+", cpu), f"percpu:\n{cpu}")
 
 
 def late(setting, folder):

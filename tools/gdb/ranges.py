@@ -64,7 +64,7 @@ def spaces():
     per_chunk = FRAME_BYTES // chunk.target().sizeof
     for number in range(memory.integer(manager["number_limit"])):
         entry = manager["numbers"][number // per_chunk][number % per_chunk]
-        if not memory.integer(entry["free"]) & 1:
+        if not memory.integer(entry["word"]) & 3:  # else it is free, or the space is being destroyed
             yield entry["space"].dereference()
 
 

@@ -84,7 +84,8 @@ static enum fault_kind classify_absent(const struct trap_frame *frame, virt_addr
     if (guard) {
         return FAULT_GUARD;
     }
-    if (!trap_from_user(frame) && address.raw - (frame->rsp - STACK_REACH_BYTES) < 2 * STACK_REACH_BYTES) {
+    if (!trap_from_user(frame) &&
+        address.raw - (frame->rsp - STACK_REACH_BYTES) < 2 * (uint64_t)STACK_REACH_BYTES) {
         return FAULT_STACK;
     }
     return address.raw < NULL_AREA_BYTES ? FAULT_NULL : FAULT_UNMAPPED;

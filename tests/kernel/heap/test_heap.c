@@ -10,7 +10,12 @@
 
 #include "tests.h"
 
-struct heap tests_heap; /* one for all tests of the heap, which run one after the other */
+#define HEAP_ORDER 4
+
+_Static_assert(sizeof(struct heap) <= FRAME_BYTES << HEAP_ORDER, "a heap fits its block");
+
+struct heap *tests_heap;
+static phys_addr_t heap_block; /* that it lies in */
 static struct slab_report last;
 static unsigned reports;
 
@@ -19,6 +24,27 @@ static void note_report(void *context, const struct slab_report *report)
     (void)context;
     last = *report;
     reports++;
+}
+
+enum slab_error tests_heap_start(const struct heap_config *config)
+{
+    struct frame_pool *frames = kernel_frames();
+    heap_block = frame_alloc(frames, HEAP_ORDER, OWNER_TEST);
+    if (heap_block.raw == 0) {
+        return SLAB_NO_MEMORY;
+    }
+    tests_heap = frame_pointer(frames, heap_block);
+    enum slab_error error = heap_init(tests_heap, config);
+    if (error != SLAB_OK) {
+        frame_free(frames, heap_block, HEAP_ORDER);
+    }
+    return error;
+}
+
+void tests_heap_stop(void)
+{
+    heap_destroy(tests_heap);
+    frame_free(kernel_frames(), heap_block, HEAP_ORDER);
 }
 
 /* A heap of the test's own on the kernel's frames; false when it cannot be made. */
@@ -30,7 +56,7 @@ static bool start(const char *rules)
                                                  .debug = rules,
                                                  .report = note_report}};
     reports = 0;
-    return heap_init(&tests_heap, &config) == SLAB_OK;
+    return tests_heap_start(&config) == SLAB_OK;
 }
 
 /* Whether exactly one mistake was reported since the last look, and this one. */
@@ -178,47 +204,47 @@ KERNEL_TEST(heap_mistakes_have_names)
     const struct slab_cache_config config = {.name = "test", .bytes = 100};
     const struct slab_cache_config config2 = {.name = "test-2", .bytes = 100};
     EXPECT(start(NULL));
-    EXPECT(slab_cache_init(&tests_heap.slabs, &cache, &config) == SLAB_OK);
-    EXPECT(slab_cache_init(&tests_heap.slabs, &other, &config2) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap->slabs, &cache, &config) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap->slabs, &other, &config2) == SLAB_OK);
     uint64_t local[2] = {0, 0};
-    char *block = heap_alloc_zeroed(&tests_heap, 100);
+    char *block = heap_alloc_zeroed(tests_heap, 100);
     char *object = slab_cache_alloc(&cache);
     memset(object, 0, 100);
-    heap_free(&tests_heap, block + 1);
+    heap_free(tests_heap, block + 1);
     EXPECT(reported(SLAB_INTERIOR_POINTER));
     slab_cache_free(&cache, object + 8);
     EXPECT(reported(SLAB_INTERIOR_POINTER));
-    heap_free(&tests_heap, &local[1]);
+    heap_free(tests_heap, &local[1]);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_free(&tests_heap, &somewhere[1]);
+    heap_free(tests_heap, &somewhere[1]);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_free(&tests_heap, (void *)1);
+    heap_free(tests_heap, (void *)1);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
     slab_cache_free(&cache, (void *)1);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
     slab_cache_free(&other, object);
     EXPECT(reported(SLAB_WRONG_CACHE));
-    heap_free(&tests_heap, object);
+    heap_free(tests_heap, object);
     EXPECT(reported(SLAB_WRONG_CACHE));
     slab_cache_free(&cache, object);
     slab_cache_free(&cache, object);
     EXPECT(reported(SLAB_DOUBLE_FREE));
-    heap_free(&tests_heap, block);
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
+    heap_free(tests_heap, block);
     EXPECT(reported(SLAB_DOUBLE_FREE));
     static void *others[100];
     for (unsigned i = 0; i < ARRAY_LENGTH(others); i++) {
-        others[i] = heap_alloc(&tests_heap, 100);
+        others[i] = heap_alloc(tests_heap, 100);
     }
     for (unsigned i = 1; i < ARRAY_LENGTH(others); i++) { /* the first one keeps their slab */
-        heap_free(&tests_heap, others[i]);
+        heap_free(tests_heap, others[i]);
     }
-    heap_free(&tests_heap, others[1]);
+    heap_free(tests_heap, others[1]);
     EXPECT(reported(SLAB_DOUBLE_FREE));
-    heap_free(&tests_heap, others[0]);
-    EXPECT(heap_alloc_array(&tests_heap, UINT64_MAX, 2) == NULL);
+    heap_free(tests_heap, others[0]);
+    EXPECT(heap_alloc_array(tests_heap, UINT64_MAX, 2) == NULL);
     EXPECT(reported(SLAB_SIZE_OVERFLOW));
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -229,7 +255,7 @@ static bool is_refused(phys_addr_t block)
     char *memory = frame_pointer(kernel_frames(), block);
     bool refused = true;
     for (unsigned i = 0; i < ARRAY_LENGTH(offsets); i++) {
-        heap_free(&tests_heap, memory + offsets[i]);
+        heap_free(tests_heap, memory + offsets[i]);
         refused = reported(SLAB_FOREIGN_POINTER) && refused;
     }
     return refused;
@@ -263,7 +289,7 @@ KERNEL_TEST(heap_takes_nobody_elses_frames)
     void *block = vmalloc(KIB(64));
     EXPECT(block != NULL);
     for (unsigned class = 0; class < HEAP_CLASSES; class ++) { /* without a magazine, no free is fast */
-        heap_free(&tests_heap, heap_alloc(&tests_heap, heap_class_bytes(class)));
+        heap_free(tests_heap, heap_alloc(tests_heap, heap_class_bytes(class)));
     }
     unsigned accepted = 0;
     unsigned blocks = 0;
@@ -278,28 +304,28 @@ KERNEL_TEST(heap_takes_nobody_elses_frames)
     EXPECT(blocks > 32); /* the page tables, 16 pages of the space, 16 of the block at least */
     vfree(block);
     EXPECT(vm_space_unmap(kernel_lazy_space(), lazy, KIB(64)) == VM_OK);
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
 }
 
 KERNEL_TEST(heap_policies_catch_writes)
 {
     EXPECT(start("*:all"));
-    uint8_t *block = heap_alloc(&tests_heap, 33);
+    uint8_t *block = heap_alloc(tests_heap, 33);
     block[33] ^= 1;
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
     EXPECT(reported(SLAB_OVERRUN));
     EXPECT_EQUAL((uint64_t)last.offset, 33);
     EXPECT(last.allocated != NULL && last.allocated->stack[0] != NULL);
     block[33] ^= 1;
     block[-1] ^= 1;
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
     EXPECT(reported(SLAB_UNDERRUN));
     block[-1] ^= 1;
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
     block[5] = 0;
-    slab_reap(&tests_heap.slabs);
+    slab_reap(&tests_heap->slabs);
     EXPECT(reported(SLAB_WRITE_AFTER_FREE));
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -320,7 +346,7 @@ KERNEL_TEST(heap_checks_constructed_state)
     const struct slab_cache_config config = {
         .name = "lists", .bytes = 16, .construct = construct_list, .is_constructed = is_empty_list};
     EXPECT(start("lists:poison"));
-    EXPECT(slab_cache_init(&tests_heap.slabs, &lists, &config) == SLAB_OK);
+    EXPECT(slab_cache_init(&tests_heap->slabs, &lists, &config) == SLAB_OK);
     void **list = slab_cache_alloc(&lists);
     EXPECT(list != NULL && list[0] == list);
     list[0] = NULL;
@@ -328,7 +354,7 @@ KERNEL_TEST(heap_checks_constructed_state)
     EXPECT(reported(SLAB_CONSTRUCTED_STATE));
     list[0] = list;
     slab_cache_free(&lists, list);
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
     EXPECT_EQUAL(reports, 0);
 }
 
@@ -337,15 +363,15 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
 {
     struct slab_problem problem = {.what = NULL};
     EXPECT(start(NULL));
-    EXPECT(heap_alloc(&tests_heap, 20000) != NULL);
-    EXPECT(heap_alloc(&tests_heap, 65536) != NULL);
+    EXPECT(heap_alloc(tests_heap, 20000) != NULL);
+    EXPECT(heap_alloc(tests_heap, 65536) != NULL);
     void *kernels = heap_alloc(&kernel_heap, 65536);
     EXPECT(kernels != NULL);
-    EXPECT(heap_check(&tests_heap, &problem));
+    EXPECT(heap_check(tests_heap, &problem));
     EXPECT(heap_check(&kernel_heap, &problem));
-    heap_free(&tests_heap, kernels);
+    heap_free(tests_heap, kernels);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
     EXPECT(reported(SLAB_LIVE_AT_DESTROY));
     EXPECT_EQUAL(last.found, 2);
     EXPECT(heap_check(&kernel_heap, &problem));
@@ -417,19 +443,19 @@ static void show_root(void *context, struct heap_scan *scan)
 KERNEL_TEST(heap_leaks_are_found)
 {
     EXPECT(start(NULL));
-    void **root = heap_alloc_zeroed(&tests_heap, 64);
+    void **root = heap_alloc_zeroed(tests_heap, 64);
     EXPECT(root != NULL);
-    root[3] = heap_alloc_zeroed(&tests_heap, 20000);
-    void *lost = heap_alloc_zeroed(&tests_heap, 200);
+    root[3] = heap_alloc_zeroed(tests_heap, 20000);
+    void *lost = heap_alloc_zeroed(tests_heap, 200);
     const void *found = NULL;
     the_root = &root;
-    EXPECT_EQUAL(heap_leaks(&tests_heap, show_root, note_block, &found), 1);
+    EXPECT_EQUAL(heap_leaks(tests_heap, show_root, note_block, &found), 1);
     EXPECT(found == lost);
-    heap_free(&tests_heap, lost);
-    EXPECT_EQUAL(heap_leaks(&tests_heap, show_root, note_block, &found), 0);
-    heap_free(&tests_heap, root[3]);
-    heap_free(&tests_heap, root);
-    heap_destroy(&tests_heap);
+    heap_free(tests_heap, lost);
+    EXPECT_EQUAL(heap_leaks(tests_heap, show_root, note_block, &found), 0);
+    heap_free(tests_heap, root[3]);
+    heap_free(tests_heap, root);
+    tests_heap_stop();
     EXPECT_EQUAL(reports, 0);
 }
 

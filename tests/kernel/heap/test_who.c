@@ -36,8 +36,8 @@ static bool start(const char *rules)
                                                  .backtrace = kernel_heap.slabs.config.backtrace},
                                        .virtually = kernel_heap.virtually};
     reports = 0;
-    return heap_init(&tests_heap, &config) == SLAB_OK &&
-           slab_cache_init(&tests_heap.slabs, &cache, &typed) == SLAB_OK;
+    return tests_heap_start(&config) == SLAB_OK &&
+           slab_cache_init(&tests_heap->slabs, &cache, &typed) == SLAB_OK;
 }
 
 /* Whether a stack begins in this function, and goes on. */
@@ -52,42 +52,42 @@ static bool begins_in(const struct slab_who *who, const char *function)
 
 CALLER void *ask_alloc(void)
 {
-    return heap_alloc(&tests_heap, 100);
+    return heap_alloc(tests_heap, 100);
 }
 
 CALLER void *ask_zeroed(void)
 {
-    return heap_alloc_zeroed(&tests_heap, 100);
+    return heap_alloc_zeroed(tests_heap, 100);
 }
 
 CALLER void *ask_array(void)
 {
-    return heap_alloc_array(&tests_heap, 10, 10);
+    return heap_alloc_array(tests_heap, 10, 10);
 }
 
 CALLER void *ask_aligned(void)
 {
-    return heap_alloc_aligned_zeroed(&tests_heap, 100, 256);
+    return heap_alloc_aligned_zeroed(tests_heap, 100, 256);
 }
 
 CALLER void *ask_duplicate(void)
 {
-    return heap_duplicate(&tests_heap, "stone", 6);
+    return heap_duplicate(tests_heap, "stone", 6);
 }
 
 CALLER void *ask_resize(void)
 {
-    return heap_resize(&tests_heap, heap_alloc(&tests_heap, 10), 5000);
+    return heap_resize(tests_heap, heap_alloc(tests_heap, 10), 5000);
 }
 
 CALLER void *ask_large(void)
 {
-    return heap_alloc(&tests_heap, 50000);
+    return heap_alloc(tests_heap, 50000);
 }
 
 CALLER void *ask_large_zeroed(void)
 {
-    return heap_alloc_zeroed(&tests_heap, 50000);
+    return heap_alloc_zeroed(tests_heap, 50000);
 }
 
 CALLER void *ask_typed(void)
@@ -110,7 +110,7 @@ static const struct asking {
 static const struct slab_who *allocated_by(const void *pointer)
 {
     struct heap_facts facts;
-    heap_look(&tests_heap, pointer, &facts);
+    heap_look(tests_heap, pointer, &facts);
     return facts.kind == HEAP_OBJECT ? facts.object.allocated : facts.allocated;
 }
 
@@ -124,21 +124,21 @@ KERNEL_TEST(heap_stacks_begin_at_the_caller)
         EXPECT(begins_in(allocated_by(blocks[i]), askings[i].function));
     }
     for (unsigned i = 0; i + 1 < ARRAY_LENGTH(askings); i++) {
-        heap_free(&tests_heap, blocks[i]);
+        heap_free(tests_heap, blocks[i]);
     }
     slab_cache_free(&cache, blocks[ARRAY_LENGTH(askings) - 1]);
     EXPECT_EQUAL(reports, 0);
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
 }
 
 CALLER void free_here(void *block)
 {
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
 }
 
 CALLER void free_again_here(void *block)
 {
-    heap_free(&tests_heap, block);
+    heap_free(tests_heap, block);
 }
 
 KERNEL_TEST(heap_names_both_who_freed)
@@ -153,7 +153,7 @@ KERNEL_TEST(heap_names_both_who_freed)
     EXPECT(begins_in(last.allocated, "ask_alloc"));
     EXPECT(begins_in(last.freed, "free_here"));
     EXPECT(symbol_find(virt_of(last.caller), &symbol) && strcmp(symbol.name, "free_again_here") == 0);
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
     EXPECT_EQUAL(reports, 1);
 }
 
@@ -268,24 +268,24 @@ KERNEL_TEST(heap_frees_its_own_virtual_blocks_only)
     EXPECT(start(NULL));
     uint64_t *others = vmalloc(3 * FRAME_BYTES);
     EXPECT(others != NULL);
-    heap_free(&tests_heap, others);
+    heap_free(tests_heap, others);
     EXPECT_EQUAL(reports, 1);
     EXPECT(last.fault == SLAB_FOREIGN_POINTER);
     others[0] = 1;
-    EXPECT_EQUAL(heap_usable_size(&tests_heap, others), 0);
+    EXPECT_EQUAL(heap_usable_size(tests_heap, others), 0);
     vfree(others);
-    char *ours = tests_heap.virtually.alloc(NULL, 3 * FRAME_BYTES);
+    char *ours = tests_heap->virtually.alloc(NULL, 3 * FRAME_BYTES);
     EXPECT(ours != NULL);
-    heap_look(&tests_heap, ours + 5000, &facts);
+    heap_look(tests_heap, ours + 5000, &facts);
     EXPECT(facts.kind == HEAP_VIRTUAL && facts.block == ours);
     EXPECT_EQUAL(facts.offset, 5000);
     EXPECT_EQUAL(facts.room, 3 * FRAME_BYTES);
-    heap_free(&tests_heap, ours + 5000);
+    heap_free(tests_heap, ours + 5000);
     EXPECT_EQUAL(reports, 2);
     EXPECT(last.fault == SLAB_INTERIOR_POINTER && last.object == ours);
-    heap_free(&tests_heap, ours);
+    heap_free(tests_heap, ours);
     EXPECT_EQUAL(reports, 2);
-    heap_look(&tests_heap, ours, &facts);
+    heap_look(tests_heap, ours, &facts);
     EXPECT(facts.kind == HEAP_NOTHING);
-    heap_destroy(&tests_heap);
+    tests_heap_stop();
 }

@@ -1,6 +1,15 @@
-/* What the tests of the heap share: a heap is large, and a small machine holds it with the kernel's image. */
+/*
+ * The heap of the tests: a second one on the kernel's frames, in a block of its own. Tests run one after the
+ * other, so there is one at a time.
+ */
 #pragma once
 
 #include <ashlar/heap.h>
 
-extern struct heap tests_heap; /* made and destroyed by each test */
+extern struct heap *tests_heap; /* between start and stop */
+
+/* Makes it; fails as heap_init(), or with SLAB_NO_MEMORY. */
+enum slab_error tests_heap_start(const struct heap_config *config);
+
+/* Destroys it; nothing of it is in use. */
+void tests_heap_stop(void);
