@@ -59,7 +59,6 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
     } while (0)
 
 /* The same for places that can flood the log. */
-#define log_error_limited(...)   LOG_LIMITED(LOG_ERROR, __VA_ARGS__)
 #define log_warning_limited(...) LOG_LIMITED(LOG_WARNING, __VA_ARGS__)
 #define log_info_limited(...)    LOG_LIMITED(LOG_INFO, __VA_ARGS__)
 

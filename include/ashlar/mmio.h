@@ -8,8 +8,8 @@
  * only to be read: writing has one way, which knows what is code.
  *
  * Any number of CPUs may use one instance at once. Not from interrupt handlers. Lock order: mmio.lock, then
- * those of the heap's caches, the page table, the arena, then the frame pool's. The caller holds none of
- * them.
+ * the arena's, the page table's, those of the heap's caches, then the frame pool's. The caller holds none
+ * of them.
  */
 #pragma once
 

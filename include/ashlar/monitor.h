@@ -84,9 +84,7 @@ _Noreturn void monitor_run(void);
  * asked. */
 bool monitor_execute(char *line);
 
-/*
- * --- For commands ------------------------------------------------------------------------------------------
- */
+/* ---- For commands ---- */
 
 /* printf to the terminal, page by page; nothing once interrupted. Lines end in '\n'. */
 void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

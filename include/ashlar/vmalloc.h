@@ -8,7 +8,7 @@
  * share: until then it is "retired".
  *
  * Any number of CPUs may use one instance at once. Not from interrupt handlers. Lock order: vmalloc.lock,
- * then the page table's and the arena's, then the frame pool's. The caller holds none of them.
+ * then the arena's and the page table's, then the frame pool's. The caller holds none of them.
  */
 #pragma once
 

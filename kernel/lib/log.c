@@ -26,9 +26,7 @@ static _Atomic(uint64_t) clock_rate;   /* ticks per second, 0: not known */
 
 static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warning", "info", "debug"};
 
-/*
- * --- writing -----------------------------------------------------------------------------------------------
- */
+/* ---- Writing ---- */
 
 void log_write_list(enum log_level level, const char *subsystem, const char *format, va_list arguments)
 {
@@ -76,9 +74,7 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
     return false;
 }
 
-/*
- * --- showing -----------------------------------------------------------------------------------------------
- */
+/* ---- Showing ---- */
 
 static const char *colour_of(enum log_level level)
 {
@@ -156,9 +152,7 @@ const char *log_level_name(enum log_level level)
     return (uint32_t)level < LOG_LEVEL_COUNT ? level_names[level] : "unknown";
 }
 
-/*
- * --- reading -----------------------------------------------------------------------------------------------
- */
+/* ---- Reading ---- */
 
 void log_set_clock(uint64_t origin_ticks, uint64_t ticks_per_second)
 {

@@ -7,7 +7,6 @@
 
 /* ---- Making ---- */
 
-/* Backs the descriptor of every block that a run is made of but the first, which the store has seen to. */
 bool frame_run_back(struct frame_pool *pool, uint64_t first, uint64_t frames)
 {
     bool backed = true;

@@ -14,7 +14,7 @@
  *
  * A long block is flushed on its own: it would fill the lists, and holding the lock for it would be long.
  *
- * Locks. One spinlock guards the retired lists. Under it: the page table's, the arena's, the frame pool's,
+ * Locks. One spinlock guards the retired lists. Under it: the arena's, the page table's, the frame pool's,
  * and the flush itself, which waits for other CPUs: they answer with interrupts, which spinlocks leave on.
  *
  * To see inside: vmalloc_statistics(), and vmalloc_check(), which verifies all of it (vmalloc_check.c); the

@@ -1,5 +1,5 @@
 /*
- * Inside the page tables (mm/page_table*.c): reaching a table, reading and writing its entries, its use
+ * Inside the page tables (mm/paging/): reaching a table, reading and writing its entries, its use
  * count, and walking a range table by table.
  *
  * A range is a pair of addresses, first and last byte, so that the very end of the address space needs no

@@ -177,7 +177,7 @@ enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base
         return PAGE_TABLE_UNREACHABLE;
     }
     /* Mapped to nowhere and taken out again by hand: mapping does all the checks and makes the tables.
-     * Hidden, so that at no time a CPU that reads ahead finds anything there to be cached. */
+     * Inaccessible, so that at no time a CPU that reads ahead finds anything there to be cached. */
     error =
         page_table_map(table, base, phys_addr(0), bytes, PAGE_INACCESSIBLE, CACHE_WRITE_BACK, PAGE_LEVEL_4K);
     if (error != PAGE_TABLE_OK) {

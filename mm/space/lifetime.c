@@ -9,7 +9,7 @@
  * How: regions are made (region/map.c), cut, joined and removed (region/cut.c, region/change.c) after a check
  * of what was asked (region/range.c). The page fault (fault/resolve.c) finds the region and either fills the
  * hole or opens the page (fault/fill.c); what it can only get without the lock, a pager's page or a large
- * zeroed block, it asks for and tries again (fault/need.c). Sharing for fork is in vm_copy.c. Frames know
+ * zeroed block, it asks for and tries again (fault/need.c). Sharing for fork is in share/copy.c. Frames know
  * who shows them (share/reverse.c).
  *
  * Locks: <ashlar/vm_space.h> has the order. A space's lock is held while its regions and its part of the page

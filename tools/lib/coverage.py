@@ -135,9 +135,9 @@ def listed_key(gap):
 
 
 def compare(gaps, rows):
-    """What is wrong: unreached lines that are not listed, rows that fit nothing."""
+    """What is wrong: unreached lines that are not listed, with the row that would; rows that fit nothing."""
     known = {listed_key(gap) for gap in gaps}
-    complaints = [f"{gap.place()}: {gap.function}: {gap.lines} lines that no host test reaches: {gap.text}"
+    complaints = [f"{gap.place()}: {gap.function}: {gap.lines} lines that no host test reaches: {row(gap)}"
                   for gap in gaps if listed_key(gap) not in rows]
     complaints += [f"{LIST.relative_to(tree.ROOT)}: listed, but reached, changed or gone: {' | '.join(map(str, key))}"
                    for key in rows if key not in known]
@@ -175,11 +175,10 @@ def measure(build_dir, programs):
     return read_lcov(text, tree.ROOT)
 
 
-def check(build_dir, programs, show_rows=False):
+def check(build_dir, programs):
     """Prints totals and complaints; returns the complaints."""
     measured = measure(Path(build_dir), programs)
     gaps = find_gaps(measured)
     complaints = compare(gaps, read_list(LIST.read_text(encoding="utf-8")))
-    print("\n".join(row(gap) for gap in gaps if show_rows))
     print("\n".join([*complaints, *totals(measured)]), flush=True)
     return complaints

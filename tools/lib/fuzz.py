@@ -46,7 +46,16 @@ def target_of(name, command):
     folders = [Path(word) for word in command[1:] if not word.startswith("-")]
     if not folders:
         raise tree.ToolError(f"fuzz.{name} names no folder for what it finds")
-    return Target(name, Path(command[0]), options, folders[0], next(iter(folders[1:]), CORPUS / name))
+    return Target(name, Path(command[0]), options, folders[0],
+                  folders[1] if len(folders) > 1 else CORPUS / room_of(name) / name)
+
+
+def room_of(name):
+    """The room of a target: the folder of tests/fuzz/ that its source lies in."""
+    sources = list(CORPUS.parent.glob(f"*/fuzz_{name}.c"))
+    if len(sources) != 1:
+        raise tree.ToolError(f"{len(sources)} files tests/fuzz/ROOM/fuzz_{name}.c: which room's corpus takes its inputs?")
+    return sources[0].parent.name
 
 
 def hunt(target, minutes, findings):

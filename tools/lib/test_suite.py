@@ -166,9 +166,15 @@ class Fuzzing(unittest.TestCase):
         target = self.script(tempfile.gettempdir(), "")
         self.assertEqual((target.options, target.found.name, target.corpus.name), (("-max_len=7",), "found", "corpus"))
 
+    def test_corpus_of_a_target_without_seeds(self):
+        target = fuzz.target_of("vm_space", ("/p", "/found"))
+        self.assertEqual(target.corpus, fuzz.CORPUS / "space" / "vm_space")
+        with self.assertRaisesRegex(tree.ToolError, "fuzz_nowhere.c"):
+            fuzz.target_of("nowhere", ("/p", "/found"))
+
     def test_unknown_target(self):
         with self.assertRaisesRegex(tree.ToolError, "'y'.*there are x"):
-            fuzz.targets([("fuzz.x", ("/p", "/found")), ("host.y", ("/p",))], "y")
+            fuzz.targets([("fuzz.x", ("/p", "/found", "/corpus")), ("host.y", ("/p",))], "y")
 
     def test_findings(self):
         with tempfile.TemporaryDirectory() as folder:

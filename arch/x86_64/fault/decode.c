@@ -1,4 +1,4 @@
-/* What an exception's numbers mean; see fault.h. */
+/* What an exception's numbers mean; see decode.h. */
 #include "decode.h"
 
 #include <ashlar/format.h>

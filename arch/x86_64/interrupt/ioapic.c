@@ -122,13 +122,3 @@ bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32
     irq_spinlock_release(&ioapic_lock);
     return possible;
 }
-
-void ioapic_mask(uint32_t interrupt)
-{
-    irq_spinlock_acquire(&ioapic_lock);
-    const struct ioapic *owner = owner_of(interrupt);
-    if (owner != NULL) {
-        write_input(owner, interrupt - owner->base, REDIRECT_MASKED, 0);
-    }
-    irq_spinlock_release(&ioapic_lock);
-}

@@ -14,9 +14,7 @@
 
 enum { COMFORTABLE_COLUMNS = 128, COMFORTABLE_ROWS = 40 };
 
-/*
- * --- colours -----------------------------------------------------------------------------------------------
- */
+/* ---- Colours ---- */
 
 /* The sixteen colours of the VGA text mode, as 0xRRGGBB. */
 static const uint32_t base_colours[16] = {
@@ -55,9 +53,7 @@ static void make_palette(struct screen *screen)
     }
 }
 
-/*
- * --- pixels ------------------------------------------------------------------------------------------------
- */
+/* ---- Pixels ---- */
 
 static inline void store64(uint8_t *to, uint64_t value)
 {
@@ -107,9 +103,7 @@ static inline uint32_t glyph_line(const uint8_t *line, uint32_t bytes_per_row)
     return bits;
 }
 
-/*
- * --- runs of cells -----------------------------------------------------------------------------------------
- */
+/* ---- Runs of cells ---- */
 
 /* Cells of one row and of equal colours. */
 struct run {
@@ -218,9 +212,7 @@ static void draw_run(struct screen *screen, const struct run *run)
     }
 }
 
-/*
- * --- redrawing ---------------------------------------------------------------------------------------------
- */
+/* ---- Redrawing ---- */
 
 static inline bool same_cell(const struct terminal_cell *a, const struct terminal_cell *b)
 {
@@ -294,9 +286,7 @@ void screen_write(struct screen *screen, const char *text, size_t bytes)
     }
 }
 
-/*
- * --- opening -----------------------------------------------------------------------------------------------
- */
+/* ---- Opening ---- */
 
 static bool channel_fits(struct boot_channel channel, uint32_t bytes_per_pixel)
 {

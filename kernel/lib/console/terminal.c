@@ -5,9 +5,7 @@
 enum { ESC = 0x1b, CAN = 0x18, SUB = 0x1a, BEL = 0x07, TAB_COLUMNS = 8 };
 enum { COLOUR_FOREGROUND = 7, COLOUR_BACKGROUND = 0, PARAMETER_MAX = 9999 };
 
-/*
- * --- cells -------------------------------------------------------------------------------------------------
- */
+/* ---- Cells ---- */
 
 static void fill(struct terminal *terminal, uint32_t row, uint32_t from, uint32_t to)
 {
@@ -84,9 +82,7 @@ static void erase_display(struct terminal *terminal, uint32_t what)
     }
 }
 
-/*
- * --- colours -----------------------------------------------------------------------------------------------
- */
+/* ---- Colours ---- */
 
 static void mix_colours(struct terminal *terminal)
 {
@@ -195,9 +191,7 @@ static void select_renditions(struct terminal *terminal)
     mix_colours(terminal);
 }
 
-/*
- * --- control sequences -------------------------------------------------------------------------------------
- */
+/* ---- Control sequences ---- */
 
 static void dispatch(struct terminal *terminal, uint8_t final)
 {
@@ -367,9 +361,7 @@ static void escaped_byte(struct terminal *terminal, uint8_t byte)
     }
 }
 
-/*
- * --- the door ----------------------------------------------------------------------------------------------
- */
+/* ---- The door ---- */
 
 void terminal_init(struct terminal *terminal, const struct psf_font *font, struct terminal_cell *cells,
                    uint32_t columns, uint32_t rows)

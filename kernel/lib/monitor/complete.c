@@ -1,4 +1,4 @@
-/* What Tab can go on with; see monitor_parse.h. */
+/* What Tab can go on with; see parse.h. */
 #include "parse.h"
 
 #include <ashlar/string.h>

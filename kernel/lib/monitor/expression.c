@@ -1,4 +1,4 @@
-/* Addresses as people type them: numbers and symbols joined by + and -; see monitor_parse.h. */
+/* Addresses as people type them: numbers and symbols joined by + and -; see parse.h. */
 #include "parse.h"
 
 #include <ashlar/number.h>

@@ -1,4 +1,4 @@
-/* Lines to calls; see monitor_parse.h. */
+/* Lines to calls; see parse.h. */
 #include "parse.h"
 
 #include <ashlar/format.h>

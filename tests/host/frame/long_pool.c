@@ -1,7 +1,7 @@
 /*
  * Ten million operations of the frame pool and its reference model over random machines, without sanitizers,
  * and some on machines with GiBs of memory.
- *     long_frame [OPERATIONS [FIRST_SEED]]
+ *     frame_long_pool [OPERATIONS [FIRST_SEED]]
  */
 #include "random.h"
 

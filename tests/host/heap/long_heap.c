@@ -1,6 +1,6 @@
 /*
  * Ten million operations of the heap and its model, every object's contents verified, without sanitizers.
- *     long_heap [OPERATIONS [SEED]]
+ *     heap_long_heap [OPERATIONS [SEED]]
  */
 #include "model.h"
 

@@ -72,8 +72,7 @@ static void long_texts_are_cut(void **state)
     assert_int_equal(captured_bytes[0], CONSOLE_LINE_BYTES - 1);
 }
 
-/* --- the test runner
- * ----------------------------------------------------------------------------------------- */
+/* ---- The test runner ---- */
 
 static unsigned runs;
 
@@ -132,8 +131,7 @@ static void a_pattern_selects_tests(void **state)
     assert_string_equal(captured[0], "KTAP version 1\n1..0\n# no test has \"nothing\" in its name\n");
 }
 
-/* --- inputs
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Inputs ---- */
 
 static const char *typed[2] = {"", ""};
 

@@ -13,8 +13,7 @@
 
 #include "kernel/lib/log_ring.h"
 
-/* --- the ring
- * ------------------------------------------------------------------------------------------------ */
+/* ---- The ring ---- */
 
 enum { SMALL = 8 };
 
@@ -145,8 +144,7 @@ static void a_lapped_writer_keeps_its_slot(void **state)
     log_ring_finish(&small, held_up);
 }
 
-/* --- to the console
- * ------------------------------------------------------------------------------------------ */
+/* ---- To the console ---- */
 
 static char captured[65536];
 static size_t captured_bytes;

@@ -47,8 +47,7 @@ static void close_both(void)
     free(virt_pointer(framebuffer.virtual_base));
 }
 
-/* --- directed: what a person would see, spelt out
- * ------------------------------------------------------------ */
+/* ---- Directed: what a person would see, spelt out ---- */
 
 /* The character of the model's font that stands in a cell. */
 static uint32_t shown(uint32_t column, uint32_t row)
@@ -213,8 +212,7 @@ static void only_differences_are_drawn(void **state)
     close_both();
 }
 
-/* --- random
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Random ---- */
 
 static uint64_t random_state;
 
@@ -276,8 +274,7 @@ static void random_text_in_all_formats(void **state)
     }
 }
 
-/* --- the doors
- * ----------------------------------------------------------------------------------------------- */
+/* ---- The doors ---- */
 
 static void expect_refusal(struct boot_framebuffer wrong, const char *reason)
 {

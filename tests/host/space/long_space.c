@@ -1,6 +1,6 @@
 /*
  * Long random runs of address spaces against their model, the same each time.
- *     long_vm_space [OPERATIONS [FIRST_SEED]]
+ *     space_long_space [OPERATIONS [FIRST_SEED]]
  */
 #include <stdio.h>
 #include <stdlib.h>

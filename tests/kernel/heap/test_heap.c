@@ -378,7 +378,7 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
     heap_free(&kernel_heap, kernels);
 }
 
-static bool is_guarded(const void *pointer)
+bool tests_is_guarded(const void *pointer)
 {
     const struct slab_guard *guard = kernel_heap.slabs.guard;
     uint64_t offset = (uintptr_t)pointer - (uintptr_t)guard->config.base;
@@ -391,7 +391,7 @@ static uint8_t *guarded_block(size_t bytes)
     for (unsigned i = 0; i <= kernel_heap.slabs.guard->config.every; i++) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
         uint8_t *block = heap_alloc(&kernel_heap, bytes);
-        if (is_guarded(block)) {
+        if (tests_is_guarded(block)) {
             return block;
         }
         heap_free(&kernel_heap, block);

@@ -159,20 +159,13 @@ KERNEL_TEST(heap_names_both_who_freed)
 
 /* ---- Guarded slots ---- */
 
-static bool is_guarded(const void *pointer)
-{
-    const struct slab_guard *guard = kernel_heap.slabs.guard;
-    uint64_t offset = (uintptr_t)pointer - (uintptr_t)guard->config.base;
-    return offset < (2ULL * guard->config.slots + 1) * FRAME_BYTES;
-}
-
 /* A block in a guarded slot: with empty magazines, each allocation is a slow one. */
 CALLER void *ask_guarded(void)
 {
     for (;;) {
         slab_drain_cpu(&kernel_heap.slabs, cpu_number());
         void *block = heap_alloc_array(&kernel_heap, 1, 64);
-        if (!block || is_guarded(block)) {
+        if (!block || tests_is_guarded(block)) {
             return block;
         }
         heap_free(&kernel_heap, block);

@@ -13,3 +13,6 @@ enum slab_error tests_heap_start(const struct heap_config *config);
 
 /* Destroys it; nothing of it is in use. */
 void tests_heap_stop(void);
+
+/* Whether a block of the kernel's heap lies in a guarded slot. */
+bool tests_is_guarded(const void *pointer);

@@ -1,4 +1,4 @@
-/* Faults on purpose that an address space does not resolve; see <ashlar/provoke.h> and provoke.c. */
+/* Faults on purpose that an address space does not resolve; see <ashlar/provoke.h> and faults.c. */
 #include <ashlar/memory.h>
 #include <ashlar/panic.h>
 #include <ashlar/platform.h>

@@ -31,7 +31,8 @@ uint32_t apic_id(void);
 uint64_t apic_error_status(void);
 
 /*
- * The timer: counts down once from `count` at apic_timer_frequency(), then raises VECTOR_TIMER. 0 stops it.
+ * The timer: counts down once from `count`, at the rate that arch/x86_64/time/measure.c finds, then raises
+ * VECTOR_TIMER. 0 stops it.
  */
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_left(void);
@@ -53,6 +54,3 @@ unsigned ioapic_initialise(const struct acpi_madt *madt);
  * when no IO-APIC has that input, or the destination does not fit (8 bits).
  */
 bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination);
-
-/* Masks the input again. */
-void ioapic_mask(uint32_t interrupt);
