@@ -30,7 +30,7 @@ void panic_exception(struct trap_frame *frame) __attribute__((noreturn));
 bool panic_active(void);
 
 /*
- * Names the function that makes all other CPUs stop, without waiting for them for ever. There is none from the
- * start, and none is needed while the boot CPU is the only one.
+ * Names the function that makes all other CPUs stop, without waiting for them for ever. There is none from
+ * the start, and none is needed while the boot CPU is the only one.
  */
 void panic_set_stop_others(void (*stop)(void));
