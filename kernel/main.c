@@ -19,6 +19,7 @@
 #include <ashlar/symbols.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
+#include <ashlar/validate.h>
 #include <x86/boot_paging.h>
 #include <x86/cpu.h>
 
@@ -97,6 +98,9 @@ void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.addresses");
     spaces_start();
     page_faults_start();
+#ifdef ASHLAR_DEBUG
+    validate_at_random(VALIDATE_ONE_IN); /* no other CPU runs */
+#endif
     devices_start(info);
     timeline_mark("kernel.devices");
     banner_print();

@@ -1,8 +1,12 @@
 /*
  * Assertions in three tiers. A failed one panics with its file, line and expression.
- *   ASSERT            always: the cost of a compare and a branch not taken
- *   DEBUG_ASSERT      in builds with ASHLAR_DEBUG
- *   EXPENSIVE_ASSERT  the same builds, where the condition walks a structure
+ *   ASSERT              always: the cost of a compare and a branch not taken
+ *   DEBUG_ASSERT        in builds with ASHLAR_DEBUG
+ *   VALIDATE_AT_RANDOM  the same builds, at random moments: for what walks a whole structure
+ *                       (<ashlar/validate.h>)
+ *
+ * A structure of mm/ has a function NAME_is_valid() in mm/ROOM/valid.h. It looks at the structure alone, in
+ * constant time, and its operations assert it when they begin.
  */
 #pragma once
 
@@ -24,9 +28,7 @@
     } while (0)
 
 #ifdef ASHLAR_DEBUG
-#define DEBUG_ASSERT(condition)     ASSERT(condition)
-#define EXPENSIVE_ASSERT(condition) ASSERT(condition)
+#define DEBUG_ASSERT(condition) ASSERT(condition)
 #else
-#define DEBUG_ASSERT(condition)     ASSERT_UNCHECKED(condition)
-#define EXPENSIVE_ASSERT(condition) ASSERT_UNCHECKED(condition)
+#define DEBUG_ASSERT(condition) ASSERT_UNCHECKED(condition)
 #endif

@@ -5,9 +5,12 @@
  * belongs to nobody else.
  */
 #include "internal.h"
+#include "valid.h"
 
 phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     if (order > FRAME_ORDER_MAX || (unsigned)owner >= OWNER_COUNT) {
         panic("frame_alloc: order %u, owner %u: %s", order, (unsigned)owner,
               frame_error_name(order > FRAME_ORDER_MAX ? FRAME_BAD_ORDER : FRAME_BAD_OWNER));
@@ -24,6 +27,7 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
 
 phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     phys_addr_t block = frame_alloc(pool, order, owner);
     if (block.raw == 0) {
         panic("frames: out of memory: no block of order %u for %s, %" PRIu64 " frames free", order,
@@ -97,6 +101,8 @@ static bool wants_zeroed_frame(const struct frame_request *request)
 enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame_request *request,
                                      phys_addr_t *address)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     enum frame_error error = check_request(request);
     if (error != FRAME_OK) {
         return error;
@@ -123,6 +129,7 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
 
 phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     phys_addr_t frame = (unsigned)owner < OWNER_COUNT ? frame_zeroed_take(pool, owner) : FRAME_NONE;
     if (frame.raw != 0) {
         return frame;
@@ -165,6 +172,8 @@ static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     if ((unsigned)owner >= OWNER_COUNT) {
         return 0;
     }

@@ -4,6 +4,7 @@
  * one that is wanted, returned to the store for the next attempt. Each attempt holds the lock by itself.
  */
 #include "internal.h"
+#include "valid.h"
 
 static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                  enum frame_owner owner) REQUIRES(pool->lock)
@@ -83,6 +84,8 @@ static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, un
 enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                 enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     struct frame_shortage shortage = {.order = 0, .frames = 1}; /* of memory for a descriptor */
     enum frame_error error;
     enum way way;

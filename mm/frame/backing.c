@@ -8,6 +8,7 @@
  * comes out of the block itself. So the work ends after a few pages, whatever was asked for.
  */
 #include "internal.h"
+#include "valid.h"
 
 #define RESERVE_ORDER_MIN 3 /* more than one page of descriptors and its page tables need */
 
@@ -112,6 +113,7 @@ static bool reserve_fill(struct frame_pool *pool) REQUIRES(pool->lock)
 
 bool frame_back(struct frame_pool *pool, uint64_t frame)
 {
+    DEBUG_ASSERT(frame_store_is_valid(pool));
     if (frame_is_backed(pool, frame)) {
         return true;
     }
@@ -145,6 +147,7 @@ bool frame_back_all(struct frame_pool *pool, uint64_t frame, uint64_t end)
 
 enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint64_t bytes)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint64_t first = base.raw >> FRAME_SHIFT;
     uint64_t last = (base.raw + bytes + FRAME_BYTES - 1) >> FRAME_SHIFT;
     bool backed = true;

@@ -6,6 +6,7 @@
  * fails, the look is taken again.
  */
 #include "internal.h"
+#include "valid.h"
 
 bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state, unsigned order)
 {
@@ -19,6 +20,8 @@ bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state
 
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t frame = block.raw >> FRAME_SHIFT;
     enum frame_error error;
     spinlock_acquire(&pool->lock);
@@ -34,6 +37,8 @@ enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsi
 
 void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t frame = block.raw >> FRAME_SHIFT;
     if (order <= FRAME_ORDER_MAX && is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit &&
         frame_claim(pool, frame, FRAME_ALLOCATED, order)) {
@@ -48,6 +53,7 @@ void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
 
 void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t *frames)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     for (uint64_t i = 0; i < count; i++) {
         frame_free(pool, frames[i], 0);
     }

@@ -4,6 +4,7 @@
  * there is any mark.
  */
 #include "internal.h"
+#include "valid.h"
 
 /* One mark more or less: changes *tag and *use, or says why not. */
 typedef enum frame_error frame_mark(uint32_t *tag, uint32_t *use, unsigned value);
@@ -59,11 +60,13 @@ static enum frame_error remove_pin(uint32_t *tag, uint32_t *use, unsigned value)
 
 enum frame_error frame_try_pin(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     return change(pool, block, add_pin, 0);
 }
 
 void frame_pin(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = frame_try_pin(pool, block);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_pin", block, 1, error);
@@ -72,6 +75,7 @@ void frame_pin(struct frame_pool *pool, phys_addr_t block)
 
 bool frame_unpin(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = change(pool, block, remove_pin, 0);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_unpin", block, 1, error);
@@ -105,6 +109,7 @@ static enum frame_error remove_busy(uint32_t *tag, uint32_t *use, unsigned value
 
 bool frame_begin_change(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = change(pool, block, add_busy, 0);
     if (error != FRAME_OK && error != FRAME_IN_CHANGE) {
         frame_report(pool, "frame_begin_change", block, 1, error);
@@ -114,6 +119,7 @@ bool frame_begin_change(struct frame_pool *pool, phys_addr_t block)
 
 void frame_end_change(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = change(pool, block, remove_busy, 0);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_end_change", block, 1, error);
@@ -131,6 +137,7 @@ static enum frame_error put_age(uint32_t *tag, uint32_t *use, unsigned value)
 
 void frame_set_age(struct frame_pool *pool, phys_addr_t block, unsigned age)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = change(pool, block, put_age, (unsigned)min_u64(age, FRAME_AGE_MAX));
     if (error != FRAME_OK) {
         frame_report(pool, "frame_set_age", block, 1, error);

@@ -1,9 +1,11 @@
 /* Handing an allocated block from one owner to another. */
 #include "internal.h"
+#include "valid.h"
 
 enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, enum frame_owner from,
                                     enum frame_owner to)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint32_t tag;
     if ((unsigned)to >= OWNER_COUNT) {
         return FRAME_BAD_OWNER;

@@ -22,6 +22,7 @@
  * it.
  */
 #include "internal.h"
+#include "valid.h"
 
 /* ---- Validation ---- */
 
@@ -202,6 +203,7 @@ enum frame_error frame_pool_init(struct frame_pool *pool, const struct frame_con
 
 enum frame_error frame_pool_reclaim(struct frame_pool *pool, enum memory_type type)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     if ((unsigned)type >= MEMORY_TYPE_COUNT) {
         return FRAME_BAD_CONFIG;
     }

@@ -4,6 +4,7 @@
  * the other until the allocation succeeds.
  */
 #include "internal.h"
+#include "valid.h"
 
 #define MERGES_AT_ONCE 64
 
@@ -26,6 +27,7 @@ static struct frame_reclaimer_slot *find_slot(struct frame_pool *pool,
 
 enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     if (!reclaimer->reclaim) {
         return FRAME_BAD_CONFIG;
     }
@@ -52,6 +54,7 @@ static bool is_running(struct frame_pool *pool, const struct frame_reclaimer_slo
 
 enum frame_error frame_pool_remove_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     spinlock_acquire(&pool->lock);
     struct frame_reclaimer_slot *slot = reclaimer->reclaim ? find_slot(pool, reclaimer) : NULL;
     if (slot) {

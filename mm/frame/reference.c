@@ -1,8 +1,10 @@
 /* References to blocks and runs: taking another, and dropping one; the last one frees. */
 #include "internal.h"
+#include "valid.h"
 
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint32_t tag;
     enum frame_error error;
     do {
@@ -17,6 +19,7 @@ enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block)
 
 void frame_get(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     enum frame_error error = frame_try_get(pool, block);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_get", block, 1, error);
@@ -55,6 +58,7 @@ static bool free_last(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
 
 bool frame_put(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint32_t tag;
     while (frame_tag_starts_block(tag = tag_at(pool, block))) {
         uint64_t frame = block.raw >> FRAME_SHIFT;

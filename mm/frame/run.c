@@ -4,6 +4,7 @@
  * all of it.
  */
 #include "internal.h"
+#include "valid.h"
 
 /* ---- Making ---- */
 
@@ -91,6 +92,8 @@ static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) E
 
 enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t first = run.raw >> FRAME_SHIFT;
     enum frame_error error;
     if (is_power_of_two(frames) && frames <= FRAME_RUN_MAX) {
@@ -110,6 +113,8 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
 
 void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     enum frame_error error = frame_try_free_run(pool, run, frames);
     if (error != FRAME_OK) {
         frame_report(pool, "frame_free_run", run, frames, error);

@@ -1,5 +1,6 @@
 /* Cutting an allocated block into single frames that live on by themselves. */
 #include "internal.h"
+#include "valid.h"
 
 /*
  * Whether `block` is an allocated block with one reference, neither pinned nor busy; its order to *order. Its
@@ -25,6 +26,8 @@ static bool can_split(struct frame_pool *pool, phys_addr_t block, unsigned *orde
  */
 enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t frame = block.raw >> FRAME_SHIFT;
     unsigned order;
     if (!can_split(pool, block, &order)) {

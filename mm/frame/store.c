@@ -3,6 +3,7 @@
  * pool's lock.
  */
 #include "internal.h"
+#include "valid.h"
 
 /*
  * Of a block that was taken for several blocks of `order`, each described by pages of its own: gives back
@@ -26,6 +27,7 @@ static void keep_described(struct frame_pool *pool, uint64_t frame, unsigned ord
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got)
 {
+    DEBUG_ASSERT(frame_store_is_valid(pool));
     if (order > FRAME_PAGE_SHIFT && frame_reserve_is_low(pool)) {
         most = order; /* if it has to be backed, that is enough work without more blocks */
     }
@@ -42,6 +44,7 @@ uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most
 
 bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
 {
+    DEBUG_ASSERT(frame_store_is_valid(pool));
     *missing = pool->config.policy->take_at(pool->policy_state, frame, order);
     if (*missing != FRAME_NO_FRAME) {
         return false;
@@ -56,6 +59,7 @@ bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order
 
 void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
+    DEBUG_ASSERT(frame_store_is_valid(pool));
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
     atomic_store_explicit(&descriptor->tag, frame_tag(FRAME_FREED, order, 0), memory_order_relaxed);
     frame_policy_give(pool, frame, order);

@@ -2,6 +2,7 @@
 #include <ashlar/frame_survey.h>
 
 #include "internal.h"
+#include "valid.h"
 
 /* One thing from its first frame on, and where it ends. */
 struct thing {
@@ -65,6 +66,7 @@ static uint64_t place_in(uint64_t part, uint64_t frames)
 
 void frame_pool_survey(struct frame_pool *pool, phys_addr_t base, unsigned order, struct frame_survey *survey)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint64_t first = base.raw >> FRAME_SHIFT;
     uint64_t end = first + (1ULL << order);
     uint64_t parts = min_u64(1ULL << order, FRAME_SURVEY_PARTS);

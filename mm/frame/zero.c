@@ -3,6 +3,7 @@
  * magazine like the others, but only what wants zeros takes from it.
  */
 #include "internal.h"
+#include "valid.h"
 
 phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
 {
@@ -38,6 +39,7 @@ static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
 
 bool frame_pool_idle(struct frame_pool *pool)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     bool worked = frame_magazines_drain_asked(pool, cpu) || prepare(pool, cpu) || frame_store_merge(pool);

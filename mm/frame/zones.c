@@ -6,6 +6,7 @@
  * address.
  */
 #include "internal.h"
+#include "valid.h"
 
 const uint64_t frame_zone_starts[FRAME_ZONES] = {GIB(4) >> FRAME_SHIFT, MIB(16) >> FRAME_SHIFT,
                                                  MIB(2) >> FRAME_SHIFT, 0};
@@ -41,6 +42,7 @@ static unsigned give_block(void *state, uint64_t frame, unsigned order) NO_LOCK_
 
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end)
 {
+    DEBUG_ASSERT(frame_store_is_valid(pool));
     frame_for_each_block(pool, first, end, give_block);
 }
 

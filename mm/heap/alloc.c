@@ -1,8 +1,10 @@
 /* Allocating: which class, or which source of whole frames, serves a request. See life.c for the whole. */
 #include "internal.h"
+#include "valid.h"
 
 void *heap_alloc_slow(struct heap *heap, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     uint32_t asked = (uint32_t)max_u64(bytes, 1);
     return slab_alloc_for(&heap->classes[heap_class(bytes)], asked, __builtin_return_address(0));
 }
@@ -14,11 +16,13 @@ static void *zeroed(void *pointer, size_t bytes)
 
 void *heap_alloc_zeroed(struct heap *heap, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     return zeroed(heap_alloc_for(heap, bytes, __builtin_return_address(0)), bytes);
 }
 
 void *heap_alloc_array(struct heap *heap, size_t count, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     const void *caller = __builtin_return_address(0);
     size_t product;
     if (__builtin_mul_overflow(count, bytes, &product)) {
@@ -48,16 +52,19 @@ static void *alloc_aligned(struct heap *heap, size_t bytes, size_t alignment, co
 
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t alignment)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     return alloc_aligned(heap, bytes, alignment, __builtin_return_address(0));
 }
 
 void *heap_alloc_aligned_zeroed(struct heap *heap, size_t bytes, size_t alignment)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     return zeroed(alloc_aligned(heap, bytes, alignment, __builtin_return_address(0)), bytes);
 }
 
 void *heap_duplicate(struct heap *heap, const void *source, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     void *pointer = heap_alloc_for(heap, bytes, __builtin_return_address(0));
     return pointer ? memcpy(pointer, source, bytes) : NULL;
 }

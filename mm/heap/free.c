@@ -11,6 +11,7 @@
  * None of them comes back here.
  */
 #include "large.h"
+#include "valid.h"
 
 /*
  * No block starts here. A pointer into a large or virtual block is told from memory that is not the heap's.
@@ -73,10 +74,12 @@ static inline __attribute__((always_inline)) void free_any(struct heap *heap, vo
 
 void heap_free_for(struct heap *heap, void *pointer, const void *caller)
 {
+    VALIDATE_AT_RANDOM(slab, heap_check, heap);
     free_any(heap, pointer, caller);
 }
 
 void heap_free_slow(struct heap *heap, void *pointer)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     free_any(heap, pointer, __builtin_return_address(0));
 }

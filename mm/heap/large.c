@@ -8,6 +8,7 @@
 #include "large.h"
 
 #include "mm/frame/internal.h"
+#include "valid.h"
 
 const uint32_t heap_track_bytes = sizeof(struct heap_track);
 
@@ -98,6 +99,7 @@ static void *take_virtually(struct heap *heap, uint64_t bytes, uint64_t alignmen
 /* Whatever the frame pool's magazines do not serve. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
 {
+    VALIDATE_AT_RANDOM(slab, heap_check, heap);
     if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs, &heap->large_failing)) {
         return NULL;
     }
@@ -117,6 +119,7 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
 /* The short way, as the fast paths of the classes are: a block of a power of two of frames. */
 void *heap_alloc_large(struct heap *heap, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     bool simple = bytes <= HEAP_BYTES_MAX && heap->large_policy == 0 &&
                   atomic_load_explicit(&heap->slabs.failing.every, memory_order_relaxed) == 0;
     if (simple) {

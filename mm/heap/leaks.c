@@ -10,6 +10,7 @@
 #include <ashlar/slab_guard.h>
 
 #include "internal.h"
+#include "valid.h"
 
 /* A block of virtually contiguous pages, as the scan sees it. */
 struct virtual_mark {
@@ -147,6 +148,7 @@ static bool visit_virtual(void *to, const struct heap_virtual_block *found)
 void heap_visit(struct heap *heap, bool (*visit)(void *context, const struct heap_block *block),
                 void *context)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     struct heap_scan scan = {.heap = heap, .visit = visit, .context = context};
     drain_everywhere(heap);
     walk_objects(&scan, visit_object);
@@ -407,6 +409,7 @@ static bool make_tables(struct heap_scan *scan, struct frame_request *request, p
 int64_t heap_leaks(struct heap *heap, void (*roots)(void *context, struct heap_scan *scan),
                    bool (*visit)(void *context, const struct heap_block *block), void *context)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     struct heap_scan scan = {.heap = heap, .visit = visit, .context = context};
     struct frame_request request;
     phys_addr_t tables;

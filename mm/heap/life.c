@@ -18,6 +18,7 @@
 #include <ashlar/format.h>
 
 #include "internal.h"
+#include "valid.h"
 
 /* What the objects of a class are aligned to: the largest power of two that divides its size. */
 static uint32_t class_alignment(size_t bytes)
@@ -95,6 +96,7 @@ static void destroy_large(struct heap *heap)
 
 void heap_destroy(struct heap *heap)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
     destroy_large(heap);
     slab_pool_destroy(&heap->slabs);
 }

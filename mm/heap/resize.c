@@ -3,6 +3,7 @@
  * one.
  */
 #include "internal.h"
+#include "valid.h"
 
 /* The class of a block, if it is one without debug policy; NULL for all else. It decides nothing about
  * mistakes. */
@@ -62,6 +63,8 @@ static void *move(struct heap *heap, void *pointer, size_t usable, size_t bytes,
 
 void *heap_resize(struct heap *heap, void *pointer, size_t bytes)
 {
+    DEBUG_ASSERT(heap_is_valid(heap));
+    VALIDATE_AT_RANDOM(slab, heap_check, heap);
     const void *caller = __builtin_return_address(0);
     if (!pointer) {
         return heap_alloc_for(heap, bytes, caller);

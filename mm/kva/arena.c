@@ -17,6 +17,7 @@
  * To see inside: kva_look(), kva_next(), kva_statistics(), and kva_check(), which verifies all of it.
  */
 #include "internal.h"
+#include "valid.h"
 
 const char *kva_error_name(enum kva_error error)
 {
@@ -119,6 +120,7 @@ enum kva_error kva_init(struct kva_arena *arena, virt_addr_t base, uint64_t byte
 
 uint64_t kva_destroy(struct kva_arena *arena)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
     kva_reap(arena);
     spinlock_acquire(&arena->lock);
     uint64_t live = arena->taken_ranges;
@@ -230,6 +232,8 @@ static enum kva_error alloc_locked(struct kva_arena *arena, const struct kva_dem
 enum kva_error kva_alloc_slow(struct kva_arena *arena, const struct kva_request *request,
                               struct kva_range **range)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
+    VALIDATE_AT_RANDOM(kva, kva_check, arena);
     struct kva_demand demand;
     struct kva_range *got;
     enum kva_error error = check_request(arena, request, &demand);
@@ -272,6 +276,8 @@ static inline void give(struct kva_arena *arena, struct kva_range *range) REQUIR
 
 enum kva_error kva_free(struct kva_arena *arena, virt_addr_t address)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
+    VALIDATE_AT_RANDOM(kva, kva_check, arena);
     enum kva_error error = KVA_OK;
     spinlock_acquire(&arena->lock);
     struct kva_range *range = find_locked(arena, address);
@@ -286,6 +292,7 @@ enum kva_error kva_free(struct kva_arena *arena, virt_addr_t address)
 
 void kva_release(struct kva_arena *arena, struct kva_range *range)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
     spinlock_acquire(&arena->lock);
     ASSERT(range->state == KVA_TAKEN);
     give(arena, range);
@@ -294,6 +301,7 @@ void kva_release(struct kva_arena *arena, struct kva_range *range)
 
 enum kva_error kva_find(struct kva_arena *arena, virt_addr_t address, struct kva_range **range)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
     enum kva_error error = KVA_OK;
     spinlock_acquire(&arena->lock);
     struct kva_range *found = find_locked(arena, address);
@@ -309,6 +317,7 @@ enum kva_error kva_find(struct kva_arena *arena, virt_addr_t address, struct kva
 enum kva_error kva_claim(struct kva_arena *arena, virt_addr_t address, const struct kva_purpose *from,
                          const struct kva_purpose *to, struct kva_range **range)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
     enum kva_error error = KVA_OK;
     spinlock_acquire(&arena->lock);
     struct kva_range *found = find_locked(arena, address);
@@ -326,6 +335,7 @@ enum kva_error kva_claim(struct kva_arena *arena, virt_addr_t address, const str
 
 void kva_reap(struct kva_arena *arena)
 {
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
     spinlock_acquire(&arena->lock);
     let_go(arena);
     spinlock_release(&arena->lock);

@@ -6,6 +6,7 @@
  * sizes, and time that grows with the number of stretches.)
  */
 #include "internal.h"
+#include "valid.h"
 
 #define SUBCLASS_BITS 4
 
@@ -210,6 +211,7 @@ static void join_higher(struct kva_arena *arena, struct kva_range *range) REQUIR
 
 void kva_space_give(struct kva_arena *arena, struct kva_range *range)
 {
+    DEBUG_ASSERT(kva_range_is_valid(arena, range));
     arena->taken_ranges--;
     arena->taken_pages -= kva_pages(range);
     arena->guard_pages -= 2 * (uint64_t)range->guard_pages;

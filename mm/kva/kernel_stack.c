@@ -3,6 +3,8 @@
 #include <ashlar/kernel_stack.h>
 #include <ashlar/string.h>
 
+#include "valid.h"
+
 static void set_name(struct kernel_stack *stack, const char *name)
 {
     format(stack->name, sizeof stack->name, "kernel stack of %.*s", KERNEL_STACK_NAME_BYTES - 1, name);
@@ -13,6 +15,7 @@ static void set_name(struct kernel_stack *stack, const char *name)
 
 bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, const char *name, uint64_t bytes)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     memset(stack, 0, sizeof *stack);
     if (bytes == 0 || bytes > KERNEL_STACK_BYTES_MAX) {
         return false;
@@ -31,6 +34,7 @@ bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, con
 
 void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     enum kva_error error = vmalloc_try_free(vmalloc, virt_pointer(stack->bottom), &stack->purpose);
     if (error != KVA_OK) {
         panic("kernel stack at %#" PRIx64 ": %s", stack->bottom.raw, kva_error_name(error));

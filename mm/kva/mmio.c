@@ -15,6 +15,7 @@
  * To see inside: mmio_look(), and mmio_check(), which holds the list against the page tables.
  */
 #include "mmio_internal.h"
+#include "valid.h"
 
 #include <ashlar/assert.h>
 #include <ashlar/string.h>
@@ -238,6 +239,8 @@ static enum mmio_error add_mapping(struct mmio *mmio, const struct mmio_mapping 
 
 enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, void **pointer)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
+    VALIDATE_AT_RANDOM(mmio, mmio_check, mmio);
     struct mmio_mapping wanted = {.users = 0};
     struct mmio_mapping *mapping;
     enum mmio_error error = check_request(mmio, request, &wanted);
@@ -285,6 +288,8 @@ static struct mmio_mapping *find_at(const struct mmio *mmio, virt_addr_t where) 
 
 enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
+    VALIDATE_AT_RANDOM(mmio, mmio_check, mmio);
     spinlock_acquire(&mmio->lock);
     struct mmio_mapping *mapping = find_at(mmio, virt_of(pointer));
     bool found = mapping && mapping->users > 0;
@@ -298,6 +303,7 @@ enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
 enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t where, uint64_t bytes,
                            unsigned access, enum page_cache cache)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     const struct mmio_mapping known = {
         .base = address, .bytes = bytes, .where = where, .access = access, .cache = cache, .stays = true};
     struct mmio_mapping *same;
@@ -321,6 +327,7 @@ static void drop_claims(struct mmio *mmio) REQUIRES(mmio->lock)
 
 void mmio_destroy(struct mmio *mmio)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     spinlock_acquire(&mmio->lock);
     while (mmio->first) {
         if (mmio->first->range) {
@@ -339,6 +346,7 @@ void mmio_destroy(struct mmio *mmio)
 
 bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mapping)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     spinlock_acquire(&mmio->lock);
     const struct mmio_mapping *found = find_at(mmio, where);
     if (found) {
@@ -350,6 +358,7 @@ bool mmio_find(struct mmio *mmio, virt_addr_t where, struct mmio_mapping *mappin
 
 bool mmio_look(struct mmio *mmio, uint64_t index, struct mmio_mapping *mapping)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     spinlock_acquire(&mmio->lock);
     const struct mmio_mapping *at = mmio->first;
     while (at && index-- > 0) {
@@ -404,6 +413,7 @@ static bool check_mapping(const struct mmio *mmio, const struct mmio_mapping *ma
 
 bool mmio_check(struct mmio *mmio, struct mmio_problem *problem)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     uint64_t count = 0;
     bool sound = true;
     spinlock_acquire(&mmio->lock);

@@ -6,6 +6,7 @@
  * from: records of one cache kind are as good as each other.
  */
 #include "mmio_internal.h"
+#include "valid.h"
 
 #include <ashlar/assert.h>
 
@@ -42,6 +43,7 @@ static struct mmio_claim *add(struct mmio *mmio, phys_addr_t base, uint64_t byte
 enum mmio_error mmio_claim(struct mmio *mmio, phys_addr_t base, uint64_t bytes, unsigned access,
                            enum page_cache cache)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     enum mmio_error error = mmio_range_check(mmio, &base, &bytes, cache);
     if (error == MMIO_OK) {
         error = check_access(mmio, base, bytes, access, cache);
@@ -98,6 +100,7 @@ static void cut(struct mmio *mmio, struct mmio_claim **link, uint64_t first, uin
 
 void mmio_release(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
 {
+    DEBUG_ASSERT(mmio_is_valid(mmio));
     enum mmio_error error = mmio_range_check(mmio, &base, &bytes, cache);
     ASSERT(error == MMIO_OK);
     uint64_t end = base.raw + bytes;

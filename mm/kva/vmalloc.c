@@ -23,6 +23,7 @@
 #include <ashlar/assert.h>
 #include <ashlar/string.h>
 
+#include "valid.h"
 #include "vmalloc_internal.h"
 
 const struct kva_purpose vmalloc_purpose = KVA_PURPOSE("virtual block");
@@ -164,6 +165,7 @@ static void retire(struct vmalloc *vmalloc, struct kva_range *range, uint64_t ma
 {
     struct remains remains;
     spinlock_acquire(&vmalloc->lock);
+    DEBUG_ASSERT(vmalloc_retired_is_valid(vmalloc));
     if (mapped == FRAME_BYTES) {
         unmap_one(vmalloc, range);
     } else if (mapped != 0) {
@@ -209,6 +211,8 @@ static void take_apart(struct vmalloc *vmalloc, struct kva_range *range, uint64_
 
 enum kva_error vmalloc_try_free(struct vmalloc *vmalloc, void *block, const struct kva_purpose *purpose)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
+    VALIDATE_AT_RANDOM(vmalloc, vmalloc_check, vmalloc);
     struct kva_range *range;
     enum kva_error error = kva_claim(vmalloc->arena, virt_of(block), purpose ? purpose : &vmalloc_purpose,
                                      &vmalloc_purpose_retired, &range);
@@ -220,6 +224,7 @@ enum kva_error vmalloc_try_free(struct vmalloc *vmalloc, void *block, const stru
 
 void vmalloc_free(struct vmalloc *vmalloc, void *block)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     enum kva_error error = block ? vmalloc_try_free(vmalloc, block, NULL) : KVA_OK;
     if (error != KVA_OK) {
         struct kva_facts facts = {.purpose = NULL};
@@ -231,6 +236,7 @@ void vmalloc_free(struct vmalloc *vmalloc, void *block)
 
 void vmalloc_flush(struct vmalloc *vmalloc)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     spinlock_acquire(&vmalloc->lock);
     struct remains remains = flush_locked(vmalloc);
     spinlock_release(&vmalloc->lock);
@@ -239,6 +245,7 @@ void vmalloc_flush(struct vmalloc *vmalloc)
 
 uint64_t vmalloc_bytes(struct vmalloc *vmalloc, const void *block)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     struct kva_facts facts;
     if (!kva_look(vmalloc->arena, virt_of(block), &facts) || facts.purpose != &vmalloc_purpose ||
         facts.object != vmalloc || facts.base.raw != virt_of(block).raw) {
@@ -420,6 +427,8 @@ static __attribute__((noinline)) void *try_again(struct vmalloc *vmalloc,
 
 void *vmalloc_request(struct vmalloc *vmalloc, const struct vmalloc_request *request)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
+    VALIDATE_AT_RANDOM(vmalloc, vmalloc_check, vmalloc);
     void *block = NULL;
     enum kva_error error = try_request(vmalloc, request, &block);
     if (error == KVA_NO_SPACE || error == KVA_NO_MEMORY) {
@@ -430,12 +439,14 @@ void *vmalloc_request(struct vmalloc *vmalloc, const struct vmalloc_request *req
 
 void *vmalloc_alloc(struct vmalloc *vmalloc, uint64_t bytes)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     struct vmalloc_request request = {.bytes = bytes, .owner = OWNER_VMALLOC};
     return vmalloc_request(vmalloc, &request);
 }
 
 void *vmalloc_alloc_zeroed(struct vmalloc *vmalloc, uint64_t bytes)
 {
+    DEBUG_ASSERT(vmalloc_is_valid(vmalloc));
     struct vmalloc_request request = {.bytes = bytes, .owner = OWNER_VMALLOC, .zeroed = true};
     return vmalloc_request(vmalloc, &request);
 }

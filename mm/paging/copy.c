@@ -1,5 +1,6 @@
 /* Mapping in one set of tables what another one maps. */
 #include "internal.h"
+#include "valid.h"
 
 static enum page_table_error copy_run(struct page_table *table, const struct page_run *run)
 {
@@ -22,6 +23,7 @@ static void take_back(struct page_table *table, struct page_runs walk, uint64_t 
 enum page_table_error page_table_copy(struct page_table *table, struct page_table *from, virt_addr_t first,
                                       virt_addr_t last)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     struct page_runs walk;
     struct page_run run;
     enum page_table_error error = PAGE_TABLE_OK;

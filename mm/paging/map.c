@@ -1,5 +1,6 @@
 /* Mapping: a pass that reads and counts the tables that are missing, then one that writes. */
 #include "internal.h"
+#include "valid.h"
 
 /* One call of page_table_map() or page_table_map_frames(). */
 struct mapping {
@@ -286,6 +287,8 @@ enum page_table_error page_table_map(struct page_table *table, virt_addr_t base,
                                      uint64_t bytes, unsigned access, enum page_cache cache,
                                      enum page_level largest)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
     page_table_entry_t leaf = leaf_form(base.raw, access, cache);
     if (bytes == FRAME_BYTES && leaf.raw != 0 && is_aligned(base.raw | target.raw, FRAME_BYTES) &&
         address_is_ours(table, base.raw) && target.raw + (FRAME_BYTES - 1) < table->physical_end &&
@@ -361,6 +364,8 @@ enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_
                                             const phys_addr_t *frames, uint64_t count, unsigned access,
                                             enum page_cache cache)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
     page_table_entry_t form = leaf_form(base.raw, access, cache);
     if (count <= PAGE_TABLE_ENTRIES && page_entry_present(form) &&
         range_is_short(table, base.raw, count << FRAME_SHIFT)) {

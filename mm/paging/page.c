@@ -1,5 +1,6 @@
 /* One page at a time, for the page fault: by its address, by its entry, and entries that others write. */
 #include "internal.h"
+#include "valid.h"
 
 /* One call of page_table_set(). */
 struct setting {
@@ -145,6 +146,7 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
 enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
                                      enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     const struct setting setting = {table, base.raw, level, leaf, batch};
     enum page_table_error error = setting_check(&setting);
     if (error != PAGE_TABLE_OK) {
@@ -165,6 +167,7 @@ enum page_table_error page_table_set(struct page_table *table, virt_addr_t base,
 enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_entry_t **entries)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     enum page_table_error error = range_check(table, base, bytes);
     if (error != PAGE_TABLE_OK) {
         return error;
@@ -196,6 +199,7 @@ enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base
 
 page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     uint64_t offset = table->access->offset;
     phys_addr_t at = table->root;
     if (table->access->open) {
@@ -215,6 +219,7 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     uint64_t at = align_down((uintptr_t)slot, FRAME_BYTES) - table->access->offset;
     spinlock_acquire(&table->lock);
     DEBUG_ASSERT(!page_entry_present(entry_read(slot)) && page_entry_present(leaf));
@@ -226,6 +231,7 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     spinlock_acquire(&table->lock);
     page_table_entry_t old = entry_exchange(slot, leaf);
     spinlock_release(&table->lock);

@@ -1,5 +1,6 @@
 /* Changing what mapped memory allows, and making large pages of small ones. */
 #include "internal.h"
+#include "valid.h"
 
 /* One call of page_table_protect(). */
 struct protection {
@@ -76,6 +77,8 @@ static void change_table(const struct protection *protection, phys_addr_t at, un
 enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
     enum page_table_error error = range_check(table, base, bytes);
     if (error == PAGE_TABLE_OK) {
         error = leaf_check(base, access, cache);
@@ -177,6 +180,7 @@ static uint64_t merge_range(const struct merging *merging, phys_addr_t at, unsig
 uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, enum page_level largest,
                           struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     if (range_check(table, base, bytes) != PAGE_TABLE_OK || !table_reachable(table)) {
         return 0;
     }

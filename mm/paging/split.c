@@ -5,6 +5,7 @@
  * 2 MiB pages and from those to 4 KiB ones. The tables for both ends are reserved before either is split.
  */
 #include "internal.h"
+#include "valid.h"
 
 page_table_entry_t leaf_with_change(page_table_entry_t leaf, unsigned level, const struct leaf_change *change)
 {
@@ -141,6 +142,7 @@ enum page_table_error split_ends(struct page_table *table, uint64_t first, uint6
 
 enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     enum page_table_error error = range_check(table, address, FRAME_BYTES);
     if (error != PAGE_TABLE_OK) {
         return error;

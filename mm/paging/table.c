@@ -22,6 +22,7 @@
  * Seeing inside: page_table_check(); `pt walk`, `pt dump`, `pt audit` at the monitor.
  */
 #include "internal.h"
+#include "valid.h"
 
 #include <ashlar/string.h>
 
@@ -163,6 +164,7 @@ static void free_kept_tables(struct page_table *table)
 
 void page_table_destroy(struct page_table *table)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     if (table->kernel) {
         leave_sharers(table);
     } else {
@@ -177,6 +179,7 @@ void page_table_destroy(struct page_table *table)
 
 void page_table_make_recursive(struct page_table *table, unsigned slot)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     ASSERT(slot >= PAGE_TABLE_ENTRIES / 2 && slot < PAGE_TABLE_ENTRIES);
     spinlock_acquire(&table->lock);
     page_table_entry_t *root = frame_pointer(table->frames, table->root);
@@ -188,6 +191,7 @@ void page_table_make_recursive(struct page_table *table, unsigned slot)
 
 void page_table_end_recursive(struct page_table *table)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     spinlock_acquire(&table->lock);
     ASSERT(table->recursive_slot != 0);
     page_table_entry_t *root = frame_pointer(table->frames, table->root);
@@ -199,6 +203,7 @@ void page_table_end_recursive(struct page_table *table)
 
 void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t lower)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     ASSERT(is_upper(base.raw) && is_aligned(base.raw, page_level_bytes(PAGE_LEVEL_PML4)));
     spinlock_acquire(&table->lock);
     ASSERT(table->lent.raw == 0 && !table->next_sharer);

@@ -1,9 +1,12 @@
 /* TLB work collected as data: see <ashlar/tlb.h>. */
 #include <ashlar/page_table.h>
 
+#include "valid.h"
+
 /* Makes one range of all, for the price of a flush of everything. */
 void tlb_batch_join(struct tlb_batch *batch, virt_addr_t base, uint64_t bytes)
 {
+    DEBUG_ASSERT(tlb_batch_is_valid(batch));
     uint64_t first = base.raw;
     uint64_t last = base.raw + bytes - 1;
     for (unsigned i = 0; i < batch->range_count; i++) {
@@ -18,6 +21,7 @@ void tlb_batch_join(struct tlb_batch *batch, virt_addr_t base, uint64_t bytes)
 
 void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order)
 {
+    DEBUG_ASSERT(tlb_batch_is_valid(batch));
     if (batch->frame_count == TLB_BATCH_FRAMES) {
         tlb_batch_finish(batch);
     }
@@ -26,6 +30,7 @@ void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order)
 
 void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
 {
+    DEBUG_ASSERT(tlb_batch_is_valid(batch));
     frame_descriptor(batch->table->frames, table)->object = (void *)(uintptr_t)batch->tables.raw;
     batch->tables = table;
 }
@@ -88,6 +93,7 @@ static void put_frame(struct frame_pool *frames, const struct tlb_frame *frame)
 
 void tlb_batch_finish(struct tlb_batch *batch)
 {
+    DEBUG_ASSERT(tlb_batch_is_valid(batch));
     flush(batch);
     free_tables(batch);
     for (unsigned i = 0; i < batch->frame_count; i++) {

@@ -1,5 +1,6 @@
 /* Unmapping. */
 #include "internal.h"
+#include "valid.h"
 
 /* One call of page_table_unmap(). */
 struct unmapping {
@@ -174,7 +175,9 @@ static __attribute__((noinline)) enum page_table_error unmap_long(struct page_ta
 enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     DEBUG_ASSERT(batch->table == table);
+    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
     bool one_page = ((base.raw & (FRAME_BYTES - 1)) | bytes) == FRAME_BYTES; /* and aligned */
     if (one_page && address_is_ours(table, base.raw)) {
         spinlock_acquire(&table->lock);
@@ -314,6 +317,7 @@ static __attribute__((noinline)) enum page_table_error take_many(struct page_tab
 enum page_table_error page_table_unmap_frames(struct page_table *table, virt_addr_t base, uint64_t count,
                                               struct tlb_batch *batch, phys_addr_t *frames)
 {
+    DEBUG_ASSERT(page_table_is_valid(table));
     DEBUG_ASSERT(batch->table == table);
     bool done = false;
     if (count == 1 && is_aligned(base.raw, FRAME_BYTES) && address_is_ours(table, base.raw)) {

@@ -26,6 +26,7 @@
  * To see inside: slab_cache_statistics(), slab_look(), slab_check(); `heap` in the monitor.
  */
 #include "internal.h"
+#include "valid.h"
 
 #define DEPOT_BYTES_MAX MIB(1) /* objects in a depot; less on machines with less than 1 GiB */
 
@@ -95,6 +96,7 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
 
 void slab_pool_destroy(struct slab_pool *pool)
 {
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
     stop_reclaiming(pool);
     for (unsigned i = 0; i < SLAB_NUMBERS; i++) {
         if (pool->caches[i]) {
@@ -287,6 +289,7 @@ static uint64_t abandon(struct slab_cache *cache, struct slab_list *list)
 
 uint64_t slab_cache_destroy(struct slab_cache *cache)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     struct slab_pool *pool = cache->pool;
     spinlock_acquire(&pool->lock);
     cache->ending = true; /* no walker comes any more */
@@ -342,6 +345,7 @@ static void unpin(struct slab_cache *cache)
 void slab_for_each_cache(struct slab_pool *pool, bool (*visit)(void *context, struct slab_cache *cache),
                          void *context)
 {
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
     unsigned number = 0;
     struct slab_cache *cache;
     bool more = true;
@@ -383,6 +387,8 @@ static bool reap_cache(void *context, struct slab_cache *cache)
 
 uint64_t slab_reap(struct slab_pool *pool)
 {
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(slab, slab_check, pool);
     uint64_t frames = 0;
     slab_for_each_cache(pool, reap_cache, &frames);
     frames += slab_records_release(pool, &pool->slabs);
@@ -398,6 +404,7 @@ static bool drain_one(void *context, struct slab_cache *cache)
 
 void slab_drain_cpu(struct slab_pool *pool, unsigned cpu)
 {
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
     if (cpu < pool->config.cpus) {
         slab_for_each_cache(pool, drain_one, &cpu);
     }
@@ -414,12 +421,14 @@ static void fail_every(struct slab_failing *failing, uint64_t every)
 /* Both empty the magazines: an allocation that found an object there would not be counted. */
 void slab_fail_every(struct slab_pool *pool, uint64_t every)
 {
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
     fail_every(&pool->failing, every);
     slab_reap(pool);
 }
 
 void slab_cache_fail_every(struct slab_cache *cache, uint64_t every)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     fail_every(&cache->failing, every);
     slab_reap(cache->pool);
 }

@@ -4,6 +4,7 @@
  * sound.
  */
 #include "internal.h"
+#include "valid.h"
 
 /* A header that is neither the live nor the free one: what it should be, and what it is. */
 static void add_header(struct slab_report *report)
@@ -141,6 +142,7 @@ void slab_free_checked(struct slab_pool *pool, struct slab_cache *claimed, void 
 
 void slab_free_slow(struct slab_cache *cache, void *object)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     if (object) {
         slab_free_checked(cache->pool, cache, object, __builtin_return_address(0));
     }

@@ -6,6 +6,7 @@
  * one magazine exchanged, filled from slabs, or emptied into them; and at most one slab made.
  */
 #include "internal.h"
+#include "valid.h"
 
 void slab_part_init(struct slab_cache *cache, struct slab_cpu *cpu)
 {
@@ -110,6 +111,7 @@ static struct slab_magazine *empty_magazine(struct slab_cache *cache)
 /* Empties a magazine into slabs; an object that is there already was freed twice, and is reported. */
 static void empty_into_slabs(struct slab_cache *cache, struct slab_magazine *magazine)
 {
+    DEBUG_ASSERT(slab_magazine_is_valid(cache, magazine));
     void *twice = NULL;
     spinlock_acquire(&cache->lock);
     while (magazine->count > 0) {
@@ -213,6 +215,7 @@ static bool exchange_for_full(struct slab_cache *cache, struct slab_cpu *cpu)
  */
 static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
 {
+    DEBUG_ASSERT(slab_part_is_valid(cpu));
     for (unsigned attempt = 0; attempt < REFILL_ATTEMPTS; attempt++) {
         if (!cpu->loaded) {
             load(cache, cpu, empty_magazine(cache));
@@ -282,6 +285,7 @@ static void *alloc_once(struct slab_cache *cache)
 
 void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *caller)
 {
+    VALIDATE_AT_RANDOM(slab, slab_cache_check, cache);
     if (slab_fail_now(cache->pool, &cache->failing)) {
         return NULL;
     }
@@ -295,6 +299,7 @@ void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *calle
 
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     return slab_alloc_for(cache, bytes, __builtin_return_address(0));
 }
 
@@ -324,6 +329,7 @@ static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
  * off. */
 static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
 {
+    DEBUG_ASSERT(slab_part_is_valid(cpu));
     bool failing = slab_is_failing(cache->pool, &cache->failing);
     if (failing || atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
         slab_drain_part(cache, cpu);
@@ -353,6 +359,7 @@ static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
 /* Puts a checked object, marked free, where it can be taken again. */
 void slab_magazine_free(struct slab_cache *cache, void *object)
 {
+    VALIDATE_AT_RANDOM(slab, slab_cache_check, cache);
     bool direct = false;
     preempt_disable();
     struct slab_cpu *cpu = cache->cpu[cpu_number()];

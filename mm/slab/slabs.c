@@ -1,8 +1,10 @@
 /* Slabs: blocks of frames cut into objects; which of them are free; and the cache's three lists of slabs. */
 #include "internal.h"
+#include "valid.h"
 
 void slab_list_add(struct slab_list *list, struct slab *slab)
 {
+    DEBUG_ASSERT(slab_list_is_valid(list));
     slab->previous = NULL;
     slab->next = list->first;
     if (list->first) {
@@ -16,6 +18,7 @@ void slab_list_add(struct slab_list *list, struct slab *slab)
 
 void slab_list_remove(struct slab_list *list, struct slab *slab)
 {
+    DEBUG_ASSERT(slab_list_is_valid(list));
     if (slab->previous) {
         slab->previous->next = slab->next;
     } else {
@@ -42,6 +45,7 @@ static struct slab_list *list_for(struct slab_cache *cache, uint32_t free_count)
 static void set_free_count(struct slab_cache *cache, struct slab *slab, uint32_t free_count)
     REQUIRES(cache->lock)
 {
+    DEBUG_ASSERT(slab_is_valid(cache, slab));
     struct slab_list *from = list_for(cache, slab->free_count);
     struct slab_list *to = list_for(cache, free_count);
     slab->free_count = free_count;
@@ -191,6 +195,7 @@ static uint32_t take_from_slab(struct slab_cache *cache, struct slab *slab, _Ato
 
 uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t count)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     uint32_t taken = 0;
     while (taken < count) {
         struct slab *slab = cache->partial.first ? cache->partial.first : cache->empty.first;
@@ -216,6 +221,7 @@ void *slab_take_one(struct slab_cache *cache)
 
 bool slab_give(struct slab_cache *cache, void *object)
 {
+    DEBUG_ASSERT(slab_cache_is_valid(cache));
     struct slab *slab = slab_of(cache, object);
     uint32_t index = slab_object_index(cache, slab, object);
     uint64_t bit = 1ULL << index % 64;

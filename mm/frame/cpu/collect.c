@@ -4,6 +4,7 @@
  * held for as long as a drain (cpu/drain.c) or one block takes; in the end what is free is merged.
  */
 #include "mm/frame/internal.h"
+#include "mm/frame/valid.h"
 
 bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)
 {
@@ -128,6 +129,7 @@ void frame_magazines_ask(struct frame_pool *pool)
 
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
     for (unsigned i = 0; cpu < pool->config.cpus && i < FRAME_MAGAZINES; i++) {
         while (frame_magazine_drain_asked(pool, pool->cpu[cpu], i)) {
         }
@@ -136,6 +138,8 @@ void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
 
 void frame_pool_drain(struct frame_pool *pool)
 {
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     frame_magazines_ask(pool);
     preempt_disable();
     frame_pool_drain_cpu(pool, cpu_number());

@@ -2,6 +2,7 @@
  * Draining a magazine: what leaves it for the store under one hold of the lock, and what that may cost.
  */
 #include "mm/frame/internal.h"
+#include "mm/frame/valid.h"
 
 /*
  * What a drain may cost that gives the policy pieces, in units of some 25 instructions, and what the parts of
@@ -173,6 +174,7 @@ static uint64_t give_scattered(struct frame_pool *pool, const uint64_t *top, uin
 void frame_magazine_drain_blocks(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
                                  uint64_t blocks) REQUIRES(pool->lock)
 {
+    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
     uint64_t count = frame_magazine_count(magazine);

@@ -8,6 +8,7 @@
  * That costs the fast path nothing.
  */
 #include "mm/frame/internal.h"
+#include "mm/frame/valid.h"
 #include <ashlar/assert.h>
 
 #define REFILL_ORDER 6 /* single frames come from the store at most this many at a time: 2^6 */
@@ -35,6 +36,7 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
 
 void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
 {
+    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
     struct frame_magazine *magazine = &cpu->magazine[index];
     uint64_t count = frame_magazine_count(magazine);
     uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
@@ -101,6 +103,7 @@ static unsigned refill_order(const struct frame_magazine *magazine, unsigned ord
  */
 static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
 {
+    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[order]));
     unsigned got;
     spinlock_acquire(&pool->lock);
     uint64_t frame =
@@ -130,6 +133,7 @@ static phys_addr_t take_one(struct frame_pool *pool, unsigned order, enum frame_
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
                                enum frame_owner owner)
 {
+    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
     struct frame_magazine *magazine = &cpu->magazine[index];
     unsigned order = frame_magazine_order(index);
     uint64_t count = frame_magazine_count(magazine) - 1;
