@@ -2,8 +2,8 @@
  * ACPI: the tables in which the firmware describes the machine (ACPI specification 6.5, chapter 5).
  *
  * The parser is pure: it reads the tables through a function that the caller gives, trusts nothing in them,
- * and puts what the kernel needs into one `struct acpi_info`. A table that is malformed is refused whole and
- * named in a report; the rest is still used.
+ * and puts what the kernel needs into one `struct acpi_info`. A malformed table is refused as a whole and
+ * named in a report; the other tables are still used.
  */
 #pragma once
 
@@ -42,7 +42,7 @@ struct acpi_table {
 struct acpi_cpu {
     uint32_t apic_id;      /* local APIC or x2APIC identifier */
     uint32_t processor_id; /* ACPI's own number */
-    bool enabled;          /* can be used now; else it may be switched on later */
+    bool enabled;          /* can be used now; if not, it may become so while the machine runs */
 };
 
 struct acpi_io_apic {
@@ -63,7 +63,7 @@ struct acpi_override {
 /* Multiple APIC description table (5.2.12). */
 struct acpi_madt {
     bool present;
-    bool legacy_pics;        /* a pair of 8259 is there and must be masked */
+    bool legacy_pics;        /* there is a pair of 8259s, which must be masked */
     phys_addr_t local_apic;  /* registers of every CPU's local APIC */
     uint32_t cpu_count;      /* entries of `cpus` */
     uint32_t io_apic_count;  /* entries of `io_apics` */
@@ -90,13 +90,13 @@ struct acpi_register {
 struct acpi_fadt {
     bool present;
     bool hardware_reduced;    /* no fixed hardware: no power-management block, no PM timer */
-    bool legacy_devices;      /* ISA-like devices may be there */
-    bool keyboard_controller; /* the table says that an 8042 is there; old tables do not know */
+    bool legacy_devices;      /* there may be ISA-like devices: the table says so, or is too old to say */
+    bool keyboard_controller; /* there may be an 8042: likewise */
     bool no_cmos_clock;       /* must not touch the CMOS clock */
     bool pm_timer_32_bits;    /* the PM timer has 32 bits, else 24 */
     bool reset_supported;     /* `reset` with `reset_value` reboots */
     uint8_t reset_value;
-    uint8_t acpi_enable;    /* written to smi_command turns ACPI mode on; 0: it is always on */
+    uint8_t acpi_enable;    /* value that, written to smi_command, turns ACPI mode on; 0: it is always on */
     uint16_t sci_interrupt; /* system control interrupt */
     uint32_t smi_command;   /* port; 0: none */
     uint8_t century;        /* index of the century in the CMOS clock; 0: none */
@@ -113,7 +113,7 @@ struct acpi_hpet {
     bool present;
     phys_addr_t address;   /* registers */
     uint8_t number;        /* of this timer block */
-    uint16_t minimum_tick; /* shortest period without lost interrupts, in its ticks */
+    uint16_t minimum_tick; /* shortest period that loses no interrupts, in ticks of the timer */
 };
 
 /* PCI configuration space in memory for one group of buses (PCI firmware specification 3.3, 4.1.2). */
@@ -180,8 +180,8 @@ struct acpi_info {
 
 /*
  * Reads all tables reachable from the root pointer at `rsdp` (0: none) into *info. Every table's place,
- * length and checksum are checked before anything in it is believed; every complaint goes to source->report.
- * Returns info->present.
+ * length and checksum are checked before anything in it is used; every complaint goes to source->report.
+ * Returns info->present. No locks: it works on *info alone.
  */
 bool acpi_parse(struct acpi_info *info, const struct acpi_source *source, phys_addr_t rsdp);
 
@@ -192,13 +192,18 @@ bool acpi_parse(struct acpi_info *info, const struct acpi_source *source, phys_a
 struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t irq);
 
 /*
- * Finds the \_S5 package in AML (bytes after a table's header) without interpreting it: the name, an
- * assignment and a package of small constants must stand there exactly. Returns false when there is none, or
- * when there are two that disagree.
+ * Finds the \_S5 package in AML (bytes after a table's header) without interpreting it: it must be written
+ * out as a name definition with a package of small constants. Returns false when there is none, or when there
+ * are two that disagree.
  */
 bool acpi_find_soft_off(const uint8_t *aml, uint64_t bytes, struct acpi_soft_off *soft_off);
 
-/* The kernel's own: read once at start from boot_info; the tables' memory is not needed afterwards. */
+/*
+ * Reads the tables that boot_info leads to, for acpi_info(). Once, by the boot CPU, after
+ * address_space_start() and before memory_reclaim_boot(). The tables' memory is not needed afterwards.
+ */
 struct boot_info;
 void acpi_initialise(const struct boot_info *info);
+
+/* What acpi_initialise() has read; all zeros before. It does not change afterwards: no locks, any context. */
 const struct acpi_info *acpi_info(void);

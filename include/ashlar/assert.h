@@ -2,7 +2,7 @@
  * Assertions in three tiers. A failed one panics with its file, line and expression.
  *   ASSERT              always: the cost of a compare and a branch not taken
  *   DEBUG_ASSERT        in builds with ASHLAR_DEBUG
- *   VALIDATE_AT_RANDOM  the same builds, at random moments: for what walks a whole structure
+ *   VALIDATE_AT_RANDOM  in the same builds, at random moments: for checks that walk a whole structure
  *                       (<ashlar/validate.h>)
  *
  * A structure of mm/ has a function NAME_is_valid() in mm/ROOM/valid.h. It looks at the structure alone, in
@@ -19,7 +19,7 @@
         }                                                                                                    \
     } while (0)
 
-/* Compiled but not run in a release build: what it names must exist, and nothing is "unused" there. */
+/* Compiles the condition without evaluating it: its names must exist, and count as used. */
 #define ASSERT_UNCHECKED(condition)                                                                          \
     do {                                                                                                     \
         if (0) {                                                                                             \

@@ -10,9 +10,9 @@
  *         bench_stop(bench, 1000);
  *     }
  *
- * What stands before bench_start() and after bench_stop() is not counted. `bench` calls the function once to
- * warm up and BENCH_SAMPLES times in earnest, and reports median, least and most time-stamp ticks per
- * operation; under QEMU's -icount shift=0 a tick is one guest instruction.
+ * Only what runs between bench_start() and bench_stop() is counted. `bench` calls the function once to warm
+ * up, then BENCH_SAMPLES times for the samples, and reports the median, minimum and maximum of time-stamp
+ * ticks per operation; under QEMU's -icount shift=0 a tick is one guest instruction.
  */
 #pragma once
 

@@ -6,21 +6,21 @@
 #include <ashlar/boot_info.h>
 
 /*
- * Checks magic, version and size of `info`. Returns NULL when the kernel understands it, else what is wrong,
- * in words for a person.
+ * Checks magic, version and size of `info`. Returns NULL when the kernel understands it, else a sentence
+ * fragment that says what is wrong.
  */
 const char *boot_info_check(const struct boot_info *info);
 
-/* Remembers what boot_info() returns. Once, first of all. */
+/* Keeps `info` for boot_info(). Once, before all else in this header. */
 void boot_info_keep(const struct boot_info *info);
 
-/* The structure the loader handed over; valid from the start of kernel_main(). */
+/* The structure the loader handed over; valid after boot_info_keep(). */
 const struct boot_info *boot_info(void);
 
-/* Where physical memory is seen: the physmap alias of `address`, which is RAM. */
+/* The address at which the physmap shows the byte at `address`, which must be in RAM that it maps. */
 void *physmap_pointer(phys_addr_t address);
 
-/* The normalised memory map. */
+/* The normalised memory map; *count becomes the number of its ranges. */
 const struct memory_range *boot_memory_map(size_t *count);
 
 /* The kernel command line, NUL-terminated; see <ashlar/command_line.h>. */

@@ -7,8 +7,8 @@
  * MEMORY_BOOT_INFO unless the field says otherwise, and can be read through the physmap.
  *
  * The layout is the contract (docs/boot.md): a kernel checks `magic`, `version` and `size` before anything
- * else. A new version is made whenever a field changes its meaning or place; fields added at the end only
- * grow `size`.
+ * else. The version goes up whenever a field changes its meaning or place; fields added at the end only make
+ * `size` larger.
  */
 #pragma once
 
@@ -23,8 +23,8 @@
  */
 enum memory_type {
     MEMORY_USABLE,           /* ordinary RAM, free from the first instruction */
-    MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel
-                                runs */
+    MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel has
+                                dropped the identity map and uses a GDT and IDT of its own */
     MEMORY_BOOT_INFO,        /* this structure and all it refers to */
     MEMORY_PAGE_TABLES,      /* the page tables the loader built */
     MEMORY_KERNEL,           /* kernel image and boot stack */
@@ -61,7 +61,7 @@ enum boot_segment_flags {
 
 /*
  * One loaded segment of the kernel. Always readable; never both writable and executable. Each lies in one
- * stretch of physical memory; where they lie to each other says nothing, and between them nothing is mapped.
+ * stretch of physical memory, in any order and at any distance. Nothing is mapped between segments.
  */
 struct boot_segment {
     virt_addr_t virtual_base;  /* where it runs, FRAME_BYTES aligned */
@@ -114,7 +114,7 @@ enum boot_seed_source {
 #define BOOT_SEED_BYTES 32
 
 struct boot_seed {
-    uint8_t bytes[BOOT_SEED_BYTES]; /* random as far as `source` is */
+    uint8_t bytes[BOOT_SEED_BYTES]; /* as hard to predict as `source` is */
     uint32_t source;                /* enum boot_seed_source */
     uint32_t unused;                /* 0 */
 };
@@ -131,7 +131,7 @@ struct boot_paging {
 #define BOOT_STAGE_NAME_BYTES 24
 #define BOOT_STAGES_MAX       24
 
-/* A point of the loader's work, in time-stamp counter ticks. The first is "loader.entry". */
+/* A point in the loader's work that was reached. The first is "loader.entry". */
 struct boot_stage {
     char name[BOOT_STAGE_NAME_BYTES]; /* NUL-terminated */
     uint64_t ticks;                   /* time-stamp counter */

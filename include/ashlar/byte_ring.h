@@ -1,7 +1,7 @@
 /*
- * A ring of bytes between one interrupt handler, which puts, and one reader, which takes. No lock: each side
- * writes one index, and the release of an index publishes what was done before it. A byte that finds the ring
- * full is lost and counted.
+ * A ring of bytes between one producer, an interrupt handler, and one consumer. No lock: each side writes an
+ * index of its own, and the release store of that index publishes what was done before it. A byte that finds
+ * the ring full is lost and counted.
  */
 #pragma once
 

@@ -25,7 +25,7 @@ const char *clock_source(void);
 uint64_t clock_ticks_to_nanoseconds(uint64_t ticks);
 uint64_t clock_nanoseconds_to_ticks(uint64_t nanoseconds);
 
-/* Spins for at least `nanoseconds`. */
+/* Spins for at least `nanoseconds`; returns at once before clock_initialise(). From any context. */
 void clock_wait(uint64_t nanoseconds);
 
 /*
@@ -35,8 +35,8 @@ void clock_wait(uint64_t nanoseconds);
 struct timer {
     uint64_t deadline;                    /* clock_nanoseconds() at which it expires */
     void (*expired)(struct timer *timer); /* set by the owner before the start */
-    struct timer *next;                   /* in the CPU's list, by deadline; the list's own */
-    bool running;                         /* in the list */
+    struct timer *next;                   /* the list's own: the next timer to expire on this CPU */
+    bool running;                         /* it is in the list */
 };
 
 /* Prepares the CPU's timer device. After clock_initialise() and apic_initialise(). */
@@ -48,7 +48,7 @@ bool timer_available(void);
 /* Starts a timer that is not running. Does nothing when timers are not available. From any context. */
 void timer_start(struct timer *timer, uint64_t deadline);
 
-/* Stops it; returns whether it was running. On the CPU that started it. */
+/* Stops the timer; returns whether it was running. On the CPU that started it. */
 bool timer_cancel(struct timer *timer);
 
 /*
@@ -64,9 +64,9 @@ struct clock_scale {
 struct clock_scale clock_scale_make(uint64_t from_hertz, uint64_t to_hertz);
 uint64_t clock_scale_apply(struct clock_scale scale, uint64_t value);
 
-/* Two readings of both counters, as taken at the start and the end of a measurement. */
+/* A reading of both counters; one is taken at the start and one at the end of a measurement. */
 struct clock_sample {
-    uint64_t ticks; /* time-stamp counter, amid the reading of the reference */
+    uint64_t ticks; /* time-stamp counter, half way through the reading of the reference */
     uint64_t count; /* reference counter */
     uint64_t width; /* ticks the reading took: how uncertain `ticks` is */
 };
@@ -98,11 +98,11 @@ bool clock_date_is_valid(const struct clock_date *date);
 /* Seconds since 1970-01-01 00:00:00 UTC, without leap seconds; negative before. The date is valid. */
 int64_t clock_date_to_seconds(const struct clock_date *date);
 
-/* The opposite: a date in UTC. false when it lies outside the years 1900 .. 9999. */
+/* The inverse: stores a date in UTC. Returns false when it lies outside the years 1900 .. 9999. */
 bool clock_date_from_seconds(int64_t seconds, struct clock_date *date);
 
 /*
- * The date now, in UTC, from the firmware's clock as read once at start and the clock since. false when the
- * firmware has none.
+ * The date now, in UTC: what the firmware's clock said once, counted on by this clock. Returns false when the
+ * firmware has no clock.
  */
 bool clock_date_now(struct clock_date *date);

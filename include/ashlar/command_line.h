@@ -7,8 +7,8 @@
  *     value  = characters without blank and quote | '"' characters without quote '"'
  *
  * A blank is a space or a tab. When an option is there more than once, the last one counts. A word that
- * breaks the grammar is skipped by all but command_line_check(), which complains about it; an open quote ends
- * at the next blank, so that one slip of the finger does not take the rest of the line with it.
+ * breaks the grammar is skipped by all but command_line_check(), which complains about it. A value whose
+ * closing quote is missing ends at the next blank, so that it does not take in the rest of the line.
  *
  * Pure functions: no locks, no state; the loader and the kernel share them. Lines are NUL-terminated.
  */
@@ -31,7 +31,7 @@ struct command_line_option {
 };
 
 /*
- * Takes the next word at `*cursor` apart into `*option` and moves the cursor behind it.
+ * Splits the next word at `*cursor` into the parts of `*option` and moves the cursor behind it.
  * Returns false, with the cursor at the final NUL, when there is no further word.
  */
 bool command_line_next(const char **cursor, struct command_line_option *option);
@@ -74,7 +74,7 @@ struct command_line_known {
 extern const struct command_line_known command_line_options[];
 extern const size_t command_line_option_count;
 
-/* Gets one complaint: a line without line end that names the option and its value. */
+/* Receives one complaint: a line, without a newline, that names the option and its value. */
 typedef void command_line_report(void *context, const char *complaint);
 
 /*

@@ -2,9 +2,10 @@
  * The console: what the kernel prints goes to every sink that exists (serial port, screen), and what a person
  * types comes back from any of the inputs.
  *
- * One spinlock keeps the text of two CPUs apart: each call's text arrives whole. It is a leaf: nothing is
- * locked or allocated under it. Interrupt handlers do not print; they log (<ashlar/log.h>), and whoever holds
- * the console prints their lines when done. A panic first calls console_break_lock().
+ * One spinlock keeps the text of two CPUs apart: the text of each call comes out whole. Only the sinks are
+ * called under it, and they take no lock and allocate nothing. Interrupt handlers do not print; they log
+ * (<ashlar/log.h>), and whoever holds the console prints their lines when done. A panic first calls
+ * console_break_lock().
  */
 #pragma once
 
@@ -29,8 +30,9 @@ struct console_sink {
 
 /* One place a person types at. */
 struct console_input {
-    const char *name;                                         /* "serial", "keyboard" */
-    bool (*read)(struct console_input *input, uint8_t *byte); /* takes one byte if there is one; no waiting */
+    const char *name; /* "serial", "keyboard" */
+    bool (*read)(struct console_input *input,
+                 uint8_t *byte); /* takes one byte if there is one; never waits */
 };
 
 /* Adds a sink; it shows what is written from now on. Panics when there are more than CONSOLE_SINKS_MAX. */
@@ -54,8 +56,8 @@ void console_print_list(const char *format, va_list arguments) __attribute__((fo
 int console_read(void);
 
 /*
- * For the log: holds the console for several writes if nobody else does, from any context. What is written in
- * between comes out together; console_drop() ends it.
+ * For the log, from any context: takes the console for several writes, if nobody holds it; returns whether it
+ * did. The writes come out together. console_drop() ends it; the other two are called in between.
  */
 bool console_try_hold(void);
 void console_write_held(const char *text, size_t bytes);
@@ -64,7 +66,7 @@ void console_drop(void);
 
 /*
  * For panic: from now on nobody waits for the console's lock, whoever holds it. The caller has stopped the
- * other CPUs. Called again, in a panic inside the panic, it gives up the sink that was writing: that one
- * broke.
+ * other CPUs. Called again, in a panic inside the panic, it takes the sink that was writing out of use, since
+ * that sink has failed.
  */
 void console_break_lock(void);

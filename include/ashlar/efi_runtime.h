@@ -1,9 +1,11 @@
 /*
- * What the UEFI firmware still does for the kernel after the loader has left it (UEFI specification 2.10,
+ * What the UEFI firmware still does for the kernel after boot services have ended (UEFI specification 2.10,
  * chapter 8): the clock, the variables (read only: writing them can brick machines), and reset.
  *
- * A call runs with the page tables the loader made for it (boot_info.paging.runtime_root: the runtime regions
- * at their physical addresses), interrupts off, on a stack of its own. One call at a time.
+ * A call runs with page tables of its own, which have the firmware's runtime regions at their physical
+ * addresses (address_space_runtime()), with interrupts off, on a stack of its own. One call at a time: all
+ * but efi_reset() take a mutex (rank LOCK_FIRMWARE), so the caller holds no spinlock and is no interrupt
+ * handler.
  */
 #pragma once
 
@@ -52,10 +54,13 @@ void efi_runtime_initialise(const struct boot_info *info);
 /* Whether calls can be made; becomes false when one of them faulted. */
 bool efi_runtime_available(void);
 
-/* Why not: "" while available. */
+/* Why calls cannot be made; "" while they can. */
 const char *efi_runtime_reason(void);
 
-/* The date on the firmware's clock. EFI_STATUS_DEVICE_ERROR for a date that cannot be. */
+/*
+ * The date on the firmware's clock. EFI_STATUS_DEVICE_ERROR when the firmware gives an impossible date. Like
+ * all calls, EFI_STATUS_UNSUPPORTED when no calls can be made, EFI_STATUS_ABORTED when this one faulted.
+ */
 efi_status_t efi_get_time(struct clock_date *date);
 
 /*
@@ -72,7 +77,7 @@ efi_status_t efi_next_variable(struct efi_variable_name *name);
 efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, uint64_t *bytes,
                               uint32_t *attributes);
 
-/* Resets or switches off. Returns only when the firmware would not. */
+/* Resets or switches off. Returns only when that failed. Takes no lock: from any context, also in a panic. */
 efi_status_t efi_reset(enum efi_reset kind);
 
 /* "success", "not found", ...; "error" for codes without a name here. */

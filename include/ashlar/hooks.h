@@ -1,10 +1,10 @@
 /*
- * What lower rooms call of upper ones. Calls run downwards between the rooms of docs/architecture.md, and
- * these few are the exceptions: each is a function of kernel/ that the ground floor (kernel/lib/) or the
- * machine's room (arch/x86_64/) cannot do without. kernel/main.c fills them in, in one list that the linker
- * completes, so that they are there from the first instruction on.
+ * The functions of upper rooms that lower rooms call. Calls run downwards between the rooms of
+ * docs/architecture.md, and these few are the exceptions: each is a function of kernel/ that the ground floor
+ * (kernel/lib/) or the architecture (arch/x86_64/) cannot do without. kernel/main.c defines them as one
+ * constant structure, so they can be called from the first instruction on.
  *
- * A host test fills in its own (tests/host/support/platform.c).
+ * Host tests define a structure of their own (tests/host/support/platform.c).
  */
 #pragma once
 
@@ -36,7 +36,7 @@ struct kernel_hooks {
     /*
      * Asks the address space that `address` belongs to; true when the instruction may be repeated. Called by
      * the trap dispatch with interrupts off, for addresses that page_fault_may_be_resolved()
-     * (<x86/page_fault.h>).
+     * (<x86/page_fault.h>) lets through.
      */
     bool (*page_fault)(const struct trap_frame *frame, virt_addr_t address);
 

@@ -1,5 +1,5 @@
 /*
- * A writer of one line of JSON (RFC 8259), in small pieces, without memory of its own.
+ * A writer of one line of JSON (RFC 8259). It passes the text on in small pieces and allocates nothing.
  *
  *     struct json json;
  *     json_begin(&json, write, context);
@@ -8,8 +8,8 @@
  *     json_object_end(&json);
  *     json_end(&json);                          // {"free_bytes":4096} and a newline
  *
- * Every value takes the name it has in the object around it, or NULL inside an array and at the top. Nesting
- * that does not match is a bug of the caller and panics.
+ * Every function takes the name that its value has in the surrounding object, or NULL inside an array and at
+ * the top. Nesting that does not match is a bug of the caller and panics.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * Kernel stacks: virtually contiguous memory between two guard pages, so that running off the end is a fault
- * at once, and the panic names whose stack it was.
+ * Kernel stacks: virtually contiguous memory between two guard pages, so that an overflow faults at once and
+ * the panic report names the stack.
  */
 #pragma once
 
@@ -20,17 +20,17 @@ struct kernel_stack {
 };
 
 /*
- * Makes a stack of `bytes` bytes (rounded up to pages, at most KERNEL_STACK_BYTES_MAX) for what is called
- * `name`. *stack stays where it is until kernel_stack_free(). Returns false, and there is none, for a length
- * that cannot be or without memory.
+ * Makes a stack of `bytes` bytes (rounded up to pages) for what is called `name`. *stack must stay in place
+ * until kernel_stack_free(). Returns false, and has allocated nothing, when `bytes` is 0 or more than
+ * KERNEL_STACK_BYTES_MAX, or when there is no memory.
  */
 bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, const char *name, uint64_t bytes)
     EXCLUDES(vmalloc->lock);
 
-/* Frees a stack that nobody runs on. Panics when it is none. */
+/* Frees a stack that nobody runs on. Panics when *stack is not an allocated stack. */
 void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack) EXCLUDES(vmalloc->lock);
 
-/* Where a thread that is to run on it starts: behind the highest byte, 16-byte aligned. */
+/* The stack pointer of a thread that starts on it: the byte behind the highest one, 16-byte aligned. */
 static inline virt_addr_t kernel_stack_top(const struct kernel_stack *stack)
 {
     return virt_add(stack->bottom, stack->bytes);

@@ -49,7 +49,7 @@ struct key_decoder {
 
 void key_decoder_init(struct key_decoder *decoder);
 
-/* Takes one byte. Any that was fed before must have been used up by key_decoder_next(). */
+/* Takes one byte. Since the byte before it, key_decoder_next() must have returned KEY_NONE. */
 void key_decoder_feed(struct key_decoder *decoder, uint8_t byte);
 
 /*

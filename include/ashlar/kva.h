@@ -1,14 +1,14 @@
 /*
  * Kernel virtual addresses: which stretch of an arena of address space belongs to whom. Nothing is mapped
- * here, and no byte of the arena is touched: vmalloc, device mappings and kernel stacks stand on it.
+ * here, and no byte of the arena is touched; vmalloc, device mappings and kernel stacks do that on top of it.
  * docs/kernel-addresses.md explains how it works inside.
  *
  * An arena is an instance: it manages [base, base + bytes), and keeps its own records in frames of the pool
  * it was given. Ranges are whole pages; guard pages on both sides belong to the range, and are never to be
  * mapped.
  *
- * A range that is freed may be handed out again at once. So whoever frees it has unmapped it before, and has
- * seen to it that no TLB holds a translation of it any more.
+ * A range that is freed may be handed out again at once. So before its owner frees it, it is unmapped and
+ * flushed: no TLB holds a translation of it any more.
  *
  * Any number of CPUs may use an arena at once, unless a function says otherwise. Not from interrupt handlers.
  * Lock order: the arena's lock, then the frame pool's.
@@ -21,16 +21,16 @@
 
 #define KVA_BYTES_MAX   ((uint64_t)1 << 48) /* of an arena */
 #define KVA_GUARDS_MAX  0xffff              /* guard pages on one side */
-#define KVA_QUICK_PAGES 16                  /* ranges of up to so many pages, with 0 or 1 guard, wait for */
-#define KVA_QUICK_SLOTS 31                  /* their next user; of each kind at most so many */
-#define KVA_RECENT      64                  /* ranges that were looked up lately */
-#define KVA_SUBCLASSES  16                  /* size classes to a doubling */
-#define KVA_DOUBLINGS   34                  /* up to KVA_BYTES_MAX */
+#define KVA_QUICK_PAGES 16 /* longest range that a quick list keeps; with 0 or 1 guard page */
+#define KVA_QUICK_SLOTS 31 /* ranges in one quick list, at most */
+#define KVA_RECENT      64 /* slots for ranges that were found lately */
+#define KVA_SUBCLASSES  16 /* size classes to a doubling */
+#define KVA_DOUBLINGS   34 /* as many as sizes up to KVA_BYTES_MAX need */
 
 enum kva_error {
     KVA_OK,
     KVA_BAD_ARENA,     /* kva_init(): empty, unaligned, wraps, or above KVA_BYTES_MAX */
-    KVA_BAD_SIZE,      /* 0 bytes, or more than the arena ever had */
+    KVA_BAD_SIZE,      /* 0 bytes, or more than the whole arena */
     KVA_BAD_ALIGNMENT, /* no power of two, or larger than KVA_BYTES_MAX */
     KVA_BAD_GUARDS,    /* more than KVA_GUARDS_MAX */
     KVA_NO_SPACE,      /* no free stretch holds it */
@@ -45,7 +45,7 @@ enum kva_error {
 /* The error's name for people, such as "address inside a range". */
 const char *kva_error_name(enum kva_error error);
 
-/* What a range is for, in words; static, or alive as long as the range. */
+/* What a range is for, in words. The structure and its texts live at least as long as the range. */
 struct kva_purpose {
     const char *name;  /* "virtual block" */
     const char *below; /* "guard page below virtual block" */
@@ -61,7 +61,7 @@ struct kva_purpose {
 enum kva_state {
     KVA_FREE,  /* nobody's */
     KVA_TAKEN, /* allocated */
-    KVA_HELD,  /* given back, and kept as it is for the next one of its kind */
+    KVA_HELD,  /* freed, and kept as it is for the next request of its kind */
 };
 
 /*
@@ -139,11 +139,11 @@ struct kva_request {
 };
 
 /*
- * Allocates a range and stores it in *range. Succeeds whenever some free stretch can hold it. Constant time,
- * but when only stretches of nearly the same size, or of doubtful alignment, are left: these are searched
- * before it fails. Ranges of a kind that was freed lately cost some 30 instructions: inline, below.
- * Fails with KVA_BAD_SIZE, KVA_BAD_ALIGNMENT, KVA_BAD_GUARDS, KVA_NO_SPACE or KVA_NO_MEMORY, and has changed
- * nothing then.
+ * Allocates a range and stores it in *range. Succeeds whenever some free stretch can hold it. Takes constant
+ * time as long as there is a free stretch that is large enough whatever its alignment; otherwise it tries all
+ * smaller ones that may do, one by one, before it fails. A range that waits in a quick list is handed out in
+ * some 30 instructions, inline. Fails with KVA_BAD_SIZE, KVA_BAD_ALIGNMENT, KVA_BAD_GUARDS, KVA_NO_SPACE or
+ * KVA_NO_MEMORY, and has changed nothing then.
  */
 static inline enum kva_error kva_alloc(struct kva_arena *arena, const struct kva_request *request,
                                        struct kva_range **range) EXCLUDES(arena->lock);
@@ -158,20 +158,21 @@ enum kva_error kva_free(struct kva_arena *arena, virt_addr_t address) EXCLUDES(a
 void kva_release(struct kva_arena *arena, struct kva_range *range) EXCLUDES(arena->lock);
 
 /*
- * The allocated range whose first byte `address` is, in *range: it stays valid until it is freed, which the
- * caller sees to. Fails as kva_free() does. Constant time.
+ * Stores the allocated range whose first byte `address` is in *range. The caller sees to it that nobody frees
+ * the range while it uses it. Fails as kva_free() does. Constant time.
  */
 enum kva_error kva_find(struct kva_arena *arena, virt_addr_t address, struct kva_range **range)
     EXCLUDES(arena->lock);
 
 /*
- * The same, for a range whose purpose is `from`; it becomes `to`. Of several callers only one succeeds: so
- * whoever does may take the range apart, and free it in the end. Fails with KVA_WRONG_PURPOSE, too.
+ * The same, for a range whose purpose is `from`; the purpose becomes `to`. Of several callers only one
+ * succeeds, so that one owns the range: it may unmap it and free it in the end. Fails with KVA_WRONG_PURPOSE,
+ * too.
  */
 enum kva_error kva_claim(struct kva_arena *arena, virt_addr_t address, const struct kva_purpose *from,
                          const struct kva_purpose *to, struct kva_range **range) EXCLUDES(arena->lock);
 
-/* Lets go of all ranges that are kept for their next user, so that their space joins its neighbours. */
+/* Frees all held ranges for good, so that they are joined with their free neighbours. */
 void kva_reap(struct kva_arena *arena) EXCLUDES(arena->lock);
 
 /* ---- Seeing inside ---- */
@@ -194,15 +195,15 @@ struct kva_facts {
     void *object;                      /* NULL when free */
 };
 
-/* Fills *facts; returns false when `address` is outside the arena. Bounded by a constant. */
+/* Fills *facts; returns false when `address` is outside the arena. Its time is bounded by a constant. */
 bool kva_look(struct kva_arena *arena, virt_addr_t address, struct kva_facts *facts) EXCLUDES(arena->lock);
 
-/* The same without the lock, for a machine that stands still: all other CPUs are stopped. Never faults. */
+/* The same without the lock, for a panic: all other CPUs are stopped. Never faults. */
 bool kva_look_stopped(const struct kva_arena *arena, virt_addr_t address, struct kva_facts *facts);
 
 /*
  * Walks the arena: fills *facts with the range that *at lies in and moves *at behind it. Starts with
- * virt_addr(0), which means the arena's base; returns false at the end. The lock is free between two steps.
+ * virt_addr(0), which means the arena's base; returns false at the end. The lock is not held between calls.
  */
 bool kva_next(struct kva_arena *arena, virt_addr_t *at, struct kva_facts *facts) EXCLUDES(arena->lock);
 
@@ -220,7 +221,7 @@ struct kva_statistics {
     uint64_t slow_operations;    /* allocations and frees that no quick list served, ever */
 };
 
-/* Bounded by a constant, but for the free ranges of the largest class. */
+/* Walks the free ranges of the largest size class in use; the rest takes constant time. */
 void kva_statistics(struct kva_arena *arena, struct kva_statistics *statistics) EXCLUDES(arena->lock);
 
 /* What kva_check() found wrong first. */
@@ -239,14 +240,14 @@ bool kva_check(struct kva_arena *arena, struct kva_problem *problem) EXCLUDES(ar
 
 /* ---- The fast path ---- */
 
-/* The slow path behind it; not to be called otherwise. */
+/* The rest of kva_alloc(), for kva_alloc() only. */
 enum kva_error kva_alloc_slow(struct kva_arena *arena, const struct kva_request *request,
                               struct kva_range **range) EXCLUDES(arena->lock);
 
 static inline enum kva_error kva_alloc(struct kva_arena *arena, const struct kva_request *request,
                                        struct kva_range **range)
 {
-    uint64_t page = ((request->bytes + FRAME_BYTES - 1) >> FRAME_SHIFT) - 1; /* the last; huge for none */
+    uint64_t page = ((request->bytes + FRAME_BYTES - 1) >> FRAME_SHIFT) - 1; /* the last; huge for 0 bytes */
     uint64_t alignment = request->alignment;
     if (page < KVA_QUICK_PAGES && request->guard_pages <= 1 && (alignment == 0 || alignment == FRAME_BYTES)) {
         struct kva_quick *quick = &arena->quick[2 * page + request->guard_pages];

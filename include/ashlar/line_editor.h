@@ -13,7 +13,7 @@
 #define LINE_HISTORY_BYTES      4096 /* all remembered lines, with their NULs */
 #define LINE_COMPLETION_BYTES   128  /* longest completion that is inserted */
 #define LINE_COLUMNS            80   /* width of the terminal until line_editor_set_columns() */
-#define LINE_COMPLETIONS_LISTED 200  /* of more, only the number is told */
+#define LINE_COMPLETIONS_LISTED 200  /* candidates listed; of the others only the number is shown */
 
 /*
  * What the word before the cursor can become. Filled by the owner's complete() through line_completion_add();
@@ -58,8 +58,8 @@ struct line_editor {
     size_t cursor;                    /* offset in `text` of the character under the cursor */
     size_t window;                    /* offset in `text` of the first character shown */
     size_t typed_bytes;               /* bytes of the line with those that did not fit; 0 while all fit */
-    bool tab_before;                  /* the last key was a Tab that could not go on */
-    bool stale;                       /* the row on the terminal is not what it should be */
+    bool tab_before;                  /* the last key was a Tab that added nothing to the line */
+    bool stale;                       /* the row on the terminal does not show the line as it is now */
     unsigned listed;                  /* candidates listed by this Tab */
     size_t recalled;                  /* history line shown: 0 the one being typed, 1 the newest ... */
     size_t history_bytes;             /* used bytes of `history` */
@@ -70,7 +70,7 @@ struct line_editor {
 
 void line_editor_init(struct line_editor *editor, const struct line_editor_hooks *hooks);
 
-/* Tells the width of the terminal; fewer than 20 columns are taken as 20. */
+/* Sets the width of the terminal; fewer than 20 columns are taken as 20. */
 void line_editor_set_columns(struct line_editor *editor, unsigned columns);
 
 /* Begins a new line: shows the prompt, which must stay valid until the line ends. */

@@ -16,15 +16,14 @@
 
 #include <ashlar/lock_types.h>
 
-/* How long a spinlock is waited for before that is taken for a deadlock. */
+/* A CPU that has waited this long for a spinlock panics: that is taken for a deadlock. */
 #define LOCK_PATIENCE_SECONDS 10
-/* The same of a mutex, in patiences of a spinlock: it is held for operations whose length has no bound. */
+/* A mutex is waited for this many times as long: the operations that it is held for have no bound. */
 #define MUTEX_PATIENCE        60
 
 /*
- * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU. From
- * the start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found
- * later.
+ * Sets for how many cpu_ticks() a CPU waits for a spinlock before it panics, naming lock and CPU. Until the
+ * rate of the counter is known, this is LOCK_PATIENCE_SECONDS of a counter that is faster than any real one.
  */
 void lock_set_patience(uint64_t ticks);
 
@@ -52,8 +51,9 @@ static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock);
 static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 
 /*
- * As spinlock_acquire(), but gives up and returns false where that panics. For whoever explains a mistake of
- * this CPU's, which may have been made under the lock: it may then not come free. From any context.
+ * As spinlock_acquire(), but returns false, without the lock, where that one panics. For code that explains a
+ * mistake of this CPU: if the CPU made it while it held the lock, the lock never comes free. From any
+ * context.
  */
 bool spinlock_acquire_in_time(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 
@@ -75,8 +75,8 @@ static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 static inline void irq_spinlock_acquire(struct irq_spinlock *lock) ACQUIRES(lock);
 
 /*
- * Lets the next waiter in and leaves the interrupt flag as the acquire found it. Of several the one taken
- * last is released first.
+ * Lets the next waiter in and sets the interrupt flag to what it was before the acquire. Of several such
+ * locks the one taken last must be released first.
  */
 static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock);
 

@@ -30,10 +30,10 @@ void lock_checks_end(void);
 
 #define LOCK_CHECK_WAIT(lock, class) lock_check_wait(&(lock)->order, class)
 #define LOCK_NOTE_TAKEN(lock)        lock_note_taken(&(lock)->order)
-/* In a function that is not inline: the place is where that function is called. */
+/* For a function that is not inlined: notes the place from which that function was called. */
 #define LOCK_NOTE_TAKEN_BY_CALLER(lock)                                                                      \
     lock_note_taken_at(&(lock)->order, (uintptr_t)__builtin_return_address(0))
-/* Of functions that are the place where they are called: inlined always, and without lines of their own. */
+/* For functions whose caller is the place to note: always inlined, and without line numbers of their own. */
 #define LOCK_ALWAYS_INLINE       __attribute__((always_inline, nodebug))
 #define LOCK_NOTE_RELEASED(lock) lock_note_released(&(lock)->order)
 

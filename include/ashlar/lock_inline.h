@@ -1,4 +1,4 @@
-/* The inline half of <ashlar/lock.h>: the way through a lock that is free. */
+/* The inline half of <ashlar/lock.h>: taking a lock that is free, and releasing it. */
 #pragma once
 
 #include <ashlar/lock_check.h>
@@ -7,7 +7,7 @@
 
 /*
  * Waits until `queue` serves `ticket`, and panics when that takes longer than a lock's patience. It saves
- * all registers itself, so that its callers, who hardly ever call it, need not.
+ * all registers itself: its callers need not, which matters because they hardly ever call it.
  */
 __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket);
 

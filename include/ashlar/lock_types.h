@@ -51,7 +51,7 @@ struct CAPABILITY("spinlock") spinlock {
 struct CAPABILITY("irq_spinlock") irq_spinlock {
     LOCK_ORDER_MEMBER
     struct lock_queue queue;
-    bool interrupts_were_on; /* the holder's: as it found the interrupt flag */
+    bool interrupts_were_on; /* the holder's: the interrupt flag before it took the lock */
 };
 
 struct CAPABILITY("mutex") mutex {

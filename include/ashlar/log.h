@@ -35,8 +35,8 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
 #define log_info(...)    log_write(LOG_INFO, LOG_SUBSYSTEM, __VA_ARGS__)
 #define log_debug(...)   log_write(LOG_DEBUG, LOG_SUBSYSTEM, __VA_ARGS__)
 
-/* How often one place in the source may log: LOG_LIMIT_LINES in LOG_LIMIT_TICKS, then silence until they are
- * over. */
+/* How often one place in the source may log: LOG_LIMIT_LINES within LOG_LIMIT_TICKS; further lines are
+ * suppressed until that time is over. */
 #define LOG_LIMIT_LINES 8
 #define LOG_LIMIT_TICKS                                                                                      \
     ((uint64_t)1 << 32) /* between 1 and 2 seconds on today's CPUs; needs no calibrated clock */
@@ -44,10 +44,10 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
 struct log_limit {
     _Atomic(uint64_t) window;     /* ticks at which the present window began */
     _Atomic(uint32_t) lines;      /* lines that asked in this window */
-    _Atomic(uint32_t) suppressed; /* lines kept back and not yet spoken of */
+    _Atomic(uint32_t) suppressed; /* lines suppressed and not yet reported */
 };
 
-/* Whether a line may pass now. Logs how many were kept back as soon as one passes again. Any context. */
+/* Whether a line may be logged now; if so, logs how many were suppressed before it. Any context. */
 bool log_limit_passes(struct log_limit *limit, enum log_level level, const char *subsystem);
 
 #define LOG_LIMITED(level, ...)                                                                              \
@@ -67,18 +67,18 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
  */
 void log_set_console_level(enum log_level level);
 
-/* "error", "warning", "info" or "debug" to the level; false, and *level untouched, for any other name. */
+/* Stores the level named "error", "warning", "info" or "debug"; false, and *level unchanged, for any other.
+ */
 bool log_level_parse(const char *name, enum log_level *level);
 const char *log_level_name(enum log_level level);
 
 /*
- * Tells the log what a tick is: lines show seconds since `origin_ticks`. ticks_per_second 0: not known (so it
- * is from the start), lines show ticks since the origin. Lines already in the ring are shown by the new clock
- * too.
+ * Sets how ticks are shown: as seconds since `origin_ticks`. While ticks_per_second is 0, as it is at the
+ * start, lines show ticks since the origin instead. This holds for lines already in the ring, too.
  */
 void log_set_clock(uint64_t origin_ticks, uint64_t ticks_per_second);
 
-/* Prints to the console what waits in the ring. The console calls it after each write; nobody else has to. */
+/* Prints the lines that wait in the ring. The console calls it after each write; nobody else needs to. */
 void log_show_pending(void);
 
 /* Reading the ring. */

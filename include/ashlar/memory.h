@@ -11,8 +11,8 @@ struct physmap_plan;
 
 /*
  * Makes the kernel's frame pool from the memory map the loader handed over; panics when the machine has no
- * memory for it. Once, by the boot CPU, before anything that allocates. Memory the firmware's boot services
- * used stays theirs.
+ * memory for it. Once, by the boot CPU, before anything that allocates. Memory that the firmware's boot
+ * services used is not in the pool before memory_reclaim_boot().
  */
 void memory_start(const struct boot_info *info);
 
@@ -25,7 +25,7 @@ void address_space_start(const struct boot_info *info);
 /* The kernel's page tables; valid after address_space_start(). */
 struct page_table *kernel_page_table(void);
 
-/* Root of the tables with the kernel's half that are in force: the loader's, then the kernel's own. */
+/* Root of the kernel's page tables: the loader's until address_space_start() has loaded the kernel's own. */
 phys_addr_t address_space_root(void);
 
 /* The tables for UEFI runtime calls, with the kernel's half and the firmware's regions; NULL when the
@@ -33,12 +33,16 @@ phys_addr_t address_space_root(void);
 struct page_table *address_space_runtime(void);
 
 /*
- * Begins the plan of what the kernel shows of its RAM, in the physmap or wherever else (<ashlar/physmap.h>):
- * what is executable or sealed is read-only in all of them. limit: first physical address not shown.
+ * Begins a plan (<ashlar/physmap.h>) of how the kernel maps all its RAM, in the physmap and in any other
+ * window onto RAM: executable and sealed memory is read-only in it. limit: first physical address that is not
+ * mapped.
  */
 void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit);
 
-/* Takes over what the firmware's boot services and the loader used, once nothing of it is needed any more. */
+/*
+ * Gives the pool the memory that the firmware's boot services and the loader used, except tables that are
+ * needed later. Once, by the boot CPU, after acpi_initialise().
+ */
 void memory_reclaim_boot(const struct boot_info *info);
 
 /*
@@ -48,7 +52,7 @@ void memory_reclaim_boot(const struct boot_info *info);
  */
 phys_addr_t memory_take_low(enum frame_owner owner);
 
-/* Returns such a frame; panics when it is not `owner`'s. */
+/* Returns a frame of memory_take_low(); panics when it is not `owner`'s. */
 void memory_return_low(phys_addr_t frame, enum frame_owner owner);
 
 /* The kernel's frames; valid after memory_start(). */

@@ -17,8 +17,8 @@ const char *memory_type_name(enum memory_type type);
 /*
  * Checks that `count` ranges are what the contract promises: sorted, page-aligned, disjoint, merged, of known
  * types, none empty and none past PHYSICAL_END.
- * Returns NULL, or one sentence fragment that says what is wrong; then `*at` (may be NULL) is the offending
- * index.
+ * Returns NULL when all is well, else a sentence fragment that says what is wrong; then *at (`at` may be
+ * NULL) is the index of the first wrong range.
  */
 const char *memory_ranges_check(const struct memory_range *ranges, size_t count, size_t *at);
 

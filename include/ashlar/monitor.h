@@ -10,9 +10,8 @@
  *                     "frames dma   one zone\n",
  *                     .flags = MONITOR_JSON, .arguments_max = 1);
  *
- * From the entry come the checks of what was typed, `help`, the usage line and tab completion. A command
- * prints with monitor_print(), which pages, and asks monitor_interrupted() in every loop that a person might
- * find long.
+ * The checks of what was typed, `help`, the usage line and tab completion are made from the entry. A command
+ * prints with monitor_print(), which pages, and asks monitor_interrupted() in every loop that may take long.
  */
 #pragma once
 
@@ -46,12 +45,12 @@ struct monitor_command {
     const char *arguments;                  /* as usage shows them after the options; "" for none */
     const char *summary;                    /* one line, lower case, no full stop */
     const char *help;                       /* what it shows, and examples; lines that end in '\n'; or "" */
-    void (*run)(struct monitor_call *call); /* does it */
+    void (*run)(struct monitor_call *call); /* carries the command out */
     const struct monitor_option *options;   /* MONITOR_OPTIONS(...), or NULL; -j is not listed here */
     const char *const *words;               /* MONITOR_WORDS(...) that its first argument can be, or NULL */
     void (*complete)(struct line_completion *completion); /* offers more words for arguments, or NULL */
-    uint16_t arguments_min;                               /* fewer are refused before run() */
-    uint16_t arguments_max;                               /* and more; at most MONITOR_WORDS_MAX - 1 */
+    uint16_t arguments_min;                               /* fewer arguments are refused before run() */
+    uint16_t arguments_max;                               /* so are more; at most MONITOR_WORDS_MAX - 1 */
     uint32_t flags;                                       /* enum monitor_flags */
 };
 
@@ -80,13 +79,14 @@ struct monitor_call {
 /* The prompt: reads lines and runs commands for ever. */
 _Noreturn void monitor_run(void);
 
-/* Runs one line as if it had been typed; `line` is taken apart. Returns whether the command did what was
- * asked. */
+/* Runs one line as if it had been typed, and overwrites `line` with its words. Returns whether the command
+ * did what was asked. */
 bool monitor_execute(char *line);
 
 /* ---- For commands ---- */
 
-/* printf to the terminal, page by page; nothing once interrupted. Lines end in '\n'. */
+/* printf to the terminal, page by page; prints nothing once the command was interrupted. Lines end in '\n'.
+ */
 void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
@@ -95,7 +95,7 @@ void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2))
  */
 void monitor_error(struct monitor_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Whether the person pressed ctrl-c, or q at the pager: the command stops what it does and returns. */
+/* Whether ctrl-c was pressed, or q at the pager: then the command should stop and return. */
 bool monitor_interrupted(void);
 
 /* Begins the line of JSON that answers -j; json_end() ends it. */

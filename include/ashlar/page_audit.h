@@ -23,10 +23,10 @@ struct page_alias {
     bool user;             /* only the user can execute it */
 };
 
-/* Those of one kind, some at a time. */
+/* The stretches of one kind, of which each round compares up to PAGE_ALIAS_RANGES. */
 struct page_alias_list {
-    uint64_t done;                               /* were compared in earlier rounds */
-    uint64_t seen;                               /* found so far in this round */
+    uint64_t done;                               /* stretches compared in earlier rounds */
+    uint64_t seen;                               /* stretches met so far in this round */
     unsigned count;                              /* used entries */
     struct page_alias ranges[PAGE_ALIAS_RANGES]; /* compared in this round */
 };
@@ -36,14 +36,14 @@ struct page_audit {
     uint64_t tables;                   /* frames they consist of */
     uint64_t mappings;                 /* pages of whatever size */
     uint64_t bytes;                    /* virtual memory they map */
-    uint64_t problems;                 /* mappings that are wrong, and tables */
-    const char *what;                  /* the rule that the first one breaks; NULL when all is well */
+    uint64_t problems;                 /* wrong mappings and wrong tables */
+    const char *what;                  /* the rule that the first problem breaks; NULL when all is well */
     char whose[PAGE_AUDIT_NAME_BYTES]; /* the set it is in: "kernel", "UEFI runtime", a space's name */
     struct page_run run;               /* the mappings it concerns */
-    struct page_alias_list executable; /* the audit's own, as is this: */
-    struct page_alias_list special;    /* not write-back */
+    struct page_alias_list executable; /* the audit's own: stretches that are executable somewhere */
+    struct page_alias_list special;    /* the audit's own: stretches not cached write-back */
     struct page_table_problem
-        unsound; /* first rule that a table itself breaks; its `what` is NULL for none */
+        unsound; /* the first rule that a table itself breaks; its `what` is NULL for none */
 };
 
 /*
@@ -54,7 +54,7 @@ struct page_audit {
 bool page_audit(struct page_audit *audit);
 
 /*
- * Looks only for contradictions, in any tables: the first are looked at as a whole, of the others their lower
- * half. The loader's are no page tables of ours, but can be looked at like that.
+ * Looks only for contradictions between mappings, in the `count` given sets of tables: all of the first set,
+ * and the lower half of each other set. For tables without reasons and use counts, such as the loader's.
  */
 bool page_audit_aliases(struct page_audit *audit, struct page_table *const *tables, size_t count);

@@ -18,7 +18,7 @@ struct trap_frame;
 #define PANIC_EXIT_VALUE 0x12
 
 /*
- * Panics with a message, for the caller of the function whose frame pointer is `frame`: what panic() does.
+ * Does what panic() promises. The report is about the caller of the function whose frame pointer is `frame`.
  */
 void panic_report(const void *frame, const char *text, va_list arguments)
     __attribute__((noreturn, format(printf, 2, 0)));
@@ -26,11 +26,11 @@ void panic_report(const void *frame, const char *text, va_list arguments)
 /* Panics for the exception that `frame` is of. Interrupts are off. */
 void panic_exception(struct trap_frame *frame) __attribute__((noreturn));
 
-/* Whether a panic is being reported: what is not needed for the report then keeps its hands off. */
+/* Whether a panic is being reported: code that could wait or change something must then refrain from it. */
 bool panic_active(void);
 
 /*
- * Names the function that makes all other CPUs stop, without waiting for them for ever. There is none from
- * the start, and none is needed while the boot CPU is the only one.
+ * Sets the function that stops all other CPUs, and waits for them a bounded time only. Without one nothing
+ * is stopped, which is right while the boot CPU is the only one.
  */
 void panic_set_stop_others(void (*stop)(void));

@@ -11,14 +11,14 @@
  *   uint64_t cpu_ticks(void)         time-stamp counter
  *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
  *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while
- *                                    this CPU waits; interrupts count as on until they are let in first
+ *                                    this CPU waits. Interrupts count as on until start-up lets them in
  *   struct locks_held *cpu_locks_held(void)   in debug builds: for <ashlar/lock_check.h>; of this CPU
  *   bool interrupts_enabled(void)    whether device interrupts reach this CPU
  *   bool interrupts_disable(void)    keeps them out; returns whether they were let in before. Nests
  *   void interrupts_restore(bool)    undoes one interrupts_disable(), whose result it gets
  *
- * Interrupt handlers never allocate and never take a lock that is held with interrupts on; so no fast path
- * disables interrupts.
+ * Interrupt handlers never allocate and never wait for a lock that is held with interrupts on; so no fast
+ * path needs to disable interrupts.
  */
 #pragma once
 
@@ -27,14 +27,14 @@
 #define CPUS_MAX 64
 
 /*
- * Stops everything with one message: a broken invariant, never bad input. Does not return.
+ * Ends the kernel with a message and a report. For a broken invariant, never for bad input. From any context.
  * format: as in printf.
  */
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * Writes what a person calls the code before the return address `address` to `text`, and returns it:
- * "name+0x10 (file:line)", or the bare number. From any context.
+ * Writes to `text` where the call is that returns to `address`: "name+0x10 (file:line)", or the bare number
+ * when that is not known. Returns `text`. From any context.
  */
 #define CODE_PLACE_BYTES 160
 const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES]);

@@ -1,6 +1,6 @@
 /*
- * Faults on purpose: each kind of failure that a panic explains, made by one function. For the `fault`
- * command and the tests of what the panic says; every one but `nmi` ends the machine.
+ * Faults on purpose: one function for each kind of failure that a panic explains. For the `fault` command and
+ * for the tests of the panic report; every one but `nmi` ends the machine.
  */
 #pragma once
 

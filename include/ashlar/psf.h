@@ -10,7 +10,7 @@
 #define PSF_HEIGHT_MAX      64   /* pixels */
 #define PSF_GLYPHS_MAX      2048 /* so that a code point (21 bits) and its glyph (11 bits) fit one word */
 #define PSF_SLOTS           4096 /* of the table of code points; a power of two */
-#define PSF_CODE_POINTS_MAX 3072 /* used ones: so a search always meets an empty one, and soon */
+#define PSF_CODE_POINTS_MAX 3072 /* slots in use, at most: a search soon meets one that is empty */
 
 struct psf_font {
     uint32_t width;            /* pixels of a glyph */
@@ -32,9 +32,9 @@ struct psf_font {
 const char *psf_open(struct psf_font *font, const void *file, size_t bytes);
 
 /*
- * Only the size of a glyph, of a file whose header is good; false for any other.
+ * Stores the size of a glyph in pixels, for a file whose header is good; returns false for any other.
  */
 bool psf_size(const void *file, size_t bytes, uint32_t *width, uint32_t *height);
 
-/* The glyph for a code point: U+FFFD or '?' where the font has none, glyph 0 where it has neither. */
+/* The glyph for a code point. Where the font has none: that of U+FFFD, else of '?', else glyph 0. */
 uint16_t psf_glyph(const struct psf_font *font, uint32_t code_point);

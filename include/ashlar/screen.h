@@ -1,11 +1,10 @@
 /*
  * The framebuffer console: a terminal drawn into the firmware's framebuffer.
  *
- * Text is written to cells in ordinary memory; pixels follow later, in one go, and only where cells differ
- * from what is on the screen (of which it keeps a copy too: video memory is never read). So printing two
- * hundred lines costs about one redraw of the screen. The console flushes it when somebody waits for it;
- * besides, a write that comes SCREEN_FLUSH_TICKS or more after the last redraw redraws by itself. No locks:
- * the console has one.
+ * Text is written to cells in ordinary memory; pixels are drawn later, all at once, and only where the cells
+ * differ from what is on the screen (a copy of that is kept too, because reading video memory is slow). So
+ * printing two hundred lines costs about one redraw of the screen. console_flush() redraws; so does a write
+ * that comes SCREEN_FLUSH_TICKS or more after the last redraw. No locks: the console has one.
  */
 #pragma once
 
@@ -22,7 +21,7 @@
 #define SCREEN_CELLS_MAX   16384
 #define SCREEN_COLUMNS_MAX 512
 
-/* Some 20 ms on today's CPUs: the eye sees no more redraws than that, and a boot has few of them. */
+/* Some 20 ms on today's CPUs: more frequent redraws could not be seen, and would slow down the start. */
 #define SCREEN_FLUSH_TICKS ((uint64_t)50000000)
 
 /* A font file in memory. */
@@ -42,7 +41,7 @@ struct screen {
     uint8_t expanded_foreground;                  /* colours `expanded` was made for */
     uint8_t expanded_background;                  /* ... */
     bool expanded_valid;                          /* it was made */
-    uint64_t expanded[16][2];                     /* four pixels of 32 bits for each four bits of a bitmap */
+    uint64_t expanded[16][2];                     /* by four bits of a bitmap: their four 32-bit pixels */
     struct terminal_cell cells[SCREEN_CELLS_MAX]; /* what should be shown */
     struct terminal_cell shown[SCREEN_CELLS_MAX]; /* what is on the screen, row after row */
 };

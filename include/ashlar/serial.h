@@ -19,7 +19,7 @@ struct serial_port {
 
 /*
  * Looks for a port at I/O address `base` (scratch register, then a byte sent in loopback) and sets it up.
- * Returns false when there is none; then `port` can be used, and swallows what is written.
+ * Returns false when there is none; `port` can be used all the same, and discards what is written.
  */
 bool serial_init(struct serial_port *port, uint16_t base);
 
@@ -34,12 +34,12 @@ bool serial_read(struct serial_port *port, uint8_t *byte);
  */
 bool serial_console_start(void);
 
-/* Has the port raise its interrupt for every received byte. The handler reads until serial_read() gives
- * nothing. */
+/* Makes the port raise its interrupt for every received byte. The handler must read until serial_read()
+ * returns false. */
 void serial_interrupt_on_receive(struct serial_port *port);
 
 /*
- * Has the console's port put what it receives into a ring, by interrupt. Returns false when there is no port
- * or no way for its interrupt: it is polled then, as before. After interrupts_initialise().
+ * Makes an interrupt handler collect what the console's port receives. Returns false when there is no port or
+ * its interrupt cannot be routed: then the port is polled, as before. After interrupts_initialise().
  */
 bool serial_console_use_interrupt(void);

@@ -5,13 +5,13 @@
 
 #include <ashlar/types.h>
 
-#define SMBIOS_ENTRY_BYTES_MAX 32      /* the longer entry point has 31, the newer one 24 */
-#define SMBIOS_TABLE_BYTES_MAX MIB(16) /* more is no table but damage */
+#define SMBIOS_ENTRY_BYTES_MAX 32      /* an entry point of version 2.1 has 31 bytes, one of 3.0 has 24 */
+#define SMBIOS_TABLE_BYTES_MAX MIB(16) /* a table that claims to be longer is taken for damaged */
 
 struct smbios_extent {
     uint32_t entry_bytes; /* length of the entry point itself */
     phys_addr_t table;    /* first byte of the structure table */
-    uint32_t table_bytes; /* its greatest length */
+    uint32_t table_bytes; /* the most it may take (version 3.0 gives only that) */
 };
 
 /*

@@ -6,8 +6,8 @@
 
 #include <ashlar/types.h>
 
-/* Whoever changes it may not itself be checked: its callers neither, as far as they return. */
+/* The guard. A function that changes it must not be checked itself, nor may any caller of it that returns. */
 extern uintptr_t __stack_chk_guard;
 
-/* Called when the copy has changed. */
+/* Called when a function's copy differs from the guard. Panics. */
 _Noreturn void __stack_chk_fail(void);

@@ -1,6 +1,6 @@
 /*
- * Memory and string functions of the freestanding C library, as in C17 7.24. The compiler calls the first
- * four on its own account, so both the loader and the kernel bring them.
+ * Memory and string functions, as in C17 7.24. The compiler itself makes calls of the first four, so both the
+ * loader and the kernel must have them.
  */
 #pragma once
 

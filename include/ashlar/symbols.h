@@ -33,8 +33,8 @@ void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *c
                          void *context);
 
 /*
- * Writes "name+0x10 (file:line)", or "name+0x10", or the bare number, to `buffer`, and returns it.
- * is_return_address: the address follows a call; what is named is the call.
+ * Writes "name+0x10 (file:line)", or as much of it as is known, or the bare number to `buffer`, and returns
+ * `buffer`. is_return_address: the address follows a call, and the line is that of the call.
  */
 #define SYMBOL_TEXT_BYTES 160
 const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer[SYMBOL_TEXT_BYTES]);

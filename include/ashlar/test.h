@@ -7,8 +7,8 @@
  *     }
  *
  * `selftest` runs them in the order of their names and reports in KTAP. A failed EXPECT is reported with its
- * file, line and expression, and ends that test; a panic ends the run, which the missing lines of the plan
- * show.
+ * file, line and expression, and ends that test. A panic ends the whole run; it can be told from the report
+ * having fewer tests than its plan.
  */
 #pragma once
 

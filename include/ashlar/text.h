@@ -1,5 +1,5 @@
 /*
- * Text in UTF-8 (RFC 3629) kept whole, and how alike two words are.
+ * Where the characters of UTF-8 text (RFC 3629) begin and end, and how much two words differ.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ unsigned text_character_length(const char *text, size_t bytes);
 
 /*
  * How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b` (the optimal string
- * alignment distance). Words longer than TEXT_DISTANCE_LENGTH_MAX are as far apart as can be: UINT_MAX.
+ * alignment distance). UINT_MAX when one of them is longer than TEXT_DISTANCE_LENGTH_MAX.
  */
 #define TEXT_DISTANCE_LENGTH_MAX 31
 unsigned text_distance(const char *a, const char *b);

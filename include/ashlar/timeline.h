@@ -10,7 +10,8 @@
 void timeline_init(const struct boot_info *info);
 
 /*
- * Adds a point now. `name` is cut to BOOT_STAGE_NAME_BYTES - 1; when the timeline is full nothing is added.
+ * Adds a point for this moment. `name` is cut to BOOT_STAGE_NAME_BYTES - 1 bytes; when the timeline is full
+ * nothing is added.
  */
 void timeline_mark(const char *name);
 

@@ -28,8 +28,8 @@ struct region_resolver {
     /* Fills *region and returns true if `address` is the subsystem's. Called while panicking: no locks, no
      * faults. */
     bool (*resolve)(virt_addr_t address, struct memory_region *region);
-    /* Prints more about such an address, in few lines, to the panic's report; false if it is not the
-     * subsystem's. Or NULL. */
+    /* NULL, or prints a few more lines about `address` into the panic's report; false if it is not the
+     * subsystem's. Called while panicking. */
     bool (*describe)(virt_addr_t address);
     struct region_resolver *next; /* set by region_resolver_add() */
 };
@@ -41,6 +41,7 @@ void region_resolver_add(struct region_resolver *resolver);
 bool region_find(virt_addr_t address, struct memory_region *region);
 
 /*
- * Prints what its subsystem has to say about an address, if there is more than a name. While panicking only.
+ * Prints what the subsystem that `address` belongs to knows about it, if that is more than a name. While
+ * panicking only.
  */
 void region_describe(virt_addr_t address);

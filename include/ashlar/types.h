@@ -71,7 +71,8 @@ static inline void *virt_pointer(virt_addr_t address)
 }
 
 /*
- * Rounding to a power of two. align_up() wraps to 0 when the result passes 2^64: check before where it can.
+ * Rounding to a power of two. align_up() wraps to 0 when the result would pass 2^64: where that can happen,
+ * the caller checks before.
  */
 static inline uint64_t align_down(uint64_t value, uint64_t alignment)
 {

@@ -1,23 +1,22 @@
 /*
- * Whole validators at random moments: in builds with assertions the operations of mm/ now and then verify all
- * of the structure that they are about to use, so that damage is found near its cause.
+ * Validators at random moments: in builds with all assertions an operation of mm/ now and then verifies the
+ * whole structure that it is about to use, so that damage is found near its cause.
  *
- * A validator sees a structure whole only while nobody else uses it. So this is off from the start; the
- * kernel switches it on while the boot CPU is the only one that runs, and a host test while it has one
- * thread.
+ * A validator needs a structure that nobody else changes meanwhile. So this is off at first; the kernel
+ * switches it on while the boot CPU is the only one that runs, and a host test while it has one thread.
  */
 #pragma once
 
 #include <ashlar/platform.h>
 
-#define VALIDATE_ONE_IN 1000 /* the kernel's odds, in builds with assertions */
+#define VALIDATE_ONE_IN 1000 /* the kernel's odds, in builds with all assertions */
 
 /* From now on one in `odds` operations is preceded by its validator; 0: none is. From any context. */
 void validate_at_random(uint32_t odds);
 
 /*
- * Whether a validator shall run now. If so, validate_end() must follow it; until then this says no to
- * everybody, so that what a validator itself calls is not validated. From any context.
+ * Whether a validator shall run now. If so, validate_end() must be called after it; until then this returns
+ * false on every CPU, so that what a validator itself calls starts no other validator. From any context.
  */
 bool validate_begin(void);
 void validate_end(void);
@@ -32,9 +31,9 @@ uint64_t validate_runs(void);
 #endif
 
 /*
- * At random moments runs check(structure, &problem), a function that returns whether all is well and tells of
- * a `struct KIND_problem` if not; that is a panic, then. The caller holds none of the locks that `check`
- * takes. Builds without assertions compile it, and never run it.
+ * At random moments runs check(structure, &problem), a function that returns whether all is well and, if not,
+ * fills in a `struct KIND_problem`; then this panics. The caller holds none of the locks that `check` takes.
+ * Other builds compile the call and never run it.
  */
 #define VALIDATE_AT_RANDOM(kind, check, structure)                                                           \
     do {                                                                                                     \

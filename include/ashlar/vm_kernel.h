@@ -1,10 +1,10 @@
 /*
  * The kernel's address spaces: one instance of <ashlar/vm_space.h>.
  *
- * The lazy space is a part of the kernel's half (LAZY_BASE .. LAZY_END) whose memory is delivered by the page
- * fault. It is not touched with a lock held, with preemption or interrupts off or from an interrupt handler:
- * such a touch, if it faults, is a panic. User spaces are made with user_space_create() and loaded with
- * space_load().
+ * The lazy space is a part of the kernel's half (LAZY_BASE .. LAZY_END) whose pages the page fault fills in
+ * when they are first touched. Code must not touch it while it holds a spinlock, with preemption or
+ * interrupts off, or in an interrupt handler: if such an access faults, that is a panic. User spaces are made
+ * with user_space_create() and loaded with space_load().
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 
 #define USER_BASE 0x0000000000010000ULL /* below lies the null area: nothing is ever mapped there */
 
-/* What all of the kernel's spaces share. Valid after start-up. */
+/* What all of the kernel's spaces share. After spaces_start(). */
 struct vm_manager *kernel_vm_manager(void);
 
 /* The lazily filled part of the kernel's half. */
@@ -22,13 +22,14 @@ struct vm_space *kernel_lazy_space(void);
 enum vm_error user_space_create(struct vm_space *space, const char *name);
 
 /*
- * Loads a user space on this CPU, or none (NULL: the kernel's own tables). Returns the one before. Preemption
- * is off, or the caller sees to it that nobody else loads one.
+ * Loads a user space on this CPU, or none (NULL: the kernel's own tables). Returns the one that was loaded
+ * before, or NULL. Preemption is off, or the caller sees to it that nobody else loads one on this CPU.
  */
 struct vm_space *space_load(struct vm_space *space);
 
 /*
- * Between these the kernel may touch the user's pages of the space that is loaded (SMAP; SDM volume 3, 4.6).
+ * Between these two calls this CPU's kernel code may touch user pages of the loaded space (SMAP; SDM volume
+ * 3, 4.6). They do not nest.
  */
 void user_access_begin(void);
 void user_access_end(void);

@@ -1,6 +1,6 @@
 /*
- * Virtually contiguous memory: blocks of any length, made of frames that lie wherever there are some, and of
- * 2 MiB pages where the block is long and there are any. Unmapped guard pages lie on both sides.
+ * Virtually contiguous memory: blocks of any length, made of frames from anywhere in physical memory, and of
+ * 2 MiB pages where the block is long enough and such pages are free. Unmapped guard pages lie on both sides.
  * docs/kernel-addresses.md explains how it works inside.
  *
  * A `struct vmalloc` is an instance: it maps into one page table, at addresses of one arena. What is freed is
@@ -15,8 +15,8 @@
 #include <ashlar/kva.h>
 #include <ashlar/page_table.h>
 
-#define VMALLOC_RETIRED_RANGES 24 /* so many retired blocks, or pages in them, */
-#define VMALLOC_RETIRED_PAGES  48 /* are worth a flush: what goes back fits a magazine */
+#define VMALLOC_RETIRED_RANGES 24 /* retired blocks that cause a flush */
+#define VMALLOC_RETIRED_PAGES  48 /* pages in them that cause one; not more than a magazine takes back */
 
 /* What the range of a retired block is for, as the arena sees it: nothing is mapped there. */
 extern const struct kva_purpose vmalloc_purpose_retired;
@@ -49,8 +49,8 @@ struct vmalloc_request {
 
 /*
  * A block, readable and writable; its contents are arbitrary unless zeroed. NULL, and nothing has changed,
- * when there is no memory or no room, or a value of the request cannot be. The time it takes grows with the
- * length.
+ * when there is no memory, no free address range, or the request has an impossible value. The time it takes
+ * grows with the length.
  */
 void *vmalloc_request(struct vmalloc *vmalloc, const struct vmalloc_request *request) EXCLUDES(vmalloc->lock);
 
@@ -59,19 +59,19 @@ void *vmalloc_alloc(struct vmalloc *vmalloc, uint64_t bytes) EXCLUDES(vmalloc->l
 void *vmalloc_alloc_zeroed(struct vmalloc *vmalloc, uint64_t bytes) EXCLUDES(vmalloc->lock);
 
 /*
- * Frees an ordinary block, by its first byte. NULL is allowed and does nothing. A caller's mistake is always
- * noticed, and panics with its name.
+ * Frees an ordinary block, by its first byte. NULL is allowed and does nothing. Any other pointer that is not
+ * the first byte of an ordinary block is noticed, and a panic says what it is.
  */
 void vmalloc_free(struct vmalloc *vmalloc, void *block) EXCLUDES(vmalloc->lock);
 
 /*
  * The same for a block of any purpose (NULL for an ordinary one), but a mistake is returned: KVA_FOREIGN,
- * KVA_INTERIOR, KVA_NOT_ALLOCATED, or KVA_WRONG_PURPOSE for what is somebody else's or freed just now.
+ * KVA_INTERIOR, KVA_NOT_ALLOCATED, or KVA_WRONG_PURPOSE for a range of somebody else or a retired block.
  */
 enum kva_error vmalloc_try_free(struct vmalloc *vmalloc, void *block, const struct kva_purpose *purpose)
     EXCLUDES(vmalloc->lock);
 
-/* Usable length of an ordinary block; 0 for any other pointer. */
+/* Usable length of an ordinary block, in bytes; 0 for any other pointer. */
 uint64_t vmalloc_bytes(struct vmalloc *vmalloc, const void *block);
 
 /* Flushes what is retired, so that its frames and addresses can be used again. */
