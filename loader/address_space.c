@@ -5,8 +5,9 @@
  *   image      the kernel, segment by segment
  *   stack      with an unmapped page below
  *   video      the framebuffer, write-combining
+ *
  * and a second root for UEFI runtime calls. All is built before boot services end, so that a failure can be
- * told.
+ * reported.
  */
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
@@ -32,7 +33,8 @@ enum {
 static bool take_chunk(struct loader *loader)
 {
     /*
-     * The switch to 5 levels loads CR3 in 32-bit mode: then the root, in the first chunk, lies below 4 GiB.
+     * The switch to 5 levels loads CR3 in 32-bit mode: then the root, which is taken from the first chunk,
+     * must lie below 4 GiB.
      */
     uint64_t limit = loader->trampoline && loader->chunk_frames == 0 ? GIB(4) : 0;
     uint64_t frames = loader->chunk_frames ? loader->chunk_frames * 2 : FIRST_CHUNK_FRAMES;
@@ -70,7 +72,7 @@ static bool map(struct loader *loader, struct page_table_builder *tables, virt_a
     case PAGE_TABLES_OK:
         return true;
     case PAGE_TABLES_NO_MEMORY:
-        return false; /* loader_allocate() has said it */
+        return false; /* loader_allocate() has set the error */
     case PAGE_TABLES_BAD_RANGE:
     case PAGE_TABLES_CONFLICT:
     default:
@@ -158,9 +160,9 @@ static bool is_ram(const struct loader *loader, uint64_t address)
 }
 
 /*
- * Firmware that runs out of memory may find more, and give us that for these tables: then it is in no map
- * that was read. The kernel looks at them through the physmap, so that gets it frame by frame, which may take
- * more of it.
+ * Firmware that runs out of memory may add more to its map, and give us that for page tables: then it lies
+ * outside all RAM that we have mapped. The kernel reads the loader's tables through the physmap, so these
+ * frames are mapped there one by one. That may take new tables, whose frames become claims of this list too.
  */
 static bool map_late_claims(struct loader *loader)
 {
@@ -236,7 +238,9 @@ static bool map_video(struct loader *loader)
                PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_COMBINING, "the framebuffer");
 }
 
-/* Whether [base, end) is all the firmware's for good, so that the physmap has no writable alias of it. */
+/*
+ * Whether all of [base, end) belongs to the firmware for good: then the physmap has no writable alias of it.
+ */
 static bool is_firmware_memory(const struct loader *loader, uint64_t base, uint64_t end)
 {
     for (size_t i = 0; i < loader->range_count && base < end; i++) {
@@ -249,8 +253,10 @@ static bool is_firmware_memory(const struct loader *loader, uint64_t base, uint6
     return base >= end;
 }
 
-/* Data may lie in memory that the map calls otherwise: the attributes table can be older than the map. Code
- * may not. */
+/*
+ * The attributes table can be older than the memory map, which may give the region another type. For data
+ * that is accepted. For code it is not: the physmap could have a writable alias of it.
+ */
 static bool map_runtime_region(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *region, unsigned access,
                                enum page_cache cache)
 {
@@ -267,7 +273,7 @@ static bool map_runtime_region(struct loader *loader, const EFI_MEMORY_DESCRIPTO
                "a UEFI runtime region");
 }
 
-/* One part of a runtime region. Code that the firmware may also write is left out: nothing is both. */
+/* One part of a runtime region. What the table lets be both written and executed is mapped writable only. */
 static bool map_runtime_part(struct loader *loader, const EFI_MEMORY_DESCRIPTOR *part)
 {
     bool writable = !(part->Attribute & EFI_MEMORY_RO);
@@ -314,10 +320,10 @@ static void share_kernel_half(const struct loader *loader)
 }
 
 /*
- * The root for UEFI runtime calls: runtime regions where firmware knows them (identity), the kernel half
- * shared. Without the memory attributes table code and data of the firmware cannot be told apart, so nothing
- * is offered: a page both writable and executable is never made. A kernel without runtime services is still a
- * kernel, so trouble here is a warning.
+ * The root for UEFI runtime calls: runtime regions at their physical addresses, where the firmware expects
+ * them, and the kernel's half. Without the memory attributes table code and data of the firmware cannot be
+ * told apart, and no page is made both writable and executable, so then there is no such root. The kernel
+ * works without runtime services, so trouble here is a warning.
  */
 static void build_runtime(struct loader *loader)
 {

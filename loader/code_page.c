@@ -1,8 +1,8 @@
 /*
  * A page to execute code in while the firmware's page tables are still in force. Firmware that maps its
- * memory no-execute offers EFI_MEMORY_ATTRIBUTE_PROTOCOL to change that; older firmware has neither, and
- * executes what is allocated as loader code. The page is never writable and executable at once, and goes back
- * as it came.
+ * memory no-execute offers EFI_MEMORY_ATTRIBUTE_PROTOCOL to change that; firmware without this protocol lets
+ * memory be executed that was allocated as loader code. Where there is the protocol, the page is never
+ * writable and executable at once, and it is given back with the attributes it had.
  */
 #include "loader.h"
 
@@ -13,8 +13,8 @@ static struct memory_attribute_protocol *find_protocol(const struct loader *load
     return EFI_ERROR(loader->boot->LocateProtocol(&guid, NULL, (void **)&protocol)) ? NULL : protocol;
 }
 
-/* Gives the page `wanted` of the attributes XP and RO. Nothing is taken away before what is new is there, so
- * that no state between is writable and executable. */
+/* Changes the page's attributes XP and RO from `now` to `wanted`. The new ones are set before the old ones
+ * are cleared, so that the page is not writable and executable in between. */
 static EFI_STATUS change(const struct code_page *page, UINT64 now, UINT64 wanted)
 {
     EFI_STATUS status = EFI_SUCCESS;
@@ -57,7 +57,7 @@ void code_page_restore(struct loader *loader)
     struct code_page *page = &loader->code_page;
     if (page->changed) {
         page->changed = false;
-        /* After a failure on the way it is not known how far it came: ask for each change anew. */
+        /* If a change failed half way, the attributes of now are not known: set and clear both again. */
         change(page, (EFI_MEMORY_XP | EFI_MEMORY_RO) & ~page->attributes, page->attributes);
     }
 }

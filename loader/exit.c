@@ -1,4 +1,4 @@
-/* Leaving boot services (UEFI 2.10, 7.4.6), and completing boot_info from the map that then is final. */
+/* Leaving boot services (UEFI 2.10, 7.4.6), and completing boot_info from the final memory map. */
 #include <ashlar/string.h>
 
 #include "gap_faults.h"
@@ -9,7 +9,7 @@
 enum { EXIT_ATTEMPTS_MAX = 16 };
 
 /*
- * Before the first attempt everything is still allowed: a map that outgrew its buffer is an ordinary failure.
+ * Before the first attempt boot services still work: a map that outgrew its buffer is an ordinary failure.
  */
 static bool read_final_map(struct loader *loader)
 {
@@ -52,8 +52,8 @@ static void describe_maps(struct loader *loader)
     copy_runtime_map(loader);
 }
 
-/* How many entries of its table, from that of the step on, are leaves like it or absent like it: a walk less
- * for each. The tables are read by their physical addresses. */
+/* How many entries of the step's table, from its own entry on, are leaves as it is, or absent as it is: for
+ * these no walk is needed. The tables are read by their physical addresses. */
 static uint64_t entries_alike(const struct page_walk_step *step)
 {
     const page_table_entry_t *table = (const page_table_entry_t *)(uintptr_t)step->table.raw;

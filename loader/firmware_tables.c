@@ -44,7 +44,7 @@ static void copy_vendor(char *out, const CHAR16 *vendor)
     out[length] = 0;
 }
 
-/* ACPI 2.0's pointer is preferred; a machine that has only the 1.0 one is older than most readers. */
+/* The pointer of ACPI 2.0 is preferred; very old machines have only that of ACPI 1.0. */
 static phys_addr_t find_acpi(const struct loader *loader)
 {
     phys_addr_t current = table_address(loader, (EFI_GUID)ACPI_20_TABLE_GUID);

@@ -1,7 +1,7 @@
 /*
- * Faults in the gap: between the end of boot services and the kernel's own interrupt table there is no
- * firmware to catch one. The loader's GDT and IDT are in force there, and a fault prints what happened
- * instead of resetting.
+ * Faults in the gap: between the end of boot services and the kernel's own interrupt table the firmware
+ * catches none. The loader's GDT and IDT are in force there, and a fault prints what happened instead of
+ * resetting the machine.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ void gap_faults_install(const struct loader *loader);
 /* Tells the report that the kernel's page tables are now in force and where it can read them. */
 void gap_faults_tables(phys_addr_t root, uint64_t physmap);
 
-/* Provokes a fault on purpose, for tests: "undefined", "page". Returns when `kind` is another; "stack-guard"
- * is hand_off()'s. */
+/* Provokes a fault on purpose, for tests: "undefined" or "page". Returns for any other `kind`; the kind
+ * "stack-guard" is provoked in hand_off.c. */
 void gap_faults_provoke(const char *kind);
 
 /* What the assembly stub saves, lowest address first. */

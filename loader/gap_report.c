@@ -12,7 +12,7 @@ enum {
     EXIT_PANIC = 0x12,
 };
 
-static const struct boot_info *info; /* where it is seen: by identity, then through the physmap */
+static const struct boot_info *info; /* at its physical address; once it is not mapped, in the physmap */
 static phys_addr_t kernel_root;      /* the tables in force after the switch */
 static uint64_t kernel_root_offset;  /* and where physical memory is found through them */
 static bool reporting;

@@ -8,7 +8,7 @@ struct hand_off {
     uint64_t stack_top;  /* 8: virtual, 16-byte aligned */
     uint64_t entry;      /* 16: virtual */
     uint64_t boot_info;  /* 24: virtual */
-    uint64_t cr4;        /* 32: value to run with, but for LA57 */
+    uint64_t cr4;        /* 32: value to run with, except for LA57 */
     uint64_t trampoline; /* 40: page to switch to 5 levels in, or 0 */
 };
 

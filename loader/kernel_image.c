@@ -10,7 +10,7 @@ extern const uint8_t embedded_kernel[];
 extern const uint8_t embedded_kernel_end[];
 extern const uint8_t embedded_kernel_checksum[]; /* 8 bytes, made by the build */
 
-/* A file cut short on its way reads as zeros, and a bit that flipped as another instruction. */
+/* The missing end of a truncated file is read as zeros, and a flipped bit as another instruction. */
 static bool check_undamaged(struct loader *loader, size_t bytes)
 {
     uint64_t built;
@@ -22,7 +22,8 @@ static bool check_undamaged(struct loader *loader, size_t bytes)
                                        found, built);
 }
 
-/* How far the image is moved up from its link address: any page that leaves it inside its room. */
+/* How far the image is moved up from its link address: a random multiple of a page that keeps it below
+ * IMAGE_END. */
 static uint64_t choose_slide(struct loader *loader)
 {
     if (command_line_has(loader->command_line, "nokaslr")) {
@@ -32,7 +33,7 @@ static uint64_t choose_slide(struct loader *loader)
     return seed_random(loader, room / FRAME_BYTES + 1) * FRAME_BYTES;
 }
 
-/* What a segment is called when there is no memory for it. */
+/* The name of a segment in the message that there is no memory for it. */
 static const char *segment_name(uint32_t flags)
 {
     return flags & BOOT_SEGMENT_EXECUTE ? "kernel code"
@@ -66,7 +67,7 @@ void kernel_image_release(struct loader *loader)
     uint64_t first = (uintptr_t)embedded_kernel;
     uint64_t end =
         align_up((uintptr_t)embedded_kernel_checksum, FRAME_BYTES); /* nothing else is in the section */
-    /* With no entry left to say so it is boot memory, which is free a little later. */
+    /* If the list of claims is full, it stays boot memory, which the kernel gets a little later. */
     loader_claim(loader, phys_addr(first), end - first, MEMORY_USABLE);
 }
 

@@ -3,8 +3,8 @@
  * order.
  *
  * A step returns true, or false with `loader->error` and `loader->status` set, as step_fail() does; main.c
- * then reports the line, gives every page back to the firmware and returns the status. Nothing here may be
- * called after exit_boot_services() but what says so.
+ * then reports the line, gives every page back to the firmware and returns the status. After
+ * exit_boot_services() only those functions may be called that say so.
  */
 #pragma once
 
@@ -19,16 +19,18 @@
 #include "loader/portable/memory_map.h"
 #include "loader/portable/page_tables.h"
 
-#define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes ten, and 30 page tables if each comes alone */
-#define COMMAND_LINE_BYTES     8192
-#define BOOT_STACK_BYTES       KIB(64)
+#define LOADER_ALLOCATIONS_MAX                                                                               \
+    64 /* a small machine needs 10, and 30 if each page table is one of its own                              \
+        */
+#define COMMAND_LINE_BYTES 8192
+#define BOOT_STACK_BYTES   KIB(64)
 
 /* The firmware's memory map as GetMemoryMap gave it. */
 struct firmware_map {
     void *buffer;          /* descriptors */
     uint64_t capacity;     /* bytes of buffer */
     UINTN bytes;           /* bytes in use */
-    UINTN key;             /* names this state of the map to ExitBootServices */
+    UINTN key;             /* for ExitBootServices: the firmware's number for this state of the map */
     UINTN descriptor_size; /* from one descriptor to the next */
     UINT32 descriptor_version;
 };
@@ -38,7 +40,7 @@ struct code_page {
     struct memory_attribute_protocol *protocol; /* NULL: the firmware has none */
     EFI_PHYSICAL_ADDRESS base;                  /* of the page */
     UINT64 attributes;                          /* XP and RO as they were before */
-    bool changed;                               /* they are not to be trusted to be so still */
+    bool changed;                               /* the attributes may be others now */
 };
 
 struct loader {
@@ -72,7 +74,7 @@ struct loader {
     uint64_t frames_left;              /* frames free there */
     uint64_t chunk_frames;             /* size of that chunk; 0 before the first */
     bool five_levels_now;              /* the CPU runs with 5 levels already */
-    bool five_levels;                  /* and shall when the kernel starts */
+    bool five_levels;                  /* the CPU shall run with 5 levels when the kernel starts */
     void *trampoline; /* page below 4 GiB to switch to 5 levels in, never page 0; NULL when not needed */
     struct code_page code_page; /* how that page is protected */
     struct hand_off hand_off;   /* what kernel_enter() needs */
@@ -81,21 +83,22 @@ struct loader {
 /* memory.c: pages from the firmware, each claimed with the type the kernel shall see. */
 
 /*
- * Allocates zeroed pages for `bytes` bytes, below `limit` (exclusive; 0: anywhere), and above 1 MiB if there
- * are such. On failure the error names `what`. The pages are claimed as `type` in the map the kernel gets.
+ * Allocates zeroed pages for `bytes` bytes, below `limit` (exclusive; 0: physmap_limit()), and above 1 MiB if
+ * there are any. Stores the address of the first in *base. On failure the error names `what`. The pages are
+ * claimed as `type` in the map the kernel gets.
  */
 bool loader_allocate(struct loader *loader, uint64_t bytes, enum memory_type type, uint64_t limit,
                      const char *what, phys_addr_t *base);
 
 /*
- * Says what `bytes` bytes at `base` are, whatever the firmware's map says of them. False when too much was
- * claimed. May be called after boot services.
+ * Claims `bytes` bytes at `base` as `type` in the map the kernel gets, whatever the firmware's map says of
+ * them. False when there are LOADER_ALLOCATIONS_MAX claims already. May be called after boot services.
  */
 bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum memory_type type);
 
 /*
- * Allocates one page below 4 GiB for code, claimed as page-tables. It can be written;
- * code_page_protect() then makes it executable instead.
+ * Allocates one page below 4 GiB for code, claimed as page-tables. It is writable until code_page_protect()
+ * makes it executable.
  */
 bool loader_allocate_code(struct loader *loader, const char *what, void **page);
 
@@ -109,7 +112,7 @@ void loader_trim(struct loader *loader, phys_addr_t first);
 bool code_page_protect(struct loader *loader);
 void code_page_restore(struct loader *loader);
 
-/* Gives all pages back, protected as they came. */
+/* Gives all pages back to the firmware, with the attributes they had. */
 void loader_free_all(struct loader *loader);
 
 /* Reads the firmware's map into map->buffer; false with loader->status EFI_BUFFER_TOO_SMALL when it does not
@@ -138,7 +141,7 @@ bool exit_boot_services(struct loader *loader);
 bool boot_info_complete(struct loader *loader);
 
 /*
- * The first physical address that the physmap cannot hold, on this CPU. The loader allocates nothing beyond.
+ * The first physical address that the physmap of this CPU cannot show. The loader allocates only below it.
  */
 uint64_t physmap_limit(void);
 

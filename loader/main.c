@@ -13,7 +13,7 @@
 #include "message.h"
 
 /*
- * Static, as it is too large for the firmware's stack to be trusted with; there is one loader in a process.
+ * Static, because it is too large to be put on the firmware's stack, whose size is not known.
  */
 static struct loader the_loader;
 
@@ -28,8 +28,7 @@ static bool firmware_open(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TA
         return step_fail(loader, status, "the firmware does not tell where the loader lies: %s",
                          efi_status_name(status));
     }
-    /* The five-minute watchdog would reset a machine whose user is reading; a firmware without one does not
-     * matter. */
+    /* The firmware's watchdog would reset the machine after five minutes. If this fails, there is none. */
     loader->boot->SetWatchdogTimer(0, 0, 0, NULL);
     return true;
 }
@@ -74,7 +73,7 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
     return exit_boot_services(loader);
 }
 
-/* All that happens after it: nothing can be returned to. */
+/* All that happens after boot services have ended: there is nothing to return to. */
 static _Noreturn void leave(struct loader *loader)
 {
     stage_mark(loader, "loader.exit");

@@ -18,17 +18,20 @@ bool loader_claim(struct loader *loader, phys_addr_t base, uint64_t bytes, enum 
     return true;
 }
 
-/* Firmware in system management mode has been seen to write below it, and other CPUs can only start there. */
+/*
+ * Firmware in system management mode has been seen to write below this, and other CPUs can only start there.
+ */
 #define LOW_MEMORY_END MIB(1)
 
 /*
- * AllocatePages, but from low memory only what is nowhere else, and never the page at address 0: it stays
- * reserved whoever has it, and no pointer to it is one. What lies there is held while more is asked for.
+ * AllocatePages, but it takes pages below LOW_MEMORY_END only if there are none elsewhere, and never the page
+ * at address 0, which the kernel's map reserves and whose pointer would be NULL. What the firmware offers
+ * below LOW_MEMORY_END is held until it offers something else, then given back.
  */
 static EFI_STATUS allocate_somewhere(EFI_BOOT_SERVICES *boot, EFI_ALLOCATE_TYPE kind,
                                      EFI_MEMORY_TYPE firmware_type, UINTN pages, EFI_PHYSICAL_ADDRESS *base)
 {
-    static EFI_PHYSICAL_ADDRESS held[LOW_MEMORY_END / FRAME_BYTES]; /* each has a page of its own there */
+    static EFI_PHYSICAL_ADDRESS held[LOW_MEMORY_END / FRAME_BYTES]; /* one for each page there is */
     size_t count = 0;
     EFI_PHYSICAL_ADDRESS asked = *base;
     EFI_PHYSICAL_ADDRESS low = 0; /* the highest that is held */
@@ -53,15 +56,16 @@ static EFI_STATUS allocate_somewhere(EFI_BOOT_SERVICES *boot, EFI_ALLOCATE_TYPE 
 }
 
 /*
- * Beyond it the room of the physmap or the CPU's address lines end. reserve_unmapped_ram() (exit.c) takes RAM
- * that lies there out of the kernel's map.
+ * Where the physmap or the CPU's physical addresses end. reserve_unmapped_ram() (exit.c) makes RAM beyond it
+ * reserved in the kernel's map.
  */
 uint64_t physmap_limit(void)
 {
     return min_u64(PHYSMAP_END - PHYSMAP_BASE, 1ULL << cpu_physical_address_bits());
 }
 
-/* Pages below `limit`, or below the physmap's end when that is 0: the kernel has to see all of ours there. */
+/* Pages below `limit`, or below physmap_limit() when that is 0: the kernel reads all our pages in the
+ * physmap. */
 static EFI_STATUS allocate_pages(const struct loader *loader, EFI_MEMORY_TYPE firmware_type, uint64_t bytes,
                                  uint64_t limit, EFI_PHYSICAL_ADDRESS *base)
 {
@@ -107,7 +111,8 @@ bool loader_allocate_code(struct loader *loader, const char *what, void **page)
 {
     phys_addr_t base = phys_addr(0);
     /*
-     * With the page tables it serves, not reclaimable: it stays read-only in the physmap, being executable.
+     * Claimed as page tables, not as reclaimable: the page is executable, so the physmap has it read-only,
+     * and the kernel must not get it as free memory before it has tables of its own.
      */
     if (!allocate(loader, EfiLoaderCode, FRAME_BYTES, MEMORY_PAGE_TABLES, GIB(4), what, &base)) {
         return false;
@@ -146,7 +151,7 @@ bool firmware_map_read(struct loader *loader)
     return !EFI_ERROR(loader->status);
 }
 
-/* Asks how large the map is now: a call with no room must answer "buffer too small" and the size. */
+/* Asks how large the map is now: a call without a buffer must return "buffer too small" and the size. */
 static bool firmware_map_measure(struct loader *loader, UINTN *bytes, UINTN *descriptor_size)
 {
     UINTN key;

@@ -85,7 +85,7 @@ void seed_collect(struct loader *loader)
     memcpy(&loader->seed_state, seed->bytes, sizeof loader->seed_state);
 }
 
-/* One-way in practice: the kernel's seed is not to be guessed from where its image lies. */
+/* Cannot be inverted in practice: the kernel's seed must not follow from the address of its image. */
 uint64_t seed_random(struct loader *loader, uint64_t bound)
 {
     uint64_t value = 0;

@@ -6,7 +6,7 @@
 #include "message.h"
 
 enum {
-    VIDEO_SIDE_MAX = 16384, /* pixels; more is a lie or a wall of screens */
+    VIDEO_SIDE_MAX = 16384, /* pixels; a mode that claims more is taken for wrong */
     GOP_HANDLES_MAX = 64,
 };
 
@@ -20,7 +20,7 @@ static struct boot_channel channel_of(uint32_t mask)
     return channel;
 }
 
-/* A mask whose bits are contiguous is a channel we can draw. */
+/* Whether the mask can be a colour channel: its bits must be contiguous. */
 static bool mask_is_channel(uint32_t mask)
 {
     uint32_t low = mask & -mask;
@@ -84,7 +84,7 @@ static bool describe_output(const EFI_GRAPHICS_OUTPUT_PROTOCOL *gop, struct boot
     if (out->bytes > PHYSICAL_END - out->physical_base.raw) {
         return false;
     }
-    /* A size the firmware states bounds what is really there; 0 means it does not say. */
+    /* If the firmware states the framebuffer's size, the mode must fit into it; 0 means that it does not. */
     if (gop->Mode->FrameBufferSize != 0 && gop->Mode->FrameBufferSize < out->bytes) {
         return false;
     }

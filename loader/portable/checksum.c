@@ -1,7 +1,7 @@
 /*
- * See checksum.h. Word by word, because a CRC by tables costs ten times as much and the kernel is some
- * hundred thousand words. Each step is one-to-one in the sum so far and in the word, so nothing is lost on
- * the way.
+ * See checksum.h. It works word by word, because a CRC by tables costs ten times as much and the kernel is
+ * some hundred thousand words long. Each step is one-to-one in the sum so far and in the word: two sums that
+ * differ go on to differ as long as the words that follow are the same.
  */
 #include "checksum.h"
 
@@ -19,7 +19,7 @@ uint64_t checksum(const void *data, size_t bytes)
         uint64_t word;
         memcpy(&word, at + i, sizeof word);
         sum = (sum ^ word) * ODD_MULTIPLIER;
-        sum ^= sum >> 32; /* a product's high bits do not reach its low ones by themselves */
+        sum ^= sum >> 32; /* a multiplication carries only upwards: this brings high bits down again */
     }
     return sum;
 }

@@ -9,8 +9,8 @@
  *
  * An event is one word: the addresses are multiples of 4096, and class and kind fit in the low 12 bits.
  *
- * The alternative that lost: sorting descriptors and splitting them pairwise, which needs a case for every
- * way two of them can overlap, and more than one pass when three do.
+ * Rejected: sorting descriptors and splitting them pairwise, which needs a case for every way in which two of
+ * them can overlap, and more than one pass when three do.
  */
 #include "memory_map.h"
 
@@ -51,7 +51,8 @@ enum {
 #define EFI_ATTRIBUTE_RUNTIME         ((uint64_t)1 << 63)
 
 /*
- * The class of a frame of which only a part was named; it yields to every type, and alone it means reserved.
+ * The class of a frame of which a descriptor names only a part. Every type wins over it; where nothing else
+ * covers the frame, it becomes reserved.
  */
 #define CLASS_PARTIAL  0
 /* The class of boot-reclaimable memory that a claim calls usable. */
@@ -71,7 +72,7 @@ struct descriptor {
     uint64_t attribute; /* EFI_MEMORY_... bits */
 };
 
-/* The events gathered so far; the workspace is large enough by the check at the door. */
+/* The events gathered so far; memory_map_normalise() has checked that the workspace is large enough. */
 struct event_list {
     uint64_t *events; /* the caller's workspace */
     size_t count;     /* events used */
@@ -86,7 +87,8 @@ struct range_list {
 };
 
 /*
- * A usable-like entry is at most two intervals (the frames it touches, the frames it fills), each two events.
+ * An entry of a usable type gives at most two intervals (the frames it touches, the frames it fills), and an
+ * interval is two events.
  */
 static size_t event_limit(size_t descriptors, size_t claims)
 {

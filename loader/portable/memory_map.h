@@ -9,7 +9,8 @@
 
 #include <ashlar/boot_info.h>
 
-/* What the loader knows better than the firmware's map, which calls all of it loader data. */
+/* Memory of the loader's with its use, which the firmware's map does not know: it calls all of it loader
+ * data. */
 struct memory_claim {
     phys_addr_t base; /* first byte */
     uint64_t bytes;   /* length; 0 claims nothing */
@@ -35,17 +36,18 @@ size_t memory_map_workspace_bytes(size_t descriptors, size_t claims);
  * Normalises the map into `ranges`: sorted, page-aligned, disjoint, merged.
  *
  *   - Every byte that a descriptor or claim names lies in exactly one range. Where several name it, the most
- *     reserved type wins (the order of enum memory_type); but a claim that memory is usable wins over
- *     boot-reclaimable: the loader is done with it.
+ *     reserved type wins (the order of enum memory_type). One exception: a claim of MEMORY_USABLE wins over
+ *     boot-reclaimable, for memory that the loader needs no more.
  *   - Only whole frames are usable or boot-reclaimable. A frame of which a descriptor names just a part is
  *     reserved, unless something else says what it is; all other types are rounded outwards.
- *   - Frame 0 is never usable or boot-reclaimable, but reserved: firmware writes there, and so would every
- * null pointer.
- *   - An entry that wraps, or ends beyond 2^52, cannot be true: it counts up to 2^52 and is reserved at
- * least.
- *   - Types: loader and boot services give boot-reclaimable; unaccepted memory, unknown and OEM types give
- * reserved. Attributes: RUNTIME makes it runtime at least; NV makes RAM persistent; RAM that is
- * special-purpose (SP), or that cannot be cached write-back, is reserved.
+ *   - Frame 0 is never usable or boot-reclaimable, but reserved: firmware writes there, and so
+ *     would code that uses a null pointer.
+ *   - An entry that wraps, or ends beyond 2^52, cannot be right: it is taken to end at 2^52, and
+ *     its type is reserved or, if its own is more reserved, that. One that starts there is ignored.
+ *   - Memory of the loader and the boot services becomes boot-reclaimable; unaccepted memory,
+ *     unknown and OEM types become reserved.
+ *   - The attribute RUNTIME makes memory runtime or more reserved, NV makes RAM persistent. RAM
+ *     that is special-purpose (SP) or cannot be cached write-back is reserved.
  *
  * workspace: 8-byte aligned, memory_map_workspace_bytes() long; its content afterwards means nothing.
  * ranges, capacity: the output; memory_map_range_limit() entries are always enough.
