@@ -67,8 +67,8 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
  */
 void log_set_console_level(enum log_level level);
 
-/* Stores the level named "error", "warning", "info" or "debug"; false, and *level unchanged, for any other.
- */
+/* Stores the level called `name` ("error", "warning", "info", "debug"); false, and *level unchanged, for any
+ * other name. */
 bool log_level_parse(const char *name, enum log_level *level);
 const char *log_level_name(enum log_level level);
 

@@ -85,8 +85,7 @@ bool monitor_execute(char *line);
 
 /* ---- For commands ---- */
 
-/* printf to the terminal, page by page; prints nothing once the command was interrupted. Lines end in '\n'.
- */
+/* printf to the terminal, page by page; prints nothing once the command is interrupted. Lines end in '\n'. */
 void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*

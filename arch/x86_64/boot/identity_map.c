@@ -1,4 +1,4 @@
-/* Taking leave of the loader's page tables: see <ashlar/boot_info.h>. */
+/* Dropping the identity map of the loader's page tables; see <x86/boot_paging.h>. */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/boot.h>
 #include <x86/boot_paging.h>

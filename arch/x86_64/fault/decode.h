@@ -19,14 +19,14 @@ enum fault_kind {
     FAULT_READ_ONLY,     /* write to read-only memory */
     FAULT_NO_EXECUTE,    /* execution of data */
     FAULT_SMEP,          /* the kernel executed user memory */
-    FAULT_SMAP,          /* the kernel touched user memory without saying so */
+    FAULT_SMAP,          /* the kernel touched user memory without user_access_begin() */
     FAULT_KERNEL_ONLY,   /* user code touched kernel memory */
     FAULT_CORRUPT_TABLE, /* a reserved bit in a page-table entry */
     FAULT_KEY,           /* protection key */
     FAULT_SHADOW,        /* shadow stack */
     FAULT_ENCLAVE,       /* SGX */
     FAULT_STALE,         /* the page tables allow it now: a missing TLB flush, or another CPU changed them */
-    FAULT_NON_CANONICAL, /* the address is none (arrives as #GP or #SS) */
+    FAULT_NON_CANONICAL, /* the address is not canonical (arrives as #GP or #SS) */
     FAULT_KIND_COUNT
 };
 

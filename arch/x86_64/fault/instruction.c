@@ -1,9 +1,10 @@
 /*
  * The memory operand of one instruction (SDM volume 2, 2.1 and appendix A).
  *
- * A general protection fault does not say which address was at fault; the instruction does. The decoder knows
- * the one-byte and 0F opcodes that a compiler makes for general registers; VEX and what is relative to RIP,
- * FS or GS it leaves alone, as those never lead to a non-canonical address here.
+ * A general protection fault does not report the address that caused it, so it is computed from the
+ * instruction. The decoder knows the one-byte and 0F opcodes that a compiler uses with general registers. It
+ * does not know VEX-coded instructions and addresses relative to RIP, FS or GS, because these do not lead to
+ * non-canonical addresses in the kernel.
  */
 #include "decode.h"
 
@@ -119,7 +120,7 @@ static bool two_byte_has_modrm(uint8_t opcode)
 static bool string_operand(uint8_t opcode, const struct trap_frame *frame, virt_addr_t *address)
 {
     switch (opcode) {
-    case 0xa4: /* MOVS, CMPS: the one that is the worse */
+    case 0xa4: /* MOVS, CMPS: RSI where it is not canonical, else RDI */
     case 0xa5:
     case 0xa6:
     case 0xa7:

@@ -1,8 +1,8 @@
 /*
  * Memory probes, and page-table walks of the running machine; see <ashlar/trap.h>.
  *
- * A probe may only be of memory: reading a device's registers can have effects. The stack stays fit for one
- * more exception, which costs a trap and a search of the fixup table, nothing else.
+ * Only memory may be probed: reading a device's register can have effects. A probe that fails costs a page
+ * fault and a search of the fixup table, nothing else.
  */
 #include <ashlar/boot.h>
 #include <ashlar/trap.h>
@@ -24,7 +24,7 @@ bool memory_try_write(virt_addr_t destination, const void *source, size_t bytes)
     return probe_copy(virt_pointer(destination), source, bytes) == 0;
 }
 
-/* By way of the physmap, and as a probe: tables that are damaged may lead anywhere. */
+/* Reads the entry in the physmap, by a probe, because damaged tables may lead anywhere. */
 static bool read_entry(void *physmap, virt_addr_t address, struct page_walk_step *step)
 {
     const virt_addr_t *base = physmap;

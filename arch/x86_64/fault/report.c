@@ -52,8 +52,8 @@ static unsigned paging_levels(void)
     return cr4_read() & CR4_LA57 ? PAGE_LEVEL_PML5 : PAGE_LEVEL_PML4;
 }
 
-/* Which address a protection or stack fault is about, if it is about one: the instruction pointer, or its
- * operand. */
+/* The address that caused a protection or stack fault, if an address did: the instruction pointer, or the
+ * memory operand of the instruction. */
 static bool find_operand(const struct trap_frame *frame, virt_addr_t *address)
 {
     uint8_t code[INSTRUCTION_BYTES];

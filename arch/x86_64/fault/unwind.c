@@ -1,10 +1,10 @@
 /*
  * Walking up the stack; see <x86/unwind.h>. Everything is compiled with frame pointers: RBP points at the
  * saved RBP of the caller, with the return address above it (System V ABI, 3.2.2). Three places need more:
- *   - a return into arch/x86_64/trap/entry.S: the trap frame lies at the stack pointer, and the walk goes on
- * in what it interrupted;
- *   - a function interrupted before its prologue was done, or at its RET, or without a frame: its return
- * address is at the stack pointer;
+ *   - a return into arch/x86_64/trap/entry.S: the trap frame lies at the stack pointer, and the walk
+ *     goes on in the code that was interrupted;
+ *   - a function that was interrupted in its prologue or at its RET, or that has no frame: its
+ *     return address lies at the stack pointer or one word above;
  *   - a broken chain: the stack is searched for what looks like return addresses, and these are marked.
  */
 #include <ashlar/hooks.h>
@@ -15,7 +15,7 @@
 #include "arch/x86_64/trap/internal.h"
 
 #define SCAN_BYTES       2048    /* how far above the stack pointer a broken stack is searched */
-#define LINK_REACH_BYTES KIB(64) /* two frames are hardly farther apart */
+#define LINK_REACH_BYTES KIB(64) /* two linked frames are taken to be no farther apart */
 #define RET              0xc3
 #define PUSH_RBP         0x55
 #define PROLOGUE_BYTES   4 /* push %rbp; mov %rsp, %rbp */
@@ -124,7 +124,7 @@ static int words_to_return_address(const struct unwind *at)
         return -1;
     }
     if (!in_text(at->address.raw)) {
-        return 0; /* what was called is no code */
+        return 0; /* a call to an address that is no code */
     }
     if (!kernel_hooks.symbol_find(at->address, &symbol) || !read_byte(symbol.start, &first) ||
         !read_byte(at->address, &current)) {

@@ -1,14 +1,15 @@
 /*
- * A firmware call and the exceptions in it; see <x86/firmware_call.h>. The frame of an exception is turned to
- * the exit of the assembly part, which finds everything it must restore on the kernel's stack.
+ * A firmware call and the exceptions in it; see <x86/firmware_call.h>. The handler of an exception changes
+ * the trap frame so that it returns to the exit of the assembly part, which finds everything it must restore
+ * on the kernel's stack.
  */
 #include <ashlar/platform.h>
 #include <ashlar/types.h>
 #include <x86/firmware_call.h>
 #include <x86/interrupt.h>
 
-/* Exceptions that firmware may raise. NMI, debug and machine checks are not its doing; a double fault has no
- * return. */
+/* Exceptions that firmware may raise. NMI, debug and machine-check exceptions are not caused by it, and
+ * nothing can return from a double fault. */
 static const enum exception_vector faults[] = {
     EXCEPTION_DIVIDE,
     EXCEPTION_BREAKPOINT,

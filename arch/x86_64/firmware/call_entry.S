@@ -1,9 +1,9 @@
 /*
  * void firmware_call_enter(struct firmware_call *call): see <x86/firmware_call.h>. Interrupts are off.
  *
- * All that must survive is on the kernel's stack, which the saved stack pointer leads back to, so that the same exit
- * serves a call that ended in an exception. The kernel half of both page tables is the same: code and stacks stay
- * where they are across the writes of CR3.
+ * Everything that must survive the call is saved on the kernel's stack, and the stack pointer in a variable, so that the
+ * same exit serves a call that ended in an exception. The kernel half of both page tables is the same: code and stacks
+ * stay where they are across the writes of CR3.
  */
     .set CALL_FUNCTION, 0
     .set CALL_ARGUMENTS, 8

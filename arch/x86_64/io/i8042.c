@@ -10,8 +10,8 @@
 #define I8042_STATUS  0x64 /* read */
 #define I8042_COMMAND 0x64 /* written */
 
-#define STATUS_OUTPUT    0x01 /* a byte waits for us */
-#define STATUS_INPUT     0x02 /* our last byte has not been taken */
+#define STATUS_OUTPUT    0x01 /* a byte can be read */
+#define STATUS_INPUT     0x02 /* the controller has not taken the byte written last */
 #define STATUS_AUXILIARY 0x20 /* the byte is the mouse's */
 #define STATUS_ABSENT    0xff
 

@@ -1,8 +1,9 @@
 /*
  * The 16550 serial port; see <ashlar/serial.h>. Register numbers and bits: PC16550D data sheet, section 8.
  *
- * Where there is no port reads give 0xff (or 0 on some chipsets) for ever, so nothing is believed that was
- * not probed, and every wait counts its polls: one poll takes about a microsecond on real hardware.
+ * Where there is no port, every read gives 0xff (or 0 on some chipsets). So a port counts as present only
+ * after a probe, and every wait has a limit on its polls: one poll takes about a microsecond on real
+ * hardware.
  */
 #include <ashlar/platform.h>
 #include <ashlar/serial.h>
@@ -125,7 +126,7 @@ bool serial_init(struct serial_port *port, uint16_t base)
     return true;
 }
 
-/* Sends one byte; *room is what the transmitter takes before it has to be asked again. */
+/* Sends one byte; *room is how many more bytes the transmitter takes before its status must be read again. */
 static void send(struct serial_port *port, uint8_t byte, uint32_t *room)
 {
     if (*room == 0) {

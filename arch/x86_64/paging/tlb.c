@@ -1,12 +1,13 @@
 /*
  * Dropping translations on this CPU, and the numbers of address spaces: see <ashlar/arch/tlb.h>.
  *
- * INVLPG acts on global pages and on the space whose PCID is loaded. Of other spaces everything is dropped:
- * by INVPCID where the CPU has it; where it has not, the space is noted, and dropped as it is loaded next.
- * Dropping their pages one by one, which INVPCID can do, lost: it leaves the paging-structure caches of the
- * rest. Sources: SDM volume 3, 4.10.4.1; volume 2, INVPCID.
+ * INVLPG acts on global pages and on the space whose PCID is loaded. Of another space everything is dropped:
+ * by INVPCID where the CPU has it, else by a note that loading the space next must drop its translations.
+ * Rejected: to drop its pages one by one, which INVPCID can do, because that leaves entries for other
+ * addresses in the paging-structure caches. Sources: SDM volume 3, 4.10.4.1; volume 2, INVPCID.
  *
- * The emulated CPU of the tests has no PCIDs, so host.tlb runs this file over a model that has.
+ * The emulated CPU of the tests has no PCIDs, so host tests run this file over a model of a CPU that has
+ * them.
  */
 #include <ashlar/arch/tlb.h>
 #include <x86/cpuid.h>

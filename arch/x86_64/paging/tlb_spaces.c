@@ -7,7 +7,7 @@ static uint64_t bit_of(unsigned space)
     return 1ULL << space % 64;
 }
 
-/* The next number that is free, from where the last search ended: so each one rests as long as can be. */
+/* The next free number after the one given out last: so a number is given out again as late as possible. */
 static tlb_space_t take_number(struct tlb_spaces *spaces) REQUIRES(spaces->lock)
 {
     spaces->used[0] |= bit_of(TLB_SPACE_KERNEL);

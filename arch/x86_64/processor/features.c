@@ -3,10 +3,10 @@
  * left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
- * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). What is off: everything else,
- * most of all user-mode access to GS (FSGSBASE: arch/x86_64/trap/entry.S tells the kernel's GS by its sign),
- * CET, VMX, protection keys and SYSCALL, until a subsystem brings what they need. Only LA57 stays as it is:
- * it cannot change in long mode.
+ * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). Everything else is off until
+ * a subsystem needs it, such as CET, VMX, protection keys, SYSCALL, and above all FSGSBASE: with it, user
+ * code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only LA57 stays
+ * as it is: it cannot change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/stack_protector.h>
@@ -155,9 +155,9 @@ struct cpu_control cpu_control_actual(void)
 
 /*
  * EFER before CR4 before CR0: NX must be on while page tables use it, and CET must be off before CR0.WP may
- * be touched (SDM volume 3, 2.5). PCID can only come on while CR3 names PCID 0 (4.10.1), which loading the
- * masked CR3 makes sure; that load and the toggling of global pages also drop every translation the
- * firmware's PAT gave.
+ * be touched (SDM volume 3, 2.5). PCID can only be switched on while CR3 has PCID 0 (4.10.1), which loading
+ * the masked CR3 ensures; that load and the toggling of global pages also drop all translations made with
+ * another PAT.
  */
 static void set_control_registers(void)
 {

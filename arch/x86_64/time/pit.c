@@ -1,4 +1,4 @@
-/* The 8254 interval timer's channel 2, the one that no interrupt hangs on: 1.193182 MHz, 16 bits. */
+/* The 8254 interval timer's channel 2, which raises no interrupt: 1.193182 MHz, 16 bits. */
 #include <x86/clock_reference.h>
 #include <x86/port.h>
 

@@ -1,4 +1,4 @@
-/* The rate of the time-stamp counter as CPUID states it; measure.c finds it against a device. */
+/* The rate of the time-stamp counter as CPUID states it; measure.c measures it against a device. */
 #include <x86/clock_reference.h>
 #include <x86/cpuid.h>
 

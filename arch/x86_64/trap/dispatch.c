@@ -1,13 +1,13 @@
 /*
  * Traps: what every exception and interrupt does once entry.S has built its frame.
  *
- * Exceptions (vectors 0 .. 31) go, in this order, to the address space if it is a page fault that one may
- * resolve, to the fixup table if the faulting instruction is in it, to a registered exception handler, and
- * else to the hook panic_exception, which explains them. Device interrupts (32 .. 255) go to their one
+ * An exception (vectors 0 .. 31) is offered, in this order: to an address space, if it is a page fault that
+ * one may resolve; to the fixup table, if the faulting instruction is in it; to the registered handler; and
+ * last to the hook panic_exception, which explains it. A device interrupt (32 .. 255) goes to its one
  * registered handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
  *
- * Handlers are registered at start or under their driver's own order, before the interrupt can arrive, and
- * read without a lock: a slot's `run` is written last and read first.
+ * A handler is registered before its interrupt can arrive. The slots are read without a lock: a slot's `run`
+ * is written last and read first.
  */
 #define LOG_SUBSYSTEM "traps"
 #include <ashlar/hooks.h>
@@ -111,7 +111,7 @@ bool trap_fix_up(struct trap_frame *frame)
 {
     const struct fixup *entry = ashlar_fixups_start;
     do {                           /* the table is never empty: entry.S has an entry in it */
-        __asm__("" : "+r"(entry)); /* one register: the compiler would count in three */
+        __asm__("" : "+r"(entry)); /* keeps the compiler from using three registers as counters */
         if (frame->rip == (uintptr_t)fixup_target(&entry->instruction)) {
             frame->rip = (uintptr_t)fixup_target(&entry->continuation);
             return true;
@@ -121,7 +121,7 @@ bool trap_fix_up(struct trap_frame *frame)
 }
 
 /*
- * A space is asked before the fixup table: what is declared fallible does not fail where memory is promised.
+ * A space is asked before the fixup table: a fallible access must not fail where a region promises memory.
  */
 static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
 {

@@ -121,10 +121,10 @@ trap_iretq:
     .size trap_common, . - trap_common
 
 /*
- * NMI and its like: GS may be either, whatever CS says, so GS_BASE itself is asked: the kernel's is in the upper half.
- * The slot's stack pointer moves down while the frame lives, so that the same vector may arrive again (an IRET in
- * a nested page fault unblocks NMIs). The page fault's slot moves too: this may have interrupted its first
- * instructions. CR2 belongs to a page fault that may be about to read it.
+ * NMI and the like: GS may be the kernel's or the user's, whatever CS says, so GS_BASE is read: the kernel's lies in the
+ * upper half. The slot's stack pointer moves down while the frame lives, so that the same vector may arrive again (an
+ * IRET in a nested page fault unblocks NMIs). The page fault's slot moves too, since its first instructions may be what
+ * was interrupted. CR2 is saved and restored for a page fault that has not read it yet.
  */
 .macro PARANOID name, slot
     .globl \name\()_return
@@ -162,8 +162,8 @@ trap_iretq:
     PARANOID trap_machine_check, IST_MACHINE_CHECK
 
 /*
- * The page fault starts on its own stack, because the interrupted one may be what is missing. If it is not, the
- * frame moves over there, so that handling may sleep and nest like any other trap.
+ * The page fault starts on its own stack, because the interrupted one may be the page that is missing. If it is not, the
+ * frame moves to the interrupted stack, so that the handler may wait, and nest like that of any other trap.
  */
     .type trap_page_fault, @function
     .globl trap_page_fault_return

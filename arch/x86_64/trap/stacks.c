@@ -15,8 +15,9 @@
 
 #define NESTING 2 /* an NMI inside an NMI, and so on */
 
-/* One stack overflow that stays here, moved down by debug, NMI and machine check, and one fault inside a
- * report. */
+/* Frames that can lie on the page-fault stack at once: that of a stack overflow, which stays here; one for
+ * each time that a debug exception, an NMI, a machine check or a double fault moves the slot down; one of a
+ * fault inside a report. */
 #define PAGE_FAULT_NESTING 6
 
 #define PANIC_STACK_BYTES (16 * 1024)

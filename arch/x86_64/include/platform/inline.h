@@ -13,7 +13,8 @@ static inline unsigned cpu_number(void)
     return (unsigned)number;
 }
 
-/* The clobbers keep what the compiler moves inside the section: the counter orders nothing for the CPU. */
+/* The clobbers keep the compiler from moving memory accesses out of the section between the two. The CPU
+ * needs no ordering, since nobody else reads the counter. */
 static inline void preempt_disable(void)
 {
     __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory", "cc");

@@ -50,7 +50,7 @@ void pic_disable(void);
 unsigned ioapic_initialise(const struct acpi_madt *madt);
 
 /*
- * Sends one device interrupt to `vector` of the CPU with `destination` and lets it through. Returns false
- * when no IO-APIC has that input, or the destination does not fit (8 bits).
+ * Sends one device interrupt to `vector` of the CPU whose local APIC has the identifier `destination`, and
+ * unmasks it. Returns false when no IO-APIC has that input, or `destination` does not fit into 8 bits.
  */
 bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination);

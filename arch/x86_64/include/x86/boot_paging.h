@@ -2,6 +2,7 @@
 #pragma once
 
 /*
- * Takes the identity map away: from here on the user half maps nothing. Once, by the boot CPU, at its start.
+ * Drops the loader's identity map: from then on the user half maps nothing. Once, by the boot CPU, after
+ * cpu_early_init(), which replaces the loader's GDT and IDT.
  */
 void identity_map_drop(void);

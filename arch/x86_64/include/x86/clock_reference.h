@@ -10,7 +10,7 @@ struct clock_reference {
     uint64_t (*read)(void); /* the count now; only the low `bits` mean something */
 };
 
-/* The 8254 interval timer, started. Whether it is there, only its counting tells. */
+/* Starts the 8254 interval timer and returns it. Only whether it counts tells if the machine has one. */
 const struct clock_reference *pit_reference(void);
 
 /*

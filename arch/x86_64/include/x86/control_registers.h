@@ -32,8 +32,8 @@
 #define CR4_PROTECTION_KEYS ((uint64_t)1 << 22)
 #define CR4_CET             ((uint64_t)1 << 23)
 
-/* CR3: the root table's address; with CR4_PCID the low 12 bits name the address space, else they are cache
- * flags. */
+/* CR3: the root table's address; with CR4_PCID the low 12 bits are the number of the address space, else
+ * cache flags. */
 #define CR3_ADDRESS_MASK 0x000ffffffffff000ULL
 #define CR3_PCID_MASK    0xfffULL
 

@@ -6,14 +6,14 @@
 #include <x86/per_cpu.h>
 
 /*
- * Gives the boot CPU its per-CPU data, descriptor tables, trap stacks with guard pages, hardened control
- * registers, and the stack protector its secret. First of all that the kernel does, once, with interrupts
- * off; anything that uses <ashlar/platform.h> comes after it. boot_info() works already, though nothing in it
- * has been checked: only the physmap's address and the seed are used.
+ * Gives the boot CPU its per-CPU data, descriptor tables, trap stacks with guard pages and hardened control
+ * registers, and sets the stack protector's guard. Once, right after boot_info_keep(), with interrupts off;
+ * everything that uses <ashlar/platform.h> comes after it. Of boot_info(), which may not have passed its
+ * check, it uses the physmap's address and the seed only.
  */
 void cpu_early_init(const struct boot_info *info);
 
-/* What the control registers ought to hold on this CPU, for the audit; cpu_early_init() has set them so. */
+/* The values to which cpu_early_init() sets the control registers of this CPU, to compare them with. */
 struct cpu_control {
     uint64_t cr0;
     uint64_t cr4;
@@ -26,8 +26,10 @@ struct cpu_control cpu_control_actual(void);
 /* Loads this CPU's descriptor table, task register and GS base. For each CPU on its own start. */
 void gdt_load(struct per_cpu *cpu);
 
-/* Fills the interrupt descriptor table and makes it this CPU's / only makes it this CPU's. */
+/* Fills the interrupt descriptor table and loads it on this CPU. Once, by the boot CPU. */
 void idt_init(void);
+
+/* Loads the filled table on this CPU. */
 void idt_load(void);
 
 /* CPU 0's structure. */

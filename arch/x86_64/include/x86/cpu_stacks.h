@@ -3,15 +3,15 @@
 
 #include <x86/per_cpu.h>
 
-/* Enters the stacks into `cpu`'s task state. */
+/* Writes the stacks' addresses into the task state of `cpu`. */
 void cpu_stacks_init(struct per_cpu *cpu);
 
 /* Unmaps the page below each stack and names it for fault reports. Needs boot_info() and this CPU's traps. */
 void cpu_stacks_guard(void);
 
 /*
- * The guard page numbered `index`, from 0 on: whoever builds page tables for the image leaves these out.
- * False when there are no more.
+ * Stores the address of guard page number `index`, from 0 on; returns false when there are no more. Page
+ * tables for the image must leave these pages unmapped.
  */
 bool cpu_stacks_guard_page(unsigned index, virt_addr_t *page);
 

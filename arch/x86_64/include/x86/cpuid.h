@@ -12,7 +12,7 @@ struct cpuid {
     uint32_t edx;
 };
 
-/* Executes CPUID; a leaf beyond the CPU's highest gives meaningless numbers (SDM volume 2, CPUID). */
+/* Executes CPUID; the result for a leaf beyond the CPU's highest is meaningless (SDM volume 2, CPUID). */
 static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
     struct cpuid result;

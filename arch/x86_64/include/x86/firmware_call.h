@@ -20,12 +20,13 @@ struct trap_frame;
  */
 bool firmware_call(struct firmware_call *call, struct trap_frame *fault);
 
-/* Whether firmware runs now, as a panic out of an interrupt in the middle of it must know. */
+/* Whether a firmware call is under way: a panic in the middle of it must not make another. */
 bool firmware_call_active(void);
 
 /*
- * The assembly part (arch/x86_64/firmware/call_entry.S): makes the call; and where an exception in it
- * continues, with the saved stack pointer, to return from it with `faulted` set.
+ * The assembly part (arch/x86_64/firmware/call_entry.S). firmware_call_enter() makes the call. After an
+ * exception in it, execution goes on at firmware_call_abandon with the saved stack pointer; from there
+ * firmware_call_enter() returns with `faulted` set.
  */
 void firmware_call_enter(struct firmware_call *call);
 extern const uint8_t firmware_call_abandon[];

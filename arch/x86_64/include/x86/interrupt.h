@@ -36,7 +36,7 @@ void interrupt_set_end(void (*end)(unsigned vector));
  */
 typedef bool exception_handler(struct trap_frame *frame);
 
-/* Makes `handler` (or none: NULL) the one of `vector`; returns the one before. */
+/* Sets the handler of `vector` (NULL: none) for all CPUs; returns the one before. */
 exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
 
 /* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU since start. */

@@ -3,7 +3,7 @@
 
 #include <x86/trap_frame.h>
 
-/* Finds out what the exception of `frame` is. First of all: CR2 is read here. */
+/* Finds out what the exception of `frame` is. Called before all others, because it reads CR2. */
 void exception_report_begin(const struct trap_frame *frame);
 
 /* "reason:" for the exception of `frame`: its name and what it means. */
@@ -18,11 +18,11 @@ void exception_report_control_registers(void);
 /* What to look at next. */
 const char *exception_report_advice(const struct trap_frame *frame);
 
-/* "page fault". */
+/* The name of the frame's exception, such as "page fault". */
 const char *exception_name_of(const struct trap_frame *frame);
 
 /* Top of the stack the report runs on. */
 void *panic_stack_top(void);
 
-/* Run-time address of the image, to place bare addresses. */
+/* Run-time address of the image: with it, addresses in the report can be looked up in the ELF file. */
 uint64_t panic_image_start(void);

@@ -3,7 +3,7 @@
  * `struct per_cpu`; in user mode swapgs has put it into KERNEL_GS_BASE. The fields are read by offset in one
  * instruction; `self` gives the address for all other uses.
  *
- * CPU 0's is static; other CPUs' are made when they are started.
+ * Today only CPU 0 runs, and its structure is static (boot_cpu).
  */
 #pragma once
 

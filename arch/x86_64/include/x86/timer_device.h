@@ -3,19 +3,19 @@
 
 #include <ashlar/types.h>
 
-/* Tells the rates, in hertz: of the local APIC's timer (0: there is none) and of the time-stamp counter. */
+/* Sets the rates, in hertz, of the local APIC's timer (0: there is none) and of the time-stamp counter. */
 void timer_device_set_rates(uint64_t timer_hertz, uint64_t tsc_hertz);
 
 /* Prepares it and names the function that its interrupt calls. Returns false when there is none. */
 bool timer_device_initialise(void (*expired)(void));
 
 /*
- * Raises the interrupt in `nanoseconds` or a little later; earlier when that is farther away than the device
- * can count. 0: at once. Replaces what it was armed for before.
+ * Makes the device raise its interrupt in `nanoseconds` or a little later, or earlier when the device cannot
+ * count that far. 0: at once. Replaces what it was armed for before.
  */
 void timer_device_arm(uint64_t nanoseconds);
 
-/* Raises no interrupt until it is armed again. */
+/* Keeps the device from raising its interrupt until it is armed again. */
 void timer_device_disarm(void);
 
 /* "tsc-deadline", "one-shot" or "none". */

@@ -1,6 +1,6 @@
 /*
- * The instructions that arch/x86_64/paging/tlb.c is made of. Host tests compile that file too, and find a
- * header of this name that drives the model of the MMU (tests/host/include).
+ * The instructions that arch/x86_64/paging/tlb.c uses. Host tests compile that file too, with another header
+ * of this name that drives a model of the MMU (tests/host/include).
  */
 #pragma once
 

@@ -25,11 +25,13 @@ struct tlb_spaces {
 tlb_space_t tlb_spaces_alloc(struct tlb_spaces *spaces);
 void tlb_spaces_free(struct tlb_spaces *spaces, tlb_space_t space);
 
-/*
- * Notes that `cpu` must drop what it holds under `space` before it loads it again; under all but `current`.
- */
+/* Notes that `cpu` must drop its translations of `space` before it uses them again. */
 void tlb_spaces_mark(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space);
+
+/* Notes the same for all spaces but `current`. */
 void tlb_spaces_mark_others(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t current);
 
-/* Whether loading `space` on `cpu` must drop its translations; notes that it did. */
+/*
+ * Whether loading `space` on `cpu` must drop its translations; the caller does so, and the note is deleted.
+ */
 bool tlb_spaces_take_stale(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space);

@@ -1,6 +1,6 @@
 /*
- * One page that user mode may touch, for provocations and tests before (and beside) real address spaces: page
- * tables of its own, hung into the root's empty user half.
+ * One page that user mode may touch, for tests and provoked faults that need no address space: it has page
+ * tables of its own, which are entered into the root's empty user half.
  */
 #pragma once
 
@@ -12,8 +12,8 @@ enum user_page_kind {
     USER_PAGE_CORRUPT, /* the root's entry has a reserved bit set */
 };
 
-/* Maps the page (the former mapping is gone) and returns its user address. Interrupts and preemption as they
- * are. */
+/* Maps the page in the tables that are loaded, in place of a mapping of it that is there, and returns its
+ * user address. One user at a time; no locks. */
 virt_addr_t user_page_map(enum user_page_kind kind);
 
 /* The page's FRAME_BYTES bytes through the kernel's own mapping. */
