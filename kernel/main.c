@@ -28,7 +28,7 @@
 
 #define LOG_SUBSYSTEM "boot"
 
-/* All that lower rooms call of the kernel's. */
+/* All functions of the kernel that lower rooms call. */
 const struct kernel_hooks kernel_hooks = {
     .start = kernel_main,
     .panic = panic_report,
@@ -87,7 +87,7 @@ void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.memory");
     address_space_start(info);
     timeline_mark("kernel.paging");
-    /* On a small machine nearly all is boot memory: it has to be there before anything grows. */
+    /* On a small machine nearly all memory is boot memory: the pool must have it before others allocate. */
     acpi_initialise(info);
     memory_reclaim_boot(info);
     timeline_mark("kernel.reclaim");

@@ -27,7 +27,7 @@ static void print_tables(const struct acpi_info *acpi)
     }
 }
 
-/* The node of a processor by the SRAT; 0 without one. */
+/* The node of a processor by the SRAT; 0 when the SRAT does not name it. */
 static uint32_t node_of(const struct acpi_srat *srat, uint32_t apic_id)
 {
     for (uint32_t i = 0; i < srat->cpu_count; i++) {

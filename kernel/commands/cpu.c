@@ -4,7 +4,7 @@
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 
-/* A register whose value start-up decided: as it is, and as it ought to be. */
+/* A register that start-up has set: its value now, and the value it was set to. */
 struct control_value {
     const char *name;
     uint64_t actual;

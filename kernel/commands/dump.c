@@ -32,8 +32,9 @@ static unsigned unit_bytes(char letter)
     }
 }
 
-/* Reads COUNT, a unit letter, or both; an 'x' before the unit is what gdb's users write, and means nothing
- * here. */
+/*
+ * Reads COUNT, a unit letter, or both. An 'x' before the unit, as gdb has it, is allowed and changes nothing.
+ */
 static bool parse_format(struct monitor_call *call, struct dump_format *wanted)
 {
     const char *text = call->format;
@@ -133,7 +134,7 @@ static void dump_json(struct monitor_call *call, virt_addr_t address, const stru
     json_array_begin(&json, "items");
     for (uint64_t offset = 0; offset < bytes && !monitor_interrupted(); offset += wanted->bytes) {
         if (!memory_try_read(item, virt_add(address, offset), wanted->bytes)) {
-            break; /* it went away meanwhile */
+            break; /* it was unmapped meanwhile */
         }
         json_hex(&json, NULL, item_value(item, wanted->bytes));
     }

@@ -6,14 +6,14 @@
 #include <ashlar/string.h>
 
 #define NAME_BYTES    EFI_VARIABLE_NAME_UNITS
-#define VARIABLES_MAX 4096 /* firmware whose list never ends */
-#define BUFFER_ORDER  5    /* frames of the answer's buffer */
+#define VARIABLES_MAX 4096 /* then the firmware's list is taken to be endless */
+#define BUFFER_ORDER  5    /* of the block of frames for the answer */
 #define DUMP_BYTES    16   /* on a line */
 
 /*
- * The answer's buffer while the command runs, of which the monitor runs one at a time. A variable is read
- * into the upper half, from where hexadecimal digits are made of it front to back: the digits of a byte never
- * reach a byte that is still to come.
+ * The answer's buffer while the command runs; the monitor runs one command at a time. A variable is read into
+ * the upper half and turned into hexadecimal digits front to back in the lower one: the digits never
+ * overwrite a byte that is still to be read.
  */
 _Static_assert((FRAME_BYTES << BUFFER_ORDER) > 2 * EFI_VARIABLE_BYTES_MAX, "it fits");
 static char *hex;

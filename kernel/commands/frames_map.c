@@ -1,7 +1,7 @@
 /*
- * `frames map`: a picture of physical memory, some hundred cells of as many frames as it takes. A cell is
- * looked at in a bounded number of places (<ashlar/frame_survey.h>), so the picture of 960 GiB costs what
- * that of 256 MiB does.
+ * `frames map`: a picture of physical memory, in up to 16 rows of 64 cells, each of as many frames as that
+ * takes. A cell is looked at in a bounded number of places (<ashlar/frame_survey.h>), so the picture of
+ * 960 GiB costs what that of 256 MiB does.
  */
 #include <ashlar/boot.h>
 #include <ashlar/frame_survey.h>
@@ -74,7 +74,7 @@ static unsigned cell_order(void)
 
 /* ---- What a cell looks like ---- */
 
-/* By how much of it is in use; free and full are only said of cells that are so from end to end. */
+/* The dot for how much of the cell is in use; '.' and '#' only for cells that are free or full throughout. */
 static struct dot use_dot(const struct frame_survey *survey)
 {
     unsigned parts = survey->parts - survey->outside;
@@ -93,13 +93,13 @@ static struct dot use_dot(const struct frame_survey *survey)
     return (struct dot){(char)('0' + tenths), heat[tenths]};
 }
 
-/* Colours of the 6 x 6 x 6 cube, as different as they come for neighbouring numbers. */
+/* A colour of the 6 x 6 x 6 cube; neighbouring numbers get colours that are far apart. */
 static uint8_t owner_colour(unsigned owner)
 {
     return (uint8_t)(16 + (owner * 83 + 40) % 216);
 }
 
-/* By the owner who has most of it; a small letter when most of the cell is free, ':' when none was met. */
+/* The dot for the owner with most of the cell; a small letter if most of it is free, ':' if none was met. */
 static struct dot owner_dot(const struct frame_survey *survey)
 {
     unsigned most = 0;

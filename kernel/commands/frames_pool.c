@@ -58,7 +58,7 @@ static void magazines_json(struct json *json, const struct frame_pool *pool)
     json_array_end(json);
 }
 
-/* Those that are wholly free are only counted. */
+/* Arenas that are wholly free are only counted. */
 static void arenas_json(struct json *json, struct frame_pool *pool)
 {
     struct frame_arena arena;

@@ -36,7 +36,7 @@ static void who_json(struct json *json, const char *name, const struct slab_who 
 
 /* ---- One pointer ---- */
 
-/* What a pointer is, in the terms that both ways of showing it share. */
+/* What a pointer is, for the output as text and as JSON. */
 struct finding {
     const char *what;                 /* in words */
     const struct slab_cache *cache;   /* or NULL */

@@ -3,7 +3,7 @@
 #include <x86/apic.h>
 #include <x86/interrupt.h>
 
-/* Worth a line: it has a handler, or it came. An exception only if it came. */
+/* Whether the vector is listed: if it has come, or, for device interrupts only, if it has a handler. */
 static bool is_shown(unsigned vector)
 {
     return interrupt_count(vector) != 0 || (vector >= EXCEPTION_COUNT && interrupt_name(vector) != NULL);

@@ -27,7 +27,7 @@ static struct efi_memory_descriptor firmware_descriptor(uint32_t index)
     return descriptor;
 }
 
-/* A descriptor as whole frames, as the normalised map has it: a frame of which a part is named counts. */
+/* The first byte of the descriptor's frames, in whole frames as in the normalised map: partial ones count. */
 static uint64_t descriptor_start(const struct efi_memory_descriptor *descriptor)
 {
     return align_down(min_u64(descriptor->physical_start, PHYSICAL_END), FRAME_BYTES);
@@ -182,8 +182,8 @@ MONITOR_COMMAND(
     "             \"owners\":[{\"name\":...,\"bytes\":N},...]}\n",
     .options = MONITOR_OPTIONS({"-t", NULL, "owners only"}), .flags = MONITOR_JSON);
 
-/* EFI_MEMORY_TYPE (UEFI specification 2.10, 7.2.1), and after it how the firmware's maker or the loader use
- * it. */
+/* The name of an EFI_MEMORY_TYPE (UEFI specification 2.10, 7.2.1); beyond those, types of vendors and
+ * loaders. */
 static const char *efi_type_name(uint32_t type)
 {
     static const char *const names[] = {

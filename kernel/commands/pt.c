@@ -59,12 +59,12 @@ static struct page_table *tables_of(struct monitor_call *call, struct vm_space *
 
 /* ---- pt walk ---- */
 
-/* A walk that was done. */
+/* A finished walk. */
 struct walk {
-    struct page_table *table;                         /* through these */
-    const char *space;                                /* as it was asked for; NULL for the kernel's */
-    enum page_table_path path;                        /* read this way */
-    virt_addr_t address;                              /* to there */
+    struct page_table *table;                         /* the tables */
+    const char *space;                                /* their name as typed; NULL for the kernel's */
+    enum page_table_path path;                        /* how they were read */
+    virt_addr_t address;                              /* the address that was looked up */
     unsigned count;                                   /* entries of `steps` */
     struct page_walk_step steps[PAGE_WALK_STEPS_MAX]; /* from the root down */
 };
@@ -272,7 +272,7 @@ static void audit_run(struct monitor_call *call)
         access_text(audit.run.access, text), region_name(audit.run.base), audit.whose, audit.problems - 1);
 }
 
-/* What the word does not take is an error. */
+/* Whether the word takes the options that were given; if not, answers with an error. */
 static bool takes_options(struct monitor_call *call)
 {
     const char *what = call->arguments[0];

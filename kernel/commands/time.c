@@ -64,7 +64,7 @@ struct comparison {
 
 static void expire(struct timer *timer)
 {
-    (void)timer; /* its interrupt ends the rest, which is all it is for */
+    (void)timer; /* its interrupt has ended the rest: nothing more to do */
 }
 
 static void rest(uint64_t nanoseconds)

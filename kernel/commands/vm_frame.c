@@ -1,8 +1,8 @@
 /*
  * Monitor command that shows where a frame is seen: vm frame.
  *
- * Spaces know their frames by the reverse map. Whatever else shows one is found by looking through the
- * kernel's tables, and through those for UEFI runtime calls.
+ * Which pages of spaces show the frame is known from the reverse map. Other mappings of it are found by a
+ * walk through the kernel's tables and those for UEFI runtime calls.
  */
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
@@ -14,7 +14,7 @@
 
 #define PLACES_MAX 32 /* of one frame that are listed */
 
-/* json: or NULL, to say it in words. */
+/* json: NULL for output as text. */
 static void show_place(struct json *json, const struct vm_place *place)
 {
     if (!json) {
@@ -45,7 +45,9 @@ static void show_alias(struct json *json, const char *tables, virt_addr_t addres
     json_object_end(json);
 }
 
-/* Shows where the tables map the frame up to `last`, but for the lazy range: that is a space's. */
+/*
+ * Shows where the tables map the frame, up to the address `last`. Leaves out the lazy range: it is a space.
+ */
 static void show_aliases(struct json *json, phys_addr_t frame, const char *tables, struct page_table *table,
                          virt_addr_t last)
 {

@@ -1,6 +1,7 @@
 /*
- * The kernel's serial console: COM1. Once its interrupt is wired, the handler moves received bytes into a
- * ring and the console reads from there; until then, and where that cannot be, the console polls the port.
+ * The kernel's serial console: COM1. Once its interrupt is routed, the handler moves received bytes into a
+ * ring and the console reads from there; until then, and where it cannot be routed, the console polls the
+ * port.
  */
 #define LOG_SUBSYSTEM "serial"
 #include <ashlar/byte_ring.h>
@@ -48,7 +49,7 @@ bool serial_console_use_interrupt(void)
         return false;
     }
     console_port.input.read = read_received;
-    take_received(NULL); /* what came before makes no new edge; interrupts are still off */
+    take_received(NULL); /* bytes that are there already raise no new edge; interrupts are still off */
     serial_interrupt_on_receive(&console_port);
     return true;
 }

@@ -27,7 +27,7 @@ static void level_from_command_line(void)
     }
 }
 
-/* Serial first: whatever goes wrong later has somewhere to be told. */
+/* Serial first, so that whatever goes wrong afterwards can be reported there. */
 void consoles_start(void)
 {
     level_from_command_line();

@@ -1,8 +1,8 @@
 /*
  * The panic report; see <ashlar/panic.h>.
  *
- * It must work whatever is broken. So: it runs on a stack of its own with interrupts off; it reads memory it
- * does not own by probes (memory_try_read); it takes no lock, since the console's is broken open; it
+ * It must work whatever is broken. So it runs on a stack of its own with interrupts off; it reads memory that
+ * is not its own by probes (memory_try_read); it takes no lock, and makes the console ignore its own; it
  * allocates nothing. If it faults or panics all the same, that second panic says so in a few lines straight
  * to the serial port, and a third one says nothing.
  */
@@ -22,7 +22,7 @@
 #include <x86/unwind.h>
 
 #define BACKTRACE_LINES 14
-/* Steps of recursion that are counted; a loop of frames ends here. */
+/* Steps that are walked and counted at most, so that a chain of frames that is a loop comes to an end. */
 #define BACKTRACE_STEPS 65536
 #define LOG_LINES       6
 #define MESSAGE_BYTES   384
@@ -51,14 +51,14 @@ bool panic_active(void)
     return atomic_load(&depth) != 0;
 }
 
-/* Status 2 * value + 1 for QEMU, if it is there; then nothing more. */
+/* Ends QEMU with the status 2 * value + 1, if this is QEMU; else halts. */
 _Noreturn static void end_machine(void)
 {
     port_write8(EXIT_PORT, PANIC_EXIT_VALUE);
     cpu_halt_forever();
 }
 
-/* The first serial port without any layer between: bounded waits, no state. */
+/* Writes to the first serial port directly: bounded waits, no state. */
 static void emergency_write(const char *text)
 {
     enum { COM1 = 0x3f8, LINE_STATUS = 5, TRANSMITTER_READY = 0x20, POLLS = 100000 };
@@ -71,8 +71,8 @@ static void emergency_write(const char *text)
 }
 
 /*
- * A panic in a report, told without the console. What cannot fail comes first; if naming the place faults in
- * turn, that ends the machine.
+ * Reports a panic inside a report, without the console. The lines that cannot fail come first; if looking up
+ * the place faults in turn, that third panic ends the machine.
  */
 _Noreturn static void report_inside_report(const char *what, virt_addr_t where)
 {

@@ -1,7 +1,7 @@
 /*
- * The devices of the boot CPU, started in the order they need each other: interrupt controllers, clock,
- * timers, then what is typed at; at last interrupts are let in. ACPI's tables have been read before. Each
- * step logs what it found, and a missing device only takes away what hangs on it.
+ * Starts the devices of the boot CPU in the order of their dependencies: interrupt controllers, clock,
+ * timers, firmware services, serial and keyboard input; last, interrupts are enabled. The ACPI tables have
+ * been read before. Each step logs what it found, and without a device only what needs it is missing.
  */
 #include <ashlar/clock.h>
 #include <ashlar/efi_runtime.h>
@@ -13,7 +13,7 @@
 
 #define POLL_NANOSECONDS 10000000
 
-/* Wakes the CPU from its rest, so that whoever waits looks at the inputs that have no interrupt. */
+/* Wakes the CPU from its rest, so that it polls the inputs that have no interrupt. */
 static void wake(struct timer *timer)
 {
     timer_start(timer, clock_nanoseconds() + POLL_NANOSECONDS);

@@ -1,4 +1,4 @@
-/* The kernel's own reading of the ACPI tables; the parser is in lib/acpi_*.c. See <ashlar/acpi.h>. */
+/* Reads the ACPI tables of this machine; the parser is in kernel/lib/acpi. See <ashlar/acpi.h>. */
 #define LOG_SUBSYSTEM "acpi"
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>

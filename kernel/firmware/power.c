@@ -1,5 +1,5 @@
 /*
- * Off and on again; see <ashlar/power.h>.
+ * Switching off and restarting; see <ashlar/power.h>.
  *
  * The order for switching off: the firmware's ResetSystem first, because it knows what its machine needs
  * before the power goes (flushing its variable store, chipset quirks that ACPI leaves to AML methods we
@@ -35,7 +35,7 @@
 
 void power_debug_exit(enum power_exit value)
 {
-    if (cpu_has(CPU_FEATURE_HYPERVISOR)) { /* on a real machine the port may be anything's */
+    if (cpu_has(CPU_FEATURE_HYPERVISOR)) { /* on a real machine the port may belong to any device */
         port_write8(DEBUG_EXIT_PORT, (uint8_t)value);
     }
 }
@@ -49,7 +49,9 @@ static void wait_for_action(void)
     }
 }
 
-/* PM1 registers are ours only in ACPI mode (4.8.2.2): asks the firmware for it, where it is not on. */
+/*
+ * The PM1 registers may be used in ACPI mode only (4.8.2.2): asks the firmware to switch it on if it is off.
+ */
 static bool enter_acpi_mode(const struct acpi_fadt *fadt)
 {
     if (acpi_register_read(&fadt->pm1a_control) & PM1_SCI_ENABLED) {

@@ -1,14 +1,14 @@
 /*
  * UEFI runtime services; see <ashlar/efi_runtime.h>.
  *
- * The services were never told of virtual addresses (SetVirtualAddressMap): they run where they lie, in a
- * page table that has the runtime regions at their physical addresses, code read-only, data not executable,
- * and the kernel's half. Whatever they are handed lies in that half, in the static buffers here: user memory
- * and small stacks stay away from firmware. The kernel keeps nothing in SSE registers, so there is nothing of
- * that kind to save; CR4.OSFXSR stays on for the firmware's use.
+ * The services were never given virtual addresses (SetVirtualAddressMap): they run at their physical
+ * addresses, in page tables that have the runtime regions there, code read-only, data not executable, and the
+ * kernel's half. All arguments lie in static buffers here, so the firmware never touches user memory or a
+ * kernel stack other than its own. The kernel uses no SSE registers, so none need to be saved; CR4.OSFXSR
+ * stays on for the firmware.
  *
- * A call that faults is abandoned: the exception's frame is turned to firmware_call_abandon(), the fault is
- * logged, and the services are not called again, because what the firmware was in the middle of is unknown.
+ * A call that faults is abandoned: the exception returns to firmware_call_abandon, the fault is logged, and
+ * the services are not called again, because the state in which the firmware was interrupted is unknown.
  *
  * call_lock guards every call and buffer. It is a mutex, since nobody knows how long a call takes; the
  * firmware itself runs with interrupts off.
@@ -27,8 +27,7 @@
 #include <x86/firmware_call.h>
 #include <x86/trap_frame.h>
 
-#define STACK_BYTES                                                                                          \
-    KIB(32) /* UEFI promises to need no more than 4 KiB (2.3.4.2); firmware has been seen to */
+#define STACK_BYTES  KIB(32) /* UEFI promises that 4 KiB are enough (2.3.4.2); some firmware needs more */
 #define REASON_BYTES 96
 #define STACK_CANARY 0x5ca1ab1e0ddba11ULL
 
@@ -46,7 +45,7 @@ struct table_header {
 /* EFI_SYSTEM_TABLE as far as we read it (4.3.1); addresses are physical. */
 struct system_table {
     struct table_header header;
-    uint64_t before[8];        /* vendor, revision, and consoles that are gone */
+    uint64_t before[8];        /* vendor, revision, and the consoles of boot services */
     uint64_t runtime_services; /* EFI_RUNTIME_SERVICES */
 };
 
@@ -95,13 +94,13 @@ struct runtime_region {
 };
 
 static struct mutex call_lock = MUTEX_INITIALIZER(LOCK_FIRMWARE);
-static struct runtime_table services;             /* a copy: the firmware's own may move under us */
+static struct runtime_table services;             /* a copy: the firmware may change its own */
 static char reason[REASON_BYTES] = "not started"; /* why there are no services; "" while there are */
 static uint64_t *stack PT_GUARDED_BY(call_lock);  /* STACK_BYTES of it, for the firmware to run on */
 static struct firmware_call call GUARDED_BY(call_lock);
 static struct trap_frame fault_frame GUARDED_BY(call_lock); /* of the exception that ended the last call */
 
-/* What is lent to the firmware. */
+/* The buffers that the firmware is given. */
 static struct efi_time time_buffer GUARDED_BY(call_lock);
 static struct efi_variable_name name_buffer GUARDED_BY(call_lock);
 static uint64_t size_buffer GUARDED_BY(call_lock);
@@ -160,7 +159,7 @@ static bool check_services(void)
     return true;
 }
 
-/* Taken for good, and only where there are services: a reset must not need memory. */
+/* Allocated at start and for good, so that a reset needs no memory; only where there are services. */
 static bool take_stack(void)
 {
     stack = heap_alloc_aligned(&kernel_heap, STACK_BYTES, 16);
@@ -170,7 +169,7 @@ static bool take_stack(void)
     return stack != NULL;
 }
 
-/* A way out on machines whose services break what they touch. */
+/* The option efi-runtime=off, for machines whose services do damage. */
 static bool is_switched_off(void)
 {
     char wish[4] = "";
@@ -308,7 +307,7 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
                                    (uintptr_t)&attribute_buffer, (uintptr_t)&size_buffer, (uintptr_t)buffer};
     efi_status_t status = call_service(services.get_variable, arguments);
     if (status == EFI_STATUS_SUCCESS && size_buffer > room) {
-        status = EFI_STATUS_DEVICE_ERROR; /* it cannot have written more than it was given room for */
+        status = EFI_STATUS_DEVICE_ERROR; /* a length beyond the buffer's cannot be right */
     }
     if (status == EFI_STATUS_SUCCESS) {
         memcpy(data, buffer, size_buffer);
@@ -321,8 +320,9 @@ efi_status_t efi_get_variable(const struct efi_variable_name *name, void *data, 
 }
 
 /*
- * Takes no lock: it is the last thing done, perhaps out of a panic in the middle of another call; nothing of
- * that call is needed any more.
+ * Takes no lock: this is the last call, perhaps made by a panic while this CPU holds the lock for another
+ * call, whose buffers are not needed any more. If the firmware itself was interrupted, it is not called
+ * again.
  */
 efi_status_t efi_reset(enum efi_reset kind) NO_LOCK_ANALYSIS
 {

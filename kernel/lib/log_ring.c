@@ -83,7 +83,8 @@ static bool copy_if_finished(struct log_slot *slot, uint64_t sequence, struct lo
     return atomic_load_explicit(&slot->state, memory_order_relaxed) == finished(sequence);
 }
 
-/* Whether line `sequence`, which is not there, never will be, or not soon enough to wait for it. */
+/* Whether line `sequence`, which could not be read, is lost: it was overwritten, or is still unfinished after
+ * half the ring has been written since. */
 static bool is_lost(const struct log_ring *ring, uint64_t sequence, uint64_t head)
 {
     uint64_t state = atomic_load_explicit(&slot_of(ring, sequence)->state, memory_order_relaxed);

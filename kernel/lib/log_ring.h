@@ -37,14 +37,16 @@ struct log_text {
 void log_ring_append(struct log_ring *ring, enum log_level level, const char *subsystem, uint64_t ticks,
                      unsigned cpu, const struct log_text *text);
 
-/* The same with steps in between, so that tests can hold a writer up. False: dropped, nothing to finish. */
+/* Its first and last step, so that tests can hold a writer up in between. log_ring_begin() returns false when
+ * the line is dropped; then there is nothing to finish. */
 bool log_ring_begin(struct log_ring *ring, uint64_t *sequence);
 void log_ring_finish(struct log_ring *ring, uint64_t sequence);
 
 /*
- * Reads the line at the reader and moves it on. false: nothing to read. Lines that are lost are counted in
- * the reader, and handed on in the next record. A line that is still being written ends the reading, unless
- * pass_unfinished says to count it as lost, or half the ring has been written since.
+ * Reads the line at the reader and moves the reader on. Returns false when there is nothing to read. Lost
+ * lines are counted in the reader; the next record gets their number. At a line that is still being written
+ * it returns false, unless pass_unfinished is set or half the ring has been written since: then that line
+ * counts as lost.
  */
 bool log_ring_read(const struct log_ring *ring, struct log_reader *reader, bool pass_unfinished,
                    struct log_record *record);

@@ -26,7 +26,7 @@ static bool is_ram(uint32_t type)
     return type < MEMORY_MMIO;
 }
 
-/* Kinds that are one to the caches: a large page may cross from one to another of these. */
+/* Types of memory that are all cached alike: a large page may span several of them. */
 static bool is_ordinary_ram(uint32_t type)
 {
     return type <= MEMORY_KERNEL;
@@ -37,7 +37,7 @@ static uint64_t range_end(const struct memory_range *range)
     return range->base.raw + range->bytes;
 }
 
-/* Takes the ranges that follow as one run where they touch and are one to the caches. */
+/* Joins the next range, and those after it that touch it and are cached alike, to one run. */
 static void take_run(struct physmap_plan *plan)
 {
     const struct memory_range *ranges = plan->ranges;
@@ -55,7 +55,7 @@ static void take_run(struct physmap_plan *plan)
     plan->run_writable = ranges[first].type != MEMORY_RUNTIME;
 }
 
-/* Where the memory from the run's start on changes its access; *writable says what it is until there. */
+/* The end of the first part of the run that has one access throughout; *writable becomes that access. */
 static uint64_t piece_end(const struct physmap_plan *plan, bool *writable)
 {
     uint64_t end = plan->run.end;

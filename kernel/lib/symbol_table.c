@@ -50,7 +50,7 @@ bool symbol_table_open(struct symbol_table *table, const void *data, size_t byte
     return true;
 }
 
-/* The string at `place` of the text, whose last byte is NUL. */
+/* The string at offset `place` of the part `text`, whose last byte is NUL. */
 static const char *text_at(const struct symbol_table *table, uint32_t place)
 {
     return place < table->text.count ? (const char *)table->text.at + place : "?";

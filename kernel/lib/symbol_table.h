@@ -2,17 +2,22 @@
  * The symbol table as tools/lib/symbols.py writes it into the image, and look-ups in it. Pure: every read is
  * checked against the table's bounds, so that a corrupted table gives wrong names or none, but never a fault.
  *
- * All numbers are little-endian and all addresses are offsets from the image's start:
- *   header    SYMBOL_TABLE_HEADER_BYTES: magic, bytes of the whole table, then for each part its place and
- * count starts    u32 per symbol: its address, ascending sizes     u16 per symbol: its bytes;
- * SYMBOL_SIZE_BIG: up to the next symbol names     u24 per symbol: where its name lies in the text by_name
- * u16 per symbol: symbol numbers in the order of their names blocks    {u32 address, u32 place in the rows}
- * per SYMBOL_BLOCK_ROWS rows: where to start to read them rows      bytes: the line table; see below files
- * u24 per file: where its path lies in the text text      NUL-terminated names
+ * All numbers are little-endian, and all addresses are offsets from the image's start. A header of
+ * SYMBOL_TABLE_HEADER_BYTES has the magic, the bytes of the whole table, and for each part where it
+ * begins and how many entries it has. The parts:
+ *   starts    u32 per symbol: its address, ascending
+ *   sizes     u16 per symbol: its bytes; SYMBOL_SIZE_BIG: as far as the next symbol
+ *   names     u24 per symbol: where its name begins in `text`
+ *   by_name   u16 per symbol: the symbols' numbers in the order of their names
+ *   blocks    {u32 address, u32 place in `rows`} per SYMBOL_BLOCK_ROWS rows: where to begin reading
+ *   rows      bytes: the line table, see below
+ *   files     u24 per file: where its path begins in `text`
+ *   text      NUL-terminated names
  *
- * A row says from which address on which line is meant: LEB128 numbers `address delta`, `signed line delta *
- * 2 + changed`, and, if changed, the file's number plus 1; 0 instead means that no line is known from there
- * on. Each block starts from its own address, line 0 and no file.
+ * A row says which source line the code from some address on was made from. It is two or three LEB128
+ * numbers: the distance to the address of the row before; the distance to its line, zigzag-coded, times
+ * 2, plus 1 if the file is another; and in that case the file's number plus 1, or 0 where no line is
+ * known. Each block starts from its own address, line 0 and no file.
  */
 #pragma once
 

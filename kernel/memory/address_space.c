@@ -1,10 +1,9 @@
 /*
  * The kernel's own address space.
  *
- * The loader's page tables carry the kernel to its frame pool and no further: they count nothing, so nothing
- * in them can be freed. Here the kernel builds its own from what boot_info says there is
- * (docs/architecture.md draws the rooms), loads them, and takes the loader's frames back. Whatever is not
- * named here is not mapped.
+ * The loader's page tables serve until the kernel has a frame pool: they do not count their entries, so no
+ * table in them can be freed. Here the kernel builds its own from boot_info (docs/architecture.md has the
+ * layout), loads them, and takes the loader's frames back. Nothing else is mapped than what stands here.
  *
  *   physmap        all RAM; read-only where it is executable elsewhere (<ashlar/physmap.h>)
  *   image          segment by segment, without the guard pages between the trap stacks; what is sealed
@@ -13,7 +12,8 @@
  *   descriptors    the frame pool's own tables, which change under its lock alone
  *
  * A second set of tables, for UEFI runtime calls, shares the kernel's half and has the firmware's runtime
- * regions where the firmware knows them. The arena is mapped later, by kva's users.
+ * regions at their physical addresses, where the firmware expects them. The arena is mapped later, by vmalloc
+ * and mmio.
  */
 #include <ashlar/arch/tlb.h>
 #include <ashlar/boot.h>
@@ -32,11 +32,11 @@
 
 #include "kernel/kernel.h"
 
-#define LOWER_HALF_BYTES ((uint64_t)1 << 47) /* the firmware knows no addresses beyond: they are physical */
+#define LOWER_HALF_BYTES ((uint64_t)1 << 47) /* what the loader maps for the firmware lies below */
 
 static SEALED struct page_table_access physmap_access = {.path = PAGE_TABLE_PHYSMAP};
 static struct page_table kernel_tables;
-static bool kernel_tables_loaded; /* until then descriptors that are backed must show in the loader's */
+static bool kernel_tables_loaded; /* until then newly backed descriptors are mapped in the loader's tables */
 static struct page_table runtime_tables; /* for UEFI runtime calls; root 0 when there are none */
 
 struct page_table *kernel_page_table(void)
@@ -54,7 +54,7 @@ phys_addr_t address_space_root(void)
     return kernel_tables_loaded ? kernel_tables.root : boot_info()->paging.root;
 }
 
-/* The tables that the loader made, to look at: they count nothing and must not be changed. */
+/* The tables that the loader made, for reading only: they have no use counts, so must not be changed. */
 static struct page_table loader_tables(phys_addr_t root)
 {
     return (struct page_table){.root = root,
@@ -64,7 +64,7 @@ static struct page_table loader_tables(phys_addr_t root)
                                .access = &physmap_access};
 }
 
-/* One mapping of the plan; without it there is no kernel. `what` names it. */
+/* Makes one mapping of the kernel's address space; panics when it cannot. `what` names it. */
 static void map(virt_addr_t base, phys_addr_t target, uint64_t bytes, unsigned access, enum page_cache cache,
                 const char *what)
 {
@@ -85,7 +85,7 @@ void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit)
     for (uint32_t i = 0; i < kernel->segment_count; i++) {
         const struct boot_segment *segment = &kernel->segments[i];
         if (!segment_is_writable(segment)) {
-            physmap_plan_protect(plan, segment->physical_base, segment->bytes); /* 8 of them fit */
+            physmap_plan_protect(plan, segment->physical_base, segment->bytes); /* all segments fit */
         }
     }
 }
@@ -129,7 +129,7 @@ static void unmap_guards(void)
     tlb_batch_finish(&batch);
 }
 
-/* boot_info does not say where the boot stack lies, but the loader's tables do. */
+/* boot_info does not give the boot stack's physical addresses, but the loader's tables have them. */
 static void map_stack(const struct boot_info *info)
 {
     struct page_table loader = loader_tables(info->paging.root);
@@ -151,7 +151,7 @@ static void map_video(const struct boot_info *info)
     }
 }
 
-/* The frame pool's own tables for descriptors, as far as they go, move over: only the way to them is new. */
+/* The tables that the frame pool made for its descriptors are taken over: only the root's entry is new. */
 static void lend_descriptors(const struct boot_info *info)
 {
     virt_addr_t base = virt_addr(DESCRIPTORS_BASE);
@@ -167,7 +167,7 @@ static void lend_descriptors(const struct boot_info *info)
     panic("memory: the frame pool has backed no descriptor yet");
 }
 
-/* A kernel without runtime services is still a kernel: trouble here is a warning. */
+/* The kernel works without runtime services: trouble here is a warning. */
 static void copy_runtime(const struct boot_info *info)
 {
     if (info->paging.runtime_root.raw == 0) {
@@ -191,13 +191,13 @@ static void copy_runtime(const struct boot_info *info)
 
 /* ---- What the loader's tables allowed ---- */
 
-static struct page_audit loader_audit; /* of them; without problems where nobody looked */
+static struct page_audit loader_audit; /* result; no problems in builds that do not audit them */
 
 /*
  * No page may be writable and executable from the kernel's first instruction on, so the loader's tables are
- * looked at as well, with the identity map that the kernel is about to drop. The cost grows with the RAM of a
- * CPU without 1 GiB pages: so only builds with all assertions do it, and a boot test looks from outside.
- * There is no console yet to complain on: address_space_start() does.
+ * audited as well, with the identity map that the kernel is about to drop. On a CPU without 1 GiB pages the
+ * cost grows with the RAM, so only builds with all assertions do it; a boot test checks the others from
+ * outside. There is no console yet, so address_space_start() reports the result.
  */
 void loader_tables_audit(const struct boot_info *info)
 {

@@ -59,14 +59,14 @@ static bool resolve(virt_addr_t address, struct memory_region *region)
 
 /* ---- Virtual blocks for the heap ---- */
 
-/* Marks the heap's blocks: what somebody else got from vmalloc is not the heap's to free. */
+/* Marks the heap's blocks: the heap must not free a block that somebody else got from vmalloc. */
 static const struct kva_purpose heap_block = KVA_PURPOSE("virtual block of the heap");
 
 static void *heap_block_alloc(void *context, uint64_t bytes)
 {
     const struct vmalloc_request request = {.bytes = bytes, .purpose = &heap_block, .owner = OWNER_VMALLOC};
     (void)context;
-    return kernel_vmalloc.arena ? vmalloc_request(&kernel_vmalloc, &request) : NULL; /* the heap is older */
+    return kernel_vmalloc.arena ? vmalloc_request(&kernel_vmalloc, &request) : NULL; /* not made yet */
 }
 
 static bool heap_block_free(void *context, void *pointer)
@@ -135,7 +135,7 @@ void *device_map(phys_addr_t address, uint64_t bytes, unsigned access, enum page
     return pointer;
 }
 
-/* The framebuffer has a room of its own, since the first line of text is older than the arena. */
+/* The framebuffer is mapped outside the arena, since text is shown before there is an arena. */
 static void adopt_framebuffer(const struct boot_info *info)
 {
     const struct boot_framebuffer *video = &info->framebuffer;
@@ -151,7 +151,9 @@ static void adopt_framebuffer(const struct boot_info *info)
     }
 }
 
-/* What the firmware's services use of devices, in their own tables, and keep: claimed, and never released. */
+/*
+ * The devices that the firmware's services use, mapped in the tables for UEFI calls only: claimed for good.
+ */
 static void claim_runtime_devices(void)
 {
     struct page_runs walk;

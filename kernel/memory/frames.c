@@ -50,7 +50,9 @@ static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, co
 
 static exception_handler *next_handler; /* of page faults */
 
-/* Gives a mistaken free its name where all that can be seen is a descriptor that is not mapped. */
+/*
+ * If the fault is on a frame descriptor that is not mapped, the cause is a mistaken free: then it is named.
+ */
 static bool explain_page_fault(struct trap_frame *frame)
 {
     if (!trap_from_user(frame)) {
@@ -59,7 +61,7 @@ static bool explain_page_fault(struct trap_frame *frame)
     return next_handler && next_handler(frame);
 }
 
-/* Keeps the low memory from ordinary use, whoever runs short. */
+/* Takes all low memory out of ordinary use, even when other memory runs out. */
 static void keep_low_memory(void)
 {
     struct frame_request request = {

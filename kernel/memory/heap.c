@@ -23,7 +23,8 @@ struct heap kernel_heap;
 
 static char rules[RULES_BYTES];
 
-/* The steps before `caller` are the allocator's own. A chain that does not lead there says nothing else. */
+/* Fills `stack` with the callers from `caller` on: the steps before it are the allocator's own. If the chain
+ * of frames does not lead to `caller`, only `caller` itself is noted. */
 static unsigned note_callers(void *context, const void *caller, void **stack, unsigned limit)
 {
     (void)context;

@@ -1,7 +1,7 @@
 /*
- * Guarded slots of the kernel's heap (<ashlar/slab_guard.h>): addresses from the kernel's arena, and
- * pages that are mapped, each to a frame of its own, while an object lives in them and at no other time. What
- * an access to one missed is said where a page fault is explained.
+ * Guarded slots of the kernel's heap (<ashlar/slab_guard.h>): addresses from the kernel's arena, whose pages
+ * are mapped, each to a frame of its own, only while an object lives in them. A panic report about a page
+ * fault there says which object was missed.
  */
 #include <ashlar/assert.h>
 #include <ashlar/console.h>
@@ -19,12 +19,13 @@
 
 #include "kernel/kernel.h"
 
-#define SLOTS 64  /* so many objects can live there at once, each with a frame of its own */
-#define EVERY 256 /* slow operations from one sample to the next: well below one instruction a call */
+#define SLOTS 64  /* objects that can live there at once, each with a frame of its own */
+#define EVERY 256 /* slow operations from one sample to the next: costs well below one instruction a call */
 
 static struct slab_guard guard;
 
-/* A frame for the page while an object lives in it. Only one that is at hand: this runs inside the heap. */
+/* Maps a frame at the page, for as long as an object lives in it. Takes only a frame that is free at once,
+ * without reclaim: this runs inside the heap. */
 static bool show(void *context, void *page)
 {
     (void)context;

@@ -1,7 +1,7 @@
 /*
- * Where the leak scan of the kernel's heap begins: whatever may hold a pointer and is not the heap's own.
- * That is the kernel's data, the boot stack and all stacks in the arena, what others have got from vmalloc,
- * and the frame descriptors, in which address spaces keep the chains of their reverse map.
+ * Where the leak scan of the kernel's heap begins: all memory outside the heap that may hold a pointer into
+ * it. That is the kernel's data, the boot stack and all stacks in the arena, the blocks that others have from
+ * vmalloc, and the frame descriptors, in which address spaces keep the chains of their reverse map.
  */
 #include <ashlar/boot.h>
 #include <ashlar/heap.h>

@@ -1,12 +1,12 @@
 /*
  * Page faults on their way to the address space that they are for; see page_fault.h.
  *
- * The trap handler asks here first, for addresses that a space may have. What a space resolves is repeated;
- * all else goes on to the fixup table (an access that was declared fallible), to a handler, or into the panic
- * report, which gets from the resolver below what the space said.
+ * The trap dispatch asks here first, for addresses that a space may have. If a space resolves the fault, the
+ * instruction is repeated; all other faults go on to the fixup table (an access that was declared fallible),
+ * to a handler, or into the panic report, which gets the space's answer from the resolver below.
  *
- * While a space works, interrupts are as the interrupted code had them: a pager may sleep, and clearing 2 MiB
- * takes a while. They are off again before anything of the trap's own is touched.
+ * While a space works, interrupts are as the interrupted code had them, because clearing 2 MiB takes a while
+ * and a pager may wait. They are off again before the trap's own state is touched.
  */
 #include <ashlar/console.h>
 #include <ashlar/panic.h>
@@ -23,7 +23,7 @@
 /* Bits of the error code that no space resolves. */
 #define PAGE_FAULT_UNEXPECTED                                                                                \
     (~(uint64_t)(PAGE_FAULT_PRESENT | PAGE_FAULT_WRITE | PAGE_FAULT_USER | PAGE_FAULT_FETCH))
-#define SPURIOUS_MAX 64 /* in a row, before they are taken for one that never ends */
+#define SPURIOUS_MAX 64 /* in a row; more are taken for a fault that never ends */
 #define COULD_NOT_WAIT                                                                                       \
     VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
 
@@ -44,8 +44,8 @@ static enum vm_access access_of(uint64_t error_code)
     return error_code & PAGE_FAULT_WRITE ? VM_WRITE : VM_READ;
 }
 
-/* Whether the code that faulted may touch the address at all, as far as this is not the space's to say. What
- * a panic's report touches is nobody's. */
+/* Whether the code that faulted may touch the address at all, by the rules that hold in every space. During a
+ * panic no space is asked. */
 static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
 {
     if (frame->error_code & PAGE_FAULT_UNEXPECTED) {
@@ -60,7 +60,7 @@ static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
     return allowed && !panic_active();
 }
 
-/* Whether it may touch now what takes locks, and time: user mode always may. */
+/* Whether the code that faulted may wait, as resolving a fault takes locks and time. User mode always may. */
 static bool may_wait(const struct trap_frame *frame)
 {
     const struct per_cpu *cpu = per_cpu();
@@ -69,8 +69,8 @@ static bool may_wait(const struct trap_frame *frame)
 }
 
 /*
- * Whether this is a fault without end: the tables say yes, the CPU no, and nothing else is resolved between.
- * One or a few in a row can be: another CPU was faster each time.
+ * Whether this is a fault without end: the page tables allow the access, the CPU faults again and again, and
+ * no other fault comes in between. A few of these in a row are possible: each time another CPU was faster.
  */
 static bool repeats(struct last_faults *seen, const struct trap_frame *frame, virt_addr_t address)
 {
@@ -82,8 +82,9 @@ static bool repeats(struct last_faults *seen, const struct trap_frame *frame, vi
 }
 
 /*
- * Whether the frame lies on the interrupted code's stack, or the one that user mode enters by; it stays on
- * the page fault's own small one, where no interrupt is let in, when the address is near the stack pointer.
+ * Whether the frame lies on the interrupted code's stack, or on the kernel stack of user mode. It lies on the
+ * page fault's own small stack instead, where interrupts must stay off, when the address was near the stack
+ * pointer.
  */
 static bool is_on_a_whole_stack(const struct trap_frame *frame)
 {
@@ -111,7 +112,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
         return false;
     }
     enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
-    seen = &last[cpu_number()]; /* it may have waited, and gone on elsewhere */
+    seen = &last[cpu_number()]; /* it may have waited, and gone on on another CPU */
     if (fault == VM_FAULT_SPURIOUS) {
         return !repeats(seen, frame, address);
     }
@@ -124,7 +125,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
     return false;
 }
 
-/* ---- The panic report: it may take no lock, so it only knows what was said when the fault came by ---- */
+/* ---- The panic report: it may take no lock, so it can only repeat what the space answered before ---- */
 
 /* Why the last fault at `address` was refused; one that was resolved if there was none. */
 static enum vm_fault refusal_of(virt_addr_t address)

@@ -58,7 +58,7 @@ static enum page_table_error window_make(struct page_table_view *view, uint64_t 
     return PAGE_TABLE_OK;
 }
 
-/* ---- Temporary: slots for every CPU above the image, made when they are first asked for ---- */
+/* ---- Temporary: slots for every CPU above the image, made when they are first needed ---- */
 
 static enum page_table_error temporary_open(struct page_table_view *view)
 {
@@ -105,7 +105,7 @@ enum page_table_error page_table_view_open(struct page_table_view *view, enum pa
     preempt_disable();
     view->user = per_cpu()->space;
     if (view->user) {
-        vm_space_enter(view->user); /* it is loaded again: nobody may destroy it meanwhile */
+        vm_space_enter(view->user); /* nobody may destroy it before it is loaded again */
     }
     space_load(NULL);
     if (is_window(path)) {

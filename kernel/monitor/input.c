@@ -86,9 +86,9 @@ bool monitor_input_waits(void)
 }
 
 /*
- * Between two looks for a byte while interrupts are off. An emulator that is asked all the time finds none to
- * bring it one; 64 pauses are a few microseconds, in which a serial line at 115200 baud brings not even one
- * byte.
+ * The pause between two looks for a byte while interrupts are off: an emulator that is polled without a pause
+ * gets no time to deliver one. 64 pauses take a few microseconds, less than one byte takes on a serial line
+ * at 115200 baud.
  */
 static void pause_polling(void)
 {
@@ -98,9 +98,9 @@ static void pause_polling(void)
 }
 
 /*
- * Looks for a byte and, when there is none, rests until an interrupt: the look and the rest are one step for
- * the CPU, or the byte that comes between them would wait for the interrupt after. With interrupts off it
- * only pauses. Before it rests there may be work for an idle CPU, done piece by piece.
+ * Looks for a byte and, when there is none, rests until an interrupt. Interrupts are off from the look to the
+ * rest, or a byte that comes in between would wait for the next interrupt. If the caller has them off, it
+ * only pauses. Before it rests, it does one piece of the frame pool's work for idle CPUs, if there is any.
  */
 static int take_or_rest(void)
 {

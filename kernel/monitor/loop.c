@@ -1,15 +1,14 @@
 /*
  * The monitor: reads a line, runs the command it names, for ever.
  *
- *     console_read() -> input.c -> line editor -> monitor_split() -> monitor_parse_call() ->
- * command->run()
+ *     console_read() -> input.c -> line editor -> monitor_split() -> monitor_parse_call() -> run()
  *
- * The line editor and all that judges what was typed are portable and tested on the host (kernel/lib); here
- * they meet the console. Output goes through the pager (output.c). Commands register through the
- * linker (MONITOR_COMMAND in <ashlar/monitor.h>); the monitor's own are in command_*.c.
+ * The line editor and the parser are portable and tested on the host (kernel/lib/input, kernel/lib/monitor);
+ * here they are connected to the console. Output goes through the pager (output.c). The commands are in
+ * kernel/commands; the linker collects them (MONITOR_COMMAND in <ashlar/monitor.h>).
  *
- * One thread of control reads the terminal, so the monitor's state has no lock; commands take the locks of
- * the subsystems they look into. `help` shows what there is.
+ * Only one thread of control reads the terminal, so the monitor's state has no lock; commands take the locks
+ * of the subsystems they look into. `help` lists them.
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>

@@ -1,11 +1,10 @@
 /*
  * The monitor's output: printing with a pager, errors, and lines of JSON.
  *
- * The pager stops after a screenful. On its own accord (mode "auto") it does so only for a person: when
- * nothing has been typed ahead, and when the terminal answers the question what it is (ESC [ c; every
- * terminal since the VT100 does). A pipe, a log file or a test that does not know the question gets its
- * output in one go; it is asked once and never again. Where the terminal also tells its size (ESC [ 18 t) the
- * page is as high as it.
+ * The pager stops after a screenful. In mode "auto" it does so only if somebody is there to go on: when
+ * nothing has been typed ahead, and when the terminal answers the question for its type (ESC [ c; every
+ * terminal since the VT100 does). A pipe, a log file or a test does not answer; it gets its output without
+ * stops and is not asked again. If the terminal also tells its size (ESC [ 18 t), a page is as high as that.
  */
 #include <ashlar/console.h>
 #include <ashlar/format.h>
@@ -92,7 +91,9 @@ static enum key wait_key(struct key_decoder *decoder, uint64_t nanoseconds, uint
     }
 }
 
-/* Asks the terminal for its size and what it is. The second answer comes last, and always. */
+/*
+ * Asks the terminal for its size and its type. Every terminal answers the second question, after the first.
+ */
 static bool ask_terminal(void)
 {
     struct key_decoder decoder;
@@ -115,7 +116,7 @@ static bool ask_terminal(void)
     }
 }
 
-/* Whether the end of the page is a reason to stop. */
+/* Whether to stop now that the page is full. */
 static bool should_stop(void)
 {
     if (pager.free || pager.mode == PAGER_OFF) {
@@ -134,7 +135,7 @@ static bool should_stop(void)
     return pager.attended && pager.used + 1 >= pager_rows();
 }
 
-/* Waits at the end of a page for what the person wants. */
+/* Waits at the end of a page for a key and does what it means. */
 static void stop_page(void)
 {
     struct key_decoder decoder;

@@ -9,7 +9,7 @@ int monitor_take_byte(void);
 /* The next typed byte; waits for it with the CPU at rest. */
 uint8_t monitor_wait_byte(void);
 
-/* The next typed byte, or -1 when `nanoseconds` pass without one; they pass at once before the clock runs. */
+/* The next typed byte, or -1 when none comes within `nanoseconds`. Without a clock it does not wait. */
 int monitor_wait_byte_for(uint64_t nanoseconds);
 
 /* Whether something typed is waiting to be read. */
@@ -22,7 +22,7 @@ void monitor_unread(const uint8_t *bytes, size_t count);
 void monitor_input_begin(void);
 void monitor_output_begin(void);
 
-/* Stops the command, as the pager's reader wishes. */
+/* Stops the command, because q was pressed at the pager. */
 void monitor_quit(void);
 
 /* Whether ctrl-c stopped the command. */

@@ -1,9 +1,9 @@
 /*
  * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>.
  *
- * A stated rate (CPUID) is exact where it is true, but virtual machines may pass on another machine's. So it
- * is believed when a short measurement agrees within 1 %; else the measurement counts. All values are written
- * once, before interrupts are on and other CPUs run, and then only read: no lock.
+ * The rate that CPUID states is exact if it is right, but a virtual machine may pass on the rate of another
+ * machine. So it is used when a short measurement agrees within 1 %; else the measured rate is used. All
+ * values are written once, before interrupts are on and other CPUs run, and then only read: no lock.
  */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/boot.h>

@@ -4,8 +4,8 @@
 #include <x86/clock_reference.h>
 
 /*
- * The best device that is there and is seen to count: the HPET, else the ACPI timer, else the 8254; NULL when
- * there is none. Starts it if necessary; it keeps running.
+ * The most exact device that this machine has and that counts: the HPET, else the ACPI timer, else the 8254;
+ * NULL when there is none. Starts it if necessary; it keeps running.
  */
 const struct clock_reference *clock_reference_find(void);
 

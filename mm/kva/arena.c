@@ -3,14 +3,14 @@
  *
  * Concept. Ranges tile the arena; each has a record, and records are linked in the order of addresses. A
  * range is free, taken, or held. Free ranges are in lists by size (by_size.c); neighbours are never both
- * free, because what is freed is joined with them. Taken and held ranges are in a tree by address
- * (tree.c). Records and nodes are frames of the arena's own (records.c), so that an arena works before
- * there is a heap.
+ * free, because a range that is freed is joined with free neighbours. Taken and held ranges are in a tree by
+ * address (tree.c). Records and nodes lie in frames that the arena takes for itself (records.c), so that an
+ * arena works before there is a heap.
  *
- * In front: most ranges are small and come and go. One that is freed is kept as it is, "held", in the quick
- * list of its kind (so many pages, so many guards), and given to the next one who asks for that: neither
- * lists nor tree are touched. What is held is let go when an allocation would fail otherwise, so it is never
- * lost. A small table of ranges that were found lately spares most of the tree's steps.
+ * The fast path: most ranges are small and live briefly. A freed one is kept as it is, "held", in the quick
+ * list of its kind (so many pages, so many guards), and given to the next request of that kind: neither lists
+ * nor tree are touched. Held ranges are made free when an allocation would fail otherwise, so they are never
+ * lost. A small table of ranges that were found lately saves most look-ups in the tree.
  *
  * Locks. One spinlock for each arena. Under it the frame pool's is taken, for records and nodes.
  *
@@ -40,8 +40,8 @@ const char *kva_error_name(enum kva_error error)
 /* ---- By address ---- */
 
 /*
- * What is wrong with an address at which no allocated range starts. Not inline: it has an array, and whoever
- * has one on the stack pays for the stack protector.
+ * What is wrong with an address at which no allocated range starts. Not inlined: a function with an array on
+ * its stack pays for the stack protector, and its callers shall not.
  */
 static __attribute__((noinline)) enum kva_error explain(const struct kva_arena *arena, virt_addr_t address)
 {

@@ -1,9 +1,9 @@
 /*
- * Free stretches by size: two-level segregated fit. Classes are 16 to a doubling, and for up to 32 pages one
- * for each size; two levels of bitmaps lead to the first class that surely holds a request in two steps. A
- * request is rounded up to the next class for that, so stretches of its own class that would do are passed
- * over: they are searched only when nothing larger is left. (Taking the best fit always would mean a tree of
- * sizes, and time that grows with the number of stretches.)
+ * Free stretches by size: two-level segregated fit. There are 16 classes to a doubling, and one for each size
+ * up to 32 pages; two levels of bitmaps lead in two steps to the first class of which every member holds the
+ * request. For that the request is rounded up to the next class. So stretches of its own class are passed
+ * over, even if they are large enough: they are tried only when nothing larger is left. (Always taking the
+ * best fit would need a tree of sizes, and time that grows with the number of stretches.)
  */
 #include "internal.h"
 #include "valid.h"

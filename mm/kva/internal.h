@@ -1,6 +1,6 @@
 /*
- * Inside the arenas of kernel addresses: what their files share. Not for users of arenas. Everything here is
- * called with the arena's lock held, unless it says otherwise.
+ * Shared by the files of the arenas of kernel addresses; not for users of arenas. Everything here is called
+ * with the arena's lock held, unless it says otherwise.
  */
 #pragma once
 
@@ -36,7 +36,7 @@ static inline uint64_t kva_page(const struct kva_arena *arena, const struct kva_
     return (range->base.raw - arena->base.raw) >> FRAME_SHIFT;
 }
 
-/* Where a range that starts at `base` is remembered. */
+/* The slot of kva_arena.recent for a range that starts at `base`. */
 static inline unsigned kva_recent_index(virt_addr_t base)
 {
     return (unsigned)(base.raw >> FRAME_SHIFT) % KVA_RECENT;
@@ -54,11 +54,13 @@ struct kva_record_page {
 
 #define KVA_RECORDS_PER_PAGE ((FRAME_BYTES - sizeof(struct kva_record_page)) / sizeof(struct kva_range))
 
-/* A record with arbitrary contents; NULL when there is no memory. */
+/* A free record, whose contents are arbitrary; NULL when there is no memory. kva_record_give() returns it. */
 struct kva_range *kva_record_take(struct kva_arena *arena) REQUIRES(arena->lock);
 void kva_record_give(struct kva_arena *arena, struct kva_range *range) REQUIRES(arena->lock);
 
-/* A frame of the arena's own, as a pointer; NULL when there is none. */
+/*
+ * A frame for the arena's own use, as a pointer; NULL when there is no memory. kva_frame_give() returns it.
+ */
 void *kva_frame_take(struct kva_arena *arena) REQUIRES(arena->lock);
 void kva_frame_give(struct kva_arena *arena, void *frame) REQUIRES(arena->lock);
 
@@ -143,8 +145,10 @@ void kva_space_add(struct kva_arena *arena, struct kva_range *range) REQUIRES(ar
 struct kva_range *kva_space_find(struct kva_arena *arena, const struct kva_demand *demand, uint64_t *base)
     REQUIRES(arena->lock);
 
-/* Performs a cut: the range is KVA_TAKEN then, in cut->front if there is one, else in cut->from. */
+/*
+ * Performs a cut. The range that is KVA_TAKEN afterwards is cut->front if that is not NULL, else cut->from.
+ */
 void kva_space_take(struct kva_arena *arena, const struct kva_cut *cut) REQUIRES(arena->lock);
 
-/* Makes a taken or held range free, joined with its free neighbours. Its record may be gone then. */
+/* Makes a taken or held range free and joins it with its free neighbours, which may free its record. */
 void kva_space_give(struct kva_arena *arena, struct kva_range *range) REQUIRES(arena->lock);

@@ -89,7 +89,7 @@ void kva_statistics(struct kva_arena *arena, struct kva_statistics *statistics)
         .memory_bytes = (arena->memory.record_frames + arena->memory.node_frames) << FRAME_SHIFT,
         .slow_operations = arena->slow_operations,
     };
-    for (unsigned kind = 0; kind < KVA_KINDS; kind++) { /* what is held counts as taken so far */
+    for (unsigned kind = 0; kind < KVA_KINDS; kind++) { /* held ranges were counted as taken: correct that */
         uint64_t count = arena->quick[kind].count;
         uint64_t bytes = count * (kind / 2 + 1) << FRAME_SHIFT;
         uint64_t guard_bytes = count * (kind % 2) << (FRAME_SHIFT + 1);

@@ -1,16 +1,16 @@
 /*
  * Device memory.
  *
- * Concept. Mappings are records in a list: which frames, where, with which access, cached how. There are some
- * dozens of them on any machine, made by drivers when they start, so a list is searched rather than a tree
- * kept. Whoever asks for what a mapping already shows in the same way becomes another user of it.
+ * Concept. Mappings are records in a list: which frames, at which address, with which access, cached how.
+ * There are some dozens of them on any machine, made by drivers when they start, so a list is enough. A
+ * request for memory that a mapping already shows in the same way shares that mapping.
  *
- * A range that overlaps a mapping of another cache kind is refused; so is RAM, which the plan of the physmap
- * (<ashlar/physmap.h>) knows, in any other kind than write-back. Address spaces that show device memory ask
- * as well, and what they show is noted (mmio_claim.c).
+ * A range that overlaps a mapping of another cache kind is refused; so is RAM in any other kind than
+ * write-back. What is RAM follows from the plan of the physmap (<ashlar/physmap.h>). Address spaces that map
+ * device memory ask as well, and their claims are noted (mmio_claim.c).
  *
- * Locks. One spinlock, held throughout: mappings are made rarely. Under it all the allocators' locks are
- * taken.
+ * Locks. One spinlock, held for the whole of each operation, since mappings are made rarely. Under it those
+ * of the arena, the page table, the records' caches and the frame pool are taken.
  *
  * To see inside: mmio_look(), and mmio_check(), which holds the list against the page tables.
  */
@@ -114,7 +114,7 @@ enum mmio_error mmio_range_check(const struct mmio *mmio, phys_addr_t *base, uin
     return MMIO_OK;
 }
 
-/* Checks a request by itself, and makes whole frames of it. */
+/* Checks a request, without regard to other mappings, and rounds it to whole frames. */
 static enum mmio_error check_request(const struct mmio *mmio, const struct mmio_request *request,
                                      struct mmio_mapping *wanted)
 {
@@ -156,7 +156,7 @@ bool mmio_cached_otherwise(const struct mmio *mmio, phys_addr_t base, uint64_t b
     return false;
 }
 
-/* The mapping that serves, or NULL. A part of it cached in another way is an error. */
+/* Stores the mapping that serves the request, or NULL. If a part is mapped with another cache kind, fails. */
 static enum mmio_error find(const struct mmio *mmio, const struct mmio_mapping *wanted,
                             struct mmio_mapping **found) REQUIRES(mmio->lock)
 {
@@ -194,7 +194,7 @@ static void remove_record(struct mmio *mmio, struct mmio_mapping *mapping) REQUI
     slab_cache_free(&mmio->records, mapping);
 }
 
-/* Addresses for a mapping, such that large pages fit where its frames are aligned for them. */
+/* Takes addresses for a mapping, aligned to 2 MiB if its frames are, so that large pages fit. */
 static enum mmio_error take_range(struct mmio *mmio, const struct kva_purpose *purpose,
                                   struct mmio_mapping *mapping) REQUIRES(mmio->lock)
 {
@@ -263,7 +263,7 @@ enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, 
 
 /* ---- Unmapping ---- */
 
-/* The whole mapping goes, so no large page is split: it cannot fail. */
+/* Undoes a mapping. Cannot fail: it goes as a whole, so no large page has to be split. */
 static void unmap(struct mmio *mmio, struct mmio_mapping *mapping) REQUIRES(mmio->lock)
 {
     struct tlb_batch batch;

@@ -1,9 +1,9 @@
 /*
- * Physical memory that others show, as device regions of address spaces do: whether they may, and that they
- * do, so that no mapping of another kind is made beside it.
+ * Claims: physical memory that others map, as address spaces do for their device regions. A claim checks
+ * whether they may, and notes it, so that the memory is not mapped with another cache kind as well.
  *
- * A claim is a record for each call. Parts are given up as regions are cut, whoever's record they are cut
- * from: records of one cache kind are as good as each other.
+ * Each call of mmio_claim() makes a record. mmio_release() shortens or removes any record of the same cache
+ * kind that holds the memory, whichever call made it: such records are interchangeable.
  */
 #include "mmio_internal.h"
 #include "valid.h"
@@ -28,7 +28,7 @@ static enum mmio_error check_access(const struct mmio *mmio, phys_addr_t base, u
     return (access & PAGE_EXECUTE) && memory.read_only != bytes ? MMIO_WRITABLE : MMIO_OK;
 }
 
-/* A claim in the list, or NULL without memory. */
+/* Adds a claim to the list; NULL when there is no memory. */
 static struct mmio_claim *add(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
     REQUIRES(mmio->lock)
 {

@@ -1,6 +1,6 @@
 /*
- * The arena's own memory: frames of the pool, and records cut from them. One frame of records without one in
- * use is kept; others go back to the pool.
+ * The arena's own memory: frames of the pool, and records cut from them. One frame whose records are all free
+ * is kept; further ones go back to the pool.
  */
 #include "internal.h"
 
@@ -81,7 +81,7 @@ void kva_record_give(struct kva_arena *arena, struct kva_range *range)
     if (!page->free) {
         link_page(memory, page);
     }
-    range->state = KVA_FREE; /* for whoever looks without the lock */
+    range->state = KVA_FREE; /* for kva_look_stopped(), which takes no lock */
     range->next = page->free;
     page->free = range;
     page->used--;

@@ -31,7 +31,8 @@ static bool make_node(struct kva_arena *arena, uint64_t *link) REQUIRES(arena->l
 }
 
 /*
- * Drops the node of a link if nothing is in it any more: unlinked first, for whoever looks without the lock.
+ * Frees the node of a link if nothing is in it any more. It is unlinked first, since kva_look_stopped() reads
+ * the tree without the lock.
  */
 static void drop_unused(struct kva_arena *arena, uint64_t *link) REQUIRES(arena->lock)
 {
@@ -86,7 +87,7 @@ void kva_tree_erase(struct kva_arena *arena, uint64_t page)
     erase(arena, &arena->tree, arena->tree_shift, page);
 }
 
-/* `page` is UINT64_MAX for the last range of all below `link`. */
+/* The range below `link` with the highest first page up to `page`, or NULL. UINT64_MAX: the last of all. */
 static struct kva_range *find_floor(uint64_t link, unsigned shift, uint64_t page)
 {
     const struct kva_node *node = kva_link_node(link);

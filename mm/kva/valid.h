@@ -1,6 +1,6 @@
 /*
- * What is always true of kernel addresses' structures and seen in constant time; asserted by their
- * operations.
+ * What is always true of the structures of kernel addresses and can be checked in constant time; their
+ * operations assert it when they begin.
  */
 #pragma once
 
@@ -9,14 +9,14 @@
 #include <ashlar/validate.h>
 #include <ashlar/vmalloc.h>
 
-/* An arena that was made. Reads what never changes: from any context, with or without the lock. */
+/* Whether the arena was made by kva_init(). Reads constant fields only: any context, with or without lock. */
 static inline bool kva_arena_is_valid(const struct kva_arena *arena)
 {
     return arena->frames != NULL && arena->bytes != 0 && arena->bytes <= KVA_BYTES_MAX &&
            is_aligned(arena->base.raw | arena->bytes, FRAME_BYTES);
 }
 
-/* A range of the arena, its guard pages included, that does not lie at odds with its neighbours. */
+/* Whether the range, with its guard pages, lies in the arena and agrees with its neighbours. */
 static inline bool kva_range_is_valid(const struct kva_arena *arena, const struct kva_range *range)
     REQUIRES(arena->lock)
 {
@@ -29,27 +29,27 @@ static inline bool kva_range_is_valid(const struct kva_arena *arena, const struc
            (range->higher == NULL ? start + bytes == arena->bytes : range->higher->lower == range);
 }
 
-/* An instance that was made. The same. */
+/* Whether the instance was made by vmalloc_init(). Reads constant fields only: any context. */
 static inline bool vmalloc_is_valid(const struct vmalloc *vmalloc)
 {
     return vmalloc->frames != NULL && vmalloc->table != NULL && kva_arena_is_valid(vmalloc->arena);
 }
 
-/* The list of retired blocks is as empty as their count, and not so long that a flush was due. */
+/* Whether list and count of retired blocks are either both empty or neither, and no flush is overdue. */
 static inline bool vmalloc_retired_is_valid(const struct vmalloc *vmalloc) REQUIRES(vmalloc->lock)
 {
     return (vmalloc->retired_ranges == 0) == (vmalloc->retired == NULL) &&
            vmalloc->retired_ranges < VMALLOC_RETIRED_RANGES && vmalloc->retired_pages < VMALLOC_RETIRED_PAGES;
 }
 
-/* An instance that was made. */
+/* Whether the instance was made by mmio_init(). */
 static inline bool mmio_is_valid(const struct mmio *mmio)
 {
     return mmio->config.table != NULL && mmio->config.slabs != NULL &&
            mmio->records.pool == mmio->config.slabs;
 }
 
-/* Its list of mappings is as empty as their count. */
+/* Whether list and count of its mappings are either both empty or neither. */
 static inline bool mmio_list_is_valid(const struct mmio *mmio) REQUIRES(mmio->lock)
 {
     return (mmio->count == 0) == (mmio->first == NULL);

@@ -5,17 +5,17 @@
  * where block, address and free memory allow. Nothing else is kept for it: the page table knows its frames,
  * and the descriptor of each frame leads back to the range.
  *
- * Freeing. What is unmapped may still be in a TLB, and dropping it there is the dear part, so many frees
- * share a flush. A freed block is *retired*: unmapped at once, while its range waits in a list, its frames in
- * another (linked through their descriptors, so that no memory is needed to free memory), and what is stale
- * in a batch. When there is enough of it, or when memory or addresses are short, the batch is flushed, and
- * only then frames and addresses go back. Whoever touches a retired block faults, if no TLB knows it any
- * more, and is told what it was.
+ * Freeing. Unmapped pages may still be in a TLB, and flushing them is the expensive part, so many frees share
+ * a flush. A freed block is *retired*: unmapped at once, while its range waits in one list, its frames in
+ * another (linked through their descriptors, so that no memory is needed to free memory), and the stale
+ * translations in a batch. When enough has come together, or when memory or addresses are short, the batch is
+ * flushed, and only then frames and addresses go back. An access to a retired block faults, unless a TLB
+ * still has the translation, and the panic report says what the block was.
  *
- * A long block is flushed on its own: it would fill the lists, and holding the lock for it would be long.
+ * A long block is flushed on its own: it would fill the lists, and the lock would be held for long.
  *
  * Locks. One spinlock guards the retired lists. Under it: the arena's, the page table's, the frame pool's,
- * and the flush itself, which waits for other CPUs: they answer with interrupts, which spinlocks leave on.
+ * and the flush itself, which waits for other CPUs: they answer by an interrupt, which spinlocks let in.
  *
  * To see inside: vmalloc_statistics(), and vmalloc_check(), which verifies all of it (vmalloc_check.c); the
  * ranges with kva_next().
@@ -105,7 +105,7 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
 }
 
 /*
- * Unmaps the first `bytes` bytes of a range, the frames to a list. Large pages go as a whole: none is split.
+ * Unmaps the first `bytes` bytes of a range and adds the frames to a list. No large page is split.
  */
 static void unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t bytes,
                   struct tlb_batch *batch, phys_addr_t *frames)
@@ -121,7 +121,9 @@ static void unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64
     }
 }
 
-/* Constant orders, so that the compiler makes the short way of each. */
+/*
+ * Frees the frames of a list. The orders are constants, so that the compiler inlines the fast path for each.
+ */
 static void free_frames(struct frame_pool *frames, phys_addr_t frame)
 {
     while (frame.raw != 0) {
@@ -147,7 +149,7 @@ static void give_back(struct vmalloc *vmalloc, const struct remains *remains)
     }
 }
 
-/* Flushes all that is retired and hands it over, for the caller to give back once the lock is free. */
+/* Flushes all that is retired and returns it: the caller gives it back when it has released the lock. */
 static struct remains flush_locked(struct vmalloc *vmalloc) REQUIRES(vmalloc->lock)
 {
     struct remains remains = {vmalloc->retired, vmalloc->frames_head};
@@ -186,7 +188,7 @@ static void retire(struct vmalloc *vmalloc, struct kva_range *range, uint64_t ma
     }
 }
 
-/* Unmaps, flushes and gives back a long one. */
+/* Unmaps, flushes and gives back a long block. */
 static __attribute__((noinline)) void retire_alone(struct vmalloc *vmalloc, struct kva_range *range,
                                                    uint64_t mapped)
 {
@@ -199,7 +201,7 @@ static __attribute__((noinline)) void retire_alone(struct vmalloc *vmalloc, stru
     give_back(vmalloc, &remains);
 }
 
-/* Takes a range apart that nobody else knows of any more; its first `mapped` bytes are mapped. */
+/* Undoes a range that nobody else uses any more; its first `mapped` bytes are mapped. */
 static void take_apart(struct vmalloc *vmalloc, struct kva_range *range, uint64_t mapped)
 {
     if (mapped >> FRAME_SHIFT < VMALLOC_RETIRED_PAGES) {
@@ -284,8 +286,8 @@ static bool map_large(struct vmalloc *vmalloc, const struct vmalloc_request *req
     return error == PAGE_TABLE_OK;
 }
 
-/* Takes single frames, prepared; fewer than `count` when there are no more. One by one, from the magazine of
- * the CPU: that is cheaper than to ask for them together. */
+/* Takes and prepares single frames; returns how many, fewer than `count` when there are no more. Takes them
+ * one by one from the CPU's magazine, which is cheaper than a request for all. */
 static uint64_t take_frames(struct vmalloc *vmalloc, const struct vmalloc_request *request,
                             struct kva_range *range, uint64_t count, phys_addr_t *frames)
 {
@@ -364,7 +366,8 @@ static __attribute__((noinline)) uint64_t fill(struct vmalloc *vmalloc, const st
     return at;
 }
 
-/* Whether there can be memory for it: else a request far too long would take all there is before it fails. */
+/* Whether there may be memory for it. Without this check a request that is far too long would take all frames
+ * before it fails. */
 static bool has_hope(const struct vmalloc *vmalloc, uint64_t bytes)
 {
     uint64_t pages = bytes >> FRAME_SHIFT;
@@ -413,14 +416,14 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
     return KVA_OK;
 }
 
-/* What is retired is memory, too: a request fails only when giving it back does not help. */
+/* Tries again after giving back what is retired: a request fails only when that does not help. */
 static __attribute__((noinline)) void *try_again(struct vmalloc *vmalloc,
                                                  const struct vmalloc_request *request)
 {
     void *block = NULL;
     vmalloc_flush(vmalloc);
     if (try_request(vmalloc, request, &block) != KVA_OK) {
-        vmalloc_flush(vmalloc); /* of what could be mapped */
+        vmalloc_flush(vmalloc); /* the part of the block that could be mapped */
     }
     return block;
 }

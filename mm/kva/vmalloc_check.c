@@ -1,4 +1,6 @@
-/* Seeing inside vmalloc: statistics, and the validator. The blocks are the arena's ranges with its mark. */
+/*
+ * Seeing inside vmalloc: statistics, and the validator. The blocks are found by walking the arena's ranges.
+ */
 #include "vmalloc_internal.h"
 
 /* Fills *facts with the instance's next range at or behind *at; false at the end. */

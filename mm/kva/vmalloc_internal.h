@@ -1,7 +1,7 @@
-/* Inside vmalloc: what its files share. Not for its users. */
+/* Shared by the files of vmalloc; not for its users. */
 #pragma once
 
 #include <ashlar/vmalloc.h>
 
-/* An ordinary block. */
+/* The purpose of ordinary blocks. */
 extern const struct kva_purpose vmalloc_purpose;

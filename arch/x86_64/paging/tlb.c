@@ -6,8 +6,8 @@
  * Rejected: to drop its pages one by one, which INVPCID can do, because that leaves entries for other
  * addresses in the paging-structure caches. Sources: SDM volume 3, 4.10.4.1; volume 2, INVPCID.
  *
- * The emulated CPU of the tests has no PCIDs, so host tests run this file over a model of a CPU that has
- * them.
+ * The emulated CPU of the boot tests has no PCIDs, so the host test host.arch.tlb runs this file over a model
+ * of a CPU that has them.
  */
 #include <ashlar/arch/tlb.h>
 #include <x86/cpuid.h>

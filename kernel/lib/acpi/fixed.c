@@ -38,7 +38,7 @@ enum fadt_field {
 
 #define REGISTER_BYTES 12
 
-/* A generic address at `offset`; none when the table is too short to hold it, or its address is 0. */
+/* The register at `offset`; {0} when the table is too short to hold one, or its address is 0. */
 static struct acpi_register read_register(const struct acpi_view *view, uint64_t offset)
 {
     if (view->length < offset + REGISTER_BYTES || acpi_read64(view->bytes + offset + 4) == 0) {
@@ -62,7 +62,8 @@ static struct acpi_register either_register(const struct acpi_view *view, uint64
 }
 
 /*
- * What cannot be a register is forgotten by name: a port beyond the port space, a width that no register has.
+ * The register, or {0} with a complaint when it cannot be one: a port above 0xffff, or a width that is not
+ * made of whole bytes or is beyond 64 bits.
  */
 static struct acpi_register checked_register(const struct acpi_view *view, struct acpi_register found,
                                              const char *name)

@@ -4,7 +4,7 @@
 #define MADT_ENTRIES_AT 44
 #define SRAT_ENTRIES_AT 48
 
-/* Entry types of the MADT (5.2.12, table 5.21). Others are for machines and events that are not ours. */
+/* Entry types of the MADT (5.2.12, table 5.21). Entries of other types are skipped. */
 enum madt_type {
     MADT_LOCAL_APIC = 0,
     MADT_IO_APIC = 1,

@@ -43,8 +43,8 @@ static inline uint64_t acpi_read64(const uint8_t *bytes)
 }
 
 /*
- * Each reads one table into its part of view->info. A malformed one leaves that part as it was, and is
- * complained of.
+ * Each reads one table into its part of view->info. For a malformed table it complains and leaves that part
+ * as it was.
  */
 void acpi_parse_madt(const struct acpi_view *view);
 void acpi_parse_fadt(const struct acpi_view *view);

@@ -1,8 +1,8 @@
 /*
  * Finding \_S5 in AML without an interpreter. The package that says what to write to switch the machine off
  * is a constant in practice: NameOp "_S5_" PackageOp PkgLength NumElements Element...  (20.2.5). We look for
- * exactly that text; anything else, and anything ambiguous, counts as not found: a wrong value here does
- * something else to the machine.
+ * exactly these bytes; anything else, and anything ambiguous, counts as not found, because a wrong value
+ * would put the machine into another sleep state.
  */
 #include "private.h"
 

@@ -1,9 +1,9 @@
 /*
  * Finding the ACPI tables: root pointer -> XSDT or RSDT -> tables. Specification 6.5, 5.2.5 to 5.2.8.
  *
- * Nothing is believed before it is checked: a table's header is mapped first, its length judged, then the
- * whole table mapped and summed. What fails is refused by name and the walk goes on. The parts of a table are
- * read by the functions in acpi/madt.c and acpi/fixed.c; the \_S5 package by acpi/soft_off.c.
+ * Nothing is used before it is checked: a table's header is mapped first and its length checked, then the
+ * whole table is mapped and its checksum compared. A table that fails is named in a complaint, and the walk
+ * goes on. What a table contains is read by madt.c and fixed.c; the \_S5 package by soft_off.c.
  *
  * No locks: a parse works on its caller's structures alone.
  */

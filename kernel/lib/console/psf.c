@@ -7,7 +7,7 @@
  * follows), glyphs, bytes per glyph, height, width; the table is UTF-8 with ff as the end of a list and fe as
  * the start of a sequence. Sequences are of no use to a terminal of single cells and are passed over.
  *
- * The table is turned into a hash table once: the code points of box drawing come by the thousand.
+ * The table is turned into a hash table once, because every character that is printed is looked up in it.
  */
 #include <ashlar/psf.h>
 #include <ashlar/string.h>

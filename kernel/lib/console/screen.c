@@ -6,7 +6,7 @@
  * write-combining buffers fill up and leave as whole bursts. With pixels of 32 bits four bits of a bitmap
  * become two stores, from a table made for the run's colours; other formats are drawn pixel by pixel.
  *
- * The cursor is the cell under it with its colours exchanged, for the time of the redraw.
+ * The cursor is shown by exchanging the two colours of its cell while the screen is redrawn.
  */
 #include <ashlar/platform.h>
 #include <ashlar/screen.h>

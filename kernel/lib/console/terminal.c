@@ -135,7 +135,7 @@ static uint32_t extended_colour(const struct terminal *terminal, uint32_t index,
     }
 }
 
-/* The codes that name one of sixteen colours; others do nothing. */
+/* The codes that set one of the sixteen colours; all others are ignored. */
 static void plain_colour(struct terminal *terminal, uint32_t code)
 {
     if (code >= 30 && code <= 37) {
@@ -361,7 +361,7 @@ static void escaped_byte(struct terminal *terminal, uint8_t byte)
     }
 }
 
-/* ---- The door ---- */
+/* ---- The public functions ---- */
 
 void terminal_init(struct terminal *terminal, const struct psf_font *font, struct terminal_cell *cells,
                    uint32_t columns, uint32_t rows)

@@ -114,8 +114,8 @@ static bool track_modifier(struct keyboard_translator *translator, uint8_t key, 
     }
 }
 
-/* What Ctrl makes of a character: the control codes of ASCII; others stay (as on an xterm, as far as it
- * goes). */
+/* What Ctrl makes of a character: the control code where ASCII has one, else the character itself, as xterm
+ * does. */
 static uint8_t control_of(uint8_t character)
 {
     if (character >= '@' && character <= '~') {
@@ -201,7 +201,7 @@ static void put_key(const struct keyboard_translator *translator, struct output 
     output->count = output->count == before ? 0 : output->count; /* no escape for a key that means nothing */
 }
 
-/* Takes the codes that only announce or belong to others. Returns whether `code` was one. */
+/* Takes the prefixes of other codes, and the codes of the Pause key. Returns whether `code` was one. */
 static bool take_prefix(struct keyboard_translator *translator, uint8_t code)
 {
     if (translator->skip != 0) {

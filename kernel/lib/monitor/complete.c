@@ -1,4 +1,4 @@
-/* What Tab can go on with; see parse.h. */
+/* Tab completion; see parse.h. */
 #include "parse.h"
 
 #include <ashlar/string.h>
@@ -12,7 +12,7 @@ struct context {
     const struct monitor_command *command; /* named by it, or NULL */
 };
 
-/* Finds the word under way. Quotes are not followed: what they are needed for has no completion. */
+/* Finds the word under way. Quotes are ignored: nothing that can be completed needs any. */
 static struct context find_word(const struct monitor_table *table, const char *line, size_t cursor)
 {
     struct context context = {.word = line, .word_bytes = cursor};

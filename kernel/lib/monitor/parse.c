@@ -119,7 +119,8 @@ const struct monitor_command *monitor_next(const struct monitor_table *table,
     return next;
 }
 
-/* The command whose name is most like `name`, or NULL when none is near: two slips, one in a short word. */
+/* The command whose name is nearest to `name`; NULL when none is within two typing errors, one in a short
+ * word. */
 static const struct monitor_command *nearest_command(const struct monitor_table *table, const char *name)
 {
     const struct monitor_command *nearest = NULL;

@@ -2,12 +2,12 @@
  * Contradictions between mappings of the same physical memory: writable here and executable there, cached in
  * two ways.
  *
- * What must be respected is little: code, and what is not cached the usual way. It is noted, some stretches
- * at a time, and every mapping is held against it; when there was more, another round follows. So no number
- * of mappings is too large, and nothing needs memory.
+ * Only a few mappings restrict others: code, and memory that is not cached write-back. Up to
+ * PAGE_ALIAS_RANGES stretches of each are noted, and every mapping is compared with them; if there are more,
+ * another round follows. So any number of mappings can be compared without allocating memory.
  *
- * One exception: what only the user can execute is writable in the physmap. Somebody has to put the code
- * there; a CPU with SMEP executes nothing of it in kernel mode.
+ * One exception: memory that only the user can execute is writable in the physmap, since the kernel has to
+ * put the code there. A CPU with SMEP does not execute it in kernel mode.
  */
 #include "internal.h"
 

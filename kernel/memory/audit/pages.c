@@ -15,14 +15,16 @@
 /* A set of page tables, as it is looked at. */
 struct page_set {
     struct page_table *table; /* where */
-    virt_addr_t last;         /* only up to there: the upper half of all sets is the kernel's */
+    virt_addr_t last;         /* last address to audit: of all sets but the kernel's, the lower half's */
     const char *name;         /* for people */
-    struct vm_space *space;   /* when it is a user space's, of which a reference is held */
+    struct vm_space *space;   /* for a user space's tables: the space, with a reference; else NULL */
 };
 
-/* All sets there are, one after the other: *at starts as 0. Who got one returns it by set_put(). */
 _Static_assert(PAGE_AUDIT_NAME_BYTES == VM_NAME_BYTES, "a space's name fits");
 
+/*
+ * Gives the sets one after the other: *at starts as 0; false at the end. The caller ends each with set_put().
+ */
 typedef bool set_source(const void *context, uint32_t *at, struct page_set *set);
 
 struct source {
@@ -136,7 +138,7 @@ static void judge_reason(struct page_audit *audit, const struct page_set *set, c
     }
 }
 
-/* Asked last, so that what contradicts another mapping is called that. */
+/* Asked last, so that a contradiction with another mapping is reported as a contradiction. */
 static void judge_frames(struct page_audit *audit, const struct page_set *set, const struct page_run *run)
 {
     struct vm_space *space = set->table == kernel_page_table() ? kernel_lazy_space() : set->space;
@@ -202,7 +204,7 @@ static bool is_known(const struct source *source, const struct page_table *table
     return false;
 }
 
-/* Whoever has the kernel's half can be loaded, and is one of the sets. */
+/* All tables that share the kernel's half can be loaded, so each must be one of the sets. */
 static void check_sharers(struct page_audit *audit, const struct source *source)
 {
     const struct page_table *sharer = kernel_page_table()->next_sharer;

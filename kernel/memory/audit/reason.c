@@ -1,8 +1,9 @@
 /*
- * Why a page is mapped: what each room of the address space says of the pages in it.
+ * Why a page is mapped: what each part of the kernel's layout (<ashlar/layout.h>), here called a room,
+ * demands of the pages in it.
  *
- * A run of pages may lie in several rooms, or several ranges of one. So it is judged part by part: each rule
- * shortens the part to what it speaks of, and the rest is judged anew.
+ * A run of pages may lie in several rooms, or in several ranges of one. So it is judged piece by piece: each
+ * rule shortens the piece to what the rule covers, and the rest is judged after it.
  */
 #include <ashlar/boot.h>
 #include <ashlar/layout.h>
@@ -23,7 +24,7 @@ static const char other_target[] = "shows another address than its room does";
 
 #define DATA (PAGE_WRITE | PAGE_GLOBAL)
 
-/* Shortens the part to where the stretch ends; false when it does not begin in there. */
+/* Shortens the part to where the stretch ends; false when the part does not begin inside the stretch. */
 static bool clip(struct page_run *part, uint64_t base, uint64_t bytes)
 {
     uint64_t offset = part->base.raw - base;
@@ -34,14 +35,14 @@ static bool clip(struct page_run *part, uint64_t base, uint64_t bytes)
     return true;
 }
 
-/* ---- What shows one stretch of physical memory in one way ---- */
+/* ---- Rooms that map one stretch of physical memory in one way ---- */
 
 struct linear_room {
     uint64_t base;         /* first byte */
     uint64_t bytes;        /* length */
-    uint64_t target;       /* what it shows */
-    unsigned access;       /* how */
-    enum page_cache cache; /* and how it is cached */
+    uint64_t target;       /* physical address that its first byte maps */
+    unsigned access;       /* enum page_access */
+    enum page_cache cache; /* how it is cached */
 };
 
 static const char *linear_rule(const struct linear_room *room, const struct page_run *part)
@@ -253,7 +254,7 @@ static const char *kernel_rule(struct page_run *part)
         clip(part, room.base, room.bytes);
         return is_guard(part) ? no_reason : linear_rule(&room, part);
     }
-    return no_reason; /* that goes for temporary mappings too: nobody is looking through one now */
+    return no_reason; /* temporary mappings too: there should be none while the audit runs */
 }
 
 /* What is left of the run behind its first `done` bytes. */
