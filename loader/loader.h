@@ -19,11 +19,9 @@
 #include "loader/portable/memory_map.h"
 #include "loader/portable/page_tables.h"
 
-#define LOADER_ALLOCATIONS_MAX                                                                               \
-    64 /* a small machine needs 10, and 30 if each page table is one of its own                              \
-        */
-#define COMMAND_LINE_BYTES 8192
-#define BOOT_STACK_BYTES   KIB(64)
+#define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes 10, and 30 if page tables come one by one */
+#define COMMAND_LINE_BYTES     8192
+#define BOOT_STACK_BYTES       KIB(64)
 
 /* The firmware's memory map as GetMemoryMap gave it. */
 struct firmware_map {

@@ -1,6 +1,6 @@
 /*
  * From the bytes a terminal sends to the keys a person pressed: UTF-8, control characters, and the escape
- * sequences of VT100, xterm and their kin (ECMA-48 control sequences).
+ * sequences of VT100, xterm and similar terminals (ECMA-48 control sequences).
  *
  * One byte may end one key and begin the next, so bytes go in one at a time and keys come out in a loop:
  *

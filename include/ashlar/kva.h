@@ -154,7 +154,7 @@ static inline enum kva_error kva_alloc(struct kva_arena *arena, const struct kva
  */
 enum kva_error kva_free(struct kva_arena *arena, virt_addr_t address) EXCLUDES(arena->lock);
 
-/* The same for a range at hand, which is allocated. A little cheaper. */
+/* The same for an allocated range that the caller has a pointer to, which saves finding it. Cannot fail. */
 void kva_release(struct kva_arena *arena, struct kva_range *range) EXCLUDES(arena->lock);
 
 /*

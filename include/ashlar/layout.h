@@ -16,7 +16,7 @@
 
 /*
  * The entry of the root table that names the root itself while somebody looks through it. With 5 levels it
- * covers a room of its own, below the top half.
+ * covers addresses below all other rooms, which are used for nothing else.
  */
 #define RECURSIVE_SLOT 510
 

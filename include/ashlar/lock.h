@@ -1,14 +1,14 @@
 /*
  * Locks: three classes.
  *
- *   mutex         held with everything on: its holder may allocate and wait. For a whole operation on one
- *                 thing, like a change of an address space
+ *   mutex         held with preemption and interrupts on: its holder may allocate and wait. For a whole
+ *                 operation on one thing, like a change of an address space
  *   spinlock      held with preemption off, for a bounded piece of work: at most 64 pages
  *   irq_spinlock  held with interrupts off, for a few instructions, without logging or allocating. For what
- *                 interrupt handlers touch; they take no other lock
+ *                 interrupt handlers touch: they wait for no other lock
  *
- * Every lock has a rank (<ashlar/lock_rank.h>), given when it is initialised; whoever holds a lock takes only
- * locks of a higher one. No lock is recursive. The order, and what each lock guards, is in
+ * Every lock has a rank (<ashlar/lock_rank.h>), given when it is initialised; a CPU that holds a lock waits
+ * only for locks of a higher rank. No lock is recursive. The order, and what each lock guards, is in
  * docs/architecture.md. Clang's -Wthread-safety checks who holds what (<ashlar/lock_annotations.h>); debug
  * builds check order and context too, and panic with the names of both locks (<ashlar/lock_check.h>).
  */

@@ -23,7 +23,7 @@ enum log_level {
 
 /*
  * Adds one line (no newline at its end) to the log; of a text longer than LOG_TEXT_BYTES the rest is cut.
- * subsystem: a string that stays where it is for ever.
+ * subsystem: a string that lives as long as the kernel.
  */
 void log_write(enum log_level level, const char *subsystem, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -11,7 +11,7 @@
 
 /* clang-format off */
 #define FRAME_OWNERS(X)                                                                                      \
-    /* what runs on top of the frames */                                                                     \
+    /* what the kernel uses frames for */                                                                    \
     X(KERNEL, "kernel image")             X(BOOT_INFO, "boot information")                                   \
     X(BOOT_RECLAIMABLE, "boot services")  X(PAGE_TABLES, "page tables")                                      \
     X(DESCRIPTORS, "frame descriptors")   X(POOL, "allocator state")                                         \

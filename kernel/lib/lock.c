@@ -13,8 +13,8 @@ void lock_set_patience(uint64_t ticks)
 }
 
 /*
- * A machine that hangs tells nobody why; a panic names the lock, and its backtrace the one who waits. The
- * holder's name would cost every spinlock two instructions.
+ * Better than a machine that hangs without a message: the panic names the lock, and its backtrace shows who
+ * waits. To name the holder as well would cost every spinlock two instructions.
  */
 _Noreturn static void panic_of_deadlock(const struct lock_queue *queue)
 {

@@ -1,4 +1,4 @@
-/* The way to the end of the kernel, for every room; the report itself is made above (<ashlar/hooks.h>). */
+/* panic(), for every room; the report is made by kernel/debug, through a hook (<ashlar/hooks.h>). */
 #include <ashlar/hooks.h>
 #include <ashlar/platform.h>
 

@@ -1,4 +1,4 @@
-/* Saying what is wrong with a table; see private.h. */
+/* Complaints about a table; see private.h. */
 #include <ashlar/format.h>
 #include <stdarg.h>
 

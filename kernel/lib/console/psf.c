@@ -112,7 +112,7 @@ static uint32_t slot_of(uint32_t code_point)
     return (code_point * 2654435769U) >> 20 & (PSF_SLOTS - 1);
 }
 
-/* The slot that has a code point, or the empty one where it belongs. */
+/* The slot of a code point, or, if it is not in the table, the empty slot where it would be put. */
 static uint32_t find_slot(const struct psf_font *font, uint32_t code_point)
 {
     uint32_t slot = slot_of(code_point);

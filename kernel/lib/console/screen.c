@@ -316,7 +316,7 @@ static const char *check_framebuffer(const struct boot_framebuffer *framebuffer)
                : NULL;
 }
 
-/* Columns and rows a font leaves; at least one of each, or false. */
+/* The columns and rows that a screen has with a font; false when there is not one of each. */
 static bool grid_of(const struct boot_framebuffer *framebuffer, uint32_t font_width, uint32_t font_height,
                     uint32_t *columns, uint32_t *rows)
 {
@@ -330,7 +330,7 @@ static bool grid_of(const struct boot_framebuffer *framebuffer, uint32_t font_wi
     return true;
 }
 
-/* The file to use, or NULL. Files that are no fonts are passed over. */
+/* The file with the font to use, or NULL. Files that are not valid fonts are skipped. */
 static const struct screen_font_file *choose_font(const struct boot_framebuffer *framebuffer,
                                                   const struct screen_font_file *files, size_t file_count)
 {

@@ -16,9 +16,9 @@
 #define VECTOR_SPURIOUS    0xff
 
 /*
- * Takes this CPU's local APIC over in the mode it is in (xAPIC or x2APIC), turned on if it was off:
- * everything masked but NMI, nothing in service. Returns false when the CPU has none, or it cannot be
- * reached.
+ * Takes over this CPU's local APIC in the mode it is in (xAPIC or x2APIC), and turns it on if it was off.
+ * Afterwards everything but the NMI is masked and no interrupt is in service. Returns false when the CPU has
+ * no local APIC, or its registers cannot be mapped.
  */
 bool apic_initialise(void);
 
@@ -38,7 +38,9 @@ void apic_timer_start(uint32_t count);
 uint32_t apic_timer_left(void);
 
 /*
- * Lets the timer take time-stamp deadlines (SDM 10.5.4.1); the CPU has CPU_FEATURE_TSC_DEADLINE. 0 disarms.
+ * Switches the timer to time-stamp deadlines (SDM 10.5.4.1), on a CPU with CPU_FEATURE_TSC_DEADLINE. Then
+ * apic_timer_deadline() makes it raise VECTOR_TIMER when the time-stamp counter reaches `ticks`; 0 disarms
+ * it.
  */
 void apic_timer_use_deadline(void);
 void apic_timer_deadline(uint64_t ticks);
