@@ -7,7 +7,7 @@
 
 /*
  * Waits until `queue` serves `ticket`, and panics when that takes longer than a lock's patience. It saves
- * all registers itself: its callers need not, which matters because they hardly ever call it.
+ * all registers itself, so that its callers, which hardly ever call it, need not save any.
  */
 __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket);
 

@@ -2,7 +2,7 @@
  * The kernel's address spaces: one instance of <ashlar/vm_space.h>.
  *
  * The lazy space is a part of the kernel's half (LAZY_BASE .. LAZY_END) whose pages the page fault fills in
- * when they are first touched. Code must not touch it while it holds a spinlock, with preemption or
+ * when they are first touched. Code must not touch it while it holds a lock, with preemption or
  * interrupts off, or in an interrupt handler: if such an access faults, that is a panic. User spaces are made
  * with user_space_create() and loaded with space_load().
  */
