@@ -45,7 +45,9 @@ void timer_initialise(void);
 /* Whether timers work: false when the CPU has no local APIC. */
 bool timer_available(void);
 
-/* Starts a timer that is not running. Does nothing when timers are not available. From any context. */
+/*
+ * Starts a timer that is not running. Does nothing when timers are not available. Any context but an NMI's.
+ */
 void timer_start(struct timer *timer, uint64_t deadline);
 
 /* Stops the timer; returns whether it was running. On the CPU that started it. */
