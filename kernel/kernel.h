@@ -7,18 +7,18 @@
 /* Called by arch/x86_64/boot/entry.S, through the hooks, on the boot stack; does not return. */
 void kernel_main(const struct boot_info *info) __attribute__((noreturn));
 
-/* Audits the loader's page tables, before the identity map is dropped. If they make any frame both writable
- * and executable, at whatever addresses, address_space_start() panics later. */
+/* Looks whether the loader's page tables let anything be written and executed, at whatever addresses: then
+ * address_space_start() panics. Before the identity map is dropped. */
 void loader_tables_audit(const struct boot_info *info);
 
 /* Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory. */
 void heap_start(const struct boot_info *info);
 
-/* Gives the heap blocks for which no run of frames is long enough; before addresses_start() it gives none. */
+/* Where the heap gets what is too long for a run of frames; nothing before addresses_start(). */
 extern const struct heap_virtual heap_virtual_blocks;
 
-/* Calls `visit` for each block of vmalloc that is not the heap's, kernel stacks included. A block that is
- * being freed may be unmapped already. */
+/* Calls `visit` for each block of vmalloc's but the heap's, kernel stacks among them; one that was freed
+ * just now may be unmapped already. */
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context);
 
 /*
@@ -26,7 +26,6 @@ void addresses_each_block(void (*visit)(void *context, const void *base, uint64_
  * heap.
  */
 void addresses_start(const struct boot_info *info);
-
 /* Makes the kernel's address spaces: the lazily filled range, and what user spaces share; panics without
  * memory. */
 void spaces_start(void);

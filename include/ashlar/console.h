@@ -56,8 +56,8 @@ void console_print_list(const char *format, va_list arguments) __attribute__((fo
 int console_read(void);
 
 /*
- * For the log, from any context: takes the console for several writes, if nobody holds it; returns whether it
- * did. The writes come out together. console_drop() ends it; the other two are called in between.
+ * For the log: holds the console for several writes if nobody else does, from any context. What is written in
+ * between comes out together; console_drop() ends it.
  */
 bool console_try_hold(void);
 void console_write_held(const char *text, size_t bytes);

@@ -22,8 +22,9 @@
 #define MUTEX_PATIENCE        60
 
 /*
- * Sets for how many cpu_ticks() a CPU waits for a spinlock before it panics, naming lock and CPU. Until the
- * rate of the counter is known, this is LOCK_PATIENCE_SECONDS of a counter that is faster than any real one.
+ * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU. From
+ * the start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found
+ * later.
  */
 void lock_set_patience(uint64_t ticks);
 

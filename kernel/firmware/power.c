@@ -35,7 +35,7 @@
 
 void power_debug_exit(enum power_exit value)
 {
-    if (cpu_has(CPU_FEATURE_HYPERVISOR)) { /* on a real machine the port may belong to any device */
+    if (cpu_has(CPU_FEATURE_HYPERVISOR)) { /* on a real machine the port may be anything's */
         port_write8(DEBUG_EXIT_PORT, (uint8_t)value);
     }
 }

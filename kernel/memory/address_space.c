@@ -36,7 +36,7 @@
 
 static SEALED struct page_table_access physmap_access = {.path = PAGE_TABLE_PHYSMAP};
 static struct page_table kernel_tables;
-static bool kernel_tables_loaded; /* until then newly backed descriptors are mapped in the loader's tables */
+static bool kernel_tables_loaded; /* until then descriptors that are backed must show in the loader's */
 static struct page_table runtime_tables; /* for UEFI runtime calls; root 0 when there are none */
 
 struct page_table *kernel_page_table(void)
@@ -54,7 +54,7 @@ phys_addr_t address_space_root(void)
     return kernel_tables_loaded ? kernel_tables.root : boot_info()->paging.root;
 }
 
-/* The tables that the loader made, for reading only: they have no use counts, so must not be changed. */
+/* The tables that the loader made, to look at: they count nothing and must not be changed. */
 static struct page_table loader_tables(phys_addr_t root)
 {
     return (struct page_table){.root = root,
@@ -191,13 +191,13 @@ static void copy_runtime(const struct boot_info *info)
 
 /* ---- What the loader's tables allowed ---- */
 
-static struct page_audit loader_audit; /* result; no problems in builds that do not audit them */
+static struct page_audit loader_audit; /* of them; without problems where nobody looked */
 
 /*
  * No page may be writable and executable from the kernel's first instruction on, so the loader's tables are
- * audited as well, with the identity map that the kernel is about to drop. On a CPU without 1 GiB pages the
- * cost grows with the RAM, so only builds with all assertions do it; a boot test checks the others from
- * outside. There is no console yet, so address_space_start() reports the result.
+ * looked at as well, with the identity map that the kernel is about to drop. The cost grows with the RAM of a
+ * CPU without 1 GiB pages: so only builds with all assertions do it, and a boot test looks from outside.
+ * There is no console yet to complain on: address_space_start() does.
  */
 void loader_tables_audit(const struct boot_info *info)
 {

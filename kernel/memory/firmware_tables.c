@@ -1,7 +1,7 @@
 /*
- * Tables that some firmware leaves in boot services' memory although they are needed afterwards. ACPI and
- * SMBIOS tables should lie in memory that stays reserved (UEFI specification 2.10, 2.3.4 and 4.6.1). Of a
- * table that does not, all frames are kept out of the pool.
+ * What the firmware left in its boot services' memory and is needed afterwards. ACPI and SMBIOS tables belong
+ * into memory that stays (UEFI specification 2.10, 2.3.4 and 4.6.1); some firmware does not know that. Each
+ * such table keeps its frames, all of them.
  */
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>

@@ -1,4 +1,4 @@
-/* For kernel/memory/frames.c only: tables that must survive the end of boot services. */
+/* Inside kernel/memory/frames.c: tables that must survive the end of boot services. */
 #pragma once
 
 #include <ashlar/boot_info.h>

@@ -61,7 +61,7 @@ static bool explain_page_fault(struct trap_frame *frame)
     return next_handler && next_handler(frame);
 }
 
-/* Takes all low memory out of ordinary use, even when other memory runs out. */
+/* Keeps the low memory from ordinary use, whoever runs short. */
 static void keep_low_memory(void)
 {
     struct frame_request request = {

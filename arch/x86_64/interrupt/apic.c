@@ -129,7 +129,7 @@ static void mask_local_vectors(void)
     }
 }
 
-/* An interrupt that the firmware left in service would block every one of lower priority for ever. */
+/* What the firmware left in service would block every interrupt of lower priority for ever. */
 static void finish_pending(void)
 {
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {

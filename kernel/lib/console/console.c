@@ -5,7 +5,7 @@
 #include <ashlar/log.h>
 
 static struct spinlock console_lock = SPINLOCK_INITIALIZER(LOCK_CONSOLE);
-static atomic_bool lock_broken; /* a panic prints: nobody takes the lock any more */
+static atomic_bool lock_broken; /* a panic prints: the lock is void */
 
 static struct console_sink *sinks[CONSOLE_SINKS_MAX] GUARDED_BY(console_lock);
 static unsigned sink_count GUARDED_BY(console_lock);
@@ -142,7 +142,8 @@ int console_read(void)
 void console_break_lock(void) NO_LOCK_ANALYSIS
 {
     if (!atomic_exchange(&lock_broken, true)) {
-        return; /* a sink that was only interrupted can go on: no state that it was left in makes it fail */
+        return; /* a sink that was only interrupted can go on: what it keeps is bounded, whatever state it is
+                   in */
     }
     for (unsigned i = 0; i < sink_count; i++) {
         sinks[i]->failed = sinks[i]->failed || sinks[i]->busy;
