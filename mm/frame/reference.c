@@ -33,16 +33,25 @@ static uint32_t tag_at(const struct frame_pool *pool, phys_addr_t block)
     return is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit ? frame_tag_of(pool, frame) : 0;
 }
 
-/* Drops a reference to a block of which tag and use were `both`, with marks; whether nobody changed it
- * meanwhile. */
-static bool drop_marked(struct frame_pool *pool, phys_addr_t block, uint64_t both)
+/*
+ * Drops a reference, not the last one, to a block whose tag was `tag`; whether nobody changed it meanwhile.
+ * The marks are read anew, so the tag is compared: what was not the last reference may be it now.
+ */
+static bool drop(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
 {
-    uint32_t tag = (uint32_t)both;
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    if (!(tag & FRAME_TAG_MARKED)) {
+        return frame_tag_change(pool, frame, tag, tag - FRAME_ONE_REFERENCE);
+    }
+    uint64_t both = frame_both_of(pool, frame);
     uint32_t use = (uint32_t)(both >> 32);
+    if ((uint32_t)both != tag) {
+        return false;
+    }
     if (frame_tag_references(tag) <= frame_use_pins(use)) {
         frame_report(pool, "frame_put", block, 1, FRAME_PINNED);
     }
-    return frame_both_change(pool, block.raw >> FRAME_SHIFT, both, tag - FRAME_ONE_REFERENCE, use);
+    return frame_both_change(pool, frame, both, tag - FRAME_ONE_REFERENCE, use);
 }
 
 /* Frees what has one reference, the caller's: nobody else can add one. Whether nobody changed it meanwhile.
@@ -61,13 +70,11 @@ bool frame_put(struct frame_pool *pool, phys_addr_t block)
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     uint32_t tag;
     while (frame_tag_starts_block(tag = tag_at(pool, block))) {
-        uint64_t frame = block.raw >> FRAME_SHIFT;
         if (frame_tag_references(tag) <= 1) {
             if (free_last(pool, block, tag)) {
                 return true;
             }
-        } else if (tag & FRAME_TAG_MARKED ? drop_marked(pool, block, frame_both_of(pool, frame))
-                                          : frame_tag_change(pool, frame, tag, tag - FRAME_ONE_REFERENCE)) {
+        } else if (drop(pool, block, tag)) {
             return false;
         }
     }

@@ -346,6 +346,43 @@ static void marks_and_references_add_up(void **state)
     machine_destroy(&machine);
 }
 
+/* Both CPUs drop a reference to a block with a mark at once: one of them frees it, whatever the order. */
+static void *drop_marked(void *argument)
+{
+    struct worker *worker = argument;
+    host_cpu = worker->cpu;
+    for (unsigned round = 0; round < MARK_ROUNDS; round++) {
+        if (worker->cpu == 0) {
+            prize = frame_alloc(&machine.pool, 0, OWNER_TEST);
+            frame_get(&machine.pool, prize);
+            frame_set_age(&machine.pool, prize, 1);
+            atomic_store(&frees, 0);
+        }
+        meet(2 * round + 1);
+        for (unsigned i = round % 64 * worker->cpu; i-- > 0;) {
+            __asm__ volatile(""); /* a little later each time */
+        }
+        atomic_fetch_add(&frees, frame_put(&machine.pool, prize));
+        meet(2 * round + 2);
+        if (worker->cpu == 0 && atomic_load(&frees) != 1) {
+            panic("%u frees of a block", atomic_load(&frees));
+        }
+    }
+    return NULL;
+}
+
+static void of_two_puts_of_a_marked_block_one_frees(void **state)
+{
+    (void)state;
+    atomic_store(&ready, 0);
+    machine_make(&machine, MIB(64));
+    machine_range(&machine, MIB(16), MIB(32), MEMORY_USABLE);
+    assert_int_equal(machine_start(&machine, 2, NULL), FRAME_OK);
+    threads_run(2, drop_marked);
+    assert_true(machine_is_sound(&machine));
+    machine_destroy(&machine);
+}
+
 /* ---- Reclaimers that come and go while memory runs out ---- */
 
 #define RECLAIM_ROUNDS 300
@@ -435,6 +472,7 @@ int main(void)
         cmocka_unit_test(of_two_frees_one_succeeds),
         cmocka_unit_test(a_free_and_a_reference_exclude_each_other),
         cmocka_unit_test(marks_and_references_add_up),
+        cmocka_unit_test(of_two_puts_of_a_marked_block_one_frees),
         cmocka_unit_test(reclaimers_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
