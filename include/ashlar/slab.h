@@ -170,14 +170,14 @@ struct slab_cpu {
     uint32_t mask;                  /* bytes of a slab - 1 */
     _Atomic(uint32_t) drain;        /* another CPU asks to empty the magazines at the next slow operation */
     struct slab_cache *cache;       /* whose part this is */
-    struct slab_magazine *loaded;   /* the magazine that top points into, or NULL */
-    struct slab_magazine *previous; /* the other one, or NULL */
-    _Atomic(uint64_t) swaps;        /* magazines exchanged for each other here */
-    _Atomic(uint64_t) exchanges;    /* magazines exchanged with the depot */
-    uint64_t no_room;               /* always 0: `bound` to whoever takes this line for a part */
-    _Atomic(uint64_t) refills;      /* magazines filled from slabs */
-    _Atomic(uint64_t) drains;       /* magazines emptied into slabs */
-    _Atomic(uint64_t) direct;       /* operations that went past the magazines */
+    _Atomic(struct slab_magazine *) loaded;   /* the magazine that top points into, or NULL */
+    _Atomic(struct slab_magazine *) previous; /* the other one, or NULL */
+    _Atomic(uint64_t) swaps;                  /* magazines exchanged for each other here */
+    _Atomic(uint64_t) exchanges;              /* magazines exchanged with the depot */
+    uint64_t no_room;                         /* always 0: `bound` to whoever takes this line for a part */
+    _Atomic(uint64_t) refills;                /* magazines filled from slabs */
+    _Atomic(uint64_t) drains;                 /* magazines emptied into slabs */
+    _Atomic(uint64_t) direct;                 /* operations that went past the magazines */
 };
 
 #define SLAB_LINE_BYTES 64  /* the compiler computes parts by shifting */

@@ -29,7 +29,7 @@ struct slab {
 /* A stack of free objects. Belongs to one CPU, or lies in a depot. */
 struct slab_magazine {
     struct slab_magazine *next;                 /* in a depot */
-    uint64_t count;                             /* objects; not kept up while it is the loaded one */
+    _Atomic(uint64_t) count;                    /* objects; not kept up while it is the loaded one */
     _Atomic(void *) slots[SLAB_MAGAZINE_SLOTS]; /* the objects */
 };
 
@@ -237,7 +237,10 @@ void slab_magazine_free(struct slab_cache *cache, void *object) EXCLUDES(cache->
 /* Whether an object lies in a magazine or in the depot. */
 bool slab_is_cached(struct slab_cache *cache, const void *object) EXCLUDES(cache->lock);
 
-/* Calls `visit` for each object in magazines and depot. */
+/*
+ * Calls `visit` for each object in magazines and depot. Other CPUs may use theirs meanwhile: an object that
+ * they take or put may then be missed, but none is seen that is in no magazine.
+ */
 void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
     REQUIRES(cache->lock);
 

@@ -4,6 +4,10 @@
  * A CPU has two magazines of a cache, the loaded one and the previous one, so that a sequence that crosses
  * the border of one magazine back and forth does not go to the depot each time. What happens here is bounded:
  * one magazine exchanged, filled from slabs, or emptied into them; and at most one slab made.
+ *
+ * Other CPUs may look into a CPU's magazines while they hold the cache's lock, which whoever empties a
+ * magazine or gives it away takes first: what they find there stays a magazine. Its count is right before it
+ * is any but the loaded one, and an object that moves is in its new place before it leaves the old one.
  */
 #include "internal.h"
 #include "valid.h"
@@ -23,23 +27,45 @@ static _Atomic(void *) *top_of(struct slab_cpu *cpu)
     return atomic_load_explicit(&cpu->top, memory_order_relaxed);
 }
 
+static void set_count(struct slab_magazine *magazine, uint64_t count)
+{
+    atomic_store_explicit(&magazine->count, count, memory_order_release);
+}
+
+static void set_loaded(struct slab_cpu *cpu, struct slab_magazine *magazine)
+{
+    atomic_store_explicit(&cpu->loaded, magazine, memory_order_release);
+}
+
+static void set_previous(struct slab_cpu *cpu, struct slab_magazine *magazine)
+{
+    atomic_store_explicit(&cpu->previous, magazine, memory_order_release);
+}
+
+/* Brings the count of the loaded magazine, if there is one, up to date. */
+static void note_count(struct slab_cpu *cpu)
+{
+    if (cpu->loaded) {
+        set_count(cpu->loaded, (uint64_t)(top_of(cpu) - cpu->bottom));
+    }
+}
+
 /* Makes `magazine` (or none) the loaded one. */
 static void load(struct slab_cache *cache, struct slab_cpu *cpu, struct slab_magazine *magazine)
 {
-    if (cpu->loaded) {
-        cpu->loaded->count = (uint64_t)(top_of(cpu) - cpu->bottom);
-    }
-    cpu->loaded = magazine;
+    note_count(cpu);
+    set_loaded(cpu, magazine);
     cpu->bottom = magazine ? magazine->slots : NULL;
     cpu->end = magazine ? magazine->slots + cache->capacity : NULL;
     atomic_store_explicit(&cpu->top, magazine ? magazine->slots + magazine->count : NULL,
-                          memory_order_relaxed);
+                          memory_order_release);
 }
 
 static void swap(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     struct slab_magazine *previous = cpu->previous;
-    cpu->previous = cpu->loaded;
+    note_count(cpu);
+    set_previous(cpu, cpu->loaded);
     load(cache, cpu, previous);
     slab_count(&cpu->swaps);
 }
@@ -53,8 +79,8 @@ static void take_back(struct slab_cpu *cpu, uint64_t count)
         atomic_store_explicit(&top[i], atomic_load_explicit(&from[i], memory_order_relaxed),
                               memory_order_relaxed);
     }
-    cpu->previous->count -= count;
-    atomic_store_explicit(&cpu->top, top + count, memory_order_relaxed);
+    atomic_store_explicit(&cpu->top, top + count, memory_order_release);
+    set_count(cpu->previous, cpu->previous->count - count);
 }
 
 /*
@@ -103,7 +129,7 @@ static struct slab_magazine *empty_magazine(struct slab_cache *cache)
         magazine = slab_record_alloc(cache->pool, &cache->pool->magazines);
     }
     if (magazine) {
-        magazine->count = 0;
+        set_count(magazine, 0);
     }
     return magazine;
 }
@@ -114,12 +140,13 @@ static void empty_into_slabs(struct slab_cache *cache, struct slab_magazine *mag
     DEBUG_ASSERT(slab_magazine_is_valid(cache, magazine));
     void *twice = NULL;
     spinlock_acquire(&cache->lock);
-    while (magazine->count > 0) {
-        void *object = atomic_load_explicit(&magazine->slots[--magazine->count], memory_order_relaxed);
+    for (uint64_t i = magazine->count; i-- > 0;) {
+        void *object = atomic_load_explicit(&magazine->slots[i], memory_order_relaxed);
         if (!slab_give(cache, object)) {
             twice = object;
         }
     }
+    set_count(magazine, 0);
     spinlock_release(&cache->lock);
     if (twice) {
         struct slab_report report = {
@@ -142,7 +169,7 @@ void slab_drain_part(struct slab_cache *cache, struct slab_cpu *cpu)
     struct slab_magazine *previous = cpu->previous;
     struct slab_magazine *loaded = cpu->loaded;
     load(cache, cpu, NULL);
-    cpu->previous = NULL;
+    set_previous(cpu, NULL);
     atomic_store_explicit(&cpu->drain, 0, memory_order_relaxed);
     put_away(cache, previous);
     put_away(cache, loaded);
@@ -192,10 +219,10 @@ static bool exchange_for_full(struct slab_cache *cache, struct slab_cpu *cpu)
     if (full) {
         cache->depot_count--;
         if (cpu->loaded) {
-            cpu->loaded->count = 0;
+            set_count(cpu->loaded, 0);
             depot_push(&cache->depot_empty, cpu->loaded);
         }
-        cpu->loaded = NULL;
+        set_loaded(cpu, NULL);
         load(cache, cpu, full);
     }
     spinlock_release(&cache->lock);
@@ -309,7 +336,7 @@ void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)
 static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     struct slab_magazine *previous = cpu->previous;
-    cpu->previous = NULL;
+    set_previous(cpu, NULL);
     spinlock_acquire(&cache->lock);
     bool room = cache->depot_count < cache->depot_limit;
     if (room) {
@@ -347,11 +374,9 @@ static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
     if (cpu->previous) {
         store_previous(cache, cpu);
     }
-    cpu->previous = cpu->loaded;
-    if (cpu->loaded) {
-        cpu->loaded->count = cache->capacity;
-        cpu->loaded = NULL;
-    }
+    note_count(cpu); /* it is full */
+    set_previous(cpu, cpu->loaded);
+    set_loaded(cpu, NULL);
     load(cache, cpu, empty_magazine(cache));
     return cpu->loaded != NULL;
 }
@@ -391,16 +416,27 @@ static void visit_slots(struct slab_magazine *magazine, uint64_t count,
     }
 }
 
+/* Visits a magazine that was a CPU's a moment ago, if there is one: the top says how full it is, or, where
+ * that points elsewhere, its count. */
+static void visit_magazine(struct slab_cpu *cpu, struct slab_magazine *magazine,
+                           void (*visit)(void *context, void *object), void *context)
+{
+    if (magazine) {
+        uintptr_t top = (uintptr_t)atomic_load_explicit(&cpu->top, memory_order_acquire);
+        uint64_t above = (top - (uintptr_t)magazine->slots) / sizeof *magazine->slots;
+        visit_slots(magazine, above <= SLAB_MAGAZINE_SLOTS ? above : magazine->count, visit, context);
+    }
+}
+
+/* Objects move from the previous magazine to the loaded one: so that is looked into last. */
 void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
 {
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
         struct slab_cpu *cpu = cache->cpu[i];
-        if (cpu->loaded) {
-            visit_slots(cpu->loaded, (uint64_t)(top_of(cpu) - cpu->bottom), visit, context);
-        }
-        if (cpu->previous) {
-            visit_slots(cpu->previous, cpu->previous->count, visit, context);
-        }
+        struct slab_magazine *loaded = cpu->loaded;
+        struct slab_magazine *previous = cpu->previous;
+        visit_magazine(cpu, previous, visit, context);
+        visit_magazine(cpu, loaded, visit, context);
     }
     for (struct slab_magazine *magazine = cache->depot_full; magazine; magazine = magazine->next) {
         visit_slots(magazine, magazine->count, visit, context);

@@ -21,13 +21,17 @@ static struct guard_fixture guard;
 static struct slab_cache cache;
 static _Atomic(uint64_t *) shared[SHARED]; /* blocks that pass from one CPU to another */
 
-/* A block's first words say how long it is and whose: two owners of one block would be seen. */
+/* A block's first words say how long it is and whose: two owners of one block would be seen. Some hold by
+ * chance what marks free blocks. */
 static void fill(uint64_t *block, uint64_t words, uint64_t mark)
 {
     if (!block) {
         return;
     }
     block[0] = words;
+    if (mark % 4 == 0) {
+        *slab_mark(block) = SLAB_MARK_FREE;
+    }
     for (uint64_t i = 1; i < words; i++) {
         block[i] = mark ^ i;
     }
@@ -35,7 +39,7 @@ static void fill(uint64_t *block, uint64_t words, uint64_t mark)
 
 static void verify(const uint64_t *block)
 {
-    for (uint64_t i = 2; i < block[0]; i++) {
+    for (uint64_t i = 2; i < (uint32_t)block[0]; i++) {
         if ((block[i] ^ i) != (block[1] ^ 1)) {
             panic("word %" PRIu64 " of a block changed", i);
         }
