@@ -14,8 +14,12 @@
 #define OWN_PAGES  16       /* of a thread's own space, which hold marks */
 #define OWN_BASE   (GIB(2)) /* of these; elsewhere the space is as the shared one */
 #define ROOM       GIB(1)   /* of a thread's part of the kernel's half */
+#define FILE_PAGES 4        /* few, so that they are shared by many */
 
 static struct vm_space shared[2];
+static phys_addr_t
+    file[FILE_PAGES];             /* the pages of `pager`, and frames that are given: a reference is ours */
+static _Atomic(uint64_t) dirtied; /* times that the pager was told of a written page */
 
 /* One thread's spaces. */
 struct own {
@@ -36,6 +40,41 @@ static void must(bool well, const char *what)
     }
 }
 
+static phys_addr_t get_page(struct vm_pager *pager, uint64_t offset, bool wait)
+{
+    phys_addr_t frame = file[offset / PAGE % FILE_PAGES];
+    (void)pager;
+    (void)wait;
+    frame_get(&vm.machine.pool, frame);
+    return frame;
+}
+
+static void note_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)
+{
+    (void)pager;
+    must(frame.raw == file[offset / PAGE % FILE_PAGES].raw, "a page of another offset was written");
+    atomic_fetch_add_explicit(&dirtied, 1, memory_order_relaxed);
+}
+
+static struct vm_pager pager = {.get = get_page, .dirty = note_dirty, .references = 1};
+
+/* A region whose pages many show. */
+static struct vm_request shared_request(uint64_t address, uint64_t bytes, uint64_t random)
+{
+    struct vm_request request = zeros_at(address, bytes);
+    if (random & 1) {
+        request.source = VM_FRAMES;
+        request.bytes = min_u64(bytes, FILE_PAGES * PAGE);
+        request.frames = file;
+    } else {
+        request.source = VM_PAGER;
+        request.pager = &pager;
+        request.shared = random & 2;
+        request.around = random & 4 ? 8 : 0;
+    }
+    return request;
+}
+
 /* One operation on a space; what is there may be in the way. */
 static void operate(struct vm_space *on, uint64_t random)
 {
@@ -53,6 +92,13 @@ static void operate(struct vm_space *on, uint64_t random)
     case 2:
         request.around = random >> 21 & 1 ? 8 : 0;
         vm_space_map(on, &request, &made);
+        break;
+    case 3:
+        request = shared_request(address.raw, bytes, random >> 21);
+        vm_space_map(on, &request, &made);
+        break;
+    case 4:
+        vm_space_sync(on, address, bytes);
         break;
     default:
         vm_space_fault(on, address, random >> 22 & 1 ? VM_READ : VM_WRITE);
@@ -209,12 +255,21 @@ static void run(unsigned threads)
 {
     host_cpu = 0;
     vm_fixture_start_cpus(&vm, MIB(64), 4, threads);
+    for (unsigned i = 0; i < FILE_PAGES; i++) {
+        file[i] = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+        frame_descriptor(&vm.machine.pool, file[i])->object = NULL;
+    }
     vm_fixture_space(&vm, &shared[0], "shared");
     vm_fixture_space(&vm, &shared[1], "shared too");
     threads_run(threads, work);
     vm_fixture_check(&vm);
     vm_fixture_drop(&shared[1]);
     vm_fixture_drop(&shared[0]);
+    must(atomic_load(&pager.references) == 1, "references to the pager");
+    for (unsigned i = 0; i < FILE_PAGES; i++) {
+        must(!frame_descriptor(&vm.machine.pool, file[i])->object, "a page of nobody's in the reverse map");
+        must(frame_put(&vm.machine.pool, file[i]), "references to the pages");
+    }
     vm_fixture_stop(&vm);
 }
 
