@@ -22,9 +22,9 @@
 #define MUTEX_PATIENCE        60
 
 /*
- * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU. From
- * the start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found
- * later.
+ * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU.
+ * Ticks in which the waiting CPU does not run, since its virtual machine stands still, hardly count. From the
+ * start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found later.
  */
 void lock_set_patience(uint64_t ticks);
 

@@ -4,6 +4,7 @@
 
 #define FASTEST_HERTZ     UINT64_C(10000000000) /* of a time-stamp counter whose rate is not known yet */
 #define TRIES_PER_READING 256                   /* of the clock, while waiting */
+#define READINGS_MIN      500                   /* before a wait has been too long */
 
 static _Atomic(uint64_t) patience = LOCK_PATIENCE_SECONDS * FASTEST_HERTZ; /* in ticks */
 
@@ -27,10 +28,35 @@ static bool is_served(struct lock_queue *queue, uint32_t ticket)
     return atomic_load_explicit(&queue->serving, memory_order_acquire) == ticket;
 }
 
+/*
+ * A wait by the clock. A CPU that does not run does not wait: its virtual machine may stand still, or the
+ * host run the one that holds the lock instead, or, where that has few processors for many CPUs, all who are
+ * in front. So no more counts between two readings than a small part of the patience.
+ */
+struct wait {
+    uint64_t reading; /* of the clock, the last */
+    uint64_t left;    /* ticks of the patience */
+    uint64_t most;    /* ticks that count from one reading to the next */
+};
+
+static struct wait wait_begin(uint64_t ticks)
+{
+    return (struct wait){cpu_ticks(), ticks, ticks / READINGS_MIN + 1};
+}
+
+/* Reads the clock; whether there is patience left. */
+static bool wait_goes_on(struct wait *wait)
+{
+    uint64_t now = cpu_ticks();
+    wait->left -= min_u64(wait->left, min_u64(now - wait->reading, wait->most));
+    wait->reading = now;
+    return wait->left != 0;
+}
+
 /* Spins until `queue` serves `ticket`; returns whether it did within that many ticks. */
 static bool wait_for(struct lock_queue *queue, uint32_t ticket, uint64_t ticks)
 {
-    uint64_t start = cpu_ticks();
+    struct wait wait = wait_begin(ticks);
     do {
         for (unsigned i = 0; i < TRIES_PER_READING; i++) {
             if (is_served(queue, ticket)) {
@@ -38,7 +64,7 @@ static bool wait_for(struct lock_queue *queue, uint32_t ticket, uint64_t ticks)
             }
             cpu_relax();
         }
-    } while (cpu_ticks() - start < ticks);
+    } while (wait_goes_on(&wait));
     return false;
 }
 
@@ -52,10 +78,9 @@ __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, ui
 /* Takes no ticket: a ticket cannot be given back. */
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-    uint64_t ticks = atomic_load_explicit(&patience, memory_order_relaxed);
-    uint64_t start = cpu_ticks();
+    struct wait wait = wait_begin(atomic_load_explicit(&patience, memory_order_relaxed));
     while (!spinlock_try_acquire(lock)) {
-        if (cpu_ticks() - start >= ticks) {
+        if (!wait_goes_on(&wait)) {
             return false;
         }
         cpu_relax();
@@ -90,10 +115,8 @@ void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
 static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
 {
     uint64_t ticks = atomic_load_explicit(&patience, memory_order_relaxed);
-    for (unsigned i = 0; i < MUTEX_PATIENCE; i++) {
-        if (wait_for(&mutex->queue, ticket, ticks)) {
-            return;
-        }
+    if (wait_for(&mutex->queue, ticket, MUTEX_PATIENCE * ticks)) {
+        return;
     }
     panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release", cpu_number(),
           (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);

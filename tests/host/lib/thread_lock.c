@@ -1,10 +1,14 @@
-/* Many threads count under one lock of each class: the thread sanitizer sees whether it keeps them apart. */
+/*
+ * Many threads count under one lock of each class: the thread sanitizer sees whether it keeps them apart. And
+ * a wait in which the machine stands still.
+ */
 #include <ashlar/lock.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
 
@@ -55,10 +59,42 @@ static void one_at_a_time(void **state) NO_LOCK_ANALYSIS
     assert_int_equal(mutex_count, 2 * THREADS * ROUNDS);
 }
 
+/* ---- A machine that stands still ---- */
+
+static atomic_bool held;
+
+/* Holds the lock while hours pass in which no CPU runs, and a moment more. */
+static void *hold_for_hours(void *hours)
+{
+    host_cpu = 1;
+    spinlock_acquire(&spinlock);
+    atomic_store(&held, true);
+    usleep(20000);
+    atomic_fetch_add(&host_ticks_ahead, (uint64_t)(uintptr_t)hours);
+    usleep(20000);
+    spinlock_release(&spinlock);
+    return NULL;
+}
+
+static void time_in_which_nobody_runs_is_no_wait(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    host_cpu = 0;
+    assert_int_equal(pthread_create(&thread, NULL, hold_for_hours, (void *)(1ULL << 50)), 0);
+    while (!atomic_load(&held)) {
+        cpu_relax();
+    }
+    spinlock_acquire(&spinlock);
+    spinlock_release(&spinlock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_at_a_time),
+        cmocka_unit_test(time_in_which_nobody_runs_is_no_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
