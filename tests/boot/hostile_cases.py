@@ -124,6 +124,8 @@ BOOTS = {
     "graphics-none": Boot("graphics=none", shows=NO_SCREEN, said=[r"hidden graphics-none"]),
     "graphics-blt-only": Boot("graphics=blt-only", shows=NO_SCREEN, said=[r"video graphics-blt-only base=0 "]),
     "graphics-base-zero": Boot("graphics=base-zero", shows=NO_SCREEN, said=[r"video graphics-base-zero base=0 "]),
+    "graphics-in-ram": Boot("graphics=in-ram", shows=NO_SCREEN, said=[r"video graphics-in-ram base=1000000 "],
+                            warnings=[r"framebuffer at 0x1000000, 4096000 bytes, lies in RAM: it is not used$"]),
     "graphics-broken-masks": Boot("graphics=broken-masks", shows=NO_SCREEN, said=[r"video .*masks=f0f000,0,ff"]),
     "graphics-no-mode": Boot("graphics=no-mode", shows=NO_SCREEN, said=[r"video graphics-no-mode "]),
     "graphics-fake-first": Boot("graphics=fake-first", said=[r"fake graphics-fake-first"], screen="shown",

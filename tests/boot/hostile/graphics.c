@@ -23,6 +23,7 @@ enum adapter_register {
 #define ADAPTER_ON 0x41 /* enabled, linear framebuffer */
 
 #define OUTPUTS_MAX 8
+#define RAM_BASE    0x1000000 /* where every machine has RAM, and the kernel uses it */
 
 struct pixels {
     uint32_t format;        /* EFI_GRAPHICS_PIXEL_FORMAT */
@@ -124,6 +125,9 @@ static void set_case(struct output *output)
         break;
     case GRAPHICS_BASE_ZERO:
         output->mode.FrameBufferBase = 0;
+        break;
+    case GRAPHICS_IN_RAM:
+        output->mode.FrameBufferBase = RAM_BASE;
         break;
     case GRAPHICS_NO_MODE:
         output->gop.Mode = NULL;
