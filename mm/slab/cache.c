@@ -45,11 +45,13 @@ static void release_parts(struct slab_pool *pool)
     }
 }
 
+static uint64_t reap(struct slab_pool *pool);
+
 /* The frame pool has run out, perhaps while a slab is being made here: see refill() in magazine.c. */
 static uint64_t reclaim(void *context, uint64_t frames)
 {
     (void)frames; /* what is wanted may be a block that only a whole reap puts together */
-    return slab_reap(context);
+    return reap(context);
 }
 
 static void stop_reclaiming(struct slab_pool *pool)
@@ -385,15 +387,21 @@ static bool reap_cache(void *context, struct slab_cache *cache)
     return true;
 }
 
-uint64_t slab_reap(struct slab_pool *pool)
+/* Also amid another operation of the pool's, which ran out of memory. */
+static uint64_t reap(struct slab_pool *pool)
 {
-    DEBUG_ASSERT(slab_pool_is_valid(pool));
-    VALIDATE_AT_RANDOM(slab, slab_check, pool);
     uint64_t frames = 0;
     slab_for_each_cache(pool, reap_cache, &frames);
     frames += slab_records_release(pool, &pool->slabs);
     frames += slab_records_release(pool, &pool->magazines);
     return frames;
+}
+
+uint64_t slab_reap(struct slab_pool *pool)
+{
+    DEBUG_ASSERT(slab_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(slab, slab_check, pool);
+    return reap(pool);
 }
 
 static bool drain_one(void *context, struct slab_cache *cache)

@@ -12,6 +12,7 @@
 #include "mm/frame/internal.h"
 #include "mm/slab/internal.h"
 #include "reports.h"
+#include <ashlar/validate.h>
 
 /* ---- A frame pool that fails on purpose ---- */
 
@@ -256,6 +257,16 @@ static void every_request_fails_in_turn_under_policies(void **state)
     fail_all("*:all;large:owner");
 }
 
+/* The same with all validators before each operation: none is told a structure amid a change. */
+static void validators_run_while_requests_fail(void **state)
+{
+    (void)state;
+    validate_at_random(1);
+    fail_all(NULL);
+    fail_all("*:all;large:owner");
+    validate_at_random(0);
+}
+
 /* The same for making a heap: all caches of the classes, with quarantines. */
 static void making_a_heap_fails_in_turn(void **state)
 {
@@ -372,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_for_frames_fails_in_turn),
         cmocka_unit_test(every_request_fails_in_turn_under_policies),
+        cmocka_unit_test(validators_run_while_requests_fail),
         cmocka_unit_test(making_a_heap_fails_in_turn),
         TEST(an_empty_pool_gets_idle_slabs),
         TEST(growing_reaps_the_other_caches),
