@@ -288,7 +288,7 @@ enum page_table_error page_table_map(struct page_table *table, virt_addr_t base,
                                      enum page_level largest)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
-    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     page_table_entry_t leaf = leaf_form(base.raw, access, cache);
     if (bytes == FRAME_BYTES && leaf.raw != 0 && is_aligned(base.raw | target.raw, FRAME_BYTES) &&
         address_is_ours(table, base.raw) && target.raw + (FRAME_BYTES - 1) < table->physical_end &&
@@ -365,7 +365,7 @@ enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_
                                             enum page_cache cache)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
-    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     page_table_entry_t form = leaf_form(base.raw, access, cache);
     if (count <= PAGE_TABLE_ENTRIES && page_entry_present(form) &&
         range_is_short(table, base.raw, count << FRAME_SHIFT)) {

@@ -78,7 +78,7 @@ enum page_table_error page_table_protect(struct page_table *table, virt_addr_t b
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
-    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     enum page_table_error error = range_check(table, base, bytes);
     if (error == PAGE_TABLE_OK) {
         error = leaf_check(base, access, cache);

@@ -177,7 +177,7 @@ enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t bas
 {
     DEBUG_ASSERT(page_table_is_valid(table));
     DEBUG_ASSERT(batch->table == table);
-    VALIDATE_AT_RANDOM(page_table, page_table_check, table);
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     bool one_page = ((base.raw & (FRAME_BYTES - 1)) | bytes) == FRAME_BYTES; /* and aligned */
     if (one_page && address_is_ours(table, base.raw)) {
         spinlock_acquire(&table->lock);

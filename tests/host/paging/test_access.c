@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include <ashlar/validate.h>
 
 #define MEMORY        MIB(16)
 #define OFFSET_WINDOW 0x100000000000ULL
@@ -242,12 +243,14 @@ static void tables_out_of_reach_are_an_error(void **state)
     page_table_end_recursive(&tables.kernel);
     tables.kernel.access = &recursive.access;
     struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
+    validate_at_random(1);
     assert_int_equal(page_table_map(&tables.kernel, virt_addr(HIGH), phys_addr(0), KIB(4), PAGE_READ,
                                     CACHE_WRITE_BACK, PAGE_LEVEL_4K),
                      PAGE_TABLE_UNREACHABLE);
     tlb_batch_start(&tables.batch, &tables.kernel);
     assert_int_equal(page_table_unmap(&tables.kernel, virt_addr(0), KIB(4), &tables.batch, NULL, NULL),
                      PAGE_TABLE_UNREACHABLE);
+    validate_at_random(0);
     assert_int_equal(page_table_walk(&tables.kernel, &recursive.access, virt_addr(HIGH), steps), 0);
     tables.kernel.access = &tables.physmap;
     page_table_make_recursive(&tables.kernel, RECURSIVE);
