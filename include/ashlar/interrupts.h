@@ -1,5 +1,6 @@
 /*
- * Device interrupts for drivers, and the start of the interrupt controllers.
+ * Device interrupts for drivers, and the start of the interrupt controllers. docs/traps.md, "Vectors", tells
+ * how they are given out.
  */
 #pragma once
 
@@ -11,14 +12,65 @@
  */
 void interrupts_initialise(void);
 
-/* What a driver is called with, in interrupt context. */
-typedef void device_handler(void *context);
+/*
+ * Handles a device's interrupt. Runs with interrupts off, on the stack of whatever was interrupted: it may
+ * not wait, allocate, or take any lock but an irq_spinlock. It must bear being called when its device has
+ * nothing to say. The trap's frame, for those who need it, is per_cpu()->frame.
+ */
+typedef void interrupt_handler(void *context);
+
+/* Who gets an interrupt. */
+struct interrupt_user {
+    interrupt_handler *run;
+    void *context;    /* handed to it */
+    const char *name; /* shown by the `irq` command; lives as long as the kernel */
+};
 
 /*
- * Delivers a legacy interrupt (0 .. 15) to handler(context) on this CPU. Returns false, and changes nothing,
- * when there is no IO-APIC for it. `name` is shown by the `irq` command and lives as long as the kernel.
+ * Vectors of one CPU that belong to one driver: vector, vector + 1 .. vector + count - 1. A device raises
+ * them by a message to the local APIC `destination`, or through an IO-APIC.
  */
-bool interrupts_route_legacy(uint8_t irq, device_handler *handler, void *context, const char *name);
+struct interrupt_run {
+    uint32_t destination; /* identifier of the CPU's local APIC */
+    uint8_t vector;       /* the first; a multiple of count */
+    uint8_t count;        /* 0: none */
+};
+
+/*
+ * Gives users[0 .. count - 1] a vector of this CPU each, in one run; count: 1, 2, 4, 8, 16 or 32, as MSI asks
+ * for; MSI-X takes as many single ones as it likes. From then on an interrupt of vector + i calls users[i].
+ * Returns false, and leaves *run empty, when no such run is free or the CPU has no local APIC.
+ * Holding no lock of rank LOCK_VECTORS or later, not in a handler; the caller stays on this CPU meanwhile.
+ */
+bool interrupts_allocate(const struct interrupt_user users[], unsigned count, struct interrupt_run *run);
+
+/*
+ * Takes back what interrupts_allocate() gave, and leaves *run empty. The caller has made the device silent
+ * before: masked or disabled its interrupts, and then read one of its registers, so that messages on their
+ * way are at the CPU. None of the handlers runs any more when this returns. An interrupt that the CPU has
+ * accepted but not taken, since interrupts are off, will find no handler, and its vector gets no other user
+ * until then.
+ *
+ * On the CPU that the run belongs to, as no other can see what its local APIC holds, nor keep it out of the
+ * handler; as interrupts_allocate() otherwise.
+ */
+void interrupts_release(struct interrupt_run *run);
+
+/* Vectors of this CPU that nobody has. */
+unsigned interrupts_free_count(void);
+
+/*
+ * Delivers a legacy interrupt (0 .. 15) to user->run(user->context) on this CPU. Returns false, and changes
+ * nothing, when it is routed already, there is no IO-APIC for it, or no vector is free. As
+ * interrupts_allocate().
+ */
+bool interrupts_route_legacy(uint8_t irq, const struct interrupt_user *user);
+
+/*
+ * Undoes interrupts_route_legacy(): masks the IO-APIC's input, then releases the vector. Nothing happens when
+ * it is not routed. As interrupts_release(); its handler does not run any more when this returns.
+ */
+void interrupts_unroute_legacy(uint8_t irq);
 
 /* Starts the devices of the boot CPU, in the order they need each other, and lets interrupts in. */
 struct boot_info;

@@ -21,6 +21,7 @@ static void irq_json(void)
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
     json_string(&json, "apic", !apic_available() ? "none" : apic_is_x2apic() ? "x2apic" : "xapic");
+    json_number(&json, "free", interrupts_free_count());
     json_array_begin(&json, "vectors");
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
         if (is_shown(vector)) {
@@ -48,6 +49,8 @@ static void irq_run(struct monitor_call *call)
     } else {
         monitor_print("no local APIC: interrupts are off\n");
     }
+    monitor_print("%u of %u vectors for devices are free\n", interrupts_free_count(),
+                  VECTOR_DEVICES_END - VECTOR_DEVICES);
     monitor_print("%6s %12s  %s\n", "vector", "count", "name");
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
         if (is_shown(vector)) {
@@ -59,8 +62,10 @@ static void irq_run(struct monitor_call *call)
 MONITOR_COMMAND(
     irq, irq_run, "", "interrupts of this CPU by vector",
     "All device interrupts with a handler, and every exception or stray interrupt that came, with\n"
-    "how often. 'spurious' are those that were withdrawn before the CPU took them.\n"
+    "how often. 'spurious' are those that were withdrawn before the CPU took them. Drivers take vectors\n"
+    "as they start and give them back as they stop; those that nobody has are free.\n"
     "Examples:\n"
     "  irq\n"
-    "  irq -j    {\"apic\":\"xapic\",\"vectors\":[{\"vector\":48,\"name\":\"serial\",\"count\":N},...]}\n",
+    "  irq -j    "
+    "{\"apic\":\"xapic\",\"free\":N,\"vectors\":[{\"vector\":48,\"name\":\"serial\",\"count\":N},...]}\n",
     .flags = MONITOR_JSON);

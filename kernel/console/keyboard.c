@@ -49,7 +49,8 @@ bool keyboard_initialise(void)
         return false;
     }
     keyboard_translator_initialise(&translator, translates ? KEYBOARD_SET_1 : KEYBOARD_SET_2);
-    polled = !interrupts_route_legacy(KEYBOARD_INTERRUPT, take_codes, NULL, "keyboard");
+    static const struct interrupt_user user = {take_codes, NULL, "keyboard"};
+    polled = !interrupts_route_legacy(KEYBOARD_INTERRUPT, &user);
     console_add_input(&keyboard_input);
     log_info("PS/2 keyboard, scan code set %u, %s", translates ? 1 : 2, polled ? "polled" : "by interrupt");
     return true;

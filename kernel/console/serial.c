@@ -44,8 +44,8 @@ static bool read_received(struct console_input *input, uint8_t *byte)
 
 bool serial_console_use_interrupt(void)
 {
-    if (!console_port.alive ||
-        !interrupts_route_legacy(SERIAL_COM1_INTERRUPT, take_received, NULL, "serial")) {
+    static const struct interrupt_user user = {take_received, NULL, "serial"};
+    if (!console_port.alive || !interrupts_route_legacy(SERIAL_COM1_INTERRUPT, &user)) {
         return false;
     }
     console_port.input.read = read_received;

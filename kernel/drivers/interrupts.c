@@ -1,31 +1,35 @@
 /*
- * Device interrupts: from a legacy number through the MADT's overrides and an IO-APIC to a vector and a
- * handler. Vectors are given out from VECTOR_DEVICES upwards and never taken back. Routing happens at start,
- * on the boot CPU.
+ * Device interrupts (<ashlar/interrupts.h>): vectors with their handlers, and legacy numbers, which go
+ * through the MADT's overrides and an IO-APIC to a vector. All on the boot CPU.
+ *
+ * Interrupts themselves touch none of this, only the slots that interrupt_register() fills; so the lock is an
+ * ordinary one.
  */
 #define LOG_SUBSYSTEM "interrupts"
 #include <ashlar/acpi.h>
 #include <ashlar/interrupts.h>
+#include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
+#include <ashlar/vectors.h>
 #include <x86/apic.h>
 #include <x86/interrupt.h>
 
 #define LEGACY_INTERRUPTS 16
 
-struct route {
-    device_handler *handler; /* NULL: not routed */
-    void *context;           /* handed to it */
-};
-
-static struct route routes[LEGACY_INTERRUPTS];
-static unsigned next_vector = VECTOR_DEVICES;
-static unsigned ioapic_count;
+static struct spinlock interrupts_lock = SPINLOCK_INITIALIZER(LOCK_VECTORS);
+static struct vector_set vectors GUARDED_BY(interrupts_lock); /* the boot CPU's */
+static struct interrupt_run
+    legacy_runs[LEGACY_INTERRUPTS] GUARDED_BY(interrupts_lock); /* empty: not routed */
+static unsigned ioapic_count;                                   /* written once, at start */
 
 void interrupts_initialise(void)
 {
     pic_disable();
     if (apic_initialise()) {
+        spinlock_acquire(&interrupts_lock);
+        vector_set_init(&vectors, VECTOR_DEVICES, VECTOR_DEVICES_END, apic_is_pending);
+        spinlock_release(&interrupts_lock);
         ioapic_count = ioapic_initialise(&acpi_info()->madt);
     }
     if (ioapic_count == 0) {
@@ -33,31 +37,98 @@ void interrupts_initialise(void)
     }
 }
 
-static void deliver(struct trap_frame *frame, void *context)
+static bool allocate(const struct interrupt_user users[], unsigned count, struct interrupt_run *run)
+    REQUIRES(interrupts_lock)
 {
-    (void)frame;
-    const struct route *route = context;
-    route->handler(route->context);
+    *run = (struct interrupt_run){0};
+    unsigned first = apic_available() ? vector_set_take(&vectors, count) : 0;
+    if (first == 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        interrupt_register(first + i, users[i].run, users[i].context, users[i].name);
+    }
+    *run = (struct interrupt_run){apic_id(), (uint8_t)first, (uint8_t)count};
+    return true;
 }
 
-bool interrupts_route_legacy(uint8_t irq, device_handler *handler, void *context, const char *name)
+static void release(struct interrupt_run *run) REQUIRES(interrupts_lock)
 {
-    if (irq >= LEGACY_INTERRUPTS || routes[irq].handler != NULL || ioapic_count == 0) {
+    for (unsigned i = 0; i < run->count; i++) {
+        interrupt_unregister(run->vector + i);
+    }
+    vector_set_give_back(&vectors, run->vector, run->count);
+    *run = (struct interrupt_run){0};
+}
+
+bool interrupts_allocate(const struct interrupt_user users[], unsigned count, struct interrupt_run *run)
+{
+    spinlock_acquire(&interrupts_lock);
+    bool done = allocate(users, count, run);
+    spinlock_release(&interrupts_lock);
+    return done;
+}
+
+void interrupts_release(struct interrupt_run *run)
+{
+    spinlock_acquire(&interrupts_lock);
+    release(run);
+    spinlock_release(&interrupts_lock);
+}
+
+unsigned interrupts_free_count(void)
+{
+    spinlock_acquire(&interrupts_lock);
+    unsigned count = vector_set_free_count(&vectors);
+    spinlock_release(&interrupts_lock);
+    return count;
+}
+
+/* ---- Legacy interrupts ---- */
+
+static bool route(const struct acpi_override *wiring, const struct interrupt_user *user,
+                  struct interrupt_run *run) REQUIRES(interrupts_lock)
+{
+    if (run->count != 0 || !allocate(user, 1, run)) {
+        return false;
+    }
+    if (!ioapic_route(wiring, run->vector, run->destination)) {
+        release(run);
+        return false;
+    }
+    return true;
+}
+
+bool interrupts_route_legacy(uint8_t irq, const struct interrupt_user *user)
+{
+    if (irq >= LEGACY_INTERRUPTS || ioapic_count == 0) {
         return false;
     }
     struct acpi_override wiring = acpi_legacy_interrupt(&acpi_info()->madt, irq);
-    unsigned vector = next_vector;
-    routes[irq] = (struct route){handler, context};
-    interrupt_register(vector, deliver, &routes[irq], name);
-    if (!ioapic_route(&wiring, vector, apic_id())) {
-        interrupt_unregister(vector);
-        routes[irq] = (struct route){0};
-        log_warning("interrupt %u of %s: no IO-APIC has input %u", irq, name, wiring.interrupt);
-        return false;
+    spinlock_acquire(&interrupts_lock);
+    bool done = route(&wiring, user, &legacy_runs[irq]);
+    spinlock_release(&interrupts_lock);
+    if (!done) {
+        log_warning("interrupt %u of %s, input %u, cannot be routed", irq, user->name, wiring.interrupt);
     }
-    next_vector++;
-    return true;
+    return done;
 }
+
+void interrupts_unroute_legacy(uint8_t irq)
+{
+    if (irq >= LEGACY_INTERRUPTS) {
+        return;
+    }
+    struct acpi_override wiring = acpi_legacy_interrupt(&acpi_info()->madt, irq);
+    spinlock_acquire(&interrupts_lock);
+    if (legacy_runs[irq].count != 0) {
+        ioapic_mask(&wiring);
+        release(&legacy_runs[irq]);
+    }
+    spinlock_release(&interrupts_lock);
+}
+
+/* ---- Rest ---- */
 
 void cpu_idle(void)
 {

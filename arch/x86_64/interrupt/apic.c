@@ -25,8 +25,10 @@ enum apic_register {
     APIC_END_OF_INTERRUPT = 0xb0,
     APIC_SPURIOUS = 0xf0,
     APIC_IN_SERVICE = 0x100, /* 8 registers of 32 vectors */
+    APIC_REQUESTED = 0x200,  /* 8 more: accepted, not yet in service */
     APIC_ERROR_STATUS = 0x280,
     APIC_LVT_CMCI = 0x2f0,
+    APIC_COMMAND = 0x300,
     APIC_LVT_TIMER = 0x320,
     APIC_LVT_THERMAL = 0x330,
     APIC_LVT_PERFORMANCE = 0x340,
@@ -36,6 +38,7 @@ enum apic_register {
     APIC_TIMER_INITIAL = 0x380,
     APIC_TIMER_CURRENT = 0x390,
     APIC_TIMER_DIVIDE = 0x3e0,
+    APIC_SELF = 0x3f0, /* of x2APIC only */
 };
 
 #define MSR_X2APIC       0x800
@@ -47,6 +50,7 @@ enum apic_register {
 #define APIC_REGISTERS_BYTES 0x400
 
 #define SPURIOUS_ENABLE    (1u << 8)
+#define COMMAND_TO_SELF    (1u << 18)
 #define LVT_MASKED         (1u << 16)
 #define LVT_NMI            (4u << 8)
 #define LVT_TIMER_DEADLINE (2u << 17)
@@ -81,15 +85,13 @@ static void end_of_interrupt(unsigned vector)
     }
 }
 
-static void spurious(struct trap_frame *frame, void *context)
+static void spurious(void *context)
 {
-    (void)frame;
     (void)context; /* the count by vector, which every interrupt has, is all there is to do */
 }
 
-static void report_error(struct trap_frame *frame, void *context)
+static void report_error(void *context)
 {
-    (void)frame;
     (void)context;
     apic_write(APIC_ERROR_STATUS, 0); /* latches what has happened since the last write (SDM 10.5.3) */
     uint32_t status = apic_read(APIC_ERROR_STATUS);
@@ -129,12 +131,17 @@ static void mask_local_vectors(void)
     }
 }
 
+/* Of one of the sets of 256 bits: 8 registers of 32 vectors, 16 bytes apart. */
+static bool has_bit(enum apic_register first, unsigned vector)
+{
+    return apic_read((enum apic_register)(first + vector / 32 * 16)) >> vector % 32 & 1;
+}
+
 /* What the firmware left in service would block every interrupt of lower priority for ever. */
 static void finish_pending(void)
 {
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
-        enum apic_register word = (enum apic_register)(APIC_IN_SERVICE + vector / 32 * 16);
-        if (apic_read(word) >> vector % 32 & 1) {
+        if (has_bit(APIC_IN_SERVICE, vector)) {
             apic_write(APIC_END_OF_INTERRUPT, 0);
         }
     }
@@ -177,6 +184,20 @@ uint32_t apic_id(void)
 {
     uint32_t id = apic_read(APIC_ID);
     return x2apic ? id : id >> 24;
+}
+
+bool apic_is_pending(unsigned vector)
+{
+    return has_bit(APIC_REQUESTED, vector) || has_bit(APIC_IN_SERVICE, vector);
+}
+
+void apic_send_self(unsigned vector)
+{
+    if (x2apic) {
+        apic_write(APIC_SELF, vector);
+    } else {
+        apic_write(APIC_COMMAND, COMMAND_TO_SELF | vector);
+    }
 }
 
 uint64_t apic_error_status(void)

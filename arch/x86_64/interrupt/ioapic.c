@@ -17,10 +17,12 @@
 #define IOAPIC_VERSION     0x01
 #define IOAPIC_REDIRECTION 0x10 /* two words for each input */
 
+#define REDIRECT_PENDING    (1u << 12) /* read only: there is a message to send still */
 #define REDIRECT_ACTIVE_LOW (1u << 13)
 #define REDIRECT_LEVEL      (1u << 15)
 #define REDIRECT_MASKED     (1u << 16)
 #define INPUTS_MAX          240 /* the field allows 256; the data sheet stops here */
+#define SEND_TRIES          1000
 
 struct ioapic {
     volatile uint32_t *registers; /* index and window */
@@ -121,4 +123,27 @@ bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32
     }
     irq_spinlock_release(&ioapic_lock);
     return possible;
+}
+
+/* Masks the input; returns whether its message is on its way still. Reading back also makes the write arrive.
+ */
+static bool mask_input(const struct acpi_override *interrupt)
+{
+    bool pending = false;
+    irq_spinlock_acquire(&ioapic_lock);
+    const struct ioapic *owner = owner_of(interrupt->interrupt);
+    if (owner != NULL) {
+        uint32_t index = IOAPIC_REDIRECTION + 2 * (interrupt->interrupt - owner->base);
+        ioapic_write(owner, index, ioapic_read(owner, index) | REDIRECT_MASKED);
+        pending = ioapic_read(owner, index) & REDIRECT_PENDING;
+    }
+    irq_spinlock_release(&ioapic_lock);
+    return pending;
+}
+
+void ioapic_mask(const struct acpi_override *interrupt)
+{
+    for (unsigned i = 0; i < SEND_TRIES && mask_input(interrupt); i++) {
+        cpu_relax();
+    }
 }

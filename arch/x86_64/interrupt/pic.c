@@ -17,9 +17,8 @@
 #define PIC_8086           0x01 /* word 4 */
 #define PIC_ALL            0xff
 
-static void spurious(struct trap_frame *frame, void *context)
+static void spurious(void *context)
 {
-    (void)frame;
     (void)context; /* counted by vector; a spurious one is not in service, so nothing ends it */
 }
 

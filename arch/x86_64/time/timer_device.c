@@ -16,9 +16,8 @@ static bool deadline_mode;
 static const char *name = "none";
 static void (*expired_hook)(void);
 
-static void interrupt(struct trap_frame *frame, void *context)
+static void interrupt(void *context)
 {
-    (void)frame;
     (void)context;
     expired_hook();
 }

@@ -149,14 +149,14 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
     }
 }
 
-static void device_interrupt(struct trap_frame *frame, struct per_cpu *cpu)
+static void device_interrupt(const struct trap_frame *frame, struct per_cpu *cpu)
 {
     unsigned vector = (unsigned)frame->vector;
     struct interrupt_slot *slot = &slots[vector - EXCEPTION_COUNT];
     interrupt_handler *run = atomic_load_explicit(&slot->run, memory_order_acquire);
     cpu->interrupt_depth++;
     if (run) {
-        run(frame, slot->context);
+        run(slot->context);
     } else {
         log_warning_limited("interrupt %u has no handler", vector);
     }

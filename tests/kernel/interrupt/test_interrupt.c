@@ -42,13 +42,3 @@ KERNEL_TEST(irq_timer_is_counted_once_for_each_expiry)
     EXPECT(!timer.running);
     EXPECT(interrupt_count(VECTOR_TIMER) > before);
 }
-
-KERNEL_TEST(irq_legacy_interrupt_is_routed_once)
-{
-    if (!apic_available()) {
-        kernel_test_skip("no local APIC");
-        return;
-    }
-    EXPECT(!interrupts_route_legacy(16, NULL, NULL, "no such interrupt"));
-    EXPECT(apic_error_status() == 0);
-}

@@ -192,10 +192,10 @@ PROVOCATION provoke_panic(void)
     panic("provoked on purpose, with the number %d", 42);
 }
 
-static void handle_and_panic(struct trap_frame *frame, void *context)
+static void handle_and_panic(void *context)
 {
     (void)context;
-    panic("provoked inside the handler of vector %u", (unsigned)frame->vector);
+    panic("provoked inside the handler of vector %u", (unsigned)per_cpu()->frame->vector);
 }
 
 PROVOCATION provoke_panic_in_interrupt(void)

@@ -24,9 +24,8 @@ __attribute__((noinline)) void provoke_lock_order(void)
     say_unnoticed();
 }
 
-static void handle_and_lock(struct trap_frame *frame, void *context)
+static void handle_and_lock(void *context)
 {
-    (void)frame;
     (void)context;
     spinlock_acquire(&first);
     spinlock_release(&first);

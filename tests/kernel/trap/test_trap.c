@@ -449,9 +449,8 @@ KERNEL_BENCH(bench_page_fault, "trap.page_fault")
     exception_set_handler(EXCEPTION_PAGE_FAULT, before);
 }
 
-static void ignore_interrupt(struct trap_frame *frame, void *context)
+static void ignore_interrupt(void *context)
 {
-    (void)frame;
     (void)context;
 }
 

@@ -7,10 +7,10 @@
 #include <ashlar/acpi.h>
 #include <ashlar/types.h>
 
-/* Vectors. A higher 16-block has the higher priority. Devices get 0x30 upwards. */
+/* Vectors. A higher 16-block has the higher priority. */
 #define VECTOR_PIC         0x20 /* .. 0x2f: where the 8259s would deliver, were they not masked */
-#define VECTOR_DEVICES     0x30
-#define VECTOR_DEVICES_END 0xe0
+#define VECTOR_DEVICES     0x30 /* from here on they are given out: interrupts_allocate() */
+#define VECTOR_DEVICES_END 0xe0 /* the first behind those */
 #define VECTOR_TIMER       0xe0
 #define VECTOR_APIC_ERROR  0xfe
 #define VECTOR_SPURIOUS    0xff
@@ -26,6 +26,15 @@ bool apic_initialise(void);
 bool apic_available(void);
 bool apic_is_x2apic(void);
 uint32_t apic_id(void);
+
+/*
+ * Whether this CPU's APIC has accepted an interrupt of `vector` that is not over: the CPU has not taken it
+ * yet, or its handler is running.
+ */
+bool apic_is_pending(unsigned vector);
+
+/* Raises `vector` (32 .. 255) on this CPU, which takes it as soon as interrupts are on. */
+void apic_send_self(unsigned vector);
 
 /* Interrupts the local APIC reported as spurious or as errors since start, for `irq`. */
 uint64_t apic_error_status(void);
@@ -56,3 +65,9 @@ unsigned ioapic_initialise(const struct acpi_madt *madt);
  * unmasks it. Returns false when no IO-APIC has that input, or `destination` does not fit into 8 bits.
  */
 bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32_t destination);
+
+/*
+ * Lets it through no more. What the IO-APIC had to send has been sent when this returns: it is at the local
+ * APIC, unless that accepts nothing. Nothing happens when no IO-APIC has that input.
+ */
+void ioapic_mask(const struct acpi_override *interrupt);

@@ -1,18 +1,16 @@
 /*
- * Device interrupts: vectors 32 .. 255, one handler each.
- *
- * A handler runs with interrupts off, on the stack of whatever it interrupted. It may not sleep, allocate, or
- * take a lock that other code holds with interrupts on (see <ashlar/platform.h>).
+ * Interrupts by vector: 32 .. 255, one handler each (interrupt_handler of <ashlar/interrupts.h>, which says
+ * what it may do). Drivers get their vectors and handlers by interrupts_allocate(); what is here is below
+ * that, and for the few vectors that are fixed (<x86/apic.h>).
  */
 #pragma once
 
+#include <ashlar/interrupts.h>
 #include <ashlar/types.h>
 #include <x86/interrupt_flag.h>
 #include <x86/trap_frame.h>
 
 #define INTERRUPT_VECTORS 256
-
-typedef void interrupt_handler(struct trap_frame *frame, void *context);
 
 /*
  * Gives `vector` (32 .. 255) its handler. `name` lives as long as the kernel and is shown by the `irq`
@@ -21,7 +19,10 @@ typedef void interrupt_handler(struct trap_frame *frame, void *context);
  */
 void interrupt_register(unsigned vector, interrupt_handler *handler, void *context, const char *name);
 
-/* Takes the handler away; later interrupts of `vector` count as unexpected. */
+/*
+ * Takes the handler away; later interrupts of `vector` count as unexpected. One that another CPU is handling
+ * just now is not waited for.
+ */
 void interrupt_unregister(unsigned vector);
 
 /* Names the function that is called with the vector after each handler: the interrupt controller's
