@@ -6,6 +6,7 @@
 
 #include <ashlar/assert.h>
 #include <ashlar/frame.h>
+#include <ashlar/lock_check.h>
 
 /* The slow paths behind them; not to be called otherwise. */
 phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)
@@ -34,6 +35,7 @@ static inline void frame_magazine_move(struct frame_magazine *magazine, uint32_t
 static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, enum frame_owner owner,
                                       phys_addr_t *block)
 {
+    LOCK_CHECK_ALLOCATE();
     /* Costs nothing where both are constants; the slow path names the mistake. */
     if (__builtin_expect(order > FRAME_ORDER_2M || (unsigned)owner >= OWNER_COUNT, 0)) {
         return false;
@@ -62,6 +64,7 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
 
 static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
+    LOCK_CHECK_ALLOCATE();
     /*
      * Rotated, a misaligned address becomes a huge frame number: one comparison refuses it and foreign ones.
      */

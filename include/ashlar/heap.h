@@ -230,6 +230,7 @@ static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
  */
 SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
 {
+    LOCK_CHECK_ALLOCATE();
     uint32_t part = heap_part(heap, bytes);
     preempt_disable();
     struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
@@ -248,6 +249,7 @@ SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
 /* Puts an object of a class into this CPU's loaded magazine; false when that is full, or all is not well. */
 SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
 {
+    LOCK_CHECK_ALLOCATE();
     uint64_t address = (uintptr_t)pointer - heap->slabs.base;
     if (__builtin_expect(address < heap->slabs.limit, 1)) {
         /*

@@ -6,6 +6,9 @@
  * a lock that the order does not allow after one that is held, or that this CPU holds itself; waiting for a
  * mutex where nobody may wait; waiting for anything but an irq_spinlock in an interrupt handler. A lock that
  * is only tried is not waited for, so it may be taken in any order and context.
+ *
+ * Another panic ends what an irq_spinlock forbids its holder: logging, and allocating or freeing memory. A
+ * handler allocates nothing either: it may have interrupted the allocator.
  */
 #pragma once
 
@@ -20,6 +23,16 @@ enum lock_class { LOCK_MUTEX, LOCK_SPIN, LOCK_SPIN_IRQ };
 /* Panics if this CPU may not wait for the lock now. */
 void lock_check_wait(const struct lock_order *lock, enum lock_class class);
 
+/*
+ * Panics if this CPU may not log now. An NMI or a machine check may: it does not choose what it interrupts,
+ * and the log waits for nothing.
+ */
+void lock_check_log(void);
+
+/* Panics if this CPU may not allocate or free memory now. First in what works without a lock: the others are
+ * held by the order of ranks. */
+void lock_check_allocate(void);
+
 /* Notes that this CPU has taken or released the lock: lock_note_taken() at the place of the call itself. */
 void lock_note_taken(const struct lock_order *lock);
 void lock_note_taken_at(const struct lock_order *lock, uintptr_t where);
@@ -29,6 +42,8 @@ void lock_note_released(const struct lock_order *lock);
 void lock_checks_end(void);
 
 #define LOCK_CHECK_WAIT(lock, class) lock_check_wait(&(lock)->order, class)
+#define LOCK_CHECK_LOG()             lock_check_log()
+#define LOCK_CHECK_ALLOCATE()        lock_check_allocate()
 #define LOCK_NOTE_TAKEN(lock)        lock_note_taken(&(lock)->order)
 /* For a function that is not inlined: notes the place from which that function was called. */
 #define LOCK_NOTE_TAKEN_BY_CALLER(lock)                                                                      \
@@ -44,6 +59,8 @@ static inline void lock_checks_end(void)
 }
 
 #define LOCK_CHECK_WAIT(lock, class)    ((void)0)
+#define LOCK_CHECK_LOG()                ((void)0)
+#define LOCK_CHECK_ALLOCATE()           ((void)0)
 #define LOCK_NOTE_TAKEN(lock)           ((void)0)
 #define LOCK_NOTE_TAKEN_BY_CALLER(lock) ((void)0)
 #define LOCK_ALWAYS_INLINE

@@ -34,5 +34,6 @@ enum lock_rank {
     LOCK_IO_APIC, /* the IO-APICs' registers */
 
     LOCK_RANKS,
-    LOCK_LAST_MUTEX = LOCK_FIRMWARE
+    LOCK_LAST_MUTEX = LOCK_FIRMWARE,
+    LOCK_LAST_SPINLOCK = LOCK_CONSOLE
 };

@@ -5,7 +5,8 @@
  * A line goes to a ring in memory, from which the oldest lines drop out whole, and to the console if its
  * level is at or above the console's. Everything here can be called from any context, interrupt handlers and
  * NMI included: the ring takes no lock, and a line that finds the console in use is printed by whoever uses
- * it.
+ * it. Only the holder of an irq_spinlock writes no line, because it would keep interrupts off for as long as
+ * a line takes to be printed; debug builds panic.
  */
 #pragma once
 

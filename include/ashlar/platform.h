@@ -10,6 +10,7 @@
  *   void cpu_relax(void)             hint inside a spin loop
  *   uint64_t cpu_ticks(void)         time-stamp counter
  *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
+ *   bool cpu_in_nmi(void)            whether the innermost trap of this CPU is an NMI or a machine check
  *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while
  *                                    this CPU waits. Interrupts count as on until start-up lets them in
  *   struct locks_held *cpu_locks_held(void)   in debug builds: for <ashlar/lock_check.h>; of this CPU

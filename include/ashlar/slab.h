@@ -438,6 +438,7 @@ void slab_free_slow(struct slab_cache *cache, void *object) EXCLUDES(cache->lock
 
 SLAB_INLINE void *slab_cache_alloc(struct slab_cache *cache)
 {
+    LOCK_CHECK_ALLOCATE();
     preempt_disable();
     struct slab_cpu *cpu = cache->cpu[cpu_number()];
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
@@ -454,6 +455,7 @@ SLAB_INLINE void *slab_cache_alloc(struct slab_cache *cache)
 
 SLAB_INLINE void slab_cache_free(struct slab_cache *cache, void *object)
 {
+    LOCK_CHECK_ALLOCATE();
     /* The header is compared with the cache's secret: one comparison for all that can be wrong. */
     if (__builtin_expect((uintptr_t)object - cache->base < cache->limit, 1)) {
         preempt_disable();

@@ -68,7 +68,24 @@ _Noreturn static void refuse_after(const char *what, const struct lock_order *lo
           code_place(held->where, place));
 }
 
+/* An irq_spinlock is held, or a handler runs: then some things are not done. */
+_Noreturn static void refuse_to(const char *does, const struct lock_held *held)
+{
+    char text[TEXT_BYTES];
+    char place[CODE_PLACE_BYTES];
+    panic("lock: CPU %u %s while it holds the %s, taken at %s: see Locks in docs/architecture.md",
+          cpu_number(), does, name_lock(held->lock, text), code_place(held->where, place));
+}
+
 /* ---- What is checked ---- */
+
+static enum lock_class class_of(const struct lock_order *lock)
+{
+    if (lock->rank > LOCK_LAST_SPINLOCK) {
+        return LOCK_SPIN_IRQ;
+    }
+    return lock->rank > LOCK_LAST_MUTEX ? LOCK_SPIN : LOCK_MUTEX;
+}
 
 static void check_order(const struct lock_order *lock, const struct lock_held *held)
 {
@@ -85,7 +102,7 @@ static void check_order(const struct lock_order *lock, const struct lock_held *h
 static void check_may_wait(const struct lock_order *lock, const struct locks_held *locks)
 {
     for (unsigned i = locks->count; i-- > 0;) {
-        if (locks->held[i].lock->rank > LOCK_LAST_MUTEX) {
+        if (class_of(locks->held[i].lock) != LOCK_MUTEX) {
             refuse_after("where it may not wait: it holds", lock, &locks->held[i]);
         }
     }
@@ -102,6 +119,9 @@ void lock_check_wait(const struct lock_order *lock, enum lock_class class)
     if (lock->rank == LOCK_UNRANKED) {
         refuse("which was never initialised", lock);
     }
+    if (class_of(lock) != class) {
+        refuse("which has the rank of another class", lock);
+    }
     if (class != LOCK_SPIN_IRQ && cpu_in_interrupt()) {
         refuse("in an interrupt handler, which takes irq_spinlocks only", lock);
     }
@@ -111,6 +131,37 @@ void lock_check_wait(const struct lock_order *lock, enum lock_class class)
     }
     for (unsigned i = 0; i < locks->count; i++) {
         check_order(lock, &locks->held[i]);
+    }
+}
+
+/* Panics if this CPU holds an irq_spinlock. */
+static void check_outside_irq_spinlocks(const char *does)
+{
+    const struct locks_held *locks = cpu_locks_held();
+    for (unsigned i = 0; i < locks->count; i++) {
+        if (class_of(locks->held[i].lock) == LOCK_SPIN_IRQ) {
+            refuse_to(does, &locks->held[i]);
+        }
+    }
+}
+
+void lock_check_log(void)
+{
+    if (!atomic_load_explicit(&ended, memory_order_relaxed) && !cpu_in_nmi()) {
+        check_outside_irq_spinlocks("logs");
+    }
+}
+
+void lock_check_allocate(void)
+{
+    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
+        return;
+    }
+    check_outside_irq_spinlocks("allocates or frees memory");
+    if (cpu_in_interrupt()) {
+        panic("lock: CPU %u allocates or frees memory in an interrupt handler: see Locks in "
+              "docs/architecture.md",
+              cpu_number());
     }
 }
 

@@ -30,6 +30,7 @@ static const char *const level_names[LOG_LEVEL_COUNT] = {"error", "warning", "in
 
 void log_write_list(enum log_level level, const char *subsystem, const char *format, va_list arguments)
 {
+    LOCK_CHECK_LOG();
     struct log_text text;
     size_t length = format_list(text.characters, sizeof text.characters, format, arguments);
     text.length = min_u64(length, LOG_TEXT_BYTES);

@@ -7,6 +7,7 @@
 
 phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
 {
+    LOCK_CHECK_ALLOCATE();
     preempt_disable();
     struct frame_cpu *cpu = pool->cpu[cpu_number()];
     phys_addr_t frame = FRAME_NONE;

@@ -155,19 +155,25 @@ KINDS |= {
 
 def lock(reason, line, function="", outer=()):
     """A mistake with locks, which the build with all assertions notices."""
-    return Kind(rf"lock: CPU 0 waits for the {reason}: see Locks in docs/architecture.md$", line,
+    return Kind(rf"lock: CPU 0 {reason}: see Locks in docs/architecture.md$", line,
                 source="tests/kernel/provoke/locks.c", function=function, outer=(*outer, *BELOW))
 
 
 TAKEN_BY = r"0x[0-9a-f]+, taken at {}\+0x[0-9a-f]+ \(tests/kernel/provoke/locks.c:\d+\)"
 DEBUG_KINDS = {
-    "lock-order": lock(rf"vmalloc lock 0x[0-9a-f]+ in the wrong order: it holds the table slots' lock "
+    "lock-order": lock(rf"waits for the vmalloc lock 0x[0-9a-f]+ in the wrong order: it holds the table slots' lock "
                        rf"{TAKEN_BY.format('provoke_lock_order')}", "spinlock_acquire(&first)"),
-    "lock-in-handler": lock(r"vmalloc lock 0x[0-9a-f]+ in an interrupt handler, which takes irq_spinlocks only",
+    "lock-in-handler": lock(r"waits for the vmalloc lock 0x[0-9a-f]+ in an interrupt handler, which takes irq_spinlocks only",
                             "spinlock_acquire(&first)", "handle_and_lock",
                             ("trap_dispatch", "provoke_lock_in_handler")),
-    "wait-forbidden": lock(rf"space's change mutex 0x[0-9a-f]+ where it may not wait: it holds the vmalloc lock "
+    "wait-forbidden": lock(rf"waits for the space's change mutex 0x[0-9a-f]+ where it may not wait: it holds the vmalloc lock "
                            rf"{TAKEN_BY.format('provoke_wait_forbidden')}", "mutex_acquire(&mutex)"),
+    "log-locked": lock(rf"logs while it holds the IO-APIC lock {TAKEN_BY.format('provoke_log_locked')}",
+                       'log_info("under a lock")'),
+    "alloc-locked": lock(rf"allocates or frees memory while it holds the IO-APIC lock "
+                         rf"{TAKEN_BY.format('provoke_alloc_locked')}", "heap_alloc(&kernel_heap, 40)"),
+    "alloc-in-handler": lock(r"allocates or frees memory in an interrupt handler", "= heap_alloc(&kernel_heap, 40)",
+                             "handle_and_allocate", ("trap_dispatch", "provoke_alloc_in_handler")),
 }
 
 

@@ -1,5 +1,6 @@
 /* Locks: who gets in, what stays on, and which waits end in a panic. */
 #include <ashlar/lock.h>
+#include <ashlar/log.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@ static int set_up(void **state)
     host_preempt_depth = 0;
     host_interrupts_off = false;
     host_in_interrupt = false;
+    host_in_nmi = false;
     return 0;
 }
 
@@ -56,8 +58,8 @@ static void a_spinlock_turns_preemption_off_and_leaves_interrupts_on(void **stat
 static void an_irq_spinlock_gives_back_the_flag_it_found(void **state)
 {
     (void)state;
-    struct irq_spinlock outer = IRQ_SPINLOCK_INITIALIZER(LOCK_CONSOLE);
-    struct irq_spinlock inner = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
+    struct irq_spinlock outer = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 1).queue = {0, 0}};
+    struct irq_spinlock inner = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 2).queue = {0, 0}};
     irq_spinlock_acquire(&outer);
     assert_false(interrupts_enabled());
     irq_spinlock_acquire(&inner);
@@ -241,6 +243,46 @@ static void a_lock_is_initialised_before_it_is_taken(void **state) NO_LOCK_ANALY
     EXPECT_PANIC(spinlock_acquire(&lock), "never initialised");
 }
 
+static void the_class_of_a_lock_is_that_of_its_rank(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct irq_spinlock irq = IRQ_SPINLOCK_INITIALIZER(LOCK_CONSOLE);
+    struct spinlock spin = SPINLOCK_INITIALIZER(LOCK_IO_APIC);
+    struct mutex mutex = MUTEX_INITIALIZER(LOCK_SPACE);
+    EXPECT_PANIC(irq_spinlock_acquire(&irq), "waits for the console's lock", "the rank of another class");
+    EXPECT_PANIC(spinlock_acquire(&spin), "waits for the IO-APIC lock", "the rank of another class");
+    EXPECT_PANIC(mutex_acquire(&mutex), "waits for the space's lock", "the rank of another class");
+}
+
+static void nobody_logs_under_an_irq_spinlock(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    log_write(LOG_DEBUG, "test", "before");
+    mutex_acquire(&change);
+    spinlock_acquire(&high);
+    log_write(LOG_DEBUG, "test", "the other classes allow it");
+    irq_spinlock_acquire(&handlers);
+    EXPECT_PANIC(log_write(LOG_DEBUG, "test", "never"), "CPU 0 logs while it holds the IO-APIC lock 0x",
+                 address_of(&handlers), "taken at 0x");
+    host_in_nmi = true; /* which interrupted the holder, and is no part of it */
+    log_write(LOG_DEBUG, "test", "an NMI says so");
+    host_in_nmi = false;
+    irq_spinlock_release(&handlers);
+    log_write(LOG_DEBUG, "test", "after");
+    spinlock_release(&high);
+    mutex_release(&change);
+    host_in_interrupt = true;
+    log_write(LOG_DEBUG, "test", "a handler may");
+    struct log_reader reader = log_reader_first();
+    struct log_record record;
+    unsigned lines = 0;
+    while (log_read(&reader, &record)) {
+        assert_string_not_equal(record.text, "never");
+        lines++;
+    }
+    assert_int_equal(lines, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +297,8 @@ int main(void)
         cmocka_unit_test_setup(handlers_take_irq_spinlocks_only, set_up_locks),
         cmocka_unit_test_setup(a_mutex_is_not_waited_for_where_nobody_may_wait, set_up_locks),
         cmocka_unit_test_setup(a_lock_is_initialised_before_it_is_taken, set_up_locks),
+        cmocka_unit_test_setup(the_class_of_a_lock_is_that_of_its_rank, set_up_locks),
+        cmocka_unit_test_setup(nobody_logs_under_an_irq_spinlock, set_up_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

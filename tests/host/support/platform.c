@@ -12,6 +12,7 @@ _Thread_local unsigned host_cpu;
 _Thread_local unsigned host_preempt_depth;
 _Thread_local bool host_interrupts_off;
 _Thread_local bool host_in_interrupt;
+_Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 struct locks_held host_locks_held[CPUS_MAX];
 #endif

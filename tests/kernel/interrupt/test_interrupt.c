@@ -1,6 +1,9 @@
 /* Interrupt controllers: delivery, counting, spurious vectors, and what an interrupt costs. */
+#define LOG_SUBSYSTEM "test"
 #include <ashlar/clock.h>
 #include <ashlar/interrupts.h>
+#include <ashlar/lock.h>
+#include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <ashlar/test.h>
 #include <x86/apic.h>
@@ -41,4 +44,27 @@ KERNEL_TEST(irq_timer_is_counted_once_for_each_expiry)
     interrupts_restore(enabled);
     EXPECT(!timer.running);
     EXPECT(interrupt_count(VECTOR_TIMER) > before);
+}
+
+static unsigned nmis;
+
+static bool log_in_nmi(struct trap_frame *frame)
+{
+    (void)frame;
+    log_debug("an NMI logs, whatever it interrupted");
+    nmis++;
+    return true;
+}
+
+/* Even who holds an irq_spinlock, and may not log: builds with all assertions tell the two apart. */
+KERNEL_TEST(irq_nmi_may_log_whatever_it_interrupted)
+{
+    static struct irq_spinlock lock = IRQ_SPINLOCK_INITIALIZER(LOCK_IO_APIC);
+    exception_handler *before = exception_set_handler(EXCEPTION_NMI, log_in_nmi);
+    nmis = 0;
+    irq_spinlock_acquire(&lock);
+    __asm__ volatile("int $2" : : : "memory");
+    irq_spinlock_release(&lock);
+    exception_set_handler(EXCEPTION_NMI, before);
+    EXPECT_EQUAL(nmis, 1);
 }

@@ -15,6 +15,9 @@
 void provoke_lock_order(void);
 void provoke_lock_in_handler(void);
 void provoke_wait_forbidden(void);
+void provoke_log_locked(void);
+void provoke_alloc_locked(void);
+void provoke_alloc_in_handler(void);
 
 /* ---- spaces.c: memory that an address space does not deliver ---- */
 

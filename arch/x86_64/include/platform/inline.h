@@ -4,6 +4,7 @@
 #include <ashlar/types.h>
 #include <x86/interrupt_flag.h>
 #include <x86/per_cpu.h>
+#include <x86/trap_frame.h>
 
 static inline unsigned cpu_number(void)
 {
@@ -28,6 +29,12 @@ static inline void preempt_enable(void)
 static inline bool cpu_in_interrupt(void)
 {
     return per_cpu()->interrupt_depth != 0;
+}
+
+static inline bool cpu_in_nmi(void)
+{
+    const struct trap_frame *frame = per_cpu()->frame;
+    return frame && (frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK);
 }
 
 static inline bool cpu_may_wait(void)

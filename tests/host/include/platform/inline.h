@@ -12,6 +12,8 @@ extern _Thread_local unsigned host_preempt_depth;
 extern _Thread_local bool host_interrupts_off;
 /* Whether this thread plays an interrupt handler. */
 extern _Thread_local bool host_in_interrupt;
+/* Whether it plays that of an NMI. */
+extern _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 extern struct locks_held host_locks_held[CPUS_MAX]; /* by CPU */
 #endif
@@ -60,6 +62,11 @@ static inline void interrupts_restore(bool were_enabled)
 static inline bool cpu_in_interrupt(void)
 {
     return host_in_interrupt;
+}
+
+static inline bool cpu_in_nmi(void)
+{
+    return host_in_nmi;
 }
 
 static inline bool cpu_may_wait(void)
