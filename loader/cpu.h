@@ -63,6 +63,12 @@ static inline struct cpuid_result cpuid_checked(uint32_t leaf)
     return leaf <= highest ? cpuid(leaf, 0) : (struct cpuid_result){0, 0, 0, 0};
 }
 
+/* Whether a hypervisor says that it is there. */
+static inline bool cpu_is_virtual(void)
+{
+    return cpuid(1, 0).ecx & (1u << 31);
+}
+
 static inline bool cpu_has_la57(void)
 {
     return cpuid_checked(7).ecx & (1u << 16);

@@ -1,4 +1,5 @@
 /* The report of a fault between boot services and the kernel; see gap_faults.h. */
+#include <ashlar/power.h>
 #include <ashlar/string.h>
 
 #include "cpu.h"
@@ -6,11 +7,7 @@
 #include "message.h"
 #include "pe_image.h"
 
-enum {
-    VECTOR_PAGE_FAULT = 14,
-    EXIT_PORT = 0xf4, /* QEMU's isa-debug-exit, when it is there */
-    EXIT_PANIC = 0x12,
-};
+#define VECTOR_PAGE_FAULT 14
 
 static const struct boot_info *info; /* at its physical address; once it is not mapped, in the physmap */
 static phys_addr_t kernel_root;      /* the tables in force after the switch */
@@ -143,7 +140,9 @@ static void report_registers(const struct gap_frame *f)
 
 _Noreturn void gap_faults_stop(void)
 {
-    port_write(EXIT_PORT, EXIT_PANIC);
+    if (cpu_is_virtual()) { /* see power_debug_exit() */
+        port_write(POWER_EXIT_PORT, POWER_EXIT_PANIC);
+    }
     for (;;) {
         __asm__ volatile("cli; hlt");
     }

@@ -5,7 +5,7 @@
  * A panic turns interrupts off, stops the other CPUs, and prints one report on every console: what, where,
  * the decoded exception, registers, the page-table walk, a symbolised backtrace, what the address belongs to,
  * the last log lines, and where to look next. A panic inside the report prints a few lines on the serial
- * port; a third says nothing. Then QEMU's isa-debug-exit, if present, gets PANIC_EXIT_VALUE, and the CPU
+ * port; a third says nothing. Then QEMU's isa-debug-exit, if present, gets POWER_EXIT_PANIC, and the CPU
  * halts.
  */
 #pragma once
@@ -14,8 +14,6 @@
 #include <stdarg.h>
 
 struct trap_frame;
-
-#define PANIC_EXIT_VALUE 0x12
 
 /*
  * Does what panic() promises. The report is about the caller of the function whose frame pointer is `frame`.

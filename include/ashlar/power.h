@@ -5,7 +5,10 @@
 
 #include <ashlar/types.h>
 
-/* Values for QEMU's isa-debug-exit device; QEMU's status is 2 * value + 1. */
+/* QEMU's isa-debug-exit, where tools/run puts it. */
+#define POWER_EXIT_PORT 0xf4
+
+/* Values for it; QEMU's status is 2 * value + 1. */
 enum power_exit {
     POWER_EXIT_SUCCESS = 0x10,
     POWER_EXIT_FAILED_TESTS = 0x11,
@@ -14,7 +17,8 @@ enum power_exit {
 
 /*
  * Ends QEMU with `value` if we run under a hypervisor and the isa-debug-exit device is there; else returns.
- * From any context, also in a panic.
+ * On a real machine the port may be anything's, so it is left alone there, in a panic too: what has failed
+ * must not do damage besides. From any context, and from the kernel's first instruction on.
  */
 void power_debug_exit(enum power_exit value);
 

@@ -11,6 +11,7 @@
 #include <ashlar/lock_check.h>
 #include <ashlar/log.h>
 #include <ashlar/panic.h>
+#include <ashlar/power.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
 #include <stdatomic.h>
@@ -26,9 +27,6 @@
 #define BACKTRACE_STEPS 65536
 #define LOG_LINES       6
 #define MESSAGE_BYTES   384
-
-/* QEMU's isa-debug-exit, where tools/run puts it; no device answers there otherwise. */
-#define EXIT_PORT 0xf4
 
 /* What the report is about. Written once, by the CPU that panics first. */
 static struct {
@@ -54,7 +52,7 @@ bool panic_active(void)
 /* Ends QEMU with the status 2 * value + 1, if this is QEMU; else halts. */
 _Noreturn static void end_machine(void)
 {
-    port_write8(EXIT_PORT, PANIC_EXIT_VALUE);
+    power_debug_exit(POWER_EXIT_PANIC);
     cpu_halt_forever();
 }
 

@@ -15,12 +15,9 @@
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
-#include <x86/cpuid.h>
 #include <x86/i8042.h>
 #include <x86/interrupt.h>
 #include <x86/port.h>
-
-#define DEBUG_EXIT_PORT 0xf4
 
 /* PM1 control register (ACPI 6.5, 4.8.3.2.1) and sleep control register (4.8.3.7). */
 #define PM1_SCI_ENABLED  (1u << 0)
@@ -32,13 +29,6 @@
 
 #define ACPI_MODE_NANOSECONDS 300000000ULL
 #define ACTION_NANOSECONDS    1000000000ULL /* how long hardware may take to do what it was told */
-
-void power_debug_exit(enum power_exit value)
-{
-    if (cpu_has(CPU_FEATURE_HYPERVISOR)) { /* on a real machine the port may be anything's */
-        port_write8(DEBUG_EXIT_PORT, (uint8_t)value);
-    }
-}
 
 /* Waits a while for the power to go; without a clock, a bounded number of turns. */
 static void wait_for_action(void)

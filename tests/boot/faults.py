@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from devices import LOOKS, is_halted
 from frame import STATUS_PANIC, expect
 from machine import Machine
 from tree import ROOT
@@ -248,6 +249,15 @@ def nmi(setting):
     check_order(("provoke_nmi", *BELOW), [step[0] for step in backtrace_of(report)], report)
 
 
+def real_machine(setting):
+    """Where no hypervisor says that it is there, a panic writes to no port of QEMU's: the CPU halts."""
+    with setting.boot(Machine(cpu="max,hypervisor=off")) as talk:
+        talk.wait_for_prompt()
+        talk.send("fault panic")
+        talk.wait_for("=== end of panic ===")
+        expect(any(is_halted(talk) for _ in range(LOOKS)), "the CPU does not halt after the panic", talk)
+
+
 def wrong_kind(setting):
     """A kind that does not exist is answered in one line, and `fault` alone lists every kind."""
     with setting.boot(Machine()) as talk:
@@ -261,4 +271,5 @@ def wrong_kind(setting):
 
 CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in KINDS}
 DEBUG_CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in DEBUG_KINDS}
-CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.nmi": nmi, "fault.unknown": wrong_kind}
+CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.real-machine": real_machine,
+          "fault.nmi": nmi, "fault.unknown": wrong_kind}
