@@ -1,6 +1,5 @@
 /*
- * CPU set-up: which features there are, and control registers set to known values, whatever the firmware
- * left.
+ * Which features the CPU has, and control registers set to known values, whatever the firmware left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
  * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). Everything else is off until
@@ -9,15 +8,12 @@
  * as it is: it cannot change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
-#include <ashlar/stack_protector.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
 
-#include <x86/cpu_stacks.h>
-
-struct per_cpu boot_cpu = {.self = &boot_cpu};
+#include "internal.h"
 
 enum cpuid_register { EAX, EBX, ECX, EDX };
 
@@ -67,7 +63,7 @@ static struct cpuid cpuid_checked(uint32_t leaf)
     return leaf <= highest ? cpuid(leaf, 0) : (struct cpuid){0, 0, 0, 0};
 }
 
-static void find_features(void)
+void cpu_features_find(void)
 {
     for (size_t i = 0; i < CPU_FEATURE_COUNT; i++) {
         struct cpuid result = cpuid_checked(features[i].leaf);
@@ -159,7 +155,7 @@ struct cpu_control cpu_control_actual(void)
  * the masked CR3 ensures; that load and the toggling of global pages also drop all translations made with
  * another PAT.
  */
-static void set_control_registers(void)
+void cpu_control_set(void)
 {
     struct cpu_control wanted = cpu_control_wanted();
     msr_write(MSR_EFER, wanted.efer);
@@ -171,26 +167,4 @@ static void set_control_registers(void)
     cr4_write(wanted.cr4);
     cr0_write(wanted.cr0);
     __asm__ volatile("pushq $2; popfq" : : : "memory", "cc");
-}
-
-/* The lowest byte stays 0, so that a string that overruns its buffer cannot reproduce the value. */
-static uint64_t stack_guard_from(const struct boot_seed *seed)
-{
-    uint64_t value = 0xcbf29ce484222325ULL;
-    for (size_t i = 0; i < sizeof seed->bytes; i++) {
-        value = (value ^ seed->bytes[i]) * 0x100000001b3ULL;
-    }
-    return (value ^ value >> 29) << 8;
-}
-
-/* Changes the guard, so it must not itself be checked against the old one. */
-__attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *info)
-{
-    gdt_load(&boot_cpu);
-    cpu_stacks_init(&boot_cpu);
-    idt_init();
-    find_features();
-    set_control_registers();
-    cpu_stacks_guard();
-    __stack_chk_guard = stack_guard_from(&info->seed);
 }

@@ -1,0 +1,30 @@
+/* The first steps of the boot CPU; see cpu_early_init() of <x86/cpu.h>. */
+#include <ashlar/stack_protector.h>
+#include <x86/cpu.h>
+#include <x86/cpu_stacks.h>
+
+#include "internal.h"
+
+struct per_cpu boot_cpu = {.self = &boot_cpu};
+
+/* The lowest byte stays 0, so that a string that overruns its buffer cannot reproduce the value. */
+static uint64_t stack_guard_from(const struct boot_seed *seed)
+{
+    uint64_t value = 0xcbf29ce484222325ULL;
+    for (size_t i = 0; i < sizeof seed->bytes; i++) {
+        value = (value ^ seed->bytes[i]) * 0x100000001b3ULL;
+    }
+    return (value ^ value >> 29) << 8;
+}
+
+/* Changes the guard, so it must not itself be checked against the old one. */
+__attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *info)
+{
+    gdt_load(&boot_cpu);
+    cpu_stacks_init(&boot_cpu);
+    idt_init();
+    cpu_features_find();
+    cpu_control_set();
+    cpu_stacks_guard();
+    __stack_chk_guard = stack_guard_from(&info->seed);
+}
