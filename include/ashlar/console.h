@@ -56,9 +56,11 @@ void console_print_list(const char *format, va_list arguments) __attribute__((fo
 int console_read(void);
 
 /*
- * For the log: holds the console for several writes if nobody else does, from any context. What is written in
- * between comes out together; console_drop() ends it.
+ * For the log, and for what is above: holds the console for several writes. What is written in between comes
+ * out together; console_drop() ends it, after which log_show_pending() is due. console_hold() waits, and is
+ * not for interrupt handlers; console_try_hold() returns false when somebody has it, from any context.
  */
+void console_hold(void);
 bool console_try_hold(void);
 void console_write_held(const char *text, size_t bytes);
 void console_flush_held(void);

@@ -4,7 +4,7 @@
  * A line is first finished in the ring and then shown, by log_show_pending(): whoever gets the console prints
  * all that waits, in order. Nobody waits for the console, because the line may come from an interrupt handler
  * that interrupted the very code that holds it. Instead, whoever lets the console go looks once more for
- * lines: one of the two sees the other, by the fences on both sides (console/console.c has the second).
+ * lines: one of the two sees the other, by the fences on both sides (console/sinks.c has the second).
  */
 #include "log_ring.h"
 
