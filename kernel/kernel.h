@@ -7,14 +7,24 @@
 /* Called by arch/x86_64/boot/entry.S, through the hooks, on the boot stack; does not return. */
 void kernel_main(const struct boot_info *info) __attribute__((noreturn));
 
-/* Looks whether the loader's page tables let anything be written and executed, at whatever addresses: then
- * address_space_start() panics. Before the identity map is dropped. */
+/*
+ * Looks whether the loader's page tables let anything be written and executed, at whatever addresses: no page
+ * may, from the kernel's first instruction on. With the identity map, so before that is dropped; there is no
+ * console yet to complain on. The cost grows with the RAM of a CPU without 1 GiB pages: so only builds with
+ * all assertions do it, and a boot test looks from outside.
+ */
 void loader_tables_audit(const struct boot_info *info);
 
-/* Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory. */
-void heap_start(const struct boot_info *info);
+/* Panics if loader_tables_audit() has found something. */
+void loader_tables_judge(void);
 
-/* Where the heap gets what is too long for a run of frames; nothing before addresses_start(). */
+/*
+ * Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory.
+ * virtually: where it gets what is too long for a run of frames.
+ */
+void heap_start(const struct boot_info *info, const struct heap_virtual *virtually);
+
+/* Blocks of vmalloc's for the heap; there are none before addresses_start(). */
 extern const struct heap_virtual heap_virtual_blocks;
 
 /* Calls `visit` for each block of vmalloc's but the heap's, kernel stacks among them; one that was freed

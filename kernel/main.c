@@ -83,6 +83,7 @@ void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+    loader_tables_judge();
     memory_start(info);
     timeline_mark("kernel.memory");
     address_space_start(info);
@@ -91,7 +92,7 @@ void kernel_main(const struct boot_info *info)
     acpi_initialise(info);
     memory_reclaim_boot(info);
     timeline_mark("kernel.reclaim");
-    heap_start(info);
+    heap_start(info, &heap_virtual_blocks);
     timeline_mark("kernel.heap");
     addresses_start(info);
     heap_guard_start();

@@ -25,9 +25,6 @@ void address_space_start(const struct boot_info *info);
 /* The kernel's page tables; valid after address_space_start(). */
 struct page_table *kernel_page_table(void);
 
-/* Root of the tables with the kernel's half that are in force: the loader's, then the kernel's own. */
-phys_addr_t address_space_root(void);
-
 /* The tables for UEFI runtime calls, with the kernel's half and the firmware's regions; NULL when the
  * firmware cannot be called. */
 struct page_table *address_space_runtime(void);

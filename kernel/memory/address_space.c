@@ -19,7 +19,6 @@
 #include <ashlar/boot.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
-#include <ashlar/page_audit.h>
 #include <ashlar/page_table.h>
 #include <ashlar/physmap.h>
 #include <ashlar/sealed.h>
@@ -30,13 +29,13 @@
 #define LOG_SUBSYSTEM "memory"
 #include <ashlar/log.h>
 
-#include "kernel/kernel.h"
+#include "address_space.h"
+#include "frames.h"
 
 #define LOWER_HALF_BYTES ((uint64_t)1 << 47) /* what the loader maps for the firmware lies below */
 
 static SEALED struct page_table_access physmap_access = {.path = PAGE_TABLE_PHYSMAP};
 static struct page_table kernel_tables;
-static bool kernel_tables_loaded; /* until then descriptors that are backed must show in the loader's */
 static struct page_table runtime_tables; /* for UEFI runtime calls; root 0 when there are none */
 
 struct page_table *kernel_page_table(void)
@@ -49,14 +48,9 @@ struct page_table *address_space_runtime(void)
     return runtime_tables.root.raw != 0 ? &runtime_tables : NULL;
 }
 
-phys_addr_t address_space_root(void)
+struct page_table loader_tables(phys_addr_t root)
 {
-    return kernel_tables_loaded ? kernel_tables.root : boot_info()->paging.root;
-}
-
-/* The tables that the loader made, to look at: they count nothing and must not be changed. */
-static struct page_table loader_tables(phys_addr_t root)
-{
+    physmap_access.offset = boot_info()->paging.physmap.raw;
     return (struct page_table){.root = root,
                                .lock = SPINLOCK_INITIALIZER(LOCK_PAGE_TABLE),
                                .levels = boot_info()->paging.levels,
@@ -189,37 +183,6 @@ static void copy_runtime(const struct boot_info *info)
     }
 }
 
-/* ---- What the loader's tables allowed ---- */
-
-static struct page_audit loader_audit; /* of them; without problems where nobody looked */
-
-/*
- * No page may be writable and executable from the kernel's first instruction on, so the loader's tables are
- * looked at as well, with the identity map that the kernel is about to drop. The cost grows with the RAM of a
- * CPU without 1 GiB pages: so only builds with all assertions do it, and a boot test looks from outside.
- * There is no console yet to complain on: address_space_start() does.
- */
-void loader_tables_audit(const struct boot_info *info)
-{
-    physmap_access.offset = info->paging.physmap.raw;
-    struct page_table loader = loader_tables(info->paging.root);
-    struct page_table runtime = loader_tables(info->paging.runtime_root);
-    struct page_table *const tables[] = {&loader, &runtime};
-    size_t count = info->paging.runtime_root.raw != 0 ? ARRAY_LENGTH(tables) : 1;
-    page_audit_aliases(&loader_audit, tables, count);
-}
-
-static void judge_loader_tables(void)
-{
-    if (loader_audit.problems != 0) {
-        panic("boot: the loader's page tables: %s: %#" PRIx64 ", %" PRIu64 " bytes, to %#" PRIx64,
-              loader_audit.what, loader_audit.run.base.raw, loader_audit.run.bytes,
-              loader_audit.run.target.raw);
-    }
-}
-
-/* ---- All ---- */
-
 static void return_loader_tables(void)
 {
     enum frame_error error = frame_pool_reclaim(kernel_frames(), MEMORY_PAGE_TABLES);
@@ -230,7 +193,6 @@ static void return_loader_tables(void)
 
 void address_space_start(const struct boot_info *info)
 {
-    judge_loader_tables();
     physmap_access.offset = info->paging.physmap.raw;
     enum page_level largest = info->paging.largest_page_size == GIB(1) ? PAGE_LEVEL_1G : PAGE_LEVEL_2M;
     enum page_table_error error =
@@ -247,7 +209,7 @@ void address_space_start(const struct boot_info *info)
     lend_descriptors(info);
     copy_runtime(info);
     cr3_write(kernel_tables.root.raw);
-    kernel_tables_loaded = true;
+    memory_use_tables(kernel_tables.root);
     tlb_flush_everything(); /* the loader's entries are global and outlive the load of CR3 */
     return_loader_tables();
 }

@@ -11,14 +11,12 @@
 #include <x86/control_registers.h>
 #include <x86/interrupt.h>
 
-#define LOG_SUBSYSTEM "memory"
-#include <ashlar/log.h>
-
-#include "firmware_tables.h"
+#include "frames.h"
 
 #define LOW_MEMORY_END MIB(1) /* firmware in system management mode has been seen to write below it */
 
 static struct frame_pool frames;
+static phys_addr_t root; /* of the tables in force: the loader's, then the kernel's own */
 
 struct frame_pool *kernel_frames(void)
 {
@@ -32,7 +30,7 @@ struct frame_pool *kernel_frames(void)
 static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
 {
     const struct boot_paging *paging = context;
-    page_table_entry_t *table = physmap_pointer(address_space_root());
+    page_table_entry_t *table = physmap_pointer(root);
     unsigned used = 0;
     for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
         page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
@@ -61,8 +59,12 @@ static bool explain_page_fault(struct trap_frame *frame)
     return next_handler && next_handler(frame);
 }
 
-/* Keeps the low memory from ordinary use, whoever runs short. */
-static void keep_low_memory(void)
+void memory_use_tables(phys_addr_t new_root)
+{
+    root = new_root;
+}
+
+void memory_keep_low(void)
 {
     struct frame_request request = {
         .frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT, .try_only = true};
@@ -118,22 +120,12 @@ void memory_start(const struct boot_info *info)
                 .context = (void *)&info->paging,
             },
     };
+    root = info->paging.root;
     enum frame_error error = frame_pool_init(&frames, &config);
     if (error != FRAME_OK) {
         panic("memory: no pool of frames from the memory map of %zu ranges: %s", count,
               frame_error_name(error));
     }
-    keep_low_memory();
+    memory_keep_low();
     next_handler = exception_set_handler(EXCEPTION_PAGE_FAULT, explain_page_fault);
-}
-
-void memory_reclaim_boot(const struct boot_info *info)
-{
-    enum frame_error error = frame_pool_reclaim(&frames, MEMORY_BOOT_RECLAIMABLE);
-    if (error != FRAME_OK) {
-        panic("memory: reclaiming boot memory: %s", frame_error_name(error));
-    }
-    keep_low_memory();
-    memory_keep_firmware_tables(info);
-    log_info("%" PRIu64 " MiB free", (frame_pool_free(&frames) << FRAME_SHIFT >> 20));
 }

@@ -89,14 +89,14 @@ static const char *debug_rules(void)
     return rules + length;
 }
 
-void heap_start(const struct boot_info *info)
+void heap_start(const struct boot_info *info, const struct heap_virtual *virtually)
 {
     struct heap_config config = {.slabs = {.frames = kernel_frames(),
                                            .cpus = kernel_frames()->config.cpus,
                                            .debug = debug_rules(),
                                            .report = report_mistake,
                                            .backtrace = note_callers},
-                                 .virtually = heap_virtual_blocks};
+                                 .virtually = *virtually};
     memcpy(&config.slabs.seed, info->seed.bytes, sizeof config.slabs.seed);
     config.slabs.seed |= 1;
     enum slab_error error = heap_init(&kernel_heap, &config);

@@ -1,7 +1,7 @@
 /*
- * What the firmware left in its boot services' memory and is needed afterwards. ACPI and SMBIOS tables belong
- * into memory that stays (UEFI specification 2.10, 2.3.4 and 4.6.1); some firmware does not know that. Each
- * such table keeps its frames, all of them.
+ * Taking over the memory of the firmware's boot services, and what was left in it that is needed afterwards.
+ * ACPI and SMBIOS tables belong into memory that stays (UEFI specification 2.10, 2.3.4 and 4.6.1); some
+ * firmware does not know that. Each such table keeps its frames, all of them.
  */
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
@@ -13,7 +13,7 @@
 #define LOG_SUBSYSTEM "memory"
 #include <ashlar/log.h>
 
-#include "firmware_tables.h"
+#include "frames.h"
 
 #define RSDP_BYTES_1                                                                                         \
     20 /* root pointer of ACPI 1.0, and of later versions (ACPI specification 6.5, 5.2.5.3) */
@@ -82,8 +82,14 @@ static void keep_smbios(const struct boot_info *info)
     keep(extent.table, extent.table_bytes, "SMBIOS table");
 }
 
-void memory_keep_firmware_tables(const struct boot_info *info)
+void memory_reclaim_boot(const struct boot_info *info)
 {
+    enum frame_error error = frame_pool_reclaim(kernel_frames(), MEMORY_BOOT_RECLAIMABLE);
+    if (error != FRAME_OK) {
+        panic("memory: reclaiming boot memory: %s", frame_error_name(error));
+    }
+    memory_keep_low();
     keep_acpi(info);
     keep_smbios(info);
+    log_info("%" PRIu64 " MiB free", (frame_pool_free(kernel_frames()) << FRAME_SHIFT >> 20));
 }
