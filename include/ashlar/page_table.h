@@ -337,7 +337,14 @@ struct page_translation {
 static inline struct page_translation page_table_translate(const struct page_table *table,
                                                            virt_addr_t address);
 
-/* The same by any way of access, with every entry; returns the number of steps (0: not canonical). */
+/*
+ * Fills in what page_table_translate() does not say of an inaccessible page, which it reports as not mapped:
+ * afterwards it is mapped, with the access PAGE_INACCESSIBLE. The last entry read is such a page's.
+ */
+void page_translation_uncover(struct page_translation *page, virt_addr_t address);
+
+/* The same as page_table_translate() by any way of access, with every entry; returns the number of steps (0:
+ * not canonical). */
 unsigned page_table_walk(const struct page_table *table, const struct page_table_access *access,
                          virt_addr_t address, struct page_walk_step steps[PAGE_WALK_STEPS_MAX]);
 

@@ -171,3 +171,12 @@ unsigned page_table_walk(const struct page_table *table, const struct page_table
     }
     return walk.step_count;
 }
+
+void page_translation_uncover(struct page_translation *page, virt_addr_t address)
+{
+    uint64_t offset = address.raw & (page_level_bytes(page->level) - 1);
+    page->mapped = true;
+    page->access = PAGE_INACCESSIBLE;
+    page->cache = page_entry_cache(page->leaf, page->level);
+    page->target = phys_add(page_entry_leaf_address(page->leaf, page->level), offset);
+}

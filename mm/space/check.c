@@ -4,13 +4,6 @@
  */
 #include "internal.h"
 
-bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address, uint64_t found,
-                    uint64_t expected)
-{
-    *problem = (struct vm_problem){what, virt_addr(address), found, expected};
-    return false;
-}
-
 /* What the walk over one or all spaces has seen. */
 struct census {
     struct vm_manager *manager;

@@ -125,15 +125,12 @@ unsigned vm_page_access(const struct vm_space *space, const struct vm_region *re
 /* The same, but that private pages are not writable yet: the fault decides who may write in place. */
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
-/* Fills in what a walk to an inaccessible page has not said. */
-void vm_page_uncover(struct page_translation *page, uint64_t address);
-
 /* What the tables have for an address: page_table_translate(), but that inaccessible pages are mapped. */
 static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
 {
     struct page_translation page = page_table_translate(table, virt_addr(address));
     if (__builtin_expect(page_entry_inaccessible(page.leaf), false)) {
-        vm_page_uncover(&page, address);
+        page_translation_uncover(&page, virt_addr(address));
     }
     return page;
 }
@@ -303,7 +300,12 @@ enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault) REQUI
 enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
                       const struct page_translation *mapped) REQUIRES(space->lock);
 
-/* ---- check.c ---- */
+/* ---- For the validators: check.c, and region/tree.c for its tree ---- */
 
-bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address, uint64_t found,
-                    uint64_t expected);
+/* Notes what is wrong, and returns false. */
+static inline bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address,
+                                  uint64_t found, uint64_t expected)
+{
+    *problem = (struct vm_problem){what, virt_addr(address), found, expected};
+    return false;
+}

@@ -27,14 +27,6 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
     return vm_region_is_private(region) ? access & ~(unsigned)PAGE_WRITE : access;
 }
 
-void vm_page_uncover(struct page_translation *page, uint64_t address)
-{
-    page->mapped = true;
-    page->access = PAGE_INACCESSIBLE;
-    page->cache = page_entry_cache(page->leaf, page->level);
-    page->target = phys_add(vm_page_frame(page), address & (page_level_bytes(page->level) - 1));
-}
-
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page)
 {
