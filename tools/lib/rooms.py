@@ -181,19 +181,14 @@ def judge(rooms, arrows, words_of):
                 yield describe(source, target, wrong) + f": {rooms.room_of(source)} may not use {rooms.room_of(target)}"
 
 
-def judge_circles(arrows, exempt, known):
-    """Complaints about circles of files. exempt: names whose arrows do not count; known: circles that are there still."""
+def judge_circles(arrows, exempt):
+    """Complaints about circles of files. exempt: names whose arrows do not count."""
     counted = {source: {target: names - exempt for target, names in targets.items() if names - exempt}
                for source, targets in arrows.items()}
-    there = circles(counted)
-    for circle in there:
-        if not any(set(circle) <= set(tied) for tied in known):
-            inside = [describe(source, target, counted[source][target]) for source in circle
-                      for target in counted.get(source, ()) if target in circle]
-            yield "a circle of files:\n  " + "\n  ".join(inside)
-    for tied in known:
-        if not any(set(circle) <= set(tied) for circle in there):
-            yield f"untied, but still on the list of known circles in tools/lib/rooms.py: {', '.join(tied)}"
+    for circle in circles(counted):
+        inside = [describe(source, target, counted[source][target]) for source in circle
+                  for target in counted.get(source, ()) if target in circle]
+        yield "a circle of files:\n  " + "\n  ".join(inside)
 
 
 def check(builds):
@@ -214,12 +209,5 @@ def check(builds):
         for source, targets in references(symbols, sources).items():
             for target, found in targets.items():
                 taken[source][target] |= found
-    return [*judge(rooms, written, lambda _contract: set()), *judge_circles(whole_headers(written), set(), []),
-            *judge(rooms, taken, words_of), *judge_circles(taken, declared(root, HOOKS), KNOWN_CIRCLES)]
-
-
-# Circles that are there still. Untying one means to take it off: the list can only become shorter.
-KNOWN_CIRCLES = [
-    ("mm/space/check.c", "mm/space/region/tree.c"),
-    ("mm/space/pages.c", "mm/space/share/reverse.c"),
-]
+    return [*judge(rooms, written, lambda _contract: set()), *judge_circles(whole_headers(written), set()),
+            *judge(rooms, taken, words_of), *judge_circles(taken, declared(root, HOOKS))]
