@@ -15,7 +15,7 @@ void kernel_main(const struct boot_info *info) __attribute__((noreturn));
  */
 void loader_tables_audit(const struct boot_info *info);
 
-/* Panics if loader_tables_audit() has found something. */
+/* Panics if loader_tables_audit(), which was called before, has found something. The console is there. */
 void loader_tables_judge(void);
 
 /*

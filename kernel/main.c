@@ -83,7 +83,9 @@ void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.console");
     command_line_check(boot_command_line(), command_line_options, command_line_option_count, report_option,
                        NULL);
+#ifdef ASHLAR_DEBUG
     loader_tables_judge();
+#endif
     memory_start(info);
     timeline_mark("kernel.memory");
     address_space_start(info);

@@ -6,7 +6,7 @@
 #include "kernel/kernel.h"
 #include "kernel/memory/address_space.h"
 
-static struct page_audit loader_audit; /* of them; without problems where nobody looked */
+static struct page_audit loader_audit; /* of them */
 
 void loader_tables_audit(const struct boot_info *info)
 {

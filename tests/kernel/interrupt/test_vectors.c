@@ -120,24 +120,32 @@ KERNEL_TEST(irq_vector_in_flight_gets_no_other_user)
     EXPECT(same);
 }
 
-static struct interrupt_run runs[VECTORS];
-
-/* Takes all runs of `count` there are; returns how many, or 0 when one was wrong. */
-static unsigned take_all(unsigned count)
+/*
+ * Takes all runs of `count` there are, and gives them back; returns how many, or 0 when one was wrong. left:
+ * how many vectors were free in between.
+ */
+static unsigned take_all(unsigned count, unsigned *left)
 {
-    static unsigned calls;
-    static struct interrupt_user users[VECTOR_RUN_MAX];
-    for (unsigned i = 0; i < VECTOR_RUN_MAX; i++) {
-        users[i] = (struct interrupt_user){count_call, &calls, "test"};
-    }
+    struct interrupt_user users[VECTOR_RUN_MAX];
+    uint8_t first[VECTORS];
+    struct interrupt_run run;
     unsigned taken = 0;
     bool sound = true;
-    while (taken < VECTORS && interrupts_allocate(users, count, &runs[taken])) {
-        sound = sound && runs[taken].vector % count == 0 && runs[taken].vector >= VECTOR_DEVICES &&
-                runs[taken].vector + count <= VECTOR_DEVICES_END;
-        taken++;
+    for (unsigned i = 0; i < VECTOR_RUN_MAX; i++) {
+        users[i] = (struct interrupt_user){count_call, NULL, "test"};
     }
-    return sound && runs[taken].count == 0 ? taken : 0;
+    while (taken < VECTORS && interrupts_allocate(users, count, &run)) {
+        sound = sound && run.vector % count == 0 && run.vector >= VECTOR_DEVICES &&
+                run.vector + count <= VECTOR_DEVICES_END;
+        first[taken++] = run.vector;
+    }
+    sound = sound && run.count == 0;
+    *left = interrupts_free_count();
+    for (unsigned i = 0; i < taken; i++) {
+        run = (struct interrupt_run){apic_id(), first[i], (uint8_t)count};
+        interrupts_release(&run);
+    }
+    return sound ? taken : 0;
 }
 
 KERNEL_TEST(irq_vectors_run_out_without_harm)
@@ -147,11 +155,8 @@ KERNEL_TEST(irq_vectors_run_out_without_harm)
     }
     unsigned free = interrupts_free_count();
     for (unsigned count = 1; count <= VECTOR_RUN_MAX; count *= 2) {
-        unsigned taken = take_all(count);
-        unsigned left = interrupts_free_count();
-        for (unsigned i = 0; i < taken; i++) {
-            interrupts_release(&runs[i]);
-        }
+        unsigned left;
+        unsigned taken = take_all(count, &left);
         EXPECT(taken >= free / count / 2);
         EXPECT_EQUAL(left, free - taken * count);
         EXPECT(count > 1 || left == 0);
