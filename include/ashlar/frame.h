@@ -14,7 +14,7 @@
 #pragma once
 
 #include <ashlar/boot_info.h>
-#include <ashlar/frame_descriptor.h>
+#include <ashlar/frame_note.h>
 #include <ashlar/lock.h>
 #include <ashlar/owner.h>
 #include <ashlar/types.h>
@@ -197,9 +197,9 @@ enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint
 /* ---- Allocating ---- */
 
 /*
- * One block of 2^order frames for `owner`, with one reference; its contents and its descriptor's `object` are
- * unspecified. None when there is no
- * memory. Up to order FRAME_ORDER_2M it mostly takes some 15 instructions and no lock. Inline, below.
+ * One block of 2^order frames for `owner`, with one reference; its contents and its descriptor's note are
+ * unspecified. None when there is no memory. Up to order FRAME_ORDER_2M it mostly takes some 15 instructions
+ * and no lock. Inline, below.
  */
 static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
     EXCLUDES(pool->lock);
@@ -290,7 +290,7 @@ void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address);
 
 /*
  * Makes 2^order single frames, each with one reference and the owner it had, of an allocated block with one
- * reference. Their descriptors' `object` is unspecified. Fails with FRAME_NOT_ALLOCATED when it is no such
+ * reference. Their descriptors' notes are unspecified. Fails with FRAME_NOT_ALLOCATED when it is no such
  * block, FRAME_NO_MEMORY when a descriptor cannot be backed (never after frame_pool_back()). Nobody else
  * frees or shares the block meanwhile. The lock is held only to back descriptors, for one page of them at a
  * time.
@@ -426,7 +426,7 @@ struct frame_facts {
     unsigned age;           /* of the block, as its user noted it */
     bool busy;              /* the block is being changed or written */
     bool descriptor_backed; /* this frame's descriptor can be read */
-    const void *object;     /* what the owner noted in the block's descriptor */
+    union frame_note note;  /* what the owner noted in the block's descriptor */
 };
 
 /* Fills *facts for any address whatever. Exact while no other CPU uses the block. */

@@ -23,6 +23,23 @@ enum frame_state {
     FRAME_STATE_COUNT
 };
 
+struct page_table;
+struct kva_range;
+struct vm_mapping;
+
+/*
+ * What the owner of a block notes in its descriptor: one word. Who keeps what there, and the functions that
+ * read and write it, stand in <ashlar/frame_note.h>; nobody else converts one kind of note to another.
+ */
+union frame_note {
+    uint64_t raw;                /* all of it, for whoever shows or compares it; 0 where nothing is noted */
+    uint8_t number;              /* its lowest byte: a cache's number, if it is a slab's note */
+    phys_addr_t next;            /* the next frame of a chain, or none */
+    struct page_table *root;     /* the page table whose root this frame is */
+    struct kva_range *range;     /* the kernel addresses that show the frame */
+    struct vm_mapping *mappings; /* the records of the pages that show the frame, where there are several */
+};
+
 struct frame_descriptor {
     union {
         struct {
@@ -31,50 +48,8 @@ struct frame_descriptor {
         };
         _Atomic(uint64_t) both; /* frame_both(): the two, to be changed in one step */
     };
-    void *object; /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until set; see below */
+    union frame_note note; /* FRAME_ALLOCATED, FRAME_RUN: the owner's, unspecified until the owner sets it */
 };
-
-/* ---- The word `object` ---- */
-
-/*
- * What an owner keeps in `object` is its own business but for the lowest three bits, which say what kind of
- * word it is. heap_free() looks at nothing else of a descriptor: no other owner's word may look like a
- * slab's. Whoever keeps something else there makes it a word of the first kind, or names its kind here.
- */
-enum frame_word {
-    FRAME_WORD_PLAIN, /* bits 000: an aligned address, a count, the note of a large block, or NULL */
-    FRAME_WORD_PAGE,  /* bits xx1: a page of an address space (mm/space/share/reverse.c) */
-    FRAME_WORD_SLAB,  /* all others: the record and the cache of a slab (mm/slab/internal.h) */
-};
-
-#define FRAME_WORD_KIND_BITS 3
-#define FRAME_WORD_PAGE_BIT  1ULL
-
-/* The kind of a word of which the lowest byte at least is known. */
-static inline enum frame_word frame_word_kind(uintptr_t word)
-{
-    if (word & FRAME_WORD_PAGE_BIT) {
-        return FRAME_WORD_PAGE;
-    }
-    return word % (1 << FRAME_WORD_KIND_BITS) != 0 ? FRAME_WORD_SLAB : FRAME_WORD_PLAIN;
-}
-
-/* A count as a plain word, and back. */
-static inline void *frame_word_of_count(uint64_t count)
-{
-    return (void *)(uintptr_t)(count << FRAME_WORD_KIND_BITS);
-}
-
-static inline uint64_t frame_word_count(const void *word)
-{
-    return (uintptr_t)word >> FRAME_WORD_KIND_BITS;
-}
-
-/* The word of a count that is `more` than that of another; less, if negative. */
-static inline void *frame_word_add(const void *word, int64_t more)
-{
-    return (void *)((uintptr_t)word + ((uint64_t)more << FRAME_WORD_KIND_BITS));
-}
 
 _Static_assert(sizeof(struct frame_descriptor) == 16, "promised: at most 16 bytes per frame");
 _Static_assert(_Alignof(struct frame_descriptor) == 8, "tag and use change in one step");

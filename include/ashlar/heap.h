@@ -255,7 +255,7 @@ SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
         /*
          * The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
          */
-        uint8_t number = *(const uint8_t *)&heap->slabs.descriptors[address >> FRAME_SHIFT].object;
+        uint8_t number = heap->slabs.descriptors[address >> FRAME_SHIFT].note.number;
         preempt_disable();
         struct slab_cpu *cpu =
             (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + (uint64_t)number * SLAB_LINE_BYTES);

@@ -4,8 +4,7 @@
  *
  * A `struct page_table` is a value: the kernel has one, every user space has one, tests have as many as they
  * like. Tables come from its frame pool (OWNER_PAGE_TABLES) and go back when their last entry goes. How many
- * entries of a table are in use is noted in the `object` of the table frame's descriptor, so that nobody
- * searches.
+ * entries of a table are in use is noted in the descriptor of the table's frame, so that nobody searches.
  *
  * Nothing is half done: an operation that fails leaves every translation as it was. Every operation but
  * page_table_translate() takes the table's lock; what becomes stale in the TLB is added to the caller's batch

@@ -156,7 +156,7 @@ struct slab_failing {
  * A CPU's part of a cache, two cache lines. The fields up to `mask` are those of the fast paths. Written by
  * its CPU only, with preemption off, but for `drain`.
  *
- * A heap's free takes the lowest byte of whatever a descriptor's `object` holds for the number of a line:
+ * A heap's free takes the lowest byte of whatever note a descriptor holds for the number of a line:
  * parts begin at even lines. What begins at an odd one, or at a multiple of 8, which is no cache's number,
  * must have no room: there `bound` is 0.
  */
@@ -187,8 +187,8 @@ _Static_assert(offsetof(struct slab_cpu, no_room) == SLAB_LINE_BYTES + offsetof(
                "the second line of a part has no room");
 _Static_assert(SLAB_CACHES_MAX == SLAB_NUMBERS / 8 * 3, "of 8 numbers, 3 are a slab's kind of word");
 
-/* The number of the index-th cache: 2, 4, 6, 10, 12, 14, 18, ... so that what a slab's frames have in their
- * descriptors is a FRAME_WORD_SLAB. */
+/* The number of the index-th cache: 2, 4, 6, 10, 12, 14, 18, ... so that the note of a slab's frames is a
+ * FRAME_NOTE_SLAB. */
 static inline unsigned slab_number(unsigned index)
 {
     return index / 3 * 8 + index % 3 * 2 + 2;

@@ -42,8 +42,8 @@ enum vm_error {
     VM_BAD_CACHE,      /* a cache kind that the page attribute table does not have */
     VM_BAD_PHYSICAL,   /* beyond the CPU's physical addresses */
     VM_CONFLICT,       /* somebody else shows the physical memory in another way */
-    VM_BAD_FRAME, /* not an allocated frame by itself, one whose descriptor's `object` is in use, or one with
-                     too many references */
+    VM_BAD_FRAME, /* not an allocated frame by itself, one whose descriptor's note is in use, or one with too
+                     many references */
     VM_BAD_RANGE, /* a space over such a range cannot be made */
     VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_IN_USE,    /* the structure is a space of this manager already */
@@ -109,8 +109,8 @@ const char *vm_source_name(enum vm_source source);
 
 /*
  * Where the pages of VM_PAGER regions come from. The regions hold references to it; who made it has the first
- * one. Its frames are single (order 0); their descriptor's `object` is the reverse map's, NULL when a frame
- * is given for the first time.
+ * one. Its frames are single (order 0); their descriptors' notes are the reverse map's, and empty
+ * (frame_note_clear()) when a frame is given for the first time.
  */
 struct vm_pager {
     /*
@@ -293,8 +293,8 @@ struct vm_request {
     unsigned around;           /* pages that one fault may fill, of the aligned group of so many: a power of
                                   two up to VM_AROUND_MAX; 0 or 1 for only the one */
     const phys_addr_t *frames; /* VM_FRAMES: one allocated single frame for each page; the space takes a
-                                  reference to each, and their descriptors' `object`,
-                                  which is NULL when a frame is given for the first time */
+                                  reference to each, and their descriptors' notes, which
+                                  are empty when a frame is given for the first time */
     phys_addr_t target;        /* VM_DEVICE: physical address of the first page */
     enum page_cache cache;     /* VM_DEVICE: how it is cached; else CACHE_WRITE_BACK */
     struct vm_pager *pager;    /* VM_PAGER: who gives the pages */

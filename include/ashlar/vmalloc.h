@@ -28,7 +28,7 @@ struct vmalloc {
     struct spinlock lock;      /* guards (L) */
     struct tlb_batch batch;    /* (L) what is stale of the retired blocks */
     struct kva_range *retired; /* (L) their ranges, linked by `next` */
-    phys_addr_t frames_head;   /* (L) their frames, linked by the `object` of their descriptors */
+    phys_addr_t frames_head;   /* (L) their frames, chained through their descriptors' notes */
     uint64_t retired_ranges;   /* (L) ranges in the list */
     uint64_t retired_pages;    /* (L) 4 KiB pages in them */
     uint64_t flushes;          /* (L) flushes of retired blocks, ever */

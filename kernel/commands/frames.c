@@ -33,7 +33,7 @@ static void frame_json(uint64_t address, const struct frame_facts *facts)
         json_bool(&json, "busy", facts->busy);
         json_bool(&json, "descriptor_backed", facts->descriptor_backed);
         json_hex(&json, "descriptor", (uintptr_t)frame_descriptor(kernel_frames(), phys_addr(address)));
-        json_hex(&json, "object", (uintptr_t)facts->object);
+        json_hex(&json, "note", facts->note.raw);
     }
     if (facts->type != MEMORY_TYPE_COUNT && (!facts->managed || is_in_use(facts))) {
         json_string(&json, "owner", frame_owner_name(facts->owner));
@@ -52,7 +52,7 @@ static void print_managed(uint64_t address, const struct frame_facts *facts)
         monitor_print("owner       %s\n", frame_owner_name(facts->owner));
         monitor_print("references  %u, %u of them pins\n", facts->references, facts->pins);
         monitor_print("age         %u%s\n", facts->age, facts->busy ? ", being changed" : "");
-        monitor_print("object      %#" PRIx64 "\n", (uintptr_t)facts->object);
+        monitor_print("note        %#" PRIx64 "\n", facts->note.raw);
     }
     monitor_print("descriptor  %#" PRIx64 "%s\n",
                   (uintptr_t)frame_descriptor(kernel_frames(), phys_addr(address)),

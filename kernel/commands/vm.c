@@ -343,7 +343,7 @@ static void run_demonstration(struct monitor_call *call)
     struct demonstration seen = {.frame = frame_alloc_zeroed(kernel_frames(), OWNER_OTHER)};
     enum vm_error error = VM_NO_MEMORY;
     if (seen.frame.raw != 0) {
-        frame_descriptor(kernel_frames(), seen.frame)->object = NULL;
+        frame_note_clear(frame_descriptor(kernel_frames(), seen.frame));
         error = demonstrate(&seen, keep);
         frame_put(kernel_frames(), seen.frame);
     }

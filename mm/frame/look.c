@@ -36,7 +36,7 @@ static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_
     facts->age = frame_use_age(use);
     facts->busy = frame_use_busy(use);
     facts->references = facts->state == FRAME_CACHED ? 0 : frame_tag_references(tag);
-    facts->object = facts->state == FRAME_CACHED ? NULL : descriptor->object;
+    facts->note = facts->state == FRAME_CACHED ? (union frame_note){.raw = 0} : descriptor->note;
 }
 
 static void look_at_managed(struct frame_pool *pool, uint64_t frame, struct frame_facts *facts)

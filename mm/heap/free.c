@@ -57,15 +57,15 @@ static inline __attribute__((always_inline)) void free_any(struct heap *heap, vo
         return;
     }
     struct frame_descriptor *descriptor = &heap->slabs.config.frames->descriptors[address >> FRAME_SHIFT];
-    uint64_t word = (uintptr_t)descriptor->object;
+    union frame_note note = descriptor->note;
     bool starts = is_aligned(address, FRAME_BYTES) && heap_large_starts(descriptor);
-    uint64_t bytes = starts ? heap_note_bytes(heap, word) : 0;
+    uint64_t bytes = starts ? heap_note_bytes(heap, note) : 0;
     if (bytes != 0 && heap_large_free_cached(heap, descriptor, bytes)) {
         return;
     }
     if (bytes != 0) {
         heap_large_free(heap, descriptor, caller);
-    } else if (frame_word_kind(word) == FRAME_WORD_SLAB) {
+    } else if (frame_note_kind(note) == FRAME_NOTE_SLAB) {
         slab_free_checked(&heap->slabs, NULL, pointer, caller);
     } else {
         refuse(heap, pointer, caller);

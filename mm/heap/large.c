@@ -46,20 +46,20 @@ static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
         if (left == 0) {
             return;
         }
-        heap->slabs.config.frames->descriptors[at].object = slab_encode((void *)first, HEAP_NOTE_PART);
+        frame_note_set_large(&heap->slabs.config.frames->descriptors[at], heap_note_part(first));
     }
 }
 
 /* Notes a run in its descriptor and the accounts. */
-static inline __attribute__((always_inline)) void *book_run(struct heap *heap, phys_addr_t run,
-                                                            uint64_t frames, uint64_t bytes, uint64_t note)
+static inline __attribute__((always_inline)) void *
+book_run(struct heap *heap, phys_addr_t run, uint64_t frames, uint64_t bytes, union frame_note note)
 {
-    heap->slabs.config.frames->descriptors[run.raw >> FRAME_SHIFT].object = (void *)note;
+    frame_note_set_large(&heap->slabs.config.frames->descriptors[run.raw >> FRAME_SHIFT], note);
     heap_large_book(heap, 1, frames, bytes);
     return slab_frame_pointer(&heap->slabs, run);
 }
 
-static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, uint64_t note)
+static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, union frame_note note)
 {
     struct frame_request request = {
         .frames = heap_large_frames(heap, bytes), .alignment = alignment, .owner = OWNER_HEAP};
@@ -80,7 +80,7 @@ static void *take_tracked_run(struct heap *heap, uint64_t bytes, uint64_t alignm
     track->heap = heap;
     track->bytes = bytes;
     slab_who_note(&heap->slabs, &track->allocated, caller);
-    uint64_t note = (uintptr_t)slab_encode(track, HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED);
+    union frame_note note = frame_note_of_record(track, HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED);
     void *pointer = take_run(heap, bytes, alignment, note);
     if (!pointer) {
         slab_cache_free(&heap->tracks, track);
@@ -140,14 +140,14 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
 {
     struct frame_pool *pool = heap->slabs.config.frames;
     phys_addr_t run = heap_large_frame(heap, descriptor);
-    uint64_t note = (uintptr_t)descriptor->object;
+    union frame_note note = descriptor->note;
     struct heap_large large = heap_large_of(heap, run, note);
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
     if (!heap_large_leave(heap, &large, caller)) {
         return;
     }
-    descriptor->object = NULL;
-    if (note & HEAP_NOTE_TRACKED) {
+    frame_note_clear(descriptor);
+    if (heap_note_is_tracked(note)) {
         slab_cache_free(&heap->tracks, heap_note_track(note));
     }
     heap_large_book(heap, -1, large.frames, large.bytes);
@@ -164,7 +164,7 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
 {
     phys_addr_t frame = slab_frame_of(&heap->slabs, pointer);
     struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
-    uint64_t note = (uintptr_t)descriptor->object;
+    union frame_note note = descriptor->note;
     struct heap_large large = heap_large_of(heap, frame, note);
     if (heap_large_frames(heap, bytes) != large.frames) {
         return false;
@@ -172,10 +172,10 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
     if (!heap_large_stretch(heap, &large, bytes, caller)) {
         return true;
     }
-    if (note & HEAP_NOTE_TRACKED) {
+    if (heap_note_is_tracked(note)) {
         heap_note_track(note)->bytes = bytes;
     } else {
-        descriptor->object = (void *)heap_note_plain(heap, bytes);
+        frame_note_set_large(descriptor, heap_note_plain(heap, bytes));
     }
     preempt_disable();
     heap_large_add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - large.bytes));

@@ -20,8 +20,8 @@
 
 _Static_assert(HEAP_BYTES_MAX == 1ULL << (64 - HEAP_NOTE_BYTES_SHIFT), "every length fits into a note");
 _Static_assert(((HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED | HEAP_NOTE_MARKS | HEAP_NOTE_PART) &
-                ((1 << FRAME_WORD_KIND_BITS) - 1)) == 0,
-               "a note is a plain word");
+                ((1 << FRAME_NOTE_KIND_BITS) - 1)) == 0,
+               "plain notes");
 
 /* Who allocated a block, with the owner policy. */
 struct heap_track {
@@ -30,29 +30,46 @@ struct heap_track {
     struct slab_who allocated; /* by whom */
 };
 
-static inline struct heap_track *heap_note_track(uint64_t note)
+/* Whether a note of a large block leads to a record. */
+static inline bool heap_note_is_tracked(union frame_note note)
 {
-    return slab_decode((void *)note);
+    return note.number & HEAP_NOTE_TRACKED;
+}
+
+static inline struct heap_track *heap_note_track(union frame_note note)
+{
+    return frame_note_record(note);
+}
+
+/* The note of a further piece of a run: it leads to the run's first frame. */
+static inline union frame_note heap_note_part(uint64_t first_frame)
+{
+    return (union frame_note){.raw = first_frame << FRAME_NOTE_RECORD_SHIFT | HEAP_NOTE_PART};
+}
+
+static inline uint64_t heap_note_first_frame(union frame_note part)
+{
+    return part.raw >> FRAME_NOTE_RECORD_SHIFT;
 }
 
 /* The note of a block of this heap that is not tracked. */
-static inline uint64_t heap_note_plain(const struct heap *heap, uint64_t bytes)
+static inline union frame_note heap_note_plain(const struct heap *heap, uint64_t bytes)
 {
-    return heap->large_note | (bytes - 1) << HEAP_NOTE_BYTES_SHIFT;
+    return (union frame_note){.raw = heap->large_note | (bytes - 1) << HEAP_NOTE_BYTES_SHIFT};
 }
 
 /* The length that a note gives, if it is that of a block of this heap which is not tracked; else 0. */
-static inline uint64_t heap_note_plain_bytes(const struct heap *heap, uint64_t note)
+static inline uint64_t heap_note_plain_bytes(const struct heap *heap, union frame_note note)
 {
-    uint64_t identity = note & ~(~0ULL << HEAP_NOTE_BYTES_SHIFT) & ~(uint64_t)HEAP_NOTE_MARKS;
-    return identity == heap->large_note ? (note >> HEAP_NOTE_BYTES_SHIFT) + 1 : 0;
+    uint64_t identity = note.raw & ~(~0ULL << HEAP_NOTE_BYTES_SHIFT) & ~(uint64_t)HEAP_NOTE_MARKS;
+    return identity == heap->large_note ? (note.raw >> HEAP_NOTE_BYTES_SHIFT) + 1 : 0;
 }
 
 /* The length that a note gives, if it is that of any block of this heap; else 0. */
-static inline uint64_t heap_note_bytes(const struct heap *heap, uint64_t note)
+static inline uint64_t heap_note_bytes(const struct heap *heap, union frame_note note)
 {
     uint64_t plain = heap_note_plain_bytes(heap, note);
-    uint64_t number = note & 0xff & ~(uint64_t)HEAP_NOTE_MARKS;
+    unsigned number = note.number & ~(unsigned)HEAP_NOTE_MARKS;
     if (plain != 0 || number != (HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED)) {
         return plain;
     }
@@ -67,15 +84,16 @@ static inline uint64_t heap_large_frames(const struct heap *heap, uint64_t bytes
 }
 
 /* A block whose first frame has this note. */
-static inline struct heap_large heap_large_of(const struct heap *heap, phys_addr_t frame, uint64_t note)
+static inline struct heap_large heap_large_of(const struct heap *heap, phys_addr_t frame,
+                                              union frame_note note)
 {
     uint64_t bytes = heap_note_bytes(heap, note);
     return (struct heap_large){.pointer = slab_frame_pointer(&heap->slabs, frame),
                                .bytes = bytes,
                                .frames = heap_large_frames(heap, bytes),
                                .allocated =
-                                   note & HEAP_NOTE_TRACKED ? &heap_note_track(note)->allocated : NULL,
-                               .marks = (uint32_t)(note & HEAP_NOTE_MARKS)};
+                                   heap_note_is_tracked(note) ? &heap_note_track(note)->allocated : NULL,
+                               .marks = note.number & HEAP_NOTE_MARKS};
 }
 
 /* Whether a block of some heap starts at the frame of this descriptor. */

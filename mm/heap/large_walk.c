@@ -6,12 +6,11 @@
 /* Fills *large if a frame lies in the first piece of a large block of this heap; whether it does. */
 static bool describe(const struct heap *heap, const struct frame_facts *facts, struct heap_large *large)
 {
-    uint64_t note = (uintptr_t)facts->object;
     bool allocated = facts->managed && (facts->state == FRAME_ALLOCATED || facts->state == FRAME_RUN);
-    if (!allocated || facts->owner != OWNER_HEAP || heap_note_bytes(heap, note) == 0) {
+    if (!allocated || facts->owner != OWNER_HEAP || heap_note_bytes(heap, facts->note) == 0) {
         return false;
     }
-    *large = heap_large_of(heap, facts->block, note);
+    *large = heap_large_of(heap, facts->block, facts->note);
     return true;
 }
 
@@ -25,8 +24,8 @@ bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *
     }
     frame_pool_look(pool, phys_addr(address), &facts);
     if (facts.managed && facts.state == FRAME_RUN_PART && facts.owner == OWNER_HEAP &&
-        slab_encoded_number(facts.object) == HEAP_NOTE_PART) {
-        frame_pool_look(pool, phys_addr((uintptr_t)slab_decode(facts.object) << FRAME_SHIFT), &facts);
+        facts.note.number == HEAP_NOTE_PART) {
+        frame_pool_look(pool, phys_addr(heap_note_first_frame(facts.note) << FRAME_SHIFT), &facts);
     }
     return describe(heap, &facts, large);
 }
@@ -35,8 +34,9 @@ void heap_large_mark(struct heap *heap, const struct heap_large *large, uint32_t
 {
     phys_addr_t frame = slab_frame_of(&heap->slabs, large->pointer);
     struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
-    uint64_t note = (uintptr_t)descriptor->object & ~(uint64_t)HEAP_NOTE_MARKS;
-    descriptor->object = (void *)(note | marks);
+    union frame_note note = descriptor->note;
+    note.number = (uint8_t)((note.number & ~(unsigned)HEAP_NOTE_MARKS) | marks);
+    frame_note_set_large(descriptor, note);
 }
 
 /* Visits the blocks in one range of the memory map; whether `visit` never returned false. */

@@ -13,11 +13,11 @@ static const struct slab_cache *simple_class(struct heap *heap, const void *poin
     if (address >= heap->slabs.limit) {
         return NULL;
     }
-    const void *word = heap->slabs.descriptors[address >> FRAME_SHIFT].object;
-    if (frame_word_kind((uintptr_t)word) != FRAME_WORD_SLAB) {
+    union frame_note note = heap->slabs.descriptors[address >> FRAME_SHIFT].note;
+    if (frame_note_kind(note) != FRAME_NOTE_SLAB) {
         return NULL;
     }
-    const struct slab *slab = slab_decode(word);
+    const struct slab *slab = frame_note_slab(note);
     const struct slab_cache *cache = slab->cache;
     bool simple = cache->config.plain && !cache->policy &&
                   ((address & ((FRAME_BYTES << cache->order) - 1)) * cache->inverse) < cache->inverse &&

@@ -45,7 +45,7 @@ void vmalloc_init(struct vmalloc *vmalloc, struct kva_arena *arena, struct page_
 /* Retired blocks whose translations are gone from every TLB. */
 struct remains {
     struct kva_range *ranges; /* linked by `next` */
-    phys_addr_t frames;       /* linked by the `object` of their descriptors */
+    phys_addr_t frames;       /* chained through their descriptors' notes */
 };
 
 static _Noreturn __attribute__((noinline)) void unmap_failed(const struct kva_range *range,
@@ -66,14 +66,14 @@ static void collect(void *context, virt_addr_t base, page_table_entry_t entry, e
     phys_addr_t frame = level == PAGE_LEVEL_4K ? page_entry_leaf_address(entry, PAGE_LEVEL_4K)
                                                : page_entry_leaf_address(entry, PAGE_LEVEL_2M);
     (void)base;
-    frame_descriptor(collector->frames, frame)->object = (void *)(uintptr_t)collector->head->raw;
+    frame_note_set_next(frame_descriptor(collector->frames, frame), *collector->head);
     *collector->head = frame;
 }
 
 /* Puts a frame to the list of what is retired. */
 static void retire_frame(struct vmalloc *vmalloc, phys_addr_t frame) REQUIRES(vmalloc->lock)
 {
-    frame_descriptor(vmalloc->frames, frame)->object = (void *)(uintptr_t)vmalloc->frames_head.raw;
+    frame_note_set_next(frame_descriptor(vmalloc->frames, frame), vmalloc->frames_head);
     vmalloc->frames_head = frame;
 }
 
@@ -129,7 +129,7 @@ static void free_frames(struct frame_pool *frames, phys_addr_t frame)
     while (frame.raw != 0) {
         const struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
         uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
-        phys_addr_t next = phys_addr((uintptr_t)descriptor->object);
+        phys_addr_t next = frame_note_next(descriptor);
         if (frame_tag_order(tag) == 0) {
             frame_free(frames, frame, 0);
         } else {
@@ -262,7 +262,7 @@ uint64_t vmalloc_bytes(struct vmalloc *vmalloc, const void *block)
 static void prepare(struct vmalloc *vmalloc, const struct vmalloc_request *request, struct kva_range *range,
                     phys_addr_t frame, uint64_t bytes)
 {
-    frame_descriptor(vmalloc->frames, frame)->object = range;
+    frame_note_set_range(frame_descriptor(vmalloc->frames, frame), range);
     if (request->zeroed) {
         memset(frame_pointer(vmalloc->frames, frame), 0, bytes);
     }

@@ -73,8 +73,8 @@ static void inspect_page(void *context, virt_addr_t base, page_table_entry_t ent
                  PAGE_WRITE | PAGE_GLOBAL);
     } else if (tag != frame_tag(FRAME_ALLOCATED, order, 1)) {
         complain(inspection->problem, "frame of a page", base, tag, frame_tag(FRAME_ALLOCATED, order, 1));
-    } else if (descriptor->object != inspection->range) {
-        complain(inspection->problem, "a frame leads elsewhere", base, (uintptr_t)descriptor->object,
+    } else if (descriptor->note.range != inspection->range) {
+        complain(inspection->problem, "a frame leads elsewhere", base, descriptor->note.raw,
                  (uintptr_t)inspection->range);
     }
 }
@@ -120,7 +120,7 @@ static bool check_retired(struct vmalloc *vmalloc, struct vmalloc_problem *probl
     for (phys_addr_t frame = vmalloc->frames_head; frame.raw != 0;) {
         const struct frame_descriptor *descriptor = frame_descriptor(vmalloc->frames, frame);
         pages += 1ULL << frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-        frame = phys_addr((uintptr_t)descriptor->object);
+        frame = frame_note_next(descriptor);
     }
     if (ranges != vmalloc->retired_ranges) {
         return complain(problem, "count of retired ranges", virt_addr(0), vmalloc->retired_ranges, ranges);

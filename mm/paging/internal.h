@@ -62,17 +62,16 @@ static inline page_table_entry_t table_entry(const struct page_table *table, phy
     return entry;
 }
 
-/* ---- Use counts: entries in use of a table that is not a root, in the `object` of its frame ---- */
+/* ---- Use counts: entries in use of a table that is not a root, in the note of its frame ---- */
 
 static inline uint64_t table_used(const struct page_table *table, phys_addr_t at)
 {
-    return frame_word_count(frame_descriptor(table->frames, at)->object);
+    return frame_note_used(frame_descriptor(table->frames, at));
 }
 
 static inline void table_use(const struct page_table *table, phys_addr_t at, int64_t more)
 {
-    struct frame_descriptor *descriptor = frame_descriptor(table->frames, at);
-    descriptor->object = frame_word_add(descriptor->object, more);
+    frame_note_use(frame_descriptor(table->frames, at), more);
 }
 
 /* ---- Ranges ---- */
@@ -254,7 +253,7 @@ void table_link(struct page_table *table, phys_addr_t at, uint64_t address, unsi
 
 /* Frames for tables, zeroed, taken before anything is changed. */
 struct table_reserve {
-    phys_addr_t first; /* chained through the `object` of their descriptors */
+    phys_addr_t first; /* chained through their descriptors' notes */
 };
 
 /* Takes `count`, or none at all and returns false. */

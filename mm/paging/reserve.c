@@ -4,7 +4,7 @@
 /* The chain of reserved frames runs through the descriptors: a table that is not in use has no use count. */
 static phys_addr_t next_reserved(struct page_table *table, phys_addr_t frame)
 {
-    return phys_addr((uintptr_t)frame_descriptor(table->frames, frame)->object);
+    return frame_note_next(frame_descriptor(table->frames, frame));
 }
 
 bool reserve_fill(struct page_table *table, struct table_reserve *reserve, uint64_t count)
@@ -16,7 +16,7 @@ bool reserve_fill(struct page_table *table, struct table_reserve *reserve, uint6
             reserve_empty(table, reserve);
             return false;
         }
-        frame_descriptor(table->frames, frame)->object = (void *)(uintptr_t)reserve->first.raw;
+        frame_note_set_next(frame_descriptor(table->frames, frame), reserve->first);
         reserve->first = frame;
     }
     return true;
@@ -27,7 +27,7 @@ phys_addr_t reserve_take(struct page_table *table, struct table_reserve *reserve
     phys_addr_t frame = reserve->first;
     DEBUG_ASSERT(frame.raw != FRAME_NONE.raw);
     reserve->first = next_reserved(table, frame);
-    frame_descriptor(table->frames, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(table->frames, frame));
     table->table_frames++;
     return frame;
 }

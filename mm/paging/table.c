@@ -129,7 +129,7 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
     if (levels == PAGE_LEVEL_PML4) {
         table->pml4[0] = table->pml4[1] = page_entry_table(root, true);
     }
-    frame_descriptor(frames, root)->object = table;
+    frame_note_set_root(frame_descriptor(frames, root), table);
     if (kernel) {
         share_upper_half(table, kernel);
     }

@@ -31,7 +31,7 @@ void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order)
 void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
 {
     DEBUG_ASSERT(tlb_batch_is_valid(batch));
-    frame_descriptor(batch->table->frames, table)->object = (void *)(uintptr_t)batch->tables.raw;
+    frame_note_set_next(frame_descriptor(batch->table->frames, table), batch->tables);
     batch->tables = table;
 }
 
@@ -75,7 +75,7 @@ static void free_tables(struct tlb_batch *batch)
     struct frame_pool *frames = batch->table->frames;
     while (batch->tables.raw != FRAME_NONE.raw) {
         phys_addr_t table = batch->tables;
-        batch->tables = phys_addr((uintptr_t)frame_descriptor(frames, table)->object);
+        batch->tables = frame_note_next(frame_descriptor(frames, table));
         frame_free(frames, table, 0);
     }
 }

@@ -115,13 +115,12 @@ static inline __attribute__((always_inline)) bool unmap_page(struct page_table *
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
     page_table_entry_t *entry = only_entries(table, only, address);
-    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(1) ||
-        !page_entry_present(entry_read(entry))) {
+    if (!frame_note_used_exceeds(descriptor, 1) || !page_entry_present(entry_read(entry))) {
         return false;
     }
     page_table_entry_t old = entry_exchange(entry, (page_table_entry_t){0});
     tlb_batch_add(batch, virt_addr(address), FRAME_BYTES, PAGE_LEVEL_4K, old.raw & PAGE_ENTRY_GLOBAL);
-    descriptor->object = frame_word_add(descriptor->object, -1);
+    frame_note_use(descriptor, -1);
     return true;
 }
 
@@ -136,7 +135,7 @@ static bool unmap_short(struct unmapping *unmapping, uint64_t address, uint64_t 
         return false;
     }
     struct frame_descriptor *descriptor = frame_descriptor(table->frames, only);
-    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(count)) {
+    if (!frame_note_used_exceeds(descriptor, count)) {
         return false;
     }
     page_table_entry_t *entries = only_entries(table, only, address);
@@ -147,7 +146,7 @@ static bool unmap_short(struct unmapping *unmapping, uint64_t address, uint64_t 
             cleared++;
         }
     }
-    descriptor->object = frame_word_add(descriptor->object, -cleared);
+    frame_note_use(descriptor, -cleared);
     return true;
 }
 
@@ -209,8 +208,7 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
     for (uint64_t i = 0; i < count; i++) {
         common &= entry_read(&entries[i]).raw;
     }
-    if ((uintptr_t)descriptor->object <= (uintptr_t)frame_word_of_count(count) ||
-        !(common & PAGE_ENTRY_PRESENT)) {
+    if (!frame_note_used_exceeds(descriptor, count) || !(common & PAGE_ENTRY_PRESENT)) {
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -218,7 +216,7 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
             page_entry_leaf_address(entry_exchange(&entries[i], (page_table_entry_t){0}), PAGE_LEVEL_4K);
     }
     tlb_batch_add(batch, virt_addr(base), count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
-    descriptor->object = frame_word_add(descriptor->object, -(int64_t)count);
+    frame_note_use(descriptor, -(int64_t)count);
     return true;
 }
 

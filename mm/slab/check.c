@@ -29,11 +29,11 @@ static bool check_descriptors(struct checker *checker, const struct slab *slab)
     struct slab_cache *cache = checker->cache;
     const struct frame_descriptor *descriptor =
         frame_descriptor(cache->pool->config.frames, slab_frame_of(cache->pool, slab->memory));
-    void *encoded = slab_encode(slab, cache->number);
+    union frame_note note = frame_note_of_record(slab, cache->number);
     for (uint32_t i = 0; i < 1U << cache->order; i++) {
-        if (descriptor[i].object != encoded) {
-            return problem(checker, "a frame of the slab leads elsewhere", slab,
-                           (uintptr_t)descriptor[i].object, (uintptr_t)encoded);
+        if (descriptor[i].note.raw != note.raw) {
+            return problem(checker, "a frame of the slab leads elsewhere", slab, descriptor[i].note.raw,
+                           note.raw);
         }
     }
     uint32_t owner = frame_descriptor_owner(descriptor);

@@ -81,8 +81,8 @@ static struct slab *quick_slab(struct slab_pool *pool, struct slab_cache *claime
     if (address >= pool->limit || (claimed && (claimed->policy || *slab_header(pointer) != claimed->live))) {
         return NULL;
     }
-    const void *encoded = pool->descriptors[address >> FRAME_SHIFT].object;
-    return frame_word_kind((uintptr_t)encoded) == FRAME_WORD_SLAB ? slab_decode(encoded) : NULL;
+    union frame_note note = pool->descriptors[address >> FRAME_SHIFT].note;
+    return frame_note_kind(note) == FRAME_NOTE_SLAB ? frame_note_slab(note) : NULL;
 }
 
 /* Outside all slabs. A frame keeps its last owner's name until the next one comes: a heap gives up no frames

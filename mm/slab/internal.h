@@ -84,27 +84,11 @@ static inline struct slab_cpu *slab_part(struct slab_cpu *parts, unsigned number
     return (struct slab_cpu *)((char *)parts + (uint64_t)number * SLAB_LINE_BYTES);
 }
 
-/* What a frame's descriptor holds of a slab: the record's address, and its cache's number. */
-static inline void *slab_encode(const void *record, unsigned number)
-{
-    return (void *)((uintptr_t)record << 16 | number);
-}
-
-static inline void *slab_decode(const void *encoded)
-{
-    return (void *)((intptr_t)encoded >> 16);
-}
-
-static inline unsigned slab_encoded_number(const void *encoded)
-{
-    return (unsigned)((uintptr_t)encoded & 0xff);
-}
-
 /* The slab that an object of `cache` lies in; the caller knows that it is one. */
 static inline struct slab *slab_of(const struct slab_cache *cache, const void *object)
 {
-    return slab_decode(
-        frame_descriptor(cache->pool->config.frames, slab_frame_of(cache->pool, object))->object);
+    return frame_note_slab(
+        frame_descriptor(cache->pool->config.frames, slab_frame_of(cache->pool, object))->note);
 }
 
 /* Number of the object that byte `offset` behind the first object lies in. */

@@ -12,10 +12,10 @@ struct slab *slab_find(struct slab_pool *pool, const void *pointer, struct frame
     }
     frame_pool_look(pool->config.frames, phys_addr(address), facts);
     if (!facts->managed || facts->state != FRAME_ALLOCATED || facts->owner != OWNER_SLABS ||
-        frame_word_kind((uintptr_t)facts->object) != FRAME_WORD_SLAB) {
+        frame_note_kind(facts->note) != FRAME_NOTE_SLAB) {
         return NULL;
     }
-    return slab_decode(facts->object);
+    return frame_note_slab(facts->note);
 }
 
 /* Where an object is that lies in a slab. */

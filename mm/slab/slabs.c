@@ -57,13 +57,10 @@ static void set_free_count(struct slab_cache *cache, struct slab *slab, uint32_t
 
 /* ---- Making and returning slabs ---- */
 
-static void describe(struct slab_pool *pool, const struct slab *slab, uint32_t order, void *encoded)
+/* The descriptor of a slab's first frame. */
+static struct frame_descriptor *descriptor_of(const struct slab_pool *pool, const struct slab *slab)
 {
-    struct frame_descriptor *descriptor =
-        frame_descriptor(pool->config.frames, slab_frame_of(pool, slab->memory));
-    for (uint32_t i = 0; i < 1U << order; i++) {
-        descriptor[i].object = encoded;
-    }
+    return frame_descriptor(pool->config.frames, slab_frame_of(pool, slab->memory));
 }
 
 static void make_objects(struct slab_cache *cache, struct slab *slab)
@@ -103,7 +100,7 @@ static bool make_slab(struct slab_cache *cache)
     *slab = (struct slab){.cache = cache, .memory = slab_frame_pointer(pool, frames)};
     make_objects(cache, slab);
     slab->free_count = cache->per_slab;
-    describe(pool, slab, cache->order, slab_encode(slab, cache->number));
+    frame_note_set_slab(descriptor_of(pool, slab), cache->order, slab, cache->number);
     spinlock_acquire(&cache->lock);
     slab_list_add(&cache->empty, slab);
     cache->grown++;
@@ -126,14 +123,14 @@ bool slab_grow(struct slab_cache *cache)
 static void release(struct slab_cache *cache, struct slab *slab)
 {
     struct slab_pool *pool = cache->pool;
-    describe(pool, slab, cache->order, NULL);
+    frame_note_clear_slab(descriptor_of(pool, slab), cache->order);
     frame_free(pool->config.frames, slab_frame_of(pool, slab->memory), cache->order);
     slab_record_free(pool, &pool->slabs, slab);
 }
 
 void slab_forget(struct slab_cache *cache, struct slab *slab)
 {
-    describe(cache->pool, slab, cache->order, NULL);
+    frame_note_clear_slab(descriptor_of(cache->pool, slab), cache->order);
     slab_record_free(cache->pool, &cache->pool->slabs, slab);
 }
 

@@ -191,8 +191,7 @@ struct vm_mapping {
     uint64_t code;           /* vm_code() of the page */
 };
 
-/* Space number and page in one word whose lowest bit is set: what a descriptor's `object` holds for a frame
- * that one page shows. */
+/* Space number and page in one word whose lowest bit is set: the note of a frame that one page shows. */
 uint64_t vm_code(uint32_t number, uint64_t address);
 uint32_t vm_code_number(uint64_t code);
 uint64_t vm_code_address(uint64_t code);
@@ -200,8 +199,8 @@ uint64_t vm_code_address(uint64_t code);
 /* Notes the only page of a frame that nobody else has. */
 static inline void vm_reverse_set(struct vm_space *space, phys_addr_t frame, uint64_t address)
 {
-    frame_descriptor(space->manager->config.frames, frame)->object =
-        (void *)(uintptr_t)vm_code(space->number, address);
+    frame_note_set_page(frame_descriptor(space->manager->config.frames, frame),
+                        vm_code(space->number, address));
 }
 
 /* Notes one more page of a frame; false when there is no memory. */
@@ -217,9 +216,8 @@ uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_
     EXCLUDES(manager->mappings_lock);
 
 /*
- * Whether a frame that its owner gives may be shown by spaces: its `object` is NULL or an entry of the
- * reverse map. For the words of other owners the answer is no: an odd one is a number too small for an
- * address.
+ * Whether a frame that its owner gives may be shown by spaces: its note is empty or an entry of the
+ * reverse map. For the notes of other owners the answer is no.
  */
 bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
     EXCLUDES(manager->lock, manager->mappings_lock);
@@ -227,11 +225,11 @@ bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
 /* Whether the page at an address shows the block. */
 bool vm_page_shows(struct vm_space *space, uint64_t address, phys_addr_t block) EXCLUDES(space->lock);
 
-/* Whether an allocated block's `object`, whoever owns it, is an entry of the reverse map that leads to a page
+/* Whether an allocated block's note, whoever owns it, is an entry of the reverse map that leads to a page
  * of a space or to a chain. Takes the lock of the space that the entry names. */
 bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
 
-/* Whether an allocated block's `object`, whoever owns it, is an entry that names this page of the space. */
+/* Whether an allocated block's note, whoever owns it, is an entry that names this page of the space. */
 bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t address)
     EXCLUDES(space->manager->mappings_lock);
 

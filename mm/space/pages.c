@@ -115,7 +115,7 @@ static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry,
     if (vm_references(space, frame) > 1) {
         vm_reverse_remove(space, frame, base.raw);
     } else {
-        frame_descriptor(space->manager->config.frames, frame)->object = NULL;
+        frame_note_clear(frame_descriptor(space->manager->config.frames, frame));
     }
     space->resident -= page_level_bytes(level) / FRAME_BYTES;
     tlb_batch_put(dropping->batch, frame, level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0);

@@ -168,9 +168,10 @@ static void foreign_pointers(void **state)
         }
     }
     /* The same frame of somebody else, whatever its owner noted, but for the words that are slabs' own. */
-    for (uintptr_t noted = 0; noted < 4096; noted++) {
-        if (frame_word_kind(noted) != FRAME_WORD_SLAB) {
-            frame_descriptor(&fixture.machine.pool, frame)->object = (void *)(noted | 0x123456789000);
+    for (uint64_t noted = 0; noted < 4096; noted++) {
+        union frame_note note = {.raw = noted | 0x123456789000};
+        if (frame_note_kind(note) != FRAME_NOTE_SLAB) {
+            frame_descriptor(&fixture.machine.pool, frame)->note = note;
             heap_free(&fixture.heap, owned);
             expect(SLAB_FOREIGN_POINTER, owned);
             assert_null(heap_resize(&fixture.heap, owned, 100));

@@ -277,10 +277,10 @@ static void the_validator_names_damage(void **state)
     struct tlb_batch batch;
     phys_addr_t frame = page_table_translate(&fixture.table, virt_of(block)).target;
     struct frame_descriptor *descriptor = frame_descriptor(&fixture.machine.pool, frame);
-    void *object = descriptor->object;
-    descriptor->object = NULL;
+    union frame_note note = descriptor->note;
+    frame_note_clear(descriptor);
     assert_string_equal(complaint(), "a frame leads elsewhere");
-    descriptor->object = object;
+    descriptor->note = note;
     fixture.vmalloc.retired_ranges = 2;
     assert_string_equal(complaint(), "count of retired ranges");
     fixture.vmalloc.retired_ranges = 1;

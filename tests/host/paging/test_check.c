@@ -104,7 +104,7 @@ static void tables_themselves(unsigned levels)
     assert_string_equal(problem.what, "a table's frame is shared");
     frame_put(pool, table);
     other = frame_alloc_zeroed(pool, OWNER_PAGE_TABLES);
-    frame_descriptor(pool, other)->object = NULL;
+    frame_note_clear(frame_descriptor(pool, other));
     expect(above, page_entry_table(other, false).raw, "an empty table is linked");
     frame_free(pool, other, 0);
     expect(&tables.kernel.table_frames, tables.kernel.table_frames + 1, "the count of tables is wrong");

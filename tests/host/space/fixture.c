@@ -187,7 +187,7 @@ phys_addr_t test_pager_get(struct vm_pager *base, uint64_t offset, bool wait)
         if (frame.raw == 0) {
             return FRAME_NONE;
         }
-        frame_descriptor(pager->frames, frame)->object = NULL;
+        frame_note_clear(frame_descriptor(pager->frames, frame));
         *(uint64_t *)frame_pointer(pager->frames, frame) = page;
         if (!pager->keeps) {
             return frame;

@@ -432,7 +432,7 @@ void space_model_start(unsigned kind, unsigned check_one_in)
     for (unsigned i = 0; i < GIVEN_PAGES; i++) {
         space_model_given[i] = phys_add(block, i * FRAME_BYTES);
         space_model_given_values[i] = 0;
-        frame_descriptor(&space_model_fixture.machine.pool, space_model_given[i])->object = NULL;
+        frame_note_clear(frame_descriptor(&space_model_fixture.machine.pool, space_model_given[i]));
     }
     for (unsigned i = 0; i < PAGER_PAGES; i++) {
         space_model_pager_values[i] = i;

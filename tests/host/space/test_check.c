@@ -101,9 +101,9 @@ static void damaged_frames(void **state)
     (void)state;
     make_regions();
     struct frame_descriptor *descriptor = descriptor_of(BASE);
-    damage((uint64_t *)(void *)&descriptor->object, vm_code(space.number, BASE + PAGE),
+    damage(&descriptor->note.raw, vm_code(space.number, BASE + PAGE),
            "a page that the reverse map does not name");
-    damage((uint64_t *)(void *)&descriptor->object, 0, "a page that the reverse map does not name");
+    damage(&descriptor->note.raw, 0, "a page that the reverse map does not name");
     uint32_t tag = descriptor->tag;
     descriptor->tag = frame_tag(FRAME_ALLOCATED, 0, 2);
     expect_problem("a private page that is writable but shared");
@@ -145,7 +145,7 @@ static void givers_may_keep_references(void **state)
 {
     (void)state;
     phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     vm_fixture_check(&vm);
     frame_put(&vm.machine.pool, frame); /* now the page has the only one */
@@ -161,7 +161,7 @@ static void damaged_chains(void **state)
     vm_fixture_add(&child);
     vm_fixture_check(&vm);
     struct frame_descriptor *descriptor = descriptor_of(BASE);
-    struct vm_mapping *chain = descriptor->object;
+    struct vm_mapping *chain = descriptor->note.mappings;
     damage(&chain->code, vm_code(200, BASE), "the reverse map names no space");
     damage(&chain->code, vm_code(child.number, BASE + PAGE),
            "the reverse map names a page that shows another frame");

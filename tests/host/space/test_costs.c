@@ -183,7 +183,7 @@ static void a_dying_space_is_not_found_and_keeps_its_number(void **state)
     last.pager = (struct vm_pager){.get = last_get, .dirty = last_dirty, .references = 1};
     last.dying = &dying;
     last.frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, last.frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, last.frame));
     request.source = VM_PAGER;
     request.pager = &last.pager;
     request.shared = true;

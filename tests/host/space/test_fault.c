@@ -164,7 +164,7 @@ static void deadbeef(void **state)
     phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
     uint64_t *physmap = frame_pointer(&vm.machine.pool, frame);
     struct vm_place places[4];
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     map((struct vm_request){
         .source = VM_FRAMES, .bytes = PAGE, .frames = &frame, .address = virt_addr(0xdeadbeef000)});
     *touch(0xdeadbeef018, MMU_WRITE, VM_FAULT_COUNT) = 0x0123456789abcdef;

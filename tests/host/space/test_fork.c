@@ -69,7 +69,7 @@ static void given_memory_stays_shared_in_a_fork(void **state)
     (void)state;
     struct vm_space child;
     phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     vm_fixture_add(&child);

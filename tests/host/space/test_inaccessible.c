@@ -78,7 +78,7 @@ static void inaccessible_pages_of_every_source(void **state)
     struct test_pager pager;
     test_pager_start(&pager, &vm);
     phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     struct vm_request frames = {.source = VM_FRAMES,
                                 .bytes = PAGE,
                                 .frames = &frame,

@@ -32,7 +32,7 @@ static void mapping(void **state)
     assert_true(exhaust(map_a_region, unmap_all) >= 1);
     for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
         given[i] = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
-        frame_descriptor(&vm.machine.pool, given[i])->object = NULL;
+        frame_note_clear(frame_descriptor(&vm.machine.pool, given[i]));
     }
     assert_true(exhaust(map_frames, unmap_all) >= 4);
     given[5] = given[4] = given[0]; /* a frame that several pages show takes records */

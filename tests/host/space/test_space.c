@@ -84,30 +84,30 @@ static void frames_that_others_have_notes_on(void **state)
     phys_addr_t frame = frame_alloc(frames, 0, OWNER_TEST);
     struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
     void *slab_object = slab_cache_alloc(&vm.manager.regions);
-    const uintptr_t notes[] = {1,
-                               PAGE_TABLE_ENTRIES,
-                               PAGE_TABLE_ENTRIES - 1,
-                               (uintptr_t)&vm,
-                               (uintptr_t)slab_object,
-                               (uintptr_t)vm_code(space.number, VM_USER_END),
-                               (uintptr_t)vm_code(space.number + 1, BASE)};
+    const uint64_t notes[] = {1,
+                              PAGE_TABLE_ENTRIES,
+                              PAGE_TABLE_ENTRIES - 1,
+                              (uintptr_t)&vm,
+                              (uintptr_t)slab_object,
+                              (uintptr_t)vm_code(space.number, VM_USER_END),
+                              (uintptr_t)vm_code(space.number + 1, BASE)};
     struct vm_request request = zeros_at(BASE, PAGE);
     request.source = VM_FRAMES;
     request.frames = &frame;
     for (size_t i = 0; i < ARRAY_LENGTH(notes); i++) {
-        descriptor->object = (void *)notes[i];
+        descriptor->note.raw = notes[i];
         assert_int_equal(try_map(request), VM_BAD_FRAME);
-        assert_int_equal((uintptr_t)descriptor->object, notes[i]);
+        assert_int_equal(descriptor->note.raw, notes[i]);
         assert_int_equal(frame_tag_references(descriptor->tag), 1);
     }
     slab_cache_free(&vm.manager.regions, slab_object);
-    descriptor->object = NULL;
+    frame_note_clear(descriptor);
     for (uint64_t i = 0; i < 4; i++) { /* nobody, one page, a chain */
         request.address = virt_addr(BASE + i * PAGE);
         assert_int_equal(try_map(request), VM_OK);
     }
     assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), 4 * PAGE), VM_OK);
-    assert_null(descriptor->object);
+    assert_int_equal(descriptor->note.raw, 0);
     frame_free(frames, frame, 0);
 }
 
@@ -148,7 +148,7 @@ static void sources_that_cannot_be(void **state)
     phys_addr_t frame = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
     phys_addr_t block = frame_alloc(&vm.machine.pool, 1, OWNER_TEST);
     phys_addr_t bad[] = {phys_addr(frame.raw + 8), block, phys_addr(GIB(1)), phys_addr(0)};
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     struct vm_request good = zeros_at(BASE, PAGE);
     struct vm_request request = good;
     request.source = VM_SOURCE_COUNT;

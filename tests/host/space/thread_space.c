@@ -257,7 +257,7 @@ static void run(unsigned threads)
     vm_fixture_start_cpus(&vm, MIB(64), 4, threads);
     for (unsigned i = 0; i < FILE_PAGES; i++) {
         file[i] = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-        frame_descriptor(&vm.machine.pool, file[i])->object = NULL;
+        frame_note_clear(frame_descriptor(&vm.machine.pool, file[i]));
     }
     vm_fixture_space(&vm, &shared[0], "shared");
     vm_fixture_space(&vm, &shared[1], "shared too");
@@ -267,7 +267,8 @@ static void run(unsigned threads)
     vm_fixture_drop(&shared[0]);
     must(atomic_load(&pager.references) == 1, "references to the pager");
     for (unsigned i = 0; i < FILE_PAGES; i++) {
-        must(!frame_descriptor(&vm.machine.pool, file[i])->object, "a page of nobody's in the reverse map");
+        must(frame_descriptor(&vm.machine.pool, file[i])->note.raw == 0,
+             "a page of nobody's in the reverse map");
         must(frame_put(&vm.machine.pool, file[i]), "references to the pages");
     }
     vm_fixture_stop(&vm);

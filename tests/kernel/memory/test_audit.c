@@ -304,11 +304,11 @@ KERNEL_TEST(audit_looks_into_user_spaces)
                          "writable, though the kernel's image has it read-only");
     struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     page_table_walk(&user.own, user.own.access, data, steps);
-    void **used = &frame_descriptor(kernel_frames(), steps[1].table)->object;
-    *used = frame_word_of_count(frame_word_count(*used) + 1);
+    struct frame_descriptor *descriptor = frame_descriptor(kernel_frames(), steps[1].table);
+    frame_note_use(descriptor, 1);
     expect_problem("a use count is wrong");
     EXPECT(audit.unsound.what != NULL && strcmp(audit.whose, user.name) == 0);
-    *used = frame_word_of_count(frame_word_count(*used) - 1);
+    frame_note_use(descriptor, -1);
     vm_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
     expect_sound();
@@ -354,7 +354,7 @@ KERNEL_TEST(audit_finds_user_code_that_is_writable)
 {
     virt_addr_t code, data;
     phys_addr_t frame = frame_alloc_zeroed(kernel_frames(), OWNER_TEST);
-    frame_descriptor(kernel_frames(), frame)->object = NULL;
+    frame_note_clear(frame_descriptor(kernel_frames(), frame));
     struct vm_request request = {
         .source = VM_FRAMES, .bytes = FRAME_BYTES, .access = VM_READ | VM_EXECUTE, .frames = &frame};
     EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);

@@ -145,7 +145,7 @@ static bool start_backing(bool rests)
     if (backing.frame.raw == 0) {
         return false;
     }
-    frame_descriptor(kernel_frames(), backing.frame)->object = NULL;
+    frame_note_clear(frame_descriptor(kernel_frames(), backing.frame));
     *(uint64_t *)frame_pointer(kernel_frames(), backing.frame) = 77;
     return true;
 }

@@ -182,7 +182,7 @@ KERNEL_TEST(vm_deadbeef)
     struct vm_place place;
     phys_addr_t frame = frame_alloc_zeroed(kernel_frames(), OWNER_TEST);
     EXPECT(frame.raw != 0);
-    frame_descriptor(kernel_frames(), frame)->object = NULL;
+    frame_note_clear(frame_descriptor(kernel_frames(), frame));
     volatile uint64_t *physmap = frame_pointer(kernel_frames(), frame);
     EXPECT(user_space_create(&user, "deadbeef") == VM_OK);
     EXPECT(map_user((struct vm_request){

@@ -56,7 +56,7 @@ bool user_program_make(struct user_program *program, const uint8_t *code, size_t
     if (program->code.raw == 0) {
         return false;
     }
-    frame_descriptor(frames, program->code)->object = NULL;
+    frame_note_clear(frame_descriptor(frames, program->code));
     memcpy(frame_pointer(frames, program->code), code, bytes);
     if (user_space_create(&program->space, "program") != VM_OK) {
         frame_free(frames, program->code, 0);
