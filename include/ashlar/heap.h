@@ -111,7 +111,7 @@ size_t heap_usable_size(struct heap *heap, const void *pointer);
 
 /* What a pointer is to a heap. */
 enum heap_kind {
-    HEAP_NOTHING, /* not the heap's */
+    HEAP_NONE,    /* not the heap's */
     HEAP_OBJECT,  /* in a slab or a guarded slot, of a size class or another cache: see `object` */
     HEAP_LARGE,   /* in a block with frames of its own */
     HEAP_VIRTUAL, /* in a block of virtually contiguous pages */

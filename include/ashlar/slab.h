@@ -57,7 +57,7 @@ struct slab_guard;
     X(SIZE_OVERFLOW, "size overflow")              /* count times size does not fit; the call failed */
 #define SLAB_FAULT_ENUMERATOR(name, text) SLAB_##name,
 enum slab_fault {
-    SLAB_NO_FAULT,
+    SLAB_FAULT_NONE,
     SLAB_FAULTS(SLAB_FAULT_ENUMERATOR)
     SLAB_FAULT_COUNT
 };
@@ -371,7 +371,7 @@ void slab_for_each_cache(struct slab_pool *pool, bool (*visit)(void *context, st
 
 /* What a pointer is to a pool. */
 enum slab_place {
-    SLAB_NOWHERE, /* not in a slab */
+    SLAB_NONE,    /* not in a slab */
     SLAB_BETWEEN, /* in a slab, but in no object: header, padding, red zone, rest */
     SLAB_LIVE,    /* in an allocated object */
     SLAB_FREE,    /* in a free object of a slab */

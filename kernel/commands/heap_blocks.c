@@ -50,7 +50,7 @@ struct finding {
 
 static void find_object(const struct slab_facts *facts, struct finding *finding)
 {
-    static const char *const places[] = {[SLAB_NOWHERE] = "not the heap's",
+    static const char *const places[] = {[SLAB_NONE] = "not the heap's",
                                          [SLAB_BETWEEN] = "in a slab, in no object",
                                          [SLAB_LIVE] = "allocated",
                                          [SLAB_FREE] = "free, in its slab",
@@ -153,7 +153,7 @@ static void begin_leaks(struct leaks *leaks)
 
 static const char *block_name(const struct heap_block *block)
 {
-    static const char *const names[] = {[HEAP_NOTHING] = "",
+    static const char *const names[] = {[HEAP_NONE] = "",
                                         [HEAP_OBJECT] = "",
                                         [HEAP_LARGE] = "a large block",
                                         [HEAP_VIRTUAL] = "a virtual block"};

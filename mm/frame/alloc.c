@@ -65,7 +65,7 @@ static uint64_t take_block(struct frame_pool *pool, const struct frame_request *
     unsigned got;
     spinlock_acquire(&pool->lock);
     uint64_t frame = frame_store_take(pool, order, order, limit, &got);
-    if (frame == FRAME_NO_FRAME && unused > 0 && limit < FRAME_LIMIT_MAX) {
+    if (frame == FRAME_NUMBER_NONE && unused > 0 && limit < FRAME_LIMIT_MAX) {
         frame = frame_store_take(pool, order, order, limit + unused, &got);
     }
     spinlock_release(&pool->lock);
@@ -78,13 +78,13 @@ static uint64_t take_request(struct frame_pool *pool, const struct frame_request
 {
     unsigned order = request_order(request);
     uint64_t frame = take_block(pool, request, order);
-    if (frame == FRAME_NO_FRAME) {
-        return FRAME_NO_FRAME;
+    if (frame == FRAME_NUMBER_NONE) {
+        return FRAME_NUMBER_NONE;
     }
     frame_store_return(pool, frame + request->frames, frame + (1ULL << order));
     if (!frame_run_back(pool, frame, request->frames)) {
         frame_store_return(pool, frame, frame + request->frames);
-        return FRAME_NO_FRAME;
+        return FRAME_NUMBER_NONE;
     }
     frame_run_describe(pool, frame, request->frames, request->owner);
     frame_book(pool, request->owner, (int64_t)request->frames);
@@ -116,8 +116,8 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     uint64_t frame;
     do {
         frame = take_request(pool, request);
-    } while (frame == FRAME_NO_FRAME && !request->try_only && frame_reclaim(pool, &shortage));
-    if (frame == FRAME_NO_FRAME) {
+    } while (frame == FRAME_NUMBER_NONE && !request->try_only && frame_reclaim(pool, &shortage));
+    if (frame == FRAME_NUMBER_NONE) {
         return FRAME_NO_MEMORY;
     }
     *address = phys_addr(frame << FRAME_SHIFT);
@@ -155,7 +155,7 @@ static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
         unsigned got;
         unsigned most = frame_order_below(min_u64(count - done, FRAME_BATCH));
         uint64_t frame = frame_store_take(pool, 0, most, FRAME_LIMIT_MAX, &got);
-        if (frame == FRAME_NO_FRAME) {
+        if (frame == FRAME_NUMBER_NONE) {
             break;
         }
         for (uint64_t end = frame + (1ULL << got); frame < end; frame++) {

@@ -41,7 +41,7 @@ static enum way clear_way(struct frame_pool *pool, uint64_t frame, unsigned orde
     REQUIRES(pool->lock)
 {
     uint64_t block = frame_find_block(pool, missing);
-    if (block == FRAME_NO_FRAME) {
+    if (block == FRAME_NUMBER_NONE) {
         return WAY_CLOSED;
     }
     uint32_t tag = atomic_load_explicit(&pool->descriptors[block].tag, memory_order_relaxed);
@@ -64,12 +64,12 @@ static enum frame_error take_at(struct frame_pool *pool, phys_addr_t address, un
                                 enum frame_owner owner, enum way *way) EXCLUDES(pool->lock)
 {
     uint64_t frame = address.raw >> FRAME_SHIFT;
-    uint64_t missing = FRAME_NO_FRAME;
+    uint64_t missing = FRAME_NUMBER_NONE;
     *way = WAY_CLOSED;
     spinlock_acquire(&pool->lock);
     enum frame_error error = check_at(pool, address, order, owner);
     if (error == FRAME_OK && !frame_store_take_at(pool, frame, order, &missing)) {
-        bool busy = missing != FRAME_NO_FRAME;
+        bool busy = missing != FRAME_NUMBER_NONE;
         *way = busy ? clear_way(pool, frame, order, missing) : WAY_CLOSED;
         error = *way == WAY_TAKEN ? FRAME_OK : busy ? FRAME_BUSY : FRAME_NO_MEMORY;
     }

@@ -83,12 +83,12 @@ static uint64_t reserve_grow(struct frame_pool *pool, unsigned *order) REQUIRES(
     for (*order = pool->reserve_order;; --*order) {
         unsigned got;
         uint64_t frame = frame_zones_take(pool, *order, *order, FRAME_LIMIT_MAX, &got);
-        if (frame != FRAME_NO_FRAME) {
+        if (frame != FRAME_NUMBER_NONE) {
             pool->reserve[1] = (struct frame_reserve){frame, frame + (1ULL << *order)};
             return frame;
         }
         if (*order == RESERVE_ORDER_MIN) {
-            return FRAME_NO_FRAME;
+            return FRAME_NUMBER_NONE;
         }
     }
 }
@@ -99,7 +99,7 @@ static bool reserve_fill(struct frame_pool *pool) REQUIRES(pool->lock)
     while (frame_reserve_is_low(pool)) {
         unsigned order;
         uint64_t frame = reserve_grow(pool, &order);
-        if (frame == FRAME_NO_FRAME) {
+        if (frame == FRAME_NUMBER_NONE) {
             return false;
         }
         if (!frame_is_backed(pool, frame)) {

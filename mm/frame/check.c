@@ -278,11 +278,11 @@ static bool check_reserve(struct frame_pool *pool, const struct frame_reserve *r
     if (reserve->next == reserve->end) {
         return true;
     }
-    uint64_t block = FRAME_NO_FRAME;
+    uint64_t block = FRAME_NUMBER_NONE;
     if (reserve->next < reserve->end && frame_is_managed(pool, reserve->next)) {
         block = frame_find_block(pool, reserve->next);
     }
-    if (block == FRAME_NO_FRAME) {
+    if (block == FRAME_NUMBER_NONE) {
         return frame_problem_set(problem, "reserve for descriptors", reserve->next, reserve->end, 0);
     }
     const struct frame_descriptor *descriptor = &pool->descriptors[block];

@@ -25,8 +25,8 @@ enum frame_error frame_diagnose_start(struct frame_pool *pool, phys_addr_t block
         return FRAME_DOUBLE_FREE;
     }
     uint64_t first = frame_find_block(pool, frame);
-    if (state == FRAME_RUN_PART || (first != FRAME_NO_FRAME && first != frame)) {
-        return first != FRAME_NO_FRAME && frame_tag_state(frame_tag_of(pool, first)) == FRAME_CACHED
+    if (state == FRAME_RUN_PART || (first != FRAME_NUMBER_NONE && first != frame)) {
+        return first != FRAME_NUMBER_NONE && frame_tag_state(frame_tag_of(pool, first)) == FRAME_CACHED
                    ? FRAME_DOUBLE_FREE
                    : FRAME_PART_OF_BLOCK;
     }

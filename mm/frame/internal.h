@@ -6,10 +6,10 @@
 #include <ashlar/frame.h>
 #include <ashlar/string.h>
 
-#define FRAME_NO_FRAME   UINT64_MAX
-#define FRAME_GIB_SHIFT  18                  /* frames in 1 GiB */
-#define FRAME_PAGE_SHIFT 8                   /* frames described by one page of descriptors */
-#define FRAME_LIMIT_MAX  ((uint64_t)1 << 34) /* 64 TiB: the room of the physmap (layout.h) */
+#define FRAME_NUMBER_NONE UINT64_MAX          /* no frame: a number that none has */
+#define FRAME_GIB_SHIFT   18                  /* frames in 1 GiB */
+#define FRAME_PAGE_SHIFT  8                   /* frames described by one page of descriptors */
+#define FRAME_LIMIT_MAX   ((uint64_t)1 << 34) /* 64 TiB: the room of the physmap (layout.h) */
 
 _Static_assert(FRAME_DESCRIPTORS_PER_PAGE == 1 << FRAME_PAGE_SHIFT, "a page of descriptors");
 
@@ -22,7 +22,7 @@ struct frame_layout {
 
 /*
  * A policy knows which frames are free, and nothing else: no owners, no descriptors, no magazines.
- * All but state_bytes() and init() are called with the pool's lock held. "None" is FRAME_NO_FRAME.
+ * All but state_bytes() and init() are called with the pool's lock held. "None" is FRAME_NUMBER_NONE.
  */
 struct frame_policy {
     const char *name;
@@ -203,21 +203,21 @@ static inline uint64_t frame_zones_take(struct frame_pool *pool, unsigned order,
 {
     uint64_t end = min_u64(limit, FRAME_LIMIT_MAX);
     if (pool->free_frames >> order == 0) { /* no zone can have it: none is searched */
-        return FRAME_NO_FRAME;
+        return FRAME_NUMBER_NONE;
     }
     for (unsigned zone = pool->first_zone; zone < FRAME_ZONES; zone++) {
         uint64_t from = frame_zone_starts[zone];
-        uint64_t frame = FRAME_NO_FRAME;
+        uint64_t frame = FRAME_NUMBER_NONE;
         if (from < end) {
             pool->work.searches++;
             frame = pool->config.policy->take(pool->policy_state, order, most, from, end, got);
         }
-        if (frame != FRAME_NO_FRAME) {
+        if (frame != FRAME_NUMBER_NONE) {
             pool->free_frames -= 1ULL << *got;
             return frame;
         }
     }
-    return FRAME_NO_FRAME;
+    return FRAME_NUMBER_NONE;
 }
 
 /* Returns frames whose descriptors say nothing that matters any more. */

@@ -14,7 +14,7 @@ uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame)
             return first;
         }
     }
-    return FRAME_NO_FRAME;
+    return FRAME_NUMBER_NONE;
 }
 
 /* Follows the descriptors from a frame that is not free to the block it lies in. */
@@ -22,7 +22,7 @@ static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_
     REQUIRES(pool->lock)
 {
     uint64_t first = frame_find_block(pool, frame);
-    if (first == FRAME_NO_FRAME) {
+    if (first == FRAME_NUMBER_NONE) {
         return;
     }
     const struct frame_descriptor *descriptor = &pool->descriptors[first];

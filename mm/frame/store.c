@@ -32,12 +32,12 @@ uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most
         most = order; /* if it has to be backed, that is enough work without more blocks */
     }
     uint64_t frame = frame_zones_take(pool, order, most, limit, got);
-    if (frame != FRAME_NO_FRAME && *got > order && order > FRAME_PAGE_SHIFT) {
+    if (frame != FRAME_NUMBER_NONE && *got > order && order > FRAME_PAGE_SHIFT) {
         keep_described(pool, frame, order, got);
     }
-    if (frame != FRAME_NO_FRAME && !frame_back(pool, frame)) {
+    if (frame != FRAME_NUMBER_NONE && !frame_back(pool, frame)) {
         frame_store_give_plain(pool, frame, frame + (1ULL << *got));
-        return FRAME_NO_FRAME;
+        return FRAME_NUMBER_NONE;
     }
     return frame;
 }
@@ -46,7 +46,7 @@ bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order
 {
     DEBUG_ASSERT(frame_store_is_valid(pool));
     *missing = pool->config.policy->take_at(pool->policy_state, frame, order);
-    if (*missing != FRAME_NO_FRAME) {
+    if (*missing != FRAME_NUMBER_NONE) {
         return false;
     }
     pool->free_frames -= 1ULL << order;

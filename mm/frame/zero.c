@@ -30,7 +30,7 @@ static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
     spinlock_acquire(&pool->lock);
     uint64_t frame = frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got);
     spinlock_release(&pool->lock);
-    if (frame == FRAME_NO_FRAME) {
+    if (frame == FRAME_NUMBER_NONE) {
         return false;
     }
     memset(frame_pointer(pool, phys_addr(frame << FRAME_SHIFT)), 0, FRAME_BYTES);

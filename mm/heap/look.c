@@ -32,9 +32,9 @@ static bool look_at_large(struct heap *heap, const void *pointer, struct heap_fa
 
 void heap_look(struct heap *heap, const void *pointer, struct heap_facts *facts)
 {
-    *facts = (struct heap_facts){.kind = HEAP_NOTHING};
+    *facts = (struct heap_facts){.kind = HEAP_NONE};
     slab_look(&heap->slabs, pointer, &facts->object);
-    if (facts->object.place != SLAB_NOWHERE) {
+    if (facts->object.place != SLAB_NONE) {
         facts->kind = HEAP_OBJECT;
     } else if (look_at_large(heap, pointer, facts) || look_at_virtual(heap, pointer, facts)) {
         facts->offset = (uint64_t)((const char *)pointer - (const char *)facts->block);
@@ -50,7 +50,7 @@ size_t heap_usable_bytes(const struct heap *heap, const struct heap_facts *facts
         return facts->offset != 0 ? 0 : heap->large_policy & SLAB_REDZONE ? facts->bytes : facts->room;
     case HEAP_VIRTUAL:
         return facts->offset == 0 ? facts->room : 0;
-    case HEAP_NOTHING:
+    case HEAP_NONE:
         break;
     }
     return 0;

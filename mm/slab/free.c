@@ -51,13 +51,13 @@ static enum slab_fault diagnose_object(struct slab_cache *cache, const struct sl
 {
     bool plain = cache->config.plain;
     if (plain ? !slab_is_marked_free(cache, object) : *slab_header(object) == cache->live) {
-        return SLAB_NO_FAULT;
+        return SLAB_FAULT_NONE;
     }
     /* It looks free. A plain object's user may have written the same bytes there: only the books know. */
     if (is_in_slab(cache, slab, slab_object_index(cache, slab, object)) || slab_is_cached(cache, object)) {
         return SLAB_DOUBLE_FREE;
     }
-    return plain ? SLAB_NO_FAULT : SLAB_UNDERRUN;
+    return plain ? SLAB_FAULT_NONE : SLAB_UNDERRUN;
 }
 
 static enum slab_fault diagnose_place(const struct slab *slab, const struct slab_cache *claimed,
@@ -69,7 +69,8 @@ static enum slab_fault diagnose_place(const struct slab *slab, const struct slab
     }
     uint64_t offset = (uint64_t)((const char *)pointer - slab->memory) - cache->first;
     uint64_t index = offset / cache->stride; /* a pointer in front of the first object gives a huge one */
-    return index < cache->per_slab && index * cache->stride == offset ? SLAB_NO_FAULT : SLAB_INTERIOR_POINTER;
+    return index < cache->per_slab && index * cache->stride == offset ? SLAB_FAULT_NONE
+                                                                      : SLAB_INTERIOR_POINTER;
 }
 
 /*
@@ -108,14 +109,14 @@ static void free_in_slab(struct slab_pool *pool, struct slab *slab, struct slab_
                          const void *caller)
 {
     enum slab_fault fault = diagnose_place(slab, claimed, object);
-    if (fault == SLAB_NO_FAULT && slab->cache->policy) {
+    if (fault == SLAB_FAULT_NONE && slab->cache->policy) {
         slab_debug_free(slab->cache, object, caller);
         return;
     }
-    if (fault == SLAB_NO_FAULT) {
+    if (fault == SLAB_FAULT_NONE) {
         fault = diagnose_object(slab->cache, slab, object);
     }
-    if (fault != SLAB_NO_FAULT) {
+    if (fault != SLAB_FAULT_NONE) {
         report_pointer(pool, fault, claimed, object, caller);
         return;
     }

@@ -216,7 +216,7 @@ static enum slab_fault diagnose(const struct slab_guard_slot *slot, const struct
     if (claimed ? slot->cache != claimed : !slot->cache->config.plain) {
         return SLAB_WRONG_CACHE;
     }
-    return pointer == slot->object ? SLAB_NO_FAULT : SLAB_INTERIOR_POINTER;
+    return pointer == slot->object ? SLAB_FAULT_NONE : SLAB_INTERIOR_POINTER;
 }
 
 /* Ends an object's life. Of several CPUs that free it one succeeds: only that one may touch its page. */
@@ -253,7 +253,7 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
 {
     struct slab_guard_slot *slot = slot_at(guard, pointer);
     enum slab_fault fault = diagnose(slot, claimed, pointer);
-    if (fault == SLAB_NO_FAULT && !claim(guard, slot)) {
+    if (fault == SLAB_FAULT_NONE && !claim(guard, slot)) {
         fault = SLAB_DOUBLE_FREE;
     }
     struct slab_report report = slot && slot->object
@@ -261,10 +261,10 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
                                     : (struct slab_report){.fault = fault, .pointer = pointer};
     report.claimed = claimed;
     report.caller = caller;
-    if (fault == SLAB_NO_FAULT && !is_content_right(guard, slot, &report)) {
+    if (fault == SLAB_FAULT_NONE && !is_content_right(guard, slot, &report)) {
         unclaim(guard, slot);
     }
-    if (report.fault != SLAB_NO_FAULT) {
+    if (report.fault != SLAB_FAULT_NONE) {
         slab_report(guard->pool, &report);
         return;
     }
@@ -281,7 +281,7 @@ void slab_guard_resize(struct slab_guard *guard, void *object, uint32_t bytes, c
     struct slab_guard_slot *slot = slot_at(guard, object);
     char *end = slot->object + bytes;
     char *page = page_of(guard, (uint32_t)(slot - guard->slots));
-    struct slab_report report = report_about(slot, SLAB_NO_FAULT, object);
+    struct slab_report report = report_about(slot, SLAB_FAULT_NONE, object);
     if (!is_fill_whole(guard, slot, &report)) {
         report.caller = caller;
         slab_report(guard->pool, &report);

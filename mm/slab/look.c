@@ -57,7 +57,7 @@ static void look_at_object(struct slab_cache *cache, const struct slab *slab, ui
 void slab_look(struct slab_pool *pool, const void *pointer, struct slab_facts *facts)
 {
     struct frame_facts frame;
-    *facts = (struct slab_facts){.place = SLAB_NOWHERE};
+    *facts = (struct slab_facts){.place = SLAB_NONE};
     if (slab_guard_owns(pool->guard, pointer)) {
         slab_guard_look(pool->guard, pointer, facts);
         return;

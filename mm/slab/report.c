@@ -7,7 +7,7 @@
 const char *slab_fault_name(enum slab_fault fault)
 {
 #define SLAB_FAULT_TEXT(name, text) [SLAB_##name] = (text),
-    static const char *const names[SLAB_FAULT_COUNT] = {[SLAB_NO_FAULT] = "no fault",
+    static const char *const names[SLAB_FAULT_COUNT] = {[SLAB_FAULT_NONE] = "no fault",
                                                         SLAB_FAULTS(SLAB_FAULT_TEXT)};
 #undef SLAB_FAULT_TEXT
     return (unsigned)fault < SLAB_FAULT_COUNT ? names[fault] : "unknown fault";

@@ -108,12 +108,12 @@ static bool refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned orde
     spinlock_acquire(&pool->lock);
     uint64_t frame =
         frame_store_take(pool, order, refill_order(&cpu->magazine[order], order), FRAME_LIMIT_MAX, &got);
-    if (frame != FRAME_NO_FRAME) {
+    if (frame != FRAME_NUMBER_NONE) {
         pool->work.refills++;
         push_pieces(pool, cpu, order, frame, got);
     }
     spinlock_release(&pool->lock);
-    return frame != FRAME_NO_FRAME;
+    return frame != FRAME_NUMBER_NONE;
 }
 
 /* A block straight from the store. */
@@ -122,12 +122,12 @@ static phys_addr_t take_one(struct frame_pool *pool, unsigned order, enum frame_
     unsigned got;
     spinlock_acquire(&pool->lock);
     uint64_t frame = frame_store_take(pool, order, order, FRAME_LIMIT_MAX, &got);
-    if (frame != FRAME_NO_FRAME) {
+    if (frame != FRAME_NUMBER_NONE) {
         frame_describe(pool, frame, FRAME_ALLOCATED, order, owner);
         frame_book(pool, owner, (int64_t)1 << order);
     }
     spinlock_release(&pool->lock);
-    return frame == FRAME_NO_FRAME ? FRAME_NONE : phys_addr(frame << FRAME_SHIFT);
+    return frame == FRAME_NUMBER_NONE ? FRAME_NONE : phys_addr(frame << FRAME_SHIFT);
 }
 
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,

@@ -46,12 +46,12 @@ static uint64_t first_busy(const struct bitmap *bitmap, uint64_t first, uint64_t
         first += done;
         count -= done;
     }
-    return FRAME_NO_FRAME;
+    return FRAME_NUMBER_NONE;
 }
 
 static bool all_free(const struct bitmap *bitmap, uint64_t first, uint64_t count)
 {
-    return first_busy(bitmap, first, count) == FRAME_NO_FRAME;
+    return first_busy(bitmap, first, count) == FRAME_NUMBER_NONE;
 }
 
 static uint64_t bitmap_state_bytes(const struct frame_layout *layout)
@@ -107,13 +107,13 @@ static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t
             frame += size;
         }
     }
-    return FRAME_NO_FRAME;
+    return FRAME_NUMBER_NONE;
 }
 
 static uint64_t bitmap_take_at(void *state, uint64_t frame, unsigned order)
 {
     uint64_t busy = first_busy(state, frame, 1ULL << order);
-    if (busy == FRAME_NO_FRAME) {
+    if (busy == FRAME_NUMBER_NONE) {
         set_range(state, frame, 1ULL << order, false);
     }
     return busy;

@@ -54,7 +54,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
     for (;;) {
         uint64_t gib = set_find(&buddy->available[order], buddy->arena_count, start);
         if (gib == SET_NONE || gib * ARENA_FRAMES >= limit) {
-            return FRAME_NO_FRAME;
+            return FRAME_NUMBER_NONE;
         }
         unsigned leaf = leaf_find(buddy->arenas[gib], order, gib * ARENA_FRAMES < from ? first : 0);
         if (leaf < TREE_UNITS) {
@@ -75,7 +75,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
                 return frame;
             }
             leaf_changed(buddy, gib, buddy->arenas[gib], leaf);
-            return FRAME_NO_FRAME;
+            return FRAME_NUMBER_NONE;
         }
         start = gib + 1; /* only the arena that `from` lies inside of can be searched in vain */
     }
@@ -134,7 +134,7 @@ uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, u
     struct buddy *buddy = state;
     if (order < LEAF_ORDER) {
         uint64_t frame = take_small(buddy, order, most, from, limit, got);
-        if (frame != FRAME_NO_FRAME) {
+        if (frame != FRAME_NUMBER_NONE) {
             return frame;
         }
     }
@@ -144,7 +144,7 @@ uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, u
     if (!used) {
         gib = find_untouched(buddy, order, from, limit, &bit);
         if (gib == SET_NONE) {
-            return FRAME_NO_FRAME;
+            return FRAME_NUMBER_NONE;
         }
     }
     struct arena *arena = arena_enter(buddy, gib);
@@ -230,7 +230,7 @@ static uint64_t take_at_from_leaf(struct buddy *buddy, uint64_t gib, unsigned le
         tree->free -= (uint16_t)(1U << order);
     }
     leaf_changed(buddy, gib, arena, leaf);
-    return holder != TREE_NONE ? FRAME_NO_FRAME : frame_at(gib, leaf, first_busy_unit(tree, unit));
+    return holder != TREE_NONE ? FRAME_NUMBER_NONE : frame_at(gib, leaf, first_busy_unit(tree, unit));
 }
 
 uint64_t buddy_take_at(void *state, uint64_t frame, unsigned order)
@@ -240,7 +240,7 @@ uint64_t buddy_take_at(void *state, uint64_t frame, unsigned order)
     unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
     if (order >= LEAF_ORDER) {
         bool taken = take_leaves_at(buddy, gib, tree_bit(leaf, order - LEAF_ORDER));
-        return taken ? FRAME_NO_FRAME : first_busy(buddy, gib, leaf);
+        return taken ? FRAME_NUMBER_NONE : first_busy(buddy, gib, leaf);
     }
     if (!buddy->arenas[gib] || !leaf_is_split(buddy->arenas[gib], leaf)) {
         if (!take_leaves_at(buddy, gib, tree_bit(leaf, 0))) {

@@ -23,7 +23,7 @@ static uint64_t failing_take(void *state, unsigned order, unsigned most, uint64_
                              unsigned *got)
 {
     if (takes++ >= fails_from) {
-        return FRAME_NO_FRAME;
+        return FRAME_NUMBER_NONE;
     }
     return frame_policy_buddy.take(state, order, most, from, limit, got);
 }

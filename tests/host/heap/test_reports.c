@@ -88,7 +88,7 @@ static void pointers_are_explained(void **state)
     slab_look(&fixture.heap.slabs, object - 1, &facts);
     assert_int_equal(facts.place, SLAB_BETWEEN);
     slab_look(&fixture.heap.slabs, &facts, &facts);
-    assert_int_equal(facts.place, SLAB_NOWHERE);
+    assert_int_equal(facts.place, SLAB_NONE);
     slab_cache_free(&typed, object);
     slab_look(&fixture.heap.slabs, object, &facts);
     assert_true(facts.place == SLAB_CACHED || facts.place == SLAB_RESTING);

@@ -279,6 +279,6 @@ KERNEL_TEST(heap_frees_its_own_virtual_blocks_only)
     heap_free(tests_heap, ours);
     EXPECT_EQUAL(reports, 2);
     heap_look(tests_heap, ours, &facts);
-    EXPECT(facts.kind == HEAP_NOTHING);
+    EXPECT(facts.kind == HEAP_NONE);
     tests_heap_stop();
 }
