@@ -1,4 +1,5 @@
 /* The report of a fault between boot services and the kernel; see gap_faults.h. */
+#include <ashlar/arch/page_fault_code.h>
 #include <ashlar/power.h>
 #include <ashlar/string.h>
 
@@ -109,13 +110,13 @@ static void report_page_fault(const struct gap_frame *frame)
 {
     uint64_t address = cr2_read();
     message_raw("  %s of %#" PRIx64 ": %s\n",
-                frame->error_code & 16  ? "fetch"
-                : frame->error_code & 2 ? "write"
-                                        : "read",
+                frame->error_code & PAGE_FAULT_FETCH   ? "fetch"
+                : frame->error_code & PAGE_FAULT_WRITE ? "write"
+                                                       : "read",
                 address,
-                frame->error_code & 8   ? "a reserved bit is set in a page table"
-                : frame->error_code & 1 ? "the page does not allow it"
-                                        : "no page is mapped there");
+                frame->error_code & PAGE_FAULT_RESERVED  ? "a reserved bit is set in a page table"
+                : frame->error_code & PAGE_FAULT_PRESENT ? "the page does not allow it"
+                                                         : "no page is mapped there");
     report_place("the address", address);
     report_walk(address);
 }

@@ -8,13 +8,13 @@
  * While a space works, interrupts are as the interrupted code had them, because clearing 2 MiB takes a while
  * and a pager may wait. They are off again before the trap's own state is touched.
  */
+#include <ashlar/arch/page_fault_code.h>
 #include <ashlar/console.h>
 #include <ashlar/panic.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/interrupt.h>
 #include <x86/page_fault.h>
-#include <x86/page_fault_code.h>
 
 #include "kernel/kernel.h"
 #include "page_fault.h"

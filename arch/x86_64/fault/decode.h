@@ -4,8 +4,9 @@
  */
 #pragma once
 
+#include <ashlar/arch/page_fault_code.h>
 #include <ashlar/page_walk.h>
-#include <x86/page_fault_code.h>
+#include <x86/stack_reach.h>
 #include <x86/trap_frame.h>
 
 /* Addresses below this are taken for a null pointer plus the offset of a member. */

@@ -9,7 +9,7 @@
  *   page fault: arrives on a stack of its own and moves to the interrupted one if that is usable
  * All build a struct trap_frame and call trap_dispatch(frame), which returns with interrupts off.
  */
-#include <x86/page_fault_code.h>
+#include <x86/stack_reach.h>
 #include <x86/segments.h>
 
     .set FRAME_WORDS, 22
