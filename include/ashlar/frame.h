@@ -30,13 +30,14 @@ enum frame_error {
     FRAME_NO_MEMORY,     /* no free block fits */
     FRAME_BAD_ORDER,     /* order above FRAME_ORDER_MAX, or a run of 0 or too many frames */
     FRAME_BAD_OWNER,     /* not an enum frame_owner */
-    FRAME_BAD_ALIGNMENT, /* not a power of two, or above 1 GiB; or an address that its order does not align */
+    FRAME_BAD_ALIGNMENT, /* not a power of two, or above 1 GiB; or an address that is no multiple of the block
+                          */
     FRAME_BAD_MAP,       /* the map is not normalised, or has no RAM */
     FRAME_BAD_CONFIG,    /* a value of struct frame_config that cannot be */
     FRAME_NO_ROOM,       /* no usable range holds the allocator's state */
     FRAME_NOT_MANAGED,   /* no RAM of this pool */
     FRAME_RESERVED,      /* in the map, but not the pool's to give or take */
-    FRAME_BUSY,          /* in use; by somebody else */
+    FRAME_BUSY,          /* in use by somebody else */
     FRAME_NOT_ALLOCATED, /* never handed out */
     FRAME_DOUBLE_FREE,   /* handed out once, and given back already */
     FRAME_WRONG_ORDER,   /* a block starts here, but of another order */
@@ -89,47 +90,6 @@ struct frame_config {
 extern const struct frame_policy frame_policy_buddy;
 extern const struct frame_policy frame_policy_bitmap;
 
-#define FRAME_MAGAZINES     (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
-#define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
-#define FRAME_SLOTS         280                   /* blocks in all magazines of a CPU */
-
-/*
- * One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
- */
-struct frame_magazine {
-    _Atomic(uint32_t) top;   /* behind the last slot in use; written by its CPU only */
-    _Atomic(uint32_t) limit; /* frame_free() may not pass it; 0 asks the CPU to drain */
-    uint32_t bottom;         /* the first slot; top is there when the magazine is empty */
-    uint32_t end;            /* behind the last slot; what limit is when no drain is asked for */
-};
-
-/* One CPU's part of a pool: written by that CPU only, with preemption off. */
-struct frame_cpu {
-    struct frame_magazine magazine[FRAME_MAGAZINES];
-    uint64_t slots[FRAME_SLOTS]; /* physical addresses of blocks */
-    _Atomic(int64_t)
-        owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
-    _Atomic(uint64_t) slow_operations; /* operations that took the lock */
-    _Atomic(uint64_t) shortages;       /* allocations that found no memory at first */
-    bool reclaiming;                   /* a reclaimer runs on this CPU */
-};
-
-/* Frames set apart for descriptors and their page tables. */
-struct frame_reserve {
-    uint64_t next; /* first frame not yet used */
-    uint64_t end;  /* behind the last one */
-};
-
-/* What was done under the lock since the start: says why a call took long. */
-struct frame_work {
-    uint64_t refills;  /* of magazines */
-    uint64_t drains;   /* of magazines; a part of one each */
-    uint64_t searches; /* for a free block, each of one zone */
-    uint64_t given;    /* blocks handed to the policy */
-    uint64_t changes;  /* entries of the policy's indexes that changed by that, scattered frames apart */
-    uint64_t pages;    /* of descriptors, backed */
-};
-
 /* Somebody who can give frames back when the pool has run out: see frame_pool_add_reclaimer(). */
 struct frame_reclaimer {
     /*
@@ -142,35 +102,7 @@ struct frame_reclaimer {
 
 #define FRAME_RECLAIMERS_MAX 8
 
-/* A place for a reclaimer in a pool. */
-struct frame_reclaimer_slot {
-    struct frame_reclaimer reclaimer; /* reclaim is NULL when the place is empty */
-    uint32_t running;                 /* CPUs that are inside it */
-};
-
-struct frame_pool {
-    /* read by the fast paths; constant after frame_pool_init() */
-    uint64_t frame_limit;                 /* all frames of the pool have smaller numbers */
-    struct frame_descriptor *descriptors; /* of frame 0 */
-    struct frame_cpu *cpu[CPUS_MAX];      /* NULL from `cpus` on */
-
-    struct spinlock lock;              /* guards what is marked (L), and what policy_state leads to */
-    void *policy_state;                /* the policy's own */
-    uint64_t *backed;                  /* (L) one bit per page of descriptors: is it mapped? */
-    uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
-    uint64_t managed_frames;           /* (L) frames that are free or whose owner is in their descriptor */
-    uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
-    struct frame_work work;            /* (L) */
-    struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
-    uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
-    struct frame_reclaimer_slot reclaimers[FRAME_RECLAIMERS_MAX]; /* (L) in the order they are called */
-
-    struct frame_config config; /* as given; policy is never NULL */
-    phys_addr_t state_base;     /* the allocator's state, in the memory it manages */
-    uint64_t state_bytes;       /* its length, a multiple of FRAME_BYTES */
-    unsigned first_zone;        /* first zone of the search order that the machine has */
-    unsigned reserve_order;     /* size of the blocks that the reserve takes from the policy */
-};
+#include <ashlar/frame_types.h>
 
 /* ---- Life of a pool ---- */
 
@@ -204,7 +136,7 @@ enum frame_error frame_pool_back(struct frame_pool *pool, phys_addr_t base, uint
 static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
     EXCLUDES(pool->lock);
 
-/* The same, for callers that cannot go on without: panics, naming the owner, instead of returning none. */
+/* The same for callers that cannot go on without it: panics, naming the owner, instead of returning none. */
 phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
     EXCLUDES(pool->lock);
 
@@ -234,18 +166,19 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
                                      phys_addr_t *address) EXCLUDES(pool->lock);
 
 /*
- * The block of 2^order frames at `address`. Fails with FRAME_BUSY when part of it has an owner, who is not
- * asked for it, is no memory of the pool's, or is free but in a magazine of another CPU, which is asked to
- * return it some time; FRAME_NO_MEMORY when its descriptor cannot be backed, FRAME_NOT_MANAGED,
- * FRAME_RESERVED, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER. Has changed nothing then.
+ * The block of 2^order frames at `address`. Fails with FRAME_BUSY when a part of it has an owner (who is not
+ * asked to give it up), or is not memory that the pool hands out, or is free but in another CPU's magazine:
+ * that CPU is asked to return it, so a later attempt may succeed. Fails with FRAME_NO_MEMORY when its
+ * descriptor cannot be backed, or with FRAME_NOT_MANAGED, FRAME_RESERVED, FRAME_BAD_ORDER,
+ * FRAME_BAD_ALIGNMENT or FRAME_BAD_OWNER. What fails has changed nothing.
  */
 enum frame_error frame_alloc_at(struct frame_pool *pool, phys_addr_t address, unsigned order,
                                 enum frame_owner owner) EXCLUDES(pool->lock);
 
 /*
- * Up to `count` single frames, their addresses to frames[]; neighbours where that costs nothing. Returns how
- * many: fewer than `count` only when memory has run out. Holds the lock for fewer than
- * 2 * FRAME_BATCH frames at once.
+ * Up to `count` single frames, their addresses to frames[]; as neighbours where that costs nothing. Returns
+ * how many: fewer than `count` only when memory has run out. The lock is held for fewer than 2 * FRAME_BATCH
+ * frames at a time.
  */
 uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner) EXCLUDES(pool->lock);
@@ -255,19 +188,18 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 /*
  * ---- Freeing: a caller's mistake is always noticed, and panics with its name, the owner and the state ----
  *
- * With one exception, which is the price of a free without a locked instruction: frame_free() looks at a
- * block's descriptor and marks it in two steps. When two CPUs free the same block within these same few
- * instructions, both may succeed. Builds with assertions notice it when the block is handed out,
- * frame_pool_check() always. The checking variants, references, and the slow paths of frame_free() do both in
- * one step.
+ * There is one exception, the price of a free without a locked instruction. frame_free() first looks at the
+ * block's descriptor and then writes to it. When two CPUs free the same block within these few instructions,
+ * both may succeed. Builds with assertions notice it when the block is handed out, frame_pool_check() notices
+ * it always. The functions that return an error, references, and the slow paths of frame_free() look and
+ * write in one step.
  */
 
 /* Gives a block back. Its one reference must be the caller's. Inline, below. */
 static inline void frame_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
     EXCLUDES(pool->lock);
 
-/* The same, but a mistake is returned: any of FRAME_NOT_MANAGED .. FRAME_SHARED; nothing has
- * changed then. */
+/* The same, but a mistake is returned, any of FRAME_NOT_MANAGED .. FRAME_SHARED, and has changed nothing. */
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
     EXCLUDES(pool->lock);
 
@@ -281,10 +213,10 @@ void frame_free_batch(struct frame_pool *pool, uint64_t count, const phys_addr_t
     EXCLUDES(pool->lock);
 
 /*
- * For whoever handles page faults: the functions above read a descriptor before they know that it is there.
- * If `address` is that of a descriptor that is not backed, panics as they do, with the mistake's name, the
- * owner and the state; returns if it is not. May be called with any address, and any lock held: waits for the
- * pool's, and panics without those details when it is this CPU that holds it.
+ * For the handler of page faults: the functions above read a descriptor before they know that it is mapped.
+ * If `address` lies in a descriptor that is not backed, this panics as they do, with the mistake's name, the
+ * owner and the state; else it returns. Any address, with any lock held: it waits for the pool's lock, and
+ * panics without those details when this CPU itself holds it.
  */
 void frame_pool_explain_fault(struct frame_pool *pool, uintptr_t address);
 
@@ -300,25 +232,29 @@ enum frame_error frame_split(struct frame_pool *pool, phys_addr_t block) EXCLUDE
 /* ---- References ---- */
 
 /*
- * Adds a reference to an allocated block, by its first frame: for page-table entries and pagers, under their
- * lock. Panics on a block that is not, or too shared.
+ * Adds a reference to an allocated block or run, by its first frame: for page-table entries and pagers, under
+ * their lock. Panics on what is not allocated, or has FRAME_REFERENCES_MAX references already;
+ * frame_try_get() returns the mistake instead.
  */
 void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
 
-/* Drops a reference; the last one frees the block or run. Returns whether it did. Panics as frame_free()
- * does, also when all references left are pins, and like it takes no lock for a block without marks. */
+/*
+ * Drops a reference; the last one frees the block or run. Returns whether it was the last one. Panics as
+ * frame_free() does, and also when the only references left are pins. Takes no lock where frame_free() takes
+ * none.
+ */
 bool frame_put(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
 /* ---- Marks: pins, busy, age; of an allocated block or run, by its first frame ---- */
 
 /*
- * Pins a block for a device that reads or writes it: takes a reference that is counted as a pin, too, so that
- * the block neither moves nor goes while it is pinned. Who pins has a reference already: one that a
- * page-table entry or a pager gave it, under its lock, never a frame found by its number. The last user of a
- * block is who has one reference beyond the pins (frame_descriptor_users()). Fails with FRAME_TOO_SHARED when
- * there are FRAME_PINS_MAX pins or FRAME_REFERENCES_MAX references, or as frame_try_get() does; nothing has
- * changed then.
+ * Pins a block for a device that reads or writes it: takes a reference and counts it as a pin, so that the
+ * block is neither moved nor freed meanwhile. The caller has a reference already, one that it took from a
+ * page-table entry or a pager under that one's lock; a frame is never pinned just because its number is
+ * known. A user who has the only reference beyond the pins is the last user (frame_descriptor_users()). Fails
+ * with FRAME_TOO_SHARED when there are FRAME_PINS_MAX pins or FRAME_REFERENCES_MAX references, or as
+ * frame_try_get() does, and has changed nothing then.
  */
 enum frame_error frame_try_pin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
@@ -332,16 +268,17 @@ void frame_pin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 bool frame_unpin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
 /*
- * Marks a block as being changed or written; false when it already is, by somebody else. Until
- * frame_end_change() by whoever got true it is not freed. Panics on what is no allocated block or run, and
- * frame_end_change() on what is not busy.
+ * Marks a block as being changed or written: as busy. False when somebody else has already done that. Whoever
+ * got true ends it by frame_end_change(), and the block is not freed before. frame_begin_change() panics on
+ * what is no allocated block or run, frame_end_change() on what is not busy.
  */
 bool frame_begin_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 void frame_end_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 
 /*
- * Notes the age of a block, 0 .. FRAME_AGE_MAX; what that counts is its user's affair. It starts as 0, and is
- * 0 again when the block is freed or split. Panics on what is no allocated block or run.
+ * Notes the age of a block, 0 .. FRAME_AGE_MAX; a larger one counts as that. Its user decides what is
+ * counted. The age of a new block is 0, and so is that of a block that was split. Panics on what is no
+ * allocated block or run.
  */
 void frame_set_age(struct frame_pool *pool, phys_addr_t block, unsigned age) EXCLUDES(pool->lock);
 
@@ -363,13 +300,13 @@ enum frame_error frame_change_owner(struct frame_pool *pool, phys_addr_t block, 
  */
 void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* Returns what the magazines of `cpu` hold, which does not use the pool meanwhile (it is off, or waits). */
+/* Returns what the magazines of `cpu` hold. That CPU does not use the pool meanwhile: it is off, or waits. */
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
 
 /*
- * For the idle loop, one piece of work for this CPU: returns a part of its magazines to the common store, if
- * another CPU has asked for that, else prepares a zeroed frame, else merges free frames. Returns whether
- * there was anything to do.
+ * For the idle loop: does one piece of work for this CPU. If another CPU has asked for it, a part of this
+ * CPU's magazines goes back to the common store; else a zeroed frame is prepared; else free frames are
+ * merged. Returns whether there was anything to do.
  */
 bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
 

@@ -1,15 +1,15 @@
 /*
  * The heap: memory of any size, freed by its pointer alone.
  *
- * Up to HEAP_CLASS_MAX bytes a request is served from the slab cache of its size class (four to a doubling,
- * from 32 bytes on; multiples of 8 below), beyond that from a run of whole frames, and when no run is long
- * enough from virtually contiguous pages, if the heap was given a source of them. docs/heap.md explains the
- * choice.
+ * A request of up to HEAP_CLASS_MAX bytes is served from the slab cache of its size class. The classes are
+ * the multiples of 8 up to 64 bytes, and four to each doubling beyond. A larger request gets a run of whole
+ * frames; when no run is long enough, virtually contiguous pages, if the heap was given a source of them.
+ * docs/heap.md explains the choice.
  *
- * A heap is an instance; the kernel has one, `kernel_heap`. Locks and contexts are
- * as in <ashlar/slab.h>. All memory is aligned to 8 bytes; a class that is a multiple of a larger power of
- * two is aligned to that. Contents are unspecified unless zeroed. Nothing panics for want of memory: NULL is
- * returned.
+ * A heap is an instance; the kernel has one, `kernel_heap`. What <ashlar/slab.h> says of locks and contexts
+ * holds here too. All memory is aligned to 8 bytes; an object of a class that is a multiple of a larger power
+ * of two is aligned to that. Contents are unspecified unless zeroed. When there is no memory, NULL is
+ * returned; nothing panics.
  */
 #pragma once
 
@@ -25,11 +25,11 @@ struct heap_virtual_block {
     uint64_t bytes; /* its length, whole pages */
 };
 
-/* Virtually contiguous pages, for what is too large for a run. All may be NULL together. */
+/* A source of virtually contiguous pages, for what is too large for a run. All NULL: there is none. */
 struct heap_virtual {
     void *(*alloc)(void *context, uint64_t bytes); /* page-aligned, or NULL */
     bool (*free)(void *context, void *pointer);    /* false: not the start of such a block */
-    /* The block that a pointer, any whatever, lies in; false when it lies in none. */
+    /* Finds the block that a pointer, of any value, lies in; false when it lies in none. */
     bool (*find)(void *context, const void *pointer, struct heap_virtual_block *block);
     /* Calls `visit` for each block by address until it returns false. */
     void (*visit)(void *context, bool (*visit)(void *to, const struct heap_virtual_block *block), void *to);
@@ -41,26 +41,7 @@ struct heap_config {
     struct heap_virtual virtually; /* where larger requests go, or zeros */
 };
 
-/* A CPU's account of blocks that have frames of their own: allocated minus freed here; the sum over all CPUs
- * counts. */
-struct heap_large_count {
-    _Atomic(int64_t) blocks; /* how many */
-    _Atomic(int64_t) frames; /* theirs */
-    _Atomic(int64_t) bytes;  /* as asked for */
-    uint64_t reserved[5];    /* fills a cache line: no two CPUs write to the same */
-};
-
-struct heap {
-    struct slab_pool slabs;                  /* its caches; other caches may be made in it, too */
-    uint16_t part[HEAP_CLASS_MAX / 8 + 1];   /* by (bytes + 7) / 8: offset of the class's slab_cpu */
-    struct slab_cache tracks;                /* of who allocated large blocks, where a rule asks for that */
-    struct slab_cache classes[HEAP_CLASSES]; /* by class */
-    struct heap_large_count large[CPUS_MAX]; /* accounts of large blocks */
-    uint64_t large_note;                     /* what marks a frame as the first of this heap's large blocks */
-    uint32_t large_policy;                   /* enum slab_policy, or'ed, for large blocks */
-    struct slab_failing large_failing;       /* of large blocks' allocations */
-    struct heap_virtual virtually;           /* as given */
-};
+#include <ashlar/heap_types.h>
 
 /* ---- Life ---- */
 
@@ -88,13 +69,13 @@ void *heap_alloc_array(struct heap *heap, size_t count, size_t bytes);
 /* Aligned to `alignment`, a power of two up to 1 GiB; anything else gives NULL. */
 void *heap_alloc_aligned(struct heap *heap, size_t bytes, size_t alignment);
 
-/* Both. */
+/* Aligned, and filled with zeros. */
 void *heap_alloc_aligned_zeroed(struct heap *heap, size_t bytes, size_t alignment);
 
 /*
- * Makes a block `bytes` long, moving it when it must; what fits of the contents is kept. A pointer of NULL
- * allocates. 0 bytes shrink the block to the smallest. On failure NULL, and the old block is as it was;
- * making a block shorter never fails. The new block is aligned as heap_alloc() does it.
+ * Makes a block `bytes` long, and moves it if that is necessary; the contents are kept as far as they fit. A
+ * pointer of NULL allocates. 0 bytes make the smallest block. On failure NULL is returned, and the old block
+ * is as it was; making a block shorter never fails. The new block is aligned as heap_alloc() aligns.
  */
 void *heap_resize(struct heap *heap, void *pointer, size_t bytes);
 
@@ -181,119 +162,20 @@ struct heap_scan;
 void heap_scan_root(struct heap_scan *scan, const void *base, uint64_t bytes);
 
 /*
- * The leak scan: every word of the roots, and of every block that is found reachable, is taken for a possible
- * pointer into a block. `roots` tells heap_scan_root() all memory that is in use: statics, stacks, whatever
- * others keep pointers in. Then `visit` is called for each block that nothing reaches, until it returns
- * false. Returns how many there are, or -1 when there is no memory for the marks. Empties all magazines. No
- * other CPU uses the heap meanwhile, nor do these two functions.
+ * The leak scan: every aligned word of the roots, and of every block that is found reachable, counts as a
+ * pointer if it could be one into a block. `roots` calls heap_scan_root() for all memory that may hold such
+ * pointers: static data, stacks, memory of other allocators. Then `visit` is called for each block that
+ * nothing reaches, until it returns false. Returns how many there are, or -1 when there is no memory for the
+ * marks. Empties all magazines. No other CPU uses the heap meanwhile, and neither function uses it.
  */
 int64_t heap_leaks(struct heap *heap, void (*roots)(void *context, struct heap_scan *scan),
                    bool (*visit)(void *context, const struct heap_block *block), void *context);
-
-/* ---- The fast paths ---- */
-
-void *heap_alloc_slow(struct heap *heap, size_t bytes);
-void *heap_alloc_large(struct heap *heap, size_t bytes);
-void heap_free_slow(struct heap *heap, void *pointer);
-
-static inline unsigned heap_class(size_t bytes)
-{
-    if (bytes <= 64) { /* 16, 24, 32, 40, 48, 56, 64 */
-        return bytes <= 16 ? 0 : (unsigned)((bytes + 7) / 8 - 2);
-    }
-    unsigned doubling =
-        63 - (unsigned)__builtin_clzll(bytes - 1); /* bytes is in (2^doubling, 2^(doubling+1)] */
-    return (doubling - 6) * 4 + 6 + (unsigned)((bytes - 1) >> (doubling - 2)) - 3;
-}
-
-static inline size_t heap_class_bytes(unsigned index)
-{
-    if (index <= 6) {
-        return (index + 2) * (size_t)8;
-    }
-    unsigned step = (index - 7) % 4 + 1;
-    unsigned doubling = (index - 7) / 4 + 6;
-    return ((size_t)4 + step) << (doubling - 2);
-}
-
-/* A class's part of a CPU: known to the compiler when the size is. */
-static inline uint32_t heap_part(const struct heap *heap, size_t bytes)
-{
-    if (__builtin_constant_p(bytes)) {
-        return slab_number(heap_class(bytes)) * SLAB_LINE_BYTES;
-    }
-    return heap->part[(bytes + 7) / 8];
-}
-
-/*
- * Takes an object of a class from this CPU's loaded magazine, up to HEAP_CLASS_MAX; false when that is empty.
- */
-SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
-{
-    LOCK_CHECK_ALLOCATE();
-    uint32_t part = heap_part(heap, bytes);
-    preempt_disable();
-    struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
-    _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
-    if (__builtin_expect(top != cpu->bottom, 1)) {
-        *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
-        atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
-        *slab_mark(*object) = SLAB_MARK_LIVE;
-        preempt_enable();
-        return true;
-    }
-    preempt_enable();
-    return false;
-}
-
-/* Puts an object of a class into this CPU's loaded magazine; false when that is full, or all is not well. */
-SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
-{
-    LOCK_CHECK_ALLOCATE();
-    uint64_t address = (uintptr_t)pointer - heap->slabs.base;
-    if (__builtin_expect(address < heap->slabs.limit, 1)) {
-        /*
-         * The lowest byte of what the descriptor holds is a cache's number, or leads to a line without room.
-         */
-        uint8_t number = heap->slabs.descriptors[address >> FRAME_SHIFT].note.number;
-        preempt_disable();
-        struct slab_cpu *cpu =
-            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + (uint64_t)number * SLAB_LINE_BYTES);
-        __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
-        _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
-        if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
-                                 *slab_mark(pointer) != SLAB_MARK_FREE && top < cpu->end,
-                             1)) {
-            *slab_mark(pointer) = SLAB_MARK_FREE;
-            atomic_store_explicit(top, pointer, memory_order_relaxed);
-            atomic_store_explicit(&cpu->top, top + 1, memory_order_relaxed);
-            preempt_enable();
-            return true;
-        }
-        preempt_enable();
-    }
-    return false;
-}
-
-SLAB_INLINE void *heap_alloc(struct heap *heap, size_t bytes)
-{
-    if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
-        return heap_alloc_large(heap, bytes);
-    }
-    void *object;
-    return heap_pop(heap, bytes, &object) ? object : heap_alloc_slow(heap, bytes);
-}
-
-SLAB_INLINE void heap_free(struct heap *heap, void *pointer)
-{
-    if (!heap_push(heap, pointer)) {
-        heap_free_slow(heap, pointer);
-    }
-}
 
 /* ---- The kernel's heap ---- */
 
 extern struct heap kernel_heap;
 
-/* The roots of its leak scan: whatever may hold a pointer into it and is not its own. Any context will do. */
+/* The roots of its leak scan: all memory outside it that may hold a pointer into it. Ignores `context`. */
 void heap_roots(void *context, struct heap_scan *scan);
+
+#include <ashlar/heap_inline.h>

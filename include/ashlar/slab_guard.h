@@ -1,8 +1,8 @@
 /*
  * Guarded slots: a sample of the objects of a slab pool lies alone on a page between pages that nobody can
  * touch, in the manner of Linux's KFENCE. A write or read outside such an object, or after it was freed, is
- * a page fault at the instruction that makes it, and slab_guard_explain() says whose object it was. What is
- * sampled is every n-th of the slow operations behind the magazines, so the fast paths know nothing of it and
+ * a page fault at the instruction that makes it, and slab_guard_explain() says whose object it was. The
+ * sample is one in so many of the slow operations behind the magazines: the fast paths know nothing of it, so
  * it can always be on. docs/heap.md explains the choice.
  *
  * A guard is an instance, joined to one slab pool. It is given its pages, and how to hide and show one, by
@@ -16,8 +16,8 @@
 #define SLAB_GUARD_SLOTS_MAX 64
 
 struct slab_guard_config {
-    void *base;     /* 2 * slots + 1 pages, aligned to FRAME_BYTES, outside the slab pool's memory: the first,
-                     * third, fifth, ... is never accessible, the others have memory behind them */
+    void *base;     /* 2 * slots + 1 pages, aligned to FRAME_BYTES, outside the slab pool's memory. The first,
+                     * the third, the fifth and so on are never accessible; the others can be shown */
     uint32_t slots; /* 1 .. SLAB_GUARD_SLOTS_MAX; all inaccessible */
     uint32_t every; /* slow operations from one sample to the next, at least 1 */
     /* Makes a page readable and writable; false when that cannot be. Its contents are kept. */

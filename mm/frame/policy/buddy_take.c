@@ -60,7 +60,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
         if (leaf < TREE_UNITS) {
             struct tree *tree = &buddy->arenas[gib]->leaves[leaf];
             bool merged = tree->unmerged != 0;
-            if (merged) { /* which costs enough without more frames */
+            if (merged) { /* that costs enough: take no more frames than are needed */
                 buddy_leaf_merge(buddy, gib, buddy->arenas[gib], leaf);
                 most = order;
             }
@@ -70,14 +70,14 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
             if (bit != TREE_NONE) {
                 uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
                 if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
-                    buddy_merge_from(buddy, gib, 0); /* it was passed over */
+                    buddy_merge_from(buddy, gib, 0); /* a lower leaf might have served, had it been merged */
                 }
                 return frame;
             }
             leaf_changed(buddy, gib, buddy->arenas[gib], leaf);
             return FRAME_NUMBER_NONE;
         }
-        start = gib + 1; /* only the arena that `from` lies inside of can be searched in vain */
+        start = gib + 1; /* in the arena that `from` lies in, what is free may lie below `from` */
     }
 }
 
@@ -112,7 +112,7 @@ static uint64_t find_arena(struct buddy *buddy, unsigned order, uint64_t from, u
         if (*bit != TREE_NONE) {
             return gib;
         }
-        start = gib + 1; /* only the arenas that `from` and `limit` lie inside of can be searched in vain */
+        start = gib + 1; /* in the arenas of `from` and `limit`, what is free may lie outside of them */
     }
 }
 
@@ -150,7 +150,7 @@ uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, u
     struct arena *arena = arena_enter(buddy, gib);
     unsigned leaf = tree_bit_unit(bit);
     unsigned height = order < LEAF_ORDER ? 0 : order - LEAF_ORDER;
-    if (order >= LEAF_ORDER && used) { /* to open an arena costs enough without more blocks */
+    if (order >= LEAF_ORDER && used) { /* opening an arena costs enough: then no more than is needed */
         height = (unsigned)min_u64(tree_bit_height(bit), most - LEAF_ORDER);
     }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
