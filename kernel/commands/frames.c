@@ -4,6 +4,7 @@
 #include <ashlar/number.h>
 #include <ashlar/string.h>
 
+#include "frame_marks.h"
 #include "frames.h"
 
 /* ---- One frame ---- */
@@ -27,10 +28,7 @@ static void frame_json(uint64_t address, const struct frame_facts *facts)
         json_hex(&json, "block", facts->block.raw);
         json_number(&json, "order", facts->order);
         json_number(&json, "bytes", FRAME_BYTES << facts->order);
-        json_number(&json, "references", facts->references);
-        json_number(&json, "pins", facts->pins);
-        json_number(&json, "age", facts->age);
-        json_bool(&json, "busy", facts->busy);
+        frame_marks_json(&json, facts);
         json_bool(&json, "descriptor_backed", facts->descriptor_backed);
         json_hex(&json, "descriptor", (uintptr_t)frame_descriptor(kernel_frames(), phys_addr(address)));
         json_hex(&json, "note", facts->note.raw);
@@ -45,13 +43,14 @@ static void frame_json(uint64_t address, const struct frame_facts *facts)
 static void print_managed(uint64_t address, const struct frame_facts *facts)
 {
     char size[NUMBER_SIZE_BYTES];
+    char marks[FRAME_MARKS_BYTES];
     monitor_print("state       %s\n", frame_state_name(facts->state));
     monitor_print("block       %#" PRIx64 ", order %u, %s\n", facts->block.raw, facts->order,
                   number_format_size(size, FRAME_BYTES << facts->order));
     if (is_in_use(facts)) {
         monitor_print("owner       %s\n", frame_owner_name(facts->owner));
-        monitor_print("references  %u, %u of them pins\n", facts->references, facts->pins);
-        monitor_print("age         %u%s\n", facts->age, facts->busy ? ", being changed" : "");
+        monitor_print("references  %u\n", facts->references);
+        monitor_print("marks       %s\n", frame_marks_text(facts, marks));
         monitor_print("note        %#" PRIx64 "\n", facts->note.raw);
     }
     monitor_print("descriptor  %#" PRIx64 "%s\n",
@@ -201,7 +200,7 @@ MONITOR_COMMAND(
     "cannot use because it lies in smaller blocks, the magazines of each CPU, and each GiB.\n"
     "Examples:\n"
     "  frames             the pool\n"
-    "  frames 0x1234000   the frame at a physical address: block, state, owner, references, pins\n"
+    "  frames 0x1234000   the frame at a physical address: block, state, owner, references, marks\n"
     "  frames map         a picture of memory: '.' free, '1' to '9' tenths in use, '#' in use\n"
     "  frames map owners  the same by owner: small letters where most of the cell is free\n"
     "  frames who         bytes by owner, the largest first\n"

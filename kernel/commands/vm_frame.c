@@ -10,6 +10,7 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 
+#include "frame_marks.h"
 #include "vm.h"
 
 #define PLACES_MAX 32 /* of one frame that are listed */
@@ -72,12 +73,30 @@ static void show_all_aliases(struct json *json, phys_addr_t frame)
     }
 }
 
+/* References and marks of the block that a frame lies in, if somebody has it. */
+static void show_block(struct json *json, phys_addr_t frame)
+{
+    struct frame_facts facts;
+    char marks[FRAME_MARKS_BYTES];
+    frame_pool_look(kernel_frames(), frame, &facts);
+    if (!facts.managed || facts.state < FRAME_ALLOCATED) {
+        return;
+    }
+    if (json) {
+        frame_marks_json(json, &facts);
+    } else {
+        monitor_print("  its block: owner %s, references %u, marks: %s\n", frame_owner_name(facts.owner),
+                      facts.references, frame_marks_text(&facts, marks));
+    }
+}
+
 static void show_json(phys_addr_t frame, const struct vm_place *places, uint64_t count)
 {
     struct json json;
     monitor_json_begin(&json);
     json_object_begin(&json, NULL);
     json_number(&json, "count", count);
+    show_block(&json, frame);
     json_array_begin(&json, "places");
     for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
         show_place(&json, &places[i]);
@@ -105,6 +124,7 @@ void command_vm_frame(struct monitor_call *call, uint64_t address)
         return;
     }
     monitor_print("frame %#" PRIx64 ": shown by %" PRIu64 " pages of spaces\n", frame.raw, count);
+    show_block(NULL, frame);
     for (uint64_t i = 0; i < min_u64(count, PLACES_MAX); i++) {
         show_place(NULL, &places[i]);
     }

@@ -115,6 +115,11 @@ def check_frame(talk):
     expect(int(free["block"], 16) <= 0x5000000 < int(free["block"], 16) + free["bytes"], f"its block: {free}")
     expect(talk.json("frames 0 -j")["managed"] is False, "frame 0 is the pool's")
     expect(talk.json("frames 1T -j")["type"] == "none", "1 TiB is memory")
+    root = talk.json("pt walk kernel_main -j")["steps"][0]["table"]
+    table = talk.json(f"frames {root} -j")
+    marks = {"references": 1, "pins": 0, "age": 0, "busy": False}
+    expect({name: table.get(name) for name in marks} == marks and table["owner"] == "page tables", f"the root's frame: {table}")
+    answers(talk, f"frames {root}", r".*references +1\n *marks +none\n.*")
     answers(talk, "frames 0x5000000", r"0x5000000: frame 20480, .*state +free.*")
     answers(talk, "frames 0xfff0000000000000", "frames: 0xfff0000000000000 is no physical address: .*")
     answers(talk, "frames nonsense", "frames: 'nonsense' is neither number nor symbol")

@@ -142,6 +142,7 @@ def check_aliases(talk):
     physmap = number(talk.json(f"vm frame {root:#x} -j")["aliases"][0]["address"]) - root
     answers(talk, "vm frame 0x5000fff", rf"frame 0x5000000: shown by 0 pages of spaces\n"
             rf"  kernel tables at {physmap + 0x5000000:#x}: physmap")
+    expect_in("  its block: owner page tables, references 1, marks: none\n", typed(talk, f"vm frame {root:#x}"))
     image = number(code["physical"]) & ~0xfff
     firmware = number(talk.json("pt dump 0 0x7fffffffffff --space uefi -j")[0]["base"])
     video = next(number(run["physical"]) for run in runs if run["cache"] == "write-combining")
@@ -149,6 +150,8 @@ def check_aliases(talk):
         seen = talk.json(f"vm frame {frame:#x} -j")
         places = [(alias["tables"], alias["what"]) for alias in seen["aliases"]]
         expect(seen["count"] == 0 and places == [("kernel", name) for name in what], f"vm frame {frame:#x}: {seen}")
+        expect(frame != root or (seen["references"], seen["pins"], seen["age"], seen["busy"]) == (1, 0, 0, False),
+               f"the root: {seen}")
         found = [number(run["base"]) + frame - number(run["physical"]) for run in runs
                  if 0 <= frame - number(run["physical"]) < run["bytes"]]
         expect([number(alias["address"]) for alias in seen["aliases"]] == found, f"vm frame {frame:#x}: {seen}, pt dump: {found}")

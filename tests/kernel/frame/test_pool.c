@@ -6,6 +6,8 @@
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 
+#include "kernel/commands/frame_marks.h"
+
 #define BLOCKS 200
 
 static bool ledger_closes(void)
@@ -167,4 +169,35 @@ KERNEL_TEST(frame_mistakes_have_names)
     EXPECT_EQUAL(frame_try_free(pool, boot_info()->kernel.segments[0].physical_base, 0), FRAME_RESERVED);
     EXPECT_EQUAL(frame_try_free(pool, phys_addr(TIB(60)), 0), FRAME_NOT_MANAGED);
     EXPECT_EQUAL(frame_try_free(pool, phys_addr(0), 0), FRAME_RESERVED);
+}
+
+static bool marks_are(phys_addr_t block, const char *words)
+{
+    struct frame_facts facts;
+    char text[FRAME_MARKS_BYTES];
+    frame_pool_look(kernel_frames(), block, &facts);
+    return strcmp(frame_marks_text(&facts, text), words) == 0;
+}
+
+/* What a person reads about a frame's marks, for each of them and for all together. */
+KERNEL_TEST(frame_marks_are_shown_in_words)
+{
+    struct frame_pool *pool = kernel_frames();
+    phys_addr_t block = frame_alloc_must(pool, 0, OWNER_TEST);
+    EXPECT(marks_are(block, "none"));
+    frame_set_age(pool, block, 5);
+    EXPECT(marks_are(block, "age 5"));
+    EXPECT(frame_begin_change(pool, block));
+    EXPECT(marks_are(block, "being changed, age 5"));
+    frame_pin(pool, block);
+    EXPECT(marks_are(block, "pinned for a device, being changed, age 5"));
+    frame_set_age(pool, block, 0);
+    frame_end_change(pool, block);
+    EXPECT(marks_are(block, "pinned for a device"));
+    frame_pin(pool, block);
+    EXPECT(marks_are(block, "pinned 2 times for devices"));
+    EXPECT(!frame_unpin(pool, block));
+    EXPECT(!frame_unpin(pool, block));
+    EXPECT(marks_are(block, "none"));
+    frame_free(pool, block, 0);
 }
