@@ -1,11 +1,14 @@
 /* How blocks become free again in the buddy policy (policy/buddy.c). */
 #include "buddy.h"
 
-/* What giving single frames under one hold of the lock may cost, in units of some 35 instructions. */
+/*
+ * The work of giving single frames under one hold of the lock. The unit is half of what a frame takes that is
+ * only noted as free: 21 of those may be given, fewer where there is more to do.
+ */
 #define GIVE_BUDGET   42
-#define ADD_COST      2  /* a frame becomes free, and that is all */
-#define UNMERGED_COST 1  /* so its leaf becomes unmerged */
-#define FULL_COST     21 /* all that may have to be done for a frame */
+#define ADD_COST      2  /* a frame is noted as free, and that is all */
+#define UNMERGED_COST 1  /* its leaf becomes unmerged by that */
+#define FULL_COST     21 /* at most, where the frame is merged and indexes change */
 
 /*
  * Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
