@@ -99,9 +99,12 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
     if (error != PAGE_TABLE_OK) {
         unmap_failed(range, error);
     }
+    phys_addr_t head = vmalloc->frames_head;
     for (uint64_t i = 0; i < count; i++) {
-        retire_frame(vmalloc, frames[i]);
+        frame_note_set_next(frame_descriptor(vmalloc->frames, frames[i]), head);
+        head = frames[i];
     }
+    vmalloc->frames_head = head;
 }
 
 /*
