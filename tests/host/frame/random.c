@@ -3,48 +3,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t random_state;
+#include "tests/host/support/random.h"
 
-static uint32_t random_number(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 16);
-}
+static uint64_t random_state;
 
 /* A map of up to 20 ranges with holes, odd ends and every type, some of it beyond 4 GiB or across arenas. */
 static void random_map(struct machine *machine)
 {
     static const uint64_t starts[] = {0, MIB(1), MIB(15), GIB(1) - MIB(3), GIB(4) - MIB(2), GIB(5) + MIB(7)};
-    uint64_t address = starts[random_number() % 3];
-    unsigned ranges = 3 + random_number() % 17;
+    uint64_t address = starts[random_number(&random_state) % 3];
+    unsigned ranges = 3 + random_number(&random_state) % 17;
     machine->map_count = 0;
     for (unsigned i = 0; i < ranges; i++) {
-        uint64_t frames = random_number() % 4 == 0 ? 1 + random_number() % 1500 : 1 + random_number() % 70;
-        enum memory_type type = random_number() % 2 ? MEMORY_USABLE : random_number() % MEMORY_TYPE_COUNT;
+        uint64_t frames = random_number(&random_state) % 4 == 0 ? 1 + random_number(&random_state) % 1500
+                                                                : 1 + random_number(&random_state) % 70;
+        enum memory_type type = random_number(&random_state) % 2
+                                    ? MEMORY_USABLE
+                                    : random_number(&random_state) % MEMORY_TYPE_COUNT;
         machine_range(machine, address, frames << FRAME_SHIFT, type);
-        address += (frames + (random_number() % 3 ? 0 : random_number() % 300)) << FRAME_SHIFT;
-        uint64_t jump = starts[random_number() % ARRAY_LENGTH(starts)];
-        if (random_number() % 8 == 0 && jump > address) {
+        address += (frames + (random_number(&random_state) % 3 ? 0 : random_number(&random_state) % 300))
+                   << FRAME_SHIFT;
+        uint64_t jump = starts[random_number(&random_state) % ARRAY_LENGTH(starts)];
+        if (random_number(&random_state) % 8 == 0 && jump > address) {
             address = jump;
         }
     }
-    machine_range(machine, address, FRAME_BYTES * (64 + random_number() % 2000), MEMORY_USABLE);
+    machine_range(machine, address, FRAME_BYTES * (64 + random_number(&random_state) % 2000), MEMORY_USABLE);
 }
 
 /* 2 to 3 GiB in few ranges: arenas that are whole, cut at odd places, or begin in the middle. */
 static void random_large_map(struct machine *machine)
 {
-    uint64_t address = MIB(random_number() % 700);
-    unsigned ranges = 2 + random_number() % 3;
+    uint64_t address = MIB(random_number(&random_state) % 700);
+    unsigned ranges = 2 + random_number(&random_state) % 3;
     machine->map_count = 0;
     for (unsigned i = 0; i < ranges; i++) {
-        uint64_t frames =
-            (MIB(2048 + random_number() % 1024) / ranges >> FRAME_SHIFT) + random_number() % 512;
+        uint64_t frames = (MIB(2048 + random_number(&random_state) % 1024) / ranges >> FRAME_SHIFT) +
+                          random_number(&random_state) % 512;
         uint64_t bytes = frames << FRAME_SHIFT;
         machine_range(machine, address, bytes, i % 2 ? MEMORY_BOOT_RECLAIMABLE : MEMORY_USABLE);
-        address += bytes + (random_number() % 2 ? 0 : MIB(random_number() % 500));
+        address += bytes + (random_number(&random_state) % 2 ? 0 : MIB(random_number(&random_state) % 500));
     }
 }
 
@@ -54,7 +52,7 @@ static enum frame_model_operation random_operation(void)
                                       MODEL_ALLOC,    MODEL_FREE_BLOCK, MODEL_FREE_BLOCK, MODEL_FREE_BLOCK,
                                       MODEL_REQUEST,  MODEL_FREE_BLOCK, MODEL_FREE_BLOCK, MODEL_FREE_BLOCK,
                                       MODEL_ALLOC_AT, MODEL_MISTAKE,    MODEL_SHARE,      MODEL_FREE_BLOCK};
-    uint32_t number = random_number();
+    uint32_t number = random_number(&random_state);
     if (number % 61 == 0) {
         return MODEL_DRAIN;
     }
@@ -78,8 +76,8 @@ static void random_steps(uint64_t steps)
 {
     for (uint64_t i = 0; i < steps; i++) {
         enum frame_model_operation operation = random_operation();
-        uint32_t a = random_number();
-        frame_model_step(&the_model, operation, a, random_number());
+        uint32_t a = random_number(&random_state);
+        frame_model_step(&the_model, operation, a, random_number(&random_state));
     }
     frame_model_verify(&the_model);
     frame_model_finish(&the_model);

@@ -7,31 +7,13 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
 #include "mm/frame/policy/buddy.h"
-
-static struct machine machine;
-
-static int setup(void **state)
-{
-    (void)state;
-    machine_make_pc(&machine);
-    return machine_start(&machine, 2, NULL) == FRAME_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    bool sound = machine_is_sound(&machine);
-    machine_destroy(&machine);
-    return sound ? 0 : -1;
-}
+#include "pc.h"
 
 static void expect_problem(const char *what)
 {
     struct frame_problem problem;
-    assert_false(frame_pool_check(&machine.pool, &problem));
+    assert_false(frame_pool_check(&pc.pool, &problem));
     if (!strstr(problem.what, what)) {
         fail_msg("\"%s\" is not \"%s\"", problem.what, what);
     }
@@ -40,7 +22,7 @@ static void expect_problem(const char *what)
 static void the_validator_sees_each_corruption(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     phys_addr_t block = frame_alloc(pool, 2, OWNER_TEST);
     phys_addr_t cached = frame_alloc(pool, 0, OWNER_TEST);
     frame_free(pool, cached, 0);
@@ -106,7 +88,7 @@ static void the_validator_sees_each_corruption(void **state)
 static void runs_must_be_whole(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_request request = {.frames = 7, .owner = OWNER_TEST};
     phys_addr_t run;
     assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
@@ -129,7 +111,7 @@ static void runs_must_be_whole(void **state)
 static void magazines_must_have_bounds(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_magazine *magazine = &pool->cpu[1]->magazine[3];
     uint32_t end = magazine->end;
     magazine->bottom++;
@@ -156,7 +138,7 @@ static void magazines_must_have_bounds(void **state)
 static void zeroed_frames_must_be_zero(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     assert_true(frame_pool_idle(pool));
     struct frame_cpu *cpu = pool->cpu[0];
     uint8_t *bytes = frame_pointer(pool, phys_addr(cpu->slots[cpu->magazine[FRAME_MAGAZINE_ZERO].bottom]));
@@ -168,7 +150,7 @@ static void zeroed_frames_must_be_zero(void **state)
 static void the_reserve_must_be_the_descriptors(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     phys_addr_t block = frame_alloc(pool, 5, OWNER_TEST);
     struct frame_reserve saved = pool->reserve[1];
     pool->reserve[1] = (struct frame_reserve){block.raw >> FRAME_SHIFT, (block.raw >> FRAME_SHIFT) + 1};
@@ -197,7 +179,7 @@ static void the_reserve_must_be_the_descriptors(void **state)
 static void indexes_must_agree(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct buddy *buddy = pool->policy_state;
     phys_addr_t block = frame_alloc(pool, 0, OWNER_TEST);
     for (unsigned order = 0; order < FRAME_ORDERS; order++) {
@@ -258,14 +240,12 @@ static void indexes_must_agree(void **state)
     arena->split[0] ^= 1ULL << 63;
 }
 
-#define CHECK_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHECK_TEST(the_validator_sees_each_corruption),  CHECK_TEST(runs_must_be_whole),
-        CHECK_TEST(magazines_must_have_bounds),          CHECK_TEST(zeroed_frames_must_be_zero),
-        CHECK_TEST(the_reserve_must_be_the_descriptors), CHECK_TEST(indexes_must_agree),
+        PC_TEST(the_validator_sees_each_corruption),  PC_TEST(runs_must_be_whole),
+        PC_TEST(magazines_must_have_bounds),          PC_TEST(zeroed_frames_must_be_zero),
+        PC_TEST(the_reserve_must_be_the_descriptors), PC_TEST(indexes_must_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

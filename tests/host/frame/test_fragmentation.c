@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "tests/host/support/random.h"
 
 #define MACHINE_BYTES GIB(1)
 #define ROUNDS        100
@@ -19,14 +20,6 @@
 static struct machine machine;
 static phys_addr_t frames[MACHINE_BYTES / FRAME_BYTES];
 static uint64_t random_state;
-
-static uint32_t random_number(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 16);
-}
 
 static void swap(uint64_t one, uint64_t other)
 {
@@ -43,7 +36,7 @@ static uint64_t fill_half(void)
         count++;
     }
     for (uint64_t left = count; left > count / 2; left--) {
-        swap(left - 1, random_number() % left);
+        swap(left - 1, random_number(&random_state) % left);
         frame_free(&machine.pool, frames[left - 1], 0);
     }
     return count / 2;
@@ -53,7 +46,7 @@ static void replace_tenth(uint64_t count, unsigned cpus)
 {
     for (uint64_t i = 0; i < count / 10; i++) {
         host_cpu = i / TURN % cpus;
-        swap(count - 1 - i, random_number() % (count - i));
+        swap(count - 1 - i, random_number(&random_state) % (count - i));
         frame_free(&machine.pool, frames[count - 1 - i], 0);
     }
     for (uint64_t i = 0; i < count / 10; i++) {

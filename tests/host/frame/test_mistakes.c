@@ -8,33 +8,15 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
 #include "mm/frame/internal.h"
+#include "pc.h"
 #include "tests/host/support/host.h"
-
-static struct machine machine;
-
-static int setup(void **state)
-{
-    (void)state;
-    machine_make_pc(&machine);
-    return machine_start(&machine, 2, NULL) == FRAME_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    bool sound = machine_is_sound(&machine);
-    machine_destroy(&machine);
-    return sound ? 0 : -1;
-}
 
 static void expect_panic(phys_addr_t block, unsigned order, const char *name, const char *detail)
 {
     struct host_panic_trap trap;
     volatile bool panicked;
-    CATCH_PANIC(trap, panicked, frame_free(&machine.pool, block, order));
+    CATCH_PANIC(trap, panicked, frame_free(&pc.pool, block, order));
     assert_true(panicked);
     if (!strstr(trap.message, name) || !strstr(trap.message, detail)) {
         fail_msg("\"%s\" says neither \"%s\" nor \"%s\"", trap.message, name, detail);
@@ -44,26 +26,26 @@ static void expect_panic(phys_addr_t block, unsigned order, const char *name, co
 static void every_mistaken_free_has_its_name(void **state)
 {
     (void)state;
-    phys_addr_t block = frame_alloc(&machine.pool, 3, OWNER_SLABS);
+    phys_addr_t block = frame_alloc(&pc.pool, 3, OWNER_SLABS);
     expect_panic(block, 2, "wrong order", "slabs");
     expect_panic(phys_add(block, FRAME_BYTES), 0, "part of a block", "order 3");
     expect_panic(phys_add(block, 8), 3, "misaligned", "");
-    frame_get(&machine.pool, block);
+    frame_get(&pc.pool, block);
     expect_panic(block, 3, "still shared", "2 references");
-    assert_false(frame_put(&machine.pool, block));
-    frame_free(&machine.pool, block, 3);
+    assert_false(frame_put(&pc.pool, block));
+    frame_free(&pc.pool, block, 3);
     expect_panic(block, 3, "double free", "in a magazine");
-    frame_pool_drain(&machine.pool);
+    frame_pool_drain(&pc.pool);
     expect_panic(block, 3, "double free", "free");
     expect_panic(phys_addr(MIB(50)), 0, "never allocated", "free");
     expect_panic(phys_addr(KIB(700)), 0, "reserved memory", "reserved");
     expect_panic(phys_addr(MIB(120)), 0, "reserved memory", "ACPI NVS");
     expect_panic(phys_addr(0), 0, "reserved memory", "kept back");
-    expect_panic(machine.pool.state_base, 0, "reserved memory", "allocator state");
+    expect_panic(pc.pool.state_base, 0, "reserved memory", "allocator state");
     expect_panic(phys_addr(GIB(2)), 0, "not memory of this pool", "");
     expect_panic(phys_addr(TIB(100)), 0, "not memory of this pool", "");
     expect_panic(phys_addr(MIB(50)), 30, "impossible order", "");
-    assert_int_equal(frame_try_get(&machine.pool, phys_addr(MIB(50))), FRAME_NOT_ALLOCATED);
+    assert_int_equal(frame_try_get(&pc.pool, phys_addr(MIB(50))), FRAME_NOT_ALLOCATED);
 }
 
 static void a_second_pool_refuses_the_first_ones_frames(void **state)
@@ -73,23 +55,23 @@ static void a_second_pool_refuses_the_first_ones_frames(void **state)
     machine_make(&other, GIB(6));
     machine_range(&other, GIB(5), MIB(64), MEMORY_USABLE);
     assert_int_equal(machine_start(&other, 1, NULL), FRAME_OK);
-    phys_addr_t block = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    phys_addr_t block = frame_alloc(&pc.pool, 0, OWNER_TEST);
     assert_int_equal(frame_try_free(&other.pool, block, 0), FRAME_NOT_MANAGED);
-    frame_free(&machine.pool, block, 0);
+    frame_free(&pc.pool, block, 0);
     machine_destroy(&other);
 }
 
 static void references_have_an_end(void **state)
 {
     (void)state;
-    phys_addr_t block = frame_alloc(&machine.pool, 0, OWNER_TEST);
-    struct frame_descriptor *descriptor = frame_descriptor(&machine.pool, block);
+    phys_addr_t block = frame_alloc(&pc.pool, 0, OWNER_TEST);
+    struct frame_descriptor *descriptor = frame_descriptor(&pc.pool, block);
     atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, FRAME_REFERENCES_MAX));
-    assert_int_equal(frame_try_get(&machine.pool, block), FRAME_TOO_SHARED);
-    assert_false(frame_put(&machine.pool, block));
-    assert_int_equal(frame_try_get(&machine.pool, block), FRAME_OK);
+    assert_int_equal(frame_try_get(&pc.pool, block), FRAME_TOO_SHARED);
+    assert_false(frame_put(&pc.pool, block));
+    assert_int_equal(frame_try_get(&pc.pool, block), FRAME_OK);
     atomic_store(&descriptor->tag, frame_tag(FRAME_ALLOCATED, 0, 1));
-    assert_true(frame_put(&machine.pool, block));
+    assert_true(frame_put(&pc.pool, block));
 }
 
 static void expect_name(const struct host_panic_trap *trap, bool panicked, const char *name)
@@ -104,7 +86,7 @@ static void expect_name(const struct host_panic_trap *trap, bool panicked, const
 static void every_mistake_with_pins_has_its_name(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct host_panic_trap trap;
     volatile bool panicked;
     phys_addr_t block = frame_alloc(pool, 2, OWNER_TEST);
@@ -112,7 +94,7 @@ static void every_mistake_with_pins_has_its_name(void **state)
     expect_name(&trap, panicked, "frame_unpin: not pinned");
     frame_pin(pool, block);
     assert_int_equal(frame_descriptor_users(frame_descriptor(pool, block)), 1);
-    assert_true(machine_is_sound(&machine));
+    assert_true(machine_is_sound(&pc));
     expect_panic(block, 2, "still pinned", "2 references, 1 pins");
     assert_false(frame_put(pool, block)); /* now the pin has the only one */
     expect_panic(block, 2, "still pinned", "1 references, 1 pins");
@@ -144,19 +126,19 @@ static void pins_hold_runs(void **state)
     (void)state;
     struct frame_request request = {.frames = 5, .owner = OWNER_TEST};
     phys_addr_t run;
-    assert_int_equal(frame_alloc_request(&machine.pool, &request, &run), FRAME_OK);
-    frame_pin(&machine.pool, run);
-    assert_int_equal(frame_try_free_run(&machine.pool, run, 5), FRAME_PINNED);
-    assert_false(frame_put(&machine.pool, run));
-    assert_int_equal(frame_try_free_run(&machine.pool, run, 5), FRAME_PINNED);
-    assert_true(frame_unpin(&machine.pool, run));
+    assert_int_equal(frame_alloc_request(&pc.pool, &request, &run), FRAME_OK);
+    frame_pin(&pc.pool, run);
+    assert_int_equal(frame_try_free_run(&pc.pool, run, 5), FRAME_PINNED);
+    assert_false(frame_put(&pc.pool, run));
+    assert_int_equal(frame_try_free_run(&pc.pool, run, 5), FRAME_PINNED);
+    assert_true(frame_unpin(&pc.pool, run));
 }
 
 /* What is busy is not freed; an age is forgotten when it is, and so is that of what is split. */
 static void marks_end_with_the_block(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct host_panic_trap trap;
     struct frame_facts facts;
     volatile bool panicked;
@@ -177,10 +159,10 @@ static void marks_end_with_the_block(void **state)
     frame_set_age(pool, block, FRAME_AGE_MAX + 1);
     frame_pool_look(pool, block, &facts);
     assert_int_equal(facts.age, FRAME_AGE_MAX);
-    assert_true(machine_is_sound(&machine));
+    assert_true(machine_is_sound(&pc));
     frame_free(pool, block, 0);
     frame_free(pool, phys_add(block, FRAME_BYTES), 0);
-    assert_true(machine_is_sound(&machine));
+    assert_true(machine_is_sound(&pc));
     assert_int_equal(frame_alloc(pool, 0, OWNER_TEST).raw, block.raw + FRAME_BYTES);
     assert_int_equal(frame_alloc(pool, 0, OWNER_TEST).raw, block.raw);
     frame_pool_look(pool, block, &facts);
@@ -195,7 +177,7 @@ static void an_owner_that_is_none_has_its_name(void **state)
     (void)state;
     struct host_panic_trap trap;
     volatile bool panicked;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     volatile unsigned none = OWNER_COUNT + 1000000;
     phys_addr_t frame = frame_alloc(pool, 0, OWNER_TEST);
     assert_true(frame_pool_idle(pool));
@@ -216,7 +198,7 @@ static void every_mistaken_put_has_its_name(void **state)
     (void)state;
     struct host_panic_trap trap;
     volatile bool panicked;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_request request = {.frames = 7, .owner = OWNER_HEAP};
     phys_addr_t run;
     assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
@@ -242,7 +224,7 @@ static void every_mistaken_put_has_its_name(void **state)
 /* Where the machine would fault: the descriptor of a frame near which nothing was ever used. */
 static uintptr_t unbacked(void)
 {
-    return (uintptr_t)&machine.pool.descriptors[MIB(50) >> FRAME_SHIFT];
+    return (uintptr_t)&pc.pool.descriptors[MIB(50) >> FRAME_SHIFT];
 }
 
 static void a_fault_at_a_descriptor_is_explained(void **state)
@@ -250,7 +232,7 @@ static void a_fault_at_a_descriptor_is_explained(void **state)
     (void)state;
     struct host_panic_trap trap;
     volatile bool panicked;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     phys_addr_t frame = frame_alloc(pool, 0, OWNER_TEST);
     frame_pool_explain_fault(pool, (uintptr_t)frame_descriptor(pool, frame)); /* backed: not our business */
     frame_pool_explain_fault(pool, (uintptr_t)pool->descriptors - 1);
@@ -281,11 +263,11 @@ static void a_fault_is_explained_while_another_cpu_holds_the_lock(void **state)
     struct host_panic_trap trap;
     volatile bool panicked;
     pthread_t other;
-    assert_int_equal(pthread_create(&other, NULL, hold_for_a_while, &machine.pool), 0);
+    assert_int_equal(pthread_create(&other, NULL, hold_for_a_while, &pc.pool), 0);
     while (!atomic_load(&is_held)) {
         cpu_relax();
     }
-    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&machine.pool, unbacked()));
+    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&pc.pool, unbacked()));
     expect_name(&trap, panicked, "never allocated");
     pthread_join(other, NULL);
 }
@@ -296,28 +278,26 @@ static void a_fault_is_explained_while_this_cpu_holds_the_lock(void **state)
     struct host_panic_trap trap;
     volatile bool panicked;
     lock_set_patience(1000000);
-    spinlock_acquire(&machine.pool.lock);
-    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&machine.pool, unbacked()));
-    spinlock_release(&machine.pool.lock);
+    spinlock_acquire(&pc.pool.lock);
+    CATCH_PANIC(trap, panicked, frame_pool_explain_fault(&pc.pool, unbacked()));
+    spinlock_release(&pc.pool.lock);
     expect_name(&trap, panicked, "0x3200000");
 }
-
-#define MISTAKE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MISTAKE_TEST(every_mistaken_free_has_its_name),
-        MISTAKE_TEST(a_second_pool_refuses_the_first_ones_frames),
-        MISTAKE_TEST(references_have_an_end),
-        MISTAKE_TEST(every_mistake_with_pins_has_its_name),
-        MISTAKE_TEST(pins_hold_runs),
-        MISTAKE_TEST(marks_end_with_the_block),
-        MISTAKE_TEST(an_owner_that_is_none_has_its_name),
-        MISTAKE_TEST(every_mistaken_put_has_its_name),
-        MISTAKE_TEST(a_fault_at_a_descriptor_is_explained),
-        MISTAKE_TEST(a_fault_is_explained_while_another_cpu_holds_the_lock),
-        MISTAKE_TEST(a_fault_is_explained_while_this_cpu_holds_the_lock),
+        PC_TEST(every_mistaken_free_has_its_name),
+        PC_TEST(a_second_pool_refuses_the_first_ones_frames),
+        PC_TEST(references_have_an_end),
+        PC_TEST(every_mistake_with_pins_has_its_name),
+        PC_TEST(pins_hold_runs),
+        PC_TEST(marks_end_with_the_block),
+        PC_TEST(an_owner_that_is_none_has_its_name),
+        PC_TEST(every_mistaken_put_has_its_name),
+        PC_TEST(a_fault_at_a_descriptor_is_explained),
+        PC_TEST(a_fault_is_explained_while_another_cpu_holds_the_lock),
+        PC_TEST(a_fault_is_explained_while_this_cpu_holds_the_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,30 +8,13 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
+#include "pc.h"
 #include "tests/host/support/host.h"
-
-static struct machine machine;
-
-static int setup(void **state)
-{
-    (void)state;
-    machine_make_pc(&machine);
-    return machine_start(&machine, 1, NULL) == FRAME_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    machine_destroy(&machine);
-    return 0;
-}
 
 /* The descriptor of a new single frame of an owner. */
 static struct frame_descriptor *descriptor_for(enum frame_owner owner)
 {
-    struct frame_descriptor *descriptor =
-        frame_descriptor(&machine.pool, frame_alloc(&machine.pool, 0, owner));
+    struct frame_descriptor *descriptor = frame_descriptor(&pc.pool, frame_alloc(&pc.pool, 0, owner));
     frame_note_clear(descriptor);
     return descriptor;
 }
@@ -81,9 +64,8 @@ static void a_table_counts_its_entries(void **state)
 static void a_slab_is_noted_in_all_its_frames(void **state)
 {
     (void)state;
-    struct frame_descriptor *descriptor =
-        frame_descriptor(&machine.pool, frame_alloc(&machine.pool, 2, OWNER_SLABS));
-    struct slab *slab = (struct slab *)(void *)&machine; /* any record will do */
+    struct frame_descriptor *descriptor = frame_descriptor(&pc.pool, frame_alloc(&pc.pool, 2, OWNER_SLABS));
+    struct slab *slab = (struct slab *)(void *)&pc; /* any record will do */
     union frame_note before = descriptor[4].note;
     frame_note_set_slab(descriptor, 2, slab, 6);
     for (unsigned i = 0; i < 4; i++) {
@@ -135,11 +117,9 @@ static void nobody_writes_the_notes_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_lowest_bits_tell_the_kind),
-        cmocka_unit_test(a_record_and_its_number_come_back),
-        cmocka_unit_test(a_table_counts_its_entries),
-        cmocka_unit_test(a_slab_is_noted_in_all_its_frames),
-        cmocka_unit_test(nobody_writes_the_notes_of_others),
+        PC_TEST(the_lowest_bits_tell_the_kind),     PC_TEST(a_record_and_its_number_come_back),
+        PC_TEST(a_table_counts_its_entries),        PC_TEST(a_slab_is_noted_in_all_its_frames),
+        PC_TEST(nobody_writes_the_notes_of_others),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,47 +9,16 @@
 
 #include <cmocka.h>
 
-#include "fixture.h"
 #include "mm/frame/internal.h"
+#include "pc.h"
 #include "tests/host/support/host.h"
-
-static struct machine machine;
-
-static void start(const struct frame_policy *policy)
-{
-    machine_make_pc(&machine);
-    assert_int_equal(machine_start(&machine, 2, policy), FRAME_OK);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    start(&frame_policy_buddy);
-    return 0;
-}
-
-static int setup_bitmap(void **state)
-{
-    (void)state;
-    start(&frame_policy_bitmap);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    host_cpu = 0;
-    bool sound = machine_is_sound(&machine);
-    machine_destroy(&machine);
-    return sound ? 0 : -1;
-}
 
 /* ---- Start-up ---- */
 
 static void a_map_that_is_not_normalised_is_refused(void **state)
 {
     (void)state;
-    struct frame_config config = machine_config(&machine, 1, NULL);
+    struct frame_config config = machine_config(&pc, 1, NULL);
     struct frame_pool pool;
     static const struct memory_range bad[][2] = {
         {{{MIB(2)}, MIB(1), MEMORY_USABLE, 0}, {{MIB(1)}, MIB(1), MEMORY_USABLE, 0}},   /* not sorted */
@@ -74,7 +43,7 @@ static void an_impossible_configuration_is_refused(void **state)
 {
     (void)state;
     struct frame_pool pool;
-    struct frame_config config = machine_config(&machine, 0, NULL);
+    struct frame_config config = machine_config(&pc, 0, NULL);
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_BAD_CONFIG);
     config.cpus = CPUS_MAX + 1;
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_BAD_CONFIG);
@@ -88,7 +57,7 @@ static void state_that_fits_nowhere_is_refused(void **state)
     (void)state;
     struct frame_pool pool;
     static const struct memory_range tiny = {{MIB(1)}, FRAME_BYTES, MEMORY_USABLE, 0};
-    struct frame_config config = machine_config(&machine, CPUS_MAX, NULL);
+    struct frame_config config = machine_config(&pc, CPUS_MAX, NULL);
     config.map = &tiny;
     config.map_count = 1;
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_NO_ROOM);
@@ -118,18 +87,18 @@ static void a_huge_machine_costs_no_more_than_it_must(void **state)
 static void low_memory_is_given_out_last(void **state)
 {
     (void)state;
-    phys_addr_t first = frame_alloc(&machine.pool, 0, OWNER_TEST);
+    phys_addr_t first = frame_alloc(&pc.pool, 0, OWNER_TEST);
     assert_true(first.raw >= GIB(4));
-    while (frame_alloc_must(&machine.pool, 9, OWNER_TEST).raw >= GIB(4)) {
+    while (frame_alloc_must(&pc.pool, 9, OWNER_TEST).raw >= GIB(4)) {
     }
     struct frame_statistics statistics;
-    frame_pool_statistics(&machine.pool, &statistics);
+    frame_pool_statistics(&pc.pool, &statistics);
     phys_addr_t last = FRAME_NONE;
-    for (phys_addr_t next; (next = frame_alloc(&machine.pool, 0, OWNER_TEST)).raw != 0;) {
+    for (phys_addr_t next; (next = frame_alloc(&pc.pool, 0, OWNER_TEST)).raw != 0;) {
         last = next;
     }
     assert_true(last.raw < MIB(2));
-    assert_int_equal(frame_pool_free(&machine.pool), 0);
+    assert_int_equal(frame_pool_free(&pc.pool), 0);
 }
 
 static void limits_are_kept(void **state)
@@ -140,7 +109,7 @@ static void limits_are_kept(void **state)
         struct frame_request request = {.frames = 3, .limit = limits[i], .owner = OWNER_DMA, .zeroed = true};
         phys_addr_t run;
         unsigned runs = 0;
-        while (frame_alloc_request(&machine.pool, &request, &run) == FRAME_OK) {
+        while (frame_alloc_request(&pc.pool, &request, &run) == FRAME_OK) {
             assert_true(run.raw + 3 * FRAME_BYTES <= limits[i]);
             runs++;
         }
@@ -154,7 +123,7 @@ static void neighbours_come_from_one_2m_block(void **state)
     bool used[MIB(300) / MIB(2)] = {false};
     unsigned blocks = 0;
     for (unsigned i = 0; i < 300; i++) {
-        phys_addr_t frame = frame_alloc(&machine.pool, i % 3, OWNER_TEST);
+        phys_addr_t frame = frame_alloc(&pc.pool, i % 3, OWNER_TEST);
         bool *block = &used[(frame.raw - GIB(4)) / MIB(2)];
         blocks += !*block;
         *block = true;
@@ -167,7 +136,7 @@ static void must_panics_with_the_owner(void **state)
     (void)state;
     struct host_panic_trap trap;
     volatile bool panicked;
-    CATCH_PANIC(trap, panicked, frame_alloc_must(&machine.pool, 18, OWNER_STACKS));
+    CATCH_PANIC(trap, panicked, frame_alloc_must(&pc.pool, 18, OWNER_STACKS));
     assert_true(panicked);
     assert_non_null(strstr(trap.message, "out of memory"));
     assert_non_null(strstr(trap.message, "stacks"));
@@ -180,39 +149,39 @@ static void the_ledger_closes_and_reclaiming_moves_bytes(void **state)
     (void)state;
     struct frame_ledger before;
     struct frame_ledger after;
-    frame_pool_ledger(&machine.pool, &before);
+    frame_pool_ledger(&pc.pool, &before);
     assert_int_equal(before.difference, 0);
     assert_int_equal(before.owner_bytes[OWNER_KERNEL], MIB(7));
     assert_int_equal(before.owner_bytes[OWNER_KEPT], FRAME_BYTES);
-    assert_int_equal(before.owner_bytes[OWNER_POOL], machine.pool.state_bytes);
-    assert_int_equal(frame_pool_reclaim(&machine.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_OK);
-    frame_pool_ledger(&machine.pool, &after);
+    assert_int_equal(before.owner_bytes[OWNER_POOL], pc.pool.state_bytes);
+    assert_int_equal(frame_pool_reclaim(&pc.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_OK);
+    frame_pool_ledger(&pc.pool, &after);
     assert_int_equal(after.difference, 0);
     assert_int_equal(after.free_bytes, before.free_bytes + MIB(20));
     assert_int_equal(after.owner_bytes[OWNER_BOOT_RECLAIMABLE], 0);
-    assert_int_equal(frame_pool_reclaim(&machine.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_RESERVED);
-    assert_int_equal(frame_pool_reclaim(&machine.pool, MEMORY_MMIO), FRAME_RESERVED);
-    assert_int_equal(frame_pool_reclaim(&machine.pool, MEMORY_TYPE_COUNT), FRAME_BAD_CONFIG);
+    assert_int_equal(frame_pool_reclaim(&pc.pool, MEMORY_BOOT_RECLAIMABLE), FRAME_RESERVED);
+    assert_int_equal(frame_pool_reclaim(&pc.pool, MEMORY_MMIO), FRAME_RESERVED);
+    assert_int_equal(frame_pool_reclaim(&pc.pool, MEMORY_TYPE_COUNT), FRAME_BAD_CONFIG);
 }
 
 static void every_byte_handed_out_is_booked(void **state)
 {
     (void)state;
     struct frame_ledger ledger;
-    phys_addr_t block = frame_alloc(&machine.pool, 4, OWNER_HEAP);
+    phys_addr_t block = frame_alloc(&pc.pool, 4, OWNER_HEAP);
     host_cpu = 1;
-    phys_addr_t frame = frame_alloc(&machine.pool, 0, OWNER_STACKS);
-    frame_pool_ledger(&machine.pool, &ledger);
+    phys_addr_t frame = frame_alloc(&pc.pool, 0, OWNER_STACKS);
+    frame_pool_ledger(&pc.pool, &ledger);
     assert_int_equal(ledger.owner_bytes[OWNER_HEAP], KIB(64));
     assert_int_equal(ledger.owner_bytes[OWNER_STACKS], KIB(4));
-    if (machine.pool.config.policy == &frame_policy_buddy) { /* the rest of two refills */
+    if (pc.pool.config.policy == &frame_policy_buddy) { /* the rest of two refills */
         assert_int_equal(ledger.magazine_bytes, 3 * KIB(64) + 63 * FRAME_BYTES);
     }
     assert_int_equal(ledger.difference, 0);
-    frame_free(&machine.pool, block, 4); /* freed on another CPU than it came from */
+    frame_free(&pc.pool, block, 4); /* freed on another CPU than it came from */
     host_cpu = 0;
-    frame_free(&machine.pool, frame, 0);
-    frame_pool_ledger(&machine.pool, &ledger);
+    frame_free(&pc.pool, frame, 0);
+    frame_pool_ledger(&pc.pool, &ledger);
     assert_int_equal(ledger.owner_bytes[OWNER_HEAP] + ledger.owner_bytes[OWNER_STACKS], 0);
     assert_int_equal(ledger.difference, 0);
 }
@@ -221,7 +190,7 @@ static void an_owner_can_be_changed(void **state)
 {
     (void)state;
     struct frame_ledger ledger;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_request request = {.frames = 3, .owner = OWNER_KEPT};
     phys_addr_t run;
     phys_addr_t block = frame_alloc(pool, 2, OWNER_KEPT);
@@ -245,7 +214,7 @@ static void an_owner_can_be_changed(void **state)
 static void zeroed_frames_come_from_the_stock(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_request request = {.frames = 1, .owner = OWNER_TEST, .zeroed = true};
     struct frame_statistics before;
     struct frame_statistics after;
@@ -279,7 +248,7 @@ static void zeroed_frames_come_from_the_stock(void **state)
 static void a_given_block_is_taken_from_magazines(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     struct frame_statistics before;
     struct frame_statistics after;
     phys_addr_t large = frame_alloc(pool, 3, OWNER_TEST);
@@ -325,7 +294,7 @@ static uint64_t count_calls(void *context, uint64_t frames)
 static void what_has_an_owner_is_not_asked_for(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     unsigned calls = 0;
     struct frame_reclaimer reclaimer = {count_calls, &calls};
     struct frame_statistics before;
@@ -343,7 +312,7 @@ static void what_has_an_owner_is_not_asked_for(void **state)
 static void a_split_block_is_single_frames(void **state)
 {
     (void)state;
-    struct frame_pool *pool = &machine.pool;
+    struct frame_pool *pool = &pc.pool;
     phys_addr_t block = frame_alloc(pool, FRAME_ORDER_2M + 1, OWNER_TEST);
     phys_addr_t single = frame_alloc(pool, 0, OWNER_TEST);
     assert_int_equal(frame_split(pool, phys_add(block, FRAME_BYTES)), FRAME_NOT_ALLOCATED);
@@ -352,7 +321,7 @@ static void a_split_block_is_single_frames(void **state)
     assert_false(frame_put(pool, block));
     assert_int_equal(frame_split(pool, block), FRAME_OK);
     assert_int_equal(frame_split(pool, single), FRAME_OK);
-    assert_true(machine_is_sound(&machine));
+    assert_true(machine_is_sound(&pc));
     for (uint64_t i = 0; i < 2ULL << FRAME_ORDER_2M; i++) {
         assert_int_equal(frame_try_free(pool, phys_add(block, i * FRAME_BYTES), 0), FRAME_OK);
     }
@@ -369,18 +338,18 @@ static void allocate_until_nothing_is_left(void **state)
     (void)state;
     uint64_t frames = 0;
     for (unsigned order = FRAME_ORDERS; order-- > 0;) {
-        while (frame_alloc(&machine.pool, order, OWNER_TEST).raw != 0) {
+        while (frame_alloc(&pc.pool, order, OWNER_TEST).raw != 0) {
             frames += 1ULL << order;
         }
     }
     struct frame_statistics statistics;
     struct frame_problem problem;
-    frame_pool_statistics(&machine.pool, &statistics);
-    assert_true(frame_pool_check(&machine.pool, &problem));
-    assert_int_equal(frames + statistics.descriptor_bytes / FRAME_BYTES + frame_pool_free(&machine.pool),
+    frame_pool_statistics(&pc.pool, &statistics);
+    assert_true(frame_pool_check(&pc.pool, &problem));
+    assert_int_equal(frames + statistics.descriptor_bytes / FRAME_BYTES + frame_pool_free(&pc.pool),
                      statistics.managed_frames);
-    assert_int_equal(frame_pool_free(&machine.pool), 0);
-    assert_int_equal(frame_alloc_at(&machine.pool, phys_addr(GIB(4)), 0, OWNER_TEST), FRAME_BUSY);
+    assert_int_equal(frame_pool_free(&pc.pool), 0);
+    assert_int_equal(frame_alloc_at(&pc.pool, phys_addr(GIB(4)), 0, OWNER_TEST), FRAME_BUSY);
 }
 
 /* Frames in magazines after some were allocated and freed on CPU 1, and CPU 0 has asked for a drain. */
@@ -389,14 +358,14 @@ static uint64_t ask_cpu_1(phys_addr_t *blocks, unsigned count)
     struct frame_statistics statistics;
     host_cpu = 1;
     for (unsigned i = 0; i < 2 * count; i++) {
-        blocks[i] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+        blocks[i] = frame_alloc(&pc.pool, 0, OWNER_TEST);
     }
     for (unsigned i = count; i < 2 * count; i++) {
-        frame_free(&machine.pool, blocks[i], 0);
+        frame_free(&pc.pool, blocks[i], 0);
     }
     host_cpu = 0;
-    frame_pool_drain(&machine.pool);
-    frame_pool_statistics(&machine.pool, &statistics);
+    frame_pool_drain(&pc.pool);
+    frame_pool_statistics(&pc.pool, &statistics);
     assert_true(statistics.magazine_frames >= count);
     host_cpu = 1;
     return statistics.magazine_frames;
@@ -411,14 +380,14 @@ static void other_cpus_give_back_when_asked(void **state)
     uint64_t before = ask_cpu_1(blocks, 20);
     unsigned frees = 0;
     do {
-        frame_free(&machine.pool, blocks[frees++], 0);
-        frame_pool_statistics(&machine.pool, &statistics);
+        frame_free(&pc.pool, blocks[frees++], 0);
+        frame_pool_statistics(&pc.pool, &statistics);
         assert_true(statistics.magazine_frames <= before);
         before = statistics.magazine_frames;
     } while (before > 1 && frees < 20);
     assert_int_equal(before, 1);
-    frame_free(&machine.pool, blocks[frees], 0);
-    frame_pool_statistics(&machine.pool, &statistics);
+    frame_free(&pc.pool, blocks[frees], 0);
+    frame_pool_statistics(&pc.pool, &statistics);
     assert_int_equal(statistics.magazine_frames, 2); /* it may keep them again */
 }
 
@@ -430,14 +399,14 @@ static void an_idle_cpu_gives_back_when_asked(void **state)
     uint64_t before = ask_cpu_1(blocks, 20);
     unsigned pieces = 0;
     while (before > 0 && pieces++ < 64) {
-        assert_true(frame_pool_idle(&machine.pool));
-        frame_pool_statistics(&machine.pool, &statistics);
+        assert_true(frame_pool_idle(&pc.pool));
+        frame_pool_statistics(&pc.pool, &statistics);
         assert_true(statistics.magazine_frames < before);
         before = statistics.magazine_frames;
     }
     assert_int_equal(before, 0);
-    assert_true(frame_pool_idle(&machine.pool)); /* and now it prepares zeroed frames again */
-    frame_pool_statistics(&machine.pool, &statistics);
+    assert_true(frame_pool_idle(&pc.pool)); /* and now it prepares zeroed frames again */
+    frame_pool_statistics(&pc.pool, &statistics);
     assert_int_equal(statistics.magazine_frames, 1);
 }
 
@@ -460,19 +429,17 @@ static void a_limit_inside_an_untouched_arena_is_kept(void **state)
 
 /* By both policies. */
 #define FRAME_TEST(function)                                                                                 \
-    cmocka_unit_test_setup_teardown(function, setup, teardown),                                              \
+    cmocka_unit_test_setup_teardown(function, pc_setup, pc_teardown),                                        \
     {                                                                                                        \
-#function " (bitmap)", function, setup_bitmap, teardown, NULL                                        \
+#function " (bitmap)", function, pc_setup_bitmap, pc_teardown, NULL                                  \
     }
-#define BUDDY_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FRAME_TEST(a_map_that_is_not_normalised_is_refused),
         FRAME_TEST(an_impossible_configuration_is_refused),
         FRAME_TEST(state_that_fits_nowhere_is_refused),
-        BUDDY_TEST(a_huge_machine_costs_no_more_than_it_must),
+        PC_TEST(a_huge_machine_costs_no_more_than_it_must),
         FRAME_TEST(low_memory_is_given_out_last),
         FRAME_TEST(limits_are_kept),
         FRAME_TEST(neighbours_come_from_one_2m_block),
@@ -487,7 +454,7 @@ int main(void)
         FRAME_TEST(allocate_until_nothing_is_left),
         FRAME_TEST(other_cpus_give_back_when_asked),
         FRAME_TEST(an_idle_cpu_gives_back_when_asked),
-        BUDDY_TEST(a_limit_inside_an_untouched_arena_is_kept),
+        PC_TEST(a_limit_inside_an_untouched_arena_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
