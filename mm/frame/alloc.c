@@ -1,8 +1,8 @@
 /*
- * Allocation: the slow path of frame_alloc(), and what has wishes: exact lengths, alignment, address limits,
- * batches. Each function first checks what it was asked, then takes; when there is nothing, frame_reclaim()
- * finds something, and it tries again. The lock is held for one block at a time: what a run is cut from
- * belongs to nobody else.
+ * Allocation: the slow path of frame_alloc(), and requests for exact lengths, an alignment, an address limit
+ * or a batch. Each function first checks its arguments, then takes memory; when there is none,
+ * frame_reclaim() does something that may help, and the function tries again. The lock is held for one block
+ * at a time: between two holds nobody else can find the block that a run is cut from.
  */
 #include "internal.h"
 #include "valid.h"
@@ -91,7 +91,7 @@ static uint64_t take_request(struct frame_pool *pool, const struct frame_request
     return frame;
 }
 
-/* Whether a frame of the stock of zeroed ones is what is wanted. */
+/* Whether a frame from the stock of zeroed ones serves the request. */
 static bool wants_zeroed_frame(const struct frame_request *request)
 {
     return request->zeroed && request->frames == 1 && request->alignment <= FRAME_BYTES &&
@@ -142,9 +142,9 @@ phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
 }
 
 #define BATCH_PIECES  8 /* that memory may come in under one hold of the lock */
-#define SINGLE_PIECES 3 /* what one frame counts for: its leaf may have been merged */
+#define SINGLE_PIECES 3 /* as which a single frame counts: its leaf may have been merged for it */
 
-/* Some single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
+/* Takes single frames under one hold of the lock, fewer than 2 * FRAME_BATCH; returns how many. */
 static uint64_t take_batch(struct frame_pool *pool, uint64_t count, phys_addr_t *frames,
                            enum frame_owner owner)
 {

@@ -1,7 +1,8 @@
 /*
- * Allocation of a given block. When it is not free, the first thing in it that is in the way decides: what
- * somebody owns is not asked for; a free block in a magazine of this CPU is taken out, and if it is not the
- * one that is wanted, returned to the store for the next attempt. Each attempt holds the lock by itself.
+ * Allocation of a given block. When it is not free in the store, the first part of it that is not decides. If
+ * it has an owner, the allocation fails. If it lies in a free block in a magazine of this CPU, that block is
+ * taken out; it is the result if it is the block that is wanted, else it returns to the store, and there is
+ * another attempt. Each attempt is one hold of the lock.
  */
 #include "internal.h"
 #include "valid.h"

@@ -1,11 +1,11 @@
 /*
  * Backing the descriptors. One page of descriptors describes 1 MiB; it is backed when the first block that
- * starts there leaves the store. The frames for it come from the reserve, blocks set apart a good many frames
- * at a time, so that these frames, which are never given back, lie together and do not sit in every 2 MiB of
+ * starts there leaves the store. The frames for it are never given back. They come from a reserve, which
+ * grows by blocks of many frames: so they lie together, and there is not one of them in every 2 MiB of
  * memory.
  *
- * A block of the reserve is itself an allocated block with a descriptor, which may need backing: that page
- * comes out of the block itself. So the work ends after a few pages, whatever was asked for.
+ * A block of the reserve is itself an allocated block, whose descriptor may need backing; the page for that
+ * comes out of the block. So the work ends after a few pages, whatever was asked for.
  */
 #include "internal.h"
 #include "valid.h"
@@ -93,7 +93,7 @@ static uint64_t reserve_grow(struct frame_pool *pool, unsigned *order) REQUIRES(
     }
 }
 
-/* Sees to it that the reserve can back one page, and leaves nothing undescribed. */
+/* Fills the reserve until it can back one page; false when there is no memory. */
 static bool reserve_fill(struct frame_pool *pool) REQUIRES(pool->lock)
 {
     while (frame_reserve_is_low(pool)) {

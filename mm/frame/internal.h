@@ -37,15 +37,15 @@ struct frame_policy {
     unsigned (*add)(void *state, uint64_t frame, unsigned order);
 
     /*
-     * Makes a block free that was taken (as a whole, in parts, or as a part). Returns how many entries of
-     * indexes over all memory changed: what made this call cost more than others.
+     * Makes a block free that was taken, as a whole, in parts, or as a part of a larger one. Returns how many
+     * entries of the indexes over all memory changed, which is what makes some calls cost more than others.
      */
     unsigned (*give)(void *state, uint64_t frame, unsigned order);
 
     /*
-     * Makes scattered single frames free that were taken: those whose addresses are below `top`, from there
-     * down, at most `count` and as many as one hold of the lock allows, but one at least. They need not be
-     * merged before merge() is called. Returns how many.
+     * Makes scattered single frames free that were taken: those whose addresses stand below `top`, from there
+     * down. At most `count`, and no more than one hold of the lock allows, but at least one. They may stay
+     * unmerged until merge() is called. Returns how many.
      */
     uint64_t (*give_frames)(void *state, const uint64_t *top, uint64_t count);
 
@@ -53,11 +53,11 @@ struct frame_policy {
     bool (*merge)(void *state);
 
     /*
-     * Takes a block of at least 2^order frames that starts at or above `from` and whose first 2^order frames
-     * end at or below `limit`; a block of up to 2^most may be given when there it costs no more. *got is its
-     * order. `from` is a multiple of 512. `limit` is at most FRAME_LIMIT_MAX; if order < most, either both
-     * are at most 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
-     * What is not merged yet may be missed, if `order` is from 1 to 8. Returns the first frame, or none.
+     * Takes a block that starts at or above `from` and whose first 2^order frames end at or below `limit`. It
+     * has 2^order frames, or up to 2^most if that costs no more; *got is its order. Returns its first frame,
+     * or none. For orders 1 to 8 a block may be missed that only merging would make.
+     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either both are at most
+     * 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
@@ -220,7 +220,7 @@ static inline uint64_t frame_zones_take(struct frame_pool *pool, unsigned order,
     return FRAME_NUMBER_NONE;
 }
 
-/* Returns frames whose descriptors say nothing that matters any more. */
+/* Returns frames to the policy without writing descriptors: none of them says that its block is allocated. */
 void frame_store_give_plain(struct frame_pool *pool, uint64_t first, uint64_t end) REQUIRES(pool->lock);
 
 /* The same, with the lock held for one block at a time. */
@@ -250,21 +250,21 @@ static inline uint64_t frame_policy_give_frames(struct frame_pool *pool, const u
 /* Merges some of the free frames that the policy has not merged yet; false when there are none. */
 bool frame_store_merge(struct frame_pool *pool) EXCLUDES(pool->lock);
 
-/* So many calls of it merge all there is, if no more is freed meanwhile. */
+/* The number of calls after which all is merged, if nothing is freed meanwhile. */
 static inline uint64_t frame_store_merges_max(const struct frame_pool *pool)
 {
     return (pool->frame_limit >> FRAME_ORDER_2M) + 1;
 }
 
-/* Calls it that often, or until there is nothing more; whether there was anything. */
+/* Merges all there is, in at most so many calls; whether there was anything. */
 bool frame_store_merge_all(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /* ---- backing.c ---- */
 
-/* Whether the descriptor of `frame` may be read. */
+/* Whether the descriptor of `frame` is backed, so that it can be read. */
 bool frame_is_backed(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
-/* Sees to it that the descriptor of `frame` may be read; false when there is no memory for it. */
+/* Backs the descriptor of `frame`, if it is not; false when there is no memory for it. */
 bool frame_back(struct frame_pool *pool, uint64_t frame) REQUIRES(pool->lock);
 
 /* The same for all of [frame, end), with the lock held for one page of descriptors at a time. */
@@ -299,7 +299,8 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
-/* Puts a free block that nobody knows into a magazine of this CPU that has room; preemption is off. */
+/* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
+ * off. */
 void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
 
 /* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */

@@ -1,7 +1,6 @@
 /*
- * When memory runs out: what is tried before an allocation fails. First the magazines, which hold free
- * memory, and free frames that are not merged yet; then those who said that they can spare some, one after
- * the other until the allocation succeeds.
+ * When memory runs out: what is tried before an allocation fails. First this CPU's magazines are emptied and
+ * free frames merged; then the reclaimers are called, one after the other, until the allocation succeeds.
  */
 #include "internal.h"
 #include "valid.h"
@@ -115,8 +114,8 @@ static void begin(struct frame_pool *pool, struct frame_shortage *shortage)
 }
 
 /*
- * Merges free frames before the next attempt, some at a time: one of them may be what is needed. However many
- * other CPUs leave to be merged meanwhile, it ends.
+ * Merges some free frames before the next attempt: that may make the block that is needed. The sum of all
+ * calls is limited, so that it ends even if other CPUs go on freeing.
  */
 static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
 {
@@ -129,8 +128,8 @@ static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
 }
 
 /*
- * Whether so much is free in the store and in this CPU's magazines that a block of `order` could come of it:
- * else neither emptying these nor merging helps.
+ * Whether as many frames are free in the store and in this CPU's magazines as a block of `order` has. If not,
+ * neither emptying the magazines nor merging can help.
  */
 static bool could_suffice(struct frame_pool *pool, unsigned order)
 {
@@ -162,5 +161,5 @@ bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
         }
     }
     shortage->merges = 0;
-    return call_next(pool, shortage); /* what it gives is in magazines, and not merged */
+    return call_next(pool, shortage); /* what it frees goes to magazines, and has to be merged again */
 }

@@ -54,8 +54,8 @@ static bool drop(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
     return frame_both_change(pool, frame, both, tag - FRAME_ONE_REFERENCE, use);
 }
 
-/* Frees what has one reference, the caller's: nobody else can add one. Whether nobody changed it meanwhile.
- */
+/* Frees a block or run of which the caller has the only reference. False, and nothing has changed, when its
+ * descriptor was changed meanwhile. */
 static bool free_last(struct frame_pool *pool, phys_addr_t block, uint32_t tag)
 {
     if (frame_tag_state(tag) == FRAME_RUN) {

@@ -178,7 +178,7 @@ bool slab_records_check(const struct slab_records *records, struct slab_problem 
 
 /* ---- slabs.c: slabs, their lists, and the objects in them ---- */
 
-/* Sees to it that slabs have free objects, by making one more; false when there is no memory. */
+/* Makes one more slab, so that slabs have free objects; false when there is no memory. */
 bool slab_grow(struct slab_cache *cache) EXCLUDES(cache->lock);
 
 /* Takes up to `count` free objects out of slabs, at random places; returns how many. */
@@ -212,7 +212,7 @@ void slab_drain_part(struct slab_cache *cache, struct slab_cpu *cpu) EXCLUDES(ca
 /* Empties the depot into slabs. */
 void slab_drain_depot(struct slab_cache *cache) EXCLUDES(cache->lock);
 
-/* Makes all CPUs' magazines of a cache hold something or nothing from now on; they are empty. */
+/* Prepares a CPU's part of a cache: it has no magazines yet. */
 void slab_part_init(struct slab_cache *cache, struct slab_cpu *cpu);
 
 /* Puts an object that was checked, and is in no other place, where it can be taken again. */

@@ -15,7 +15,7 @@
 void slab_part_init(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     *cpu = (struct slab_cpu){.cache = cache, .mask = (uint32_t)(FRAME_BYTES << cache->order) - 1};
-    cpu->live = cache->policy ? 0 : cache->live; /* a red zone's bytes are never 0: the slow path looks */
+    cpu->live = cache->policy ? 0 : cache->live; /* no red zone has it: every free takes the slow path */
     if (cache->config.plain && !cache->policy) {
         cpu->inverse = cache->inverse;
         cpu->bound = cache->inverse;
@@ -191,7 +191,7 @@ void slab_drain_depot(struct slab_cache *cache)
     } while (magazine);
 }
 
-/* Sampled: the object that will be given out next must still bear its mark. Returns whether it does. */
+/* A spot check: the object that will be given out next must still bear its mark. Returns whether it does. */
 static bool check_top(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     void *object = atomic_load_explicit(&top_of(cpu)[-1], memory_order_relaxed);
@@ -265,7 +265,7 @@ static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
     return false;
 }
 
-/* Sees to it that the loaded magazine has an object; false when there is no memory. Preemption is off. */
+/* Gets an object into the loaded magazine; false when there is no memory. Preemption is off. */
 static bool make_stock(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     if (top_of(cpu) != cpu->bottom) {
@@ -352,8 +352,7 @@ static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
     }
 }
 
-/* Sees to it that the loaded magazine has room; false when there is no memory for a magazine. Preemption is
- * off. */
+/* Makes room in the loaded magazine; false when there is no memory for another one. Preemption is off. */
 static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     DEBUG_ASSERT(slab_part_is_valid(cpu));

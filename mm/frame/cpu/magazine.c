@@ -77,7 +77,7 @@ static void push_pieces(struct frame_pool *pool, struct frame_cpu *cpu, unsigned
     frame_magazine_set_count(magazine, count);
 }
 
-/* Orders 7 and 8 come one by one: more in stock would be much memory that is no whole 2 MiB block. */
+/* Orders 7 and 8 are taken one by one: a stock of them would break up several blocks of 2 MiB. */
 static bool is_refilled(unsigned order)
 {
     return order <= REFILL_ORDER || order == FRAME_ORDER_2M;
@@ -164,7 +164,7 @@ static void make_room(struct frame_pool *pool, struct frame_cpu *cpu, unsigned o
         return;
     }
     if (frame_magazine_count(magazine) < frame_magazine_capacity(magazine)) {
-        return; /* a free that had to be looked at first */
+        return; /* there is room: the free came here because its descriptor had to be looked at */
     }
     uint64_t blocks = min_u64((3 * frame_magazine_count(magazine) + 3) / 4, 3 * FRAME_BATCH / 2);
     spinlock_acquire(&pool->lock);

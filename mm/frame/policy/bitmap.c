@@ -1,6 +1,6 @@
 /*
- * The bitmap policy: one bit per frame, 1 is free, first fit. It is what one would write first, and there to
- * be compared with: its searches pass over all memory in use, so their cost grows with the machine.
+ * The bitmap policy: one bit per frame, 1 is free, first fit. It is the obvious first version, kept for
+ * comparison: its searches pass over all memory in use, so their cost grows with the machine.
  *
  * All state is guarded by the pool's lock, which the callers hold.
  */

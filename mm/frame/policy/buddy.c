@@ -6,9 +6,9 @@
  * units (policy/tree.h): a leaf's tree holds free blocks of orders 0 to 8, an arena's those of orders 9
  * to 18. A leaf that is whole, free or allocated, has no tree; it gets one, 17 words, when it is split.
  *
- * Giving (policy/buddy_give.c). A single frame is made free without merging where that is all there is to do;
- * its leaf is then *unmerged*, and merged in one go before anything is taken from it, when the CPU is idle,
- * or when memory runs short. A leaf counts its free frames, so it is known at once when it is whole.
+ * Giving (policy/buddy_give.c). Most single frames are only noted as free, and not merged with their buddies.
+ * Their leaf is then *unmerged*. It is merged in one go before anything is taken from it, when the CPU is
+ * idle, or when memory runs short. A leaf counts its free frames, so it is known at once when it is whole.
  *
  * Search (policy/buddy_take.c, over what policy/buddy_index.c keeps). An arena keeps for each order up to 8
  * the set of split leaves that have a free block of that order or a larger one; above the arenas lies the

@@ -11,7 +11,8 @@
 #define FULL_COST     21 /* at most, where the frame is merged and indexes change */
 
 /*
- * Leaves that were taken in pieces come back whole: nothing in their trees is free, and they go out of use.
+ * Leaves that were taken in pieces come back as a whole. Nothing in their trees is free, and they have none
+ * any more.
  */
 static void forget_leaves(struct arena *arena, unsigned leaf, unsigned leaves)
 {
@@ -67,8 +68,8 @@ unsigned buddy_give(void *state, uint64_t frame, unsigned order)
 }
 
 /*
- * Makes a single frame free, if there is nothing to do but to make a note of it: its leaf has other free
- * frames, so that it is known to have some, and is not whole. Returns what that cost, 0 if it was not done.
+ * Makes a single frame free, if it only has to be noted: its leaf has other free frames already, so no index
+ * changes, and is not whole by it. Returns what that cost, or 0 if more has to be done, and nothing was.
  */
 static inline unsigned add_frame(struct buddy *buddy, uint64_t frame)
 {

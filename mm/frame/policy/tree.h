@@ -139,8 +139,8 @@ static inline unsigned tree_find_exact(const struct tree *tree, unsigned height,
 }
 
 /*
- * As tree_find(), for blocks that start at or above `unit`, and at which `needed` of height 0 units end at or
- * below `limit`; the caller checks for blocks smaller than a unit by passing needed = 1.
+ * As tree_find(), for blocks that start at or above `unit` and whose first `needed` units end at or below
+ * `limit`.
  */
 static inline unsigned tree_find_between(const struct tree *tree, unsigned height, unsigned unit,
                                          unsigned needed, unsigned limit)
