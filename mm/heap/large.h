@@ -70,8 +70,11 @@ static inline uint64_t heap_note_bytes(const struct heap *heap, union frame_note
 {
     uint64_t plain = heap_note_plain_bytes(heap, note);
     unsigned number = note.number & ~(unsigned)HEAP_NOTE_MARKS;
-    if (plain != 0 || number != (HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED)) {
+    if (__builtin_expect(plain != 0, 1)) {
         return plain;
+    }
+    if (number != (HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED)) {
+        return 0;
     }
     return heap_note_track(note)->heap == heap ? heap_note_track(note)->bytes : 0;
 }
