@@ -16,7 +16,9 @@
 
 #define CR3_KEEP ((uint64_t)1 << 63) /* loading CR3 keeps what the TLB holds under its PCID */
 
-static struct tlb_spaces spaces = {.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS)};
+static struct tlb_stale stale; /* of the boot CPU, which is the only one that loads tables */
+static struct tlb_spaces spaces = {
+    .lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS), .cpus = 1, .stale = &stale};
 
 /* The space whose tables are loaded; without PCIDs the low bits of CR3 are 0. */
 static tlb_space_t current_space(void)

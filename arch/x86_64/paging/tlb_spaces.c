@@ -28,7 +28,7 @@ tlb_space_t tlb_spaces_alloc(struct tlb_spaces *spaces)
     spinlock_acquire(&spaces->lock);
     tlb_space_t space = take_number(spaces);
     spinlock_release(&spaces->lock);
-    for (unsigned cpu = 0; space != TLB_SPACE_KERNEL && cpu < CPUS_MAX; cpu++) {
+    for (unsigned cpu = 0; space != TLB_SPACE_KERNEL && cpu < spaces->cpus; cpu++) {
         tlb_spaces_mark(spaces, cpu, space);
     }
     return space;
@@ -47,14 +47,14 @@ void tlb_spaces_free(struct tlb_spaces *spaces, tlb_space_t space)
 
 void tlb_spaces_mark(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t space)
 {
-    atomic_fetch_or_explicit(&spaces->stale[cpu][space / 64], bit_of(space), memory_order_release);
+    atomic_fetch_or_explicit(&spaces->stale[cpu].numbers[space / 64], bit_of(space), memory_order_release);
 }
 
 void tlb_spaces_mark_others(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t current)
 {
     for (unsigned word = 0; word < TLB_SPACE_WORDS; word++) {
         uint64_t all = word == current / 64U ? ~bit_of(current) : UINT64_MAX;
-        atomic_fetch_or_explicit(&spaces->stale[cpu][word], all, memory_order_release);
+        atomic_fetch_or_explicit(&spaces->stale[cpu].numbers[word], all, memory_order_release);
     }
 }
 
@@ -64,7 +64,7 @@ bool tlb_spaces_take_stale(struct tlb_spaces *spaces, unsigned cpu, tlb_space_t 
     if (space == TLB_SPACE_KERNEL) {
         return true;
     }
-    _Atomic(uint64_t) *word = &spaces->stale[cpu][space / 64];
+    _Atomic(uint64_t) *word = &spaces->stale[cpu].numbers[space / 64];
     if (!(atomic_load_explicit(word, memory_order_acquire) & bit)) {
         return false;
     }

@@ -10,12 +10,15 @@
 #include "tests/host/support/host.h"
 #include <x86/tlb_spaces.h>
 
+static struct tlb_stale stale[CPUS_MAX];
 static struct tlb_spaces spaces;
 
 static int setup(void **state)
 {
     (void)state;
-    spaces = (struct tlb_spaces){.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS)};
+    memset(stale, 0, sizeof stale);
+    spaces =
+        (struct tlb_spaces){.lock = SPINLOCK_INITIALIZER(LOCK_TLB_NUMBERS), .cpus = CPUS_MAX, .stale = stale};
     return 0;
 }
 

@@ -14,12 +14,18 @@
 #define TLB_SPACES      4096 /* 12 bits in CR3 */
 #define TLB_SPACE_WORDS (TLB_SPACES / 64)
 
-/* All zeros: only the kernel's number is given out. */
+/* One CPU's part: the numbers whose translations it must drop before it uses them. */
+struct tlb_stale {
+    _Atomic(uint64_t) numbers[TLB_SPACE_WORDS]; /* a bit for each */
+};
+
+/* Zeros in `used`, and in the CPUs' parts: only the kernel's number is given out. */
 struct tlb_spaces {
-    struct spinlock lock;                               /* guards what is marked (L) */
-    uint64_t used[TLB_SPACE_WORDS];                     /* (L) numbers given out, and 0 */
-    unsigned next_word;                                 /* (L) where the search begins */
-    _Atomic(uint64_t) stale[CPUS_MAX][TLB_SPACE_WORDS]; /* by CPU: numbers to be dropped before use */
+    struct spinlock lock;           /* guards what is marked (L) */
+    uint64_t used[TLB_SPACE_WORDS]; /* (L) numbers given out, and 0 */
+    unsigned next_word;             /* (L) where the search begins */
+    unsigned cpus;                  /* parts there are: of CPUs 0 .. cpus - 1 */
+    struct tlb_stale *stale;        /* the parts, by CPU; the caller's */
 };
 
 tlb_space_t tlb_spaces_alloc(struct tlb_spaces *spaces);
