@@ -57,10 +57,9 @@ static void describe_maps(struct loader *loader)
 static uint64_t entries_alike(const struct page_walk_step *step)
 {
     const page_table_entry_t *table = (const page_table_entry_t *)(uintptr_t)step->table.raw;
-    bool present = page_entry_present(step->entry);
+    enum page_entry_kind kind = page_entry_kind(step->entry, step->level);
     unsigned index = step->index + 1;
-    while (index < PAGE_TABLE_ENTRIES && page_entry_present(table[index]) == present &&
-           (!present || page_entry_is_leaf(table[index], step->level))) {
+    while (index < PAGE_TABLE_ENTRIES && page_entry_kind(table[index], step->level) == kind) {
         index++;
     }
     return index - step->index;

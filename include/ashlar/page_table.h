@@ -90,12 +90,13 @@ virt_addr_t page_table_recursive_address(unsigned levels, unsigned slot, virt_ad
 /* ---- A set of tables ---- */
 
 struct page_table {
-    phys_addr_t root;                       /* PML4 or PML5 */
-    unsigned levels;                        /* 4 or 5 */
-    enum page_level largest_level;          /* largest leaf the CPU has */
-    unsigned recursive_slot;                /* entry of the root that names the root; 0: none */
-    virt_addr_t lent;                       /* the tables for this PML4 entry's room are not ours; 0: none */
-    uint64_t physical_end;                  /* first physical address the CPU does not have */
+    phys_addr_t root;              /* PML4 or PML5 */
+    unsigned levels;               /* 4 or 5 */
+    enum page_level largest_level; /* largest leaf the CPU has */
+    unsigned recursive_slot;       /* entry of the root that names the root; 0: none */
+    bool swaps;                    /* pages may be swapped: the owner has slots, and takes them back */
+    virt_addr_t lent;              /* the tables for this PML4 entry's room are not ours; 0: none */
+    uint64_t physical_end;         /* first physical address the CPU does not have */
     const struct page_table_access *access; /* how tables are reached */
     struct frame_pool *frames;              /* where tables come from */
     tlb_space_t space;                      /* whose translations these are */
@@ -183,7 +184,8 @@ enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_
                                             enum page_cache cache) EXCLUDES(table->lock);
 
 /*
- * What unmapping found, leaf by leaf, in ascending order. `entry` is as it was, with accessed and dirty bits.
+ * What unmapping found, page by page, in ascending order. `entry` is as it was, with accessed and dirty bits:
+ * a leaf, an inaccessible one, or a swapped page's, whose slot is the visitor's from now on.
  */
 typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entry_t entry,
                                 enum page_level level);
@@ -191,7 +193,7 @@ typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entr
 /*
  * Unmaps whatever is mapped in the range; holes are no error. A large page that is cut is split first, which
  * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back through the
- * batch. `removed` (or NULL) is called for each leaf, the table's lock held.
+ * batch. `removed` is called for each page, the table's lock held; NULL only where none can be swapped.
  */
 enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)
@@ -205,8 +207,8 @@ enum page_table_error page_table_unmap_frames(struct page_table *table, virt_add
                                               struct tlb_batch *batch, phys_addr_t *frames)
     EXCLUDES(table->lock);
 
-/* Gives what is mapped in the range, inaccessible or not, another access and cache kind; holes are left.
- * Splits large pages that are cut, as unmapping does. */
+/* Gives what is mapped in the range, inaccessible or not, another access and cache kind; holes are left, and
+ * swapped pages keep their slots. Splits large pages that are cut, as unmapping does. */
 enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
     EXCLUDES(table->lock);
@@ -282,11 +284,12 @@ enum page_table_error page_table_copy(struct page_table *table, struct page_tabl
 /* ---- One page, for the page fault ---- */
 
 /*
- * Sets the 4 KiB or 2 MiB leaf for `base`, whatever leaf (inaccessible or not) or hole of that size was
- * there: the fault's way to fill, copy and open a page. The old entry goes to *old (raw 0 for a hole). What
- * was present and allowed something the new one does not, or maps another frame, is added to the batch. Fails
- * with PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table with entries lies where a 2 MiB leaf should
- * go or a larger leaf covers it.
+ * Sets the entry of the 4 KiB or 2 MiB page at `base`, whatever page (inaccessible, swapped or neither) or
+ * hole of that size was there: the fault's way to fill, copy and open a page. `leaf` is a leaf, inaccessible
+ * or not, a swapped page's entry where the table swaps, or raw 0 for a hole. The old entry goes to *old (raw
+ * 0 for a hole), and with it a slot. What was present and allowed something the new one does not, or maps
+ * another frame, is added to the batch. Fails with PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table
+ * lies where a 2 MiB leaf should go or a larger leaf covers it.
  */
 enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
                                      enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
@@ -321,12 +324,13 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
 /* ---- Looking ---- */
 
 struct page_translation {
-    bool mapped;             /* a leaf was found */
-    enum page_level level;   /* of the leaf, or of the entry that is not present */
-    phys_addr_t target;      /* where the address lands */
-    unsigned access;         /* what all levels together allow */
-    enum page_cache cache;   /* the leaf's */
-    page_table_entry_t leaf; /* the last entry read */
+    bool mapped;           /* a leaf was found */
+    enum page_level level; /* of the leaf, or of the entry that is not present */
+    phys_addr_t target;    /* where the address lands */
+    unsigned access;       /* what all levels together allow */
+    enum page_cache cache; /* the leaf's */
+    page_table_entry_t
+        leaf; /* the last entry read: page_entry_kind() tells what is there if nothing is mapped */
 };
 
 /*
@@ -419,17 +423,17 @@ page_table_translate(const struct page_table *table, virt_addr_t address)
     uint64_t all = entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (!page_entry_present(entry)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_PML4) != ENTRY_TABLE) {
         return (struct page_translation){.level = PAGE_LEVEL_PML4, .leaf = entry};
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_1G);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_1G)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_1G) != ENTRY_TABLE) {
         return page_translation_of(all, entry, PAGE_LEVEL_1G, address);
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_2M);
     all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_2M)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_2M) != ENTRY_TABLE) {
         return page_translation_of(all, entry, PAGE_LEVEL_2M, address);
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_4K);

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/arch/page_entry_kind.h>
 
 #define PAGE_WALK_STEPS_MAX 5
 
@@ -21,7 +21,7 @@ struct page_walk_step {
 
 enum page_walk_end {
     WALK_MAPPED,        /* a leaf was found */
-    WALK_NOT_PRESENT,   /* the last step's entry is not present */
+    WALK_NOT_PRESENT,   /* the last step's entry is not present: page_entry_kind() tells what it is */
     WALK_RESERVED,      /* the last step's entry has a reserved bit set */
     WALK_UNREADABLE,    /* the next table lies where nothing can be read */
     WALK_NON_CANONICAL, /* no walk: the address is none */

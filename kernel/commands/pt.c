@@ -1,4 +1,5 @@
 /* Monitor command that shows page tables: pt. */
+#include <ashlar/format.h>
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
 #include <ashlar/monitor.h>
@@ -13,6 +14,7 @@ static const char *const size_names[] = {"", "4 KiB", "2 MiB", "1 GiB"};
 
 /* "rw-" and the like: read, write, execute, user, global. */
 #define ACCESS_TEXT_BYTES 6
+#define ENTRY_TEXT_BYTES  32
 static const char *access_text(unsigned access, char text[ACCESS_TEXT_BYTES])
 {
     text[0] = 'r';
@@ -22,6 +24,25 @@ static const char *access_text(unsigned access, char text[ACCESS_TEXT_BYTES])
     text[4] = access & PAGE_GLOBAL ? 'g' : '-';
     text[5] = '\0';
     return text;
+}
+
+/* What an entry allows, or what it is instead of being present. */
+static const char *entry_text(const struct page_walk_step *step, char text[ENTRY_TEXT_BYTES])
+{
+    enum page_entry_kind kind = page_entry_kind(step->entry, step->level);
+    switch (kind) {
+    case ENTRY_TABLE:
+    case ENTRY_LEAF:
+        return access_text(page_entry_access(step->entry), text);
+    case ENTRY_SWAPPED:
+        format(text, ENTRY_TEXT_BYTES, "swapped, slot %u", page_entry_slot(step->entry));
+        return text;
+    case ENTRY_ABSENT:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_HELD:
+        break;
+    }
+    return page_entry_kind_name(kind);
 }
 
 static const char *region_name(virt_addr_t address)
@@ -97,6 +118,7 @@ static void walk_json(const struct walk *walk)
         json_number(&json, "index", steps[i].index);
         json_hex(&json, "table", steps[i].table.raw);
         json_hex(&json, "entry", steps[i].entry.raw);
+        json_string(&json, "kind", page_entry_kind_name(page_entry_kind(steps[i].entry, steps[i].level)));
         json_object_end(&json);
     }
     json_array_end(&json);
@@ -116,15 +138,13 @@ static void walk_print(const struct walk *walk)
 {
     struct page_translation found = page_table_translate(walk->table, walk->address);
     const struct page_walk_step *steps = walk->steps;
-    char text[ACCESS_TEXT_BYTES];
+    char text[ENTRY_TEXT_BYTES];
     monitor_print("%#" PRIx64 " (%s), %s%s, via %s\n", walk->address.raw, region_name(walk->address),
                   walk->space ? "space " : "kernel's tables", walk->space ? walk->space : "",
                   page_table_path_name(walk->path));
     for (unsigned i = 0; i < walk->count; i++) {
-        bool present = page_entry_present(steps[i].entry);
         monitor_print("  %-4s[%3u] at %#12" PRIx64 ": %#018" PRIx64 "  %s\n", level_names[steps[i].level],
-                      steps[i].index, steps[i].table.raw, steps[i].entry.raw,
-                      present ? access_text(page_entry_access(steps[i].entry), text) : "not present");
+                      steps[i].index, steps[i].table.raw, steps[i].entry.raw, entry_text(&steps[i], text));
     }
     if (found.mapped) {
         monitor_print("  physical %#" PRIx64 " in a %s page, %s, %s\n", found.target.raw,

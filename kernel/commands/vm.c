@@ -170,6 +170,22 @@ static const char *mapped_text(const struct page_translation *mapped)
     return mapped->access & PAGE_WRITE ? "writable" : "read-only";
 }
 
+/* Why a page of a region is not mapped. */
+static const char *absent_text(const struct page_translation *page)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_SWAPPED:
+        return "; on disk";
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE: /* these are mapped, or no page */
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_HELD:
+        break;
+    }
+    return "; not delivered yet";
+}
+
 static void look_text(const struct vm_space *space, uint64_t address, const struct vm_look *look)
 {
     char access[4];
@@ -180,7 +196,7 @@ static void look_text(const struct vm_space *space, uint64_t address, const stru
                       vm_source_name(look->region.source), look->region.name);
     }
     if (!look->mapped.mapped) {
-        monitor_print("%s\n", look->found ? "; not delivered yet" : "");
+        monitor_print("%s\n", look->found ? absent_text(&look->mapped) : "");
         return;
     }
     monitor_print("\n  %#" PRIx64 " -> physical %#" PRIx64 ", page of %" PRIu64 " KiB, %s", address,

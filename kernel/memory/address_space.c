@@ -153,7 +153,8 @@ static void lend_descriptors(const struct boot_info *info)
     struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
     unsigned count = page_table_walk(&loader, &physmap_access, base, steps);
     for (unsigned i = 0; i < count; i++) {
-        if (steps[i].level == PAGE_LEVEL_PML4 && page_entry_present(steps[i].entry)) {
+        if (steps[i].level == PAGE_LEVEL_PML4 &&
+            page_entry_kind(steps[i].entry, steps[i].level) == ENTRY_TABLE) {
             page_table_lend(&kernel_tables, base, page_entry_table_address(steps[i].entry));
             return;
         }

@@ -2,7 +2,7 @@
  * The kernel's frame pool: where the memory map, the physmap and the array of descriptors come together. How
  * the pool works is in mm/frame/pool.c and docs/physical.md.
  */
-#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/arch/page_entry_kind.h>
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
@@ -34,7 +34,7 @@ static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, co
     unsigned used = 0;
     for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
         page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
-        if (!page_entry_present(*entry)) {
+        if (page_entry_is_hole(*entry)) { /* else a table: nothing else is there */
             memset(physmap_pointer(tables[used]), 0, FRAME_BYTES);
             *entry = page_entry_table(tables[used], false);
             used++;

@@ -16,12 +16,17 @@ enum page_tables_result page_tables_init(struct page_table_builder *builder)
 static enum page_tables_result descend(struct page_table_builder *builder, page_table_entry_t *entry,
                                        unsigned level, phys_addr_t *below)
 {
-    if (page_entry_present(*entry)) {
-        if (page_entry_is_leaf(*entry, level)) {
-            return PAGE_TABLES_CONFLICT;
-        }
+    switch (page_entry_kind(*entry, level)) {
+    case ENTRY_ABSENT:
+        break;
+    case ENTRY_TABLE:
         *below = page_entry_table_address(*entry);
         return PAGE_TABLES_OK;
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE: /* the loader makes none of these */
+    case ENTRY_SWAPPED:
+    case ENTRY_HELD:
+        return PAGE_TABLES_CONFLICT;
     }
     if (!builder->take_frame(builder->context, below)) {
         return PAGE_TABLES_NO_MEMORY;
@@ -56,7 +61,7 @@ static enum page_tables_result map_leaf(struct page_table_builder *builder, virt
         }
     }
     page_table_entry_t *entry = table_at(builder->access_offset, table) + page_table_index(virtual, level);
-    if (page_entry_present(*entry) && entry->raw != leaf.raw) {
+    if (!page_entry_is_hole(*entry) && entry->raw != leaf.raw) {
         return PAGE_TABLES_CONFLICT;
     }
     *entry = leaf;

@@ -85,18 +85,35 @@ static bool child_is_right(struct inspection *inspection, page_table_entry_t ent
     return table_is_right(inspection, child, level - 1, address);
 }
 
-/* An entry that names no table; adds to *used when it is a leaf or held. */
-static bool end_is_right(const struct inspection *inspection, page_table_entry_t entry, unsigned level,
-                         uint64_t address, uint64_t *used)
+/* An entry without any bits but those that its kind has: `expected`. */
+static bool bits_are_right(const struct inspection *inspection, page_table_entry_t entry,
+                           page_table_entry_t expected, uint64_t address)
 {
-    bool inaccessible = page_entry_inaccessible(entry) && page_entry_is_leaf(entry, level);
-    if (page_entry_present(entry) || inaccessible) {
-        (*used)++;
+    return entry.raw == expected.raw ||
+           wrong(inspection, "an absent entry holds bits", address, entry.raw, expected.raw);
+}
+
+/* An entry that names no table. */
+static bool end_is_right(const struct inspection *inspection, page_table_entry_t entry, unsigned level,
+                         uint64_t address)
+{
+    switch (page_entry_kind(entry, level)) {
+    case ENTRY_ABSENT:
+        return bits_are_right(inspection, entry, (page_table_entry_t){0}, address);
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
         return leaf_is_right(inspection, entry, level, address);
+    case ENTRY_SWAPPED:
+        if (!inspection->table->swaps) {
+            return wrong(inspection, "a page is swapped where none can be", address, entry.raw, 0);
+        }
+        return bits_are_right(inspection, entry, page_entry_swapped(page_entry_slot(entry)), address);
+    case ENTRY_HELD:
+        return bits_are_right(inspection, entry, page_entry_held(), address);
+    case ENTRY_TABLE: /* looked at by child_is_right() */
+        break;
     }
-    bool held = level == PAGE_LEVEL_4K && entry.raw == page_entry_held().raw;
-    *used += held;
-    return entry.raw == 0 || held || wrong(inspection, "an absent entry holds bits", address, entry.raw, 0);
+    return true;
 }
 
 /* Entries of one table that name tables: one bit each, so that the table need not stay open while these are
@@ -111,10 +128,10 @@ static bool entries_are_right(const struct inspection *inspection, const page_ta
 {
     for (unsigned i = 0; i < PAGE_TABLE_ENTRIES; i++, address += page_level_bytes(level)) {
         page_table_entry_t entry = entry_read(&entries[i]);
-        if (page_entry_present(entry) && !page_entry_is_leaf(entry, level)) {
+        *used += !page_entry_is_hole(entry);
+        if (page_entry_kind(entry, level) == ENTRY_TABLE) {
             children->bits[i / 64] |= 1ULL << i % 64;
-            (*used)++;
-        } else if (!end_is_right(inspection, entry, level, address, used)) {
+        } else if (!end_is_right(inspection, entry, level, address)) {
             return false;
         }
     }
@@ -181,15 +198,15 @@ static bool root_entry_is_right(struct inspection *inspection, unsigned index)
     unsigned unused = 64 - page_level_shift(table->levels + 1);
     uint64_t shifted = (uint64_t)index << page_level_shift(table->levels) << unused;
     uint64_t address = (uint64_t)((int64_t)shifted >> unused);
-    uint64_t used = 0;
     page_table_entry_t entry = table_entry(table, table->root, address, table->levels);
     bool special =
         index >= PAGE_TABLE_ENTRIES / 2 && (table->kernel != NULL || (table->recursive_slot == index));
     if (special) {
         return special_is_right(inspection, entry, index, address);
     }
-    return page_entry_present(entry) ? child_is_right(inspection, entry, table->levels, address)
-                                     : end_is_right(inspection, entry, table->levels, address, &used);
+    return page_entry_kind(entry, table->levels) == ENTRY_TABLE
+               ? child_is_right(inspection, entry, table->levels, address)
+               : end_is_right(inspection, entry, table->levels, address);
 }
 
 bool page_table_check(struct page_table *table, struct page_table_problem *problem)

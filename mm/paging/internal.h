@@ -173,15 +173,15 @@ static inline __attribute__((always_inline)) phys_addr_t only_table(const struct
         return FRAME_NONE;
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
-    if (!page_entry_present(entry)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_PML4) != ENTRY_TABLE) {
         return FRAME_NONE;
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_1G);
-    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_1G)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_1G) != ENTRY_TABLE) {
         return FRAME_NONE;
     }
     entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_2M);
-    if (!page_entry_present(entry) || page_entry_is_leaf(entry, PAGE_LEVEL_2M)) {
+    if (page_entry_kind(entry, PAGE_LEVEL_2M) != ENTRY_TABLE) {
         return FRAME_NONE;
     }
     return page_entry_table_address(entry);

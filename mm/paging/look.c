@@ -8,6 +8,22 @@ struct visit {
     const bool *enough;        /* set by the visitor when it wants to see no more */
 };
 
+/* Tells the visitor of an entry that names no table, if the CPU can use it. */
+static void visit_page(const struct visit *visit, uint64_t base, page_table_entry_t entry, unsigned level)
+{
+    switch (page_entry_kind(entry, level)) {
+    case ENTRY_LEAF:
+        visit->visit(visit->context, virt_addr(base), entry, (enum page_level)level);
+        break;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_SWAPPED:
+    case ENTRY_HELD:
+        break;
+    }
+}
+
 static void visit_leaves(const struct visit *visit, phys_addr_t at, uint64_t first, uint64_t last)
 {
     page_table_entry_t *entries = table_open(visit->table, at, first, PAGE_LEVEL_4K);
@@ -16,9 +32,7 @@ static void visit_leaves(const struct visit *visit, phys_addr_t at, uint64_t fir
     unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K);
     for (; i <= end && !*visit->enough; i++, base += FRAME_BYTES) {
         page_table_entry_t entry = entry_read(&entries[i]);
-        if (page_entry_present(entry)) {
-            visit->visit(visit->context, virt_addr(base), entry, PAGE_LEVEL_4K);
-        }
+        visit_page(visit, base, entry, PAGE_LEVEL_4K);
     }
     table_close(visit->table, entries);
 }
@@ -33,13 +47,10 @@ static void visit_table(const struct visit *visit, phys_addr_t at, unsigned leve
     for (uint64_t start = first, end;; start = end + 1) {
         end = chunk_last(start, last, level);
         page_table_entry_t entry = table_entry(visit->table, at, start, level);
-        if (page_entry_present(entry) && !is_recursive(visit->table, start, level)) {
-            if (page_entry_is_leaf(entry, level)) {
-                visit->visit(visit->context, virt_addr(align_down(start, page_level_bytes(level))), entry,
-                             (enum page_level)level);
-            } else {
-                visit_table(visit, page_entry_table_address(entry), level - 1, start, end);
-            }
+        if (page_entry_kind(entry, level) != ENTRY_TABLE) {
+            visit_page(visit, align_down(start, page_level_bytes(level)), entry, level);
+        } else if (!is_recursive(visit->table, start, level)) {
+            visit_table(visit, page_entry_table_address(entry), level - 1, start, end);
         }
         if (end == last || *visit->enough) {
             return;
@@ -140,7 +151,7 @@ struct page_walk_last page_walk_slow(const struct page_table *table, virt_addr_t
     for (; virt_is_canonical(address, table->levels); level--) {
         entry = table_entry(table, at, address.raw, level);
         all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-        if (!page_entry_present(entry) || page_entry_is_leaf(entry, level)) {
+        if (page_entry_kind(entry, level) != ENTRY_TABLE) {
             break;
         }
         at = page_entry_table_address(entry);

@@ -38,12 +38,12 @@ static uint64_t tables_missing(const struct mapping *mapping, uint64_t first, ui
     return count;
 }
 
-/* Whether all entries for [first, last] in a level 1 table are absent, and not held. */
+/* Whether all entries for [first, last] in a level 1 table are holes. */
 static bool entries_free(const page_table_entry_t *entries, uint64_t first, uint64_t last)
 {
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end; i++) {
-        if (entry_read(&entries[i]).raw != 0) {
+        if (!page_entry_is_hole(entry_read(&entries[i]))) {
             return false;
         }
     }
@@ -65,12 +65,19 @@ static enum page_table_error plan(const struct mapping *mapping, phys_addr_t at,
     for (uint64_t start = first, end; error == PAGE_TABLE_OK; start = end + 1) {
         end = chunk_last(start, last, level);
         page_table_entry_t entry = table_entry(table, at, start, level);
-        if (!page_entry_in_use(entry)) {
+        switch (page_entry_kind(entry, level)) {
+        case ENTRY_ABSENT:
             *missing += tables_missing(mapping, start, end, level);
-        } else if (page_entry_is_leaf(entry, level)) {
-            error = PAGE_TABLE_OCCUPIED;
-        } else {
+            break;
+        case ENTRY_TABLE:
             error = plan(mapping, page_entry_table_address(entry), level - 1, start, end, missing);
+            break;
+        case ENTRY_LEAF:
+        case ENTRY_INACCESSIBLE:
+        case ENTRY_SWAPPED:
+        case ENTRY_HELD:
+            error = PAGE_TABLE_OCCUPIED;
+            break;
         }
         if (end == last) {
             break;
@@ -115,7 +122,7 @@ static bool fill_entry(struct mapping *mapping, phys_addr_t at, unsigned level, 
     REQUIRES(mapping->table->lock)
 {
     page_table_entry_t entry = table_entry(mapping->table, at, first, level);
-    bool absent = !page_entry_in_use(entry);
+    bool absent = page_entry_is_hole(entry); /* else a table: that was planned */
     if (absent && leaf_fits(mapping, first, last, level)) {
         table_link(
             mapping->table, at, first, level,
@@ -231,7 +238,7 @@ static inline __attribute__((always_inline)) bool map_short(struct page_table *t
     }
     page_table_entry_t *entries = only_entries(table, only, base);
     for (uint64_t i = 0; i < count; i++) {
-        if (entry_read(&entries[i]).raw != 0) {
+        if (!page_entry_is_hole(entry_read(&entries[i]))) {
             return false;
         }
     }
@@ -316,7 +323,7 @@ static inline bool map_frames_short(struct page_table *table, uint64_t base, con
     uint64_t end = table->physical_end;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t frame = frames[i].raw;
-        if (!is_aligned(frame, FRAME_BYTES) || frame >= end || entry_read(&entries[i]).raw != 0) {
+        if (!is_aligned(frame, FRAME_BYTES) || frame >= end || !page_entry_is_hole(entry_read(&entries[i]))) {
             return false;
         }
     }
@@ -367,7 +374,7 @@ enum page_table_error page_table_map_frames(struct page_table *table, virt_addr_
     DEBUG_ASSERT(page_table_is_valid(table));
     VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     page_table_entry_t form = leaf_form(base.raw, access, cache);
-    if (count <= PAGE_TABLE_ENTRIES && page_entry_present(form) &&
+    if (count <= PAGE_TABLE_ENTRIES && form.raw != 0 &&
         range_is_short(table, base.raw, count << FRAME_SHIFT)) {
         spinlock_acquire(&table->lock);
         bool done = map_frames_short(table, base.raw, frames, count, form);

@@ -7,7 +7,7 @@ struct setting {
     struct page_table *table; /* where */
     uint64_t address;         /* first byte of the page */
     unsigned level;           /* of the leaf */
-    page_table_entry_t leaf;  /* what the entry becomes; raw 0 for a hole */
+    page_table_entry_t leaf;  /* what the entry becomes: a page, present or not, or raw 0 for a hole */
     struct tlb_batch *batch;  /* takes what is stale */
 };
 
@@ -23,20 +23,45 @@ static struct place place_find(const struct page_table *table, uint64_t address,
     struct place place = {.at = table->root, .level = table->levels};
     for (;; place.level--) {
         place.entry = table_entry(table, place.at, address, place.level);
-        if (place.level == level || !page_entry_present(place.entry) ||
-            page_entry_is_leaf(place.entry, place.level)) {
+        if (place.level == level || page_entry_kind(place.entry, place.level) != ENTRY_TABLE) {
             return place;
         }
         place.at = page_entry_table_address(place.entry);
     }
 }
 
-static bool leaf_is_sound(page_table_entry_t leaf, unsigned level)
+static enum page_table_error leaf_is_sound(const struct setting *setting)
 {
-    unsigned access = page_entry_access(leaf);
-    return page_entry_in_use(leaf) && page_entry_is_leaf(leaf, level) &&
-           page_entry_reserved(leaf, level, PAGE_PHYSICAL_BITS_MAX) == 0 &&
-           (access & (PAGE_WRITE | PAGE_EXECUTE)) != (PAGE_WRITE | PAGE_EXECUTE);
+    page_table_entry_t leaf = setting->leaf;
+    unsigned level = setting->level;
+    if (page_entry_reserved(leaf, level, PAGE_PHYSICAL_BITS_MAX) != 0) {
+        return PAGE_TABLE_BAD_ACCESS;
+    }
+    if (page_entry_leaf_address(leaf, level).raw >= setting->table->physical_end) {
+        return PAGE_TABLE_BAD_PHYSICAL;
+    }
+    return leaf_check(virt_addr(setting->address), page_entry_access(leaf), page_entry_cache(leaf, level));
+}
+
+/* Whether the new entry is one that may be set. */
+static enum page_table_error entry_is_sound(const struct setting *setting)
+{
+    switch (page_entry_kind(setting->leaf, setting->level)) {
+    case ENTRY_ABSENT:
+        return page_entry_is_hole(setting->leaf) ? PAGE_TABLE_OK : PAGE_TABLE_BAD_ACCESS;
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        return leaf_is_sound(setting);
+    case ENTRY_SWAPPED: /* all else in it is 0 */
+        return setting->table->swaps &&
+                       setting->leaf.raw == page_entry_swapped(page_entry_slot(setting->leaf)).raw
+                   ? PAGE_TABLE_OK
+                   : PAGE_TABLE_BAD_ACCESS;
+    case ENTRY_TABLE:
+    case ENTRY_HELD:
+        break;
+    }
+    return PAGE_TABLE_BAD_ACCESS;
 }
 
 static enum page_table_error setting_check(const struct setting *setting)
@@ -56,16 +81,23 @@ static enum page_table_error setting_check(const struct setting *setting)
     if (touches_foreign(setting->table, base.raw, base.raw)) {
         return PAGE_TABLE_OCCUPIED;
     }
-    if (setting->leaf.raw == 0) {
-        return PAGE_TABLE_OK;
+    return entry_is_sound(setting);
+}
+
+/* Whether what the walk found, which is no hole, may give way to an entry at `level`: a page of that size. */
+static bool place_gives_way(const struct place *place, unsigned level)
+{
+    switch (page_entry_kind(place->entry, place->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_SWAPPED:
+        return place->level == level;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:
+    case ENTRY_HELD:
+        break;
     }
-    if (!leaf_is_sound(setting->leaf, level)) {
-        return PAGE_TABLE_BAD_ACCESS;
-    }
-    if (page_entry_leaf_address(setting->leaf, level).raw >= setting->table->physical_end) {
-        return PAGE_TABLE_BAD_PHYSICAL;
-    }
-    return leaf_check(base, page_entry_access(setting->leaf), page_entry_cache(setting->leaf, level));
+    return false;
 }
 
 /* Writes the entry; both sizes are as wanted. */
@@ -77,7 +109,7 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     unsigned index = page_table_index(virt_addr(setting->address), setting->level);
     page_table_entry_t old = entry_exchange(&entries[index], setting->leaf);
     table_close(table, entries);
-    table_use(table, at, page_entry_in_use(setting->leaf) - page_entry_in_use(old));
+    table_use(table, at, page_entry_is_hole(old) - page_entry_is_hole(setting->leaf));
     if (leaf_narrows(old, setting->leaf, setting->level)) {
         tlb_batch_add(setting->batch, virt_addr(setting->address), page_level_bytes(setting->level),
                       (enum page_level)setting->level, page_entry_access(old) & PAGE_GLOBAL);
@@ -122,12 +154,11 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
     REQUIRES(setting->table->lock)
 {
     struct place place = place_find(setting->table, setting->address, setting->level);
-    if (place.entry.raw != 0 && (!page_entry_in_use(place.entry) || place.level != setting->level ||
-                                 !page_entry_is_leaf(place.entry, place.level))) {
+    if (!page_entry_is_hole(place.entry) && !place_gives_way(&place, setting->level)) {
         return PAGE_TABLE_OCCUPIED;
     }
     if (place.level != setting->level) {
-        if (setting->leaf.raw == 0) {
+        if (page_entry_is_hole(setting->leaf)) {
             *old = setting->leaf;
             return PAGE_TABLE_OK;
         }
@@ -137,7 +168,7 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
         }
     }
     *old = entry_set(setting, place.at);
-    if (setting->leaf.raw == 0 && table_used(setting->table, place.at) == 0) {
+    if (page_entry_is_hole(setting->leaf) && table_used(setting->table, place.at) == 0) {
         shrink(setting->table, setting->address, setting->level, setting->batch);
     }
     return PAGE_TABLE_OK;
@@ -222,7 +253,7 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
     DEBUG_ASSERT(page_table_is_valid(table));
     uint64_t at = align_down((uintptr_t)slot, FRAME_BYTES) - table->access->offset;
     spinlock_acquire(&table->lock);
-    DEBUG_ASSERT(!page_entry_present(entry_read(slot)) && page_entry_present(leaf));
+    DEBUG_ASSERT(page_entry_is_hole(entry_read(slot)) && !page_entry_is_hole(leaf));
     entry_write(slot, leaf);
     table_use(table, phys_addr(at), 1);
     spinlock_release(&table->lock);
@@ -235,7 +266,7 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
     spinlock_acquire(&table->lock);
     page_table_entry_t old = entry_exchange(slot, leaf);
     spinlock_release(&table->lock);
-    DEBUG_ASSERT(page_entry_present(old) && page_entry_present(leaf));
+    DEBUG_ASSERT(!page_entry_is_hole(old) && !page_entry_is_hole(leaf));
     if (leaf_narrows(old, leaf, PAGE_LEVEL_4K)) {
         tlb_batch_add(batch, base, FRAME_BYTES, PAGE_LEVEL_4K, page_entry_access(old) & PAGE_GLOBAL);
     }

@@ -26,15 +26,29 @@ static void change_leaf(const struct protection *protection, page_table_entry_t 
     }
 }
 
+/* What a swapped page allows is said when it is back: its slot is kept. */
+static void change_entry(const struct protection *protection, page_table_entry_t *entry, uint64_t base)
+{
+    switch (page_entry_kind(entry_read(entry), PAGE_LEVEL_4K)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        change_leaf(protection, entry, base, PAGE_LEVEL_4K);
+        break;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE: /* not at level 1 */
+    case ENTRY_SWAPPED:
+    case ENTRY_HELD:
+        break;
+    }
+}
+
 static void change_leaves(const struct protection *protection, phys_addr_t at, uint64_t first, uint64_t last)
 {
     page_table_entry_t *entries = table_open(protection->table, at, first, PAGE_LEVEL_4K);
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end;
          i++, first += FRAME_BYTES) {
-        if (page_entry_in_use(entry_read(&entries[i]))) {
-            change_leaf(protection, &entries[i], first, PAGE_LEVEL_4K);
-        }
+        change_entry(protection, &entries[i], first);
     }
     table_close(protection->table, entries);
 }
@@ -52,6 +66,31 @@ static void change_large_leaf(const struct protection *protection, phys_addr_t a
 }
 
 static void change_table(const struct protection *protection, phys_addr_t at, unsigned level, uint64_t first,
+                         uint64_t last);
+
+/* Changes what one entry above level 1 spans of the range. */
+static void change_span(const struct protection *protection, phys_addr_t at, unsigned level, uint64_t first,
+                        uint64_t last)
+{
+    page_table_entry_t entry = table_entry(protection->table, at, first, level);
+    switch (page_entry_kind(entry, level)) {
+    case ENTRY_TABLE:
+        if (!is_foreign(protection->table, first, level)) {
+            change_table(protection, page_entry_table_address(entry), level - 1, first, last);
+        }
+        break;
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        change_large_leaf(protection, at, first, last, level);
+        break;
+    case ENTRY_ABSENT:
+    case ENTRY_SWAPPED: /* these two are of level 1 */
+    case ENTRY_HELD:
+        break;
+    }
+}
+
+static void change_table(const struct protection *protection, phys_addr_t at, unsigned level, uint64_t first,
                          uint64_t last)
 {
     if (level <= PAGE_LEVEL_4K) {
@@ -60,14 +99,7 @@ static void change_table(const struct protection *protection, phys_addr_t at, un
     }
     for (uint64_t start = first, end;; start = end + 1) {
         end = chunk_last(start, last, level);
-        page_table_entry_t entry = table_entry(protection->table, at, start, level);
-        if (page_entry_in_use(entry) && !is_foreign(protection->table, start, level)) {
-            if (page_entry_is_leaf(entry, level)) {
-                change_large_leaf(protection, at, start, end, level);
-            } else {
-                change_table(protection, page_entry_table_address(entry), level - 1, start, end);
-            }
-        }
+        change_span(protection, at, level, start, end);
         if (end == last) {
             return;
         }
@@ -108,7 +140,7 @@ enum page_table_error page_table_protect(struct page_table *table, virt_addr_t b
 static bool parts_of_one(const page_table_entry_t *entries, unsigned level, page_table_entry_t *whole)
 {
     page_table_entry_t first = entry_read(&entries[0]);
-    if (!page_entry_present(first) || !page_entry_is_leaf(first, level - 1) ||
+    if (page_entry_kind(first, level - 1) != ENTRY_LEAF ||
         !is_aligned(page_entry_leaf_address(first, level - 1).raw, page_level_bytes(level))) {
         return false;
     }
@@ -162,8 +194,7 @@ static uint64_t merge_range(const struct merging *merging, phys_addr_t at, unsig
     for (uint64_t start = first, end; level > PAGE_LEVEL_4K; start = end + 1) {
         end = chunk_last(start, last, level);
         page_table_entry_t entry = table_entry(table, at, start, level);
-        if (page_entry_present(entry) && !page_entry_is_leaf(entry, level) &&
-            !is_foreign(table, start, level)) {
+        if (page_entry_kind(entry, level) == ENTRY_TABLE && !is_foreign(table, start, level)) {
             phys_addr_t child = page_entry_table_address(entry);
             merged += merge_range(merging, child, level - 1, start, end);
             if (level <= merging->largest && chunk_is_whole(start, end, level)) {

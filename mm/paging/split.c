@@ -36,25 +36,39 @@ struct cut {
     page_table_entry_t leaf; /* as it is */
 };
 
+/* Whether what the walk to the cut ended at is a large page that has to be split. */
+static bool is_cut(const struct cut *cut, const struct leaf_change *change)
+{
+    if (is_aligned(cut->address, page_level_bytes(cut->level))) {
+        return false;
+    }
+    switch (page_entry_kind(cut->leaf, cut->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        return !change || leaf_with_change(cut->leaf, cut->level, change).raw != cut->leaf.raw;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:   /* somebody else's */
+    case ENTRY_SWAPPED: /* these two are of level 1 */
+    case ENTRY_HELD:
+        break;
+    }
+    return false;
+}
+
 /* Finds the large page that would be cut in front of `address`. */
 static struct cut cut_find(const struct page_table *table, uint64_t address, const struct leaf_change *change)
 {
     struct cut cut = {.address = address, .table = table->root, .level = table->levels};
     for (; !is_aligned(address, page_level_bytes(cut.level)) && cut.level > PAGE_LEVEL_4K; cut.level--) {
         cut.leaf = table_entry(table, cut.table, address, cut.level);
-        if (!page_entry_in_use(cut.leaf) || is_foreign(table, address, cut.level)) {
+        if (page_entry_kind(cut.leaf, cut.level) != ENTRY_TABLE || is_foreign(table, address, cut.level)) {
             break;
-        }
-        if (page_entry_is_leaf(cut.leaf, cut.level)) {
-            bool same = change && leaf_with_change(cut.leaf, cut.level, change).raw == cut.leaf.raw;
-            if (same) {
-                break;
-            }
-            return cut;
         }
         cut.table = page_entry_table_address(cut.leaf);
     }
-    cut.level = PAGE_LEVEL_4K;
+    if (!is_cut(&cut, change)) {
+        cut.level = PAGE_LEVEL_4K;
+    }
     return cut;
 }
 
@@ -106,7 +120,7 @@ static void cut_perform(struct page_table *table, struct cut cut, struct table_r
             return;
         }
         page_table_entry_t leaf = table_entry(table, cut.table, cut.address, cut.level);
-        if (!page_entry_is_leaf(leaf, cut.level)) { /* the other cut was through the same page */
+        if (page_entry_kind(leaf, cut.level) == ENTRY_TABLE) { /* the other cut was through the same page */
             cut.table = page_entry_table_address(leaf);
             continue;
         }

@@ -153,7 +153,7 @@ static void free_kept_tables(struct page_table *table)
 {
     page_table_entry_t *entries = frame_pointer(table->frames, table->root);
     for (unsigned i = PAGE_TABLE_ENTRIES / 2; i < PAGE_TABLE_ENTRIES; i++) {
-        if (page_entry_present(entries[i]) && i != table->recursive_slot) {
+        if (page_entry_kind(entries[i], table->levels) == ENTRY_TABLE && i != table->recursive_slot) {
             phys_addr_t child = page_entry_table_address(entries[i]);
             ASSERT(table_used(table, child) == 0);
             frame_free(table->frames, child, 0);
@@ -183,7 +183,7 @@ void page_table_make_recursive(struct page_table *table, unsigned slot)
     ASSERT(slot >= PAGE_TABLE_ENTRIES / 2 && slot < PAGE_TABLE_ENTRIES);
     spinlock_acquire(&table->lock);
     page_table_entry_t *root = frame_pointer(table->frames, table->root);
-    ASSERT(table->recursive_slot == 0 && !page_entry_present(entry_read(&root[slot])));
+    ASSERT(table->recursive_slot == 0 && page_entry_is_hole(entry_read(&root[slot])));
     entry_write(&root[slot], page_entry_recursive(table->root));
     table->recursive_slot = slot;
     spinlock_release(&table->lock);
@@ -210,11 +210,11 @@ void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t low
     phys_addr_t at = table->root;
     if (table->levels == PAGE_LEVEL_PML5) {
         page_table_entry_t above = table_entry(table, at, base.raw, PAGE_LEVEL_PML5);
-        ASSERT(page_entry_present(above));
+        ASSERT(page_entry_kind(above, PAGE_LEVEL_PML5) == ENTRY_TABLE);
         at = page_entry_table_address(above);
         table_use(table, at, 1);
     }
-    ASSERT(!page_entry_present(table_entry(table, at, base.raw, PAGE_LEVEL_PML4)));
+    ASSERT(page_entry_is_hole(table_entry(table, at, base.raw, PAGE_LEVEL_PML4)));
     table_link(table, at, base.raw, PAGE_LEVEL_PML4, page_entry_table(lower, false));
     table->lent = base;
     spinlock_release(&table->lock);

@@ -10,8 +10,9 @@ struct unmapping {
     void *context;               /* for `removed` */
 };
 
-/* Takes one leaf out. It is noted before the visitor knows of it: the visitor may put a frame to the batch,
- * and a full batch flushes. Of an inaccessible one no TLB knows. */
+/* Takes one page out. It is noted before the visitor knows of it: the visitor may put a frame to the batch,
+ * and a full batch flushes. Of one that is not present no TLB knows. Without a visitor nobody would be left
+ * to know a slot. */
 static inline __attribute__((always_inline)) void
 clear_leaf(const struct unmapping *unmapping, page_table_entry_t *entry, uint64_t base, unsigned level)
 {
@@ -19,10 +20,30 @@ clear_leaf(const struct unmapping *unmapping, page_table_entry_t *entry, uint64_
     if (page_entry_present(old)) {
         tlb_batch_add(unmapping->batch, virt_addr(base), page_level_bytes(level), (enum page_level)level,
                       old.raw & PAGE_ENTRY_GLOBAL);
+    } else {
+        ASSERT(unmapping->removed || page_entry_kind(old, level) != ENTRY_SWAPPED);
     }
     if (unmapping->removed) {
         unmapping->removed(unmapping->context, virt_addr(base), old, (enum page_level)level);
     }
+}
+
+/* Takes out what an entry of level 1 has; returns whether there was something. */
+static inline __attribute__((always_inline)) bool clear_small(const struct unmapping *unmapping,
+                                                              page_table_entry_t *entry, uint64_t base)
+{
+    switch (page_entry_kind(entry_read(entry), PAGE_LEVEL_4K)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_SWAPPED:
+        clear_leaf(unmapping, entry, base, PAGE_LEVEL_4K);
+        return true;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE: /* not at level 1 */
+    case ENTRY_HELD:  /* stays for good */
+        break;
+    }
+    return false;
 }
 
 /* Clears a level 1 table's part of the range; returns how many entries went. */
@@ -33,10 +54,7 @@ static uint64_t clear_leaves(struct unmapping *unmapping, phys_addr_t at, uint64
     unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
     for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end;
          i++, first += FRAME_BYTES) {
-        if (page_entry_in_use(entry_read(&entries[i]))) {
-            clear_leaf(unmapping, &entries[i], first, PAGE_LEVEL_4K);
-            cleared++;
-        }
+        cleared += clear_small(unmapping, &entries[i], first);
     }
     table_close(unmapping->table, entries);
     return cleared;
@@ -52,26 +70,40 @@ static void clear_large_leaf(struct unmapping *unmapping, phys_addr_t at, uint64
 static uint64_t clear(struct unmapping *unmapping, phys_addr_t at, unsigned level, uint64_t first,
                       uint64_t last) REQUIRES(unmapping->table->lock);
 
-/* Clears what one entry at `level` spans of the range; returns whether the entry itself went with a leaf. */
-static bool clear_entry(struct unmapping *unmapping, phys_addr_t at, unsigned level, uint64_t first,
-                        uint64_t last) REQUIRES(unmapping->table->lock)
+/* Clears the part of the range that the table `child` spans, and drops the table if it is empty then. */
+static void clear_below(struct unmapping *unmapping, phys_addr_t at, unsigned level, phys_addr_t child,
+                        uint64_t first, uint64_t last) REQUIRES(unmapping->table->lock)
 {
     struct page_table *table = unmapping->table;
-    page_table_entry_t entry = table_entry(table, at, first, level);
-    if (!page_entry_in_use(entry) || is_foreign(table, first, level)) {
-        return false;
-    }
-    if (page_entry_is_leaf(entry, level)) {
-        clear_large_leaf(unmapping, at, first, level);
-        return true;
-    }
-    phys_addr_t child = page_entry_table_address(entry);
     uint64_t cleared = clear(unmapping, child, level - 1, first, last);
     if (cleared != 0) {
         table_use(table, child, -(int64_t)cleared);
     }
     if (table_used(table, child) == 0 && !is_kept(table, first, level)) {
         table_drop(unmapping->table, at, first, level, child, unmapping->batch);
+    }
+}
+
+/* Clears what one entry above level 1 spans of the range; returns whether the entry itself went with a leaf.
+ */
+static bool clear_entry(struct unmapping *unmapping, phys_addr_t at, unsigned level, uint64_t first,
+                        uint64_t last) REQUIRES(unmapping->table->lock)
+{
+    page_table_entry_t entry = table_entry(unmapping->table, at, first, level);
+    switch (page_entry_kind(entry, level)) {
+    case ENTRY_TABLE:
+        if (!is_foreign(unmapping->table, first, level)) {
+            clear_below(unmapping, at, level, page_entry_table_address(entry), first, last);
+        }
+        break;
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        clear_large_leaf(unmapping, at, first, level);
+        return true;
+    case ENTRY_ABSENT:
+    case ENTRY_SWAPPED: /* these two are of level 1 */
+    case ENTRY_HELD:
+        break;
     }
     return false;
 }
@@ -141,10 +173,7 @@ static bool unmap_short(struct unmapping *unmapping, uint64_t address, uint64_t 
     page_table_entry_t *entries = only_entries(table, only, address);
     int64_t cleared = 0;
     for (uint64_t i = 0; i < count; i++, address += FRAME_BYTES) {
-        if (page_entry_in_use(entry_read(&entries[i]))) {
-            clear_leaf(unmapping, &entries[i], address, PAGE_LEVEL_4K);
-            cleared++;
-        }
+        cleared += clear_small(unmapping, &entries[i], address);
     }
     frame_note_use(descriptor, -cleared);
     return true;
@@ -226,8 +255,7 @@ static phys_addr_t small_table(const struct page_table *table, uint64_t address)
     phys_addr_t at = table->root;
     for (unsigned level = table->levels; level > PAGE_LEVEL_4K; level--) {
         page_table_entry_t entry = table_entry(table, at, address, level);
-        if (!page_entry_present(entry) || page_entry_is_leaf(entry, level) ||
-            is_foreign(table, address, level)) {
+        if (page_entry_kind(entry, level) != ENTRY_TABLE || is_foreign(table, address, level)) {
             return FRAME_NONE;
         }
         at = page_entry_table_address(entry);

@@ -5,6 +5,24 @@
 
 static const char *const level_names[] = {"", "PT", "PD", "PDPT", "PML4", "PML5"};
 
+/* What lies there that the CPU does not find. */
+static size_t absent_text(const struct page_walk_step *last, char *buffer, size_t bytes)
+{
+    switch (page_entry_kind(last->entry, last->level)) {
+    case ENTRY_INACCESSIBLE:
+        return format(buffer, bytes, ": not present, a page that is kept inaccessible");
+    case ENTRY_SWAPPED:
+        return format(buffer, bytes, ": not present, a page on disk, slot %u", page_entry_slot(last->entry));
+    case ENTRY_HELD:
+        return format(buffer, bytes, ": not present, held for temporary mappings");
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE: /* these two are present */
+    case ENTRY_LEAF:
+        break;
+    }
+    return format(buffer, bytes, ": not present");
+}
+
 static size_t end_text(const struct page_walk *walk, char *buffer, size_t bytes)
 {
     switch (walk->end) {
@@ -14,7 +32,7 @@ static size_t end_text(const struct page_walk *walk, char *buffer, size_t bytes)
                       walk->access & PAGE_EXECUTE ? ", executable" : ", no-execute",
                       walk->access & PAGE_USER ? ", user" : "");
     case WALK_NOT_PRESENT:
-        return format(buffer, bytes, ": not present");
+        return absent_text(&walk->steps[walk->step_count - 1], buffer, bytes);
     case WALK_RESERVED:
         return format(buffer, bytes, ": reserved bits set");
     case WALK_UNREADABLE:

@@ -1,6 +1,7 @@
 /*
  * The x86-64 page-table entry: every bit of it has its name here and nowhere else. Pure functions on one
  * word, the same for the loader, the kernel and the host tests (Intel SDM volume 3, sections 4.5 and 4.9).
+ * What an entry is, of those kinds that the system tells apart, says <ashlar/arch/page_entry_kind.h>.
  *
  * Levels are numbered from the leaf up: 1 page table (4 KiB pages), 2 page directory (2 MiB), 3
  * page-directory-pointer table (1 GiB), 4 PML4, 5 PML5.
@@ -133,12 +134,6 @@ static inline page_table_entry_t page_entry_recursive(phys_addr_t root)
     return (page_table_entry_t){page_entry_table(root, false).raw | PAGE_ENTRY_NO_EXECUTE};
 }
 
-/* An absent entry that is nevertheless taken: its page is somebody's to map (page_table_hold()). */
-static inline page_table_entry_t page_entry_held(void)
-{
-    return (page_table_entry_t){PAGE_ENTRY_SOFTWARE_LOW};
-}
-
 /* The cache bits of a leaf for one of the first four kinds: at every level the same. */
 static inline uint64_t page_entry_cache_bits_common(enum page_cache cache)
 {
@@ -178,6 +173,7 @@ page_entry_leaf(phys_addr_t target, unsigned level, unsigned access, enum page_c
                                 (level > PAGE_LEVEL_4K ? PAGE_ENTRY_LARGE : 0)};
 }
 
+/* Whether the CPU uses the entry. What it is otherwise, page_entry_kind() tells. */
 static inline bool page_entry_present(page_table_entry_t entry)
 {
     return entry.raw & PAGE_ENTRY_PRESENT;
@@ -187,18 +183,6 @@ static inline bool page_entry_present(page_table_entry_t entry)
 static inline bool page_entry_inaccessible(page_table_entry_t entry)
 {
     return (entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL)) == PAGE_ENTRY_GLOBAL;
-}
-
-/* Whether the entry names something: a table, or memory, inaccessible or not. */
-static inline bool page_entry_in_use(page_table_entry_t entry)
-{
-    return entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL);
-}
-
-/* Whether an entry at `level` that is in use maps memory rather than naming a table. */
-static inline bool page_entry_is_leaf(page_table_entry_t entry, unsigned level)
-{
-    return level == PAGE_LEVEL_4K || (level <= PAGE_LEVEL_1G && (entry.raw & PAGE_ENTRY_LARGE));
 }
 
 /* The table that a non-leaf entry names. */
@@ -213,10 +197,13 @@ static inline phys_addr_t page_entry_leaf_address(page_table_entry_t entry, unsi
     return phys_addr(align_down(entry.raw & PAGE_ENTRY_ADDRESS, page_level_bytes(level)));
 }
 
-/* What a leaf allows by itself: a set of enum page_access. The tables above it may allow less. */
+/*
+ * What a leaf, inaccessible or not, allows by itself: a set of enum page_access. The tables above it may
+ * allow less.
+ */
 static inline unsigned page_entry_access(page_table_entry_t entry)
 {
-    if (page_entry_inaccessible(entry)) {
+    if ((entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL)) == PAGE_ENTRY_GLOBAL) {
         return PAGE_INACCESSIBLE;
     }
     return (entry.raw & PAGE_ENTRY_WRITE ? PAGE_WRITE : 0u) |

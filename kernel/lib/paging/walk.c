@@ -1,6 +1,25 @@
 /* The walk through page tables; see <ashlar/page_walk.h>. */
 #include <ashlar/page_walk.h>
 
+const char *page_entry_kind_name(enum page_entry_kind kind)
+{
+    switch (kind) {
+    case ENTRY_ABSENT:
+        return "absent";
+    case ENTRY_TABLE:
+        return "table";
+    case ENTRY_LEAF:
+        return "leaf";
+    case ENTRY_INACCESSIBLE:
+        return "inaccessible";
+    case ENTRY_SWAPPED:
+        return "swapped";
+    case ENTRY_HELD:
+        return "held";
+    }
+    return "unknown";
+}
+
 /* Notes one entry; returns true when the walk goes on to the table it names. */
 static bool walk_step(struct page_walk *walk, const struct page_walk_step *step, unsigned physical_bits,
                       virt_addr_t address)
@@ -10,20 +29,25 @@ static bool walk_step(struct page_walk *walk, const struct page_walk_step *step,
     walk->steps[walk->step_count++] = *step;
     /* Global is the leaf's own; the others must be granted by every level (4.6). */
     walk->access = (walk->access & allowed) | (allowed & PAGE_GLOBAL);
-    if (!page_entry_present(entry)) {
-        walk->end = WALK_NOT_PRESENT;
-        return false;
-    }
-    if (page_entry_reserved(entry, step->level, physical_bits) != 0) {
+    if (page_entry_present(entry) && page_entry_reserved(entry, step->level, physical_bits) != 0) {
         walk->end = WALK_RESERVED;
         return false;
     }
-    if (!page_entry_is_leaf(entry, step->level)) {
+    switch (page_entry_kind(entry, step->level)) {
+    case ENTRY_TABLE:
         return true;
+    case ENTRY_LEAF:
+        walk->end = WALK_MAPPED;
+        walk->target = phys_add(page_entry_leaf_address(entry, step->level),
+                                address.raw & (page_level_bytes(step->level) - 1));
+        return false;
+    case ENTRY_ABSENT:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_SWAPPED:
+    case ENTRY_HELD:
+        break;
     }
-    walk->end = WALK_MAPPED;
-    uint64_t offset = address.raw & (page_level_bytes(step->level) - 1);
-    walk->target = phys_add(page_entry_leaf_address(entry, step->level), offset);
+    walk->end = WALK_NOT_PRESENT;
     return false;
 }
 

@@ -353,16 +353,26 @@ static void every_end_of_a_walk_has_its_words(void **state)
     (void)state;
     const struct {
         enum page_walk_end end;
-        const char *words;
-    } cases[] = {{WALK_NOT_PRESENT, ": not present"},
-                 {WALK_RESERVED, ": reserved bits set"},
-                 {WALK_UNREADABLE, ": the next table cannot be read"},
-                 {WALK_NON_CANONICAL, "none: the address is not canonical"}};
+        page_table_entry_t last;
+        const char *text;
+    } cases[] = {
+        {WALK_NOT_PRESENT, {0}, "PT[0] 0: not present"},
+        {WALK_NOT_PRESENT,
+         page_entry_leaf(phys_addr(GIB(1)), PAGE_LEVEL_4K, PAGE_INACCESSIBLE, CACHE_WRITE_BACK),
+         "PT[0] 0x8000000040000100: not present, a page that is kept inaccessible"},
+        {WALK_NOT_PRESENT, page_entry_swapped(12),
+         "PT[0] 0xfffffffff3200: not present, a page on disk, slot 12"},
+        {WALK_NOT_PRESENT, page_entry_held(), "PT[0] 0xe00: not present, held for temporary mappings"},
+        {WALK_RESERVED, {0x1001}, "PT[0] 0x1001: reserved bits set"},
+        {WALK_UNREADABLE, {0x1001}, "PT[0] 0x1001: the next table cannot be read"}};
+    char text[PAGE_WALK_TEXT_BYTES];
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        struct page_walk walk = {.end = cases[i].end};
-        char text[PAGE_WALK_TEXT_BYTES];
-        assert_non_null(strstr(page_walk_text(&walk, text), cases[i].words));
+        struct page_walk walk = {.end = cases[i].end, .step_count = 1};
+        walk.steps[0] = (struct page_walk_step){.level = PAGE_LEVEL_4K, .entry = cases[i].last};
+        assert_string_equal(page_walk_text(&walk, text), cases[i].text);
     }
+    const struct page_walk none = {.end = WALK_NON_CANONICAL};
+    assert_string_equal(page_walk_text(&none, text), "none: the address is not canonical");
 }
 
 static void a_copy_names_the_worse_operand(void **state)

@@ -56,6 +56,7 @@ void table_model_make(struct table_model *model, unsigned levels, enum page_leve
     MODEL_CHECK(page_table_init(&model->space, &model->tables.machine.pool, &model->tables.physmap, levels,
                                 largest, &model->tables.kernel) == PAGE_TABLE_OK);
     model->space.space = 7;
+    model->space.swaps = true;
     mmu_model_add(&model->space);
     model->hoard = malloc(MODEL_BYTES / FRAME_BYTES * sizeof *model->hoard);
 }
@@ -95,6 +96,20 @@ static void table_model_visit_leaf(void *context, virt_addr_t base, page_table_e
     visit->pages += units;
 }
 
+/* Every slot that is noted stands in its entry. */
+static void table_model_agree_slots(struct table_model *model, const struct table_model_window *window)
+{
+    for (unsigned i = 0; i < MODEL_UNITS; i++) {
+        const struct table_model_page *page = &window->pages[i];
+        if (page->swapped) {
+            struct page_translation found = page_table_translate(
+                table_model_table(model, window), virt_addr(window->base + ((uint64_t)i << window->shift)));
+            MODEL_CHECK(page_entry_kind(found.leaf, found.level) == ENTRY_SWAPPED);
+            MODEL_CHECK(page_entry_slot(found.leaf) == page->target);
+        }
+    }
+}
+
 static void table_model_agree(struct table_model *model, struct table_model_window *window)
 {
     struct table_model_visit visit = {.model = model, .window = window};
@@ -105,6 +120,7 @@ static void table_model_agree(struct table_model *model, struct table_model_wind
         visit.pages -= window->pages[i].mapped;
     }
     MODEL_CHECK(visit.pages == 0);
+    table_model_agree_slots(model, window);
 }
 
 /* ---- Scarce memory ---- */
@@ -142,10 +158,12 @@ static void table_model_put(struct table_model_call *call, struct table_model_pa
     *page = (struct table_model_page){0};
 }
 
-static bool table_model_any(const struct table_model_call *call, bool mapped)
+/* Whether something is there, a page or a slot. */
+static bool table_model_any(const struct table_model_call *call)
 {
     for (uint64_t i = 0; i < call->count; i++) {
-        if (call->window->pages[call->first + i].mapped == mapped) {
+        const struct table_model_page *page = &call->window->pages[call->first + i];
+        if (page->mapped || page->swapped) {
             return true;
         }
     }
@@ -178,7 +196,7 @@ static void table_model_map(struct table_model *model, struct table_model_call *
                  (call->random & 4 ? call->base & (GIB(1) - 1) : 0);
     }
     target += MODEL_BEYOND;
-    bool occupied = table_model_any(call, true);
+    bool occupied = table_model_any(call);
     enum page_table_error error = page_table_map(call->table, virt_addr(call->base), phys_addr(target),
                                                  call->bytes, call->access, call->cache, largest);
     if (table_model_short(model, error)) {
@@ -186,8 +204,12 @@ static void table_model_map(struct table_model *model, struct table_model_call *
     }
     MODEL_CHECK(error == (occupied ? PAGE_TABLE_OCCUPIED : PAGE_TABLE_OK));
     for (uint64_t i = 0; i < call->count && !occupied; i++) {
-        call->window->pages[call->first + i] = (struct table_model_page){
-            true, false, (uint8_t)call->access, (uint8_t)call->cache, target + (i << call->window->shift)};
+        call->window->pages[call->first + i] = (struct table_model_page){true,
+                                                                         false,
+                                                                         false,
+                                                                         (uint8_t)call->access,
+                                                                         (uint8_t)call->cache,
+                                                                         target + (i << call->window->shift)};
     }
 }
 
@@ -199,7 +221,7 @@ static void table_model_map_frames(struct table_model *model, struct table_model
         return;
     }
     uint64_t taken = frame_alloc_batch(pool, call->count, frames, OWNER_TEST);
-    bool occupied = table_model_any(call, true);
+    bool occupied = table_model_any(call);
     enum page_table_error error = PAGE_TABLE_NO_MEMORY;
     if (taken == call->count) {
         error = page_table_map_frames(call->table, virt_addr(call->base), frames, taken, call->access,
@@ -213,8 +235,8 @@ static void table_model_map_frames(struct table_model *model, struct table_model
     }
     MODEL_CHECK(!occupied);
     for (uint64_t i = 0; i < call->count; i++) {
-        call->window->pages[call->first + i] =
-            (struct table_model_page){true, true, (uint8_t)call->access, (uint8_t)call->cache, frames[i].raw};
+        call->window->pages[call->first + i] = (struct table_model_page){
+            true, true, false, (uint8_t)call->access, (uint8_t)call->cache, frames[i].raw};
     }
 }
 
@@ -233,9 +255,12 @@ static void table_model_removed(void *context, virt_addr_t base, page_table_entr
     uint64_t units = page_level_bytes(level) >> window->shift;
     for (uint64_t i = 0; i < units; i++) {
         struct table_model_page *page = &window->pages[first + i];
-        MODEL_CHECK(page->mapped && first + i >= removal->call->first &&
+        MODEL_CHECK((page->mapped || page->swapped) && first + i >= removal->call->first &&
                     first + i < removal->call->first + removal->call->count);
-        MODEL_CHECK(page->target == page_entry_leaf_address(entry, level).raw + (i << window->shift));
+        MODEL_CHECK(page->swapped == (page_entry_kind(entry, level) == ENTRY_SWAPPED));
+        MODEL_CHECK(page->target == (page->swapped
+                                         ? page_entry_slot(entry)
+                                         : page_entry_leaf_address(entry, level).raw + (i << window->shift)));
         table_model_put(removal->call, page);
     }
 }
@@ -247,7 +272,7 @@ static void table_model_unmap(struct table_model *model, struct table_model_call
                                                    call->batch, table_model_removed, &removal);
     if (!table_model_short(model, error)) {
         MODEL_CHECK(error == PAGE_TABLE_OK);
-        MODEL_CHECK(!table_model_any(call, true));
+        MODEL_CHECK(!table_model_any(call));
     }
 }
 
@@ -301,6 +326,17 @@ static void table_model_merge(struct table_model *model, struct table_model_call
     }
 }
 
+/* What an entry is to become: a leaf, a hole or a slot. */
+static page_table_entry_t table_model_entry(const struct table_model_call *call, enum page_level level,
+                                            uint64_t target, bool swap)
+{
+    if (swap) {
+        return page_entry_swapped((uint32_t)(call->random >> 3));
+    }
+    return call->random & 2 ? page_entry_leaf(phys_addr(target), level, call->access, call->cache)
+                            : (page_table_entry_t){0};
+}
+
 /* One page, or a large one where the choice of the first unit allows. */
 static void table_model_set(struct table_model *model, struct table_model_call *call)
 {
@@ -316,11 +352,11 @@ static void table_model_set(struct table_model *model, struct table_model_call *
     uint64_t target =
         MODEL_BEYOND + align_down((call->random >> 3 & 0xfffff) << FRAME_SHIFT, page_level_bytes(level));
     struct mmu_walk walk = mmu_model_walk(call->table, base);
-    bool whole = walk.result == MMU_OK && walk.level == level;
-    bool occupied = table_model_any(call, true) && !whole;
-    page_table_entry_t leaf = call->random & 2
-                                  ? page_entry_leaf(phys_addr(target), level, call->access, call->cache)
-                                  : (page_table_entry_t){0};
+    const struct table_model_page before = call->window->pages[call->first];
+    bool whole = (walk.result == MMU_OK || before.swapped) && walk.level == level;
+    bool occupied = table_model_any(call) && !whole;
+    bool swap = !large && call->table->swaps && (call->random >> 24 & 3) == 0;
+    page_table_entry_t leaf = table_model_entry(call, level, target, swap);
     page_table_entry_t old;
     enum page_table_error error =
         page_table_set(call->table, virt_addr(base), leaf, level, &old, call->batch);
@@ -331,13 +367,21 @@ static void table_model_set(struct table_model *model, struct table_model_call *
     if (occupied) {
         return;
     }
-    MODEL_CHECK(page_entry_present(old) == whole);
+    MODEL_CHECK((page_entry_kind(old, level) == ENTRY_LEAF) == (whole && !before.swapped));
+    MODEL_CHECK((page_entry_kind(old, level) == ENTRY_SWAPPED) == before.swapped);
+    MODEL_CHECK(!before.swapped || page_entry_slot(old) == before.target);
     for (uint64_t i = 0; i < units; i++) {
         struct table_model_page *page = &call->window->pages[call->first + i];
         table_model_put(call, page);
-        if (leaf.raw != 0) {
-            *page = (struct table_model_page){true, false, (uint8_t)call->access, (uint8_t)call->cache,
+        if (page_entry_kind(leaf, level) == ENTRY_LEAF) {
+            *page = (struct table_model_page){true,
+                                              false,
+                                              false,
+                                              (uint8_t)call->access,
+                                              (uint8_t)call->cache,
                                               target + (i << call->window->shift)};
+        } else if (swap) {
+            *page = (struct table_model_page){.swapped = true, .target = page_entry_slot(leaf)};
         }
     }
 }

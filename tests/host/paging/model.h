@@ -16,7 +16,8 @@
 /* What the reference knows of one page. */
 struct table_model_page {
     bool mapped;
-    bool owned; /* its frame comes from the pool, and goes back when it is unmapped */
+    bool owned;   /* its frame comes from the pool, and goes back when it is unmapped */
+    bool swapped; /* and not mapped: `target` is its slot */
     uint8_t access;
     uint8_t cache;
     uint64_t target;

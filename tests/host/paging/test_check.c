@@ -73,6 +73,15 @@ static void leaves(unsigned levels)
     expect(large, *large | KIB(8), "reserved bits are set");
     expect(leaf, *leaf | 1ULL << 40, "a page lies beyond the physical addresses");
     expect(leaf + 5, PAGE_ENTRY_WRITE, "an absent entry holds bits");
+    expect(large + 1, PAGE_ENTRY_GLOBAL, "an absent entry holds bits");
+    expect(large + 1, page_entry_swapped(1).raw, "an absent entry holds bits");
+    expect(leaf + 5, page_entry_held().raw | PAGE_ENTRY_WRITE, "an absent entry holds bits");
+    expect(leaf + 5, page_entry_held().raw, "a use count is wrong");
+    expect(leaf + 5, page_entry_swapped(1).raw, "a page is swapped where none can be");
+    tables.kernel.swaps = true;
+    expect(leaf + 5, page_entry_swapped(1).raw, "a use count is wrong");
+    expect(leaf + 5, page_entry_swapped(1).raw | PAGE_ENTRY_DIRTY, "an absent entry holds bits");
+    tables.kernel.swaps = false;
     expect(leaf, 0, "a use count is wrong");
     expect(leaf + 5, *leaf, "a use count is wrong");
     struct page_table_problem problem;

@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
-#include <ashlar/arch/page_table_entry.h>
+#include <ashlar/arch/page_entry_kind.h>
 
 static const enum page_cache caches[] = {CACHE_WRITE_BACK, CACHE_WRITE_COMBINING, CACHE_UNCACHED_WEAK,
                                          CACHE_UNCACHED,   CACHE_WRITE_PROTECTED, CACHE_WRITE_THROUGH};
@@ -39,7 +40,7 @@ static void leaves_are_as_the_manual_draws_them(void **state)
                     assert_int_equal(page_entry_access(leaf), access);
                     assert_int_equal(page_entry_cache(leaf, level), caches[i]);
                     assert_int_equal(page_entry_leaf_address(leaf, level).raw, target);
-                    assert_true(page_entry_present(leaf) && page_entry_is_leaf(leaf, level));
+                    assert_int_equal(page_entry_kind(leaf, level), ENTRY_LEAF);
                     assert_int_equal(page_entry_reserved(leaf, level, 52), 0);
                 }
             }
@@ -91,11 +92,10 @@ static void inaccessible_leaves_are_absent_and_no_holes(void **state)
                 page_table_entry_t leaf = page_entry_leaf(phys_addr(GIB(7)), level, access, caches[i]);
                 leaf = page_entry_with_used(page_entry_with_software(leaf, PAGE_SOFTWARE_MAX), true, true);
                 page_table_entry_t inaccessible = page_entry_with_access(leaf, PAGE_INACCESSIBLE);
-                assert_false(page_entry_present(inaccessible) || inaccessible.raw & 1 ||
-                             page_entry_inaccessible(leaf));
-                assert_true(page_entry_inaccessible(inaccessible) && page_entry_in_use(inaccessible) &&
-                            page_entry_in_use(leaf));
-                assert_true(page_entry_is_leaf(inaccessible, level) && page_entry_dirty(inaccessible));
+                assert_false(page_entry_present(inaccessible) || inaccessible.raw & 1);
+                assert_int_equal(page_entry_kind(inaccessible, level), ENTRY_INACCESSIBLE);
+                assert_int_equal(page_entry_kind(leaf, level), ENTRY_LEAF);
+                assert_true(page_entry_dirty(inaccessible));
                 assert_int_equal(page_entry_access(inaccessible), PAGE_INACCESSIBLE);
                 assert_int_equal(page_entry_leaf_address(inaccessible, level).raw, GIB(7));
                 assert_int_equal(page_entry_cache(inaccessible, level), caches[i]);
@@ -103,9 +103,75 @@ static void inaccessible_leaves_are_absent_and_no_holes(void **state)
             }
         }
     }
-    assert_false(page_entry_in_use(page_entry_held()) || page_entry_inaccessible(page_entry_held()));
-    assert_false(page_entry_in_use((page_table_entry_t){0}) ||
-                 page_entry_inaccessible((page_table_entry_t){0}));
+}
+
+/* Every slot comes back, is neither present nor anything else, and seems to name memory that nobody has. */
+static void expect_slot(uint32_t slot)
+{
+    page_table_entry_t entry = page_entry_swapped(slot);
+    assert_int_equal(page_entry_slot(entry), slot);
+    assert_int_equal(page_entry_kind(entry, PAGE_LEVEL_4K), ENTRY_SWAPPED);
+    assert_false(page_entry_present(entry) || entry.raw & PAGE_ENTRY_GLOBAL);
+    /* Nothing but the number and the tag: what a validator compares with. */
+    assert_int_equal(entry.raw & ~(PAGE_ENTRY_ADDRESS | PAGE_ENTRY_SOFTWARE_LOW), 0);
+    /* L1TF: beyond all that the format can express but for the last 16 TiB. */
+    assert_true((entry.raw & PAGE_ENTRY_ADDRESS) >= PAGE_PHYSICAL_END - TIB(16));
+    /* And on a CPU that compares `bits` of the address: in its upper half, as long as the slots stay below.
+     */
+    for (unsigned bits = 36; bits <= 46; bits++) {
+        if (slot < 1ULL << (bits - 13)) {
+            assert_true(entry.raw >> (bits - 1) & 1);
+        }
+    }
+}
+
+static void slots_come_back_and_name_no_memory(void **state)
+{
+    (void)state;
+    uint64_t random = 1;
+    for (uint32_t slot = 0; slot < 70000; slot++) {
+        expect_slot(slot);
+        expect_slot(UINT32_MAX - slot);
+    }
+    for (unsigned bit = 0; bit < 32; bit++) {
+        expect_slot(1u << bit);
+        expect_slot(~(1u << bit));
+    }
+    for (unsigned i = 0; i < 100000; i++) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        expect_slot((uint32_t)(random >> 32));
+    }
+}
+
+/* What each kind is, at each level; above level 1 nothing is swapped or held. */
+static void every_entry_has_one_kind(void **state)
+{
+    (void)state;
+    const page_table_entry_t hole = {0};
+    for (unsigned level = 1; level <= 5; level++) {
+        bool first = level == PAGE_LEVEL_4K;
+        bool large = level == PAGE_LEVEL_2M || level == PAGE_LEVEL_1G;
+        assert_int_equal(page_entry_kind(hole, level), ENTRY_ABSENT);
+        assert_int_equal(page_entry_kind(page_entry_table(phys_addr(MIB(1)), true), level),
+                         first ? ENTRY_LEAF : ENTRY_TABLE);
+        assert_int_equal(page_entry_kind(page_entry_swapped(7), level), first ? ENTRY_SWAPPED : ENTRY_ABSENT);
+        assert_int_equal(page_entry_kind(page_entry_held(), level), first ? ENTRY_HELD : ENTRY_ABSENT);
+        for (unsigned tag = 0; tag < 8; tag++) {
+            const page_table_entry_t entry = {(uint64_t)tag << 9};
+            enum page_entry_kind expected = tag == 1 ? ENTRY_SWAPPED : tag == 7 ? ENTRY_HELD : ENTRY_ABSENT;
+            assert_int_equal(page_entry_kind(entry, level), first ? expected : ENTRY_ABSENT);
+        }
+        const page_table_entry_t global = {PAGE_ENTRY_GLOBAL};
+        assert_int_equal(page_entry_kind(global, level), first ? ENTRY_INACCESSIBLE : ENTRY_ABSENT);
+        const page_table_entry_t large_global = {PAGE_ENTRY_GLOBAL | PAGE_ENTRY_LARGE};
+        assert_int_equal(page_entry_kind(large_global, level),
+                         first || large ? ENTRY_INACCESSIBLE : ENTRY_ABSENT);
+    }
+    for (unsigned kind = ENTRY_ABSENT; kind <= ENTRY_HELD; kind++) {
+        assert_true(strlen(page_entry_kind_name((enum page_entry_kind)kind)) >= 4);
+        assert_string_not_equal(page_entry_kind_name((enum page_entry_kind)kind), "unknown");
+    }
+    assert_string_equal(page_entry_kind_name((enum page_entry_kind)99), "unknown");
 }
 
 static void parts_translate_as_the_whole(void **state)
@@ -186,6 +252,8 @@ int main(void)
         cmocka_unit_test(leaves_are_as_the_manual_draws_them),
         cmocka_unit_test(each_part_changes_by_itself),
         cmocka_unit_test(inaccessible_leaves_are_absent_and_no_holes),
+        cmocka_unit_test(slots_come_back_and_name_no_memory),
+        cmocka_unit_test(every_entry_has_one_kind),
         cmocka_unit_test(parts_translate_as_the_whole),
         cmocka_unit_test(reserved_bits_are_known_at_every_level),
         cmocka_unit_test(the_first_cache_kinds_have_the_same_bits_everywhere),

@@ -17,7 +17,7 @@ static bool leaf_is_itself(unsigned level, unsigned access, enum page_cache cach
 {
     page_table_entry_t leaf = page_entry_leaf(phys_addr(address), level, access, cache);
     page_table_entry_t keyed = page_entry_with_key(page_entry_with_software(leaf, 0x2a5), 11);
-    return page_entry_present(leaf) && page_entry_is_leaf(leaf, level) && page_entry_access(leaf) == access &&
+    return page_entry_kind(leaf, level) == ENTRY_LEAF && page_entry_access(leaf) == access &&
            page_entry_cache(leaf, level) == cache && page_entry_leaf_address(leaf, level).raw == address &&
            page_entry_reserved(leaf, level, PAGE_PHYSICAL_BITS_MAX) == 0 && page_entry_key(keyed) == 11 &&
            page_entry_software(keyed) == 0x2a5 && page_entry_cache(keyed, level) == cache &&
