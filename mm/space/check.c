@@ -116,7 +116,8 @@ static bool check_device(const struct vm_region *region, uint64_t address,
                           region->cache);
 }
 
-static bool check_page(struct vm_space *space, const struct vm_region *region, uint64_t address,
+/* A page, inaccessible or not, that shows something. */
+static bool check_leaf(struct vm_space *space, const struct vm_region *region, uint64_t address,
                        const struct page_translation *page, struct census *census, struct vm_problem *problem)
 {
     unsigned allowed = vm_page_access(space, region);
@@ -138,6 +139,24 @@ static bool check_page(struct vm_space *space, const struct vm_region *region, u
     census->resident += page_level_bytes(page->level) >> FRAME_SHIFT;
     return check_frame(space, region, address, page, problem) &&
            check_reverse(space, region, address, frame, census, problem);
+}
+
+static bool check_page(struct vm_space *space, const struct vm_region *region, uint64_t address,
+                       const struct page_translation *page, struct census *census, struct vm_problem *problem)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        return check_leaf(space, region, address, page, census, problem);
+    case ENTRY_SWAPPED:
+        return (space->table->swaps && vm_region_is_private(region)) ||
+               vm_problem_set(problem, "a page is swapped where none can be", address, page->leaf.raw, 0);
+    case ENTRY_HELD:
+    case ENTRY_ABSENT: /* not found by vm_next_page() */
+    case ENTRY_TABLE:
+        break;
+    }
+    return vm_problem_set(problem, "an entry that no space makes", address, page->leaf.raw, 0);
 }
 
 /* ---- Regions ---- */

@@ -129,14 +129,25 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
 static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
 {
     struct page_translation page = page_table_translate(table, virt_addr(address));
-    if (__builtin_expect(page_entry_inaccessible(page.leaf), false)) {
+    switch (page_entry_kind(page.leaf, page.level)) {
+    case ENTRY_INACCESSIBLE:
         page_translation_uncover(&page, virt_addr(address));
+        break;
+    case ENTRY_LEAF:
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:
+    case ENTRY_SWAPPED: /* a page without a frame: not mapped */
+    case ENTRY_HELD:
+        break;
     }
     return page;
 }
 
-/* Finds the lowest mapped page, inaccessible or not, at or above *address and below `end`: its first byte to
- * *address. Skips holes by whole tables. */
+/* Stops the kernel: a space's tables hold an entry that no space makes. */
+_Noreturn void vm_entry_is_foreign(const struct page_translation *page, uint64_t address);
+
+/* Finds the lowest page at or above *address and below `end`, whatever the kind of its entry, holes excepted:
+ * its first byte to *address. Skips holes by whole tables. */
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page);
 

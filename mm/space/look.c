@@ -39,7 +39,8 @@ bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region
 
 /* ---- Pages ---- */
 
-static void count_page(struct vm_space *space, const struct vm_region *region,
+/* Counts a page that shows something. */
+static void count_leaf(struct vm_space *space, const struct vm_region *region,
                        const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
 {
     phys_addr_t frame = vm_page_frame(page);
@@ -51,6 +52,22 @@ static void count_page(struct vm_space *space, const struct vm_region *region,
         counts->resident += pages;
         counts->shared += vm_references(space, frame) > 1 ? pages : 0;
         counts->large += page->level == PAGE_LEVEL_2M ? pages : 0;
+    }
+}
+
+static void count_page(struct vm_space *space, const struct vm_region *region,
+                       const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        count_leaf(space, region, page, pages, counts);
+        break;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:
+    case ENTRY_SWAPPED: /* not resident */
+    case ENTRY_HELD:
+        break;
     }
 }
 

@@ -27,13 +27,35 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
     return vm_region_is_private(region) ? access & ~(unsigned)PAGE_WRITE : access;
 }
 
+void vm_entry_is_foreign(const struct page_translation *page, uint64_t address)
+{
+    panic("vm: the entry %#" PRIx64 " at %#" PRIx64 " is %s, which no space makes", page->leaf.raw, address,
+          page_entry_kind_name(page_entry_kind(page->leaf, page->level)));
+}
+
+/* Whether the walk ended at a page rather than in a hole. */
+static bool is_page(const struct page_translation *page)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+    case ENTRY_SWAPPED:
+    case ENTRY_HELD:
+        return true;
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE: /* no walk ends there */
+        break;
+    }
+    return false;
+}
+
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page)
 {
     while (*address < end) {
         *page = vm_page_at(table, *address);
         uint64_t bytes = page_level_bytes(page->level);
-        if (page->mapped) {
+        if (is_page(page)) {
             *address = align_down(*address, bytes);
             return true;
         }
@@ -93,14 +115,15 @@ void vm_frame_drop(struct vm_space *space, phys_addr_t frame)
     }
 }
 
-/* What page_table_unmap() hands to drop_page(). */
+/* What page_table_unmap() hands to drop_page(), and that to drop_leaf(). */
 struct dropping {
     struct vm_space *space;
     const struct vm_region *region;
     struct tlb_batch *batch;
 };
 
-static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+/* Drops what a leaf, inaccessible or not, shows. */
+static void drop_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
 {
     const struct dropping *dropping = context;
     const struct vm_region *region = dropping->region;
@@ -119,6 +142,23 @@ static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry,
     }
     space->resident -= page_level_bytes(level) / FRAME_BYTES;
     tlb_batch_put(dropping->batch, frame, level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0);
+}
+
+static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+{
+    const struct page_translation page = {.leaf = entry, .level = level};
+    switch (page_entry_kind(entry, level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        drop_leaf(context, base, entry, level);
+        return;
+    case ENTRY_SWAPPED: /* nobody is there to take the slot */
+    case ENTRY_ABSENT:  /* of these unmapping tells nobody */
+    case ENTRY_TABLE:
+    case ENTRY_HELD:
+        break;
+    }
+    vm_entry_is_foreign(&page, base.raw);
 }
 
 /* Ends all writing to the pages, also through translations that say "dirty already": so the dirty bits that

@@ -179,12 +179,6 @@ static inline bool page_entry_present(page_table_entry_t entry)
     return entry.raw & PAGE_ENTRY_PRESENT;
 }
 
-/* Whether the entry is a leaf that is inaccessible. */
-static inline bool page_entry_inaccessible(page_table_entry_t entry)
-{
-    return (entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL)) == PAGE_ENTRY_GLOBAL;
-}
-
 /* The table that a non-leaf entry names. */
 static inline phys_addr_t page_entry_table_address(page_table_entry_t entry)
 {

@@ -78,7 +78,7 @@ static void fill_around(struct vm_space *space, const struct vm_case *fault,
     neighbour.page = first;
     neighbour.slot = page_table_slot(space->table, virt_addr(first));
     for (; neighbour.slot && neighbour.page < end; neighbour.page += FRAME_BYTES, neighbour.slot++) {
-        if (!page_entry_present(*neighbour.slot) && !fill(space, &neighbour)) {
+        if (page_entry_is_hole(*neighbour.slot) && !fill(space, &neighbour)) {
             return;
         }
     }

@@ -38,7 +38,7 @@ static struct vm_region *find_region(struct vm_space *space, uint64_t address, e
     return region;
 }
 
-/* What is mapped at the page. Where a table for small pages exists, its leaf alone decides; it is no hole. */
+/* What is at the page. Where a table for small pages exists, its entry alone decides. */
 static struct page_translation find_page(struct vm_space *space, uint64_t page,
                                          const page_table_entry_t *slot) REQUIRES(space->lock)
 {
@@ -46,8 +46,10 @@ static struct page_translation find_page(struct vm_space *space, uint64_t page,
         return page_table_translate(space->table, virt_addr(page));
     }
     page_table_entry_t leaf = {__atomic_load_n(&slot->raw, __ATOMIC_RELAXED)}; /* the CPU may set bits */
-    return (struct page_translation){
-        .mapped = true, .level = PAGE_LEVEL_4K, .access = page_entry_access(leaf), .leaf = leaf};
+    return (struct page_translation){.mapped = page_entry_present(leaf),
+                                     .level = PAGE_LEVEL_4K,
+                                     .access = page_entry_access(leaf),
+                                     .leaf = leaf};
 }
 
 static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
@@ -67,16 +69,25 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
     struct vm_case fault = {region, slot, true, page, access, need, batch};
-    if (slot && !page_entry_present(*slot)) {
-        return vm_fill(space, &fault);
+    if (slot && page_entry_is_hole(*slot)) {
+        return vm_fill(space, &fault); /* the most frequent case first */
     }
     struct page_translation mapped = find_page(space, page, slot);
-    if (!mapped.mapped) {
+    switch (page_entry_kind(mapped.leaf, mapped.level)) {
+    case ENTRY_ABSENT:
         return vm_fill(space, &fault);
+    case ENTRY_LEAF:
+        fault.hole = false;
+        return access != VM_WRITE || mapped.access & PAGE_WRITE ? VM_FAULT_SPURIOUS
+                                                                : vm_open(space, &fault, &mapped);
+    case ENTRY_INACCESSIBLE: /* whoever has just given the region its access comes to this page yet */
+        return VM_FAULT_SPURIOUS;
+    case ENTRY_SWAPPED: /* nobody is there to read it */
+    case ENTRY_HELD:
+    case ENTRY_TABLE: /* no walk ends there */
+        break;
     }
-    fault.hole = false;
-    return access != VM_WRITE || mapped.access & PAGE_WRITE ? VM_FAULT_SPURIOUS
-                                                            : vm_open(space, &fault, &mapped);
+    vm_entry_is_foreign(&mapped, page);
 }
 
 /* One attempt under the lock. */

@@ -37,7 +37,7 @@ static enum vm_error cut_large(struct vm_space *space, struct vm_region *region,
     return VM_OK;
 }
 
-static enum vm_error share_page(const struct copying *copying, const struct vm_region *region,
+static enum vm_error share_leaf(const struct copying *copying, const struct vm_region *region,
                                 uint64_t address, const struct page_translation *page)
     REQUIRES(copying->to->lock)
 {
@@ -65,6 +65,23 @@ static enum vm_error share_page(const struct copying *copying, const struct vm_r
     tlb_batch_finish(&nothing);
     to->resident++;
     return VM_OK;
+}
+
+static enum vm_error share_page(const struct copying *copying, const struct vm_region *region,
+                                uint64_t address, const struct page_translation *page)
+    REQUIRES(copying->to->lock)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        return share_leaf(copying, region, address, page);
+    case ENTRY_SWAPPED: /* nobody is there to count another user of the slot */
+    case ENTRY_HELD:
+    case ENTRY_ABSENT: /* not found by vm_next_page() */
+    case ENTRY_TABLE:
+        break;
+    }
+    vm_entry_is_foreign(page, address);
 }
 
 /* Shares the pages of `region` in [base, end) that have frames. */

@@ -24,6 +24,22 @@ static void clean(struct vm_space *space, uint64_t address, page_table_entry_t l
     ASSERT(error == PAGE_TABLE_OK); /* the table is there */
 }
 
+/* Whether the page has been written to since it was cleaned. */
+static bool is_written(const struct page_translation *page)
+{
+    switch (page_entry_kind(page->leaf, page->level)) {
+    case ENTRY_LEAF:
+    case ENTRY_INACCESSIBLE:
+        return page_entry_dirty(page->leaf);
+    case ENTRY_ABSENT:
+    case ENTRY_TABLE:
+    case ENTRY_SWAPPED: /* what was written is on disk */
+    case ENTRY_HELD:
+        break;
+    }
+    return false;
+}
+
 /* Collects written pages from *address on; there may be more when it is full. */
 static void collect(struct vm_space *space, uint64_t *address, uint64_t end, struct written *written,
                     struct tlb_batch *batch) REQUIRES(space->lock)
@@ -31,7 +47,7 @@ static void collect(struct vm_space *space, uint64_t *address, uint64_t end, str
     struct page_translation page;
     written->count = 0;
     while (written->count < SYNC_PAGES && vm_next_page(space->table, address, end, &page)) {
-        if (page.leaf.raw & PAGE_ENTRY_DIRTY) {
+        if (is_written(&page)) {
             written->address[written->count] = *address;
             written->frame[written->count] = vm_page_frame(&page);
             written->count++;
