@@ -192,8 +192,9 @@ typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entr
 
 /*
  * Unmaps whatever is mapped in the range; holes are no error. A large page that is cut is split first, which
- * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back through the
- * batch. `removed` is called for each page, the table's lock held; NULL only where none can be swapped.
+ * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back, for which the
+ * batch is finished. `removed` is called for each page, the table's lock held; NULL only where none can be
+ * swapped.
  */
 enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)
@@ -208,23 +209,25 @@ enum page_table_error page_table_unmap_frames(struct page_table *table, virt_add
     EXCLUDES(table->lock);
 
 /* Gives what is mapped in the range, inaccessible or not, another access and cache kind; holes are left, and
- * swapped pages keep their slots. Splits large pages that are cut, as unmapping does. */
+ * swapped pages keep their slots. Splits large pages that are cut, as unmapping does.
+ * A page whose cache kind changes is cleared, flushed and set, as page_table_set() does. */
 enum page_table_error page_table_protect(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                          unsigned access, enum page_cache cache, struct tlb_batch *batch)
     EXCLUDES(table->lock);
 
 /*
  * Makes one large page, up to `largest`, of 512 smaller ones where they are one after the other, alike and
- * aligned; returns how many large pages were made. Their tables go back through the batch. For whoever cut a
- * large page, and has made its parts alike again; where the frames behind were split as well, it is too late.
+ * aligned; returns how many large pages were made. Each is cleared and flushed before it is set, with what
+ * the batch has noted, and its table goes back. For whoever cut a large page, and has made its parts alike
+ * again; where the frames behind were split as well, it is too late.
  */
 uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t bytes, enum page_level largest,
                           struct tlb_batch *batch) EXCLUDES(table->lock);
 
 /*
  * Makes smaller pages of the large page that `address` (page-aligned) lies inside of, so that one begins
- * there; they translate the same. Nothing to do where there is none. Fails with PAGE_TABLE_NO_MEMORY, or for
- * a bad address.
+ * there; they translate the same. The large one is cleared and flushed before. Nothing to do where there is
+ * none. Fails with PAGE_TABLE_NO_MEMORY, or for a bad address.
  */
 enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
     EXCLUDES(table->lock);
@@ -287,9 +290,11 @@ enum page_table_error page_table_copy(struct page_table *table, struct page_tabl
  * Sets the entry of the 4 KiB or 2 MiB page at `base`, whatever page (inaccessible, swapped or neither) or
  * hole of that size was there: the fault's way to fill, copy and open a page. `leaf` is a leaf, inaccessible
  * or not, a swapped page's entry where the table swaps, or raw 0 for a hole. The old entry goes to *old (raw
- * 0 for a hole), and with it a slot. What was present and allowed something the new one does not, or maps
- * another frame, is added to the batch. Fails with PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table
- * lies where a 2 MiB leaf should go or a larger leaf covers it.
+ * 0 for a hole), and with it a slot. What was present and allowed something the new one does not is added to
+ * the batch. Where a leaf gives way to one of another frame or cache kind, the entry is cleared first, the
+ * batch is finished, and then the new one is set, so that no two CPUs see both. Fails with
+ * PAGE_TABLE_NO_MEMORY, or PAGE_TABLE_OCCUPIED when a table lies where a 2 MiB leaf should go or a larger
+ * leaf covers it.
  */
 enum page_table_error page_table_set(struct page_table *table, virt_addr_t base, page_table_entry_t leaf,
                                      enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
@@ -317,7 +322,7 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
     EXCLUDES(table->lock);
 
-/* The same for a slot that holds the leaf of `base`. */
+/* page_table_set() for a slot that holds the leaf of `base`. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);
 

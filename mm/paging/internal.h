@@ -266,6 +266,65 @@ void reserve_empty(struct page_table *table, struct table_reserve *reserve);
 void table_drop(struct page_table *table, phys_addr_t parent, uint64_t address, unsigned level,
                 phys_addr_t child, struct tlb_batch *batch) REQUIRES(table->lock);
 
+/*
+ * Flushes if tables have been dropped; the last step of whatever drops any, before the lock is let go. A CPU
+ * may have the entry that named the table cached. Were another table put there for a neighbouring address
+ * before that is gone, the CPU would look into the old one and find nothing.
+ */
+static inline void tables_settle(struct page_table *table, struct tlb_batch *batch) REQUIRES(table->lock)
+{
+    (void)table;
+    if (batch->tables.raw != FRAME_NONE.raw) {
+        tlb_batch_finish(batch);
+    }
+}
+
+/* ---- replace.c ---- */
+
+/*
+ * Whether a CPU with the leaf `old` in its TLB and one that reads `now`, of the same size, would see
+ * different memory or cache it differently: then only clear, flush, set will do. The bits that say so are the
+ * same at every level: where one size has its PAT bit, the other has a bit of the address or LARGE.
+ */
+static inline bool leaf_moves(page_table_entry_t old, page_table_entry_t now)
+{
+    const uint64_t where = PAGE_ENTRY_ADDRESS | PAGE_ENTRY_WRITE_THROUGH | PAGE_ENTRY_CACHE_DISABLE |
+                           PAGE_ENTRY_PAT_4K | PAGE_ENTRY_PAT_LARGE;
+    return (old.raw & now.raw & PAGE_ENTRY_PRESENT) && ((old.raw ^ now.raw) & where);
+}
+
+/*
+ * Whether a TLB that holds `old` could do something with it that `now`, which leads to the same memory, does
+ * not allow, or miss a bit to set.
+ */
+bool leaf_narrows(page_table_entry_t old, page_table_entry_t now);
+
+/*
+ * Clears a present leaf at `level` that maps `base` and flushes it, with all that the batch has noted;
+ * returns it as it was, accessed and dirty bits final.
+ */
+page_table_entry_t leaf_take(page_table_entry_t *entry, uint64_t base, unsigned level,
+                             struct tlb_batch *batch);
+
+/* entry_replace() where a present leaf is. */
+page_table_entry_t leaf_replace(page_table_entry_t *entry, uint64_t base, unsigned level,
+                                page_table_entry_t now, struct tlb_batch *batch);
+
+/*
+ * Gives the entry of the page at `base` another value, neither of them a table; returns the old one. What
+ * leads elsewhere is flushed before, together with all that the batch has noted; what narrows is noted.
+ */
+static inline page_table_entry_t entry_replace(page_table_entry_t *entry, uint64_t base, unsigned level,
+                                               page_table_entry_t now, struct tlb_batch *batch)
+{
+    page_table_entry_t old = entry_read(entry);
+    if (page_entry_present(old)) {
+        return leaf_replace(entry, base, level, now, batch);
+    }
+    entry_write(entry, now); /* cached nowhere */
+    return old;
+}
+
 /* ---- split.c ---- */
 
 /* What protecting gives a leaf; unmapping passes none. */
@@ -277,11 +336,6 @@ struct leaf_change {
 /* The leaf with its access and cache kind replaced, all else kept. */
 page_table_entry_t leaf_with_change(page_table_entry_t leaf, unsigned level,
                                     const struct leaf_change *change);
-
-/*
- * Whether a TLB that holds `old` could do something with it that `now` does not allow, or miss a bit to set.
- */
-bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level);
 
 /*
  * Splits the large pages that begin before `first` or end behind `last`, but for those that `change` (or

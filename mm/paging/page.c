@@ -107,13 +107,10 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     struct page_table *table = setting->table;
     page_table_entry_t *entries = table_open(table, at, setting->address, setting->level);
     unsigned index = page_table_index(virt_addr(setting->address), setting->level);
-    page_table_entry_t old = entry_exchange(&entries[index], setting->leaf);
+    page_table_entry_t old =
+        entry_replace(&entries[index], setting->address, setting->level, setting->leaf, setting->batch);
     table_close(table, entries);
     table_use(table, at, page_entry_is_hole(old) - page_entry_is_hole(setting->leaf));
-    if (leaf_narrows(old, setting->leaf, setting->level)) {
-        tlb_batch_add(setting->batch, virt_addr(setting->address), page_level_bytes(setting->level),
-                      (enum page_level)setting->level, page_entry_access(old) & PAGE_GLOBAL);
-    }
     return old;
 }
 
@@ -170,6 +167,7 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
     *old = entry_set(setting, place.at);
     if (page_entry_is_hole(setting->leaf) && table_used(setting->table, place.at) == 0) {
         shrink(setting->table, setting->address, setting->level, setting->batch);
+        tables_settle(setting->table, setting->batch);
     }
     return PAGE_TABLE_OK;
 }
@@ -264,10 +262,7 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
 {
     DEBUG_ASSERT(page_table_is_valid(table));
     spinlock_acquire(&table->lock);
-    page_table_entry_t old = entry_exchange(slot, leaf);
+    page_table_entry_t old = entry_replace(slot, base.raw, PAGE_LEVEL_4K, leaf, batch);
     spinlock_release(&table->lock);
     DEBUG_ASSERT(!page_entry_is_hole(old) && !page_entry_is_hole(leaf));
-    if (leaf_narrows(old, leaf, PAGE_LEVEL_4K)) {
-        tlb_batch_add(batch, base, FRAME_BYTES, PAGE_LEVEL_4K, page_entry_access(old) & PAGE_GLOBAL);
-    }
 }

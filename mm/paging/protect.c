@@ -10,7 +10,7 @@ struct protection {
 };
 
 /* Changes one leaf and notes it when a TLB may know more than it allows now. The CPU may set accessed and
- * dirty meanwhile: these are kept. */
+ * dirty meanwhile: these are kept. Another cache kind is a change like that of a frame, page by page. */
 static void change_leaf(const struct protection *protection, page_table_entry_t *entry, uint64_t base,
                         unsigned level)
 {
@@ -18,9 +18,14 @@ static void change_leaf(const struct protection *protection, page_table_entry_t 
     page_table_entry_t now;
     do {
         now = leaf_with_change(old, level, &protection->change);
+        if (leaf_moves(old, now)) {
+            old = leaf_take(entry, base, level, protection->batch);
+            entry_write(entry, leaf_with_change(old, level, &protection->change));
+            return;
+        }
     } while (!__atomic_compare_exchange_n(&entry->raw, &old.raw, now.raw, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));
-    if (leaf_narrows(old, now, level)) {
+    if (leaf_narrows(old, now)) {
         tlb_batch_add(protection->batch, virt_addr(base), page_level_bytes(level), (enum page_level)level,
                       page_entry_access(old) & PAGE_GLOBAL);
     }
@@ -155,9 +160,9 @@ static bool parts_of_one(const page_table_entry_t *entries, unsigned level, page
 }
 
 /*
- * Merges the table below the entry for `address` at `level`, if it can be. Until the flush a CPU may still
- * set accessed and dirty in the old table, where nobody looks any more: so the large page counts as accessed
- * and, when it can be written, as dirty.
+ * Merges the table below the entry for `address` at `level`, if it can be: cleared, flushed, and set as a
+ * leaf (replace.c). Up to the flush a CPU may set accessed and dirty in the old table, which is gone then: so
+ * the large page counts as accessed and, when it can be written, as dirty.
  */
 static bool merge_table(struct page_table *table, phys_addr_t at, uint64_t address, unsigned level,
                         phys_addr_t child, struct tlb_batch *batch) REQUIRES(table->lock)
@@ -170,12 +175,13 @@ static bool merge_table(struct page_table *table, phys_addr_t at, uint64_t addre
         return false;
     }
     whole.raw |= PAGE_ENTRY_ACCESSED | (whole.raw & PAGE_ENTRY_WRITE ? PAGE_ENTRY_DIRTY : 0);
-    table_link(table, at, address, level, whole);
+    table_link(table, at, address, level, (page_table_entry_t){0});
     table->table_frames--;
-    uint64_t bytes = page_level_bytes(level);
-    tlb_batch_add(batch, virt_addr(address), bytes, (enum page_level)(level - 1),
+    tlb_batch_add(batch, virt_addr(address), page_level_bytes(level), (enum page_level)(level - 1),
                   page_entry_access(whole) & PAGE_GLOBAL);
     tlb_batch_put_table(batch, child);
+    tlb_batch_finish(batch);
+    table_link(table, at, address, level, whole);
     return true;
 }
 

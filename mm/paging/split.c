@@ -12,22 +12,6 @@ page_table_entry_t leaf_with_change(page_table_entry_t leaf, unsigned level, con
     return page_entry_with_access(page_entry_with_cache(leaf, level, change->cache), change->access);
 }
 
-bool leaf_narrows(page_table_entry_t old, page_table_entry_t now, unsigned level)
-{
-    if (!page_entry_present(old)) {
-        return false;
-    }
-    unsigned taken = page_entry_access(old) & ~page_entry_access(now);
-    /*
-     * One that becomes global is flushed as global from now on, which reaches no old copy of another space.
-     */
-    bool joins = now.raw & ~old.raw & PAGE_ENTRY_GLOBAL;
-    return !page_entry_present(now) || taken != 0 || joins || (old.raw & ~now.raw & PAGE_ENTRY_SET_BY_CPU) ||
-           page_entry_leaf_address(old, level).raw != page_entry_leaf_address(now, level).raw ||
-           page_entry_cache(old, level) != page_entry_cache(now, level) ||
-           page_entry_key(old) != page_entry_key(now);
-}
-
 /* A cut: the address it goes through, and the page there. */
 struct cut {
     uint64_t address;        /* first byte behind the cut */
@@ -107,16 +91,26 @@ static void fill_table(struct page_table *table, phys_addr_t at, page_table_entr
     table_use(table, at, PAGE_TABLE_ENTRIES);
 }
 
-/*
- * Splits the leaf, and again what is cut of it. The old translation is dropped although the new ones agree
- * with it: a CPU must not hold two page sizes for one address for long (SDM volume 3, 4.10.2.3).
- */
+/* Takes the large leaf out of its table, so that no CPU has it any more, and returns it. */
+static page_table_entry_t cut_take(const struct page_table *table, const struct cut *cut,
+                                   page_table_entry_t leaf, struct tlb_batch *batch)
+{
+    if (!page_entry_present(leaf)) { /* an inaccessible one is cached nowhere */
+        return leaf;
+    }
+    page_table_entry_t *entries = table_open(table, cut->table, cut->address, cut->level);
+    page_table_entry_t *entry = &entries[page_table_index(virt_addr(cut->address), cut->level)];
+    leaf = leaf_take(entry, align_down(cut->address, page_level_bytes(cut->level)), cut->level, batch);
+    table_close(table, entries);
+    return leaf;
+}
+
+/* Splits the leaf, and again what is cut of it: cleared, flushed, and set as a table (replace.c). */
 static void cut_perform(struct page_table *table, struct cut cut, struct table_reserve *reserve,
                         struct tlb_batch *batch) REQUIRES(table->lock)
 {
     for (; cut.level > PAGE_LEVEL_4K; cut.level--) {
-        uint64_t bytes = page_level_bytes(cut.level);
-        if (is_aligned(cut.address, bytes)) {
+        if (is_aligned(cut.address, page_level_bytes(cut.level))) {
             return;
         }
         page_table_entry_t leaf = table_entry(table, cut.table, cut.address, cut.level);
@@ -125,10 +119,8 @@ static void cut_perform(struct page_table *table, struct cut cut, struct table_r
             continue;
         }
         phys_addr_t child = reserve_take(table, reserve);
-        fill_table(table, child, leaf, cut.level);
+        fill_table(table, child, cut_take(table, &cut, leaf, batch), cut.level);
         table_link(table, cut.table, cut.address, cut.level, page_entry_table(child, !is_upper(cut.address)));
-        tlb_batch_add(batch, virt_addr(align_down(cut.address, bytes)), bytes, (enum page_level)cut.level,
-                      page_entry_access(leaf) & PAGE_GLOBAL);
         cut.table = child;
     }
 }

@@ -133,6 +133,7 @@ static enum page_table_error unmap_locked(struct unmapping *unmapping, uint64_t 
         return PAGE_TABLE_NO_MEMORY;
     }
     clear(unmapping, table->root, table->levels, first, last);
+    tables_settle(unmapping->table, unmapping->batch);
     return PAGE_TABLE_OK;
 }
 

@@ -16,6 +16,19 @@ static void expect_frame_kept(const struct cached *entry)
     }
 }
 
+/*
+ * What is dropped at a flush another CPU could use up to now. If the tables have something else in its place
+ * already, that CPU and this one see two frames at one address: clear, flush, set is the only order.
+ */
+static void expect_not_replaced(const struct cached *entry)
+{
+    if (mmu_cached_is_replaced(entry)) {
+        mmu_model_fail(entry->table ? "a table was replaced before the flush"
+                                    : "a page was replaced before the flush",
+                       entry->base, entry->target);
+    }
+}
+
 struct flush {
     bool all, global_only;
     tlb_space_t space;
@@ -53,6 +66,7 @@ static bool flush_one(const struct cached *entry, const void *context)
     bool drop = flush_covers(entry, context);
     if (drop) {
         expect_frame_kept(entry);
+        expect_not_replaced(entry);
     }
     return drop;
 }
@@ -60,6 +74,9 @@ static bool flush_one(const struct cached *entry, const void *context)
 /* Adds `flushes` to one of the model's counts. */
 static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flushes)
 {
+    if (mmu.at_flush) {
+        mmu.at_flush();
+    }
     spinlock_acquire(&lock);
     *count += flushes;
     for (uint64_t i = 0; i < mmu.capacity; i++) {

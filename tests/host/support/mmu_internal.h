@@ -30,6 +30,7 @@ struct mmu_model {
     uint32_t chains[CHAINS]; /* the first place of each chain, by address and level */
     struct mmu_counts counts;
     uint64_t space_numbers; /* one bit for each that is given out */
+    void (*at_flush)(void); /* or NULL */
 };
 
 extern struct mmu_model mmu;
@@ -44,5 +45,9 @@ void mmu_cache_rebuild(uint64_t capacity, bool (*drop)(const struct cached *, co
 
 /* Whether what is cached agrees no longer with the tables. */
 bool mmu_cached_is_stale(const struct cached *entry);
+
+/* Whether the tables translate, at this moment, what is cached to something else, or by pages of another
+ * size: two CPUs could use both. */
+bool mmu_cached_is_replaced(const struct cached *entry);
 
 bool mmu_frame_is_allocated(uint64_t frame);

@@ -115,6 +115,11 @@ struct mmu_counts mmu_model_counts(void)
     return mmu.counts;
 }
 
+void mmu_model_at_flush(void (*meanwhile)(void))
+{
+    mmu.at_flush = meanwhile;
+}
+
 uint64_t mmu_model_cached(void)
 {
     return mmu.count;
@@ -405,6 +410,39 @@ bool mmu_cached_is_stale(const struct cached *entry)
         if (table && !in_recursive_room(table, entry) && (entry->global || entry->space == table->space) &&
             !in_recursive_room(table, entry) &&
             !(entry->table ? structure_agrees(table, entry) : translation_agrees(table, entry))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether any part of a cached page has another translation now. */
+static bool translation_is_other(const struct page_table *table, const struct cached *entry)
+{
+    for (uint64_t offset = 0; offset < SPAN(entry->level);) {
+        struct mmu_walk walk = mmu_model_walk(table, entry->base + offset);
+        if (walk.result == MMU_OK &&
+            (walk.target != entry->target + offset || walk.pat != entry->pat || walk.level != entry->level)) {
+            return true;
+        }
+        offset += walk.level < entry->level ? SPAN(walk.level) : SPAN(entry->level);
+    }
+    return false;
+}
+
+/* Whether a cached paging-structure entry is another one now, or a page. */
+static bool structure_is_other(const struct page_table *table, const struct cached *entry)
+{
+    struct mmu_walk walk = mmu_model_walk(table, entry->base);
+    return walk.level <= entry->level && (walk.entries[entry->level] & 1) && !structure_agrees(table, entry);
+}
+
+bool mmu_cached_is_replaced(const struct cached *entry)
+{
+    for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
+        const struct page_table *table = mmu.spaces[i];
+        if (table && (entry->global || entry->space == table->space) && !in_recursive_room(table, entry) &&
+            (entry->table ? structure_is_other(table, entry) : translation_is_other(table, entry))) {
             return true;
         }
     }

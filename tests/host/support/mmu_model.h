@@ -7,7 +7,8 @@
  * It implements <ashlar/arch/tlb.h>, so what the code under test flushes is flushed here. A test calls
  * mmu_model_fill() before an operation and mmu_model_check() after it: then each translation and each
  * paging-structure entry that is still cached must agree with the tables. A flush that comes after the frame
- * it protects was freed is found at the flush.
+ * it protects was freed is found at the flush, and so is an entry that was overwritten: whatever is dropped
+ * must have been cleared, or be the same still, as another CPU uses it up to that moment.
  */
 #pragma once
 
@@ -64,6 +65,10 @@ void mmu_model_check(void);
 /* Whether a CPU may still write to the frame without setting a dirty bit that anybody will look at: through a
  * cached translation that the tables have no more. */
 bool mmu_model_writes_unseen(phys_addr_t frame);
+
+/* Calls `meanwhile` at the beginning of each flush from now on: what another CPU does at this moment, with
+ * all still cached. NULL: nothing. */
+void mmu_model_at_flush(void (*meanwhile)(void));
 
 struct mmu_counts mmu_model_counts(void);
 
