@@ -129,6 +129,9 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
 static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
 {
     struct page_translation page = page_table_translate(table, virt_addr(address));
+    if (page.mapped) {
+        return page;
+    }
     switch (page_entry_kind(page.leaf, page.level)) {
     case ENTRY_INACCESSIBLE:
         page_translation_uncover(&page, virt_addr(address));

@@ -55,7 +55,7 @@ bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t en
     while (*address < end) {
         *page = vm_page_at(table, *address);
         uint64_t bytes = page_level_bytes(page->level);
-        if (is_page(page)) {
+        if (page->mapped || is_page(page)) {
             *address = align_down(*address, bytes);
             return true;
         }

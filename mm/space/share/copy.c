@@ -71,7 +71,7 @@ static enum vm_error share_page(const struct copying *copying, const struct vm_r
                                 uint64_t address, const struct page_translation *page)
     REQUIRES(copying->to->lock)
 {
-    switch (page_entry_kind(page->leaf, page->level)) {
+    switch (page_entry_kind(page->leaf, PAGE_LEVEL_4K)) { /* larger ones have been cut */
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
         return share_leaf(copying, region, address, page);
