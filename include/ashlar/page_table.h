@@ -4,110 +4,23 @@
  *
  * A `struct page_table` is a value: the kernel has one, every user space has one, tests have as many as they
  * like. Tables come from its frame pool (OWNER_PAGE_TABLES) and go back when their last entry goes. How many
- * entries of a table are in use is noted in the descriptor of the table's frame, so that nobody searches.
+ * entries of a table are in use is noted in the descriptor of the table's frame, so that nobody searches. The
+ * structure itself is in <ashlar/page_table_types.h>, and how tables are reached in
+ * <ashlar/page_table_access.h>.
  *
  * Nothing is half done: an operation that fails leaves every translation as it was. Every operation but
  * page_table_translate() takes the table's lock; what becomes stale in the TLB is added to the caller's batch
- * (<ashlar/tlb.h>), which the caller finishes. The frames that leaves map belong to the caller: mapping takes
+ * (<ashlar/tlb.h>), which the caller finishes. Operations finish it themselves where the flush must come
+ * before something else; each says so. The frames that leaves map belong to the caller: mapping takes
  * no reference and unmapping drops none.
  */
 #pragma once
 
-#include <ashlar/arch/page_table_entry.h>
-#include <ashlar/arch/tlb.h>
-#include <ashlar/frame.h>
-#include <ashlar/lock.h>
+#include <ashlar/page_table_types.h>
 #include <ashlar/page_walk.h>
 #include <ashlar/tlb.h>
 
-/* ---- How tables are reached ---- */
-
-enum page_table_path {
-    PAGE_TABLE_PHYSMAP,   /* all physical memory is mapped somewhere: the kernel's way */
-    PAGE_TABLE_IDENTITY,  /* virtual is physical */
-    PAGE_TABLE_OFFSET,    /* a window of physical memory at a fixed distance */
-    PAGE_TABLE_TEMPORARY, /* mapped into a slot of the CPU's own when needed */
-    PAGE_TABLE_RECURSIVE, /* an entry of the root names the root: tables appear as pages */
-    PAGE_TABLE_PATH_COUNT
-};
-
-/* "physmap", "identity", "offset", "temporary", "recursive". */
-const char *page_table_path_name(enum page_table_path path);
-
-/*
- * One way to reach tables. Where every table has an address of its own for good (the first three), `open` is
- * NULL and a table lies at `offset` + its physical address: that is all the fast path does.
- */
-struct page_table_access {
-    enum page_table_path path; /* which way this is */
-    uint64_t offset;           /* added to a physical address */
-    /*
-     * Makes the table at `level` on the way to `address` visible; `table` is its physical address. Preemption
-     * is off until the matching close, and at most two are open at once. NULL when it cannot be reached.
-     */
-    page_table_entry_t *(*open)(const struct page_table_access *access, phys_addr_t table,
-                                virt_addr_t address, unsigned level);
-    void (*close)(const struct page_table_access *access, page_table_entry_t *entries);
-    void *context; /* for open and close */
-};
-
-/*
- * The two ways that make tables visible when they are needed. `reach` turns a virtual address into a pointer;
- * on the machine that is the address itself.
- */
-typedef void *page_table_reach(void *context, virt_addr_t address);
-
-/* Slots for every CPU, held by page_table_hold() in the tables in force. */
-struct page_table_temporary {
-    struct page_table_access access; /* the way through them */
-    tlb_space_t space;               /* in which the slots are mapped */
-    virt_addr_t base;                /* of the first slot */
-    page_table_entry_t *slots;       /* entries, PAGE_TABLE_SLOTS for each CPU */
-    page_table_reach *reach;         /* how a slot is used; NULL: as a pointer */
-    void *context;                   /* for reach */
-};
-
-#define PAGE_TABLE_SLOTS 2
-
-/* Fills *way; the slots hold nothing. */
-void page_table_temporary_init(struct page_table_temporary *way, tlb_space_t space, virt_addr_t base,
-                               page_table_entry_t *slots, page_table_reach *reach, void *context);
-
-/* The tables in force, which name their own root (page_table_make_recursive()). */
-struct page_table_recursive {
-    struct page_table_access access; /* the way through it */
-    const struct page_table *table;  /* the tables in force */
-    page_table_reach *reach;         /* how an address is used; NULL: as a pointer */
-    void *context;                   /* for reach */
-};
-
-void page_table_recursive_init(struct page_table_recursive *way, const struct page_table *table,
-                               page_table_reach *reach, void *context);
-
-/* Where the table at `level` on the way to `address` appears when entry `slot` of the root names the root. */
-virt_addr_t page_table_recursive_address(unsigned levels, unsigned slot, virt_addr_t address, unsigned level);
-
 /* ---- A set of tables ---- */
-
-struct page_table {
-    phys_addr_t root;              /* PML4 or PML5 */
-    unsigned levels;               /* 4 or 5 */
-    enum page_level largest_level; /* largest leaf the CPU has */
-    unsigned recursive_slot;       /* entry of the root that names the root; 0: none */
-    bool swaps;                    /* pages may be swapped: the owner has slots, and takes them back */
-    virt_addr_t lent;              /* the tables for this PML4 entry's room are not ours; 0: none */
-    uint64_t physical_end;         /* first physical address the CPU does not have */
-    const struct page_table_access *access; /* how tables are reached */
-    struct frame_pool *frames;              /* where tables come from */
-    tlb_space_t space;                      /* whose translations these are */
-    struct page_table *kernel;              /* whose upper half this one shares; NULL for the kernel itself */
-    struct spinlock lock;                   /* guards all entries and what follows */
-    page_table_entry_t pml4[2]; /* by bit 63: leads to the PML4 of addresses that are canonical with 4 levels;
-                                   with 4 the root, with 5 as its first and its last entry. 0 when there is
-                                   none, or it is not known: then one walks from the root. Read unlocked */
-    struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
-    uint64_t table_frames;          /* tables in use, the root included, shared ones not */
-};
 
 enum page_table_error {
     PAGE_TABLE_OK,
@@ -122,9 +35,9 @@ enum page_table_error {
                                  there is not, or a leaf that is none */
     PAGE_TABLE_WRONG_HALF,    /* a kernel address in a user space's own part, PAGE_USER in the kernel's half,
                                  or PAGE_GLOBAL in the lower half */
-    PAGE_TABLE_OCCUPIED,      /* something is mapped there already */
-    PAGE_TABLE_NOT_MAPPED,    /* a page of the range is not mapped, or is part of a larger one */
-    PAGE_TABLE_UNREACHABLE,   /* the way of access does not reach these tables now */
+    PAGE_TABLE_OCCUPIED,   /* there is something already: a page, inaccessible, swapped or held, or a table */
+    PAGE_TABLE_NOT_MAPPED, /* a page of the range is not mapped, or is part of a larger one */
+    PAGE_TABLE_UNREACHABLE, /* the way of access does not reach these tables now */
     PAGE_TABLE_ERROR_COUNT
 };
 
@@ -135,7 +48,8 @@ const char *page_table_error_name(enum page_table_error error);
  * Makes an empty set of tables (one frame). levels: 4 or 5. kernel: NULL, or the tables whose upper half it
  * shares from now on, new entries included. The frame must be within reach of `frames` itself
  * (frame_pointer()). `space` is TLB_SPACE_KERNEL and `physical_end` what the format can express, or the
- * kernel's; the caller may set both before the first use. Fails with PAGE_TABLE_NO_MEMORY.
+ * kernel's; `swaps` is false. The caller may set these three before the first use. Fails with
+ * PAGE_TABLE_NO_MEMORY.
  */
 enum page_table_error page_table_init(struct page_table *table, struct frame_pool *frames,
                                       const struct page_table_access *access, unsigned levels,
@@ -159,11 +73,11 @@ void page_table_make_recursive(struct page_table *table, unsigned slot) EXCLUDES
 void page_table_end_recursive(struct page_table *table) EXCLUDES(table->lock);
 
 /*
- * Enters a table for all that one PML4 entry spans, from `base` on (aligned to that, in the upper half, and
- * its own PML4 there already): `lower` and all below it belong to somebody else, who changes them by himself
- * and only ever makes absent entries present. They can be translated and looked at; ranges that touch them
- * are PAGE_TABLE_OCCUPIED or left alone. Once for a page table without sharers, which is then never
- * destroyed.
+ * Links a table of somebody else's, `lower`, for the 512 GiB from `base` on. `base` is a multiple of that in
+ * the upper half, and with 5 levels the PML4 for it exists. The owner of `lower` changes it and the tables
+ * below by himself, and only ever makes absent entries present. Here they can be translated and looked at;
+ * mapping there fails with PAGE_TABLE_OCCUPIED, and other operations leave them alone. To be called at most
+ * once for a page table, before anybody shares it; the page table is never destroyed afterwards.
  */
 void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t lower) EXCLUDES(table->lock);
 
@@ -232,8 +146,9 @@ uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t b
 enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
     EXCLUDES(table->lock);
 
-/* Calls `visit` for every leaf that the range touches and the CPU can use, ascending; a large one may begin
- * before it. The lock is held. Fails as other ranges do, but a space may look at the shared half, too. */
+/* Calls `visit` for every leaf that the range touches and the CPU can use, in ascending order; a large page
+ * may begin before the range. The lock is held. Fails for a bad range, but the half that a space shares with
+ * the kernel may be looked at, too. */
 enum page_table_error page_table_each(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                       page_table_visitor *visit, void *context) EXCLUDES(table->lock);
 
@@ -263,7 +178,7 @@ struct page_runs {
     bool done;                /* nothing is left */
 };
 
-/* Begins a walk from `first` to `last`, any two addresses, ascending; a large page may begin before. */
+/* Begins a walk over the runs between two addresses; a large page may begin before `first`. */
 static inline void page_runs_start(struct page_runs *walk, struct page_table *table, virt_addr_t first,
                                    virt_addr_t last)
 {
@@ -271,8 +186,9 @@ static inline void page_runs_start(struct page_runs *walk, struct page_table *ta
 }
 
 /*
- * The next run, as long as it is, also beyond `last`; false at the end, or when the tables are out of reach.
- * The lock is free between two steps, so that whoever is told of a run may take it.
+ * Finds the next run and returns true; false at the end, or when the tables are out of reach. The last run
+ * may reach beyond the walk's end. The lock is free between two steps, so that the caller may change the
+ * tables.
  */
 bool page_runs_next(struct page_runs *walk, struct page_run *run) EXCLUDES(walk->table->lock);
 
@@ -318,24 +234,24 @@ enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base
  */
 page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base);
 
-/* Writes a sound leaf to a slot that holds none: page_table_set() without its questions. */
+/* page_table_set() for a slot that is a hole, without its checks. */
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
     EXCLUDES(table->lock);
 
-/* page_table_set() for a slot that holds the leaf of `base`. */
+/* page_table_set() for the slot of the page at `base`, which is no hole, without its checks. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);
 
 /* ---- Looking ---- */
 
+/* What the CPU finds for an address. */
 struct page_translation {
-    bool mapped;           /* a leaf was found */
-    enum page_level level; /* of the leaf, or of the entry that is not present */
-    phys_addr_t target;    /* where the address lands */
-    unsigned access;       /* what all levels together allow */
-    enum page_cache cache; /* the leaf's */
-    page_table_entry_t
-        leaf; /* the last entry read: page_entry_kind() tells what is there if nothing is mapped */
+    bool mapped;             /* a leaf was found */
+    enum page_level level;   /* of the last entry */
+    phys_addr_t target;      /* physical address of the byte, if mapped */
+    unsigned access;         /* enum page_access that all levels together allow, if mapped */
+    enum page_cache cache;   /* the leaf's, if mapped */
+    page_table_entry_t leaf; /* the last entry read; its kind says why nothing is mapped */
 };
 
 /*
@@ -364,84 +280,8 @@ struct page_table_problem {
     uint64_t expected;   /* what it should be */
 };
 
-/* Verifies every table: use counts, owners, reserved bits, no table empty, none shared by mistake, the count
- * of tables. */
+/* Verifies every table: use counts, owners, reserved bits, kinds of entries, no table empty, none shared by
+ * mistake, the count of tables. */
 bool page_table_check(struct page_table *table, struct page_table_problem *problem) EXCLUDES(table->lock);
 
-/* ---- The fast path ---- */
-
-/* Where a walk ended. Two words, which are returned in registers. */
-struct page_walk_last {
-    page_table_entry_t leaf; /* the last entry; 0 for an address that is not canonical */
-    uint64_t all; /* as for page_translation_of(), and the level of `leaf` in the bits from here: */
-#define PAGE_WALK_LEVEL_SHIFT 8
-};
-
-/* For all others: by way of the root, whatever the address, and however tables are reached. */
-struct page_walk_last page_walk_slow(const struct page_table *table, virt_addr_t address);
-
-/*
- * Reads the entry for `address` in the table at `level` that the entry `above` names, where tables lie at
- * `offset` + their physical address. With a constant level: one shift, two masks and a load.
- */
-static inline page_table_entry_t page_walk_direct(uint64_t offset, page_table_entry_t above,
-                                                  virt_addr_t address, unsigned level)
-{
-    uint64_t at = page_table_offset(address, level);
-    const uint64_t *entry = (const uint64_t *)(uintptr_t)(offset + (above.raw & PAGE_ENTRY_ADDRESS) + at);
-    return (page_table_entry_t){__atomic_load_n(entry, __ATOMIC_RELAXED)};
-}
-
-/*
- * What a walk that ended at `leaf` found. `all`: the entries of all levels and'ed, no-execute turned round:
- * writing and user where each does, executing where none forbids it; global is the leaf's own (SDM volume 3,
- * 4.6 and 4.10.2.4).
- */
-static inline __attribute__((always_inline)) struct page_translation
-page_translation_of(uint64_t all, page_table_entry_t leaf, unsigned level, virt_addr_t address)
-{
-    if (!page_entry_present(leaf)) {
-        return (struct page_translation){.level = (enum page_level)level, .leaf = leaf};
-    }
-    const uint64_t everywhere = PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE;
-    page_table_entry_t together = {
-        (((all & everywhere) | (leaf.raw & PAGE_ENTRY_GLOBAL)) ^ PAGE_ENTRY_NO_EXECUTE) | PAGE_ENTRY_PRESENT};
-    return (struct page_translation){
-        .mapped = true,
-        .level = (enum page_level)level,
-        .target = phys_add(page_entry_leaf_address(leaf, level), address.raw & (page_level_bytes(level) - 1)),
-        .access = page_entry_access(together),
-        .cache = page_entry_cache(leaf, level),
-        .leaf = leaf,
-    };
-}
-
-static inline __attribute__((always_inline)) struct page_translation
-page_table_translate(const struct page_table *table, virt_addr_t address)
-{
-    page_table_entry_t entry = {__atomic_load_n(&table->pml4[address.raw >> 63].raw, __ATOMIC_RELAXED)};
-    if (!virt_is_common(address) || __builtin_expect(table->access->open != NULL || entry.raw == 0, false)) {
-        struct page_walk_last end = page_walk_slow(table, address);
-        return page_translation_of(end.all, end.leaf, end.all >> PAGE_WALK_LEVEL_SHIFT & 7, address);
-    }
-    uint64_t offset = table->access->offset;
-    uint64_t all = entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_PML4);
-    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (page_entry_kind(entry, PAGE_LEVEL_PML4) != ENTRY_TABLE) {
-        return (struct page_translation){.level = PAGE_LEVEL_PML4, .leaf = entry};
-    }
-    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_1G);
-    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (page_entry_kind(entry, PAGE_LEVEL_1G) != ENTRY_TABLE) {
-        return page_translation_of(all, entry, PAGE_LEVEL_1G, address);
-    }
-    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_2M);
-    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    if (page_entry_kind(entry, PAGE_LEVEL_2M) != ENTRY_TABLE) {
-        return page_translation_of(all, entry, PAGE_LEVEL_2M, address);
-    }
-    entry = page_walk_direct(offset, entry, address, PAGE_LEVEL_4K);
-    all &= entry.raw ^ PAGE_ENTRY_NO_EXECUTE;
-    return page_translation_of(all, entry, PAGE_LEVEL_4K, address);
-}
+#include <ashlar/page_table_inline.h>
