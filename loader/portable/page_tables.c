@@ -41,8 +41,7 @@ static unsigned leaf_level(const struct page_table_builder *builder, virt_addr_t
                            phys_addr_t physical, uint64_t bytes)
 {
     unsigned level = builder->largest_level;
-    while (level > PAGE_LEVEL_4K && (!is_aligned(virtual.raw | physical.raw, page_level_bytes(level)) ||
-                                     bytes < page_level_bytes(level))) {
+    while (level > PAGE_LEVEL_4K && !page_leaf_fits(virtual, physical, bytes, level)) {
         level--;
     }
     return level;

@@ -17,8 +17,8 @@ struct mapping {
 /* Whether one leaf at `level` maps [first, last]. */
 static bool leaf_fits(const struct mapping *mapping, uint64_t first, uint64_t last, unsigned level)
 {
-    return level <= mapping->largest && chunk_is_whole(first, last, level) &&
-           is_aligned(first + mapping->distance, page_level_bytes(level));
+    return level <= mapping->largest &&
+           page_leaf_fits(virt_addr(first), phys_addr(first + mapping->distance), last - first + 1, level);
 }
 
 /* Tables needed below an absent entry at `level` that shall map [first, last]. */
