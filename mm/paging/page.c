@@ -262,7 +262,7 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
 {
     DEBUG_ASSERT(page_table_is_valid(table));
     spinlock_acquire(&table->lock);
-    page_table_entry_t old = entry_replace(slot, base.raw, PAGE_LEVEL_4K, leaf, batch);
+    DEBUG_ASSERT(!page_entry_is_hole(entry_read(slot)) && !page_entry_is_hole(leaf));
+    entry_replace(slot, base.raw, PAGE_LEVEL_4K, leaf, batch);
     spinlock_release(&table->lock);
-    DEBUG_ASSERT(!page_entry_is_hole(old) && !page_entry_is_hole(leaf));
 }
