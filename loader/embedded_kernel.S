@@ -11,6 +11,14 @@ embedded_kernel_end:
 embedded_kernel_checksum:
     .incbin "kernel.checksum"
 
+/*
+ * All that the loader keeps begins as zeros, so that .data would have no bytes in the file. shim takes a section
+ * without bytes, which lies at offset 0, for one inside the headers, and refuses the file.
+ */
+    .data
+    .balign 8
+    .quad 1
+
 /* SBAT: the generation numbers by which shim revokes vulnerable versions (shim's SBAT.md). */
     .section .sbat, "dr"
     .balign 4096

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import alone
 import budget
+import chains
 import corrupt
 import costs
 import debugger
@@ -47,7 +48,7 @@ def tests(debug):
     if debug:
         cases.update(faults.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
-    for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, devices, faults, debugger,
+    for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames):
         cases.update(module.CASES)
     return cases

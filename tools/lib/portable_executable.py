@@ -6,7 +6,10 @@ from dataclasses import dataclass
 SECTION_EXECUTE = 0x20000000
 SECTION_READ = 0x40000000
 SECTION_WRITE = 0x80000000
+SECTION_UNINITIALISED = 0x00000080
 CHARACTERISTIC_NX_COMPAT = 0x0100
+CHARACTERISTIC_RELOCATIONS_STRIPPED = 0x0001  # of the file header
+DIRECTORY_SIGNATURES = 4
 DIRECTORY_BASE_RELOCATIONS = 5
 MACHINE_X86_64 = 0x8664
 SUBSYSTEM_EFI_APPLICATION = 10
@@ -40,11 +43,14 @@ class PortableExecutable:
         if image[self.header:self.header + 4] != b"PE\0\0":
             raise ValueError("no PE header")
         self.machine, self.section_count, self.timestamp = struct.unpack_from("<HHI", image, self.header + 4)
-        self.optional_bytes = struct.unpack_from("<H", image, self.header + 20)[0]
+        self.optional_bytes, self.file_characteristics = struct.unpack_from("<HH", image, self.header + 20)
         self.optional = self.header + 24
         self.magic = self._number("<H", 0)
         self.entry = self._number("<I", 16)
         self.section_alignment = self._number("<I", 32)
+        self.file_alignment = self._number("<I", 36)
+        self.image_bytes = self._number("<I", 56)
+        self.header_bytes = self._number("<I", 60)
         self.subsystem = self._number("<H", 68)
         self.characteristics = self._number("<H", 70)
         self.sections = [self._section(index) for index in range(self.section_count)]

@@ -30,6 +30,53 @@ def check_pe(build_dir):
     yield from unless(image.timestamp == 0, f"time stamp is {image.timestamp:#x}, not 0")
     yield from unless(image.directory(pe.DIRECTORY_BASE_RELOCATIONS)[1] > 8, "there are no base relocations")
     yield from check_sections(image)
+    yield from check_strictly(image)
+    yield from check_instructions(tree.efi_program(build_dir))
+
+
+def check_strictly(image):
+    """
+    Yields what a strict reader would refuse. shim and firmware read headers, then sections by their headers; sbverify,
+    pesign and firmware hash the file section by section and want no byte between them.
+    """
+    yield from unless(not image.file_characteristics & pe.CHARACTERISTIC_RELOCATIONS_STRIPPED, "relocations are stripped")
+    yield from unless(image.header_bytes % image.file_alignment == 0, f"headers of {image.header_bytes} bytes")
+    table_end = image.optional + image.optional_bytes + 40 * image.section_count
+    yield from unless(table_end <= image.header_bytes, f"the section table ends at {table_end:#x}, behind the headers")
+    in_file, in_memory = image.header_bytes, image.section_alignment
+    for section in image.sections:
+        name = section.name
+        yield from unless(section.file_bytes, f"section {name} has no bytes in the file: shim takes it for one inside "
+                          "the headers, unless it is marked as uninitialised")
+        yield from unless(not section.flags & pe.SECTION_UNINITIALISED, f"section {name} is marked as uninitialised")
+        yield from unless(section.file_offset == in_file, f"section {name} lies at {section.file_offset:#x} of the file, "
+                          f"and not at {in_file:#x}, where what is before it ends")
+        yield from unless(section.address == in_memory, f"section {name} is loaded at {section.address:#x}, and not at "
+                          f"{in_memory:#x}, where what is before it ends")
+        yield from unless(section.file_bytes % image.file_alignment == 0, f"section {name} has {section.file_bytes} bytes "
+                          f"in the file, no multiple of {image.file_alignment}")
+        in_file += section.file_bytes
+        used = max(section.memory_bytes, section.file_bytes)
+        in_memory += -(-used // image.section_alignment) * image.section_alignment
+    yield from unless(image.image_bytes == in_memory, f"the image has {image.image_bytes:#x} bytes, its sections end at "
+                      f"{in_memory:#x}")
+    signatures, length = image.directory(pe.DIRECTORY_SIGNATURES)
+    yield from unless(len(image.image) == in_file + length and signatures in (0, in_file), "the file goes on behind its "
+                      "last section")
+    code = image.section(".text")
+    inside = code is not None and code.address <= image.entry < code.address + code.memory_bytes
+    yield from unless(inside, f"the entry point {image.entry:#x} is not in .text")
+
+
+VECTOR_REGISTERS = re.compile(r"%(?:[xyz]mm\d+|mm\d|st\b|k\d\b)")
+
+
+def check_instructions(program):
+    """Yields instructions with vector or floating-point registers: firmware may start us with these turned off."""
+    text = tree.run_quietly(["llvm-objdump", "--disassemble", "--no-show-raw-insn", "--section=.text", program])
+    found = [line.strip() for line in text.splitlines() if VECTOR_REGISTERS.search(line)]
+    if found:
+        yield f"{len(found)} instructions that firmware need not have turned on, such as {found[0]}"
 
 
 def check_sections(image):
