@@ -30,9 +30,12 @@ enum srat_type {
 #define SRAT_HOT_PLUGGABLE (1u << 1)
 #define SRAT_NON_VOLATILE  (1u << 2)
 
-const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t *at)
+#define SMALLEST_ENTRY_READ                                                                                  \
+    8 /* what is shorter than any entry that is read, and no entry, is beside the table */
+
+const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t end, uint64_t *at)
 {
-    if (*at == view->length) {
+    if (*at == end) {
         return NULL;
     }
     const uint8_t *entry = view->bytes + *at;
@@ -40,23 +43,29 @@ const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t *at)
     return entry;
 }
 
-bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type))
+bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type),
+                            uint64_t *end)
 {
     if (view->length < at) {
         acpi_complain(view, "length %" PRIu64 ", expected %" PRIu64 " or more", view->length, at);
         return false;
     }
-    while (at < view->length) {
+    for (; at < view->length; at += view->bytes[at + 1]) {
         const uint8_t *entry = view->bytes + at;
         uint64_t left = view->length - at;
         uint8_t needed = left >= 2 ? minimum(entry[0]) : 2;
-        if (left < needed || entry[1] < needed || entry[1] > left) {
-            acpi_complain(view, "entry at %" PRIu64 ": type %u, length %u, expected %u to %" PRIu64, at,
-                          entry[0], left >= 2 ? entry[1] : 0, needed, left);
-            return false;
+        if (left >= needed && entry[1] >= needed && entry[1] <= left) {
+            continue;
         }
-        at += entry[1];
+        if (left < SMALLEST_ENTRY_READ) {
+            acpi_complain(view, "%" PRIu64 " stray bytes at its end, ignored", left);
+            break;
+        }
+        acpi_complain(view, "entry at %" PRIu64 ": type %u, length %u, expected %u to %" PRIu64, at, entry[0],
+                      entry[1], needed, left);
+        return false;
     }
+    *end = at;
     return true;
 }
 
@@ -77,6 +86,13 @@ static uint8_t madt_entry_minimum(uint8_t type)
     }
 }
 
+/* What is left out of the processors while a MADT is read, to be complained of once. */
+struct left_out {
+    uint32_t reserved; /* numbers that address all processors, and none */
+    uint32_t twice;    /* numbers that other entries have, or must have */
+    uint32_t no_room;  /* entries for which there was no room */
+};
+
 static bool cpu_is_known(const struct acpi_madt *madt, uint32_t apic_id)
 {
     for (uint32_t i = 0; i < madt->cpu_count; i++) {
@@ -87,21 +103,59 @@ static bool cpu_is_known(const struct acpi_madt *madt, uint32_t apic_id)
     return false;
 }
 
-/*
- * Adds a processor that is there or can be switched on. Firmware may list one both as a local APIC and as an
- * x2APIC (5.2.12.12): the first counts. Returns false when there is no room for it.
- */
-static bool add_cpu(struct acpi_madt *madt, uint32_t apic_id, uint32_t processor_id, uint32_t flags)
+/* Adds a processor that is there or can be switched on. */
+static void add_cpu(struct acpi_madt *madt, const struct acpi_cpu *cpu, struct left_out *left_out)
 {
-    if (!(flags & (MADT_CPU_ENABLED | MADT_CPU_CAPABLE)) || cpu_is_known(madt, apic_id)) {
-        return true;
+    if (cpu_is_known(madt, cpu->apic_id)) {
+        left_out->twice++;
+    } else if (madt->cpu_count == ACPI_CPUS_MAX) {
+        left_out->no_room++;
+    } else {
+        madt->cpus[madt->cpu_count++] = *cpu;
     }
-    if (madt->cpu_count == ACPI_CPUS_MAX) {
+}
+
+#define APIC_ALL   0xffU /* the numbers that address all processors: SDM volume 3, 11.6.2.1 */
+#define X2APIC_ALL 0xffffffffU
+
+/* What an entry says of a processor; false when it is no entry of one that can be used. */
+static bool read_cpu(const uint8_t *entry, struct acpi_cpu *cpu)
+{
+    bool extended = entry[0] == MADT_LOCAL_X2APIC;
+    if (!extended && entry[0] != MADT_LOCAL_APIC) {
         return false;
     }
-    madt->cpus[madt->cpu_count++] = (struct acpi_cpu){
-        .apic_id = apic_id, .processor_id = processor_id, .enabled = flags & MADT_CPU_ENABLED};
-    return true;
+    uint32_t flags = acpi_read32(entry + (extended ? 8 : 4));
+    *cpu = (struct acpi_cpu){.apic_id = extended ? acpi_read32(entry + 4) : entry[3],
+                             .processor_id = extended ? acpi_read32(entry + 12) : entry[2],
+                             .enabled = flags & MADT_CPU_ENABLED};
+    return flags & (MADT_CPU_ENABLED | MADT_CPU_CAPABLE);
+}
+
+/*
+ * Takes the processors of one kind of entry. Where there are local APIC entries, all numbers below 255 must
+ * be in these (5.2.12.12): an x2APIC entry with such a number repeats one of them, or is left over from a
+ * machine with more processors.
+ */
+static void add_cpus(const struct acpi_view *view, uint64_t end, uint8_t type, struct left_out *left_out)
+{
+    struct acpi_madt *madt = &view->info->madt;
+    bool only_large = type == MADT_LOCAL_X2APIC && madt->cpu_count != 0;
+    uint32_t all = type == MADT_LOCAL_X2APIC ? X2APIC_ALL : APIC_ALL;
+    uint64_t at = MADT_ENTRIES_AT;
+    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
+        struct acpi_cpu cpu;
+        if (entry[0] != type || !read_cpu(entry, &cpu)) {
+            continue;
+        }
+        if (cpu.apic_id == all) {
+            left_out->reserved++;
+        } else if (only_large && cpu.apic_id < APIC_ALL) {
+            left_out->twice++;
+        } else {
+            add_cpu(madt, &cpu, left_out);
+        }
+    }
 }
 
 static bool add_io_apic(const struct acpi_view *view, const uint8_t *entry)
@@ -140,15 +194,11 @@ static bool add_override(const struct acpi_view *view, const uint8_t *entry)
     return true;
 }
 
-/* Takes one entry; returns false when there is no room for what it says. */
+/* Takes one entry that is not a processor's; returns false when there is no room for what it says. */
 static bool add_madt_entry(const struct acpi_view *view, const uint8_t *entry)
 {
     struct acpi_madt *madt = &view->info->madt;
     switch (entry[0]) {
-    case MADT_LOCAL_APIC:
-        return add_cpu(madt, entry[3], entry[2], acpi_read32(entry + 4));
-    case MADT_LOCAL_X2APIC:
-        return add_cpu(madt, acpi_read32(entry + 4), acpi_read32(entry + 12), acpi_read32(entry + 8));
     case MADT_IO_APIC:
         return add_io_apic(view, entry);
     case MADT_OVERRIDE:
@@ -161,24 +211,38 @@ static bool add_madt_entry(const struct acpi_view *view, const uint8_t *entry)
     }
 }
 
+static void complain_of(const struct acpi_view *view, const struct left_out *left_out)
+{
+    if (left_out->reserved != 0) {
+        acpi_complain(view, "%u processors with the number that addresses all, ignored", left_out->reserved);
+    }
+    if (left_out->twice != 0) {
+        acpi_complain(view, "%u processors that other entries describe, ignored", left_out->twice);
+    }
+    if (left_out->no_room != 0) {
+        acpi_complain(view, "%u entries left out, more than %u processors, %u IO-APICs or %u overrides",
+                      left_out->no_room, ACPI_CPUS_MAX, ACPI_IO_APICS_MAX, ACPI_OVERRIDES_MAX);
+    }
+}
+
 void acpi_parse_madt(const struct acpi_view *view)
 {
-    if (!acpi_entries_are_sound(view, MADT_ENTRIES_AT, madt_entry_minimum)) {
+    uint64_t end;
+    if (!acpi_entries_are_sound(view, MADT_ENTRIES_AT, madt_entry_minimum, &end)) {
         return;
     }
     struct acpi_madt *madt = &view->info->madt;
+    struct left_out left_out = {0};
     madt->present = true;
     madt->local_apic = phys_addr(acpi_read32(view->bytes + 36));
     madt->legacy_pics = acpi_read32(view->bytes + 40) & MADT_LEGACY_PICS;
-    uint32_t without_room = 0;
+    add_cpus(view, end, MADT_LOCAL_APIC, &left_out);
+    add_cpus(view, end, MADT_LOCAL_X2APIC, &left_out);
     uint64_t at = MADT_ENTRIES_AT;
-    for (const uint8_t *entry; (entry = acpi_next_entry(view, &at)) != NULL;) {
-        without_room += !add_madt_entry(view, entry);
+    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
+        left_out.no_room += !add_madt_entry(view, entry);
     }
-    if (without_room != 0) {
-        acpi_complain(view, "%u entries left out, more than %u processors, %u IO-APICs or %u overrides",
-                      without_room, ACPI_CPUS_MAX, ACPI_IO_APICS_MAX, ACPI_OVERRIDES_MAX);
-    }
+    complain_of(view, &left_out);
 }
 
 struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t irq)
@@ -267,13 +331,14 @@ static bool add_srat_entry(const struct acpi_view *view, const uint8_t *entry)
 
 void acpi_parse_srat(const struct acpi_view *view)
 {
-    if (!acpi_entries_are_sound(view, SRAT_ENTRIES_AT, srat_entry_minimum)) {
+    uint64_t end;
+    if (!acpi_entries_are_sound(view, SRAT_ENTRIES_AT, srat_entry_minimum, &end)) {
         return;
     }
     view->info->srat.present = true;
     uint32_t without_room = 0;
     uint64_t at = SRAT_ENTRIES_AT;
-    for (const uint8_t *entry; (entry = acpi_next_entry(view, &at)) != NULL;) {
+    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
         without_room += !add_srat_entry(view, entry);
     }
     if (without_room != 0) {

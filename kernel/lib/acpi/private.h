@@ -55,12 +55,14 @@ void acpi_parse_aml(const struct acpi_view *view); /* DSDT and SSDTs */
 
 /*
  * Walking the entries of a MADT or SRAT: a type byte, a length byte, and the rest. *at starts at the first
- * entry's offset. Returns the entry, or NULL at the end. The table has passed acpi_entries_are_sound().
+ * entry's offset. Returns the entry, or NULL at `end`. The table has passed acpi_entries_are_sound().
  */
-const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t *at);
+const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t end, uint64_t *at);
 
 /*
- * Whether the entries from offset `at` on fill the table exactly, and each is at least minimum(type) bytes
- * long; complains of the first that is not.
+ * Whether the table from offset `at` on is made of entries, each at least minimum(type) bytes long; complains
+ * of the first that is not. A few bytes at the end that are no entry are complained of, too, and left out:
+ * *end is the offset behind the last entry.
  */
-bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type));
+bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type),
+                            uint64_t *end);

@@ -211,8 +211,8 @@ static bool parse_root(struct acpi_view root, phys_addr_t address, const char *w
     return true;
 }
 
-/* Opens the fields that ACPI 2.0 added to a root pointer whose older part is sound. */
-static bool extend_root_pointer(struct acpi_view *view)
+/* The fields that ACPI 2.0 added to a root pointer whose older part is sound: whether they are, too. */
+static bool check_extension(struct acpi_view *view)
 {
     view->length = ROOT_POINTER_EXTENDED_BYTES;
     if (!map_view(view)) {
@@ -227,7 +227,7 @@ static bool extend_root_pointer(struct acpi_view *view)
     return map_view(view) && check_sum(view, view->length, "extended checksum");
 }
 
-/* Opens the root pointer: as ACPI 1.0 first, then as long as it says it is (5.2.5.3). */
+/* Opens the root pointer as one of ACPI 1.0. */
 static bool open_root_pointer(struct acpi_view *view)
 {
     view->length = ROOT_POINTER_BYTES;
@@ -238,11 +238,15 @@ static bool open_root_pointer(struct acpi_view *view)
         acpi_complain(view, "signature is not \"RSD PTR \"");
         return false;
     }
-    if (!check_sum(view, ROOT_POINTER_BYTES, "checksum")) {
-        return false;
-    }
     view->revision = view->bytes[15];
-    return view->revision < 2 || extend_root_pointer(view);
+    return check_sum(view, ROOT_POINTER_BYTES, "checksum");
+}
+
+/* The XSDT that a root pointer names, if it names one and the field can be read: 0 if not. */
+static phys_addr_t xsdt_of(struct acpi_view view)
+{
+    view.length = ROOT_POINTER_EXTENDED_BYTES;
+    return phys_addr(view.revision >= 2 && map_view(&view) ? acpi_read64(view.bytes + 24) : 0);
 }
 
 bool acpi_parse(struct acpi_info *info, const struct acpi_source *source, phys_addr_t rsdp)
@@ -255,7 +259,15 @@ bool acpi_parse(struct acpi_info *info, const struct acpi_source *source, phys_a
     info->revision = view.revision;
     copy_text(info->oem, view.bytes + 9, 6);
     phys_addr_t rsdt = phys_addr(acpi_read32(view.bytes + 16));
-    phys_addr_t xsdt = phys_addr(view.revision >= 2 ? acpi_read64(view.bytes + 24) : 0);
+    phys_addr_t xsdt = phys_addr(0);
+    if (view.revision >= 2) {
+        /* What the sound part names comes first: the XSDT, unless its field is in doubt (5.2.5.3). */
+        bool sound = check_extension(&view);
+        xsdt = xsdt_of(view);
+        if (!sound && parse_root(view, rsdt, "RSDT")) {
+            return true;
+        }
+    }
     if (xsdt.raw != 0 && parse_root(view, xsdt, "XSDT")) {
         return true;
     }

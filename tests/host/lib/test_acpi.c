@@ -245,16 +245,29 @@ static void broken_root_pointer_is_refused(void **state)
     image.pieces[0].content[9] ^= 1;
     assert_false(image_parse(&image, &info));
     expect_report("checksum 0x");
+}
 
+/* What is wrong beside the part that is used is told, and does no harm: the tables have checksums of their
+ * own. */
+static void broken_extension_of_the_root_pointer_is_survived(void **state)
+{
+    (void)state;
     load("q35.acpi");
     image.pieces[0].content[33] ^= 1;
-    assert_false(image_parse(&image, &info));
+    assert_true(image_parse(&image, &info));
     expect_report("extended checksum 0x");
+    assert_int_equal(info.madt.cpu_count, 4);
 
     load("q35.acpi");
     set32(image.pieces[0].content + 20, 35);
-    assert_false(image_parse(&image, &info));
+    assert_true(image_parse(&image, &info));
     expect_report("length 35, expected 36 to 4096");
+    assert_int_equal(info.madt.cpu_count, 4);
+
+    load("q35.acpi");
+    image.pieces[0].content[24] ^= 0x40; /* the XSDT's address */
+    assert_true(image_parse(&image, &info) == (info.root.raw != 0));
+    expect_report("extended checksum 0x");
 }
 
 static void broken_xsdt_falls_back_to_the_rsdt(void **state)
@@ -315,10 +328,30 @@ static void madt_entries_must_fill_the_table(void **state)
         assert_false(info.madt.present);
         assert_int_equal(info.madt.cpu_count, 0);
     }
-    load("q35.acpi");
-    resize(piece_named("APIC"), (uint32_t)piece_named("APIC")->bytes + 1); /* half an entry at the end */
-    assert_true(image_parse(&image, &info));
-    assert_false(info.madt.present);
+}
+
+static void stray_bytes_at_the_end_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const tables[] = {"APIC", "SRAT"};
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t stray = 1; stray <= 9; stray++) {
+            for (uint32_t filling = 0; filling < 256; filling += 255) {
+                load("q35.acpi");
+                struct image_piece *piece = piece_named(tables[i]);
+                uint32_t end = (uint32_t)piece->bytes;
+                resize(piece, end + stray);
+                memset(piece->content + end, (int)filling, stray);
+                mend_table(piece);
+                assert_true(image_parse(&image, &info));
+                bool beside = stray < 8;
+                assert_int_equal(info.madt.cpu_count, i == 1 || beside ? 4 : 0);
+                assert_int_equal(info.srat.cpu_count, i == 0 || beside ? 4 : 0);
+                assert_int_equal(info.refused, 1);
+                expect_report(beside ? "stray bytes at its end, ignored" : "entry at ");
+            }
+        }
+    }
 }
 
 static void madt_oddities_are_survived(void **state)
@@ -339,6 +372,62 @@ static void madt_oddities_are_survived(void **state)
     assert_int_equal(info.madt.cpus[4].apic_id, 256);
     assert_int_equal(info.madt.local_apic.raw, 0x200000000);
     expect_report("override of bus 0, interrupt 99, ignored");
+}
+
+/* Adds x2APIC entries, enabled, with these numbers, to the MADT. */
+static void add_x2apics(const uint32_t *numbers, uint32_t count)
+{
+    struct image_piece *madt = piece_named("APIC");
+    uint32_t end = (uint32_t)madt->bytes;
+    resize(madt, end + count * 16);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *at = madt->content + end + 16 * i;
+        memcpy(at, "\x09\x10", 2);
+        set32(at + 4, numbers[i]);
+        set32(at + 8, 1);
+    }
+    mend_table(madt);
+}
+
+/* Firmware lists processors twice, under numbers that are none, and such as the machine has no socket for. */
+static void bogus_processors_are_not_counted(void **state)
+{
+    (void)state;
+    static const uint32_t numbers[] = {0xffffffff, 2, 77, 0xffffffff, 300, 300, 301};
+    load("q35.acpi");
+    add_x2apics(numbers, 7);
+    assert_true(image_parse(&image, &info));
+    assert_int_equal(info.madt.cpu_count, 6);
+    assert_int_equal(info.madt.cpus[4].apic_id, 300);
+    assert_int_equal(info.madt.cpus[5].apic_id, 301);
+    expect_report("2 processors with the number that addresses all, ignored");
+    expect_report("3 processors that other entries describe, ignored");
+
+    load("q35.acpi");
+    piece_named("APIC")->content[44 + 3] = 0xff; /* the first local APIC's number */
+    mend_table(piece_named("APIC"));
+    assert_true(image_parse(&image, &info));
+    assert_int_equal(info.madt.cpu_count, 3);
+    expect_report("1 processors with the number that addresses all, ignored");
+}
+
+/* Without entries of the older kind x2APIC entries may have any number. */
+static void processors_may_all_be_x2apics(void **state)
+{
+    (void)state;
+    static const uint32_t numbers[] = {0, 2, 254, 255, 1000};
+    load("q35.acpi");
+    struct image_piece *madt = piece_named("APIC");
+    for (uint32_t i = 0; i < 4; i++) {
+        set32(madt->content + 44 + 8 * i + 4, 0); /* not usable */
+    }
+    add_x2apics(numbers, 5);
+    assert_true(image_parse(&image, &info));
+    assert_int_equal(info.madt.cpu_count, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(info.madt.cpus[i].apic_id, numbers[i]);
+    }
+    assert_string_equal(image.reports, "");
 }
 
 static void too_many_processors_are_counted(void **state)
@@ -469,6 +558,10 @@ int main(void)
         cmocka_unit_test(lengths_are_bounded),
         cmocka_unit_test(madt_entries_must_fill_the_table),
         cmocka_unit_test(madt_oddities_are_survived),
+        cmocka_unit_test(stray_bytes_at_the_end_are_left_out),
+        cmocka_unit_test(bogus_processors_are_not_counted),
+        cmocka_unit_test(processors_may_all_be_x2apics),
+        cmocka_unit_test(broken_extension_of_the_root_pointer_is_survived),
         cmocka_unit_test(too_many_processors_are_counted),
         cmocka_unit_test(short_fixed_tables_are_refused),
         cmocka_unit_test(impossible_values_are_refused),
