@@ -389,9 +389,6 @@ static bool choose_levels(struct loader *loader)
 static bool builder_init(struct loader *loader)
 {
     struct boot_paging *paging = &loader->info->paging;
-    if (!cpu_has_no_execute()) {
-        return step_fail(loader, EFI_UNSUPPORTED, "the CPU cannot protect pages from execution (NX)");
-    }
     loader->tables = (struct page_table_builder){
         .levels = loader->five_levels ? 5 : 4,
         .largest_level = cpu_has_gigabyte_pages() ? PAGE_LEVEL_1G : PAGE_LEVEL_2M,
@@ -406,13 +403,6 @@ static bool builder_init(struct loader *loader)
 bool address_space_build(struct loader *loader)
 {
     if (!choose_levels(loader) || !builder_init(loader)) {
-        return false;
-    }
-    if (!firmware_map_read(loader)) {
-        return step_fail(loader, loader->status, "the firmware's memory map cannot be read: %s",
-                         efi_status_name(loader->status));
-    }
-    if (!memory_normalise(loader)) {
         return false;
     }
     place_physmap(loader);

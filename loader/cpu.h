@@ -74,11 +74,6 @@ static inline bool cpu_has_la57(void)
     return cpuid_checked(7).ecx & (1u << 16);
 }
 
-static inline bool cpu_has_no_execute(void)
-{
-    return cpuid_checked(0x80000001u).edx & (1u << 20);
-}
-
 static inline bool cpu_has_gigabyte_pages(void)
 {
     return cpuid_checked(0x80000001u).edx & (1u << 26);

@@ -123,12 +123,18 @@ bool boot_info_allocate(struct loader *loader);
 /* Normalises the map just read into loader->ranges. May be called after boot services. */
 bool memory_normalise(struct loader *loader);
 
+/* Reads the map and normalises it, for the steps that follow: what is RAM does not change any more, whoever
+ * has it. */
+bool memory_survey(struct loader *loader);
+
 /* The steps, each in the file of its name. */
+bool processor_check(struct loader *loader);
 bool settings_collect(struct loader *loader);
 void firmware_describe(struct loader *loader);
 void video_describe(struct loader *loader);
 void seed_collect(struct loader *loader);
 bool kernel_image_load(struct loader *loader);
+bool acpi_tables_copy(struct loader *loader);
 /* After boot services: the file that the kernel was loaded from is free memory. */
 void kernel_image_release(struct loader *loader);
 bool address_space_build(struct loader *loader);

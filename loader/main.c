@@ -43,7 +43,7 @@ static void announce(const struct loader *loader)
 /* All that happens while the firmware is still there. */
 static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *system, uint64_t entry_ticks)
 {
-    if (!firmware_open(loader, image, system) || !boot_info_allocate(loader)) {
+    if (!firmware_open(loader, image, system) || !processor_check(loader) || !boot_info_allocate(loader)) {
         return false;
     }
     stage_mark(loader, "loader.entry");
@@ -62,6 +62,9 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
         return false;
     }
     stage_mark(loader, "loader.kernel");
+    if (!memory_survey(loader) || !acpi_tables_copy(loader)) {
+        return false;
+    }
     if (!address_space_build(loader)) {
         return false;
     }

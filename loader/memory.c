@@ -229,6 +229,15 @@ bool boot_info_allocate(struct loader *loader)
     return true;
 }
 
+bool memory_survey(struct loader *loader)
+{
+    if (!firmware_map_read(loader)) {
+        return step_fail(loader, loader->status, "the firmware's memory map cannot be read: %s",
+                         efi_status_name(loader->status));
+    }
+    return memory_normalise(loader);
+}
+
 bool memory_normalise(struct loader *loader)
 {
     const struct memory_map_input input = {
@@ -238,7 +247,8 @@ bool memory_normalise(struct loader *loader)
         .claims = loader->claims,
         .claim_count = loader->claim_count,
     };
-    if (!memory_map_normalise(&input, loader->workspace, loader->workspace_bytes, loader->ranges,
+    if (!memory_map_check_cache(&input, &loader->error) ||
+        !memory_map_normalise(&input, loader->workspace, loader->workspace_bytes, loader->ranges,
                               loader->range_capacity, &loader->range_count, &loader->error)) {
         loader->status = EFI_UNSUPPORTED;
         return false;

@@ -26,6 +26,19 @@ static EFI_STATUS open_volume(const struct loader *loader, EFI_FILE_HANDLE *root
     return EFI_ERROR(status) ? status : volume->OpenVolume(volume, root);
 }
 
+/* Whether an open file is a directory, whose entries Read() would give (UEFI 2.10, 13.5). */
+static bool is_directory(EFI_FILE_HANDLE file)
+{
+    static union {
+        EFI_FILE_INFO info;
+        uint8_t room[sizeof(EFI_FILE_INFO) + sizeof configuration_path + 512];
+    } space;
+    EFI_GUID guid = EFI_FILE_INFO_ID;
+    UINTN bytes = sizeof space;
+    return !EFI_ERROR(file->GetInfo(file, &guid, &bytes, &space)) &&
+           (space.info.Attribute & EFI_FILE_DIRECTORY);
+}
+
 /* Reads up to `capacity` bytes of the configuration file; EFI_NOT_FOUND when there is none. */
 static EFI_STATUS read_configuration(const struct loader *loader, void *out, UINTN capacity, UINTN *bytes)
 {
@@ -38,7 +51,12 @@ static EFI_STATUS read_configuration(const struct loader *loader, void *out, UIN
     status = root->Open(root, &file, (CHAR16 *)configuration_path, EFI_FILE_MODE_READ, 0);
     if (!EFI_ERROR(status)) {
         *bytes = capacity;
-        status = file->Read(file, bytes, out);
+        if (is_directory(file)) {
+            message_warning("\\EFI\\BOOT\\ashlar.cfg is a directory; it is ignored");
+            status = EFI_NOT_FOUND;
+        } else {
+            status = file->Read(file, bytes, out);
+        }
         file->Close(file);
     }
     root->Close(root);

@@ -128,6 +128,14 @@ struct boot_paging {
     uint32_t largest_page_size; /* bytes of the largest page the physmap uses: 2 MiB or 1 GiB */
 };
 
+/* What the firmware keeps outside RAM, where the physmap does not show it, and the kernel may have to read.
+ */
+struct boot_copy {
+    phys_addr_t original; /* first byte, as the firmware's tables name it */
+    uint64_t bytes;       /* length */
+    phys_addr_t copy;     /* first byte of the copy */
+};
+
 #define BOOT_STAGE_NAME_BYTES 24
 #define BOOT_STAGES_MAX       24
 
@@ -168,6 +176,7 @@ struct boot_info {
     uint32_t exit_attempts;                    /* calls of ExitBootServices until it succeeded */
     uint32_t stage_count;                      /* entries used in `stages` */
     struct boot_stage stages[BOOT_STAGES_MAX]; /* the loader's timeline, oldest first */
+    struct boot_table firmware_copies;         /* struct boot_copy: ACPI tables outside RAM */
 };
 
 _Static_assert(sizeof(struct memory_range) == 24, "part of the contract");

@@ -1,11 +1,12 @@
-/* Reads the ACPI tables of this machine; the parser is in kernel/lib/acpi. See <ashlar/acpi.h>. */
+/*
+ * Reads the ACPI tables of this machine; the parser is in kernel/lib/acpi/. See <ashlar/acpi.h>. Tables that
+ * lie outside RAM are read in the copies that the loader has made.
+ */
 #define LOG_SUBSYSTEM "acpi"
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
 #include <ashlar/log.h>
-#include <ashlar/mmio.h>
 
-static const struct kva_purpose purpose = KVA_PURPOSE("ACPI tables");
 static struct acpi_info machine; /* written once, by acpi_initialise() */
 
 /* Whether the physmap shows the whole range: it shows what the normalised map calls RAM of any kind. */
@@ -24,13 +25,25 @@ static bool in_physmap(phys_addr_t address, uint64_t bytes)
     return at >= end;
 }
 
-static const void *map_table(void *context, phys_addr_t address, uint64_t bytes)
+/* The loader's copy of a range that lies outside RAM, or NULL. */
+static const void *find_copy(phys_addr_t address, uint64_t bytes)
+{
+    const struct boot_table *table = &boot_info()->firmware_copies;
+    const struct boot_copy *copies = physmap_pointer(table->base);
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint64_t offset = address.raw - copies[i].original.raw;
+        if (offset < copies[i].bytes && bytes <= copies[i].bytes - offset) {
+            return physmap_pointer(phys_add(copies[i].copy, offset));
+        }
+    }
+    return NULL;
+}
+
+/* Maps nothing, since it is called before anything can be mapped. */
+static const void *read_table(void *context, phys_addr_t address, uint64_t bytes)
 {
     (void)context;
-    if (in_physmap(address, bytes)) {
-        return physmap_pointer(address);
-    }
-    return device_map(address, bytes, PAGE_READ, CACHE_WRITE_BACK, &purpose);
+    return in_physmap(address, bytes) ? physmap_pointer(address) : find_copy(address, bytes);
 }
 
 static void report(void *context, const char *text)
@@ -41,14 +54,18 @@ static void report(void *context, const char *text)
 
 void acpi_initialise(const struct boot_info *info)
 {
-    const struct acpi_source source = {.map = map_table, .report = report};
+    const struct acpi_source source = {.map = read_table, .report = report};
     if (!acpi_parse(&machine, &source, info->firmware.acpi_rsdp)) {
         log_warning("no ACPI tables: one processor, no interrupt routing, no ACPI power-off");
         return;
     }
-    log_info("%s at %#" PRIx64 " by %s: %u tables, %u processors, %u IO-APICs",
-             machine.extended ? "XSDT" : "RSDT", machine.root.raw, machine.oem, machine.table_count,
-             machine.madt.cpu_count, machine.madt.io_apic_count);
+    log_info("%s at %#" PRIx64 " by %s: %u tables", machine.extended ? "XSDT" : "RSDT", machine.root.raw,
+             machine.oem, machine.table_count);
+    if (machine.madt.present) {
+        log_info("%u processors, %u IO-APICs", machine.madt.cpu_count, machine.madt.io_apic_count);
+    } else {
+        log_warning("no table of processors and interrupt controllers: one processor, no interrupt routing");
+    }
 }
 
 const struct acpi_info *acpi_info(void)

@@ -373,6 +373,26 @@ static bool check_input(const struct memory_map_input *input, const void *worksp
     return check_claims(input, error);
 }
 
+bool memory_map_check_cache(const struct memory_map_input *input, struct loader_error *error)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < input->bytes / input->descriptor_size; i++) {
+        struct descriptor descriptor = descriptor_read(input, i);
+        if (descriptor.type != EFI_CONVENTIONAL || descriptor.pages == 0) {
+            continue;
+        }
+        if (descriptor.attribute & EFI_ATTRIBUTE_WRITE_BACK) {
+            return true;
+        }
+        count++;
+    }
+    return count == 0 ||
+           loader_fail(error,
+                       "memory map: none of its %" PRIu64 " entries of free memory has the attribute "
+                       "write-back (EFI_MEMORY_WB), without which memory is not used",
+                       count);
+}
+
 bool memory_map_normalise(const struct memory_map_input *input, void *workspace, size_t workspace_bytes,
                           struct memory_range *ranges, size_t capacity, size_t *count,
                           struct loader_error *error)

@@ -33,6 +33,13 @@ size_t memory_map_range_limit(size_t descriptors, size_t claims);
 size_t memory_map_workspace_bytes(size_t descriptors, size_t claims);
 
 /*
+ * Whether some of the free memory can be cached write-back; fails when there is free memory and none can. To
+ * be asked beside memory_map_normalise(), which would find no usable memory at all and not say why. The input
+ * is one that memory_map_normalise() accepts.
+ */
+bool memory_map_check_cache(const struct memory_map_input *input, struct loader_error *error);
+
+/*
  * Normalises the map into `ranges`: sorted, page-aligned, disjoint, merged.
  *
  *   - Every byte that a descriptor or claim names lies in exactly one range. Where several name it, the most

@@ -52,6 +52,8 @@ REFUSALS = {
                               r"does not tell the size of its memory map: device error"),
     "map-fails": Refusal("dry=1 fail=GetMemoryMap status=device-error first=2",
                          r"memory map cannot be read: device error"),
+    "no-write-back": Refusal("dry=1 write-back=missing",
+                             r"none of its \d+ entries of free memory has the attribute write-back \(EFI_MEMORY_WB\)"),
     "last-map-fails": Refusal("dry=1 fail=GetMemoryMap status=device-error first=3",
                               r"memory map cannot be read before leaving boot services .*: device error"),
     "map-fails-after-exit": Refusal("stale=1 fail=GetMemoryMap status=device-error first=4",
@@ -78,10 +80,18 @@ REFUSALS = {
     "memory-almost-exhausted": Refusal("dry=1 sweep=memory", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=4),
 }
 
+# What the kernel logs of this machine's ACPI tables when it has found all of them.
+ACPI_WHOLE = [r"acpi: XSDT at 0x[0-9a-f]+ by BOCHS: 7 tables$", r"acpi: 1 processors, 1 IO-APICs$"]
+
 
 def screen(size, bytes_per_pixel, pitch, channels):
     """The kernel's line about this framebuffer."""
     return rf"^screen +{size}, {bytes_per_pixel} bytes a pixel, {pitch} bytes a row, {channels}$"
+
+
+def outside(table, place):
+    """An ACPI table outside RAM, which the kernel finds nevertheless."""
+    return Boot(f"quarry={place} acpi={table}", said=[r"hostile: acpi \S+ bytes=[1-9]"], shows=ACPI_WHOLE)
 
 
 def pixels(variant, seen, line):
@@ -153,6 +163,19 @@ BOOTS = {
                       shows=[r"^tables +no ACPI, no SMBIOS$"]),
     "endless-attributes": Boot("tables=endless-attributes",
                                warnings=[r"memory attributes table has 4294967295 entries of 40 bytes; "]),
+    **{f"acpi-{table}-{place}": outside(table, place) for table, place in (
+        ("rsdp", "reserved"), ("xsdt", "hole"), ("madt", "reserved"), ("madt", "hole"), ("waet", "device"),
+        ("dsdt", "reserved"), ("everything", "reserved"), ("everything", "device"), ("everything", "hole"))},
+    "acpi-extended-checksum": Boot("quarry=plain acpi=extended-checksum", shows=[
+        r"acpi: warning: RSDP at 0x[0-9a-f]+: extended checksum 0x01, expected 0$", r"acpi: 1 processors, 1 IO-APICs$"]),
+    "acpi-stray-bytes": Boot("quarry=plain acpi=stray-bytes", shows=[
+        r"acpi: warning: MADT at 0x[0-9a-f]+: 3 stray bytes at its end, ignored$", *ACPI_WHOLE]),
+    "acpi-bogus-processors": Boot("quarry=plain acpi=bogus-processors", shows=[
+        r"MADT at 0x[0-9a-f]+: 1 processors with the number that addresses all, ignored$",
+        r"MADT at 0x[0-9a-f]+: 2 processors that other entries describe, ignored$", *ACPI_WHOLE]),
+    "acpi-broken-madt": Boot("quarry=plain acpi=broken-madt", shows=[
+        r"MADT at 0x[0-9a-f]+: entry at 44: type 0, length 1, expected 8 to \d+$",
+        r"acpi: warning: no table of processors and interrupt controllers: one processor, no interrupt routing$"]),
     "no-file-system": Boot("hide=file-system options=plain", said=[r"hidden no-file-system"],
                            command_line="log=debug"),
     "no-handles": Boot("fail=LocateHandle count=ever status=not-found"),

@@ -3,6 +3,7 @@
 import re
 
 import ktap
+import media
 from frame import STATUS_FAILED, STATUS_PANIC, expect, expect_in, expect_selftest_passes
 from machine import Machine
 
@@ -159,8 +160,18 @@ def wrong_configuration(content, *complaints):
     return test
 
 
+def configuration_is_a_directory(setting):
+    """A directory of the configuration file's name is no configuration."""
+    contents = {**media.contents_of(setting.product), "/EFI/BOOT/ashlar.cfg/selftest.txt": b"selftest"}
+    with setting.boot(Machine(), contents=contents) as talk:
+        before = talk.wait_for_prompt()
+        expect_in("ashlar loader: warning: \\EFI\\BOOT\\ashlar.cfg is a directory; it is ignored", before)
+        expect(before.count("warning: ") == 1, "more than one warning", talk)
+
+
 CASES = {
     "cpu.no-nx": refused(Machine(cpu="max,nx=off"), "NX"),
+    "cpu.no-sse2": refused(Machine(cpu="max,sse2=off"), "the CPU lacks what Ashlar needs: SSE2"),
     "prompt.commands": commands_answer,
     "prompt.selftest": selftest_at_prompt,
     "prompt.poweroff": power_off,
@@ -170,6 +181,7 @@ CASES = {
     "debugger.line": debugger_line,
     "kaslr.moves": kaslr_moves,
     "config.joined": configuration_joined,
+    "config.directory": configuration_is_a_directory,
     "config.oversized": wrong_configuration(b"selftest " + b"#" * 4096, "ashlar.cfg: ", "4096"),
     "config.binary": wrong_configuration(bytes(range(256)), "ashlar.cfg: ", "byte 0x00 at offset 0"),
     "config.utf16": wrong_configuration("selftest".encode("utf-16"), "ashlar.cfg: ", "UTF-16"),

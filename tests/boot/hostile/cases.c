@@ -13,19 +13,25 @@ struct choice {
 static const struct choice sweeps[] = {
     {"calls", SWEEP_CALLS}, {"memory", SWEEP_MEMORY}, {"stretch", SWEEP_STRETCH}, {NULL, 0}};
 static const struct choice orders[] = {{"reversed", MAP_REVERSED}, {"shuffled", MAP_SHUFFLED}, {NULL, 0}};
-static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},
-                                         {"late", QUARRY_LATE},
-                                         {"nested", QUARRY_NESTED},
-                                         {"overlap", QUARRY_OVERLAP},
-                                         {"duplicate", QUARRY_DUPLICATE},
-                                         {"zero", QUARRY_ZERO},
-                                         {"wrap", QUARRY_WRAP},
-                                         {"oem", QUARRY_OEM},
-                                         {"types", QUARRY_TYPES},
-                                         {"subpage", QUARRY_SUBPAGE},
-                                         {"special", QUARRY_SPECIAL},
-                                         {"far", QUARRY_FAR},
-                                         {NULL, 0}};
+static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},         {"late", QUARRY_LATE},
+                                         {"nested", QUARRY_NESTED},       {"overlap", QUARRY_OVERLAP},
+                                         {"duplicate", QUARRY_DUPLICATE}, {"zero", QUARRY_ZERO},
+                                         {"wrap", QUARRY_WRAP},           {"oem", QUARRY_OEM},
+                                         {"types", QUARRY_TYPES},         {"subpage", QUARRY_SUBPAGE},
+                                         {"special", QUARRY_SPECIAL},     {"far", QUARRY_FAR},
+                                         {"reserved", QUARRY_RESERVED},   {"device", QUARRY_DEVICE},
+                                         {"hole", QUARRY_HOLE},           {NULL, 0}};
+static const struct choice acpis[] = {{"rsdp", ACPI_RSDP},
+                                      {"xsdt", ACPI_XSDT},
+                                      {"madt", ACPI_MADT},
+                                      {"waet", ACPI_WAET},
+                                      {"dsdt", ACPI_DSDT},
+                                      {"everything", ACPI_EVERYTHING},
+                                      {"extended-checksum", ACPI_EXTENDED_CHECKSUM},
+                                      {"stray-bytes", ACPI_STRAY_BYTES},
+                                      {"bogus-processors", ACPI_BOGUS_PROCESSORS},
+                                      {"broken-madt", ACPI_BROKEN_MADT},
+                                      {NULL, 0}};
 static const struct choice graphics[] = {{"none", GRAPHICS_NONE},
                                          {"blt-only", GRAPHICS_BLT_ONLY},
                                          {"base-zero", GRAPHICS_BASE_ZERO},
@@ -68,7 +74,7 @@ static const struct choice statuses[] = {{"out-of-resources", EFI_OUT_OF_RESOURC
                                          {"invalid-parameter", EFI_INVALID_PARAMETER & 0xff},
                                          {"security-violation", EFI_SECURITY_VIOLATION & 0xff},
                                          {NULL, 0}};
-static const struct choice runtime_attributes[] = {{"missing", 1}, {NULL, 0}};
+static const struct choice missing[] = {{"missing", 1}, {NULL, 0}};
 
 static const char *const services[SERVICES_MAX] = {"RaiseTPL",
                                                    "RestoreTPL",
@@ -133,10 +139,12 @@ static const struct {
     {"sweep", FIELD(sweep), sweeps},
     {"order", FIELD(order), orders},
     {"quarry", FIELD(quarry), quarries},
+    {"acpi", FIELD(acpi), acpis},
     {"descriptors", FIELD(descriptors), NULL},
     {"stride", FIELD(stride), NULL},
     {"growth", FIELD(growth), NULL},
-    {"runtime-attribute", FIELD(runtime_attribute), runtime_attributes},
+    {"runtime-attribute", FIELD(runtime_attribute), missing},
+    {"write-back", FIELD(write_back), missing},
     {"graphics", FIELD(graphics), graphics},
     {"options", FIELD(options), options},
     {"tables", FIELD(tables), tables},

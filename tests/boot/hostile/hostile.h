@@ -32,6 +32,24 @@ enum quarry {
     QUARRY_SUBPAGE,
     QUARRY_SPECIAL,
     QUARRY_FAR,
+    QUARRY_RESERVED,
+    QUARRY_DEVICE,
+    QUARRY_HOLE,
+};
+
+/* What is done to the ACPI tables, which go to the quarry (acpi.c). */
+enum acpi {
+    ACPI_AS_IT_IS,
+    ACPI_RSDP,
+    ACPI_XSDT,
+    ACPI_MADT,
+    ACPI_WAET,
+    ACPI_DSDT,
+    ACPI_EVERYTHING,
+    ACPI_EXTENDED_CHECKSUM,
+    ACPI_STRAY_BYTES,
+    ACPI_BOGUS_PROCESSORS,
+    ACPI_BROKEN_MADT,
 };
 
 enum graphics {
@@ -99,10 +117,12 @@ struct hostile_case {
     uint32_t sweep;             /* enum sweep */
     uint32_t order;             /* enum map_order */
     uint32_t quarry;            /* enum quarry */
+    uint32_t acpi;              /* enum acpi */
     uint32_t descriptors;       /* least number of descriptors; 0: as many as there are */
     uint32_t stride;            /* bytes from one descriptor to the next; 0: the firmware's */
     uint32_t growth;            /* descriptors the map grows by with each call */
     uint32_t runtime_attribute; /* 1: taken away from the runtime regions */
+    uint32_t write_back;        /* 1: taken away from all memory */
     uint32_t graphics;          /* enum graphics */
     uint32_t options;           /* enum load_options */
     uint32_t tables;            /* enum tables */
@@ -151,6 +171,8 @@ EFI_STATUS services_init(void);
  * memory makes the firmware replace one of them (memory attributes, UEFI 2.10, 4.6.4).
  */
 EFI_SYSTEM_TABLE *services_make(void);
+/* The configuration tables that the child sees; returns their number. */
+UINTN services_tables(EFI_CONFIGURATION_TABLE **tables);
 /* Starts counting, with `injection` to be done; and ends it. */
 void services_begin(const struct injection *wanted);
 struct gate_report services_end(void);
@@ -158,6 +180,7 @@ struct gate_report services_end(void);
 /* memory_map.c: GetMemoryMap as the case wants it, and ExitBootServices. */
 EFI_STATUS quarry_make(void);
 void quarry_free(void);
+uint8_t *quarry_memory(void);
 uint64_t map_free_pages(void);
 EFI_STATUS EFIAPI hostile_get_memory_map(UINTN *bytes, EFI_MEMORY_DESCRIPTOR *map, UINTN *key, UINTN *stride,
                                          UINT32 *version);
@@ -206,3 +229,6 @@ void options_make(uint32_t kind, EFI_LOADED_IMAGE *image);
 
 /* configuration.c: copies the configuration tables the case leaves; returns their number. */
 UINTN configuration_copy(EFI_CONFIGURATION_TABLE *into, UINTN room);
+
+/* acpi.c: moves tables of the child's to `memory`, and distorts them as the case says. */
+void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count, uint8_t *memory);

@@ -14,7 +14,8 @@
  *   graphics.c                 the framebuffer
  *   options.c                  load options
  *   exhaust.c                  memory almost used up
- *   configuration.c            ACPI and SMBIOS tables
+ *   configuration.c            which of ACPI and SMBIOS tables there are
+ *   acpi.c                     where the ACPI tables lie, and what is wrong with them
  *   attributes.c               pages that do not execute
  *   levels.c, levels_switch.S  5-level paging
  *
@@ -165,6 +166,11 @@ static EFI_STATUS surround(void)
     }
     if (!EFI_ERROR(status) && current->quarry != QUARRY_NONE) {
         status = quarry_make();
+    }
+    if (!EFI_ERROR(status) && current->acpi != ACPI_AS_IT_IS) {
+        EFI_CONFIGURATION_TABLE *tables;
+        UINTN count = services_tables(&tables);
+        acpi_distort(tables, count, quarry_memory());
     }
     if (!EFI_ERROR(status)) {
         status = memory_take();

@@ -11,17 +11,18 @@
 #include <ashlar/boot_info.h>
 #include <ashlar/string.h>
 
-#define DESCRIPTORS_MAX   2048
-#define QUARRY_PAGES      64
-#define QUARRY_TYPE       ((EFI_MEMORY_TYPE)0x80000042)
-#define STALE_MAX         64
-#define ATTRIBUTE_RAM     0xfULL /* uncached, write-combining, write-through, write-back (UEFI 2.10, 7.2.3) */
-#define ATTRIBUTE_SP      0x40000ULL
-#define ATTRIBUTE_NV      0x8000ULL
-#define ATTRIBUTE_RUNTIME (1ULL << 63)
-#define PHYSICAL_END      (1ULL << 52)
-#define ENTRIES_MAX       20
-#define PADDING           0xa5 /* what the bytes of a longer descriptor hold */
+#define DESCRIPTORS_MAX      2048
+#define QUARRY_PAGES         64
+#define QUARRY_TYPE          ((EFI_MEMORY_TYPE)0x80000042)
+#define STALE_MAX            64
+#define ATTRIBUTE_RAM        0xfULL /* uncached, write-combining, write-through, write-back (UEFI 2.10, 7.2.3) */
+#define ATTRIBUTE_WRITE_BACK 0x8ULL
+#define ATTRIBUTE_SP         0x40000ULL
+#define ATTRIBUTE_NV         0x8000ULL
+#define ATTRIBUTE_RUNTIME    (1ULL << 63)
+#define PHYSICAL_END         (1ULL << 52)
+#define ENTRIES_MAX          20
+#define PADDING              0xa5 /* what the bytes of a longer descriptor hold */
 
 /* The attribute bit differs by type in some entries; most are plain RAM. */
 struct entry {
@@ -126,6 +127,9 @@ static const struct quarry_case quarry_cases[] = {
                      {EfiConventionalMemory, 1ULL << 47, 16, 0, true},
                      {EfiACPIMemoryNVS, 1ULL << 51, 1, 0, true}},
                     {.ram = PAGES(64), .types[MEMORY_RESERVED] = PAGES(33)}},
+    [QUARRY_RESERVED] = {{{EfiReservedMemoryType, 0, 64, 0, false}}, {.types[MEMORY_RESERVED] = PAGES(64)}},
+    [QUARRY_DEVICE] = {{{EfiMemoryMappedIO, 0, 64, 0, false}}, {.types[MEMORY_MMIO] = PAGES(64)}},
+    [QUARRY_HOLE] = {{{0, 0, 0, 0, false}}, {.ram = 0}}, /* nothing is said of it */
 };
 
 /* QUARRY_LATE is not in the map before this call, the loader's last: it has built its page tables by then. */
@@ -192,6 +196,11 @@ uint64_t map_free_pages(void)
 EFI_STATUS quarry_make(void)
 {
     return firmware->AllocatePages(AllocateAnyPages, QUARRY_TYPE, QUARRY_PAGES, &quarry_base);
+}
+
+uint8_t *quarry_memory(void)
+{
+    return (uint8_t *)(uintptr_t)quarry_base;
 }
 
 void quarry_free(void)
@@ -322,6 +331,9 @@ static void distort_attributes(void)
 {
     for (size_t i = 0; current->runtime_attribute && i < list.count; i++) {
         list.entries[i].Attribute &= ~ATTRIBUTE_RUNTIME;
+    }
+    for (size_t i = 0; current->write_back && i < list.count; i++) {
+        list.entries[i].Attribute &= ~ATTRIBUTE_WRITE_BACK;
     }
 }
 

@@ -318,6 +318,12 @@ EFI_SYSTEM_TABLE *services_make(void)
     return &child->system;
 }
 
+UINTN services_tables(EFI_CONFIGURATION_TABLE **tables)
+{
+    *tables = child->tables;
+    return child->system.NumberOfTableEntries;
+}
+
 /* Starts counting, with `wanted` calls to fail. */
 void services_begin(const struct injection *wanted)
 {

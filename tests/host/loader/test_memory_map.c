@@ -359,6 +359,36 @@ static void random_maps_equal_the_model(void **state)
 
 /* Six hundred descriptors, each overlapping its neighbours, from the highest down: the bounds hold, the
  * result merges. */
+static bool has_cache(const struct map_model_descriptor *descriptors, size_t count)
+{
+    uint64_t raw[4 * 6] = {0};
+    for (size_t i = 0; i < count; i++) {
+        raw[6 * i] = descriptors[i].type;
+        raw[6 * i + 1] = descriptors[i].start;
+        raw[6 * i + 3] = descriptors[i].pages;
+        raw[6 * i + 4] = descriptors[i].attribute;
+    }
+    const struct memory_map_input input = {raw, count * 48, 48, NULL, 0};
+    error.text[0] = 0;
+    return memory_map_check_cache(&input, &error);
+}
+
+/* Without the attribute no memory is usable, and it must be said why; one entry that has it is enough. */
+static void free_memory_has_to_be_cached(void **state)
+{
+    (void)state;
+    enum { BOOT_DATA = 4, CONVENTIONAL = 7 };
+    const struct map_model_descriptor map[] = {{CONVENTIONAL, 0, 1, 0x7},
+                                               {CONVENTIONAL, 0x1000, 0, WRITE_BACK}, /* empty */
+                                               {BOOT_DATA, 0x2000, 1, WRITE_BACK},
+                                               {CONVENTIONAL, 0x3000, 1, WRITE_BACK}};
+    assert_false(has_cache(map, 3));
+    assert_non_null(strstr(error.text, "none of its 1 entries of free memory has the attribute write-back"));
+    assert_true(has_cache(map, 4));
+    assert_true(has_cache(map + 1, 2)); /* no free memory: that is not the reason */
+    assert_string_equal(error.text, "");
+}
+
 static void many_descriptors(void **state)
 {
     (void)state;
@@ -401,6 +431,7 @@ int main(void)
         cmocka_unit_test(refuses_what_is_no_map),
         cmocka_unit_test(real_maps_give_exact_totals),
         cmocka_unit_test(random_maps_equal_the_model),
+        cmocka_unit_test(free_memory_has_to_be_cached),
         cmocka_unit_test(many_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
