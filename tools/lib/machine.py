@@ -41,6 +41,7 @@ DISKS = {
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 HUGE_MEMORY = 256 << 30
 PROBE_SECONDS = 6
+WINDOW_SECONDS = 10
 
 
 def parse_memory(text):
@@ -154,6 +155,24 @@ def sign(efi, signed):
         key = Path(folder) / "test.key"
         run_quietly(["openssl", "rsa", "-in", TEST_KEY, "-passin", f"pass:{TEST_KEY_PASSWORD}", "-out", key])
         run_quietly(["sbsign", "--key", key, "--cert", TEST_CERTIFICATE, "--output", signed, efi])
+
+
+def window_complaint():
+    """Why QEMU cannot open a window here: its module is not installed, or nobody answers on the screen. "" if it can."""
+    command = [EMULATOR, "-machine", "none", "-nodefaults", "-display", "gtk", "-S", "-monitor", "stdio"]
+    try:
+        done = subprocess.run(command, input="quit\n", text=True, errors="replace", stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=WINDOW_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"QEMU does not open one within {WINDOW_SECONDS} seconds"
+    except FileNotFoundError:
+        return f"{EMULATOR} is not installed"
+    if done.returncode == 0:
+        return ""
+    says = [line for line in done.stdout.splitlines() if line.strip()]
+    if "is not available" in done.stdout:
+        return f"{says[-1]} (Debian's package qemu-system-gui has it)"
+    return says[-1].removeprefix(f"{EMULATOR}: ") if says else f"QEMU ends with status {done.returncode}"
 
 
 def choose_accelerator(wish):

@@ -25,7 +25,7 @@ def build_copy(place):
     """Builds the copy in `place` and has a tool build it again; returns the build folder."""
     tree.run_quietly(["cmake", "-B", "build"], cwd=place)
     tree.run_quietly(["cmake", "--build", "build", "--parallel", tree.JOBS], cwd=place)
-    tree.run_quietly([sys.executable, "-B", "tools/lib/image.py", "--fat"], cwd=place)
+    tree.run_quietly([sys.executable, "-EB", "tools/lib/image.py", "--fat"], cwd=place)
     return place / "build"
 
 

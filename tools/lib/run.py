@@ -77,9 +77,14 @@ def describe(options):
 
 
 def display_arguments(window_wanted):
-    """A window, if it is wanted and there is a screen to show one."""
+    """A window, if it is wanted and one can be opened; says why not where a screen seems to be there."""
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return ["-display", "gtk" if window_wanted and screen else "none"]
+    if not window_wanted or not screen:
+        return ["-display", "none"]
+    complaint = machine.window_complaint()
+    if complaint:
+        print(f"tools/run: no window, only the serial line: {complaint}", file=sys.stderr)
+    return ["-display", "none" if complaint else "gtk"]
 
 
 def serial_arguments():

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Makes the symbol table of the kernel image from its ELF file (form: kernel/lib/symbol_table.h).
 
     symbols.py ELF TABLE ROOT     writes the table; ROOT is the source tree, which no path in it begins with
