@@ -8,10 +8,10 @@
 void kernel_main(const struct boot_info *info) __attribute__((noreturn));
 
 /*
- * Looks whether the loader's page tables let anything be written and executed, at whatever addresses: no page
- * may, from the kernel's first instruction on. With the identity map, so before that is dropped; there is no
- * console yet to complain on. The cost grows with the RAM of a CPU without 1 GiB pages: so only builds with
- * all assertions do it, and a boot test looks from outside.
+ * Audits the loader's page tables: from the kernel's first instruction on no frame may be both writable and
+ * executable, at whatever addresses. Called before the identity map is dropped; there is no console yet, so
+ * loader_tables_judge() reports the result. On a CPU without 1 GiB pages the cost grows with the RAM, so only
+ * builds with all assertions do it; a boot test checks the others from outside.
  */
 void loader_tables_audit(const struct boot_info *info);
 
@@ -20,15 +20,15 @@ void loader_tables_judge(void);
 
 /*
  * Makes the kernel's heap on its frames, with the debug rules of the command line; panics without memory.
- * virtually: where it gets what is too long for a run of frames.
+ * virtually: gives it blocks for which no run of frames is long enough.
  */
 void heap_start(const struct boot_info *info, const struct heap_virtual *virtually);
 
-/* Blocks of vmalloc's for the heap; there are none before addresses_start(). */
+/* Gives the heap blocks of vmalloc; none before addresses_start(). */
 extern const struct heap_virtual heap_virtual_blocks;
 
-/* Calls `visit` for each block of vmalloc's but the heap's, kernel stacks among them; one that was freed
- * just now may be unmapped already. */
+/* Calls `visit` for each block of vmalloc that is not the heap's, kernel stacks included. A block that is
+ * being freed may be unmapped already. */
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context);
 
 /*
@@ -36,6 +36,7 @@ void addresses_each_block(void (*visit)(void *context, const void *base, uint64_
  * heap.
  */
 void addresses_start(const struct boot_info *info);
+
 /* Makes the kernel's address spaces: the lazily filled range, and what user spaces share; panics without
  * memory. */
 void spaces_start(void);

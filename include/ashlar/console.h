@@ -56,9 +56,9 @@ void console_print_list(const char *format, va_list arguments) __attribute__((fo
 int console_read(void);
 
 /*
- * For the log, and for what is above: holds the console for several writes. What is written in between comes
- * out together; console_drop() ends it, after which log_show_pending() is due. console_hold() waits, and is
- * not for interrupt handlers; console_try_hold() returns false when somebody has it, from any context.
+ * For the log, and for the functions above: takes the console for several writes, which come out together.
+ * console_drop() ends that; its caller then calls log_show_pending(). console_hold() waits, so is not for
+ * interrupt handlers; console_try_hold() returns false when somebody holds the console, from any context.
  */
 void console_hold(void);
 bool console_try_hold(void);

@@ -22,7 +22,7 @@
 #define MUTEX_PATIENCE        60
 
 /*
- * Says how many cpu_ticks() a spinlock is waited for before the wait is a panic that names lock and CPU.
+ * Sets for how many cpu_ticks() a CPU waits for a spinlock before it panics, naming lock and CPU.
  * Ticks in which the waiting CPU does not run, since its virtual machine stands still, hardly count. From the
  * start it is LOCK_PATIENCE_SECONDS of a counter faster than any: the rate of the real one is found later.
  */

@@ -17,8 +17,8 @@ enum power_exit {
 
 /*
  * Ends QEMU with `value` if we run under a hypervisor and the isa-debug-exit device is there; else returns.
- * On a real machine the port may be anything's, so it is left alone there, in a panic too: what has failed
- * must not do damage besides. From any context, and from the kernel's first instruction on.
+ * On a real machine the port may belong to any device, so it is left alone there, in a panic too: what has
+ * failed must not do damage besides. From any context, and from the kernel's first instruction on.
  */
 void power_debug_exit(enum power_exit value);
 

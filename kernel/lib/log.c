@@ -1,10 +1,11 @@
 /*
  * The kernel's log: levels, the clock, the way to the console; see <ashlar/log.h>. The ring is log_ring.c.
  *
- * A line is first finished in the ring and then shown, by log_show_pending(): whoever gets the console prints
- * all that waits, in order. Nobody waits for the console, because the line may come from an interrupt handler
- * that interrupted the very code that holds it. Instead, whoever lets the console go looks once more for
- * lines: one of the two sees the other, by the fences on both sides (console/sinks.c has the second).
+ * A line is first written to the ring and then shown by log_show_pending(), which prints all lines that wait,
+ * in order, if it gets the console. It does not wait for the console, because the line may come from an
+ * interrupt handler that interrupted the code that holds it. Instead, whoever releases the console looks for
+ * lines once more. So no line is left over: by the fences on both sides (the other is in console/sinks.c),
+ * either the writer finds the console free, or the holder finds the line.
  */
 #include "log_ring.h"
 

@@ -4,7 +4,7 @@
 #include <ashlar/page_table.h>
 
 /*
- * The tables that the loader made at `root`, to look at: they count nothing and must not be changed. While
+ * The tables that the loader made at `root`, for reading only: they have no use counts. While
  * sealed memory can be written (<ashlar/sealed.h>).
  */
 struct page_table loader_tables(phys_addr_t root);

@@ -1,7 +1,7 @@
 /*
- * Taking over the memory of the firmware's boot services, and what was left in it that is needed afterwards.
- * ACPI and SMBIOS tables belong into memory that stays (UEFI specification 2.10, 2.3.4 and 4.6.1); some
- * firmware does not know that. Each such table keeps its frames, all of them.
+ * Taking over the memory of the firmware's boot services, except tables that are needed afterwards. ACPI and
+ * SMBIOS tables should lie in memory that stays reserved (UEFI specification 2.10, 2.3.4 and 4.6.1). Of a
+ * table that does not, all frames are kept out of the pool.
  */
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>

@@ -137,7 +137,7 @@ static bool has_bit(enum apic_register first, unsigned vector)
     return apic_read((enum apic_register)(first + vector / 32 * 16)) >> vector % 32 & 1;
 }
 
-/* What the firmware left in service would block every interrupt of lower priority for ever. */
+/* An interrupt that the firmware left in service would block every one of lower priority for ever. */
 static void finish_pending(void)
 {
     for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {

@@ -15,7 +15,7 @@
 #define QUARRY_PAGES         64
 #define QUARRY_TYPE          ((EFI_MEMORY_TYPE)0x80000042)
 #define STALE_MAX            64
-#define ATTRIBUTE_RAM        0xfULL /* uncached, write-combining, write-through, write-back (UEFI 2.10, 7.2.3) */
+#define ATTRIBUTE_RAM        0xfULL /* uncached, write-combining, -through, -back (UEFI 2.10, 7.2.3) */
 #define ATTRIBUTE_WRITE_BACK 0x8ULL
 #define ATTRIBUTE_SP         0x40000ULL
 #define ATTRIBUTE_NV         0x8000ULL

@@ -36,7 +36,7 @@ bool apic_is_pending(unsigned vector);
 /* Raises `vector` (32 .. 255) on this CPU, which takes it as soon as interrupts are on. */
 void apic_send_self(unsigned vector);
 
-/* Interrupts the local APIC reported as spurious or as errors since start, for `irq`. */
+/* All error bits that the local APIC has reported since the start (SDM 10.5.3); 0: none. */
 uint64_t apic_error_status(void);
 
 /*
