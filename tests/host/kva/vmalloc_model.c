@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-#define MODEL_SLOTS 32
+#define MODEL_SLOTS     32
+#define MODEL_BYTES     MIB(16)
+#define MODEL_PAGES_MAX 3000 /* that may live at once and must be had; of some 3,800 */
 
 struct vmalloc_model_block {
     uint8_t *block; /* or NULL */
@@ -13,6 +15,7 @@ struct vmalloc_model_block {
 static struct vmalloc_fixture vmalloc_model_fixture;
 static struct vmalloc_model_block vmalloc_model_blocks[MODEL_SLOTS];
 static uint64_t vmalloc_model_marks;
+static uint64_t vmalloc_model_pages; /* of all blocks */
 static bool vmalloc_model_starved;
 
 static void vmalloc_model_fill(struct vmalloc_model_block *slot, bool zeroed)
@@ -56,6 +59,7 @@ static void vmalloc_model_release(struct vmalloc_model_block *slot)
         panic("a freed block is still mapped");
     }
     slot->block = NULL;
+    vmalloc_model_pages -= slot->pages;
 }
 
 static void vmalloc_model_allocate(struct vmalloc_model_block *slot, uint64_t pages, bool zeroed, bool small)
@@ -68,8 +72,9 @@ static void vmalloc_model_allocate(struct vmalloc_model_block *slot, uint64_t pa
     slot->block = vmalloc_request(&vmalloc_model_fixture.vmalloc, &request);
     slot->pages = pages;
     if (slot->block) {
+        vmalloc_model_pages += pages;
         vmalloc_model_fill(slot, zeroed);
-    } else if (!vmalloc_model_starved) {
+    } else if (!vmalloc_model_starved && vmalloc_model_pages + pages <= MODEL_PAGES_MAX) {
         panic("no memory for %" PRIu64 " pages", pages);
     }
 }
@@ -154,8 +159,9 @@ void vmalloc_model_operate(uint8_t operation, uint8_t a, uint8_t b)
 void vmalloc_model_start(void)
 {
     memset(vmalloc_model_blocks, 0, sizeof vmalloc_model_blocks);
+    vmalloc_model_pages = 0;
     vmalloc_model_starved = false;
-    vmalloc_fixture_start(&vmalloc_model_fixture, MIB(48), GIB(4), 1, true);
+    vmalloc_fixture_start(&vmalloc_model_fixture, MODEL_BYTES, GIB(4), 1, true);
 }
 
 void vmalloc_model_stop(void)

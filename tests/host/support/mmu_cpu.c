@@ -68,7 +68,7 @@ bool cpu_has(enum cpu_feature feature)
 
 static void drop(bool (*which)(const struct cached *, const void *), uint64_t operand)
 {
-    mmu_cache_rebuild(mmu.capacity ? mmu.capacity : 1024, which, &operand);
+    mmu_cache_drop(which, &operand);
 }
 
 static bool of_pcid(const struct cached *entry, const void *pcid)

@@ -79,12 +79,7 @@ static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flu
     }
     spinlock_acquire(&lock);
     *count += flushes;
-    for (uint64_t i = 0; i < mmu.capacity; i++) {
-        if (mmu.cache[i].used && flush_covers(&mmu.cache[i], flush)) {
-            mmu_cache_rebuild(mmu.capacity, flush_one, flush);
-            break;
-        }
-    }
+    mmu_cache_drop(flush_one, flush);
     spinlock_release(&lock);
 }
 
@@ -127,7 +122,7 @@ tlb_space_t tlb_space_alloc(void)
         if (!(mmu.space_numbers >> space & 1)) {
             number = (tlb_space_t)space;
             mmu.space_numbers |= 1ULL << space;
-            mmu_cache_rebuild(mmu.capacity ? mmu.capacity : 1024, under_number, &number);
+            mmu_cache_drop(under_number, &number);
         }
     }
     spinlock_release(&lock);

@@ -10,10 +10,9 @@ struct cached {
     uint16_t space;  /* whose; ignored for global translations */
     uint8_t level;   /* of the entry */
     uint8_t pat;
-    bool used; /* this place of the hash table is taken */
     bool table, write, execute, user, global, dirty;
     bool owned;    /* the frame was allocated when this was cached */
-    uint32_t next; /* place of another one for the same address and level, or NO_PLACE */
+    uint32_t next; /* place of another one of the chain, or NO_PLACE */
 };
 
 #define CHAINS   4096
@@ -24,10 +23,10 @@ struct mmu_model {
     uint64_t bytes;
     struct frame_pool *pool;
     struct page_table *spaces[MMU_SPACES_MAX];
-    struct cached *cache; /* a hash table of `capacity` places, probed linearly */
+    struct cached *cache; /* of `capacity` places the first `count` are used */
     uint64_t capacity;
     uint64_t count;
-    uint32_t chains[CHAINS]; /* the first place of each chain, by address and level */
+    uint32_t chains[CHAINS]; /* the first place of each chain, chosen by address and level; or NO_PLACE */
     struct mmu_counts counts;
     uint64_t space_numbers; /* one bit for each that is given out */
     void (*at_flush)(void); /* or NULL */
@@ -40,8 +39,7 @@ extern struct mmu_model mmu;
 _Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found);
 
 /* Keeps all but what `drop` chooses. */
-void mmu_cache_rebuild(uint64_t capacity, bool (*drop)(const struct cached *, const void *),
-                       const void *context);
+void mmu_cache_drop(bool (*drop)(const struct cached *, const void *), const void *context);
 
 /* Whether what is cached agrees no longer with the tables. */
 bool mmu_cached_is_stale(const struct cached *entry);

@@ -15,15 +15,6 @@ _Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found
 
 /* ---- The cache ---- */
 
-static uint64_t hash(const struct cached *entry)
-{
-    uint64_t value = entry->base ^ entry->target * 0x9e3779b97f4a7c15ULL ^ (uint64_t)entry->space << 7 ^
-                     (uint64_t)entry->level << 3;
-    value ^= value >> 29;
-    value *= 0xbf58476d1ce4e5b9ULL;
-    return value ^ value >> 32;
-}
-
 static bool same(const struct cached *a, const struct cached *b)
 {
     return a->base == b->base && a->target == b->target && a->space == b->space && a->level == b->level &&
@@ -42,16 +33,6 @@ bool mmu_frame_is_allocated(uint64_t frame)
            (facts.state == FRAME_ALLOCATED || facts.state == FRAME_RUN || facts.state == FRAME_RUN_PART);
 }
 
-/* The place in the hash table where the entry is, or would go. */
-static uint64_t place_of(const struct cached *entry)
-{
-    uint64_t i = hash(entry) & (mmu.capacity - 1);
-    while (mmu.cache[i].used && !same(&mmu.cache[i], entry)) {
-        i = (i + 1) & (mmu.capacity - 1);
-    }
-    return i;
-}
-
 /* Where the chain begins of what is cached for an address at a level. */
 static uint32_t *chain_of(uint64_t address, unsigned level)
 {
@@ -59,42 +40,57 @@ static uint32_t *chain_of(uint64_t address, unsigned level)
     return &mmu.chains[(page ^ page >> 12) % CHAINS];
 }
 
-/* Puts an entry that is not cached yet. */
-static void cache_put(const struct cached *entry)
+static bool is_cached(const struct cached *entry)
 {
-    uint64_t i = place_of(entry);
-    uint32_t *chain = chain_of(entry->base, entry->level);
-    mmu.cache[i] = *entry;
-    mmu.cache[i].used = true;
-    mmu.cache[i].next = *chain;
-    *chain = (uint32_t)i;
-    mmu.count++;
+    uint32_t i = *chain_of(entry->base, entry->level);
+    while (i != NO_PLACE && !same(&mmu.cache[i], entry)) {
+        i = mmu.cache[i].next;
+    }
+    return i != NO_PLACE;
 }
 
-void mmu_cache_rebuild(uint64_t capacity, bool (*drop)(const struct cached *, const void *),
-                       const void *context)
+/* Puts an entry that is not cached yet at the end; there is room. */
+static void cache_put(const struct cached *entry)
 {
-    struct cached *old = mmu.cache;
-    uint64_t old_capacity = mmu.capacity;
-    mmu.cache = calloc(capacity, sizeof *mmu.cache);
-    mmu.capacity = capacity;
-    mmu.count = 0;
+    uint32_t *chain = chain_of(entry->base, entry->level);
+    mmu.cache[mmu.count] = *entry;
+    mmu.cache[mmu.count].next = *chain;
+    *chain = (uint32_t)mmu.count++;
+}
+
+static void forget_chains(void)
+{
     memset(mmu.chains, 0xff, sizeof mmu.chains);
-    for (uint64_t i = 0; i < old_capacity; i++) {
-        if (old[i].used && !(drop && drop(&old[i], context))) {
-            cache_put(&old[i]);
+}
+
+void mmu_cache_drop(bool (*drop)(const struct cached *, const void *), const void *context)
+{
+    uint64_t before = mmu.count;
+    uint64_t first = 0;
+    while (first < before && !drop(&mmu.cache[first], context)) {
+        first++;
+    }
+    if (first == before) {
+        return;
+    }
+    mmu.count = 0;
+    forget_chains();
+    for (uint64_t i = 0; i < before; i++) {
+        struct cached entry = mmu.cache[i];
+        if (!drop(&entry, context)) {
+            cache_put(&entry); /* at i or before it */
         }
     }
-    free(old);
 }
 
 static void cache_add(const struct cached *entry)
 {
-    if (mmu.count * 2 >= mmu.capacity) {
-        mmu_cache_rebuild(mmu.capacity ? mmu.capacity * 2 : 1024, NULL, NULL);
-    }
-    if (mmu.cache[place_of(entry)].used) {
+    if (is_cached(entry)) {
         return;
+    }
+    if (mmu.count == mmu.capacity) {
+        mmu.capacity = mmu.capacity ? mmu.capacity * 2 : 1024;
+        mmu.cache = realloc(mmu.cache, mmu.capacity * sizeof *mmu.cache);
     }
     struct cached owned = *entry;
     owned.owned = mmu_frame_is_allocated(entry->target);
@@ -103,8 +99,12 @@ static void cache_add(const struct cached *entry)
 
 void mmu_model_start(void *memory, uint64_t bytes, struct frame_pool *pool)
 {
-    free(mmu.cache);
+    struct cached *cache = mmu.cache;
+    uint64_t capacity = mmu.capacity;
     memset(&mmu, 0, sizeof mmu);
+    forget_chains();
+    mmu.cache = cache; /* its memory serves again */
+    mmu.capacity = capacity;
     mmu.memory = memory;
     mmu.bytes = bytes;
     mmu.pool = pool;
@@ -240,13 +240,13 @@ static enum mmu_result rights(bool write, bool execute, bool user_page, enum mmu
 static bool serves(const struct cached *entry, const struct page_table *table, uint64_t address,
                    enum mmu_use use)
 {
-    return entry->used && !entry->table && (entry->global || entry->space == table->space) &&
+    return !entry->table && (entry->global || entry->space == table->space) &&
            address - entry->base < SPAN(entry->level) && (use != MMU_WRITE || entry->dirty);
 }
 
 static const struct cached *cache_find(const struct page_table *table, uint64_t address, enum mmu_use use)
 {
-    for (unsigned level = PAGE_LEVEL_4K; mmu.count != 0 && level <= PAGE_LEVEL_1G; level++) {
+    for (unsigned level = PAGE_LEVEL_4K; level <= PAGE_LEVEL_1G; level++) {
         for (uint32_t i = *chain_of(address, level); i != NO_PLACE; i = mmu.cache[i].next) {
             if (serves(&mmu.cache[i], table, address, use)) {
                 return &mmu.cache[i];
@@ -338,7 +338,7 @@ void mmu_model_remove(struct page_table *table)
     for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
         if (mmu.spaces[i] == table) {
             mmu.spaces[i] = NULL;
-            mmu_cache_rebuild(mmu.capacity, of_space, &table->space);
+            mmu_cache_drop(of_space, &table->space);
             return;
         }
     }
@@ -451,9 +451,9 @@ bool mmu_cached_is_replaced(const struct cached *entry)
 
 void mmu_model_check(void)
 {
-    for (uint64_t i = 0; i < mmu.capacity; i++) {
+    for (uint64_t i = 0; i < mmu.count; i++) {
         const struct cached *entry = &mmu.cache[i];
-        if (entry->used && mmu_cached_is_stale(entry)) {
+        if (mmu_cached_is_stale(entry)) {
             mmu_model_fail(entry->table ? "a stale table is cached" : "a stale translation is cached",
                            entry->base, entry->target);
         }
@@ -462,9 +462,9 @@ void mmu_model_check(void)
 
 bool mmu_model_writes_unseen(phys_addr_t frame)
 {
-    for (uint64_t i = 0; i < mmu.capacity; i++) {
+    for (uint64_t i = 0; i < mmu.count; i++) {
         const struct cached *entry = &mmu.cache[i];
-        if (entry->used && !entry->table && entry->write && entry->dirty &&
+        if (!entry->table && entry->write && entry->dirty &&
             frame.raw - entry->target < SPAN(entry->level) && mmu_cached_is_stale(entry)) {
             return true;
         }
