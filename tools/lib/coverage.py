@@ -168,7 +168,7 @@ def measure(build_dir, programs):
     if not profiles:
         raise tree.ToolError("no test left a profile")
     merged = build_dir / "merged.profdata"
-    tree.run_quietly(["llvm-profdata", "merge", "-sparse", *profiles, "-o", merged])
+    tree.run_quietly(["llvm-profdata", "merge", *profiles, "-o", merged])
     objects = [f"-object={program}" for program in programs[1:]]
     text = tree.run_quietly(["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", programs[0], *objects],
                             cwd=tree.ROOT)
