@@ -73,7 +73,7 @@ const char *number_format_size(char buffer[NUMBER_SIZE_BYTES], uint64_t bytes)
         return buffer;
     }
     uint64_t whole = bytes >> shift;
-    uint64_t tenths = ((bytes - (whole << shift)) >> (shift - 10)) * 10 / 1024;
+    uint64_t tenths = (bytes - (whole << shift)) * 10 >> shift; /* below 10 << 50: it fits */
     if (tenths == 0) {
         format(buffer, NUMBER_SIZE_BYTES, "%" PRIu64 " %ciB", whole, *unit);
     } else {

@@ -139,7 +139,8 @@ static void mark_all(struct slab_cache *cache, struct checker *checker, bool giv
     checker->giving = giving;
     slab_for_each_cached(cache, mark_cached, checker);
     for (uint32_t i = 0; cache->quarantine && i < cache->quarantine->count; i++) {
-        mark_cached(checker, cache->quarantine->objects[(cache->quarantine->first + i) % SLAB_QUARANTINE]);
+        mark_cached(checker,
+                    cache->quarantine->objects[(cache->quarantine->first + i) % SLAB_QUARANTINED_MAX]);
     }
 }
 

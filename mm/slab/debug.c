@@ -24,7 +24,7 @@ static bool examine_and_report(struct slab_cache *cache, const void *object, con
 static void *quarantine_oldest(struct slab_quarantine *quarantine)
 {
     void *object = quarantine->objects[quarantine->first];
-    quarantine->first = (quarantine->first + 1) % SLAB_QUARANTINE;
+    quarantine->first = (quarantine->first + 1) % SLAB_QUARANTINED_MAX;
     quarantine->count--;
     return object;
 }
@@ -33,7 +33,7 @@ bool slab_is_resting(struct slab_cache *cache, const void *object)
 {
     const struct slab_quarantine *quarantine = cache->quarantine;
     for (uint32_t i = 0; quarantine && i < quarantine->count; i++) {
-        if (quarantine->objects[(quarantine->first + i) % SLAB_QUARANTINE] == object) {
+        if (quarantine->objects[(quarantine->first + i) % SLAB_QUARANTINED_MAX] == object) {
             return true;
         }
     }
@@ -74,10 +74,10 @@ static void *quarantine_add(struct slab_cache *cache, void *object)
     struct slab_quarantine *quarantine = cache->quarantine;
     void *oldest = NULL;
     spinlock_acquire(&cache->lock);
-    if (quarantine->count == SLAB_QUARANTINE) {
+    if (quarantine->count == SLAB_QUARANTINED_MAX) {
         oldest = quarantine_oldest(quarantine);
     }
-    quarantine->objects[(quarantine->first + quarantine->count++) % SLAB_QUARANTINE] = object;
+    quarantine->objects[(quarantine->first + quarantine->count++) % SLAB_QUARANTINED_MAX] = object;
     spinlock_release(&cache->lock);
     return oldest;
 }

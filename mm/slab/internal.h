@@ -6,8 +6,8 @@
 #include <ashlar/slab.h>
 #include <ashlar/string.h>
 
-#define SLAB_MAGAZINE_SLOTS 30  /* a magazine is 256 bytes */
-#define SLAB_QUARANTINE     128 /* objects that rest in a cache with the policy */
+#define SLAB_MAGAZINE_SLOTS  30  /* a magazine is 256 bytes */
+#define SLAB_QUARANTINED_MAX 128 /* objects that rest in a cache with the policy */
 
 /* Bytes of the debug policies. Distinct, odd, and no likely address when repeated. */
 #define SLAB_BYTE_FREE    0x6b /* a free object */
@@ -59,9 +59,9 @@ enum slab_track_state {
 };
 
 struct slab_quarantine {
-    void *objects[SLAB_QUARANTINE]; /* a ring */
-    uint32_t first;                 /* index of the oldest */
-    uint32_t count;                 /* objects in it */
+    void *objects[SLAB_QUARANTINED_MAX]; /* a ring */
+    uint32_t first;                      /* index of the oldest */
+    uint32_t count;                      /* objects in it */
 };
 
 /* ---- Addresses ---- */

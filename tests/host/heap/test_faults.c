@@ -443,6 +443,14 @@ static void constructed_state_is_checked(void **state)
     assert_int_equal(slab_cache_destroy(&lists), 0);
 }
 
+/* What a cache's `policy` says to whoever shows it is in the words of <ashlar/slab.h>. */
+static void a_cache_shows_its_policies(void **state)
+{
+    (void)state;
+    assert_int_equal(another.policy, SLAB_REDZONE | SLAB_POISON | SLAB_OWNER);
+    assert_int_equal(typed.policy, SLAB_REDZONE | SLAB_POISON | SLAB_OWNER | SLAB_QUARANTINE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +479,7 @@ int main(void)
         DEBUG_TEST(fresh_memory_is_poisoned),
         DEBUG_TEST(freed_objects_rest),
         DEBUG_TEST(constructed_state_is_checked),
+        DEBUG_TEST(a_cache_shows_its_policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,8 @@ static void sizes_are_shown_for_people(void **state)
     shown(1536, "1.5 KiB");
     shown(655360, "640 KiB");
     shown((1 << 20) - 1, "1023.9 KiB");
+    shown(((uint64_t)18 << 20) / 10 + 1, "1.8 MiB"); /* just above */
+    shown(((uint64_t)18 << 20) / 10, "1.7 MiB");     /* just below */
     shown((uint64_t)960 << 30, "960 GiB");
     shown(UINT64_MAX, "16383.9 PiB");
 }
