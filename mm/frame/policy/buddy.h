@@ -194,8 +194,8 @@ static inline unsigned leaf_changed(struct buddy *buddy, uint64_t gib, struct ar
 /* Merges the frames of a leaf that is unmerged; what it can serve then is not published yet. */
 void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, unsigned leaf);
 
-/* Merges the first unmerged leaf of an arena from `leaf` on, and publishes it; false when there is none. */
-bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf);
+/* Merges the first unmerged leaf of an arena that has one, and publishes it. */
+void buddy_merge_first(struct buddy *buddy, uint64_t gib);
 
 /* The policy's merge(); `state` is a struct buddy. */
 bool buddy_merge(void *state);

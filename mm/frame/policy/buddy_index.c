@@ -36,21 +36,22 @@ void buddy_leaf_merge(struct buddy *buddy, uint64_t gib, struct arena *arena, un
     leaf_forget_unmerged(buddy, gib, arena, leaf);
 }
 
-bool buddy_merge_from(struct buddy *buddy, uint64_t gib, unsigned leaf)
+void buddy_merge_first(struct buddy *buddy, uint64_t gib)
 {
     struct arena *arena = buddy->arenas[gib];
-    leaf = leaf_set_find(&arena->unmerged, leaf);
-    if (leaf == TREE_UNITS) {
-        return false;
-    }
+    unsigned leaf = leaf_set_find(&arena->unmerged, 0);
+    ASSERT(leaf < TREE_UNITS);
     buddy_leaf_merge(buddy, gib, arena, leaf);
     leaf_changed(buddy, gib, arena, leaf);
-    return true;
 }
 
 bool buddy_merge(void *state)
 {
     struct buddy *buddy = state;
     uint64_t gib = set_find(&buddy->unmerged, buddy->arena_count, 0);
-    return gib != SET_NONE && buddy_merge_from(buddy, gib, 0);
+    if (gib == SET_NONE) {
+        return false;
+    }
+    buddy_merge_first(buddy, gib);
+    return true;
 }

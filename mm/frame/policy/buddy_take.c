@@ -70,7 +70,7 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
             if (bit != TREE_NONE) {
                 uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
                 if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
-                    buddy_merge_from(buddy, gib, 0); /* a lower leaf might have served, had it been merged */
+                    buddy_merge_first(buddy, gib); /* a lower leaf might have served, had it been merged */
                 }
                 return frame;
             }
@@ -175,17 +175,15 @@ static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)
     return true;
 }
 
-/* The first unit of a tree from `unit` on that is not free; TREE_UNITS if there is none. */
+/* The first unit of a tree from `unit` on that is not free; the caller knows that there is one. */
 static unsigned first_busy_unit(const struct tree *tree, unsigned unit)
 {
-    while (unit < TREE_UNITS) {
-        unsigned holder = tree_holder(tree, tree_bit(unit, 0));
-        if (holder == TREE_NONE) {
-            return unit;
-        }
+    unsigned holder;
+    while ((holder = tree_holder(tree, tree_bit(unit, 0))) != TREE_NONE) {
         unit = tree_bit_unit(holder) + (1U << tree_bit_height(holder));
+        ASSERT(unit < TREE_UNITS);
     }
-    return TREE_UNITS;
+    return unit;
 }
 
 /*

@@ -240,12 +240,104 @@ static void indexes_must_agree(void **state)
     arena->split[0] ^= 1ULL << 63;
 }
 
+static void blocks_must_be_described_and_used(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &pc.pool;
+    const struct frame_policy *policy = pool->config.policy;
+    phys_addr_t block = frame_alloc(pool, 2, OWNER_TEST);
+    uint64_t frame = block.raw >> FRAME_SHIFT;
+    uint64_t page = frame >> FRAME_PAGE_SHIFT;
+    pool->backed[page / 64] ^= 1ULL << page % 64;
+    expect_problem("neither free nor described");
+    pool->backed[page / 64] ^= 1ULL << page % 64;
+
+    policy->give(pool->policy_state, frame + 1, 0);
+    expect_problem("a free frame inside an allocated block");
+    assert_int_equal(policy->take_at(pool->policy_state, frame + 1, 0), FRAME_NUMBER_NONE);
+
+    struct frame_descriptor *descriptor = frame_descriptor(pool, block);
+    uint64_t both = atomic_load(&descriptor->both);
+    atomic_store(&descriptor->both, frame_both(frame_tag(FRAME_CACHED, 2, 1), OWNER_TEST));
+    expect_problem("blocks in magazines");
+    atomic_store(&descriptor->both, both);
+
+    policy->give(pool->policy_state, MIB(122) >> FRAME_SHIFT, 0); /* the kernel's */
+    expect_problem("free frames the policy holds outside managed memory");
+    assert_int_equal(policy->take_at(pool->policy_state, MIB(122) >> FRAME_SHIFT, 0), FRAME_NUMBER_NONE);
+    frame_free(pool, block, 2);
+}
+
+/* Bits of the trees, of a leaf and of an arena, that contradict others. */
+static void trees_must_hold_each_frame_once(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &pc.pool;
+    struct buddy *buddy = pool->policy_state;
+    phys_addr_t block = phys_addr(MIB(50));
+    assert_int_equal(frame_alloc_at(pool, block, 0, OWNER_TEST), FRAME_OK);
+    uint64_t gib = block.raw >> 30;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = block.raw / MIB(2) % TREE_UNITS;
+    struct tree *tree = &arena->leaves[leaf];
+    struct tree saved = *tree;
+    unsigned bit = tree_bit((unsigned)(block.raw >> FRAME_SHIFT) % TREE_UNITS, 0);
+    assert_true(tree_test(tree, bit ^ 1) && !tree_test(tree, bit));
+
+    tree_set(tree, 0);
+    expect_problem("a bit that stands for no block");
+    *tree = saved;
+    tree_set(tree, 1); /* a whole leaf is a block of the arena's tree */
+    expect_problem("a bit that stands for no block");
+    *tree = saved;
+    tree_set(tree, bit);
+    tree->unmerged = 0;
+    expect_problem("free buddies are not merged");
+    *tree = saved;
+
+    phys_addr_t neighbour = phys_addr(align_down(block.raw, MIB(2)) ^ MIB(2));
+    assert_int_equal(frame_alloc_at(pool, neighbour, FRAME_ORDER_2M, OWNER_TEST), FRAME_OK);
+    struct tree taken = arena->blocks;
+    tree_set(&arena->blocks, tree_bit(leaf, 0));
+    expect_problem("a split leaf is also free");
+    arena->blocks = taken;
+    frame_free(pool, neighbour, FRAME_ORDER_2M);
+
+    set_add(&buddy->untouched, gib);
+    expect_problem("an untouched arena is in use");
+    set_remove(&buddy->untouched, gib);
+    frame_free(pool, block, 0);
+}
+
+static void a_bitmap_ends_where_memory_does(void **state)
+{
+    (void)state;
+    static struct machine small;
+    struct frame_problem problem;
+    machine_make(&small, MIB(32));
+    machine_range(&small, MIB(1), MIB(7) + 5 * FRAME_BYTES, MEMORY_USABLE);
+    assert_int_equal(machine_start(&small, 1, &frame_policy_bitmap), FRAME_OK);
+    assert_true(frame_pool_check(&small.pool, &problem));
+    uint64_t behind = small.pool.frame_limit;
+    frame_policy_bitmap.give(small.pool.policy_state, behind, 0);
+    assert_false(frame_pool_check(&small.pool, &problem));
+    assert_string_equal(problem.what, "a free frame behind the end");
+    assert_int_equal(problem.frame, behind);
+    machine_destroy(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PC_TEST(the_validator_sees_each_corruption),  PC_TEST(runs_must_be_whole),
-        PC_TEST(magazines_must_have_bounds),          PC_TEST(zeroed_frames_must_be_zero),
-        PC_TEST(the_reserve_must_be_the_descriptors), PC_TEST(indexes_must_agree),
+        PC_TEST(the_validator_sees_each_corruption),
+        PC_TEST(runs_must_be_whole),
+        PC_TEST(magazines_must_have_bounds),
+        PC_TEST(zeroed_frames_must_be_zero),
+        PC_TEST(the_reserve_must_be_the_descriptors),
+        PC_TEST(indexes_must_agree),
+        PC_TEST(blocks_must_be_described_and_used),
+        PC_TEST(trees_must_hold_each_frame_once),
+        cmocka_unit_test(a_bitmap_ends_where_memory_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

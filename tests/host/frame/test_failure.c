@@ -38,6 +38,31 @@ static void descriptors_may_lie_beside_what_they_describe(void **state)
     machine_destroy(&tiny);
 }
 
+static unsigned map_with_too_many_tables(void *context, void *page, phys_addr_t frame,
+                                         const phys_addr_t *tables)
+{
+    (void)context;
+    (void)page;
+    (void)frame;
+    (void)tables;
+    return FRAME_TABLES_MAX + 1;
+}
+
+/* A backing that uses more page tables than it was given would have written behind them. */
+static void a_backing_that_lies_is_noticed(void **state)
+{
+    (void)state;
+    static struct machine tiny;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    tiny_machine(&tiny, 128);
+    tiny.pool.config.backing.map = map_with_too_many_tables;
+    CATCH_PANIC(trap, panicked, (void)frame_alloc(&tiny.pool, 0, OWNER_TEST));
+    assert_true(panicked);
+    assert_non_null(strstr(trap.message, "backing used"));
+    machine_destroy(&tiny);
+}
+
 static void without_memory_for_descriptors_nothing_changes(void **state)
 {
     (void)state;
@@ -204,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(descriptors_may_lie_beside_what_they_describe),
+        cmocka_unit_test(a_backing_that_lies_is_noticed),
         cmocka_unit_test(without_memory_for_descriptors_nothing_changes),
         cmocka_unit_test(every_failure_leaves_all_as_it_was),
     };

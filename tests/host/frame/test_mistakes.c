@@ -219,6 +219,56 @@ static void every_mistaken_put_has_its_name(void **state)
     expect_name(&trap, panicked, "reserved memory");
 }
 
+/* Lengths, orders and alignments that no request can have. */
+static void requests_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &pc.pool;
+    phys_addr_t run = phys_addr(5);
+    static const struct {
+        struct frame_request request;
+        enum frame_error error;
+    } cases[] = {
+        {{.frames = 0, .owner = OWNER_TEST}, FRAME_BAD_ORDER},
+        {{.frames = FRAME_RUN_MAX + 1, .owner = OWNER_TEST}, FRAME_BAD_ORDER},
+        {{.frames = 3, .alignment = 3 * FRAME_BYTES, .owner = OWNER_TEST}, FRAME_BAD_ALIGNMENT},
+        {{.frames = 3, .alignment = GIB(2), .owner = OWNER_TEST}, FRAME_BAD_ALIGNMENT},
+    };
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        assert_int_equal(frame_alloc_request(pool, &cases[i].request, &run), cases[i].error);
+        assert_int_equal(run.raw, 5);
+    }
+    assert_int_equal(frame_alloc_at(pool, phys_addr(MIB(50)), FRAME_ORDER_MAX + 1, OWNER_TEST),
+                     FRAME_BAD_ORDER);
+    assert_int_equal(frame_alloc_at(pool, phys_addr(MIB(50) + FRAME_BYTES), 1, OWNER_TEST),
+                     FRAME_BAD_ALIGNMENT);
+    /* The policy answers for memory that it does not have, too. */
+    uint64_t beyond = GIB(2) >> FRAME_SHIFT;
+    assert_int_equal(pool->config.policy->take_at(pool->policy_state, beyond, FRAME_ORDER_2M), beyond);
+}
+
+static void mistakes_with_marks_and_runs_have_their_names(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    struct frame_pool *pool = &pc.pool;
+    struct frame_request request = {.frames = 5, .owner = OWNER_TEST};
+    phys_addr_t run;
+    CATCH_PANIC(trap, panicked, (void)frame_begin_change(pool, phys_addr(MIB(50))));
+    expect_name(&trap, panicked, "frame_begin_change: never allocated");
+    CATCH_PANIC(trap, panicked, frame_set_age(pool, phys_addr(MIB(120)), 1));
+    expect_name(&trap, panicked, "frame_set_age: reserved memory");
+    assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
+    assert_int_equal(frame_try_free_run(pool, run, 0), FRAME_BAD_ORDER);
+    assert_int_equal(frame_try_free_run(pool, run, FRAME_RUN_MAX + 3), FRAME_BAD_ORDER);
+    assert_int_equal(frame_try_free_run(pool, phys_add(run, 8), 5), FRAME_BAD_ALIGNMENT);
+    assert_int_equal(frame_try_free_run(pool, phys_add(run, FRAME_BYTES), 5), FRAME_PART_OF_BLOCK);
+    CATCH_PANIC(trap, panicked, frame_free_run(pool, run, 6));
+    expect_name(&trap, panicked, "frame_free_run: ");
+    frame_free_run(pool, run, 5);
+}
+
 /* ---- Descriptors that cannot be read ---- */
 
 /* Where the machine would fault: the descriptor of a frame near which nothing was ever used. */
@@ -295,6 +345,8 @@ int main(void)
         PC_TEST(marks_end_with_the_block),
         PC_TEST(an_owner_that_is_none_has_its_name),
         PC_TEST(every_mistaken_put_has_its_name),
+        PC_TEST(requests_that_cannot_be_are_refused),
+        PC_TEST(mistakes_with_marks_and_runs_have_their_names),
         PC_TEST(a_fault_at_a_descriptor_is_explained),
         PC_TEST(a_fault_is_explained_while_another_cpu_holds_the_lock),
         PC_TEST(a_fault_is_explained_while_this_cpu_holds_the_lock),

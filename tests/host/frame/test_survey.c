@@ -51,6 +51,9 @@ static void whole_stretches_are_known_exactly(void **state)
     assert_int_equal(survey(GIB(2), 14).owned[OWNER_ACPI_NVS], FRAME_SURVEY_PARTS);
     assert_int_equal(survey(GIB(3), 18).outside, FRAME_SURVEY_PARTS);
     assert_int_equal(survey(0, 12).outside, FRAME_SURVEY_PARTS);
+    result = survey(machine.pool.state_base.raw, 0); /* the pool's own */
+    assert_int_equal(result.free + result.outside, 0);
+    assert_true(result.exact);
     result = survey(GIB(2), 18); /* a sixteenth of it is there */
     assert_int_equal(result.outside, FRAME_SURVEY_PARTS - 1);
     assert_true(result.exact);
