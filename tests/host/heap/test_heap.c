@@ -101,6 +101,29 @@ static void large_blocks_across_ranges_are_met_once(void **state)
     machine_destroy(&split.machine);
 }
 
+/* The accounts of large blocks, one wrong at a time. */
+static void large_blocks_are_counted(void **state)
+{
+    (void)state;
+    struct slab_problem problem;
+    void *block = heap_alloc(&fixture.heap, 100000);
+    struct heap_large_count *count = &fixture.heap.large[0];
+    struct {
+        _Atomic(int64_t) *number;
+        const char *what;
+    } accounts[] = {{(_Atomic(int64_t) *)&count->blocks, "count of large blocks"},
+                    {(_Atomic(int64_t) *)&count->frames, "frames of large blocks"},
+                    {(_Atomic(int64_t) *)&count->bytes, "bytes of large blocks"}};
+    for (unsigned i = 0; i < ARRAY_LENGTH(accounts); i++) {
+        atomic_fetch_add(accounts[i].number, 1);
+        assert_false(heap_check(&fixture.heap, &problem));
+        assert_string_equal(problem.what, accounts[i].what);
+        atomic_fetch_sub(accounts[i].number, 1);
+    }
+    fixture_check(&fixture);
+    heap_free(&fixture.heap, block);
+}
+
 static void alignment_is_kept(void **state)
 {
     (void)state;
@@ -394,6 +417,7 @@ int main(void)
         TEST(every_size_is_served_from_its_class),
         TEST(large_blocks_take_whole_frames),
         TEST(large_blocks_across_ranges_are_met_once),
+        TEST(large_blocks_are_counted),
         TEST(alignment_is_kept),
         TEST(zeroed_memory_is_zero),
         TEST(overflow_of_a_product_is_an_error),

@@ -86,6 +86,24 @@ static void what_a_grown_block_holds_is_reached(void **state)
     heap_free(&fixture.heap, root);
 }
 
+static bool note_owned(void *context, const struct heap_block *block)
+{
+    unsigned *owned = context;
+    *owned += block->allocated != NULL && block->bytes == 300;
+    return true;
+}
+
+/* Under policies a block is shown with the length that was asked for and who allocated it. */
+static void blocks_are_shown_with_their_owner(void **state)
+{
+    (void)state;
+    unsigned owned = 0;
+    void *block = heap_alloc(&fixture.heap, 300);
+    heap_visit(&fixture.heap, note_owned, &owned);
+    assert_int_equal(owned, 1);
+    heap_free(&fixture.heap, block);
+}
+
 /* Virtual blocks are listed, searched, and missed like others. */
 static void virtual_blocks_take_part(void **state)
 {
@@ -119,6 +137,7 @@ int main(void)
         TEST(unreachable_blocks_are_found),
         TEST(what_a_grown_block_holds_is_reached),
         TEST(virtual_blocks_take_part),
+        DEBUG_TEST(blocks_are_shown_with_their_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

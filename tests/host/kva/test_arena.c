@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "mm/kva/internal.h"
 
 #define BASE 0xffffd00000000000
 
@@ -42,6 +43,7 @@ static void init_refuses_what_is_no_arena(void **state)
     assert_int_equal(kva_init(arena, virt_addr(BASE), FRAME_BYTES, pool), KVA_NO_MEMORY);
     kva_starve(&fixture, 1);
     assert_int_equal(kva_init(arena, virt_addr(0), KVA_BYTES_MAX, pool), KVA_OK);
+    assert_int_equal(refusal(KVA_BYTES_MAX, 0, 1), KVA_NO_SPACE); /* no class of sizes is as large */
     kva_fixture_stop(&fixture, 0);
 }
 
@@ -312,6 +314,18 @@ static void the_validator_names_damage(void **state)
     EXPECT_COMPLAINT(arena->memory.unused_frames, 9, "frames without a record in use");
     EXPECT_COMPLAINT(arena->lists[0][1], c, "a list of free ranges is broken");
     EXPECT_COMPLAINT(arena->bytes, GIB(2), "bytes of all ranges");
+    b->base.raw += FRAME_BYTES;
+    b->bytes -= 2 * FRAME_BYTES;
+    b->guard_pages = 1;
+    assert_string_equal(complaint(), "free range with guard pages");
+    b->base.raw -= FRAME_BYTES;
+    b->bytes += 2 * FRAME_BYTES;
+    b->guard_pages = 0;
+    EXPECT_COMPLAINT(arena->lists[0][1], b, "free range in the list of another size");
+    EXPECT_COMPLAINT(arena->memory.partial->used, 0, "records of a frame");
+    uint64_t *inner = kva_link_node(arena->tree)->slot;
+    assert_true(arena->tree_shift > 0 && *inner != 0);
+    EXPECT_COMPLAINT(*inner, *inner + 1, "used slots of a node");
     kva_fixture_stop(&fixture, 2);
 }
 

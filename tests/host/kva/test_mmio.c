@@ -275,6 +275,72 @@ static void every_failure_leaves_all_as_it_was(void **state)
     stop();
 }
 
+/* Making it needs memory for two caches: without it nothing is left behind. */
+static void making_it_fails_whole(void **state)
+{
+    (void)state;
+    start();
+    mmio_destroy(&mmio);
+    const struct mmio_config config = mmio.config;
+    enum mmio_error error = MMIO_NO_MEMORY;
+    for (uint64_t frames = 0; error != MMIO_OK; frames++) {
+        struct slab_problem problem;
+        assert_true(frames < 20);
+        vmalloc_starve(&fixture, frames);
+        error = mmio_init(&mmio, &config);
+        assert_true(error == MMIO_OK || error == MMIO_NO_MEMORY);
+        assert_true(slab_check(&slabs, &problem));
+    }
+    stop();
+}
+
+static void without_a_record_nothing_is_adopted(void **state)
+{
+    (void)state;
+    start();
+    slab_fail_every(&slabs, 1);
+    assert_int_equal(mmio_adopt(&mmio, phys_addr(DEVICE), virt_addr(0xffffff8040000000), FRAME_BYTES,
+                                PAGE_WRITE, CACHE_UNCACHED),
+                     MMIO_NO_MEMORY);
+    slab_fail_every(&slabs, 0);
+    assert_int_equal(mmio.count, 0);
+    stop();
+}
+
+/* Whichever of several is asked for, or unmapped first. */
+static void mappings_are_found_by_address(void **state)
+{
+    (void)state;
+    start();
+    struct mmio_mapping mapping;
+    uint8_t *first = map(DEVICE, 0x2000, PAGE_WRITE, CACHE_UNCACHED);
+    uint8_t *second = map(DEVICE + MIB(1), 0x1000, PAGE_WRITE, CACHE_UNCACHED);
+    assert_true(mmio_find(&mmio, virt_of(first + 0x1fff), &mapping));
+    assert_int_equal(mapping.base.raw, DEVICE);
+    assert_true(mmio_find(&mmio, virt_of(second), &mapping));
+    assert_int_equal(mapping.base.raw, DEVICE + MIB(1));
+    mapping.bytes = 5;
+    assert_false(mmio_find(&mmio, virt_of(first + 0x2000), &mapping));
+    assert_int_equal(mapping.bytes, 5);
+    assert_int_equal(mmio_unmap(&mmio, first), MMIO_OK);
+    assert_false(mmio_find(&mmio, virt_of(first), &mapping));
+    assert_true(mmio_find(&mmio, virt_of(second), &mapping));
+    stop();
+}
+
+static void errors_have_names_of_their_own(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MMIO_ERROR_COUNT; i++) {
+        for (unsigned other = 0; other < i; other++) {
+            assert_string_not_equal(mmio_error_name((enum mmio_error)i),
+                                    mmio_error_name((enum mmio_error)other));
+        }
+    }
+    volatile unsigned none = MMIO_ERROR_COUNT;
+    assert_string_equal(mmio_error_name((enum mmio_error)none), "unknown error");
+}
+
 /* ---- What others show ---- */
 
 static enum mmio_error claim(uint64_t base, uint64_t bytes, unsigned access, enum page_cache cache)
@@ -454,6 +520,10 @@ int main(void)
         cmocka_unit_test(ram_is_write_back_and_read_only),
         cmocka_unit_test(adopted_mappings_count_and_stay),
         cmocka_unit_test(every_failure_leaves_all_as_it_was),
+        cmocka_unit_test(making_it_fails_whole),
+        cmocka_unit_test(without_a_record_nothing_is_adopted),
+        cmocka_unit_test(mappings_are_found_by_address),
+        cmocka_unit_test(errors_have_names_of_their_own),
         cmocka_unit_test(claims_contradict_nothing),
         cmocka_unit_test(claims_are_given_up_in_parts),
         cmocka_unit_test(what_is_not_claimed_cannot_be_given_up),

@@ -115,6 +115,79 @@ static void freeing_shares_flushes(void **state)
     vmalloc_fixture_stop(&fixture);
 }
 
+static void zeroed_blocks_are_zero(void **state)
+{
+    (void)state;
+    start();
+    for (uint64_t bytes = FRAME_BYTES; bytes <= MIB(2); bytes *= 512) {
+        void *block = vmalloc_alloc(&fixture.vmalloc, bytes);
+        *vmalloc_word(&fixture, block, MMU_WRITE) = 5;
+        vmalloc_free(&fixture.vmalloc, block);
+        vmalloc_flush(&fixture.vmalloc);
+        uint8_t *zeroed = vmalloc_alloc_zeroed(&fixture.vmalloc, bytes);
+        assert_non_null(zeroed);
+        for (uint64_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+            assert_int_equal(*vmalloc_word(&fixture, zeroed + at, MMU_READ), 0);
+        }
+        vmalloc_free(&fixture.vmalloc, zeroed);
+    }
+    vmalloc_fixture_stop(&fixture);
+}
+
+/* A block that somebody has unmapped behind vmalloc's back cannot be freed: one page, several, and large
+ * ones. */
+static void what_is_not_mapped_cannot_be_freed(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {FRAME_BYTES, 3 * FRAME_BYTES, MIB(2)};
+    for (unsigned i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        struct host_panic_trap trap;
+        volatile bool panicked;
+        struct tlb_batch batch;
+        start();
+        void *block = vmalloc_alloc(&fixture.vmalloc, sizes[i]);
+        struct kva_range *range;
+        assert_int_equal(kva_find(&fixture.arena, virt_of(block), &range), KVA_OK);
+        tlb_batch_start(&batch, &fixture.table);
+        if (sizes[i] < MIB(2)) {
+            page_table_unmap(&fixture.table, virt_of(block), FRAME_BYTES, &batch, NULL, NULL);
+        } else {
+            range->bytes += 100;
+        }
+        tlb_batch_finish(&batch);
+        CATCH_PANIC(trap, panicked, vmalloc_free(&fixture.vmalloc, block));
+        assert_true(panicked);
+        assert_non_null(strstr(trap.message, "cannot unmap"));
+        machine_destroy(&fixture.machine);
+    }
+}
+
+/* There is memory for the pages, and none for a page table. */
+static void without_a_page_table_nothing_is_mapped(void **state)
+{
+    (void)state;
+    start();
+    void *block;
+    unsigned count = 0;
+    do { /* until the next page would need another page table */
+        vmalloc_starve(&fixture, 1);
+        block = vmalloc_alloc(&fixture.vmalloc, FRAME_BYTES);
+        assert_true(count++ < 1000);
+    } while (block);
+    assert_int_equal(frame_pool_free(&fixture.machine.pool), 1);
+    vmalloc_fixture_check(&fixture);
+    vmalloc_feed(&fixture);
+    assert_non_null(vmalloc_alloc(&fixture.vmalloc, FRAME_BYTES));
+    phys_addr_t large = frame_alloc(&fixture.machine.pool, FRAME_ORDER_2M, OWNER_TEST);
+    vmalloc_starve(&fixture, 0);
+    frame_free(&fixture.machine.pool, large, FRAME_ORDER_2M); /* where there is no table for it yet */
+    assert_null(vmalloc_alloc(&fixture.vmalloc, GIB(1)));
+    assert_int_equal(frame_pool_free(&fixture.machine.pool), 512);
+    vmalloc_fixture_check(&fixture);
+    vmalloc_feed(&fixture);
+    machine_destroy(&fixture.machine);
+}
+
 static void mistakes_panic_with_their_name(void **state)
 {
     (void)state;
@@ -303,6 +376,30 @@ static void the_validator_names_damage(void **state)
                    CACHE_WRITE_BACK, PAGE_LEVEL_4K);
     tlb_batch_finish(&batch);
     assert_string_equal(complaint(), "none");
+    struct kva_range *range;
+    assert_int_equal(kva_find(&fixture.arena, virt_of(block), &range), KVA_OK);
+    range->next = fixture.vmalloc.retired;
+    fixture.vmalloc.retired = range;
+    assert_string_equal(complaint(), "a block in use is retired");
+    fixture.vmalloc.retired = range->next;
+    descriptor->object = NULL;
+    frame_descriptor(&fixture.machine.pool,
+                     page_table_translate(&fixture.table, virt_add(virt_of(block), 4096)).target)
+        ->object = NULL;
+    assert_string_equal(complaint(), "a frame leads elsewhere"); /* the first of two */
+    descriptor->object = object;
+    frame_descriptor(&fixture.machine.pool,
+                     page_table_translate(&fixture.table, virt_add(virt_of(block), 4096)).target)
+        ->object = object;
+    uint64_t tree = fixture.arena.tree;
+    struct kva_range *recent[ARRAY_LENGTH(fixture.arena.recent)];
+    memcpy(recent, fixture.arena.recent, sizeof recent);
+    memset(fixture.arena.recent, 0, sizeof recent);
+    fixture.arena.tree = 0;
+    assert_string_equal(complaint(), "a block cannot be found");
+    fixture.arena.tree = tree;
+    memcpy(fixture.arena.recent, recent, sizeof recent);
+    assert_string_equal(complaint(), "none");
     vmalloc_free(&fixture.vmalloc, block);
     vmalloc_fixture_stop(&fixture);
 }
@@ -330,6 +427,9 @@ int main(void)
         cmocka_unit_test(long_blocks_have_large_pages),
         cmocka_unit_test(broken_memory_is_good_enough),
         cmocka_unit_test(freeing_shares_flushes),
+        cmocka_unit_test(zeroed_blocks_are_zero),
+        cmocka_unit_test(what_is_not_mapped_cannot_be_freed),
+        cmocka_unit_test(without_a_page_table_nothing_is_mapped),
         cmocka_unit_test(mistakes_panic_with_their_name),
         cmocka_unit_test(impossible_requests_take_nothing),
         cmocka_unit_test(every_failure_leaves_all_as_it_was),

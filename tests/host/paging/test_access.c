@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "tests/host/support/host.h"
 #include <ashlar/validate.h>
 
 #define MEMORY        MIB(16)
@@ -252,6 +253,25 @@ static void tables_out_of_reach_are_an_error(void **state)
                      PAGE_TABLE_UNREACHABLE);
     validate_at_random(0);
     assert_int_equal(page_table_walk(&tables.kernel, &recursive.access, virt_addr(HIGH), steps), 0);
+    phys_addr_t frames[2];
+    page_table_entry_t *entries;
+    page_table_entry_t old;
+    page_table_entry_t leaf = page_entry_leaf(phys_addr(0), PAGE_LEVEL_4K, PAGE_READ, CACHE_WRITE_BACK);
+    assert_int_equal(page_table_unmap_frames(&tables.kernel, virt_addr(0), 2, &tables.batch, frames),
+                     PAGE_TABLE_UNREACHABLE);
+    assert_int_equal(
+        page_table_protect(&tables.kernel, virt_addr(0), KIB(4), PAGE_READ, CACHE_WRITE_BACK, &tables.batch),
+        PAGE_TABLE_UNREACHABLE);
+    assert_int_equal(page_table_set(&tables.kernel, virt_addr(0), leaf, PAGE_LEVEL_4K, &old, &tables.batch),
+                     PAGE_TABLE_UNREACHABLE);
+    assert_int_equal(page_table_split(&tables.kernel, virt_addr(KIB(4)), &tables.batch),
+                     PAGE_TABLE_UNREACHABLE);
+    assert_int_equal(page_table_each(&tables.kernel, virt_addr(0), KIB(4), NULL, NULL),
+                     PAGE_TABLE_UNREACHABLE);
+    assert_int_equal(page_table_hold(&tables.kernel, virt_addr(HIGH), KIB(4), &entries),
+                     PAGE_TABLE_UNREACHABLE);
+    assert_null(page_table_slot(&tables.kernel, virt_addr(0)));
+    assert_true(tlb_batch_is_empty(&tables.batch));
     tables.kernel.access = &tables.physmap;
     page_table_make_recursive(&tables.kernel, RECURSIVE);
     destroy();
@@ -278,6 +298,43 @@ static void nothing_is_mapped_over_the_recursive_room_or_held_pages(void **state
     destroy();
 }
 
+/* A CPU has two slots, so two tables may be open at once; what is in none of them cannot be closed. */
+static void two_tables_are_open_at_once(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    make(4);
+    const struct page_table_access *access = &temporary.access;
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
+    assert_true(page_table_walk(&tables.kernel, &tables.physmap, virt_addr(SLOTS), steps) >= 2);
+    page_table_entry_t *root = access->open(access, steps[0].table, virt_addr(0), 4);
+    page_table_entry_t *below = access->open(access, steps[1].table, virt_addr(0), 3);
+    assert_ptr_equal(root, frame_pointer(&tables.machine.pool, steps[0].table));
+    assert_ptr_equal(below, frame_pointer(&tables.machine.pool, steps[1].table));
+    access->close(access, root);
+    assert_ptr_equal(access->open(access, steps[0].table, virt_addr(0), 4), root);
+    access->close(access, below);
+    access->close(access, root);
+    CATCH_PANIC(trap, panicked, access->close(access, root));
+    assert_true(panicked);
+    assert_non_null(strstr(trap.message, "in no slot"));
+    destroy();
+}
+
+static void ways_have_names_of_their_own(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < PAGE_TABLE_PATH_COUNT; i++) {
+        for (unsigned other = 0; other < i; other++) {
+            assert_string_not_equal(page_table_path_name((enum page_table_path)i),
+                                    page_table_path_name((enum page_table_path)other));
+        }
+    }
+    volatile unsigned none = PAGE_TABLE_PATH_COUNT;
+    assert_string_equal(page_table_path_name((enum page_table_path)none), "unknown path");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +344,8 @@ int main(void)
         cmocka_unit_test(all_ways_change_tables),
         cmocka_unit_test(the_recursive_room_shows_a_table_that_is_new),
         cmocka_unit_test(tables_out_of_reach_are_an_error),
+        cmocka_unit_test(two_tables_are_open_at_once),
+        cmocka_unit_test(ways_have_names_of_their_own),
         cmocka_unit_test(nothing_is_mapped_over_the_recursive_room_or_held_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,13 +296,47 @@ static void leaves_that_cannot_be_set(void **state)
     stop();
 }
 
+static enum page_table_error map_with(uint64_t count, phys_addr_t wrong)
+{
+    phys_addr_t kept = frames[1];
+    frames[1] = wrong;
+    enum page_table_error error = page_table_map_frames(&tables.kernel, virt_addr(HIGH + MIB(2)), frames,
+                                                        count, PAGE_READ, CACHE_WRITE_BACK);
+    frames[1] = kept;
+    return error;
+}
+
+/* Frames that cannot be, and more than fit into all addresses. */
+static void frames_that_cannot_be_mapped(void **state)
+{
+    (void)state;
+    start(4);
+    tables.kernel.physical_end = 1ULL << 40;
+    assert_int_equal(map_with(2, phys_addr(FRAME_BYTES + 8)), PAGE_TABLE_UNALIGNED);
+    assert_int_equal(map_with(2, phys_addr(1ULL << 40)), PAGE_TABLE_BAD_PHYSICAL);
+    assert_int_equal(map_with((UINT64_MAX >> FRAME_SHIFT) + 1, phys_addr(0)), PAGE_TABLE_WRAPS);
+    stop();
+}
+
+static void errors_have_names_of_their_own(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < PAGE_TABLE_ERROR_COUNT; i++) {
+        for (unsigned other = 0; other < i; other++) {
+            assert_string_not_equal(page_table_error_name((enum page_table_error)i),
+                                    page_table_error_name((enum page_table_error)other));
+        }
+    }
+    volatile unsigned none = PAGE_TABLE_ERROR_COUNT;
+    assert_string_equal(page_table_error_name((enum page_table_error)none), "unknown error");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_that_cannot_be),
-        cmocka_unit_test(the_shared_half_is_only_looked_at),
-        cmocka_unit_test(leaves_that_cannot_be),
-        cmocka_unit_test(leaves_that_cannot_be_set),
+        cmocka_unit_test(ranges_that_cannot_be),        cmocka_unit_test(the_shared_half_is_only_looked_at),
+        cmocka_unit_test(leaves_that_cannot_be),        cmocka_unit_test(leaves_that_cannot_be_set),
+        cmocka_unit_test(frames_that_cannot_be_mapped), cmocka_unit_test(errors_have_names_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,8 @@ static void tables_themselves(unsigned levels)
     expect(above, *above & ~PAGE_ENTRY_WRITE, "a table entry restricts what leaves allow");
     expect(above, *above | PAGE_ENTRY_NO_EXECUTE, "a table entry restricts what leaves allow");
     expect(above, *above | PAGE_ENTRY_USER, "a table entry has the other half's user bit");
+    uint64_t *highest = &entry_of(&tables.kernel, HIGH, PAGE_LEVEL_PML4)->raw;
+    expect(highest, *highest | PAGE_ENTRY_LARGE, "reserved bits are set");
     expect(below, *below & ~PAGE_ENTRY_USER, "a table entry has the other half's user bit");
     phys_addr_t other = frame_alloc_zeroed(pool, OWNER_TEST);
     expect(above, page_entry_table(other, false).raw, "a table's frame has another owner");

@@ -308,6 +308,50 @@ static void a_user_space_is_flushed_by_itself(void **state)
     page_table_destroy(&space);
 }
 
+/* A large page is cut only where the change begins or ends within it, and changes something. */
+static void large_pages_are_cut_no_more_than_needed(void **state)
+{
+    (void)state;
+    tables_make(&tables, MIB(16), 4, PAGE_LEVEL_1G);
+    const uint64_t base = 0xffffd00000000000;
+    assert_int_equal(tables_map(&tables, base, GIB(1), GIB(1), PAGE_READ, PAGE_LEVEL_1G), PAGE_TABLE_OK);
+    uint64_t before = tables.kernel.table_frames;
+    assert_int_equal(tables_protect(&tables, base + KIB(4), KIB(4), PAGE_READ), PAGE_TABLE_OK);
+    assert_int_equal(tables.kernel.table_frames, before); /* it was so already */
+    assert_int_equal(tables_protect(&tables, base + MIB(2), MIB(4), PAGE_WRITE), PAGE_TABLE_OK);
+    assert_int_equal(tables.kernel.table_frames, before + 1);
+    assert_int_equal(mmu_model_walk(&tables.kernel, base).level, PAGE_LEVEL_2M);
+    assert_false(mmu_model_walk(&tables.kernel, base + MIB(2) - 1).write);
+    assert_true(mmu_model_walk(&tables.kernel, base + MIB(2)).write);
+    assert_true(mmu_model_walk(&tables.kernel, base + MIB(6) - 1).write);
+    assert_false(mmu_model_walk(&tables.kernel, base + MIB(6)).write);
+    tables_destroy(&tables);
+}
+
+static void tables_in_use_are_not_destroyed(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    volatile bool panicked;
+    struct page_table space;
+    struct tlb_batch batch;
+    tables_make(&tables, MIB(16), 4, PAGE_LEVEL_1G);
+    assert_int_equal(
+        page_table_init(&space, &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
+        PAGE_TABLE_OK);
+    assert_int_equal(page_table_map(&space, virt_addr(MIB(2)), phys_addr(0), KIB(4), PAGE_READ,
+                                    CACHE_WRITE_BACK, PAGE_LEVEL_4K),
+                     PAGE_TABLE_OK);
+    CATCH_PANIC(trap, panicked, page_table_destroy(&space));
+    assert_true(panicked);
+    assert_non_null(strstr(trap.message, "3 tables still in use"));
+    tlb_batch_start(&batch, &space);
+    assert_int_equal(page_table_unmap(&space, virt_addr(MIB(2)), KIB(4), &batch, NULL, NULL), PAGE_TABLE_OK);
+    tlb_batch_finish(&batch);
+    frame_free(&tables.machine.pool, space.root, 0); /* it left the sharers of the kernel's half already */
+    tables_destroy(&tables);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(pages_are_dropped_one_by_one_or_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_page_is_one_flush, setup, teardown),
         cmocka_unit_test_setup_teardown(a_user_space_is_flushed_by_itself, setup, teardown),
+        cmocka_unit_test(large_pages_are_cut_no_more_than_needed),
+        cmocka_unit_test(tables_in_use_are_not_destroyed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
