@@ -177,9 +177,6 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
 void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
                    struct tlb_batch *batch) REQUIRES(space->lock);
 
-/* Drops a reference that never was in a page table. */
-void vm_frame_drop(struct vm_space *space, phys_addr_t frame);
-
 /* Unmaps what there is in [base, end), at whose bounds pages have been cut. Needs spares for two cuts. */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->lock);

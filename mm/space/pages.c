@@ -106,15 +106,6 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
 
 /* ---- Dropping ---- */
 
-void vm_frame_drop(struct vm_space *space, phys_addr_t frame)
-{
-    if (vm_references(space, frame) == 1) {
-        frame_free(space->manager->config.frames, frame, 0);
-    } else {
-        frame_put(space->manager->config.frames, frame);
-    }
-}
-
 /* What page_table_unmap() hands to drop_page(), and that to drop_leaf(). */
 struct dropping {
     struct vm_space *space;
