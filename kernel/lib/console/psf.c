@@ -188,12 +188,12 @@ static bool read_table2(struct psf_font *font, const struct psf_layout *layout)
 /* Without a table a glyph's number is its code point. */
 static bool number_glyphs(struct psf_font *font, const struct psf_layout *layout)
 {
+    _Static_assert(PSF_GLYPHS_MAX <= PSF_CODE_POINTS_MAX, "there is room for a code point of each glyph");
+    bool fits = true;
     for (uint32_t glyph = 0; glyph < layout->glyph_count; glyph++) {
-        if (!add_code_point(font, glyph, glyph)) {
-            return false;
-        }
+        fits &= add_code_point(font, glyph, glyph);
     }
-    return true;
+    return fits;
 }
 
 static void choose_fallback(struct psf_font *font)

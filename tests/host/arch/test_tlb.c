@@ -223,6 +223,25 @@ static void a_space_keeps_what_is_cached_of_it(void **state)
     stop();
 }
 
+/* Before CR4.PGE is set, and without INVPCID, loading CR3 again drops everything. */
+static void all_is_dropped_without_global_pages(void **state)
+{
+    (void)state;
+    start(false, false);
+    mmu_cpu_without_global_pages();
+    make_space(&spaces[0]);
+    map(&spaces[0], USER, 1, 0);
+    load(&spaces[0]);
+    mmu_model_fill();
+    assert_true(mmu_model_cached() > 0);
+    tlb_flush_everything();
+    assert_int_equal(mmu_model_cached(), 0);
+    load(&tables.kernel);
+    unmap(&spaces[0], USER, FRAME_BYTES);
+    destroy_space(&spaces[0]);
+    stop();
+}
+
 /* All numbers are given out: those without one are dropped each time. */
 static void spaces_without_a_number_see_nothing_of_each_other(void **state)
 {
@@ -260,6 +279,7 @@ int main(void)
         cmocka_unit_test(with_invpcid_alone),
         cmocka_unit_test(with_neither),
         cmocka_unit_test(a_space_keeps_what_is_cached_of_it),
+        cmocka_unit_test(all_is_dropped_without_global_pages),
         cmocka_unit_test(spaces_without_a_number_see_nothing_of_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

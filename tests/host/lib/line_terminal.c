@@ -16,7 +16,7 @@ void append(char *text, size_t room, const char *more)
 
 static void erase_from(size_t column)
 {
-    for (; column < 512; column++) {
+    for (; column < ROW_COLUMNS; column++) {
         screen.cells[column][0] = '\0';
     }
 }
@@ -24,7 +24,7 @@ static void erase_from(size_t column)
 void read_row(char *text)
 {
     *text = '\0';
-    for (size_t i = 0; i < 512 && screen.cells[i][0]; i++) {
+    for (size_t i = 0; i < ROW_COLUMNS && screen.cells[i][0]; i++) {
         append(text, ROW_BYTES, screen.cells[i]);
     }
 }

@@ -10,18 +10,19 @@
 
 #include <cmocka.h>
 
-#define ROW_BYTES 4096 /* room for the text of a row */
+#define ROW_COLUMNS 2048 /* characters that a row can hold */
+#define ROW_BYTES   8192 /* room for the text of a row */
 
 /* A terminal of one row that scrolls: what is on the row, and where the cursor is. */
 struct screen {
-    char cells[512][5]; /* a character each, "" where nothing was written */
-    size_t cursor;      /* column */
-    size_t most;        /* highest column ever written */
+    char cells[ROW_COLUMNS][5]; /* a character each, "" where nothing was written */
+    size_t cursor;              /* column */
+    size_t most;                /* highest column ever written */
     unsigned bells;
     unsigned lines;  /* line feeds */
     char escape[16]; /* sequence under way */
     size_t escape_bytes;
-    char last[8192]; /* all text of the rows that have scrolled away */
+    char last[16384]; /* all text of the rows that have scrolled away */
 };
 
 extern struct screen screen;

@@ -266,6 +266,30 @@ static void tab_completes(void **state)
     assert_int_equal(screen.bells, 3);
 }
 
+static void add_many(void *context, const char *line, size_t cursor, struct line_completion *completion)
+{
+    (void)context;
+    completion->prefix = line;
+    completion->prefix_bytes = cursor;
+    for (unsigned i = 0; i < LINE_COMPLETIONS_LISTED + 7; i++) {
+        char word[16];
+        snprintf(word, sizeof word, "w%04u", i);
+        line_completion_add(completion, word);
+    }
+}
+
+static void of_many_candidates_some_are_listed(void **state)
+{
+    (void)state;
+    start_with(add_many);
+    type("w\t\t\t");
+    assert_non_null(strstr(screen.last, "  ... and 7 more\n"));
+    shows("w0", 2);
+    start_with(NULL);
+    type("w\t"); /* nobody knows any word */
+    shows("w", 1);
+}
+
 static void completion_goes_in_at_the_cursor(void **state)
 {
     (void)state;
@@ -350,6 +374,7 @@ int main(void)
         cmocka_unit_test(old_history_makes_room),
         cmocka_unit_test(interrupt_abandons_the_line),
         cmocka_unit_test(tab_completes),
+        cmocka_unit_test(of_many_candidates_some_are_listed),
         cmocka_unit_test(completion_goes_in_at_the_cursor),
         cmocka_unit_test(clear_screen_keeps_the_line),
         cmocka_unit_test(long_lines_scroll_sideways),

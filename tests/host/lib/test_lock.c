@@ -2,12 +2,14 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
 
@@ -127,6 +129,35 @@ static void a_wait_without_end_is_reported_after_a_time(void **state) NO_LOCK_AN
     mutex_release(&mutex);
 }
 
+static struct mutex contended;
+static _Atomic(bool) is_held;
+
+static void *hold_for_a_while(void *unused) NO_LOCK_ANALYSIS
+{
+    host_cpu = 1;
+    mutex_acquire(&contended);
+    atomic_store(&is_held, true);
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    mutex_release(&contended);
+    return unused;
+}
+
+static void who_waits_for_a_mutex_gets_it(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    pthread_t other;
+    mutex_init(&contended, LOCK_SPACE_CHANGE, 0);
+    lock_set_patience(UINT64_C(100000000000));
+    assert_int_equal(pthread_create(&other, NULL, hold_for_a_while, NULL), 0);
+    while (!atomic_load(&is_held)) {
+        cpu_relax();
+    }
+    mutex_acquire(&contended);
+    assert_true(mutex_is_mine(&contended));
+    mutex_release(&contended);
+    assert_int_equal(pthread_join(other, NULL), 0);
+}
+
 /* ---- What debug builds check ---- */
 
 static struct spinlock low;
@@ -236,6 +267,35 @@ static void a_mutex_is_not_waited_for_where_nobody_may_wait(void **state) NO_LOC
     mutex_release(&change);
 }
 
+static void a_cpu_holds_so_many_locks_at_most(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct spinlock locks[LOCKS_HELD_MAX + 1];
+    for (unsigned i = 0; i <= LOCKS_HELD_MAX; i++) {
+        spinlock_init(&locks[i], LOCK_SPACE, i + 1);
+    }
+    for (unsigned i = 0; i < LOCKS_HELD_MAX; i++) {
+        spinlock_acquire(&locks[i]);
+    }
+    EXPECT_PANIC(spinlock_acquire(&locks[LOCKS_HELD_MAX]), "CPU 0 holds more than 16 locks");
+    for (unsigned i = 0; i < LOCKS_HELD_MAX; i++) {
+        spinlock_release(&locks[i]);
+    }
+}
+
+/* Once there is a panic, nothing is checked any more: its report takes what locks it can. The last test, as
+ * there is no way back. */
+static void a_panic_ends_the_checks(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    lock_checks_end();
+    spinlock_acquire(&high);
+    spinlock_acquire(&low); /* in the wrong order */
+    assert_int_equal(cpu_locks_held()->count, 0);
+    spinlock_release(&low);
+    spinlock_release(&high);
+}
+
 static void a_lock_is_initialised_before_it_is_taken(void **state) NO_LOCK_ANALYSIS
 {
     (void)state;
@@ -291,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup(a_mutex_knows_its_holder_and_leaves_everything_on, set_up),
         cmocka_unit_test_setup(a_mutex_taken_twice_or_released_by_another_is_a_bug, set_up),
         cmocka_unit_test_setup(a_wait_without_end_is_reported_after_a_time, set_up),
+        cmocka_unit_test_setup(who_waits_for_a_mutex_gets_it, set_up),
         cmocka_unit_test_setup(the_order_of_ranks_is_kept, set_up_locks),
         cmocka_unit_test_setup(two_of_a_rank_are_taken_by_key, set_up_locks),
         cmocka_unit_test_setup(a_lock_is_not_taken_twice, set_up_locks),
@@ -299,6 +360,8 @@ int main(void)
         cmocka_unit_test_setup(a_lock_is_initialised_before_it_is_taken, set_up_locks),
         cmocka_unit_test_setup(the_class_of_a_lock_is_that_of_its_rank, set_up_locks),
         cmocka_unit_test_setup(nobody_logs_under_an_irq_spinlock, set_up_locks),
+        cmocka_unit_test_setup(a_cpu_holds_so_many_locks_at_most, set_up_locks),
+        cmocka_unit_test_setup(a_panic_ends_the_checks, set_up_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

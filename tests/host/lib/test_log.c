@@ -141,6 +141,14 @@ static void a_lapped_writer_keeps_its_slot(void **state)
     struct log_reader reader = {SMALL - 1, 0};
     expect_record(&reader, true, SMALL - 1, 0);
     expect_record(&reader, true, SMALL + 1, 1);
+    for (unsigned i = SMALL + 2; i <= 2 * SMALL + 1; i++) {
+        append(i); /* the one in the middle finds the slot taken still, and is lost */
+    }
+    expect_record(&reader, true, SMALL + 2, 0);
+    for (unsigned i = SMALL + 3; i < 2 * SMALL; i++) {
+        expect_record(&reader, true, i, 0);
+    }
+    expect_record(&reader, true, 2 * SMALL + 1, 1);
     log_ring_finish(&small, held_up);
 }
 
@@ -206,6 +214,35 @@ static void levels_decide_what_is_shown(void **state)
     assert_true(log_read(&reader, &record));
     assert_string_equal(record.text, "kept back");
     assert_false(log_read(&reader, &record));
+}
+
+static void log_a_flood(void)
+{
+    for (unsigned i = 0; i < LOG_RECORDS + 5; i++) {
+        log_error("flood %u", i);
+    }
+}
+
+/* From the oldest line that is kept; and the console says how many lines it was too slow for. */
+static void lines_that_were_lost_are_counted(void **state)
+{
+    (void)state;
+    struct log_record record;
+    struct log_reader reader = log_reader_first();
+    assert_true(log_read(&reader, &record));
+    uint64_t first = record.sequence;
+    log_set_console_level(LOG_ERROR);
+    for (unsigned i = 0; i < LOG_RECORDS; i++) {
+        log_info("line %u", i);
+    }
+    reader = log_reader_first();
+    assert_true(log_read(&reader, &record));
+    assert_true(record.sequence > first);
+    forget();
+    during_write = log_a_flood;
+    console_print("slow|");
+    log_set_console_level(LOG_INFO);
+    assert_non_null(strstr(captured, "(5 log lines lost)\n"));
 }
 
 static void log_from_interrupt(void)
@@ -306,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_stuck_writer_holds_nobody_up_for_ever),
         cmocka_unit_test(a_lapped_writer_keeps_its_slot),
         cmocka_unit_test(levels_decide_what_is_shown),
+        cmocka_unit_test(lines_that_were_lost_are_counted),
         cmocka_unit_test(a_line_from_within_the_console_comes_after),
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(time_is_ticks_until_the_clock_is_known),

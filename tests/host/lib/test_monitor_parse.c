@@ -260,6 +260,8 @@ static void addresses_are_evaluated(void **state)
     evaluation_refuses("+1", "'+1' is neither number nor symbol");
     evaluation_refuses("-1", "'-1' is neither number nor symbol");
     evaluation_refuses("start--1", "'start--1' is neither number nor symbol");
+    evaluation_refuses("f", "'f' is neither number nor symbol"); /* too short to be an address */
+    evaluation_refuses("ffffffffffffffff0", "'ffffffffffffffff0' is neither number nor symbol");
     evaluation_refuses("stat", "'stat' is neither number nor symbol");
     evaluation_refuses("ffffffff80000000",
                        "'ffffffff80000000' is neither number nor symbol; did you mean 0xffffffff80000000?");

@@ -88,6 +88,24 @@ static void version1_fonts_are_read(void **state)
     assert_string_equal(psf_open(&font, old, sizeof old), "glyphs beyond the end of the file");
 }
 
+/* Both kinds of table: a code point that two glyphs claim, and more of them than there is room for. */
+static void version1_tables_are_bounded(void **state)
+{
+    (void)state;
+    static uint8_t old[4 + 256 + 2 * (PSF_CODE_POINTS_MAX + 3) + 2] = {0x36, 0x04, 2, 1};
+    uint8_t *table = old + 4 + 256;
+    for (uint32_t i = 0; i <= PSF_CODE_POINTS_MAX; i++) {
+        uint32_t code_point = 0x1000 + (i == 1 ? 0 : i); /* the first one twice */
+        table[2 * i] = (uint8_t)code_point;
+        table[2 * i + 1] = (uint8_t)(code_point >> 8);
+    }
+    assert_null(psf_open(&font, old, (size_t)(table - old) + 2 * (PSF_CODE_POINTS_MAX + 1)));
+    table[2 * (PSF_CODE_POINTS_MAX + 1)] = 0x34;
+    table[2 * (PSF_CODE_POINTS_MAX + 1) + 1] = 0x12 + 0x40;
+    assert_string_equal(psf_open(&font, old, (size_t)(table - old) + 2 * (PSF_CODE_POINTS_MAX + 2)),
+                        "more code points than the table holds");
+}
+
 static void expect_refusal(size_t offset, uint32_t word, const char *reason)
 {
     make_version2();
@@ -149,6 +167,7 @@ int main(void)
         cmocka_unit_test(every_code_point_finds_its_glyph),
         cmocka_unit_test(what_the_font_lacks_is_a_question_mark),
         cmocka_unit_test(version1_fonts_are_read),
+        cmocka_unit_test(version1_tables_are_bounded),
         cmocka_unit_test(bad_headers_are_refused),
         cmocka_unit_test(too_many_code_points_are_refused),
     };

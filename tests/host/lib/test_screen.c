@@ -154,6 +154,28 @@ static void unknown_sequences_are_swallowed_whole(void **state)
     close_both();
 }
 
+/* Colours by a kind that is none, more parameters than there are, and an escape in place of a string's end.
+ */
+static void broken_sequences_are_swallowed(void **state)
+{
+    (void)state;
+    open_and_write("a\x1b[38;7mb\x1b[1;2;3;4;5;6;7;8;9;10;11;12;13;14;15;16;17;18;19;20mc\x1bPx\x1b[md");
+    expect_row(0, "abcd");
+    close_both();
+}
+
+/* The console writes through the sink that the screen is. */
+static void the_screen_is_a_sink(void **state)
+{
+    (void)state;
+    open_and_write("");
+    screen.sink.write(&screen.sink, "through", 7);
+    terminal_model_write(&model, (const uint8_t *)"through", 7);
+    screen.sink.flush(&screen.sink);
+    assert_true(screen_model_matches(&model, &framebuffer));
+    close_both();
+}
+
 static void an_unfinished_string_ends_with_the_line(void **state)
 {
     (void)state;
@@ -364,6 +386,8 @@ int main(void)
         cmocka_unit_test(colours),
         cmocka_unit_test(true_colours_are_approximated),
         cmocka_unit_test(unknown_sequences_are_swallowed_whole),
+        cmocka_unit_test(broken_sequences_are_swallowed),
+        cmocka_unit_test(the_screen_is_a_sink),
         cmocka_unit_test(an_unfinished_string_ends_with_the_line),
         cmocka_unit_test(utf8_and_what_is_none),
         cmocka_unit_test(overlong_and_out_of_range_utf8),

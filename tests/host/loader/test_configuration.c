@@ -81,6 +81,7 @@ static void sizes_are_bounded(void **state)
     assert_int_equal(strlen(line), CONFIGURATION_BYTES_MAX);
     expect_refusal(file, sizeof file, 8192, "4097 bytes are more than 4096");
     expect_refusal("abc", 3, 3, "does not fit the 3 bytes");
+    expect_refusal("a  b", 4, 3, "line 1 does not fit the 3 bytes"); /* a blank is too much already */
     expect_refusal("a\nb\nc", 5, 5, "line 3 does not fit the 5 bytes");
     assert_true(configuration_parse("a\nb", 3, line, 4, &error));
     assert_true(configuration_parse("", 0, line, 1, &error));

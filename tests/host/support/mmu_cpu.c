@@ -36,6 +36,11 @@ void mmu_cpu_start(struct page_table *kernel, bool pcid, bool invpcid)
     mmu.spaces[0] = kernel;
 }
 
+void mmu_cpu_without_global_pages(void)
+{
+    cpu.cr4 &= ~(uint64_t)CR4_GLOBAL_PAGES;
+}
+
 void mmu_cpu_know(struct page_table *table)
 {
     for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {

@@ -13,6 +13,9 @@
 /* Starts a CPU with or without PCIDs and INVPCID; `kernel` is loaded. After mmu_model_start(). */
 void mmu_cpu_start(struct page_table *kernel, bool pcid, bool invpcid);
 
+/* Early in a start: global pages are off, and what is marked so is dropped like the rest. */
+void mmu_cpu_without_global_pages(void);
+
 /* Tables that may be loaded from now on, and those that may not any more; what is cached of them stays. */
 void mmu_cpu_know(struct page_table *table);
 void mmu_cpu_forget(struct page_table *table);
