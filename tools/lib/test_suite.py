@@ -194,6 +194,17 @@ class Fuzzing(unittest.TestCase):
             self.assertEqual({path.name: path.read_text(encoding="utf-8") for path in corpus.iterdir()},
                              {"named": "a", "2": "c"})
 
+    def test_named_seeds_stay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            new = "c" * 40
+            target = self.script(folder, f"for word; do case $word in -*) ;; *) echo c > $word/{new}; exit;; esac; done")
+            target.corpus.mkdir()
+            for name, text in (("by-hand", "a"), ("b" * 40, "b")):
+                (target.corpus / name).write_text(text, encoding="utf-8")
+            with mock.patch("builtins.print"):
+                fuzz.minimise(target)
+            self.assertEqual(sorted(path.name for path in target.corpus.iterdir()), ["by-hand", new])
+
 
 if __name__ == "__main__":
     unittest.main()

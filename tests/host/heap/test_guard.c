@@ -230,6 +230,69 @@ static void what_shrinks_is_guarded_from_its_new_end_on(void **state)
     assert_int_equal(fixture.reports, 0);
 }
 
+/* A resize that meets damage reports it, and leaves all as it is. */
+static void damage_is_noticed_when_a_block_shrinks(void **state)
+{
+    (void)state;
+    char *block = guarded_alloc(100);
+    block[-1] ^= 1;
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 70), block);
+    expect(SLAB_UNDERRUN, block);
+    block[-1] ^= 1;
+    assert_int_equal(heap_usable_size(&fixture.heap, block), 100);
+    heap_free(&fixture.heap, block);
+    assert_int_equal(fixture.reports, 0);
+}
+
+static void set_to_ones(void *object)
+{
+    memset(object, 1, 64);
+}
+
+static bool is_all_ones(const void *object)
+{
+    return ((const char *)object)[63] == 1;
+}
+
+/* What has a constructed state is given out in it, and must come back in it. */
+static void guarded_objects_are_constructed(void **state)
+{
+    (void)state;
+    static struct slab_cache made;
+    const struct slab_cache_config config = {
+        .name = "made", .bytes = 64, .construct = set_to_ones, .is_constructed = is_all_ones};
+    assert_int_equal(slab_cache_init(&fixture.heap.slabs, &made, &config), SLAB_OK);
+    uint64_t before = guard.guard.sampled;
+    char *object = slab_cache_alloc(&made);
+    assert_int_equal(guard.guard.sampled, before + 1);
+    assert_true(object[0] == 1 && object[63] == 1);
+    object[63] = 2;
+    slab_cache_free(&made, object);
+    expect(SLAB_CONSTRUCTED_STATE, object);
+    object[63] = 1;
+    slab_cache_free(&made, object);
+    assert_int_equal(fixture.reports, 0);
+    assert_int_equal(slab_cache_destroy(&made), 0);
+}
+
+/* Pages that are shown count as the heap's; what never held an object is nothing. */
+static void slots_are_seen_from_outside(void **state)
+{
+    (void)state;
+    struct heap_statistics statistics;
+    struct slab_facts facts;
+    slab_look(&fixture.heap.slabs, guard.pages + FRAME_BYTES, &facts);
+    assert_int_equal(facts.place, SLAB_NOWHERE);
+    guard.guard.config.shown_bytes = FRAME_BYTES;
+    char *block = guarded_alloc(100);
+    heap_statistics(&fixture.heap, &statistics);
+    assert_int_equal(statistics.guard_bytes, FRAME_BYTES);
+    heap_free(&fixture.heap, block);
+    heap_statistics(&fixture.heap, &statistics);
+    assert_int_equal(statistics.guard_bytes, 0);
+    guard.guard.config.shown_bytes = 0;
+}
+
 /* ---- The heap around it ---- */
 
 static void caches_can_stay_out_of_it(void **state)
@@ -409,6 +472,9 @@ int main(void)
         GUARD_TEST(a_write_short_of_the_border_is_found),
         GUARD_TEST(a_free_on_two_cpus_is_a_double_free),
         GUARD_TEST(what_shrinks_is_guarded_from_its_new_end_on),
+        GUARD_TEST(damage_is_noticed_when_a_block_shrinks),
+        GUARD_TEST(guarded_objects_are_constructed),
+        GUARD_TEST(slots_are_seen_from_outside),
         GUARD_TEST(caches_can_stay_out_of_it),
         GUARD_TEST(the_validator_knows_the_ring),
         GUARD_TEST(guarded_blocks_are_blocks_like_others),
