@@ -173,6 +173,7 @@ static enum mmio_error find(const struct mmio *mmio, const struct mmio_mapping *
 static struct mmio_mapping *add_record(struct mmio *mmio, const struct mmio_mapping *from)
     REQUIRES(mmio->lock)
 {
+    DEBUG_ASSERT(mmio_list_is_valid(mmio));
     struct mmio_mapping *mapping = slab_cache_alloc(&mmio->records);
     if (mapping) {
         *mapping = *from;

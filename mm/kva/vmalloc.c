@@ -114,9 +114,6 @@ static void unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64
                   struct tlb_batch *batch, phys_addr_t *frames)
 {
     struct collector collector = {vmalloc->frames, frames};
-    if (bytes == 0) {
-        return;
-    }
     enum page_table_error error =
         page_table_unmap(vmalloc->table, range->base, bytes, batch, collect, &collector);
     if (error != PAGE_TABLE_OK) {

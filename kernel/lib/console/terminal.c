@@ -113,6 +113,15 @@ static uint32_t parameter(const struct terminal *terminal, uint32_t index, uint3
     return index < terminal->parameter_count ? terminal->parameters[index] : absent;
 }
 
+/* The colour of the cube of 6 * 6 * 6 that is nearest to the red, green and blue in three parameters. */
+static uint8_t cube_colour(const struct terminal *terminal, uint32_t index)
+{
+    uint32_t red = cube_step(parameter(terminal, index, 0));
+    uint32_t green = cube_step(parameter(terminal, index + 1, 0));
+    uint32_t blue = cube_step(parameter(terminal, index + 2, 0));
+    return (uint8_t)(16 + red * 36 + green * 6 + blue);
+}
+
 /*
  * 38 and 48: "5;N" is a colour of the palette, "2;R;G;B" one of the cube near it.
  * Returns how many parameters after `index` belong to it.
@@ -123,13 +132,9 @@ static uint32_t extended_colour(const struct terminal *terminal, uint32_t index,
     case 5:
         *colour = (uint8_t)min_u64(parameter(terminal, index + 2, 0), 255);
         return 2;
-    case 2: {
-        uint32_t red = cube_step(parameter(terminal, index + 2, 0));
-        uint32_t green = cube_step(parameter(terminal, index + 3, 0));
-        uint32_t blue = cube_step(parameter(terminal, index + 4, 0));
-        *colour = (uint8_t)(16 + red * 36 + green * 6 + blue);
+    case 2:
+        *colour = cube_colour(terminal, index + 2);
         return 4;
-    }
     default:
         return 1;
     }

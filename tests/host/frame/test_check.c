@@ -295,6 +295,9 @@ static void trees_must_hold_each_frame_once(void **state)
     expect_problem("free buddies are not merged");
     *tree = saved;
 
+    tree_set(tree, tree_bit(TREE_UNITS / 2, 0)); /* in the upper half, which is free as a whole */
+    expect_problem("a free block inside a free block");
+    *tree = saved;
     phys_addr_t neighbour = phys_addr(align_down(block.raw, MIB(2)) ^ MIB(2));
     assert_int_equal(frame_alloc_at(pool, neighbour, FRAME_ORDER_2M, OWNER_TEST), FRAME_OK);
     struct tree taken = arena->blocks;

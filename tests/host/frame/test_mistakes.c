@@ -260,6 +260,10 @@ static void mistakes_with_marks_and_runs_have_their_names(void **state)
     CATCH_PANIC(trap, panicked, frame_set_age(pool, phys_addr(MIB(120)), 1));
     expect_name(&trap, panicked, "frame_set_age: reserved memory");
     assert_int_equal(frame_alloc_request(pool, &request, &run), FRAME_OK);
+    assert_true(frame_begin_change(pool, run));
+    CATCH_PANIC(trap, panicked, (void)frame_put(pool, run));
+    expect_name(&trap, panicked, "frame_put: being changed");
+    frame_end_change(pool, run);
     assert_int_equal(frame_try_free_run(pool, run, 0), FRAME_BAD_ORDER);
     assert_int_equal(frame_try_free_run(pool, run, FRAME_RUN_MAX + 3), FRAME_BAD_ORDER);
     assert_int_equal(frame_try_free_run(pool, phys_add(run, 8), 5), FRAME_BAD_ALIGNMENT);

@@ -1,9 +1,11 @@
 /* What a pool does when memory runs out: magazines, then reclaimers; and what it promises them. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -244,6 +246,47 @@ static void a_reclaimer_can_leave(void **state)
     assert_int_equal(other.calls, 1);
 }
 
+static _Atomic(bool) is_running;
+static _Atomic(bool) is_leaving;
+
+static uint64_t reclaim_slowly(void *context, uint64_t frames)
+{
+    (void)frames;
+    atomic_store(&is_running, true);
+    while (!atomic_load(&is_leaving)) {
+        cpu_relax();
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); /* meanwhile the other one waits */
+    *(bool *)context = true;
+    return 0;
+}
+
+static void *allocate_elsewhere(void *unused)
+{
+    host_cpu = 1;
+    (void)frame_alloc(&machine.pool, FRAME_ORDER_MAX, OWNER_TEST);
+    return unused;
+}
+
+/* Whoever takes a reclaimer out may free what it needs: it does not run any more. */
+static void leaving_waits_for_the_last_call(void **state)
+{
+    (void)state;
+    volatile bool has_ended = false;
+    pthread_t other;
+    const struct frame_reclaimer reclaimer = {reclaim_slowly, (void *)&has_ended};
+    assert_int_equal(frame_pool_add_reclaimer(&machine.pool, &reclaimer), FRAME_OK);
+    take_the_rest();
+    assert_int_equal(pthread_create(&other, NULL, allocate_elsewhere, NULL), 0);
+    while (!atomic_load(&is_running)) {
+        cpu_relax();
+    }
+    atomic_store(&is_leaving, true);
+    assert_int_equal(frame_pool_remove_reclaimer(&machine.pool, &reclaimer), FRAME_OK);
+    assert_true(has_ended);
+    assert_int_equal(pthread_join(other, NULL), 0);
+}
+
 static void there_is_room_for_so_many(void **state)
 {
     (void)state;
@@ -280,6 +323,7 @@ int main(void)
         RECLAIM_TEST(a_reclaimer_is_not_called_by_itself),
         RECLAIM_TEST(when_all_have_given_it_fails),
         RECLAIM_TEST(a_reclaimer_can_leave),
+        RECLAIM_TEST(leaving_waits_for_the_last_call),
         RECLAIM_TEST(there_is_room_for_so_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

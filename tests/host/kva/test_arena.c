@@ -43,7 +43,19 @@ static void init_refuses_what_is_no_arena(void **state)
     assert_int_equal(kva_init(arena, virt_addr(BASE), FRAME_BYTES, pool), KVA_NO_MEMORY);
     kva_starve(&fixture, 1);
     assert_int_equal(kva_init(arena, virt_addr(0), KVA_BYTES_MAX, pool), KVA_OK);
-    assert_int_equal(refusal(KVA_BYTES_MAX, 0, 1), KVA_NO_SPACE); /* no class of sizes is as large */
+    kva_fixture_stop(&fixture, 0);
+}
+
+/* With room for its alignment the longest range there can be would be longer than every class of sizes. */
+static void the_longest_range_there_can_be(void **state)
+{
+    (void)state;
+    kva_fixture_start(&fixture, 0, KVA_BYTES_MAX);
+    assert_int_equal(refusal(KVA_BYTES_MAX, 0, 1), KVA_NO_SPACE);
+    struct kva_range *all = take(KVA_BYTES_MAX, GIB(1), 0);
+    assert_int_equal(all->base.raw, 0);
+    assert_int_equal(refusal(FRAME_BYTES, 0, 0), KVA_NO_SPACE);
+    kva_release(&fixture.arena, all);
     kva_fixture_stop(&fixture, 0);
 }
 
@@ -333,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(init_refuses_what_is_no_arena),
+        cmocka_unit_test(the_longest_range_there_can_be),
         cmocka_unit_test(alloc_refuses_bad_requests_by_name),
         cmocka_unit_test(free_names_mistakes),
         cmocka_unit_test(only_one_can_claim),

@@ -162,30 +162,60 @@ static void what_is_not_mapped_cannot_be_freed(void **state)
     }
 }
 
-/* There is memory for the pages, and none for a page table. */
-static void without_a_page_table_nothing_is_mapped(void **state)
+static struct kva_range *fillers[100];
+
+/* Takes all addresses but the arena's second GiB, where there is no page table yet; returns how many ranges
+ * that are. */
+static unsigned leave_a_fresh_gib(void)
+{
+    static const struct kva_purpose purpose = KVA_PURPOSE("filler");
+    struct kva_request request = {.bytes = GIB(1), .alignment = GIB(1), .purpose = &purpose};
+    unsigned count = 0;
+    struct kva_range *fresh;
+    assert_int_equal(kva_alloc(&fixture.arena, &request, &fresh), KVA_OK);
+    assert_int_equal(fresh->base.raw, VMALLOC_ARENA + GIB(1));
+    for (request.alignment = 0; request.bytes >= FRAME_BYTES; request.bytes /= 2) {
+        while (kva_alloc(&fixture.arena, &request, &fillers[count]) == KVA_OK) {
+            count++;
+            assert_true(count < ARRAY_LENGTH(fillers));
+        }
+    }
+    kva_release(&fixture.arena, fresh);
+    return count;
+}
+
+/* There is memory for the pages, and none for their page tables; until there is. */
+static void without_page_tables_nothing_is_mapped(void **state)
 {
     (void)state;
-    start();
-    void *block;
-    unsigned count = 0;
-    do { /* until the next page would need another page table */
-        vmalloc_starve(&fixture, 1);
-        block = vmalloc_alloc(&fixture.vmalloc, FRAME_BYTES);
-        assert_true(count++ < 1000);
-    } while (block);
-    assert_int_equal(frame_pool_free(&fixture.machine.pool), 1);
-    vmalloc_fixture_check(&fixture);
-    vmalloc_feed(&fixture);
-    assert_non_null(vmalloc_alloc(&fixture.vmalloc, FRAME_BYTES));
-    phys_addr_t large = frame_alloc(&fixture.machine.pool, FRAME_ORDER_2M, OWNER_TEST);
-    vmalloc_starve(&fixture, 0);
-    frame_free(&fixture.machine.pool, large, FRAME_ORDER_2M); /* where there is no table for it yet */
-    assert_null(vmalloc_alloc(&fixture.vmalloc, GIB(1)));
-    assert_int_equal(frame_pool_free(&fixture.machine.pool), 512);
-    vmalloc_fixture_check(&fixture);
-    vmalloc_feed(&fixture);
-    machine_destroy(&fixture.machine);
+    static const uint64_t sizes[] = {FRAME_BYTES, MIB(2)};
+    for (unsigned i = 0; i < ARRAY_LENGTH(sizes); i++) {
+        vmalloc_fixture_start(&fixture, MIB(64), GIB(2), 1, true);
+        void *first = vmalloc_alloc(&fixture.vmalloc, FRAME_BYTES);
+        unsigned count = leave_a_fresh_gib();
+        void *block = NULL;
+        for (uint64_t frames = 0; !block; frames++) {
+            assert_true(frames < 10);
+            phys_addr_t large = frame_alloc(&fixture.machine.pool, FRAME_ORDER_2M, OWNER_TEST);
+            vmalloc_starve(&fixture, frames);
+            if (sizes[i] == MIB(2)) {
+                frame_free(&fixture.machine.pool, large, FRAME_ORDER_2M);
+            }
+            block = vmalloc_alloc(&fixture.vmalloc, sizes[i]);
+            vmalloc_fixture_check(&fixture);
+            if (sizes[i] != MIB(2)) {
+                frame_free(&fixture.machine.pool, large, FRAME_ORDER_2M);
+            }
+            vmalloc_feed(&fixture);
+        }
+        assert_true((uintptr_t)block > VMALLOC_ARENA + GIB(1));
+        vmalloc_free(&fixture.vmalloc, block);
+        vmalloc_free(&fixture.vmalloc, first);
+        while (count > 0) {
+            kva_release(&fixture.arena, fillers[--count]);
+        }
+        vmalloc_fixture_stop(&fixture);
+    }
 }
 
 static void mistakes_panic_with_their_name(void **state)
@@ -429,7 +459,7 @@ int main(void)
         cmocka_unit_test(freeing_shares_flushes),
         cmocka_unit_test(zeroed_blocks_are_zero),
         cmocka_unit_test(what_is_not_mapped_cannot_be_freed),
-        cmocka_unit_test(without_a_page_table_nothing_is_mapped),
+        cmocka_unit_test(without_page_tables_nothing_is_mapped),
         cmocka_unit_test(mistakes_panic_with_their_name),
         cmocka_unit_test(impossible_requests_take_nothing),
         cmocka_unit_test(every_failure_leaves_all_as_it_was),

@@ -306,6 +306,21 @@ static void expect_refusal(struct boot_framebuffer wrong, const char *reason)
     assert_string_equal(error, reason);
 }
 
+/* Its header is sound, so it is chosen; what is behind it is more than a font can have. */
+static void a_font_with_a_bad_table_is_refused(void **state)
+{
+    (void)state;
+    static uint8_t old[4 + 256 * 16 + 2 * (PSF_CODE_POINTS_MAX + 1)] = {0x36, 0x04, 2, 16};
+    for (uint32_t i = 0; i <= PSF_CODE_POINTS_MAX; i++) {
+        old[4 + 256 * 16 + 2 * i] = (uint8_t)i;
+        old[4 + 256 * 16 + 2 * i + 1] = (uint8_t)(0x10 + (i >> 8));
+    }
+    const struct screen_font_file file = {old, sizeof old};
+    struct boot_framebuffer small = screen_model_framebuffer(80, 64, 0, 0);
+    assert_string_equal(screen_open(&screen, &small, &file, 1), "more code points than the table holds");
+    free(virt_pointer(small.virtual_base));
+}
+
 static void bad_framebuffers_are_refused(void **state)
 {
     (void)state;
@@ -394,6 +409,7 @@ int main(void)
         cmocka_unit_test(a_late_write_draws_by_itself),
         cmocka_unit_test(only_differences_are_drawn),
         cmocka_unit_test(random_text_in_all_formats),
+        cmocka_unit_test(a_font_with_a_bad_table_is_refused),
         cmocka_unit_test(bad_framebuffers_are_refused),
         cmocka_unit_test(a_huge_screen_is_used_in_part),
         cmocka_unit_test(the_font_suits_the_screen),

@@ -236,6 +236,65 @@ static void take_all_frames(struct frame_pool *pool)
     }
 }
 
+/* All records of a kind, so that the next one needs a frame; kept in a list through their first words. */
+static void *take_all_records(struct slab_records *records)
+{
+    void *list = NULL;
+    do {
+        void **record = slab_record_alloc(&fixture.heap.slabs, records);
+        *record = list;
+        list = record;
+    } while (records->partial);
+    return list;
+}
+
+static void give_records(struct slab_records *records, void *list)
+{
+    for (void *next; list; list = next) {
+        next = *(void **)list;
+        slab_record_free(&fixture.heap.slabs, records, list);
+    }
+}
+
+/* Without a record there is no slab, however many frames there are. */
+static void without_a_record_no_slab_is_made(void **state)
+{
+    (void)state;
+    struct slab_pool *pool = &fixture.heap.slabs;
+    unsigned count = 0;
+    make(&cache, "scarce", 100, 0);
+    void *slabs = take_all_records(&pool->slabs);
+    take_all_frames(&fixture.machine.pool);
+    while ((objects[count] = slab_cache_alloc(&cache)) !=
+           NULL) { /* what its first slab holds, if it has one */
+        assert_true(++count < OBJECTS);
+    }
+    assert_int_equal(cache.full.count, count > 0);
+    give_records(&pool->slabs, slabs);
+    while (hoarded > 0) {
+        frame_free(&fixture.machine.pool, hoard[--hoarded], 0);
+    }
+    while (count > 0) {
+        slab_cache_free(&cache, objects[--count]);
+    }
+    assert_int_equal(slab_cache_destroy(&cache), 0);
+}
+
+/* Who comes to the slow way although there are objects gets one: an interrupt may have brought them
+ * meanwhile. */
+static void the_slow_way_takes_what_is_there(void **state)
+{
+    (void)state;
+    fill_cache();
+    struct slab_cpu *cpu = cache.cpu[0];
+    assert_true(atomic_load(&cpu->top) > cpu->bottom);
+    void *next = atomic_load(atomic_load(&cpu->top) - 1);
+    void *object = slab_alloc_for(&cache, 100, NULL);
+    assert_ptr_equal(object, next);
+    slab_cache_free(&cache, object);
+    empty_cache();
+}
+
 /* A slab needs a record and frames: either may be what is missing. */
 static void a_slab_is_made_whole_or_not(void **state)
 {
@@ -281,7 +340,8 @@ int main(void)
         TEST(empty_magazines_are_counted),           TEST(a_double_free_shows_when_magazines_are_emptied),
         TEST(free_objects_are_told_from_live_ones),  DEBUG_TEST(a_note_that_was_overwritten_is_an_overrun),
         TEST(a_cache_waits_for_whoever_looks_at_it), TEST(a_pool_needs_room_for_its_reclaimer),
-        TEST(a_slab_is_made_whole_or_not),
+        TEST(a_slab_is_made_whole_or_not),           TEST(without_a_record_no_slab_is_made),
+        TEST(the_slow_way_takes_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

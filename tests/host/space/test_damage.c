@@ -140,6 +140,9 @@ static void a_large_page_is_not_cut_without_memory(void **state)
     request.large = true;
     assert_int_equal(try_map(request), VM_OK);
     touch(LARGE, MMU_WRITE, VM_FAULT_LARGE);
+    take_all_frames();
+    assert_int_equal(vm_space_protect(&space, virt_addr(LARGE + PAGE), PAGE, VM_READ), VM_NO_MEMORY);
+    give_all_frames();
     assert_int_equal(frame_pool_back(&vm.machine.pool, phys_addr(0), MIB(24)), FRAME_OK);
     take_all_frames();
     assert_int_equal(vm_space_protect(&space, virt_addr(LARGE + PAGE), PAGE, VM_READ), VM_NO_MEMORY);
