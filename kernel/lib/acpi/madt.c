@@ -316,10 +316,9 @@ static bool add_srat_entry(const struct acpi_view *view, const uint8_t *entry)
 {
     struct acpi_srat *srat = &view->info->srat;
     switch (entry[0]) {
-    case SRAT_LOCAL_APIC: {
-        uint32_t node = entry[2] | (acpi_read32(entry + 8) & 0xffffff00);
-        return add_cpu_node(srat, entry[3], srat_node(view, node), acpi_read32(entry + 4));
-    }
+    case SRAT_LOCAL_APIC: /* the node's lowest byte lies apart from the others */
+        return add_cpu_node(srat, entry[3], srat_node(view, entry[2] | (acpi_read32(entry + 8) & 0xffffff00)),
+                            acpi_read32(entry + 4));
     case SRAT_LOCAL_X2APIC:
         return add_cpu_node(srat, acpi_read32(entry + 8), acpi_read32(entry + 4), acpi_read32(entry + 12));
     case SRAT_MEMORY:

@@ -25,17 +25,22 @@ void frame_model_init(struct frame_model *model, struct frame_pool *pool)
     for (uint32_t i = 0; i < pool->config.map_count; i++) {
         const struct memory_range *range = &pool->config.map[i];
         uint64_t end = (range->base.raw + range->bytes) >> FRAME_SHIFT;
-        for (uint64_t frame = range->base.raw >> FRAME_SHIFT; frame < end; frame++) {
+        for (uint64_t frame = range->base.raw >> FRAME_SHIFT, next; frame < end; frame = next) {
             struct frame_facts facts;
             frame_pool_look(pool, phys_addr(frame << FRAME_SHIFT), &facts);
+            next = frame + 1;
             if (!facts.managed) {
                 continue;
             }
-            model->frames[frame] = facts.state == FRAME_FREED ? MODEL_FREE : MODEL_USED;
-            model->free += facts.state == FRAME_FREED;
-            model->owned[facts.owner] += facts.state != FRAME_FREED;
+            bool free = facts.state == FRAME_FREED;
+            if (free) { /* a whole block: one look tells of all its frames in the range */
+                next = min_u64(end, (facts.block.raw >> FRAME_SHIFT) + (1ULL << facts.order));
+            }
+            memset(&model->frames[frame], free ? MODEL_FREE : MODEL_USED, next - frame);
+            model->free += free ? next - frame : 0;
+            model->owned[facts.owner] += !free;
             model->first = min_u64(model->first, frame);
-            model->end = frame + 1;
+            model->end = next;
         }
     }
 }

@@ -52,7 +52,7 @@ static void the_longest_range_there_can_be(void **state)
     (void)state;
     kva_fixture_start(&fixture, 0, KVA_BYTES_MAX);
     assert_int_equal(refusal(KVA_BYTES_MAX, 0, 1), KVA_NO_SPACE);
-    struct kva_range *all = take(KVA_BYTES_MAX, GIB(1), 0);
+    struct kva_range *all = take(KVA_BYTES_MAX, KVA_BYTES_MAX, 0);
     assert_int_equal(all->base.raw, 0);
     assert_int_equal(refusal(FRAME_BYTES, 0, 0), KVA_NO_SPACE);
     kva_release(&fixture.arena, all);
