@@ -146,6 +146,11 @@ class Coverage(unittest.TestCase):
         with self.assertRaisesRegex(tree.ToolError, "not a row"):
             coverage.read_list(ROWS.replace("because", ""))
 
+    def test_lines_that_chance_reaches(self):
+        name, line = "tools/lib/coverage.py", 'WHOLE_FILE = "whole file"'
+        for text, reason, count in ((line, "By chance: threads meet", 0), (line, "because", 1), ("gone", "By chance: it", 1)):
+            self.assertEqual(len(coverage.compare([], {(name, "f", text, 1): reason})), count, text)
+
     def test_totals(self):
         lines = coverage.totals(coverage.read_lcov(LCOV, tree.ROOT))
         self.assertRegex(lines[0], r"^mm/a +4 of +11 lines, +36.36 %$")
