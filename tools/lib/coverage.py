@@ -138,7 +138,9 @@ def listed_key(gap):
 def by_chance(key, reason, root=tree.ROOT):
     """Whether a row is of a line, still there, that threads reach only now and then: such a row need not fit a gap."""
     path = root / key[0]
-    return reason.startswith(CHANCE) and path.is_file() and key[2] in map(str.strip, path.read_text(encoding="utf-8").splitlines())
+    if not reason.startswith(CHANCE) or not path.is_file():
+        return False
+    return key[2] in (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def compare(gaps, rows):

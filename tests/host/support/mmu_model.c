@@ -464,8 +464,8 @@ bool mmu_model_writes_unseen(phys_addr_t frame)
 {
     for (uint64_t i = 0; i < mmu.count; i++) {
         const struct cached *entry = &mmu.cache[i];
-        if (!entry->table && entry->write && entry->dirty &&
-            frame.raw - entry->target < SPAN(entry->level) && mmu_cached_is_stale(entry)) {
+        if (!entry->table && entry->write && entry->dirty && frame.raw - entry->target < SPAN(entry->level) &&
+            mmu_cached_is_stale(entry)) {
             return true;
         }
     }
