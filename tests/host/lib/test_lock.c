@@ -292,6 +292,9 @@ static void a_panic_ends_the_checks(void **state) NO_LOCK_ANALYSIS
     spinlock_acquire(&high);
     spinlock_acquire(&low); /* in the wrong order */
     assert_int_equal(cpu_locks_held()->count, 0);
+    host_in_interrupt = true;
+    lock_check_allocate();
+    host_in_interrupt = false;
     spinlock_release(&low);
     spinlock_release(&high);
 }

@@ -181,6 +181,19 @@ static void check_counts(const struct vector_set *set, const struct model *model
     assert_true(vector_set_is_valid(set));
 }
 
+static void a_damaged_set_is_not_valid(void **state)
+{
+    (void)state;
+    struct vector_set set = make_set();
+    assert_true(vector_set_is_valid(&set));
+    uint64_t free = set.free[0];
+    set.free[0] |= ~set.own[0]; /* vectors that are not its own */
+    assert_false(vector_set_is_valid(&set));
+    set.free[0] = free;
+    set.leaving[3] = set.free[3]; /* free and leaving at once */
+    assert_int_equal(vector_set_is_valid(&set), set.free[3] == 0);
+}
+
 static void random_use_is_as_in_the_model(void **state)
 {
     (void)state;
@@ -208,6 +221,7 @@ int main(void)
         cmocka_unit_test(longest_runs_are_aligned_until_none_is_left),
         cmocka_unit_test(single_vectors_leave_long_stretches_whole),
         cmocka_unit_test(vector_on_its_way_is_not_given_out),
+        cmocka_unit_test(a_damaged_set_is_not_valid),
         cmocka_unit_test(random_use_is_as_in_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
