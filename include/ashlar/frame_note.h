@@ -1,13 +1,13 @@
 /*
  * The note in a frame's descriptor: what each kind of owner keeps there, and the functions for it.
  *
- *   lowest three bits   kind    what it is                                   whose
- *   all 0               PLAIN   nothing (the word is 0)                      anybody's
- *                               the next frame of a chain                    frames that wait to be used or
- * freed a count of entries, shifted; the root's      page tables a pointer to a range vmalloc's pages a
- * pointer to a chain of records              frames that several pages show a length, or a record, and a
- * number          large blocks of a heap lowest one is 1     PAGE    a space and a page frames that one page
- * shows all others          SLAB    a record and the number of its cache         slabs
+ * The lowest three bits tell the kind:
+ * - all 0, FRAME_NOTE_PLAIN: nothing (the word is 0); the next frame of a chain of frames that wait to be
+ * used or freed; of a page table the count of its entries in use, shifted, and of a root a pointer to the
+ * page table; of vmalloc's pages a pointer to their range; of a frame that several pages show a pointer to a
+ * chain of records; of a heap's large block its length, or a record and a number.
+ * - the lowest 1, FRAME_NOTE_PAGE: a space and a page, of a frame that one page shows.
+ * - all others, FRAME_NOTE_SLAB: a record and the number of its cache, of a slab.
  *
  * heap_free() looks at no more of a descriptor than the note: so no other owner's may look like a slab's. The
  * lock of a note is its owner's affair. Functions that take a descriptor assert, in builds with ASHLAR_DEBUG,

@@ -282,7 +282,7 @@ static void slots_are_seen_from_outside(void **state)
     struct heap_statistics statistics;
     struct slab_facts facts;
     slab_look(&fixture.heap.slabs, guard.pages + FRAME_BYTES, &facts);
-    assert_int_equal(facts.place, SLAB_NOWHERE);
+    assert_int_equal(facts.place, SLAB_NONE);
     guard.guard.config.shown_bytes = FRAME_BYTES;
     char *block = guarded_alloc(100);
     heap_statistics(&fixture.heap, &statistics);

@@ -416,15 +416,13 @@ static void the_validator_names_damage(void **state)
     descriptor->tag = frame_tag(FRAME_ALLOCATED, 0, 2);
     assert_string_equal(complaint(), "frame of a page");
     descriptor->tag = tag;
-    descriptor->object = NULL;
-    frame_descriptor(&fixture.machine.pool,
-                     page_table_translate(&fixture.table, virt_add(virt_of(block), 4096)).target)
-        ->object = NULL;
+    struct frame_descriptor *second = frame_descriptor(
+        &fixture.machine.pool, page_table_translate(&fixture.table, virt_add(virt_of(block), 4096)).target);
+    frame_note_clear(descriptor);
+    frame_note_clear(second);
     assert_string_equal(complaint(), "a frame leads elsewhere"); /* the first of two */
-    descriptor->object = object;
-    frame_descriptor(&fixture.machine.pool,
-                     page_table_translate(&fixture.table, virt_add(virt_of(block), 4096)).target)
-        ->object = object;
+    descriptor->note = note;
+    second->note = note;
     uint64_t tree = fixture.arena.tree;
     struct kva_range *recent[ARRAY_LENGTH(fixture.arena.recent)];
     memcpy(recent, fixture.arena.recent, sizeof recent);

@@ -64,7 +64,7 @@ static void the_validator_sees_slabs_and_lists(void **state)
     struct slab *slab = cache.partial.first;
     struct frame_descriptor *descriptor =
         frame_descriptor(&fixture.machine.pool, slab_frame_of(&fixture.heap.slabs, slab->memory));
-    EXPECT_DAMAGE(descriptor->object, slab_encode(slab, cache.number + 2),
+    EXPECT_DAMAGE(descriptor->note, frame_note_of_record(slab, cache.number + 2),
                   "a frame of the slab leads elsewhere");
     EXPECT_DAMAGE(slab->free[SLAB_OBJECTS_MAX / 64 - 1], 1ULL << 63, "a free object that does not exist");
     EXPECT_DAMAGE(slab->previous, slab, "links of a list of slabs");

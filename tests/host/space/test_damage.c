@@ -106,7 +106,7 @@ static void faults_in_given_frames(void **state)
     struct host_panic_trap trap;
     volatile bool panicked;
     phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     page_table_entry_t *entry = entry_of(BASE);
     page_table_entry_t right = *entry;
@@ -126,9 +126,9 @@ static void a_note_of_no_space_is_not_known(void **state)
 {
     (void)state;
     phys_addr_t frame = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
-    frame_descriptor(&vm.machine.pool, frame)->object = (void *)(uintptr_t)vm_code(200, BASE);
+    frame_note_set_page(frame_descriptor(&vm.machine.pool, frame), vm_code(200, BASE));
     assert_false(vm_reverse_knows(&vm.manager, frame));
-    frame_descriptor(&vm.machine.pool, frame)->object = NULL;
+    frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     frame_free(&vm.machine.pool, frame, 0);
 }
 
