@@ -10,6 +10,8 @@
 #include <ashlar/platform.h>
 #include <x86/apic.h>
 #include <x86/clock_reference.h>
+#include <x86/interrupt_flag.h>
+#include <x86/timer_device.h>
 
 #define SAMPLE_TRIES   16
 #define SPIN_TURNS     256     /* between two looks at the reference, which may cost a microsecond each */
@@ -59,15 +61,19 @@ static bool wait_counts(const struct clock_reference *reference, uint64_t first,
 bool clock_measure(const struct clock_reference *reference, uint64_t microseconds, uint64_t *tsc_hertz,
                    uint64_t *timer_hertz)
 {
+    bool enabled = interrupts_disable();
     if (apic_available()) {
         apic_timer_start(UINT32_MAX);
     }
+    interrupts_restore(enabled);
     struct measurement begin = take_sample(reference);
     bool counted = wait_counts(reference, begin.sample.count, reference->hertz * microseconds / 1000000);
     struct measurement end = take_sample(reference);
+    enabled = interrupts_disable();
     if (apic_available()) {
-        apic_timer_start(0);
+        timer_device_restore();
     }
+    interrupts_restore(enabled);
     *tsc_hertz = clock_rate_from_samples(&begin.sample, &end.sample, reference->bits, reference->hertz);
     struct clock_sample timer_begin = {.ticks = UINT32_MAX - begin.timer_left, .count = begin.sample.count};
     struct clock_sample timer_end = {.ticks = UINT32_MAX - end.timer_left, .count = end.sample.count};

@@ -4,6 +4,7 @@
 #include <x86/apic.h>
 #include <x86/cpuid.h>
 #include <x86/interrupt.h>
+#include <x86/per_cpu.h>
 #include <x86/timer_device.h>
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
@@ -12,6 +13,7 @@ static uint64_t frequency;           /* of the one-shot counter */
 static uint64_t longest;             /* nanoseconds it can count */
 static struct clock_scale to_counts; /* of the one-shot counter, from nanoseconds */
 static struct clock_scale to_ticks;  /* of the time-stamp counter, from nanoseconds */
+static struct clock_scale from_ticks;
 static bool deadline_mode;
 static const char *name = "none";
 static void (*expired_hook)(void);
@@ -26,6 +28,7 @@ void timer_device_set_rates(uint64_t timer_hertz, uint64_t tsc_hertz)
 {
     frequency = timer_hertz;
     to_ticks = clock_scale_make(NANOSECONDS_PER_SECOND, tsc_hertz);
+    from_ticks = clock_scale_make(tsc_hertz, NANOSECONDS_PER_SECOND);
 }
 
 bool timer_device_initialise(void (*expired)(void))
@@ -49,8 +52,10 @@ bool timer_device_initialise(void (*expired)(void))
 
 void timer_device_arm(uint64_t nanoseconds)
 {
+    uint64_t due = cpu_ticks() + clock_scale_apply(to_ticks, nanoseconds);
+    per_cpu()->timer_due = due;
     if (deadline_mode) {
-        apic_timer_deadline(cpu_ticks() + clock_scale_apply(to_ticks, nanoseconds));
+        apic_timer_deadline(due);
         return;
     }
     uint64_t counts = nanoseconds >= longest ? UINT32_MAX : clock_scale_apply(to_counts, nanoseconds) + 1;
@@ -59,10 +64,25 @@ void timer_device_arm(uint64_t nanoseconds)
 
 void timer_device_disarm(void)
 {
+    per_cpu()->timer_due = 0;
     if (deadline_mode) {
         apic_timer_deadline(0);
     } else {
         apic_timer_start(0);
+    }
+}
+
+void timer_device_restore(void)
+{
+    uint64_t due = per_cpu()->timer_due;
+    uint64_t now = cpu_ticks();
+    if (deadline_mode) {
+        apic_timer_use_deadline();
+    }
+    if (due == 0) {
+        timer_device_disarm();
+    } else {
+        timer_device_arm(due > now ? clock_scale_apply(from_ticks, due - now) : 0);
     }
 }
 

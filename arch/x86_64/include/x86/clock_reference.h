@@ -15,7 +15,8 @@ const struct clock_reference *pit_reference(void);
 
 /*
  * Measures the time-stamp counter, and the local APIC's timer if it is there, against `reference` for about
- * `microseconds`. Returns false when the reference stopped. *timer_hertz is 0 without a local APIC.
+ * `microseconds`. Returns false when the reference stopped. *timer_hertz is 0 without a local APIC. The timer
+ * is what it was afterwards; an interrupt that was due meanwhile comes then.
  */
 bool clock_measure(const struct clock_reference *reference, uint64_t microseconds, uint64_t *tsc_hertz,
                    uint64_t *timer_hertz);

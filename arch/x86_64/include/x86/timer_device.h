@@ -18,5 +18,11 @@ void timer_device_arm(uint64_t nanoseconds);
 /* Keeps the device from raising its interrupt until it is armed again. */
 void timer_device_disarm(void);
 
+/*
+ * For who has used the local APIC's timer for something else (clock_measure()): makes the device of this CPU
+ * what it was, armed for the same moment, or at once if that has passed. Interrupts are off.
+ */
+void timer_device_restore(void);
+
 /* "tsc-deadline", "one-shot" or "none". */
 const char *timer_device_name(void);
