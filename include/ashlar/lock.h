@@ -28,6 +28,24 @@
  */
 void lock_set_patience(uint64_t ticks);
 
+/*
+ * A wait by the clock, as patient as for a lock: for whoever waits for something else, and must not do so for
+ * ever either. A CPU that does not run does not wait: its virtual machine may stand still, or the host run
+ * the one that is waited for instead, or, where that has few processors for many CPUs, all who are in front.
+ * So no more counts between two readings than a small part of the patience.
+ */
+struct lock_wait {
+    uint64_t reading; /* of the clock, the last */
+    uint64_t left;    /* ticks of the patience */
+    uint64_t most;    /* ticks that count from one reading to the next */
+};
+
+/* Begins a wait of so many patiences of a spinlock. */
+struct lock_wait lock_wait_begin(unsigned patiences);
+
+/* Reads the clock; whether there is patience left. */
+bool lock_wait_goes_on(struct lock_wait *wait);
+
 /* ---- Spinlocks ---- */
 
 /* A spinlock that is ready from the start. */

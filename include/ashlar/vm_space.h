@@ -8,11 +8,20 @@
  * the reverse map) is a `struct vm_manager`, a value too.
  *
  * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
- * made smaller where it would have cut them, which no program can see.
+ * made smaller where it would have cut them, or may fault once more before they are written to, which no
+ * program can see.
  *
- * Locks, in this order: spaces (two at once: by ascending number), those of device_claim and device_release,
- * page tables, the manager's `mappings`, the manager's own, slab caches, the frame pool. Every function takes
- * what it needs and holds nothing when it returns. Memory of a kernel space is not touched with a lock held
+ * Whoever changes the structure of a space holds its mutex `change` for the whole operation, and its spinlock
+ * for at most VM_HOLD_PAGES pages of work at a time. Page faults take the spinlock only: while a long
+ * operation is under way they are resolved between its steps. What it has not come to yet is for them as it
+ * was before, what it has come to is as it will be; each operation says what else they may see. What an
+ * operation takes away nobody has any more when it returns: before a spinlock is let go, what lost rights
+ * under it is flushed.
+ *
+ * Locks, in this order: `change` (of two spaces: by ascending number), spinlocks of spaces (the same), those
+ * of device_claim and device_release, page tables, the manager's `mappings`, the manager's own, slab caches,
+ * the frame pool. Every function takes what it needs and holds nothing when it returns. What takes `change`
+ * is called with preemption and interrupts on. Memory of a kernel space is not touched with a spinlock held
  * or from an interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for
  * `dirty`.
  */
@@ -122,7 +131,7 @@ struct vm_pager {
     /*
      * Notes that the page was written to through a shared region: it must reach its home sooner or later. Or
      * NULL. No CPU still writes through a translation older than the call: what is written from now on it
-     * will be told again. Called with the space's lock held, before its reference is dropped: only notes,
+     * will be told again. Called with the space's spinlock held, before its reference is dropped: only notes,
      * uses no space.
      */
     void (*dirty)(struct vm_pager *pager, uint64_t offset, phys_addr_t frame);
@@ -136,6 +145,7 @@ void vm_pager_put(struct vm_pager *pager);
 
 /* ---- What all spaces of a frame pool share ---- */
 
+#define VM_HOLD_PAGES    64         /* pages of work in one hold of a space's spinlock */
 #define VM_SPACES_MAX    (1U << 18) /* spaces of one manager */
 #define VM_NUMBERS_CHUNK 512        /* entries of one page of the table of spaces */
 
@@ -162,7 +172,7 @@ struct vm_manager_config {
      * Claims physical memory that a VM_DEVICE region will show, and says whether it may: false when it is
      * shown elsewhere cached in another way, or not for such an access (enum page_access: PAGE_WRITE,
      * PAGE_EXECUTE). For each mapping, copy, and other access by vm_space_protect(); released in parts as
-     * they go. Called with a space's lock held. NULL: everything may be shown.
+     * they go. Called with a space's `change` held, and maybe its spinlock. NULL: everything may be shown.
      */
     bool (*device_claim)(void *context, phys_addr_t base, uint64_t bytes, unsigned access,
                          enum page_cache cache);
@@ -218,18 +228,20 @@ struct vm_space_config {
 };
 
 struct vm_space {
-    struct vm_manager *manager;      /* as given */
-    struct page_table *table;        /* its tables: `own`, or those of the kernel */
-    struct spinlock lock;            /* guards all that follows */
-    struct vm_region *tree;          /* the regions by address */
-    struct vm_region *first;         /* lowest region, or NULL */
-    struct vm_region *recent;        /* found last, or NULL */
-    uint64_t base;                   /* first address it may use */
-    uint64_t end;                    /* behind the last address it may use */
-    uint64_t random;                 /* state of the generator that balances the tree */
-    uint64_t region_count;           /* regions in the tree */
-    uint64_t region_bytes;           /* their sum, guards not included */
-    uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
+    struct vm_manager *manager; /* as given */
+    struct page_table *table;   /* its tables: `own`, or those of the kernel */
+    struct mutex change;        /* held for one whole operation on its structure */
+    struct spinlock lock;       /* guards all that follows */
+    struct vm_region *tree;     /* the regions by address: these and the next two change with both held */
+    struct vm_region *first;    /* lowest region, or NULL */
+    struct vm_region *moving;   /* region on its way in or out, whose pages come or go; or NULL */
+    struct vm_region *recent;   /* found last, or NULL */
+    uint64_t base;              /* first address it may use */
+    uint64_t end;               /* behind the last address it may use */
+    uint64_t random;            /* state of the generator that balances the tree */
+    uint64_t region_count;      /* regions in the tree */
+    uint64_t region_bytes;      /* their sum, guards not included */
+    uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     uint32_t number;                 /* in the manager's table */
     _Atomic(uint32_t) references;    /* of those who found it by its number */
@@ -251,10 +263,11 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
 
 /*
  * Unmaps everything and returns all memory. First nobody finds the space by its number any more, then those
- * who found it before are waited for. The number is given out again when the last page has left the reverse
- * map. The caller holds no reference from vm_space_get(). Panics while a CPU has the space loaded.
+ * who found it before are waited for; after the patience of a mutex (<ashlar/lock.h>) that is a panic which
+ * names the space. The number is given out again when the last page has left the reverse map. The caller
+ * holds no reference from vm_space_get(). Panics while a CPU has the space loaded.
  */
-void vm_space_destroy(struct vm_space *space) EXCLUDES(space->lock);
+void vm_space_destroy(struct vm_space *space) EXCLUDES(space->change, space->lock);
 
 /* A CPU is about to load the tables of a user space, and has loaded others. */
 static inline void vm_space_enter(struct vm_space *space)
@@ -272,9 +285,14 @@ static inline void vm_space_leave(struct vm_space *space)
  * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
  * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_IN_USE (`child` is a space already),
  * VM_CONFLICT or VM_BAD_FRAME (too many references); then no child is made.
+ *
+ * No region comes or goes meanwhile. Each page is taken at one moment, in ascending order: what other CPUs
+ * write to it before that moment the child has, what they write after it the child has not. So of two writes
+ * to different pages the child may have the later one alone, unless the caller keeps the program's other
+ * threads from writing.
  */
 enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
-    EXCLUDES(space->lock);
+    EXCLUDES(space->change, space->lock);
 
 /* ---- Regions ---- */
 
@@ -308,27 +326,40 @@ struct vm_request {
  * with any error but VM_NOT_MAPPED, VM_TOO_MANY and VM_BAD_RANGE.
  */
 enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
-    EXCLUDES(space->lock);
+    EXCLUDES(space->change, space->lock);
 
 /*
  * Makes a region whose contents are those of [source, source + bytes) of `from` (which may be the same space)
  * now: copied when one of the two is written. The range may span regions; it keeps their sources, names and
  * access. Fails as vm_space_map() does, or with VM_NOT_MAPPED when part of the source belongs to no region.
+ * Each page is taken at one moment, as in vm_space_clone(). A region of the copy is there when all of its
+ * pages are: until then faults find nothing there.
  */
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
-                            virt_addr_t source, uint64_t bytes) EXCLUDES(space->lock, from->lock);
+                            virt_addr_t source, uint64_t bytes)
+    EXCLUDES(space->change, space->lock, from->change, from->lock);
 
-/* Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first
- * byte loses its guard. Fails with VM_NO_MEMORY, or for a bad range. */
-enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
+/*
+ * Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first
+ * byte loses its guard. Region by region: as soon as one begins to go, faults find nothing there, though
+ * pages of it can still be reached until the operation comes to them. Fails with VM_NO_MEMORY, or for a bad
+ * range.
+ */
+enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes)
+    EXCLUDES(space->change, space->lock);
 
-/* Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
- * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, or for a bad range. */
+/*
+ * Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
+ * While a region is under way, faults allow only what was allowed and will be. Fails with VM_NO_MEMORY,
+ * VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, or for a bad range.
+ */
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
-    EXCLUDES(space->lock);
+    EXCLUDES(space->change, space->lock);
 
-/* Tells the pagers of shared regions in the range about every page written to since they were last told. */
-enum vm_error vm_space_sync(struct vm_space *space, virt_addr_t base, uint64_t bytes) EXCLUDES(space->lock);
+/* Tells the pagers of shared regions in the range about every page written to since they were last told: of
+ * those written to meanwhile now or the next time. */
+enum vm_error vm_space_sync(struct vm_space *space, virt_addr_t base, uint64_t bytes)
+    EXCLUDES(space->change, space->lock);
 
 /*
  * Resolves a page fault: `address` is any byte, access one of enum vm_access. Not while any lock is held; may
@@ -346,6 +377,7 @@ struct vm_region_facts {
     uint64_t guard;               /* bytes kept free below */
     enum vm_source source;        /* what fills it */
     unsigned access;              /* enum vm_access */
+    unsigned before;              /* the same; while it changes, what it was: pages may be so still */
     bool large;                   /* 2 MiB pages where they fit */
     bool shared;                  /* writes go to the pager's frames */
     enum page_cache cache;        /* how it is cached */
@@ -355,7 +387,8 @@ struct vm_region_facts {
     const char *name;             /* or "" */
 };
 
-/* The region at `address`, its guard not included; false when there is none. */
+/* The region at `address`, its guard not included; false when there is none. Also one that is on its way in
+ * or out, which faults do not find. */
 bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
     EXCLUDES(space->lock);
 
@@ -372,7 +405,8 @@ struct vm_counts {
     uint64_t device;   /* show given physical memory */
 };
 
-/* Counts what is mapped in the range; costs a visit of every mapped page. */
+/* Counts what is mapped in the range; costs a visit of every mapped page. Others come between: each page is
+ * counted as it was at one moment. */
 void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
     EXCLUDES(space->lock);
 
@@ -382,7 +416,7 @@ uint64_t vm_space_tables(struct vm_space *space) EXCLUDES(space->lock);
 
 /* All that is known about one address. */
 struct vm_look {
-    bool found;                    /* a region lies there */
+    bool found;                    /* a region lies there, as for vm_space_find() */
     bool guard;                    /* the guard below a region lies there; `region` is that region */
     struct vm_region_facts region; /* which */
     struct page_translation
@@ -428,12 +462,14 @@ struct vm_problem {
 /*
  * Verifies a space: tree, list, gaps and sums; that every page mapped belongs to a region and allows no more
  * than it; frames and owners; that references are as many as pages where nobody else can have one (zeros,
- * stacks), and no fewer elsewhere; the reverse map both ways; the page tables. Nobody else uses the space
- * meanwhile.
+ * stacks), and no fewer elsewhere; the reverse map both ways; the page tables. True whenever its spinlock is
+ * free, in the midst of an operation as well. One long hold, for whoever may stop all others: nobody uses
+ * the space meanwhile.
  */
 bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES(space->lock);
 
 /* The same for all spaces of a manager, and for what they share: the records of the reverse map are as many
  * as the pages that need one, the frame pool's ledger closes, and no owner shows more frames than it has, or
- * less if it is an exclusive one. */
+ * less if it is an exclusive one. It holds a reference to each space that it looks at, so that none goes
+ * under its hands; but sums over all are right only while nobody makes, changes or destroys one. */
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

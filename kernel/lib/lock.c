@@ -28,24 +28,13 @@ static bool is_served(struct lock_queue *queue, uint32_t ticket)
     return atomic_load_explicit(&queue->serving, memory_order_acquire) == ticket;
 }
 
-/*
- * A wait by the clock. A CPU that does not run does not wait: its virtual machine may stand still, or the
- * host run the one that holds the lock instead, or, where that has few processors for many CPUs, all who are
- * in front. So no more counts between two readings than a small part of the patience.
- */
-struct wait {
-    uint64_t reading; /* of the clock, the last */
-    uint64_t left;    /* ticks of the patience */
-    uint64_t most;    /* ticks that count from one reading to the next */
-};
-
-static struct wait wait_begin(uint64_t ticks)
+struct lock_wait lock_wait_begin(unsigned patiences)
 {
-    return (struct wait){cpu_ticks(), ticks, ticks / READINGS_MIN + 1};
+    uint64_t ticks = patiences * atomic_load_explicit(&patience, memory_order_relaxed);
+    return (struct lock_wait){cpu_ticks(), ticks, ticks / READINGS_MIN + 1};
 }
 
-/* Reads the clock; whether there is patience left. */
-static bool wait_goes_on(struct wait *wait)
+bool lock_wait_goes_on(struct lock_wait *wait)
 {
     uint64_t now = cpu_ticks();
     wait->left -= min_u64(wait->left, min_u64(now - wait->reading, wait->most));
@@ -53,10 +42,10 @@ static bool wait_goes_on(struct wait *wait)
     return wait->left != 0;
 }
 
-/* Spins until `queue` serves `ticket`; returns whether it did within that many ticks. */
-static bool wait_for(struct lock_queue *queue, uint32_t ticket, uint64_t ticks)
+/* Spins until `queue` serves `ticket`; returns whether it did within that many patiences. */
+static bool wait_for(struct lock_queue *queue, uint32_t ticket, unsigned patiences)
 {
-    struct wait wait = wait_begin(ticks);
+    struct lock_wait wait = lock_wait_begin(patiences);
     do {
         for (unsigned i = 0; i < TRIES_PER_READING; i++) {
             if (is_served(queue, ticket)) {
@@ -64,13 +53,13 @@ static bool wait_for(struct lock_queue *queue, uint32_t ticket, uint64_t ticks)
             }
             cpu_relax();
         }
-    } while (wait_goes_on(&wait));
+    } while (lock_wait_goes_on(&wait));
     return false;
 }
 
 __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket)
 {
-    if (!wait_for(queue, ticket, atomic_load_explicit(&patience, memory_order_relaxed))) {
+    if (!wait_for(queue, ticket, 1)) {
         panic_of_deadlock(queue);
     }
 }
@@ -78,9 +67,9 @@ __attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, ui
 /* Takes no ticket: a ticket cannot be given back. */
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-    struct wait wait = wait_begin(atomic_load_explicit(&patience, memory_order_relaxed));
+    struct lock_wait wait = lock_wait_begin(1);
     while (!spinlock_try_acquire(lock)) {
-        if (!wait_goes_on(&wait)) {
+        if (!lock_wait_goes_on(&wait)) {
             return false;
         }
         cpu_relax();
@@ -114,8 +103,7 @@ void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
 
 static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
 {
-    uint64_t ticks = atomic_load_explicit(&patience, memory_order_relaxed);
-    if (wait_for(&mutex->queue, ticket, MUTEX_PATIENCE * ticks)) {
+    if (wait_for(&mutex->queue, ticket, MUTEX_PATIENCE)) {
         return;
     }
     panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release", cpu_number(),

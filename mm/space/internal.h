@@ -23,12 +23,23 @@ struct vm_region {
     struct vm_pager *pager;     /* VM_PAGER: a reference is held; else NULL */
     const char *name;           /* for people; never NULL */
     uint8_t source;             /* enum vm_source */
-    uint8_t access;             /* enum vm_access */
+    uint8_t access;             /* enum vm_access: what pages allow that are filled now */
+    uint8_t before;             /* the same; while that changes, what it was: pages that the change has not
+                                   come to are so still */
+    uint8_t denied;             /* enum vm_access that a fault may not want: what one of the two forbids */
     uint8_t cache;              /* enum page_cache */
     uint8_t around;             /* pages that one fault may fill, at least 1 */
     bool large;                 /* 2 MiB pages where they fit */
     bool shared;                /* VM_PAGER: writes go to the pager's frames */
 };
+
+/* Says what a region allows, and what its pages may allow that are not changed yet. */
+static inline void vm_region_set_access(struct vm_region *region, unsigned access, unsigned before)
+{
+    region->access = (uint8_t)access;
+    region->before = (uint8_t)before;
+    region->denied = (uint8_t) ~(access & before);
+}
 
 static inline uint64_t vm_region_end(const struct vm_region *region)
 {
@@ -48,25 +59,74 @@ static inline bool vm_region_has_frames(const struct vm_region *region)
     return region->source != VM_DEVICE && region->source != VM_NOTHING;
 }
 
-/* ---- region/tree.c: regions by address ---- */
+/*
+ * ---- region/tree.c: regions by address ----
+ *
+ * Regions are changed with both `change` and the lock, and so are read with either.
+ */
 
 /* The lowest region that ends above `address`, or NULL: the one that holds it, if one does. */
-struct vm_region *vm_region_above(const struct vm_space *space, uint64_t address) REQUIRES(space->lock);
+struct vm_region *vm_region_above(const struct vm_space *space, uint64_t address);
+
+/* The region at `address`, also the one on its way in or out, or NULL. */
+const struct vm_region *vm_region_at(const struct vm_space *space, uint64_t address) REQUIRES(space->lock);
 
 /* Adds a region that overlaps none. */
-void vm_tree_insert(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
-void vm_tree_remove(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
+void vm_tree_insert(struct vm_space *space, struct vm_region *region) REQUIRES(space->change, space->lock);
+void vm_tree_remove(struct vm_space *space, struct vm_region *region) REQUIRES(space->change, space->lock);
 
 /* To be called when base, bytes or guard of a region in the tree have changed, its neighbours unchanged. */
-void vm_tree_resized(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock);
+void vm_tree_resized(struct vm_space *space, struct vm_region *region) REQUIRES(space->change, space->lock);
 
 /* Lowest address for `bytes` bytes with `guard` free bytes below, aligned and not below `from`; 0 if there is
  * none. */
 uint64_t vm_tree_place(struct vm_space *space, uint64_t bytes, uint64_t guard, uint64_t alignment,
-                       uint64_t from) REQUIRES(space->lock);
+                       uint64_t from) REQUIRES(space->change);
 
 /* Verifies tree, list and gaps. */
 bool vm_tree_check(struct vm_space *space, struct vm_problem *problem) REQUIRES(space->lock);
+
+/* ---- hold.c: holds of bounded work ---- */
+
+/* One hold of a space's lock after the other. A 2 MiB page, a hole and a region count as a page of work. */
+struct vm_hold {
+    struct vm_space *space;  /* locked */
+    struct vm_space *other;  /* locked as well, or NULL */
+    struct tlb_batch *batch; /* flushed before the locks are let go; NULL: nothing becomes stale */
+    unsigned left;           /* pages of work that there is time for in this hold */
+};
+
+/* Takes the space's lock. */
+void vm_hold_begin(struct vm_hold *hold, struct vm_space *space, struct tlb_batch *batch)
+    ACQUIRES(space->lock);
+
+/* Takes the locks of two spaces, which may be the same. */
+void vm_hold_begin_both(struct vm_hold *hold, struct vm_space *space, struct vm_space *other,
+                        struct tlb_batch *batch) ACQUIRES(space->lock);
+
+/* Flushes, and releases what was taken. */
+void vm_hold_end(struct vm_hold *hold, struct vm_space *space) RELEASES(space->lock);
+
+/* Flushes, lets others in, and begins the next hold: what is known of page tables has become old. */
+void vm_hold_pause(struct vm_hold *hold);
+
+/* The same if there is no time left; returns whether it was so. */
+static inline bool vm_hold_renew(struct vm_hold *hold)
+{
+    bool pauses = hold->left == 0;
+    if (pauses) {
+        vm_hold_pause(hold);
+    }
+    return pauses;
+}
+
+/*
+ * The end of what can be worked on next, from `at` on and below `end`: one 2 MiB page (at its start, or from
+ * where `at` cuts it), one hole as large as an absent entry makes it, or entries of one table for 4 KiB
+ * pages, as many as there is time for; *page says which, and what lies at `at`. There is time for one page.
+ */
+uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
+                      struct page_translation *page);
 
 /* ---- region/cut.c: cutting and joining regions ---- */
 
@@ -78,32 +138,43 @@ struct vm_work {
     struct vm_region *spare[2]; /* for the pieces that cutting will make; NULL where used up or not needed */
     struct vm_region *dead;     /* list by `next` */
     struct tlb_batch batch;     /* what is stale */
+    struct vm_hold hold;        /* of the space's lock */
 };
 
-/* Gets the records and takes the space's lock; without memory it does nothing and returns false. */
-bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
-    TRY_ACQUIRES(true, space->lock);
+/* Gets the records; without memory it does nothing and returns false. With no spares it needs none. */
+bool vm_work_prepare(struct vm_space *space, struct vm_work *work, unsigned spares);
 
-/* Flushes, releases the lock, and frees what is left. */
-void vm_work_end(struct vm_space *space, struct vm_work *work) RELEASES(space->lock);
-
-/* Frees regions and spares; what vm_work_end() does last. No lock is held. */
+/* Frees what is left. No lock is held, since pagers are told. */
 void vm_work_free(struct vm_space *space, struct vm_work *work);
+
+/* Gets the records and begins to change the space; without memory it does nothing and returns false. */
+bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
+    TRY_ACQUIRES(true, space->change);
+
+/* Ends the change, and frees what is left. */
+void vm_work_end(struct vm_space *space, struct vm_work *work) RELEASES(space->change);
+
+/* Takes the space's lock for it, and releases it. */
+static inline void vm_work_lock(struct vm_space *space, struct vm_work *work) ACQUIRES(space->lock)
+{
+    vm_hold_begin(&work->hold, space, &work->batch);
+}
+
+static inline void vm_work_unlock(struct vm_space *space, struct vm_work *work) RELEASES(space->lock)
+{
+    vm_hold_end(&work->hold, space);
+}
 
 /* Takes one of the spares. */
 struct vm_region *vm_work_spare(struct vm_work *work);
 
 /* Cuts `region` at `address` inside it; the upper part, made of a spare, is returned. */
 struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
-                                  uint64_t address) REQUIRES(space->lock);
+                                  uint64_t address) REQUIRES(space->change, space->lock);
 
 /* Joins `region` with the neighbours that it continues or that continue it; returns what it has become. */
 struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, struct vm_region *region)
-    REQUIRES(space->lock);
-
-/* Takes the region out of the space. */
-void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_region *region)
-    REQUIRES(space->lock);
+    REQUIRES(space->change, space->lock);
 
 /* ---- region/range.c: is a range or a request fit for a space? ---- */
 
@@ -112,39 +183,15 @@ enum vm_error vm_access_check(unsigned access);
 enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);
 
 /* Whether regions cover all of the range. */
-bool vm_range_is_covered(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->lock);
+bool vm_range_is_covered(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->change);
 
 /* Whether a region or a guard lies in it. */
-bool vm_range_is_taken(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->lock);
+bool vm_range_is_taken(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->change);
 
-/* ---- pages.c: pages of regions ---- */
-
-/* enum page_access of a page in `region` that nobody shares. */
-unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region);
-
-/* The same, but that private pages are not writable yet: the fault decides who may write in place. */
-unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
+/* ---- translate.c: what page tables have ---- */
 
 /* What the tables have for an address: page_table_translate(), but that inaccessible pages are mapped. */
-static inline struct page_translation vm_page_at(const struct page_table *table, uint64_t address)
-{
-    struct page_translation page = page_table_translate(table, virt_addr(address));
-    if (page.mapped) {
-        return page;
-    }
-    switch (page_entry_kind(page.leaf, page.level)) {
-    case ENTRY_INACCESSIBLE:
-        page_translation_uncover(&page, virt_addr(address));
-        break;
-    case ENTRY_LEAF:
-    case ENTRY_ABSENT:
-    case ENTRY_TABLE:
-    case ENTRY_SWAPPED: /* a page without a frame: not mapped */
-    case ENTRY_HELD:
-        break;
-    }
-    return page;
-}
+struct page_translation vm_page_at(const struct page_table *table, uint64_t address);
 
 /* Stops the kernel: a space's tables hold an entry that no space makes. */
 _Noreturn void vm_entry_is_foreign(const struct page_translation *page, uint64_t address);
@@ -153,6 +200,17 @@ _Noreturn void vm_entry_is_foreign(const struct page_translation *page, uint64_t
  * its first byte to *address. Skips holes by whole tables. */
 bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
                   struct page_translation *page);
+
+/* ---- pages.c: pages of regions ---- */
+
+/* enum page_access of a page that nobody shares, in a region that allows `access` (enum vm_access). */
+unsigned vm_page_access_for(const struct vm_space *space, unsigned access);
+
+/* The same of a page that is filled now in `region`. */
+unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region);
+
+/* The same, but that private pages are not writable yet: the fault decides who may write in place. */
+unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region);
 
 /* First byte of the mapped page (of the block, for 2 MiB). */
 static inline phys_addr_t vm_page_frame(const struct page_translation *page)
@@ -173,13 +231,24 @@ static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t f
 enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint64_t address,
                           struct tlb_batch *batch) REQUIRES(space->lock);
 
-/* Unmaps all pages of `region` in [base, end), which cuts no page, and drops what they held. */
-void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
-                   struct tlb_batch *batch) REQUIRES(space->lock);
+/* Unmaps all pages of a region that is not in the tree, in as many holds as it takes, and drops what they
+ * held. */
+void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
+    REQUIRES(space->change, space->lock);
 
-/* Unmaps what there is in [base, end), at whose bounds pages have been cut. Needs spares for two cuts. */
+/*
+ * ---- region/change.c ----
+ *
+ * A region on its way in or out is not in the tree: no fault finds it, so that nothing is filled there, and
+ * the mutex sees to it that nothing is placed there. `moving` names it for whoever looks at the pages.
+ */
+
+/* Empties the region that is on its way, and puts it to the dead ones. */
+void vm_region_abandon(struct vm_space *space, struct vm_work *work) REQUIRES(space->change, space->lock);
+
+/* Unmaps what there is in [base, end), at whose bounds regions have been cut. */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->lock);
+    REQUIRES(space->change, space->lock);
 
 /* ---- region/device.c: claims on given physical memory ---- */
 
@@ -192,7 +261,11 @@ void vm_device_release(const struct vm_space *space, const struct vm_region *reg
 
 /* Claims for `access` what regions of another access show in the range: all of it, or VM_CONFLICT. */
 enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
-    REQUIRES(space->lock);
+    REQUIRES(space->change);
+
+/* Releases what that has claimed. */
+void vm_device_unclaim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->change);
 
 /* ---- share/reverse.c: from a frame to the pages that show it ---- */
 
@@ -309,7 +382,7 @@ enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault) REQUI
 enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
                       const struct page_translation *mapped) REQUIRES(space->lock);
 
-/* ---- For the validators: check.c, and region/tree.c for its tree ---- */
+/* ---- For the validators: inside/check.c, and region/tree.c for its tree ---- */
 
 /* Notes what is wrong, and returns false. */
 static inline bool vm_problem_set(struct vm_problem *problem, const char *what, uint64_t address,

@@ -12,14 +12,15 @@
  * zeroed block, it asks for and tries again (fault/need.c). Sharing for fork is in share/copy.c. Frames know
  * who shows them (share/reverse.c).
  *
- * Locks: <ashlar/vm_space.h> has the order. A space's lock is held while its regions and its part of the page
- * tables are looked at or changed, so that vm_next_page() may read the tables without theirs. Flushes are
- * done before the lock is released: no address is given out again before that.
+ * Locks: <ashlar/vm_space.h> has the order. A space's `change` is held for a whole operation on its regions,
+ * its lock while its part of the page tables is looked at or changed, so that vm_next_page() may read the
+ * tables without theirs. The lock is let go after at most VM_HOLD_PAGES pages of work (hold.c), and what lost
+ * rights is flushed before that.
  *
  * See inside: the monitor's `vm` (kernel/commands/vm.c), vm_space_check() and vm_manager_check()
- * (check.c).
+ * (inside/check.c).
  */
-#include "internal.h"
+#include "valid.h"
 
 /* Whether the configured range is one that a space can have. */
 static enum vm_error check_range(const struct vm_manager *manager, const struct vm_space_config *config)
@@ -87,6 +88,7 @@ static void return_tables(struct vm_space *space)
 enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
                               const struct vm_space_config *config)
 {
+    DEBUG_ASSERT(vm_manager_is_valid(manager));
     enum vm_error error = check_range(manager, config);
     if (error != VM_OK) {
         return error;
@@ -115,6 +117,7 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
 void vm_space_destroy(struct vm_space *space)
 {
     struct vm_work work;
+    DEBUG_ASSERT(vm_space_is_valid(space));
     if (atomic_load(&space->loaded) != 0) {
         panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name,
               atomic_load(&space->loaded));
@@ -123,7 +126,9 @@ void vm_space_destroy(struct vm_space *space)
     if (!vm_work_begin(space, &work, 0)) {
         panic("vm: no memory to destroy %s, which needs none", space->name);
     }
+    vm_work_lock(space, &work);
     vm_range_remove(space, &work, space->base, space->end); /* cuts nothing, so no spares */
+    vm_work_unlock(space, &work);
     vm_work_end(space, &work);
     vm_number_return(space);
     return_tables(space);

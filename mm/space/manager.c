@@ -62,7 +62,8 @@ bool vm_number_take(struct vm_space *space, enum vm_error *error)
     *error = manager->number_free == manager->number_limit ? grow_numbers(manager) : VM_OK;
     if (*error == VM_OK) {
         space->number = manager->number_free;
-        spinlock_init(&space->lock, LOCK_SPACE, space->number); /* before anybody can find the space */
+        mutex_init(&space->change, LOCK_SPACE_CHANGE, space->number); /* before anybody can find the space */
+        spinlock_init(&space->lock, LOCK_SPACE, space->number);
         union vm_number *entry = number_entry(manager, space->number);
         manager->number_free = (uint32_t)(entry->word / 2);
         entry->space = space;
@@ -80,6 +81,20 @@ bool vm_number_is_taken(struct vm_manager *manager, const struct vm_space *space
     return taken;
 }
 
+/* As patient as for a mutex: what is done with a reference has no bound either. */
+static void wait_for_references(struct vm_space *space)
+{
+    struct lock_wait wait = lock_wait_begin(MUTEX_PATIENCE);
+    uint32_t references;
+    while ((references = atomic_load_explicit(&space->references, memory_order_acquire)) != 0) {
+        if (!lock_wait_goes_on(&wait)) {
+            panic("vm: CPU %u waits to destroy space %u, %s, to which %u references are not returned",
+                  cpu_number(), space->number, space->name, references);
+        }
+        cpu_relax();
+    }
+}
+
 void vm_number_retire(struct vm_space *space)
 {
     struct vm_manager *manager = space->manager;
@@ -87,9 +102,7 @@ void vm_number_retire(struct vm_space *space)
     ASSERT(word_of(manager, space->number) == (uintptr_t)space);
     number_entry(manager, space->number)->word |= NUMBER_DYING;
     spinlock_release(&manager->lock);
-    while (atomic_load_explicit(&space->references, memory_order_acquire) != 0) {
-        cpu_relax();
-    }
+    wait_for_references(space);
 }
 
 void vm_number_return(struct vm_space *space)

@@ -11,61 +11,25 @@
  */
 #include "internal.h"
 
-unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region)
+unsigned vm_page_access_for(const struct vm_space *space, unsigned access)
 {
-    if (region->access == VM_NONE) {
+    if (access == VM_NONE) {
         return PAGE_INACCESSIBLE;
     }
-    unsigned access = region->access & VM_WRITE ? PAGE_WRITE : PAGE_READ;
-    access |= region->access & VM_EXECUTE ? PAGE_EXECUTE : PAGE_READ;
-    return access | (space->user ? PAGE_USER : PAGE_GLOBAL);
+    unsigned page = access & VM_WRITE ? PAGE_WRITE : PAGE_READ;
+    page |= access & VM_EXECUTE ? PAGE_EXECUTE : PAGE_READ;
+    return page | (space->user ? PAGE_USER : PAGE_GLOBAL);
+}
+
+unsigned vm_page_access(const struct vm_space *space, const struct vm_region *region)
+{
+    return vm_page_access_for(space, region->access);
 }
 
 unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_region *region)
 {
     unsigned access = vm_page_access(space, region);
     return vm_region_is_private(region) ? access & ~(unsigned)PAGE_WRITE : access;
-}
-
-void vm_entry_is_foreign(const struct page_translation *page, uint64_t address)
-{
-    panic("vm: the entry %#" PRIx64 " at %#" PRIx64 " is %s, which no space makes", page->leaf.raw, address,
-          page_entry_kind_name(page_entry_kind(page->leaf, page->level)));
-}
-
-/* Whether the walk ended at a page rather than in a hole. */
-static bool is_page(const struct page_translation *page)
-{
-    switch (page_entry_kind(page->leaf, page->level)) {
-    case ENTRY_LEAF:
-    case ENTRY_INACCESSIBLE:
-    case ENTRY_SWAPPED:
-    case ENTRY_HELD:
-        return true;
-    case ENTRY_ABSENT:
-    case ENTRY_TABLE: /* no walk ends there */
-        break;
-    }
-    return false;
-}
-
-bool vm_next_page(const struct page_table *table, uint64_t *address, uint64_t end,
-                  struct page_translation *page)
-{
-    while (*address < end) {
-        *page = vm_page_at(table, *address);
-        uint64_t bytes = page_level_bytes(page->level);
-        if (page->mapped || is_page(page)) {
-            *address = align_down(*address, bytes);
-            return true;
-        }
-        uint64_t next = align_down(*address, bytes) + bytes;
-        if (next == 0) {
-            return false;
-        }
-        *address = next;
-    }
-    return false;
 }
 
 /* ---- Cutting a 2 MiB page ---- */
@@ -164,8 +128,9 @@ static void end_writing(struct vm_space *space, const struct vm_region *region, 
     tlb_batch_finish(batch);
 }
 
-void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
-                   struct tlb_batch *batch)
+/* Unmaps the pages of [base, end), a step. */
+static void drop_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                       struct tlb_batch *batch) REQUIRES(space->lock)
 {
     struct dropping dropping = {space, region, batch};
     if (region->shared && region->pager->dirty) {
@@ -174,4 +139,19 @@ void vm_pages_drop(struct vm_space *space, struct vm_region *region, uint64_t ba
     enum page_table_error error =
         page_table_unmap(space->table, virt_addr(base), end - base, batch, drop_page, &dropping);
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
+}
+
+void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
+{
+    struct page_translation page;
+    if (region->source == VM_NOTHING) {
+        return;
+    }
+    for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
+        vm_hold_renew(hold);
+        next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
+        if (page.mapped || page.level == PAGE_LEVEL_4K) {
+            drop_pages(space, region, at, next, hold->batch);
+        }
+    }
 }

@@ -27,5 +27,6 @@ static inline bool vm_region_is_valid(const struct vm_space *space, const struct
     return region->bytes != 0 && is_aligned(region->base | region->bytes | region->guard, FRAME_BYTES) &&
            region->base >= space->base && region->bytes <= space->end - region->base &&
            region->source < VM_SOURCE_COUNT && (region->source == VM_PAGER) == (region->pager != NULL) &&
-           region->name != NULL && (region->next == NULL || region->next->previous == region);
+           region->denied == (uint8_t) ~(region->access & region->before) && region->name != NULL &&
+           (region->next == NULL || region->next->previous == region);
 }

@@ -183,11 +183,10 @@ static const char *arena_rule(struct page_run *part)
 /* ---- Regions of a space ---- */
 
 /* How much a page of the region may allow: what is shared is written to only after a fault. */
-static unsigned region_access(const struct vm_region_facts *region, bool user)
+static unsigned page_access(unsigned access, bool user)
 {
-    unsigned access =
-        (region->access & VM_WRITE ? PAGE_WRITE : 0u) | (region->access & VM_EXECUTE ? PAGE_EXECUTE : 0u);
-    return access | (user ? PAGE_USER : PAGE_GLOBAL);
+    unsigned page = (access & VM_WRITE ? PAGE_WRITE : 0u) | (access & VM_EXECUTE ? PAGE_EXECUTE : 0u);
+    return page | (user ? PAGE_USER : PAGE_GLOBAL);
 }
 
 static const char *region_rule(struct vm_space *space, struct page_run *part)
@@ -197,7 +196,8 @@ static const char *region_rule(struct vm_space *space, struct page_run *part)
         return no_reason;
     }
     clip(part, region.base.raw, region.bytes);
-    if (part->access & ~region_access(&region, space->user)) {
+    if (part->access & ~page_access(region.access, space->user) &&
+        part->access & ~page_access(region.before, space->user)) {
         return "another access than its region has";
     }
     if (region.source == VM_DEVICE &&

@@ -15,7 +15,7 @@
  *                |
  *                no                      -> open     last user writes in place, others get a copy
  */
-#include "mm/space/internal.h"
+#include "mm/space/valid.h"
 
 /* The region that `address` lies in, or what is wrong with the address. */
 static struct vm_region *find_region(struct vm_space *space, uint64_t address, enum vm_fault *error)
@@ -63,7 +63,7 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     if (region->source == VM_NOTHING) {
         return VM_FAULT_RESERVED;
     }
-    if (access & ~(unsigned)region->access) {
+    if (access & region->denied) {
         return VM_FAULT_DENIED;
     }
     uint64_t page = align_down(address, FRAME_BYTES);
@@ -119,6 +119,7 @@ static enum vm_fault give_up(struct vm_space *space)
 
 enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum vm_access access)
 {
+    DEBUG_ASSERT(vm_space_is_valid(space));
     struct vm_need need;
     need.kind = VM_NEED_NOTHING; /* the rest is written when something is wanted */
     need.stale = false;

@@ -1,6 +1,7 @@
 /*
  * Unmapping and protecting. Both first get all that could be missing: records for the pieces of regions that
- * the range cuts, and small pages in place of the large ones at its bounds. What follows cannot fail.
+ * the range cuts, claims, and small pages in place of the large ones at its bounds. What follows cannot fail,
+ * and goes on in holds of bounded work.
  */
 #include "mm/space/internal.h"
 
@@ -8,7 +9,7 @@
 
 /* Sees to it that the range cuts no large page. */
 static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->lock)
+    REQUIRES(space->change, space->lock)
 {
     enum vm_error error = VM_OK;
     struct vm_region *first = vm_region_above(space, base);
@@ -24,7 +25,7 @@ static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uin
 
 /* Cuts the regions at the bounds; returns the first one inside, or NULL. */
 static struct vm_region *cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
-                                     uint64_t end) REQUIRES(space->lock)
+                                     uint64_t end) REQUIRES(space->change, space->lock)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {
@@ -39,13 +40,25 @@ static struct vm_region *cut_regions(struct vm_space *space, struct vm_work *wor
 
 /* ---- Unmapping ---- */
 
+void vm_region_abandon(struct vm_space *space, struct vm_work *work)
+{
+    struct vm_region *region = space->moving;
+    vm_pages_drop(space, &work->hold, region);
+    space->moving = NULL;
+    region->next = work->dead;
+    work->dead = region;
+}
+
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
-    struct vm_region *region = cut_regions(space, work, base, end);
+    struct vm_region *region = vm_region_above(space, base);
     while (region && region->base < end) {
         struct vm_region *next = region->next;
-        vm_pages_drop(space, region, region->base, vm_region_end(region), &work->batch);
-        vm_region_remove(space, work, region);
+        vm_hold_renew(&work->hold);
+        work->hold.left--;
+        vm_tree_remove(space, region);
+        space->moving = region;
+        vm_region_abandon(space, work);
         region = next;
     }
 }
@@ -60,53 +73,110 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     if (!vm_work_begin(space, &work, CUTS)) {
         return VM_NO_MEMORY;
     }
+    vm_work_lock(space, &work);
     error = cut_pages(space, &work, base.raw, base.raw + bytes);
     if (error == VM_OK) {
+        cut_regions(space, &work, base.raw, base.raw + bytes);
         vm_range_remove(space, &work, base.raw, base.raw + bytes);
     }
+    vm_work_unlock(space, &work);
     vm_work_end(space, &work);
     return error;
+}
+
+/* ---- Protecting ---- */
+
+/* Whether the 2 MiB at `base` lie in the region as a whole. */
+static bool has_whole(const struct vm_region *region, uint64_t base)
+{
+    return base >= region->base && vm_region_end(region) - base >= MIB(2);
 }
 
 /*
  * Given memory that earlier calls cut gets its large pages back where it is all alike again. Pages with
  * frames do not: their block was made 512 frames for good.
  */
-static void restore_large_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->lock)
+static void restore_large_pages(struct vm_space *space, struct vm_work *work, const struct vm_region *region,
+                                uint64_t base, uint64_t end) REQUIRES(space->change, space->lock)
 {
-    struct vm_region *region = vm_region_above(space, base);
+    struct page_translation page;
+    uint64_t at = max_u64(region->base, align_down(base, MIB(2)));
+    end = min_u64(vm_region_end(region), align_up(end, MIB(2)));
+    while (at < end) {
+        vm_hold_renew(&work->hold);
+        uint64_t next = vm_hold_step(&work->hold, space->table, at, end, &page);
+        if (page.level == PAGE_LEVEL_4K) { /* a whole table, of which most are unlike at the first look */
+            uint64_t large = align_down(at, MIB(2));
+            if (has_whole(region, large)) {
+                page_table_merge(space->table, virt_addr(large), MIB(2), PAGE_LEVEL_2M, &work->batch);
+            }
+            work->hold.left = 0;
+            next = large + MIB(2);
+        }
+        at = next;
+    }
+}
+
+/* The same for all regions of the range. */
+static void restore_range(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock)
+{
+    const struct vm_region *region = vm_region_above(space, base);
     for (; region && region->base < end; region = region->next) {
-        uint64_t first = max_u64(region->base, align_down(base, MIB(2)));
-        uint64_t behind = min_u64(vm_region_end(region), align_up(end, MIB(2)));
+        vm_hold_renew(&work->hold);
+        work->hold.left--;
         if (region->source == VM_DEVICE && region->large) {
-            page_table_merge(space->table, virt_addr(first), behind - first, PAGE_LEVEL_2M, &work->batch);
+            restore_large_pages(space, work, region, base, end);
         }
     }
 }
 
-/* ---- Protecting ---- */
+/* Gives all pages of the region its access. */
+static void sweep(struct vm_space *space, struct vm_work *work, const struct vm_region *region)
+    REQUIRES(space->change, space->lock)
+{
+    unsigned access = vm_page_access_shared(space, region);
+    struct page_translation page;
+    for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
+        vm_hold_renew(&work->hold);
+        next = vm_hold_step(&work->hold, space->table, at, vm_region_end(region), &page);
+        if (page.mapped || page.level == PAGE_LEVEL_4K) {
+            enum page_table_error error = page_table_protect(space->table, virt_addr(at), next - at, access,
+                                                             (enum page_cache)region->cache, &work->batch);
+            ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
+        }
+    }
+}
 
+/*
+ * While the sweep is under way only what was allowed and will be is resolved by faults, and what they fill
+ * has the new access: so the sweep need not come back.
+ */
 static void protect_region(struct vm_space *space, struct vm_work *work, struct vm_region *region,
-                           unsigned access) REQUIRES(space->lock)
+                           unsigned access) REQUIRES(space->change, space->lock)
 {
     unsigned before = region->access;
-    region->access = (uint8_t)access;
-    enum page_table_error error = page_table_protect(space->table, virt_addr(region->base), region->bytes,
-                                                     vm_page_access_shared(space, region),
-                                                     (enum page_cache)region->cache, &work->batch);
-    ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
-    if (region->source == VM_DEVICE && before != access) {
+    if (before == access) {
+        return;
+    }
+    vm_region_set_access(region, access, before);
+    if (region->source != VM_NOTHING) {
+        sweep(space, work, region);
+    }
+    vm_region_set_access(region, access, access);
+    if (region->source == VM_DEVICE) {
         tlb_batch_finish(&work->batch);
         vm_device_release(space, region, region->base, region->bytes, before);
     }
 }
 
 static void protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
-                    unsigned access) REQUIRES(space->lock)
+                    unsigned access) REQUIRES(space->change, space->lock)
 {
     struct vm_region *region = cut_regions(space, work, base, end);
     while (region && region->base < end) {
+        vm_hold_renew(&work->hold);
+        work->hold.left--;
         protect_region(space, work, region, access);
         region = vm_region_merge(space, work, region)->next;
     }
@@ -114,7 +184,30 @@ static void protect(struct vm_space *space, struct vm_work *work, uint64_t base,
     if (behind) {
         vm_region_merge(space, work, behind);
     }
-    restore_large_pages(space, work, base, end);
+    restore_range(space, work, base, end);
+}
+
+/* All that can fail, and then what cannot. */
+static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
+                                 unsigned access) REQUIRES(space->change)
+{
+    if (!vm_range_is_covered(space, base, end - base)) {
+        return VM_NOT_MAPPED;
+    }
+    enum vm_error error = vm_device_claim_range(space, base, end, access);
+    if (error != VM_OK) {
+        return error;
+    }
+    vm_work_lock(space, work);
+    error = cut_pages(space, work, base, end);
+    if (error == VM_OK) {
+        protect(space, work, base, end, access);
+    }
+    vm_work_unlock(space, work);
+    if (error != VM_OK) {
+        vm_device_unclaim_range(space, base, end, access);
+    }
+    return error;
 }
 
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
@@ -130,17 +223,7 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
     if (!vm_work_begin(space, &work, CUTS)) {
         return VM_NO_MEMORY;
     }
-    if (!vm_range_is_covered(space, base.raw, bytes)) {
-        error = VM_NOT_MAPPED;
-    } else {
-        error = cut_pages(space, &work, base.raw, base.raw + bytes);
-    }
-    if (error == VM_OK) {
-        error = vm_device_claim_range(space, base.raw, base.raw + bytes, access);
-    }
-    if (error == VM_OK) {
-        protect(space, &work, base.raw, base.raw + bytes, access);
-    }
+    error = try_protect(space, &work, base.raw, base.raw + bytes, access);
     vm_work_end(space, &work);
     return error;
 }

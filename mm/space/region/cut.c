@@ -1,5 +1,5 @@
 /* Regions cut in two and joined again, and what an operation on them brings along and leaves behind. */
-#include "mm/space/internal.h"
+#include "mm/space/valid.h"
 
 void vm_work_free(struct vm_space *space, struct vm_work *work)
 {
@@ -16,8 +16,10 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
     slab_cache_free(&space->manager->regions, work->spare[1]);
 }
 
-bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
+bool vm_work_prepare(struct vm_space *space, struct vm_work *work, unsigned spares)
 {
+    DEBUG_ASSERT(vm_space_is_valid(space));
+    VALIDATE_AT_RANDOM(vm, vm_space_check, space);
     work->dead = NULL;
     work->spare[0] = NULL;
     work->spare[1] = NULL;
@@ -28,15 +30,22 @@ bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares
             return false;
         }
     }
-    spinlock_acquire(&space->lock);
     tlb_batch_start(&work->batch, space->table);
+    return true;
+}
+
+bool vm_work_begin(struct vm_space *space, struct vm_work *work, unsigned spares)
+{
+    if (!vm_work_prepare(space, work, spares)) {
+        return false;
+    }
+    mutex_acquire(&space->change);
     return true;
 }
 
 void vm_work_end(struct vm_space *space, struct vm_work *work)
 {
-    tlb_batch_finish(&work->batch);
-    spinlock_release(&space->lock);
+    mutex_release(&space->change);
     vm_work_free(space, work);
 }
 
@@ -86,10 +95,12 @@ static bool continues(const struct vm_region *lower, const struct vm_region *upp
 
 /* Makes `lower` reach over `upper`, which goes. */
 static void absorb(struct vm_space *space, struct vm_work *work, struct vm_region *lower,
-                   struct vm_region *upper) REQUIRES(space->lock)
+                   struct vm_region *upper) REQUIRES(space->change, space->lock)
 {
     uint64_t bytes = upper->bytes;
-    vm_region_remove(space, work, upper);
+    vm_tree_remove(space, upper);
+    upper->next = work->dead;
+    work->dead = upper;
     upper->bytes = 0; /* what it has claimed is the lower one's now */
     lower->bytes += bytes;
     space->region_bytes += bytes;
@@ -107,11 +118,4 @@ struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, 
         return lower;
     }
     return region;
-}
-
-void vm_region_remove(struct vm_space *space, struct vm_work *work, struct vm_region *region)
-{
-    vm_tree_remove(space, region);
-    region->next = work->dead;
-    work->dead = region;
 }

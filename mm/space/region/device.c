@@ -44,8 +44,7 @@ static uint64_t changed_part(const struct vm_region *region, uint64_t base, uint
     return region->access == access ? 0 : min_u64(vm_region_end(region), end) - *first;
 }
 
-static void undo_claims(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
-    REQUIRES(space->lock)
+void vm_device_unclaim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
 {
     uint64_t first;
     const struct vm_region *region = vm_region_above(space, base);
@@ -62,7 +61,7 @@ enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint6
     for (; region && region->base < end; region = region->next) {
         uint64_t bytes = changed_part(region, base, end, access, &first);
         if (!vm_device_claim(space, region, first, bytes, access)) {
-            undo_claims(space, base, region->base, access);
+            vm_device_unclaim_range(space, base, region->base, access);
             return VM_CONFLICT;
         }
     }

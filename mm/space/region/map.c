@@ -44,28 +44,45 @@ static enum vm_error hold_frames(struct vm_space *space, const phys_addr_t *fram
     return VM_OK;
 }
 
-/* Maps the frames of the request for `region`, which is not in the space yet. */
-static enum vm_error map_frames(struct vm_space *space, const struct vm_region *region,
-                                const phys_addr_t *frames) REQUIRES(space->lock)
+/* Maps `count` frames from `base` on. */
+static enum vm_error map_some(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                              const phys_addr_t *frames, uint64_t count) REQUIRES(space->change, space->lock)
 {
-    uint64_t count = region->bytes >> FRAME_SHIFT;
-    enum vm_error error = hold_frames(space, frames, count, region->base);
+    enum vm_error error = hold_frames(space, frames, count, base);
     if (error != VM_OK) {
         return error;
     }
-    if (page_table_map_frames(space->table, virt_addr(region->base), frames, count,
-                              vm_page_access(space, region), CACHE_WRITE_BACK) != PAGE_TABLE_OK) {
-        release_frames(space, frames, count, region->base);
+    if (page_table_map_frames(space->table, virt_addr(base), frames, count, vm_page_access(space, region),
+                              CACHE_WRITE_BACK) != PAGE_TABLE_OK) {
+        release_frames(space, frames, count, base);
         return VM_NO_MEMORY;
     }
     space->resident += count;
     return VM_OK;
 }
 
+/* Maps the frames of the request for the region that is on its way in. */
+static enum vm_error map_frames(struct vm_space *space, struct vm_work *work, const phys_addr_t *frames)
+    REQUIRES(space->change, space->lock)
+{
+    const struct vm_region *region = space->moving;
+    enum vm_error error = VM_OK;
+    uint64_t at = region->base;
+    while (error == VM_OK && at < vm_region_end(region)) {
+        vm_hold_renew(&work->hold);
+        uint64_t count = min_u64(work->hold.left, (vm_region_end(region) - at) >> FRAME_SHIFT);
+        work->hold.left -= (unsigned)count;
+        error = map_some(space, region, at, frames, count);
+        frames += count;
+        at += count << FRAME_SHIFT;
+    }
+    return error;
+}
+
 /* ---- Regions ---- */
 
 static enum vm_error choose_place(struct vm_space *space, const struct vm_request *request, uint64_t *base)
-    REQUIRES(space->lock)
+    REQUIRES(space->change)
 {
     *base = request->address.raw;
     if (request->fixed) {
@@ -89,16 +106,34 @@ static void describe(struct vm_region *region, const struct vm_request *request,
         .pager = request->source == VM_PAGER ? request->pager : NULL,
         .name = request->name ? request->name : "",
         .source = (uint8_t)request->source,
-        .access = (uint8_t)request->access,
         .cache = (uint8_t)request->cache,
         .around = (uint8_t)max_u64(request->around, 1),
         .large = request->large,
         .shared = request->shared,
     };
+    vm_region_set_access(region, request->access, request->access);
+}
+
+/* Puts the region into the space, its frames first. */
+static enum vm_error add(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                         const phys_addr_t *frames) REQUIRES(space->change, space->lock)
+{
+    if (region->source == VM_FRAMES) {
+        space->moving = region;
+        enum vm_error error = map_frames(space, work, frames);
+        if (error != VM_OK) {
+            vm_region_abandon(space, work);
+            return error;
+        }
+        space->moving = NULL;
+    }
+    vm_tree_insert(space, region);
+    vm_region_merge(space, work, region);
+    return VM_OK;
 }
 
 static enum vm_error map(struct vm_space *space, struct vm_work *work, const struct vm_request *request,
-                         virt_addr_t *address) REQUIRES(space->lock)
+                         virt_addr_t *address) REQUIRES(space->change)
 {
     uint64_t base;
     enum vm_error error = choose_place(space, request, &base);
@@ -107,22 +142,17 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     }
     struct vm_region *region = work->spare[0];
     describe(region, request, base);
-    if (request->source == VM_FRAMES) {
-        error = map_frames(space, region, request->frames);
-        if (error != VM_OK) {
-            return error;
-        }
-    }
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;
     }
     if (region->pager) {
         vm_pager_get(region->pager);
     }
-    vm_tree_insert(space, vm_work_spare(work));
-    vm_region_merge(space, work, region);
-    *address = virt_addr(base);
-    return VM_OK;
+    vm_work_lock(space, work);
+    error = add(space, work, vm_work_spare(work), request->frames);
+    vm_work_unlock(space, work);
+    *address = error == VM_OK ? virt_addr(base) : *address;
+    return error;
 }
 
 enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)

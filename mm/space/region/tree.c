@@ -6,7 +6,7 @@
  * code. Each node knows the largest gap of its subtree, so that placing finds a gap without visiting regions
  * that have none.
  */
-#include "mm/space/internal.h"
+#include "mm/space/valid.h"
 
 struct vm_region *vm_region_above(const struct vm_space *space, uint64_t address)
 {
@@ -23,6 +23,16 @@ struct vm_region *vm_region_above(const struct vm_space *space, uint64_t address
         node = node->lower;
     }
     return found;
+}
+
+const struct vm_region *vm_region_at(const struct vm_space *space, uint64_t address)
+{
+    const struct vm_region *region = space->moving;
+    if (region && address - region->base < region->bytes) {
+        return region;
+    }
+    region = vm_region_above(space, address);
+    return region && region->base <= address ? region : NULL;
 }
 
 /* ---- The treap ---- */
@@ -106,7 +116,7 @@ static uint64_t gap_below(const struct vm_space *space, const struct vm_region *
     return region->base - region->guard - gap_start(space, region);
 }
 
-static void set_gap(struct vm_space *space, struct vm_region *region) REQUIRES(space->lock)
+static void set_gap(struct vm_space *space, struct vm_region *region) REQUIRES(space->change, space->lock)
 {
     if (region) {
         region->gap = gap_below(space, region);
@@ -155,6 +165,7 @@ void vm_tree_insert(struct vm_space *space, struct vm_region *region)
 
 void vm_tree_remove(struct vm_space *space, struct vm_region *region)
 {
+    DEBUG_ASSERT(vm_region_is_valid(space, region));
     struct vm_region *next = region->next;
     space->tree = without(space->tree, region);
     *(region->previous ? &region->previous->next : &space->first) = next;

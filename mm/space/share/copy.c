@@ -1,9 +1,13 @@
 /*
  * Copies that copy nothing yet: regions and pages of one range shown again elsewhere.
  *
- * Private pages are shared read-only; whoever writes first gets a copy, the last one writes in place. All
- * that can fail (references, records, tables) happens before the originals lose their write access, so a
- * failure has changed nothing there.
+ * Private pages are shared read-only; whoever writes first gets a copy, the last one writes in place. A page
+ * is shared and its original loses the right to be written to in one hold of both locks, at whose end that is
+ * flushed: so each page is taken at one moment. A failure leaves originals that fault once more before they
+ * are written to, which no program can see.
+ *
+ * A region of the copy is on its way in (`moving`) until its last page is there, so that no fault fills what
+ * the copy has not come to yet.
  *
  * Two spaces are locked at once here, and each lock goes by several names: the functions that clang's
  * analysis cannot follow for that are marked.
@@ -12,30 +16,13 @@
 
 /* One range on its way into another. */
 struct copying {
-    struct vm_space *from; /* locked */
-    struct vm_space *to;   /* locked; may be the same */
+    struct vm_space *from; /* being changed, and locked */
+    struct vm_space *to;   /* the same; may be the same space */
     uint64_t distance;     /* address in `to` minus address in `from` */
+    struct vm_hold hold;   /* of both locks */
 };
 
 /* ---- Pages ---- */
-
-/* Gives large pages of the range small ones, since sharing goes frame by frame. */
-static enum vm_error cut_large(struct vm_space *space, struct vm_region *region, uint64_t base, uint64_t end,
-                               struct tlb_batch *batch) REQUIRES(space->lock)
-{
-    struct page_translation page;
-    if (!region->large || region->source == VM_DEVICE) {
-        return VM_OK;
-    }
-    for (uint64_t at = base; vm_next_page(space->table, &at, end, &page);
-         at += page_level_bytes(page.level)) {
-        enum vm_error error = vm_page_cut(space, region, at + FRAME_BYTES, batch);
-        if (page.level == PAGE_LEVEL_2M && error != VM_OK) {
-            return error;
-        }
-    }
-    return VM_OK;
-}
 
 static enum vm_error share_leaf(const struct copying *copying, const struct vm_region *region,
                                 uint64_t address, const struct page_translation *page)
@@ -67,6 +54,7 @@ static enum vm_error share_leaf(const struct copying *copying, const struct vm_r
     return VM_OK;
 }
 
+/* Shares what lies at the page: a hole, or the zero page, reads the same as a hole of the copy. */
 static enum vm_error share_page(const struct copying *copying, const struct vm_region *region,
                                 uint64_t address, const struct page_translation *page)
     REQUIRES(copying->to->lock)
@@ -74,46 +62,82 @@ static enum vm_error share_page(const struct copying *copying, const struct vm_r
     switch (page_entry_kind(page->leaf, PAGE_LEVEL_4K)) { /* larger ones have been cut */
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
-        return share_leaf(copying, region, address, page);
+        return vm_page_frame(page).raw == copying->to->manager->zero_frame.raw
+                   ? VM_OK
+                   : share_leaf(copying, region, address, page);
+    case ENTRY_ABSENT:
+        return VM_OK;
     case ENTRY_SWAPPED: /* nobody is there to count another user of the slot */
     case ENTRY_HELD:
-    case ENTRY_ABSENT: /* not found by vm_next_page() */
     case ENTRY_TABLE:
         break;
     }
     vm_entry_is_foreign(page, address);
 }
 
-/* Shares the pages of `region` in [base, end) that have frames. */
+/* Shares the pages of [base, end), a step in one table, that have frames. */
 static enum vm_error share_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
                                  uint64_t end) REQUIRES(copying->to->lock)
 {
-    phys_addr_t zero = copying->to->manager->zero_frame;
+    enum vm_error error = VM_OK;
+    for (uint64_t at = base; error == VM_OK && at < end; at += FRAME_BYTES) {
+        struct page_translation page = vm_page_at(copying->from->table, at);
+        error = share_page(copying, region, at, &page);
+    }
+    return error;
+}
+
+/* Takes write access from the pages of [base, end), some of which are shared now. */
+static void close_pages(struct copying *copying, const struct vm_region *region, uint64_t base, uint64_t end)
+    REQUIRES(copying->from->lock)
+{
+    struct vm_space *from = copying->from;
+    if (vm_region_is_private(region) && region->access & VM_WRITE) {
+        enum page_table_error error =
+            page_table_protect(from->table, virt_addr(base), end - base, vm_page_access_shared(from, region),
+                               CACHE_WRITE_BACK, copying->hold.batch);
+        ASSERT(error == PAGE_TABLE_OK); /* small pages are not cut */
+    }
+}
+
+/* Makes small pages of a large one, since sharing goes frame by frame. That is all for this hold. */
+static enum vm_error cut_large(struct copying *copying, struct vm_region *region, uint64_t address)
+    REQUIRES(copying->from->lock)
+{
+    copying->hold.left = 0;
+    return vm_page_cut(copying->from, region, align_down(address, MIB(2)) + FRAME_BYTES, copying->hold.batch);
+}
+
+/* Shares what `region` has in [base, end). */
+static enum vm_error share_region(struct copying *copying, struct vm_region *region, uint64_t base,
+                                  uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
+{
     struct page_translation page;
-    if (!vm_region_has_frames(region)) {
-        return VM_OK;
-    }
-    for (uint64_t at = base; vm_next_page(copying->from->table, &at, end, &page); at += FRAME_BYTES) {
-        if (vm_page_frame(&page).raw == zero.raw) {
-            continue; /* a hole reads the same */
+    enum vm_error error = VM_OK;
+    for (uint64_t at = base, next; error == VM_OK && at < end; at = next) {
+        vm_hold_renew(&copying->hold);
+        next = vm_hold_step(&copying->hold, copying->from->table, at, end, &page);
+        if (page.level == PAGE_LEVEL_4K) {
+            error = share_pages(copying, region, at, next);
+            close_pages(copying, region, at, next); /* also what an error has left shared */
+        } else if (page.mapped) {
+            error = cut_large(copying, region, at);
+            next = at; /* its small pages come next */
         }
-        enum vm_error error = share_page(copying, region, at, &page);
-        if (error != VM_OK) {
-            return error;
-        }
     }
-    return VM_OK;
+    return error;
 }
 
 /* ---- Regions ---- */
 
-/* Makes the copy's region for the part of `region` in [base, end). */
-static enum vm_error copy_region(const struct copying *copying, const struct vm_region *region, uint64_t base,
-                                 uint64_t end) REQUIRES(copying->to->lock)
+/* What the copy has for the part of `region` in [base, end); NULL and the reason in *error. */
+static struct vm_region *make_region(const struct copying *copying, const struct vm_region *region,
+                                     uint64_t base, uint64_t end, enum vm_error *error)
 {
     struct vm_region *copy = slab_cache_alloc(&copying->to->manager->regions);
     if (!copy) {
-        return VM_NO_MEMORY;
+        *error = VM_NO_MEMORY;
+        return NULL;
     }
     *copy = *region;
     copy->base = base + copying->distance;
@@ -123,72 +147,94 @@ static enum vm_error copy_region(const struct copying *copying, const struct vm_
     copy->offset += copy->offset || copy->pager || copy->source == VM_DEVICE ? base - region->base : 0;
     if (!vm_device_claim(copying->to, copy, copy->base, copy->bytes, copy->access)) {
         slab_cache_free(&copying->to->manager->regions, copy);
-        return VM_CONFLICT;
+        *error = VM_CONFLICT;
+        return NULL;
     }
     if (copy->pager) {
         vm_pager_get(copy->pager);
     }
-    vm_tree_insert(copying->to, copy);
-    return VM_OK;
+    return copy;
+}
+
+static enum vm_error copy_region(struct copying *copying, struct vm_region *region, uint64_t base,
+                                 uint64_t end) NO_LOCK_ANALYSIS
+{
+    enum vm_error error = VM_OK;
+    struct vm_region *copy = make_region(copying, region, base, end, &error);
+    if (!copy) {
+        return error;
+    }
+    copying->to->moving = copy;
+    if (vm_region_has_frames(region)) {
+        error = share_region(copying, region, base, end);
+    }
+    if (error == VM_OK) {
+        copying->to->moving = NULL;
+        vm_tree_insert(copying->to, copy);
+    }
+    return error;
 }
 
 /* Copies what there is in [base, end), region by region. */
-static enum vm_error copy_regions(const struct copying *copying, uint64_t base, uint64_t end,
-                                  struct tlb_batch *batch) REQUIRES(copying->from->lock, copying->to->lock)
+static enum vm_error copy_regions(struct copying *copying, uint64_t base, uint64_t end)
+    REQUIRES(copying->from->lock, copying->to->lock)
 {
     enum vm_error error = VM_OK;
     struct vm_region *region = vm_region_above(copying->from, base);
     while (error == VM_OK && region && region->base < end) {
         struct vm_region *next = region->next; /* a copy in the same space may come between */
-        uint64_t first = max_u64(region->base, base);
-        uint64_t last = min_u64(vm_region_end(region), end);
-        error = cut_large(copying->from, region, first, last, batch);
-        if (error == VM_OK) {
-            error = copy_region(copying, region, first, last);
-        }
-        if (error == VM_OK) {
-            error = share_pages(copying, region, first, last);
-        }
+        vm_hold_renew(&copying->hold);
+        copying->hold.left--;
+        error =
+            copy_region(copying, region, max_u64(region->base, base), min_u64(vm_region_end(region), end));
         region = next;
     }
     return error;
 }
 
-/* Takes write access from the private pages that are shared now. */
-static void close_pages(struct vm_space *space, uint64_t base, uint64_t end, struct tlb_batch *batch)
-    REQUIRES(space->lock)
+/* Takes out what a copy that failed has left of [base, end) in `to`. */
+static void undo(struct vm_space *to, struct vm_work *work, uint64_t base, uint64_t end) REQUIRES(to->change)
 {
-    struct vm_region *region = vm_region_above(space, base);
-    for (; region && region->base < end; region = region->next) {
-        uint64_t first = max_u64(region->base, base);
-        uint64_t last = min_u64(vm_region_end(region), end);
-        if (!vm_region_is_private(region) || !(region->access & VM_WRITE)) {
-            continue;
-        }
-        enum page_table_error error =
-            page_table_protect(space->table, virt_addr(first), last - first,
-                               vm_page_access_shared(space, region), CACHE_WRITE_BACK, batch);
-        ASSERT(error == PAGE_TABLE_OK); /* no large page is left to be cut */
+    vm_work_lock(to, work);
+    if (to->moving) {
+        vm_region_abandon(to, work);
     }
+    vm_range_remove(to, work, base, end);
+    vm_work_unlock(to, work);
+}
+
+/* Copies [base, end): all, or nothing. Both spaces are being changed. */
+static enum vm_error copy_range(struct copying *copying, struct vm_work *work, uint64_t base,
+                                uint64_t end) NO_LOCK_ANALYSIS
+{
+    struct tlb_batch batch;
+    tlb_batch_start(&batch, copying->from->table);
+    vm_hold_begin_both(&copying->hold, copying->from, copying->to, &batch);
+    enum vm_error error = copy_regions(copying, base, end);
+    vm_hold_end(&copying->hold, copying->from);
+    if (error != VM_OK) {
+        undo(copying->to, work, base + copying->distance, end + copying->distance);
+    }
+    return error;
 }
 
 /* ---- Two spaces ---- */
 
-/* Takes two locks by ascending number, or the one if they are the same. */
-static void lock_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
+/* Begins to change two spaces, by ascending number, or the one if they are the same. */
+static void begin_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
 {
     struct vm_space *first = a->number < b->number ? a : b;
-    spinlock_acquire(&first->lock);
+    mutex_acquire(&first->change);
     if (a != b) {
-        spinlock_acquire(first == a ? &b->lock : &a->lock);
+        mutex_acquire(first == a ? &b->change : &a->change);
     }
 }
 
-static void release_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
+static void end_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
 {
-    spinlock_release(&a->lock);
+    mutex_release(&a->change);
     if (a != b) {
-        spinlock_release(&b->lock);
+        mutex_release(&b->change);
     }
 }
 
@@ -196,16 +242,13 @@ static void release_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSI
 
 static enum vm_error copy_all(struct vm_space *space, struct vm_space *child) NO_LOCK_ANALYSIS
 {
-    struct copying copying = {space, child, 0};
-    struct tlb_batch batch;
-    lock_both(space, child);
-    tlb_batch_start(&batch, space->table);
-    enum vm_error error = copy_regions(&copying, space->base, space->end, &batch);
-    if (error == VM_OK) {
-        close_pages(space, space->base, space->end, &batch);
-    }
-    tlb_batch_finish(&batch);
-    release_both(space, child);
+    struct copying copying = {.from = space, .to = child};
+    struct vm_work work;
+    vm_work_prepare(child, &work, 0);
+    begin_both(space, child);
+    enum vm_error error = copy_range(&copying, &work, space->base, space->end);
+    end_both(space, child);
+    vm_work_free(child, &work);
     return error;
 }
 
@@ -234,29 +277,6 @@ enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, con
 
 /* ---- A range ---- */
 
-static enum vm_error copy_range(const struct copying *copying, uint64_t base, uint64_t bytes,
-                                struct vm_work *work) NO_LOCK_ANALYSIS
-{
-    struct vm_space *to = copying->to;
-    uint64_t target = base + copying->distance;
-    struct tlb_batch batch;
-    if (!vm_range_is_covered(copying->from, base, bytes)) {
-        return VM_NOT_MAPPED;
-    }
-    if (vm_range_is_taken(to, target, bytes)) {
-        return VM_OVERLAP;
-    }
-    tlb_batch_start(&batch, copying->from->table);
-    enum vm_error error = copy_regions(copying, base, base + bytes, &batch);
-    if (error == VM_OK) {
-        close_pages(copying->from, base, base + bytes, &batch);
-    } else {
-        vm_range_remove(to, work, target, target + bytes);
-    }
-    tlb_batch_finish(&batch);
-    return error;
-}
-
 static enum vm_error check_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
                                 virt_addr_t source, uint64_t bytes)
 {
@@ -269,20 +289,31 @@ static enum vm_error check_copy(struct vm_space *space, virt_addr_t address, str
                                                                                             : error;
 }
 
+static enum vm_error try_copy(struct copying *copying, struct vm_work *work, uint64_t base,
+                              uint64_t bytes) NO_LOCK_ANALYSIS
+{
+    if (!vm_range_is_covered(copying->from, base, bytes)) {
+        return VM_NOT_MAPPED;
+    }
+    if (vm_range_is_taken(copying->to, base + copying->distance, bytes)) {
+        return VM_OVERLAP;
+    }
+    return copy_range(copying, work, base, base + bytes);
+}
+
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
                             virt_addr_t source, uint64_t bytes) NO_LOCK_ANALYSIS
 {
-    struct copying copying = {from, space, address.raw - source.raw};
-    struct vm_work work = {.dead = NULL};
+    struct copying copying = {.from = from, .to = space, .distance = address.raw - source.raw};
+    struct vm_work work;
     enum vm_error error = check_copy(space, address, from, source, bytes);
     if (error != VM_OK) {
         return error;
     }
-    lock_both(space, from);
-    tlb_batch_start(&work.batch, space->table);
-    error = copy_range(&copying, source.raw, bytes, &work);
-    tlb_batch_finish(&work.batch);
-    release_both(space, from);
+    vm_work_prepare(space, &work, 0);
+    begin_both(space, from);
+    error = try_copy(&copying, &work, source.raw, bytes);
+    end_both(space, from);
     vm_work_free(space, &work);
     return error;
 }

@@ -3,15 +3,7 @@
  * the bits are collected and cleared, some at a time. A CPU may still write through a translation that says
  * "dirty already" until it is flushed: so the pager is told after the flush.
  */
-#include "mm/space/internal.h"
-
-#define SYNC_PAGES 16
-
-struct written {
-    unsigned count;                /* entries used */
-    uint64_t address[SYNC_PAGES];  /* of the page */
-    phys_addr_t frame[SYNC_PAGES]; /* behind it */
-};
+#include "mm/space/valid.h"
 
 /* Clears the dirty bit of a page; that it is cached as dirty is noted in the batch. */
 static void clean(struct vm_space *space, uint64_t address, page_table_entry_t leaf, struct tlb_batch *batch)
@@ -40,53 +32,80 @@ static bool is_written(const struct page_translation *page)
     return false;
 }
 
-/* Collects written pages from *address on; there may be more when it is full. */
-static void collect(struct vm_space *space, uint64_t *address, uint64_t end, struct written *written,
-                    struct tlb_batch *batch) REQUIRES(space->lock)
+/* Clears the dirty bits of [base, end), of at most 64 small pages; returns which had one, a bit for each. */
+static uint64_t collect(struct vm_space *space, uint64_t base, uint64_t end, struct tlb_batch *batch)
+    REQUIRES(space->lock)
 {
-    struct page_translation page;
-    written->count = 0;
-    while (written->count < SYNC_PAGES && vm_next_page(space->table, address, end, &page)) {
+    uint64_t written = 0;
+    for (uint64_t at = base; at < end; at += FRAME_BYTES) {
+        struct page_translation page = vm_page_at(space->table, at);
         if (is_written(&page)) {
-            written->address[written->count] = *address;
-            written->frame[written->count] = vm_page_frame(&page);
-            written->count++;
-            clean(space, *address, page.leaf, batch);
+            written |= 1ULL << ((at - base) >> FRAME_SHIFT);
+            clean(space, at, page.leaf, batch);
         }
-        *address += FRAME_BYTES;
     }
+    return written;
 }
 
-static void sync_region(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end)
+/* Tells the pager of the pages that have a bit. */
+static void tell(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t written)
     REQUIRES(space->lock)
 {
     struct vm_pager *pager = region->pager;
-    struct written written;
-    do {
-        struct tlb_batch batch;
-        tlb_batch_start(&batch, space->table);
-        collect(space, &base, end, &written, &batch);
-        tlb_batch_finish(&batch);
-        for (unsigned i = 0; i < written.count; i++) {
-            pager->dirty(pager, written.address[i] - region->base + region->offset, written.frame[i]);
+    for (uint64_t at = base; written != 0; written >>= 1, at += FRAME_BYTES) {
+        if (written & 1) {
+            struct page_translation page = vm_page_at(space->table, at);
+            pager->dirty(pager, at - region->base + region->offset, vm_page_frame(&page));
         }
-    } while (written.count == SYNC_PAGES);
+    }
+}
+
+_Static_assert(VM_HOLD_PAGES <= 64, "what one step finds is a word of bits");
+
+static void sync_region(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
+                        uint64_t base, uint64_t end) REQUIRES(space->change, space->lock)
+{
+    struct page_translation page;
+    for (uint64_t next; base < end; base = next) {
+        vm_hold_renew(hold);
+        next = vm_hold_step(hold, space->table, base, end, &page);
+        uint64_t written = page.level == PAGE_LEVEL_4K ? collect(space, base, next, hold->batch) : 0;
+        if (written != 0) {
+            tlb_batch_finish(hold->batch);
+            tell(space, region, base, written);
+        }
+    }
+}
+
+static void sync_range(struct vm_space *space, struct vm_hold *hold, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock)
+{
+    const struct vm_region *region = vm_region_above(space, base);
+    for (; region && region->base < end; region = region->next) {
+        vm_hold_renew(hold);
+        hold->left--;
+        if (region->shared && region->pager->dirty) {
+            sync_region(space, hold, region, max_u64(region->base, base),
+                        min_u64(vm_region_end(region), end));
+        }
+    }
 }
 
 enum vm_error vm_space_sync(struct vm_space *space, virt_addr_t base, uint64_t bytes)
 {
-    uint64_t end = base.raw + bytes;
+    struct vm_hold hold;
+    struct tlb_batch batch;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
     if (error != VM_OK) {
         return error;
     }
-    spinlock_acquire(&space->lock);
-    const struct vm_region *region = vm_region_above(space, base.raw);
-    for (; region && region->base < end; region = region->next) {
-        if (region->shared && region->pager->dirty) {
-            sync_region(space, region, max_u64(region->base, base.raw), min_u64(vm_region_end(region), end));
-        }
-    }
-    spinlock_release(&space->lock);
+    DEBUG_ASSERT(vm_space_is_valid(space));
+    VALIDATE_AT_RANDOM(vm, vm_space_check, space);
+    tlb_batch_start(&batch, space->table);
+    mutex_acquire(&space->change);
+    vm_hold_begin(&hold, space, &batch);
+    sync_range(space, &hold, base.raw, base.raw + bytes);
+    vm_hold_end(&hold, space);
+    mutex_release(&space->change);
     return VM_OK;
 }

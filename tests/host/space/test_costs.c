@@ -163,13 +163,13 @@ static void last_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t fram
     (void)pager;
     (void)offset;
     last.calls++;
-    host_cpu = 1;
+    struct host_cpu here = host_play(1);
     last.found = vm_space_get(&vm.manager, last.dying->number) != NULL;
     last.accepted = vm_reverse_accepts(&vm.manager, frame);
     vm_fixture_space(&vm, &other, "meanwhile");
     last.new_number = other.number;
     vm_fixture_drop(&other);
-    host_cpu = 0;
+    host_play_end(here);
 }
 
 static void a_dying_space_is_not_found_and_keeps_its_number(void **state)
@@ -196,6 +196,23 @@ static void a_dying_space_is_not_found_and_keeps_its_number(void **state)
     assert_true(last.accepted);
     assert_int_not_equal(last.new_number, number);
     frame_put(&vm.machine.pool, last.frame);
+}
+
+/* Who forgets to return a reference is told so, by whoever waits for it. */
+static void a_reference_is_not_waited_for_for_ever(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    bool panicked;
+    vm_fixture_start(&vm, MIB(24));
+    vm_fixture_space(&vm, &space, "kept");
+    assert_ptr_equal(vm_space_get(&vm.manager, space.number), &space);
+    lock_set_patience(1000);
+    CATCH_PANIC(trap, panicked, vm_space_destroy(&space));
+    lock_set_patience(LOCK_PATIENCE_SECONDS * UINT64_C(10000000000)); /* as at the start */
+    assert_true(panicked);
+    assert_non_null(strstr(trap.message, "space 0, kept, to which 1 references are not returned"));
+    machine_destroy(&vm.machine); /* as it is: the space is neither there nor gone */
 }
 
 static void a_space_is_not_made_twice(void **state)
@@ -227,6 +244,7 @@ int main(void)
         TEST(all_spaces_are_visited),
         cmocka_unit_test_setup_teardown(a_dying_space_is_not_found_and_keeps_its_number, start_two_cpus,
                                         stop),
+        cmocka_unit_test(a_reference_is_not_waited_for_for_ever),
         TEST(a_space_is_not_made_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

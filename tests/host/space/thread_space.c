@@ -1,6 +1,7 @@
 /*
  * Several CPUs (threads) use address spaces at once, under the thread sanitizer: each a user space and a part
- * of the kernel's tables of its own, and all of them two that they share, fork, and copy from and to.
+ * of the kernel's tables of its own, and all of them two that they share, fork, and copy from and to. Ranges
+ * may be longer than what one hold of a lock works on, so that faults come between.
  */
 #include "steps.h"
 
@@ -9,8 +10,8 @@
 #include "tests/host/support/random.h"
 #include "tests/host/support/threads.h"
 
-#define OPERATIONS 1500
-#define WINDOW     48       /* pages that all happens in */
+#define OPERATIONS 6000
+#define WINDOW     1200     /* pages that all happens in */
 #define OWN_PAGES  16       /* of a thread's own space, which hold marks */
 #define OWN_BASE   (GIB(2)) /* of these; elsewhere the space is as the shared one */
 #define ROOM       GIB(1)   /* of a thread's part of the kernel's half */
@@ -58,10 +59,16 @@ static void note_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t fram
 
 static struct vm_pager pager = {.get = get_page, .dirty = note_dirty, .references = 1};
 
+/* Mostly short, sometimes longer than any hold. */
+static uint64_t length_of(uint64_t random)
+{
+    return (1 + random / 8 % (random % 8 ? 6 : 700)) * PAGE;
+}
+
 /* A region whose pages many show. */
 static struct vm_request shared_request(uint64_t address, uint64_t bytes, uint64_t random)
 {
-    struct vm_request request = zeros_at(address, bytes);
+    struct vm_request request = zeros_at(address, min_u64(bytes, 8 * PAGE));
     if (random & 1) {
         request.source = VM_FRAMES;
         request.bytes = min_u64(bytes, FILE_PAGES * PAGE);
@@ -79,10 +86,11 @@ static struct vm_request shared_request(uint64_t address, uint64_t bytes, uint64
 static void operate(struct vm_space *on, uint64_t random)
 {
     virt_addr_t address = page_at(on, random >> 8);
-    uint64_t bytes = (1 + random / 64 % 6) * PAGE;
+    uint64_t bytes = length_of(random >> 23);
     struct vm_request request = zeros_at(address.raw, bytes);
+    struct vm_counts counts;
     virt_addr_t made;
-    switch (random % 8) {
+    switch (random % 9) {
     case 0:
         vm_space_unmap(on, address, bytes);
         break;
@@ -90,7 +98,8 @@ static void operate(struct vm_space *on, uint64_t random)
         vm_space_protect(on, address, bytes, random >> 20 & 1 ? VM_NONE : RW);
         break;
     case 2:
-        request.around = random >> 21 & 1 ? 8 : 0;
+        request.around = random >> 21 & 1 ? 64 : 0;
+        request.large = random >> 22 & 1;
         vm_space_map(on, &request, &made);
         break;
     case 3:
@@ -99,6 +108,9 @@ static void operate(struct vm_space *on, uint64_t random)
         break;
     case 4:
         vm_space_sync(on, address, bytes);
+        break;
+    case 5:
+        vm_space_count(on, address, bytes, &counts);
         break;
     default:
         vm_space_fault(on, address, random >> 22 & 1 ? VM_READ : VM_WRITE);
@@ -142,7 +154,7 @@ static void copy(struct own *own, uint64_t random)
     struct vm_space *one = random & 1 ? &shared[0] : &shared[1];
     struct vm_space *other = random & 2 ? &own->user : one == shared ? &shared[1] : &shared[0];
     vm_space_copy(one, page_at(one, random >> 2), other, page_at(other, random >> 12),
-                  (1 + random / 4 % 4) * PAGE);
+                  length_of(random >> 33));
     if (random >> 24 & 1) { /* what is copied from its marked pages stays as it is there */
         vm_space_copy(one, page_at(one, random >> 25), &own->user, virt_addr(OWN_BASE), 2 * PAGE);
     }

@@ -34,6 +34,30 @@ static inline void host_locks_forget(unsigned count)
 }
 #endif
 
+/* A CPU whose part this thread has left for a while to play another one. */
+struct host_cpu {
+    unsigned number;
+    unsigned preempt_depth;
+    void (*meanwhile)(void);
+};
+
+/* From now on this thread is the CPU with that number, which holds nothing. */
+static inline struct host_cpu host_play(unsigned number)
+{
+    struct host_cpu left = {host_cpu, host_preempt_depth, host_meanwhile};
+    host_cpu = number;
+    host_preempt_depth = 0;
+    host_meanwhile = NULL;
+    return left;
+}
+
+static inline void host_play_end(struct host_cpu left)
+{
+    host_cpu = left.number;
+    host_preempt_depth = left.preempt_depth;
+    host_meanwhile = left.meanwhile;
+}
+
 /*
  * Runs `statement`, which must panic; afterwards trap.message holds what the panic said.
  * Evaluates to nothing; sets `panicked` to whether it did.

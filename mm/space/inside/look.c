@@ -1,5 +1,5 @@
 /* Questions about spaces: what lies at an address, what a range holds, where a frame is seen. */
-#include "internal.h"
+#include "mm/space/valid.h"
 
 /* ---- Regions ---- */
 
@@ -11,6 +11,7 @@ static void fill_facts(const struct vm_region *region, struct vm_region_facts *f
         .guard = region->guard,
         .source = (enum vm_source)region->source,
         .access = region->access,
+        .before = region->before,
         .large = region->large,
         .shared = region->shared,
         .cache = (enum page_cache)region->cache,
@@ -34,7 +35,13 @@ bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region
 
 bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
 {
-    return vm_space_next(space, address, facts) && facts->base.raw <= address.raw;
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_at(space, address.raw);
+    if (region) {
+        fill_facts(region, facts);
+    }
+    spinlock_release(&space->lock);
+    return region != NULL;
 }
 
 /* ---- Pages ---- */
@@ -71,9 +78,9 @@ static void count_page(struct vm_space *space, const struct vm_region *region,
     }
 }
 
-/* Counts the pages of `region` in [base, end). */
-static void count_region(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                         struct vm_counts *counts) REQUIRES(space->lock)
+/* Counts the pages of [base, end), a step. */
+static void count_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                        struct vm_counts *counts) REQUIRES(space->lock)
 {
     struct page_translation page;
     uint64_t at = base;
@@ -87,22 +94,34 @@ static void count_region(struct vm_space *space, const struct vm_region *region,
 
 void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, struct vm_counts *counts)
 {
-    uint64_t end = base.raw + bytes;
+    struct page_translation page;
+    struct vm_hold hold;
+    uint64_t at = base.raw;
+    uint64_t end = at + bytes;
+    DEBUG_ASSERT(vm_space_is_valid(space));
+    VALIDATE_AT_RANDOM(vm, vm_space_check, space);
     memset(counts, 0, sizeof *counts);
-    spinlock_acquire(&space->lock);
-    const struct vm_region *region = vm_region_above(space, base.raw);
-    for (; region && region->base < end; region = region->next) {
-        count_region(space, region, max_u64(region->base, base.raw), min_u64(vm_region_end(region), end),
-                     counts);
+    vm_hold_begin(&hold, space, NULL);
+    while (at < end) {
+        vm_hold_renew(&hold);
+        const struct vm_region *region = vm_region_above(space, at);
+        if (!region || region->base >= end) {
+            break;
+        }
+        at = max_u64(at, region->base);
+        uint64_t next = vm_hold_step(&hold, space->table, at, min_u64(end, vm_region_end(region)), &page);
+        count_pages(space, region, at, next, counts);
+        at = next;
     }
-    spinlock_release(&space->lock);
+    vm_hold_end(&hold, space);
 }
 
 void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look)
 {
     memset(look, 0, sizeof *look);
     spinlock_acquire(&space->lock);
-    const struct vm_region *region = vm_region_above(space, address.raw);
+    const struct vm_region *region = vm_region_at(space, address.raw);
+    region = region ? region : vm_region_above(space, address.raw);
     if (region && address.raw >= region->base - region->guard) {
         look->found = address.raw >= region->base;
         look->guard = !look->found;
@@ -143,11 +162,14 @@ uint64_t vm_space_tables(struct vm_space *space)
     if (space->user) {
         return space->own.table_frames;
     }
-    spinlock_acquire(&space->lock);
+    struct vm_hold hold;
+    vm_hold_begin(&hold, space, NULL);
     for (uint64_t at = space->base; at >= space->base && at < space->end;) {
+        vm_hold_renew(&hold);
+        hold.left--;
         count += count_tables_at(space, &at);
     }
-    spinlock_release(&space->lock);
+    vm_hold_end(&hold, space);
     return count;
 }
 
@@ -216,25 +238,35 @@ static void search_descriptor(struct vm_manager *manager, struct search *search)
     search->count += count - min_u64(count, CODES_MAX);
 }
 
-/* Asks the regions of given physical memory: what they show has no descriptor of ours. */
+/* Asks a region of given physical memory: what it shows has no descriptor of ours. */
+static void search_device(struct vm_space *space, const struct vm_region *region, struct search *search)
+    REQUIRES(space->lock)
+{
+    uint64_t inside = search->frame - region->offset;
+    if (region->source == VM_DEVICE && inside < region->bytes &&
+        vm_page_at(space->table, region->base + inside).mapped) {
+        note_place(search, space, region->base + inside, true);
+    }
+}
+
 static void search_devices(struct vm_space *space, struct search *search)
 {
-    spinlock_acquire(&space->lock);
-    for (const struct vm_region *region = space->first; region; region = region->next) {
-        uint64_t inside = search->frame - region->offset;
-        if (region->source != VM_DEVICE || inside >= region->bytes) {
-            continue;
-        }
-        if (vm_page_at(space->table, region->base + inside).mapped) {
-            note_place(search, space, region->base + inside, true);
-        }
+    struct vm_hold hold;
+    vm_hold_begin(&hold, space, NULL);
+    const struct vm_region *region = space->first;
+    while (region) {
+        uint64_t end = vm_region_end(region);
+        search_device(space, region, search);
+        hold.left--;
+        region = vm_hold_renew(&hold) ? vm_region_above(space, end) : region->next;
     }
-    spinlock_release(&space->lock);
+    vm_hold_end(&hold, space);
 }
 
 uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
                          uint64_t limit)
 {
+    DEBUG_ASSERT(vm_manager_is_valid(manager));
     struct search search = {align_down(address.raw, FRAME_BYTES), places, limit, 0};
     struct vm_space *space;
     search_descriptor(manager, &search);

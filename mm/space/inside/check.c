@@ -2,7 +2,7 @@
  * The validator: regions, page tables, reference counts, reverse map and ledger held against each other. It
  * trusts none of them: what a page shows is read from the tables, and all else must agree.
  */
-#include "internal.h"
+#include "mm/space/internal.h"
 
 /* What the walk over one or all spaces has seen. */
 struct census {
@@ -116,18 +116,24 @@ static bool check_device(const struct vm_region *region, uint64_t address,
                           region->cache);
 }
 
+/* Whether a page may have this access where `allowed` is the most: writing waits for a fault. */
+static bool fits(unsigned access, unsigned allowed)
+{
+    return !(access & ~allowed) && !((allowed ^ access) & ~(unsigned)PAGE_WRITE);
+}
+
 /* A page, inaccessible or not, that shows something. */
 static bool check_leaf(struct vm_space *space, const struct vm_region *region, uint64_t address,
                        const struct page_translation *page, struct census *census, struct vm_problem *problem)
 {
-    unsigned allowed = vm_page_access(space, region);
     phys_addr_t frame = vm_page_frame(page);
     if (region->source == VM_NOTHING) {
         return vm_problem_set(problem, "a page in a reserved region", address, frame.raw, 0);
     }
-    if ((page->access & ~allowed) || ((allowed ^ page->access) & ~(unsigned)PAGE_WRITE)) {
+    if (!fits(page->access, vm_page_access(space, region)) &&
+        !fits(page->access, vm_page_access_for(space, region->before))) {
         return vm_problem_set(problem, "a page with another access than its region", address, page->access,
-                              allowed);
+                              vm_page_access(space, region));
     }
     if (region->source == VM_DEVICE) {
         return check_device(region, address, page, problem);
@@ -166,6 +172,9 @@ static bool check_region(struct vm_space *space, const struct vm_region *region,
 {
     struct page_translation page;
     uint64_t end = vm_region_end(region);
+    if (region->denied != (uint8_t) ~(region->access & region->before)) {
+        return vm_problem_set(problem, "what a region denies", region->base, region->denied, region->access);
+    }
     if ((region->source == VM_PAGER) != (region->pager != NULL)) {
         return vm_problem_set(problem, "a region and its pager", region->base, region->source, VM_PAGER);
     }
@@ -182,12 +191,24 @@ static bool check_region(struct vm_space *space, const struct vm_region *region,
 }
 
 /* Nothing is mapped in [base, end), where no region lies. */
-static bool check_gap(struct vm_space *space, uint64_t base, uint64_t end, struct vm_problem *problem)
+static bool check_empty(struct vm_space *space, uint64_t base, uint64_t end, struct vm_problem *problem)
     REQUIRES(space->lock)
 {
     struct page_translation page;
     return !vm_next_page(space->table, &base, end, &page) ||
            vm_problem_set(problem, "a page without a region", base, vm_page_frame(&page).raw, 0);
+}
+
+/* No region of the tree lies in [base, end), but the one on its way in or out may. */
+static bool check_gap(struct vm_space *space, uint64_t base, uint64_t end, struct census *census,
+                      struct vm_problem *problem) REQUIRES(space->lock)
+{
+    const struct vm_region *region = space->moving;
+    if (!region || region->base < base || region->base >= end) {
+        return check_empty(space, base, end, problem);
+    }
+    return check_empty(space, base, region->base, problem) && check_region(space, region, census, problem) &&
+           check_empty(space, vm_region_end(region), end, problem);
 }
 
 static bool check_regions(struct vm_space *space, struct census *census, struct vm_problem *problem)
@@ -196,12 +217,13 @@ static bool check_regions(struct vm_space *space, struct census *census, struct 
     uint64_t end = space->base;
     census->resident = 0;
     for (const struct vm_region *region = space->first; region; region = region->next) {
-        if (!check_gap(space, end, region->base, problem) || !check_region(space, region, census, problem)) {
+        if (!check_gap(space, end, region->base, census, problem) ||
+            !check_region(space, region, census, problem)) {
             return false;
         }
         end = vm_region_end(region);
     }
-    if (!check_gap(space, end, space->end, problem)) {
+    if (!check_gap(space, end, space->end, census, problem)) {
         return false;
     }
     return census->resident == space->resident ||

@@ -1,0 +1,83 @@
+/*
+ * Holds of bounded work. Whoever works through a range holds the space's lock for at most VM_HOLD_PAGES pages
+ * of work, flushes what it made stale, lets the lock go, and takes it again: so that a page fault of another
+ * CPU waits for a bounded time, whatever the length of the range.
+ *
+ * Whoever changes the structure has `change` for the whole operation, so that the regions it knows stay
+ * between two holds; pages come meanwhile, by faults. Whoever only looks has no more than the lock, and looks
+ * for everything anew, by address.
+ */
+#include "internal.h"
+
+static void take_locks(const struct vm_hold *hold) NO_LOCK_ANALYSIS
+{
+    struct vm_space *first = hold->space;
+    struct vm_space *second = hold->other;
+    if (second && second->number < first->number) {
+        first = hold->other;
+        second = hold->space;
+    }
+    spinlock_acquire(&first->lock);
+    if (second) {
+        spinlock_acquire(&second->lock);
+    }
+}
+
+/* What lost rights is flushed first: another CPU may be told then, by what it finds, that it has. */
+static void release_locks(const struct vm_hold *hold) NO_LOCK_ANALYSIS
+{
+    if (hold->batch && !tlb_batch_is_empty(hold->batch)) {
+        tlb_batch_finish(hold->batch);
+    }
+    if (hold->other) {
+        spinlock_release(&hold->other->lock);
+    }
+    spinlock_release(&hold->space->lock);
+}
+
+void vm_hold_begin(struct vm_hold *hold, struct vm_space *space, struct tlb_batch *batch) NO_LOCK_ANALYSIS
+{
+    *hold = (struct vm_hold){.space = space, .batch = batch, .left = VM_HOLD_PAGES};
+    take_locks(hold);
+}
+
+void vm_hold_begin_both(struct vm_hold *hold, struct vm_space *space, struct vm_space *other,
+                        struct tlb_batch *batch) NO_LOCK_ANALYSIS
+{
+    *hold = (struct vm_hold){
+        .space = space, .other = other == space ? NULL : other, .batch = batch, .left = VM_HOLD_PAGES};
+    take_locks(hold);
+}
+
+void vm_hold_end(struct vm_hold *hold, struct vm_space *space) NO_LOCK_ANALYSIS
+{
+    ASSERT(hold->space == space);
+    release_locks(hold);
+}
+
+void vm_hold_pause(struct vm_hold *hold)
+{
+    release_locks(hold);
+    take_locks(hold);
+    hold->left = VM_HOLD_PAGES;
+}
+
+uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
+                      struct page_translation *page)
+{
+    DEBUG_ASSERT(hold->left > 0);
+    *page = vm_page_at(table, at);
+    uint64_t bytes = page_level_bytes(page->level);
+    uint64_t pages = 1;
+    if (page->level == PAGE_LEVEL_4K) { /* a table is there: as much of it as there is time for */
+        uint64_t behind = align_down(at, MIB(2)) + MIB(2);
+        bytes = min_u64((uint64_t)hold->left << FRAME_SHIFT, behind - at);
+        bytes = min_u64(bytes, end - at);
+        pages = bytes >> FRAME_SHIFT;
+        hold->left -= (unsigned)pages;
+        return at + bytes;
+    }
+    hold->left--;
+    uint64_t next = align_down(at, bytes) + bytes; /* 0: the end of the address space */
+    return next > at ? min_u64(next, end) : end;
+}

@@ -1,0 +1,59 @@
+#include "between.h"
+
+static void (*act_between)(void);
+static unsigned times;
+
+static void check_all_spaces(void)
+{
+    struct vm_space *found;
+    struct vm_problem problem;
+    for (uint32_t number = 0; (found = vm_space_get_next(&vm.manager, &number));) {
+        if (!vm_space_check(found, &problem)) {
+            panic("%s in the midst of an operation: %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64,
+                  found->name, problem.what, problem.address.raw, problem.found, problem.expected);
+        }
+        vm_space_put(found);
+    }
+}
+
+static void others_turn(void)
+{
+    struct host_cpu here = host_play(1);
+    mmu_model_check();
+    check_all_spaces();
+    if (mutex_try_acquire(&space.change)) {
+        mutex_release(&space.change); /* the operation has not begun, or is over */
+    } else {
+        times++;
+        act_between();
+    }
+    mmu_model_fill();
+    host_play_end(here);
+}
+
+void between_begin(void (*act)(void))
+{
+    act_between = act;
+    times = 0;
+    mmu_model_fill();
+    host_meanwhile = others_turn;
+}
+
+void between_end(void)
+{
+    host_meanwhile = NULL;
+}
+
+unsigned between_times(void)
+{
+    return times;
+}
+
+int between_start(void **state)
+{
+    (void)state;
+    lock_set_patience(100000000); /* what fails in the midst of an operation leaves its mutex held */
+    vm_fixture_start_cpus(&vm, MIB(48), 4, 2);
+    vm_fixture_space(&vm, &space, "test");
+    return 0;
+}
