@@ -12,11 +12,9 @@
         struct host_panic_trap damage_trap;                                                                  \
         volatile bool damage_seen;                                                                           \
         __typeof__(field) as_it_was = (field);                                                               \
-        unsigned depth_before = host_preempt_depth;                                                          \
         (field) = (bad);                                                                                     \
         CATCH_PANIC(damage_trap, damage_seen, statement);                                                    \
         (field) = as_it_was;                                                                                 \
-        host_preempt_depth = depth_before;                                                                   \
         if (!damage_seen || !strstr(damage_trap.message, (says))) {                                          \
             fail_msg("%s: no panic about %s, but: %s", #field, (says),                                       \
                      damage_seen ? damage_trap.message : "none");                                            \

@@ -12,7 +12,8 @@ struct host_panic_trap {
 extern _Thread_local struct host_panic_trap *host_panic_trap;
 
 #ifdef ASHLAR_DEBUG
-/* The locks that a panic leaves held count as held no more: tests of one panic after the other need that. */
+/* The locks that a panic leaves held count as held no more, nor does preemption stay off for them: tests of
+ * one panic after the other need that. */
 static inline unsigned host_locks_count(void)
 {
     return cpu_locks_held()->count;
@@ -65,6 +66,7 @@ static inline void host_play_end(struct host_cpu left)
 #define CATCH_PANIC(trap, panicked, statement)                                                               \
     do {                                                                                                     \
         volatile unsigned locks_before = host_locks_count();                                                 \
+        volatile unsigned depth_before = host_preempt_depth;                                                 \
         (panicked) = true;                                                                                   \
         host_panic_trap = &(trap);                                                                           \
         if (setjmp((trap).jump) == 0) {                                                                      \
@@ -72,6 +74,7 @@ static inline void host_play_end(struct host_cpu left)
             (panicked) = false;                                                                              \
         } else {                                                                                             \
             host_locks_forget(locks_before);                                                                 \
+            host_preempt_depth = depth_before;                                                               \
         }                                                                                                    \
         host_panic_trap = NULL;                                                                              \
     } while (0)
