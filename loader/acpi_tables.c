@@ -35,7 +35,8 @@ static bool is_ram(const struct loader *loader, uint64_t at, uint64_t end)
     return at >= end;
 }
 
-/* Whether the firmware's own page tables map all of a range to itself: else reading it would be a page fault.
+/*
+ * Whether the firmware's own page tables map all of a range to itself: else reading it would be a page fault.
  */
 static bool is_mapped(uint64_t at, uint64_t end)
 {

@@ -128,7 +128,8 @@ struct boot_paging {
     uint32_t largest_page_size; /* bytes of the largest page the physmap uses: 2 MiB or 1 GiB */
 };
 
-/* What the firmware keeps outside RAM, where the physmap does not show it, and the kernel may have to read.
+/*
+ * What the firmware keeps outside RAM, where the physmap does not show it, and the kernel may have to read.
  */
 struct boot_copy {
     phys_addr_t original; /* first byte, as the firmware's tables name it */

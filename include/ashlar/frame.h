@@ -30,8 +30,7 @@ enum frame_error {
     FRAME_NO_MEMORY,     /* no free block fits */
     FRAME_BAD_ORDER,     /* order above FRAME_ORDER_MAX, or a run of 0 or too many frames */
     FRAME_BAD_OWNER,     /* not an enum frame_owner */
-    FRAME_BAD_ALIGNMENT, /* not a power of two, or above 1 GiB; or an address that is no multiple of the block
-                          */
+    FRAME_BAD_ALIGNMENT, /* not a power of two, or above 1 GiB; or a block's address that is not aligned */
     FRAME_BAD_MAP,       /* the map is not normalised, or has no RAM */
     FRAME_BAD_CONFIG,    /* a value of struct frame_config that cannot be */
     FRAME_NO_ROOM,       /* no usable range holds the allocator's state */
@@ -74,10 +73,9 @@ struct frame_backing {
 #define FRAME_TABLES_MAX 4
 
 struct frame_config {
-    const struct memory_range
-        *map;           /* normalised (boot_info.h); stays valid and unchanged as long as the pool */
-    uint32_t map_count; /* ranges */
-    uint32_t cpus;      /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
+    const struct memory_range *map;    /* normalised (boot_info.h); unchanged as long as the pool lives */
+    uint32_t map_count;                /* ranges */
+    uint32_t cpus;                     /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
     struct frame_backing backing;      /* access to memory */
     const struct frame_policy *policy; /* which free frame is taken; NULL for frame_policy_buddy */
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */

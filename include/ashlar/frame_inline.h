@@ -53,8 +53,7 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
     struct frame_descriptor *descriptor = frame_descriptor(pool, *block);
     DEBUG_ASSERT(descriptor->tag == frame_tag(FRAME_CACHED, order, 1)); /* else it is in two magazines */
     frame_magazine_move(magazine, (uint32_t)-1);
-    /* Stored as one word, as frame_free() loads it: a CPU hands a store on only to a load of the same size.
-     */
+    /* One word, as frame_free() loads it: a CPU hands a store on only to a load of the same size. */
     uint64_t both = (uint64_t)owner << 32 | frame_tag(FRAME_ALLOCATED, order, 1);
     atomic_store_explicit(&descriptor->both, both, memory_order_relaxed);
     frame_account(cpu, owner, (int64_t)1 << order);

@@ -2,12 +2,21 @@
  * The note in a frame's descriptor: what each kind of owner keeps there, and the functions for it.
  *
  * The lowest three bits tell the kind:
- * - all 0, FRAME_NOTE_PLAIN: nothing (the word is 0); the next frame of a chain of frames that wait to be
- * used or freed; of a page table the count of its entries in use, shifted, and of a root a pointer to the
- * page table; of vmalloc's pages a pointer to their range; of a frame that several pages show a pointer to a
- * chain of records; of a heap's large block its length, or a record and a number.
- * - the lowest 1, FRAME_NOTE_PAGE: a space and a page, of a frame that one page shows.
- * - all others, FRAME_NOTE_SLAB: a record and the number of its cache, of a slab.
+ *
+ *   all 0          FRAME_NOTE_PLAIN   one of those below
+ *   lowest one 1   FRAME_NOTE_PAGE    of a frame that one page shows: a space and a page
+ *   others         FRAME_NOTE_SLAB    of a slab: its record and the number of its cache
+ *
+ * A plain note is, by who has the frame:
+ *
+ *   anybody                           nothing: the word is 0
+ *   a chain of frames                 the next of those that wait to be used or freed
+ *   a page table                      the count of its entries in use, shifted
+ *   the root of page tables           a pointer to their struct page_table
+ *   vmalloc                           a pointer to the range of addresses that shows the frame
+ *   spaces, where several pages       a pointer to a chain of records
+ *   show the frame
+ *   a heap, for a large block         its length, or a record and a number
  *
  * heap_free() looks at no more of a descriptor than the note: so no other owner's may look like a slab's. The
  * lock of a note is its owner's affair. Functions that take a descriptor assert, in builds with ASHLAR_DEBUG,
@@ -41,7 +50,7 @@ static inline bool frame_note_is_of(const struct frame_descriptor *descriptor, e
     return frame_descriptor_owner(descriptor) == owner;
 }
 
-/* Notes nothing: so a frame is given to a space, for one. */
+/* Notes nothing. A frame that is given to a space, for one, has such a note. */
 static inline void frame_note_clear(struct frame_descriptor *descriptor)
 {
     descriptor->note.raw = 0;

@@ -20,12 +20,11 @@ struct frame_magazine {
 /* One CPU's part of a pool: written by that CPU only, with preemption off. */
 struct frame_cpu {
     struct frame_magazine magazine[FRAME_MAGAZINES];
-    uint64_t slots[FRAME_SLOTS]; /* physical addresses of blocks */
-    _Atomic(int64_t)
-        owned[OWNER_COUNT]; /* frames allocated minus frames freed here; the sum over CPUs counts */
-    _Atomic(uint64_t) slow_operations; /* operations that took the lock */
-    _Atomic(uint64_t) shortages;       /* allocations that found no memory at first */
-    bool reclaiming;                   /* a reclaimer runs on this CPU */
+    uint64_t slots[FRAME_SLOTS];         /* physical addresses of blocks */
+    _Atomic(int64_t) owned[OWNER_COUNT]; /* frames allocated minus freed here: the sum over CPUs counts */
+    _Atomic(uint64_t) slow_operations;   /* operations that took the lock */
+    _Atomic(uint64_t) shortages;         /* allocations that found no memory at first */
+    bool reclaiming;                     /* a reclaimer runs on this CPU */
 };
 
 /* Frames set apart for descriptors and their page tables. */

@@ -14,7 +14,7 @@ void interrupts_initialise(void);
 
 /*
  * Handles a device's interrupt. Runs with interrupts off, on the stack of whatever was interrupted: it may
- * not wait, allocate, or take any lock but an irq_spinlock. It must bear being called when its device has
+ * not allocate, and waits for no lock but an irq_spinlock. It must bear being called when its device has
  * nothing to say. The trap's frame, for those who need it, is per_cpu()->frame.
  */
 typedef void interrupt_handler(void *context);

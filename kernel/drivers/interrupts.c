@@ -19,9 +19,10 @@
 
 static struct spinlock interrupts_lock = SPINLOCK_INITIALIZER(LOCK_VECTORS);
 static struct vector_set vectors GUARDED_BY(interrupts_lock); /* the boot CPU's */
-static struct interrupt_run
-    legacy_runs[LEGACY_INTERRUPTS] GUARDED_BY(interrupts_lock); /* empty: not routed */
-static unsigned ioapic_count;                                   /* written once, at start */
+static unsigned ioapic_count;                                 /* written once, at start */
+
+/* By legacy number; empty: not routed. */
+static struct interrupt_run legacy_runs[LEGACY_INTERRUPTS] GUARDED_BY(interrupts_lock);
 
 void interrupts_initialise(void)
 {

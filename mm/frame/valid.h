@@ -1,4 +1,5 @@
-/* What is always true of the frame pool's structures and seen in constant time; asserted by its operations.
+/*
+ * What is always true of the frame pool's structures and seen in constant time; asserted by its operations.
  */
 #pragma once
 

@@ -84,7 +84,8 @@ static void clear_below(struct unmapping *unmapping, phys_addr_t at, unsigned le
     }
 }
 
-/* Clears what one entry above level 1 spans of the range; returns whether the entry itself went with a leaf.
+/*
+ * Clears what one entry above level 1 spans of the range; returns whether the entry itself went with a leaf.
  */
 static bool clear_entry(struct unmapping *unmapping, phys_addr_t at, unsigned level, uint64_t first,
                         uint64_t last) REQUIRES(unmapping->table->lock)

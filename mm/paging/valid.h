@@ -10,9 +10,9 @@
 /* A set of tables that was made. Reads what never changes: from any context, with or without the lock. */
 static inline bool page_table_is_valid(const struct page_table *table)
 {
-    return (table->levels == PAGE_LEVEL_PML4 || table->levels == PAGE_LEVEL_PML4 + 1) &&
-           table->root.raw != 0 && is_aligned(table->root.raw, FRAME_BYTES) && table->access != NULL &&
-           table->frames != NULL && table->kernel != table;
+    return (table->levels == PAGE_LEVEL_PML4 || table->levels == PAGE_LEVEL_PML5) && table->root.raw != 0 &&
+           is_aligned(table->root.raw, FRAME_BYTES) && table->access != NULL && table->frames != NULL &&
+           table->kernel != table;
 }
 
 /* A batch that was started: its counts fit its room, and nothing is stale in no page. */

@@ -47,7 +47,8 @@ static inline bool slab_magazine_is_valid(const struct slab_cache *cache,
     return magazine->count <= cache->capacity;
 }
 
-/* This CPU's part of a cache: the loaded magazine's slots, of which the top one is counted from the bottom.
+/*
+ * This CPU's part of a cache: the loaded magazine's slots, of which the top one is counted from the bottom.
  */
 static inline bool slab_part_is_valid(const struct slab_cpu *part)
 {

@@ -125,7 +125,8 @@ bool ioapic_route(const struct acpi_override *interrupt, unsigned vector, uint32
     return possible;
 }
 
-/* Masks the input; returns whether its message is on its way still. Reading back also makes the write arrive.
+/*
+ * Masks the input; returns whether its message is still on its way. Reading back also makes the write arrive.
  */
 static bool mask_input(const struct acpi_override *interrupt)
 {

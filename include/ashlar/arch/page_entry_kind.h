@@ -7,14 +7,14 @@
  * down compares with ENTRY_TABLE, who only fills holes asks page_entry_is_hole(), and who wants to know what
  * the CPU can use asks page_entry_present(): a kind that is added changes none of these answers.
  *
- *                 63..52  51..12                  11..9       8    7..1    0
- *                                                 tag         G            P
- *     table       as in page_table_entry.h                                 1
- *     leaf        as in page_table_entry.h                                 1
- *     inaccessible   as the leaf was              its own     1    its own 0
- *     swapped     0       the slot, inverted      1           0    0       0
- *     held        0       0                       7           0    0       0
- *     absent      0       0                       0           0    0       0
+ *                    63..52      51..12               11..9       8   7..1        0
+ *                                                     tag         G               P
+ *     table          as in page_table_entry.h                                     1
+ *     leaf           as in page_table_entry.h                                     1
+ *     inaccessible   the leaf's  the leaf's           the leaf's  1   the leaf's  0
+ *     swapped        0           the slot, inverted   1           0   0           0
+ *     held           0           0                    7           0   0           0
+ *     absent         0           0                    0           0   0           0
  *
  * The tags 2 to 6 are free for kinds to come.
  */

@@ -30,8 +30,8 @@ enum srat_type {
 #define SRAT_HOT_PLUGGABLE (1u << 1)
 #define SRAT_NON_VOLATILE  (1u << 2)
 
-#define SMALLEST_ENTRY_READ                                                                                  \
-    8 /* what is shorter than any entry that is read, and no entry, is beside the table */
+/* No entry that is read is shorter. A shorter rest at a table's end that is no entry does no harm. */
+#define SMALLEST_ENTRY_READ 8
 
 const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t end, uint64_t *at)
 {

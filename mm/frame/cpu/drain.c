@@ -141,7 +141,7 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, un
                              unsigned *pieces) REQUIRES(pool->lock)
 {
     uint64_t given = 0;
-    while (stretch.first<stretch.end && * pieces> 0) {
+    while (stretch.first < stretch.end && *pieces != 0) {
         struct stretch piece = top_piece(stretch);
         uint64_t frames = piece.end - piece.first;
         unsigned changes = frame_policy_give(pool, piece.first, frame_order_below(frames));

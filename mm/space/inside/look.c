@@ -205,7 +205,8 @@ static void note_place(struct search *search, const struct vm_space *space, uint
 
 #define CODES_MAX 64 /* places of one frame that are looked up by name; more are only counted */
 
-/* Notes a page that the reverse map named a moment ago, if its space is there and it shows the block still.
+/*
+ * Notes a page that the reverse map named a moment ago, if its space is there and it shows the block still.
  */
 static void note_code(struct vm_manager *manager, struct search *search, uint64_t code, phys_addr_t block)
 {

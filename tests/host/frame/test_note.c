@@ -1,4 +1,5 @@
-/* The notes in descriptors: which kind one is of, what goes in comes out, and whose notes one may not write.
+/*
+ * The notes in descriptors: which kind one is of, what goes in comes out, and whose notes one may not write.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* What the loader hands over: the check of its first fields, the accessors, and what an address belongs to.
+/*
+ * What the loader hands over: the check of its first fields, the accessors, and what an address belongs to.
  */
 #include <setjmp.h>
 #include <stdarg.h>

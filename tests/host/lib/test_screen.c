@@ -154,7 +154,8 @@ static void unknown_sequences_are_swallowed_whole(void **state)
     close_both();
 }
 
-/* Colours by a kind that is none, more parameters than there are, and an escape in place of a string's end.
+/*
+ * Colours by a kind that is none, more parameters than there are, and an escape in place of a string's end.
  */
 static void broken_sequences_are_swallowed(void **state)
 {

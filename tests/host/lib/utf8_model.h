@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length of the well-formed character at the start of text[0..bytes), 1 to 4, its code point in *value; or 0.
+/*
+ * Length of the well-formed character at the start of text[0..bytes), 1 to 4, its code point in *value; or 0.
  */
 unsigned utf8_model_character(const uint8_t *text, size_t bytes, uint32_t *value);

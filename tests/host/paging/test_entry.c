@@ -116,7 +116,8 @@ static void expect_slot(uint32_t slot)
     assert_int_equal(entry.raw & ~(PAGE_ENTRY_ADDRESS | PAGE_ENTRY_SOFTWARE_LOW), 0);
     /* L1TF: beyond all that the format can express but for the last 16 TiB. */
     assert_true((entry.raw & PAGE_ENTRY_ADDRESS) >= PAGE_PHYSICAL_END - TIB(16));
-    /* And on a CPU that compares `bits` of the address: in its upper half, as long as the slots stay below.
+    /*
+     * And on a CPU that compares `bits` of the address: in its upper half, as long as the slots stay below.
      */
     for (unsigned bits = 36; bits <= 46; bits++) {
         if (slot < 1ULL << (bits - 13)) {

@@ -72,7 +72,8 @@ void space_model_hoard_end(void);
 /* Whether the result is the expected one, or lack of memory that was to be. */
 bool space_model_agrees(enum vm_error found, enum vm_error expected, const char *what);
 
-/* Before an operation: memory may be short, and, when it is `checked`, the CPU has read ahead all there is.
+/*
+ * Before an operation: memory may be short, and, when it is `checked`, the CPU has read ahead all there is.
  */
 void space_model_before(bool checked);
 

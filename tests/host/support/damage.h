@@ -1,4 +1,5 @@
-/* For tests that damage a structure on purpose: the operation that meets it must panic and say what it saw.
+/*
+ * For tests that damage a structure on purpose: the operation that meets it must panic and say what it saw.
  */
 #pragma once
 

@@ -87,7 +87,8 @@ KERNEL_TEST(irq_run_gives_each_message_its_own_context)
     EXPECT_EQUAL(calls[7], 1);
 }
 
-/* Released while its interrupt waits for interrupts to be let in: the next user of a vector never gets that.
+/*
+ * Released while its interrupt waits for interrupts to be let in: the next user of a vector never gets that.
  */
 KERNEL_TEST(irq_vector_in_flight_gets_no_other_user)
 {
