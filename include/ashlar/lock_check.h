@@ -2,13 +2,13 @@
  * What debug builds check of each lock (docs/architecture.md, "Locks"). The machinery of <ashlar/lock.h>;
  * callers have no use for it.
  *
- * Each CPU keeps which locks it holds and where it took them. A panic that names both locks ends: waiting for
- * a lock that the order does not allow after one that is held, or that this CPU holds itself; waiting for a
- * mutex where nobody may wait; waiting for anything but an irq_spinlock in an interrupt handler. A lock that
- * is only tried is not waited for, so it may be taken in any order and context.
+ * Each CPU keeps which locks it holds and where it took them. It panics, naming both locks, when it waits for
+ * a lock that the order does not allow after one that it holds, or that it holds itself; for a mutex where
+ * nobody may wait; in an interrupt handler for anything but an irq_spinlock. A lock that is only tried is not
+ * waited for, so it may be taken in any order and context.
  *
- * Another panic ends what an irq_spinlock forbids its holder: logging, and allocating or freeing memory. A
- * handler allocates nothing either: it may have interrupted the allocator.
+ * It panics, too, when it logs, or allocates or frees memory, while it holds an irq_spinlock; and when an
+ * interrupt handler allocates or frees, since it may have interrupted the allocator.
  */
 #pragma once
 

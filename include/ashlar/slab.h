@@ -169,7 +169,9 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     EXCLUDES(cache->lock);
 
 /*
- * Calls `visit` for each cache, by number, until it returns false. No cache is made or destroyed meanwhile.
+ * Calls `visit` for each cache, by number, until it returns false. The cache that is visited stays until
+ * then: slab_cache_destroy() waits for that, so `visit` destroys none. Whether a cache that is made or
+ * destroyed meanwhile is visited is left open.
  */
 void slab_for_each_cache(struct slab_pool *pool, bool (*visit)(void *context, struct slab_cache *cache),
                          void *context);

@@ -3,12 +3,12 @@
  *
  * A CPU may hold the old translation until it is flushed, and another one read the new entry the moment it is
  * written. Where both lead to the same memory in the same way that does no harm: rights that widen are found
- * by a fault, rights that narrow are flushed before the operation's locks are let go. But two CPUs must never
- * see different frames at one address, nor one frame with two cache kinds, nor pages of two sizes. So these
- * are changed in three steps: clear the entry, flush it on all CPUs, set it (SDM volume 3, 4.10.4.3). For a
- * change of size alone the manual asks for less (4.10.2.3); but there are CPUs that stop with a machine check
- * when they find two sizes cached for one address, and after the flush the accessed and dirty bits of what
- * went are final, so that none gets lost.
+ * by a fault, rights that narrow are noted in the batch, which the caller finishes before it lets go the lock
+ * that it works under. But two CPUs must never see different frames at one address, nor one frame with two
+ * cache kinds, nor pages of two sizes. So these are changed in three steps: clear the entry, flush it on all
+ * CPUs, set it (SDM volume 3, 4.10.4.3). For a change of size alone the manual asks for less (4.10.2.3); but
+ * there are CPUs that stop with a machine check when they find two sizes cached for one address, and after
+ * the flush the accessed and dirty bits of what went are final, so that none gets lost.
  *
  * Who uses the address between the first step and the last finds nothing there and faults. It waits for the
  * lock that the operation is done under, and then finds the fault spurious. Therefore mappings that must not

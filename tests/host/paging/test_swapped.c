@@ -196,6 +196,7 @@ static void a_slot_is_never_lost(void **state)
     CATCH_PANIC(trap, panicked,
                 page_table_unmap(&tables.kernel, virt_addr(LOW), MIB(2), &tables.batch, NULL, NULL));
     assert_true(panicked);
+    assert_non_null(strstr(trap.message, "ENTRY_SWAPPED"));
 }
 
 /* After a panic the tables are good for nothing. */

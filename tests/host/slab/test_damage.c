@@ -265,13 +265,13 @@ static void without_a_record_no_slab_is_made(void **state)
     make(&cache, "scarce", 100, 0);
     void *slabs = take_all_records(&pool->slabs);
     take_all_frames(&fixture.machine.pool);
-    while ((objects[count] = slab_cache_alloc(&cache)) !=
-           NULL) { /* what its first slab holds, if it has one */
+    /* What its first slab holds, if it has one. */
+    while ((objects[count] = slab_cache_alloc(&cache)) != NULL) {
         assert_true(++count < OBJECTS);
     }
     assert_int_equal(cache.full.count, count > 0);
-    void *more =
-        pool->slabs.partial ? take_all_records(&pool->slabs) : NULL; /* of a page that was reaped elsewhere */
+    /* Of a page that was reaped elsewhere. */
+    void *more = pool->slabs.partial ? take_all_records(&pool->slabs) : NULL;
     assert_null(slab_cache_alloc(&cache));
     give_records(&pool->slabs, more);
     give_records(&pool->slabs, slabs);
@@ -284,8 +284,8 @@ static void without_a_record_no_slab_is_made(void **state)
     assert_int_equal(slab_cache_destroy(&cache), 0);
 }
 
-/* Who comes to the slow way although there are objects gets one: an interrupt may have brought them
- * meanwhile. */
+/* Who comes to the slow way although there are objects gets one: this CPU may have run somebody else, who
+ * brought them, between the fast way and the slow one. */
 static void the_slow_way_takes_what_is_there(void **state)
 {
     (void)state;
