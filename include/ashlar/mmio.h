@@ -1,6 +1,6 @@
 /*
- * Device memory: registers, frame buffers and firmware tables that the physmap does not show, mapped at
- * addresses of an arena. docs/kernel-addresses.md explains how it works inside.
+ * Device memory: registers and frame buffers, which the physmap does not show, mapped at addresses of an
+ * arena. docs/kernel-addresses.md explains how it works inside.
  *
  * A `struct mmio` is an instance. It knows every mapping it made and how that is cached, and refuses to map a
  * frame with two cache kinds: the CPU could then serve an access from a stale cache line, or worse (SDM

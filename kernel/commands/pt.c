@@ -14,7 +14,6 @@ static const char *const size_names[] = {"", "4 KiB", "2 MiB", "1 GiB"};
 
 /* "rw-" and the like: read, write, execute, user, global. */
 #define ACCESS_TEXT_BYTES 6
-#define ENTRY_TEXT_BYTES  32
 static const char *access_text(unsigned access, char text[ACCESS_TEXT_BYTES])
 {
     text[0] = 'r';
@@ -27,6 +26,7 @@ static const char *access_text(unsigned access, char text[ACCESS_TEXT_BYTES])
 }
 
 /* What an entry allows, or what it is instead of being present. */
+#define ENTRY_TEXT_BYTES 32
 static const char *entry_text(const struct page_walk_step *step, char text[ENTRY_TEXT_BYTES])
 {
     enum page_entry_kind kind = page_entry_kind(step->entry, step->level);

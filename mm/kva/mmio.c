@@ -20,8 +20,7 @@
 #include <ashlar/assert.h>
 #include <ashlar/string.h>
 
-static const struct kva_purpose device_registers = {"device registers", "guard page below device registers",
-                                                    "guard page above device registers"};
+static const struct kva_purpose device_registers = KVA_PURPOSE("device registers");
 
 const char *mmio_error_name(enum mmio_error error)
 {
