@@ -62,8 +62,8 @@ struct monitor_call {
     bool failed;                              /* monitor_error() was called */
     unsigned argument_count;                  /* used entries of `arguments` */
     const char *arguments[MONITOR_WORDS_MAX]; /* without options; the rest is NULL */
-    const char
-        *options[MONITOR_OPTIONS_MAX]; /* by place in command->options: value, "" for a switch, or NULL */
+    /* By place in command->options: an option's value, "" for a switch, NULL where it was not given. */
+    const char *options[MONITOR_OPTIONS_MAX];
 };
 
 #define MONITOR_COMMAND(command, function, command_arguments, command_summary, command_help, ...)            \

@@ -42,8 +42,7 @@ struct page_audit {
     struct page_run run;               /* the mappings it concerns */
     struct page_alias_list executable; /* the audit's own: stretches that are executable somewhere */
     struct page_alias_list special;    /* the audit's own: stretches not cached write-back */
-    struct page_table_problem
-        unsound; /* the first rule that a table itself breaks; its `what` is NULL for none */
+    struct page_table_problem unsound; /* what is wrong with a table itself; `what` is NULL for none */
 };
 
 /*

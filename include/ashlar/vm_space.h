@@ -416,13 +416,12 @@ uint64_t vm_space_tables(struct vm_space *space) EXCLUDES(space->lock);
 
 /* All that is known about one address. */
 struct vm_look {
-    bool found;                    /* a region lies there, as for vm_space_find() */
-    bool guard;                    /* the guard below a region lies there; `region` is that region */
-    struct vm_region_facts region; /* which */
-    struct page_translation
-        mapped;          /* what the page tables say; of an inaccessible page too (PAGE_INACCESSIBLE) */
-    bool zero_page;      /* the shared zero page is mapped */
-    uint32_t references; /* to the frame behind; 0 when none is kept */
+    bool found;                     /* a region lies there, as for vm_space_find() */
+    bool guard;                     /* the guard below a region lies there; `region` is that region */
+    struct vm_region_facts region;  /* which */
+    struct page_translation mapped; /* by the page tables; an inaccessible page too (PAGE_INACCESSIBLE) */
+    bool zero_page;                 /* the shared zero page is mapped */
+    uint32_t references;            /* to the frame behind; 0 when none is kept */
 };
 void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *look) EXCLUDES(space->lock);
 

@@ -15,8 +15,8 @@
 
 #include "frames.h"
 
-#define RSDP_BYTES_1                                                                                         \
-    20 /* root pointer of ACPI 1.0, and of later versions (ACPI specification 6.5, 5.2.5.3) */
+/* Root pointer of ACPI 1.0, and of later versions (ACPI specification 6.5, 5.2.5.3). */
+#define RSDP_BYTES_1 20
 #define RSDP_BYTES_2 36
 
 static const struct memory_range *range_of(phys_addr_t address)

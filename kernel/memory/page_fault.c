@@ -23,9 +23,9 @@
 /* Bits of the error code that no space resolves. */
 #define PAGE_FAULT_UNEXPECTED                                                                                \
     (~(uint64_t)(PAGE_FAULT_PRESENT | PAGE_FAULT_WRITE | PAGE_FAULT_USER | PAGE_FAULT_FETCH))
-#define SPURIOUS_MAX 64 /* in a row; more are taken for a fault that never ends */
-#define COULD_NOT_WAIT                                                                                       \
-    VM_FAULT_COUNT /* a refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked */
+#define SPURIOUS_MAX   64 /* in a row; more are taken for a fault that never ends */
+/* A refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked. */
+#define COULD_NOT_WAIT VM_FAULT_COUNT
 
 /* The last fault that a space did not resolve, and the last spurious ones, on each CPU. */
 static struct last_faults {

@@ -10,8 +10,8 @@
 #define OFFSET_WINDOW 0x0000400000000000ULL /* in the lower half, of tables that have nothing else there */
 
 static struct page_table_temporary temporary;
-static struct spinlock temporary_lock =
-    SPINLOCK_INITIALIZER(LOCK_TABLE_SLOTS); /* guards the making of the slots */
+/* Guards the making of the slots. */
+static struct spinlock temporary_lock = SPINLOCK_INITIALIZER(LOCK_TABLE_SLOTS);
 
 /* ---- Windows: all RAM in the lower half of tables of their own, as the physmap has it ---- */
 

@@ -7,9 +7,8 @@
 
 #include <ashlar/string.h>
 
-#define ODD_MULTIPLIER                                                                                       \
-    0x9e3779b97f4a7c15ULL /* 2^64 divided by the golden ratio: its bits have no pattern                      \
-                           */
+/* 2^64 divided by the golden ratio: its bits have no pattern. */
+#define ODD_MULTIPLIER 0x9e3779b97f4a7c15ULL
 
 uint64_t checksum(const void *data, size_t bytes)
 {

@@ -12,10 +12,9 @@
 /* Memory of the loader's with its use, which the firmware's map does not know: it calls all of it loader
  * data. */
 struct memory_claim {
-    phys_addr_t base; /* first byte */
-    uint64_t bytes;   /* length; 0 claims nothing */
-    enum memory_type
-        type; /* MEMORY_KERNEL, MEMORY_BOOT_INFO, MEMORY_PAGE_TABLES, ...; MEMORY_USABLE releases */
+    phys_addr_t base;      /* first byte */
+    uint64_t bytes;        /* length; 0 claims nothing */
+    enum memory_type type; /* MEMORY_KERNEL, MEMORY_PAGE_TABLES, ...; MEMORY_USABLE releases */
 };
 
 struct memory_map_input {

@@ -209,8 +209,8 @@ bool slab_cache_check(struct slab_cache *cache, struct slab_problem *found)
         mark_all(cache, &checker, true);
         check_live(&checker, &cache->partial);
         check_live(&checker, &cache->full);
-        bool sound =
-            checker.sound; /* unmarking notes nothing, and a doubly marked object ends unmarked once */
+        /* Unmarking notes nothing, and a doubly marked object ends unmarked once. */
+        bool sound = checker.sound;
         mark_all(cache, &checker, false);
         checker.sound = sound;
     }

@@ -113,8 +113,8 @@ bool serial_init(struct serial_port *port, uint16_t base)
     if (!scratch_keeps(port, 0x5a) || !scratch_keeps(port, 0xa5)) {
         return false;
     }
-    wait_status(port, STATUS_TRANSMITTER_EMPTY,
-                DRAIN_POLLS); /* what the firmware said last may still be going out */
+    /* What the firmware said last may still be going out. */
+    wait_status(port, STATUS_TRANSMITTER_EMPTY, DRAIN_POLLS);
     set_line(port);
     if (!loopback_works(port)) {
         return false;

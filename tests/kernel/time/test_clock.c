@@ -165,8 +165,8 @@ KERNEL_TEST(timer_cancelled_does_not_expire)
     }
     struct noting_timer cancelled = {.timer.expired = note};
     struct noting_timer later = {.timer.expired = note};
-    bool enabled =
-        interrupts_disable(); /* it does not expire before it is cancelled, however slow the machine */
+    /* It does not expire before it is cancelled, however slow the machine. */
+    bool enabled = interrupts_disable();
     uint64_t now = clock_nanoseconds();
     timer_start(&cancelled.timer, now + MILLISECOND);
     timer_start(&later.timer, now + 2 * MILLISECOND);
