@@ -1,5 +1,5 @@
 /*
- * Inside address spaces: what the files of vm_*.c share. Not for users of a space.
+ * Inside address spaces: what the files of mm/space/ share. Not for users of a space.
  */
 #pragma once
 
@@ -218,7 +218,7 @@ static inline phys_addr_t vm_page_frame(const struct page_translation *page)
     return page_entry_leaf_address(page->leaf, page->level);
 }
 
-/* References to a frame besides a device's pins: of 1, who asks is the last user. */
+/* References to a frame besides those of devices' pins; 1: whoever has one of them is the last user. */
 static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t frame)
 {
     return frame_descriptor_users(frame_descriptor(space->manager->config.frames, frame));
