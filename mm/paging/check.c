@@ -64,6 +64,7 @@ static bool child_is_right(struct inspection *inspection, page_table_entry_t ent
 {
     const struct page_table *table = inspection->table;
     phys_addr_t child = page_entry_table_address(entry);
+    ASSERT(level > PAGE_LEVEL_4K); /* no entry of level 1 names a table */
     if (page_entry_reserved(entry, level, PAGE_PHYSICAL_BITS_MAX) != 0) {
         return wrong(inspection, "reserved bits are set", address, entry.raw, 0);
     }

@@ -45,7 +45,7 @@ def check_format(_builds):
 
 def check_shell(_builds):
     """ShellCheck must be silent."""
-    return complaints_of(["shellcheck", *scripts()])
+    return complaints_of(["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts()])
 
 
 def complaints_of(command):
