@@ -148,17 +148,6 @@ static bool map_physmap(struct loader *loader)
     return mapped;
 }
 
-static bool is_ram(const struct loader *loader, uint64_t address)
-{
-    for (size_t i = 0; i < loader->range_count; i++) {
-        const struct memory_range *range = &loader->ranges[i];
-        if (address - range->base.raw < range->bytes) {
-            return range->type < MEMORY_MMIO;
-        }
-    }
-    return false;
-}
-
 /*
  * Firmware that runs out of memory may add more to its map, and give us that for page tables: then it lies
  * outside all RAM that we have mapped. The kernel reads the loader's tables through the physmap, so these
@@ -170,7 +159,7 @@ static bool map_late_claims(struct loader *loader)
     for (size_t i = 0; i < loader->claim_count; i++) {
         for (uint64_t at = 0; at < loader->claims[i].bytes; at += FRAME_BYTES) {
             phys_addr_t frame = phys_add(loader->claims[i].base, at);
-            if (is_ram(loader, frame.raw)) {
+            if (memory_ranges_are_ram(loader->ranges, loader->range_count, frame, FRAME_BYTES)) {
                 continue;
             }
             if (!map(loader, &loader->tables, virt_add(paging->physmap, frame.raw), frame, FRAME_BYTES,
@@ -188,7 +177,7 @@ static uint64_t ram_top(const struct loader *loader)
 {
     uint64_t top = 0;
     for (size_t i = 0; i < loader->range_count; i++) {
-        if (loader->ranges[i].type < MEMORY_MMIO) {
+        if (memory_type_is_ram(loader->ranges[i].type)) {
             top = loader->ranges[i].base.raw + loader->ranges[i].bytes;
         }
     }
@@ -232,8 +221,8 @@ static bool touches_ram(const struct loader *loader, uint64_t first, uint64_t en
     bool touches = false;
     for (size_t i = 0; i < loader->range_count && !touches; i++) {
         const struct memory_range *range = &loader->ranges[i];
-        touches =
-            range->type < MEMORY_MMIO && range->base.raw < end && first < range->base.raw + range->bytes;
+        touches = memory_type_is_ram(range->type) && range->base.raw < end &&
+                  first < range->base.raw + range->bytes;
     }
     return touches;
 }

@@ -1,4 +1,5 @@
 /* Leaving boot services (UEFI 2.10, 7.4.6), and completing boot_info from the final memory map. */
+#include <ashlar/memory_type.h>
 #include <ashlar/string.h>
 
 #include "gap_faults.h"
@@ -118,7 +119,7 @@ static bool reserve_unmapped_ram(struct loader *loader)
 {
     size_t before = loader->claim_count;
     for (size_t i = 0; i < loader->range_count; i++) {
-        if (loader->ranges[i].type < MEMORY_MMIO && !claim_unmapped_parts(loader, &loader->ranges[i])) {
+        if (memory_type_is_ram(loader->ranges[i].type) && !claim_unmapped_parts(loader, &loader->ranges[i])) {
             return false;
         }
     }

@@ -11,6 +11,12 @@
  * this. */
 #define PHYSICAL_END ((uint64_t)1 << 52)
 
+/* Whether memory of this type is RAM, which the physmap shows, whoever has it. */
+static inline bool memory_type_is_ram(enum memory_type type)
+{
+    return type < MEMORY_MMIO;
+}
+
 /* The name people see, such as "boot-reclaimable"; "unknown" for a value that is no enum memory_type. */
 const char *memory_type_name(enum memory_type type);
 
@@ -29,3 +35,7 @@ uint64_t memory_ranges_totals(const struct memory_range *ranges, size_t count,
 /* The range that holds `address`, or NULL when none does. `ranges` is a normalised map. O(log count). */
 const struct memory_range *memory_ranges_find(const struct memory_range *ranges, size_t count,
                                               phys_addr_t address);
+
+/* Whether all of [base, base + bytes) is RAM. `ranges` is a normalised map; `bytes` is not 0, and nothing
+ * wraps. */
+bool memory_ranges_are_ram(const struct memory_range *ranges, size_t count, phys_addr_t base, uint64_t bytes);

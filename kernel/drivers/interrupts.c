@@ -7,6 +7,7 @@
  */
 #define LOG_SUBSYSTEM "interrupts"
 #include <ashlar/acpi.h>
+#include <ashlar/assert.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
@@ -72,6 +73,7 @@ bool interrupts_allocate(const struct interrupt_user users[], unsigned count, st
 
 void interrupts_release(struct interrupt_run *run)
 {
+    ASSERT(run->count == 0 || run->destination == apic_id()); /* else one may be on its way there still */
     spinlock_acquire(&interrupts_lock);
     release(run);
     spinlock_release(&interrupts_lock);

@@ -6,24 +6,9 @@
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
 #include <ashlar/log.h>
+#include <ashlar/memory_type.h>
 
 static struct acpi_info machine; /* written once, by acpi_initialise() */
-
-/* Whether the physmap shows the whole range: it shows what the normalised map calls RAM of any kind. */
-static bool in_physmap(phys_addr_t address, uint64_t bytes)
-{
-    size_t count;
-    const struct memory_range *map = boot_memory_map(&count);
-    uint64_t at = address.raw;
-    uint64_t end = at + bytes;
-    for (size_t i = 0; i < count && at < end; i++) {
-        bool inside = at >= map[i].base.raw && at - map[i].base.raw < map[i].bytes;
-        if (inside && map[i].type < MEMORY_MMIO) {
-            at = map[i].base.raw + map[i].bytes;
-        }
-    }
-    return at >= end;
-}
 
 /* The loader's copy of a range that lies outside RAM, or NULL. */
 static const void *find_copy(phys_addr_t address, uint64_t bytes)
@@ -43,7 +28,10 @@ static const void *find_copy(phys_addr_t address, uint64_t bytes)
 static const void *read_table(void *context, phys_addr_t address, uint64_t bytes)
 {
     (void)context;
-    return in_physmap(address, bytes) ? physmap_pointer(address) : find_copy(address, bytes);
+    size_t count;
+    const struct memory_range *map = boot_memory_map(&count);
+    return memory_ranges_are_ram(map, count, address, bytes) ? physmap_pointer(address)
+                                                             : find_copy(address, bytes);
 }
 
 static void report(void *context, const char *text)

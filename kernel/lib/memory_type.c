@@ -122,3 +122,16 @@ const struct memory_range *memory_ranges_find(const struct memory_range *ranges,
     }
     return &ranges[low - 1];
 }
+
+bool memory_ranges_are_ram(const struct memory_range *ranges, size_t count, phys_addr_t base, uint64_t bytes)
+{
+    uint64_t end = base.raw + bytes;
+    while (base.raw < end) {
+        const struct memory_range *range = memory_ranges_find(ranges, count, base);
+        if (!range || !memory_type_is_ram(range->type)) {
+            return false;
+        }
+        base.raw = range_end(range);
+    }
+    return true;
+}

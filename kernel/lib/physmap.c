@@ -1,4 +1,5 @@
 /* The plan of the physmap; see <ashlar/physmap.h>. */
+#include <ashlar/memory_type.h>
 #include <ashlar/physmap.h>
 
 void physmap_plan_start(struct physmap_plan *plan, const struct memory_range *ranges, size_t count,

@@ -69,7 +69,8 @@ static void keep_smbios(const struct boot_info *info)
     phys_addr_t entry = info->firmware.smbios;
     const struct memory_range *range = entry.raw != 0 ? range_of(entry) : NULL;
     struct smbios_extent extent;
-    if (!range || range->type >= MEMORY_MMIO) { /* not in the physmap, so not in memory that is taken over */
+    if (!range ||
+        !memory_type_is_ram(range->type)) { /* not in the physmap, so not in memory that is taken over */
         return;
     }
     uint64_t readable = min_u64(range->base.raw + range->bytes - entry.raw, SMBIOS_ENTRY_BYTES_MAX);

@@ -89,6 +89,26 @@ static void look_up_finds_the_range(void **state)
     assert_null(memory_ranges_find(sound, 0, phys_addr(0)));
 }
 
+static bool are_ram(uint64_t base, uint64_t bytes)
+{
+    static const struct memory_range map[] = {{{0x0}, 0x1000, MEMORY_RESERVED, 0},
+                                              {{0x1000}, 0x4000, MEMORY_USABLE, 0},
+                                              {{0x5000}, 0x1000, MEMORY_ACPI_NVS, 0},
+                                              {{0x8000}, 0x1000, MEMORY_RUNTIME, 0},
+                                              {{0x9000}, 0x1000, MEMORY_UNUSABLE, 0}};
+    return memory_ranges_are_ram(map, ARRAY_LENGTH(map), phys_addr(base), bytes);
+}
+
+static void ram_is_what_the_physmap_shows(void **state)
+{
+    (void)state;
+    assert_true(are_ram(0x1000, 1) && are_ram(0x4fff, 2) && are_ram(0x1000, 0x5000)); /* over two types */
+    assert_false(are_ram(0x1000, 0x5001) || are_ram(0x5fff, 2));                      /* into a hole */
+    assert_false(are_ram(0x6000, 1) || are_ram(0x7fff, 2));                           /* out of one */
+    assert_true(are_ram(0x8000, 0x1000));
+    assert_false(are_ram(0x8000, 0x1001) || are_ram(0xfff, 1) || are_ram(0xa000, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +116,7 @@ int main(void)
         cmocka_unit_test(the_validator_names_each_fault),
         cmocka_unit_test(totals_are_exact),
         cmocka_unit_test(look_up_finds_the_range),
+        cmocka_unit_test(ram_is_what_the_physmap_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
