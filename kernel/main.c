@@ -61,7 +61,8 @@ static void run_tests_if_asked(void)
     char pattern[64] = "";
     if (command_line_has(boot_command_line(), "selftest")) {
         command_line_get(boot_command_line(), "selftest", pattern, sizeof pattern);
-        end_tests(kernel_tests_run(pattern));
+        const struct kernel_test_order by_name = {0};
+        end_tests(kernel_tests_run(pattern, &by_name));
     }
 }
 

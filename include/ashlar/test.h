@@ -6,9 +6,10 @@
  *         EXPECT(a != b);
  *     }
  *
- * `selftest` runs them in the order of their names and reports in KTAP. A failed EXPECT is reported with its
- * file, line and expression, and ends that test. A panic ends the whole run; it can be told from the report
- * having fewer tests than its plan.
+ * `selftest` runs them in the order of their names, or another, and reports in KTAP. Each leaves the kernel
+ * as it found it: they run in any order, and again and again. A failed EXPECT is reported with its file, line
+ * and expression, and ends that test. A panic ends the whole run; it can be told from the report having fewer
+ * tests than its plan.
  */
 #pragma once
 
@@ -50,11 +51,18 @@ bool kernel_test_expect(bool condition, const char *file, int line, const char *
 bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *file, int line,
                               const char *expression);
 
+/* Which test comes after which. */
+struct kernel_test_order {
+    bool backwards; /* the last one by name first */
+    uint64_t seed;  /* not 0: an order by chance, the same for the same seed */
+};
+
 /*
  * Runs the tests whose name contains `pattern` ("" for all) and prints KTAP to the console.
  * Returns the number of failed tests; a pattern that matches nothing is one failure.
  */
-unsigned kernel_tests_run(const char *pattern);
+unsigned kernel_tests_run(const char *pattern, const struct kernel_test_order *order);
 
 /* The same for any array of tests; kernel_tests_run() takes those the linker collected. */
-unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern);
+unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern,
+                                const struct kernel_test_order *order);

@@ -5,8 +5,8 @@
 extern const struct kernel_test ashlar_tests_start[];
 extern const struct kernel_test ashlar_tests_end[];
 
-unsigned kernel_tests_run(const char *pattern)
+unsigned kernel_tests_run(const char *pattern, const struct kernel_test_order *order)
 {
     return kernel_tests_run_array(ashlar_tests_start, (size_t)(ashlar_tests_end - ashlar_tests_start),
-                                  pattern);
+                                  pattern, order);
 }

@@ -8,7 +8,6 @@
 #include <ashlar/interrupts.h>
 #include <ashlar/keyboard.h>
 #include <ashlar/serial.h>
-#include <x86/apic.h>
 #include <x86/interrupt.h>
 
 #define POLL_NANOSECONDS 10000000
@@ -32,7 +31,7 @@ void devices_start(const struct boot_info *info)
     if (!serial_interrupts && timer_available()) {
         wake(&poll_timer);
     }
-    if (apic_available()) {
-        interrupts_begin();
-    }
+    /* Without a local APIC none comes, as the 8259s are silent. But who may wait is told by whether they are
+     * on. */
+    interrupts_begin();
 }

@@ -35,21 +35,43 @@ void kernel_test_skip(const char *reason)
     running.skip_reason = reason;
 }
 
-/* Order of tests: by name, then by place, so that two of one name both run. */
-static bool comes_before(const struct kernel_test *a, const struct kernel_test *b)
+/* A number that stands for a test in the order by chance (the finaliser of MurmurHash3). */
+static uint64_t rank_of(const struct kernel_test *test, uint64_t seed)
 {
-    int order = strcmp(a->name, b->name);
-    return order < 0 || (order == 0 && a < b);
+    uint64_t rank = seed;
+    for (const char *at = test->name; *at != '\0'; at++) {
+        rank = (rank ^ (uint8_t)*at) * 0xff51afd7ed558ccdULL;
+        rank ^= rank >> 33;
+    }
+    return rank;
 }
 
-/* The first test in order that matches and comes after `last` (NULL: the very first), or NULL. */
-static const struct kernel_test *next_test(const struct kernel_test *tests, size_t count, const char *pattern,
-                                           const struct kernel_test *last)
+/* By chance or by name, then by place, so that two of one name both run. */
+static bool comes_before(const struct kernel_test *a, const struct kernel_test *b,
+                         const struct kernel_test_order *order)
+{
+    uint64_t rank_a = order->seed == 0 ? 0 : rank_of(a, order->seed);
+    uint64_t rank_b = order->seed == 0 ? 0 : rank_of(b, order->seed);
+    int names = strcmp(a->name, b->name);
+    bool before = rank_a != rank_b ? rank_a < rank_b : names < 0 || (names == 0 && a < b);
+    return a != b && before != order->backwards;
+}
+
+/* A choice of tests, and their order. */
+struct plan {
+    const struct kernel_test *tests; /* all there are */
+    size_t count;
+    const char *pattern; /* in the names of those that are chosen */
+    const struct kernel_test_order *order;
+};
+
+/* The first of the plan that comes after `last` (NULL: the very first), or NULL. */
+static const struct kernel_test *next_test(const struct plan *plan, const struct kernel_test *last)
 {
     const struct kernel_test *next = NULL;
-    for (const struct kernel_test *test = tests; test < tests + count; test++) {
-        bool after = !last || comes_before(last, test);
-        if (after && strstr(test->name, pattern) && (!next || comes_before(test, next))) {
+    for (const struct kernel_test *test = plan->tests; test < plan->tests + plan->count; test++) {
+        bool after = !last || comes_before(last, test, plan->order);
+        if (after && strstr(test->name, plan->pattern) && (!next || comes_before(test, next, plan->order))) {
             next = test;
         }
     }
@@ -81,8 +103,10 @@ static bool run_test(const struct kernel_test *test, unsigned number)
     return !running.failed;
 }
 
-unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern)
+unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, const char *pattern,
+                                const struct kernel_test_order *order)
 {
+    const struct plan plan = {tests, count, pattern, order};
     unsigned planned = count_matching(tests, count, pattern);
     console_print("KTAP version 1\n1..%u\n", planned);
     if (planned == 0) {
@@ -92,7 +116,7 @@ unsigned kernel_tests_run_array(const struct kernel_test *tests, size_t count, c
     unsigned failures = 0;
     const struct kernel_test *test = NULL;
     for (unsigned number = 1; number <= planned; number++) {
-        test = next_test(tests, count, pattern, test);
+        test = next_test(&plan, test);
         failures += !run_test(test, number);
     }
     return failures;

@@ -4,7 +4,7 @@ import re
 import time
 
 import patience
-from frame import expect
+from frame import STATUS_PASSED, expect
 from hostile_screen import Picture, read_text
 from machine import Machine
 
@@ -145,6 +145,13 @@ def variables(setting):
         expect(answer == "efivars: no variable is named NoSuchThing", f"answered {answer!r}")
 
 
+def selftest_without_serial_port(setting):
+    """Only a timer polls the devices then: the tests give it back as it was, and come to their end."""
+    with setting.boot(Machine(serial_port=False), "selftest") as talk:
+        status = talk.wait_for_end()
+        expect(status == STATUS_PASSED, f"QEMU's status is {status}, not {STATUS_PASSED}", talk)
+
+
 CASES = {
     "devices.clock": clock,
     "devices.clock-icount": clock_counted,
@@ -154,4 +161,5 @@ CASES = {
     "devices.no-hpet": without_hpet,
     "devices.efivars": variables,
     "devices.no-serial": without_serial_port,
+    "devices.no-serial.selftest": selftest_without_serial_port,
 }

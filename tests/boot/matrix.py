@@ -74,6 +74,9 @@ CASES = {
     "video.virtio": Case(Machine(vga="virtio"), says=NO_SCREEN),  # it can only be drawn to by the firmware
     "video.ramfb": Case(Machine(vga="ramfb"), says=A_SCREEN),
     "board.pc": Case(Machine(board="pc")),
+    "board.no-acpi": Case(Machine(extra=["-machine", "acpi=off"])),
+    "board.no-hpet": Case(Machine(extra=["-machine", "hpet=off"])),
+    "cpu.no-apic": Case(Machine(cpu="max,-apic")),
     "board.pc.4g": Case(Machine(board="pc", memory="4G", vga="cirrus")),
     "media.image": Case(Machine(), medium="image"),
     "media.image.usb": Case(Machine(disk="usb"), medium="image"),

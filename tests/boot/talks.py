@@ -1,5 +1,6 @@
 """Conversations: what a person at the prompt, or a wrong configuration, gets to see."""
 
+import random
 import re
 
 import ktap
@@ -53,6 +54,19 @@ def selftest_at_prompt(setting):
         chosen = ktap.parse(talk.command(f"selftest {name}"))
         expect(chosen.good and name in chosen.passed, f"selftest {name}: {chosen.summary()}", talk)
         expect(not ktap.parse(talk.command("selftest no-such-test")).good, "a pattern without a match passes")
+
+
+def selftest_again(setting):
+    """The in-kernel tests leave all as it was: they pass three times in one boot, backwards, and in an order by chance."""
+    seed = random.randrange(1, 1 << 32)
+    with setting.boot(Machine(), "pager=off") as talk:
+        talk.wait_for_prompt()
+        for how in ("", "", "", " -b", f" -s {seed}"):
+            print(f"selftest{how}", flush=True)
+            report = ktap.parse(talk.command(f"selftest{how}"))
+            expect(report.good, f"selftest{how}: {report.summary()}", talk)
+        for check in ("vm check", "frames check"):
+            expect_in("agree", talk.command(check))
 
 
 def selftest_pattern_without_match(setting):
@@ -176,6 +190,7 @@ CASES = {
     "prompt.selftest": selftest_at_prompt,
     "prompt.poweroff": power_off,
     "prompt.reboot": reboot,
+    "selftest.again": selftest_again,
     "selftest.no-match": selftest_pattern_without_match,
     "selftest.power-off": selftest_power_off,
     "debugger.line": debugger_line,

@@ -105,12 +105,14 @@ static const struct kernel_test tests_given[] = {
     {"c_fails", fails_plainly}, {"b_passes", passes},
 };
 
+static const struct kernel_test_order by_name;
+
 static void tests_are_reported_as_ktap(void **state)
 {
     (void)state;
     forget();
     runs = 0;
-    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), ""), 2);
+    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "", &by_name), 2);
     assert_int_equal(runs, 2);
     assert_non_null(strstr(captured[0], "KTAP version 1\n1..5\n# "));
     assert_non_null(strstr(captured[0],
@@ -124,11 +126,42 @@ static void a_pattern_selects_tests(void **state)
 {
     (void)state;
     forget();
-    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "pass"), 0);
+    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "pass", &by_name), 0);
     assert_string_equal(captured[0], "KTAP version 1\n1..2\nok 1 b_passes\nok 2 b_passes\n");
     forget();
-    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "nothing"), 1);
+    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "nothing", &by_name), 1);
     assert_string_equal(captured[0], "KTAP version 1\n1..0\n# no test has \"nothing\" in its name\n");
+}
+
+static void tests_run_in_other_orders(void **state)
+{
+    (void)state;
+    static const struct kernel_test all_pass[] = {
+        {"a", passes}, {"b", passes}, {"c", passes}, {"b", passes}, {"d", passes}};
+    const struct kernel_test_order backwards = {.backwards = true};
+    runs = 0;
+    forget();
+    assert_int_equal(kernel_tests_run_array(all_pass, 5, "", &backwards), 0);
+    assert_string_equal(captured[0], "KTAP version 1\n1..5\nok 1 d\nok 2 c\nok 3 b\nok 4 b\nok 5 a\n");
+
+    /* By chance each runs once; the same seed makes the same order, and some seed another. */
+    char first_order[256] = "";
+    bool differs = false;
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        const struct kernel_test_order by_chance = {.seed = seed};
+        for (unsigned again = 0; again < 2; again++) {
+            char before[256];
+            snprintf(before, sizeof before, "%s", captured[0]);
+            runs = 0;
+            forget();
+            assert_int_equal(kernel_tests_run_array(all_pass, 5, "", &by_chance), 0);
+            assert_int_equal(runs, 5);
+            assert_true(again == 0 || strcmp(before, captured[0]) == 0);
+        }
+        snprintf(first_order, sizeof first_order, "%s", seed == 1 ? captured[0] : first_order);
+        differs = differs || strcmp(first_order, captured[0]) != 0;
+    }
+    assert_true(differs);
 }
 
 /* ---- Inputs ---- */
@@ -206,10 +239,10 @@ static void a_panic_gets_through(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_goes_to_every_sink),    cmocka_unit_test(long_texts_are_cut),
-        cmocka_unit_test(tests_are_reported_as_ktap), cmocka_unit_test(a_pattern_selects_tests),
-        cmocka_unit_test(bytes_come_from_any_input),  cmocka_unit_test(too_many_inputs_or_sinks_panic),
-        cmocka_unit_test(a_panic_gets_through),
+        cmocka_unit_test(text_goes_to_every_sink),        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(tests_are_reported_as_ktap),     cmocka_unit_test(a_pattern_selects_tests),
+        cmocka_unit_test(tests_run_in_other_orders),      cmocka_unit_test(bytes_come_from_any_input),
+        cmocka_unit_test(too_many_inputs_or_sinks_panic), cmocka_unit_test(a_panic_gets_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,12 +136,13 @@ KERNEL_TEST(vmalloc_random_rounds_leave_nothing)
 
 KERNEL_TEST(vmalloc_refuses_what_cannot_be)
 {
+    vmalloc_flush(&kernel_vmalloc); /* a request that fails gives back what others have retired */
     uint64_t free = frame_pool_free(kernel_frames());
     EXPECT(vmalloc(0) == NULL);
     EXPECT(vmalloc(UINT64_MAX) == NULL);
     EXPECT(vmalloc(TIB(8)) == NULL);
     EXPECT_EQUAL(vmalloc_try_free(&kernel_vmalloc, &free, NULL), KVA_FOREIGN);
-    EXPECT(free - frame_pool_free(kernel_frames()) <= 8);
+    EXPECT(frame_pool_free(kernel_frames()) + 8 >= free);
     vfree(NULL);
     EXPECT(all_is_sound());
 }
