@@ -265,7 +265,8 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
  * Unmaps everything and returns all memory. First nobody finds the space by its number any more, then those
  * who found it before are waited for; after the patience of a mutex (<ashlar/lock.h>) that is a panic which
  * names the space. The number is given out again when the last page has left the reverse map. The caller
- * holds no reference from vm_space_get(). Panics while a CPU has the space loaded.
+ * holds no reference from vm_space_get(). Panics while a CPU has the space loaded, be it by one who found it
+ * before.
  */
 void vm_space_destroy(struct vm_space *space) EXCLUDES(space->change, space->lock);
 

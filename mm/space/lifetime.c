@@ -114,15 +114,21 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
     return VM_OK;
 }
 
+static void expect_not_loaded(struct vm_space *space)
+{
+    uint32_t loaded = atomic_load(&space->loaded);
+    if (loaded != 0) {
+        panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name, loaded);
+    }
+}
+
 void vm_space_destroy(struct vm_space *space)
 {
     struct vm_work work;
     DEBUG_ASSERT(vm_space_is_valid(space));
-    if (atomic_load(&space->loaded) != 0) {
-        panic("vm: %s is to be destroyed while %u CPUs have it loaded", space->name,
-              atomic_load(&space->loaded));
-    }
+    expect_not_loaded(space);
     vm_number_retire(space);
+    expect_not_loaded(space); /* who found it before may have loaded it before its reference was returned */
     if (!vm_work_begin(space, &work, 0)) {
         panic("vm: no memory to destroy %s, which needs none", space->name);
     }

@@ -215,6 +215,31 @@ static void a_reference_is_not_waited_for_for_ever(void **state)
     machine_destroy(&vm.machine); /* as it is: the space is neither there nor gone */
 }
 
+/* Who found the space loads it while its destruction waits for the reference. */
+static void load_and_put(void)
+{
+    host_meanwhile = NULL;
+    assert_null(vm_space_get(&vm.manager, space.number)); /* it is waited for */
+    vm_space_enter(&space);
+    vm_space_put(&space);
+}
+
+static void a_space_that_is_loaded_meanwhile_is_not_destroyed(void **state)
+{
+    (void)state;
+    struct host_panic_trap trap;
+    bool panicked;
+    vm_fixture_start(&vm, MIB(24));
+    vm_fixture_space(&vm, &space, "found");
+    assert_ptr_equal(vm_space_get(&vm.manager, space.number), &space);
+    host_meanwhile = load_and_put;
+    CATCH_PANIC(trap, panicked, vm_space_destroy(&space));
+    assert_null(host_meanwhile);
+    assert_true(panicked);
+    assert_string_equal(trap.message, "vm: found is to be destroyed while 1 CPUs have it loaded");
+    machine_destroy(&vm.machine); /* as it is: the space is neither there nor gone */
+}
+
 static void a_space_is_not_made_twice(void **state)
 {
     (void)state;
@@ -245,6 +270,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dying_space_is_not_found_and_keeps_its_number, start_two_cpus,
                                         stop),
         cmocka_unit_test(a_reference_is_not_waited_for_for_ever),
+        cmocka_unit_test(a_space_that_is_loaded_meanwhile_is_not_destroyed),
         TEST(a_space_is_not_made_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
