@@ -56,6 +56,7 @@ enum vm_error {
     VM_BAD_RANGE, /* a space over such a range cannot be made */
     VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_IN_USE,    /* the structure is a space of this manager already */
+    VM_BUSY,      /* the range cuts a 2 MiB page whose block is pinned or being changed: it may later */
     VM_ERROR_COUNT
 };
 
@@ -283,9 +284,10 @@ static inline void vm_space_leave(struct vm_space *space)
 
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
- * of the two writes; given frames, devices and shared pages stay shared. Only of a user space. Fails with
- * VM_NO_MEMORY, VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_IN_USE (`child` is a space already),
- * VM_CONFLICT or VM_BAD_FRAME (too many references); then no child is made.
+ * of the two writes, or copied at once where a device has it pinned, so that its frame stays with `space`;
+ * given frames, devices and shared pages stay shared. Only of a user space. Fails with VM_NO_MEMORY,
+ * VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_IN_USE (`child` is a space already), VM_CONFLICT or
+ * VM_BAD_FRAME (too many references); then no child is made.
  *
  * No region comes or goes meanwhile. Each page is taken at one moment, in ascending order: what other CPUs
  * write to it before that moment the child has, what they write after it the child has not. So of two writes
@@ -324,17 +326,17 @@ struct vm_request {
 
 /*
  * Makes a region; *address is its first byte. A region that continues its neighbour becomes part of it. Fails
- * with any error but VM_NOT_MAPPED, VM_TOO_MANY and VM_BAD_RANGE.
+ * with any error but VM_NOT_MAPPED, VM_TOO_MANY, VM_BAD_RANGE and VM_BUSY.
  */
 enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
     EXCLUDES(space->change, space->lock);
 
 /*
  * Makes a region whose contents are those of [source, source + bytes) of `from` (which may be the same space)
- * now: copied when one of the two is written. The range may span regions; it keeps their sources, names and
- * access. Fails as vm_space_map() does, or with VM_NOT_MAPPED when part of the source belongs to no region.
- * Each page is taken at one moment, as in vm_space_clone(). A region of the copy is there when all of its
- * pages are: until then faults find nothing there.
+ * now: copied when one of the two is written, or at once, as by vm_space_clone(). The range may span regions;
+ * it keeps their sources, names and access. Fails as vm_space_map() does, or with VM_NOT_MAPPED when part of
+ * the source belongs to no region. Each page is taken at one moment, as in vm_space_clone(). A region of the
+ * copy is there when all of its pages are: until then faults find nothing there.
  */
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
                             virt_addr_t source, uint64_t bytes)
@@ -343,8 +345,8 @@ enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct 
 /*
  * Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first
  * byte loses its guard. Region by region: as soon as one begins to go, faults find nothing there, though
- * pages of it can still be reached until the operation comes to them. Fails with VM_NO_MEMORY, or for a bad
- * range.
+ * pages of it can still be reached until the operation comes to them. Fails with VM_NO_MEMORY, VM_BUSY, or
+ * for a bad range.
  */
 enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes)
     EXCLUDES(space->change, space->lock);
@@ -352,7 +354,7 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
 /*
  * Gives the range another access (enum vm_access); regions it cuts become several, alike ones become one.
  * While a region is under way, faults allow only what was allowed and will be. Fails with VM_NO_MEMORY,
- * VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, or for a bad range.
+ * VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, VM_BUSY, or for a bad range.
  */
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
     EXCLUDES(space->change, space->lock);

@@ -224,9 +224,20 @@ static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t f
     return frame_descriptor_users(frame_descriptor(space->manager->config.frames, frame));
 }
 
+/* Pins that devices hold on a block or frame. Whoever pins it by a page has the space's lock meanwhile. */
+static inline uint32_t vm_pins(const struct vm_space *space, phys_addr_t frame)
+{
+    const struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, frame);
+    return frame_use_pins(atomic_load_explicit(&descriptor->use, memory_order_relaxed));
+}
+
+/* Whether the block behind a 2 MiB page may be made 512 frames: nobody else has a reference to it, a device's
+ * pins included, and nobody has marked it as busy. */
+bool vm_block_is_cuttable(const struct vm_space *space, phys_addr_t block);
+
 /*
  * Makes 4 KiB pages of the 2 MiB page that `address` lies inside of, so that it may be cut there; nothing to
- * do where there is none. Fails with VM_NO_MEMORY.
+ * do where there is none. Fails with VM_NO_MEMORY, or with VM_BUSY when the block cannot be cut now.
  */
 enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint64_t address,
                           struct tlb_batch *batch) REQUIRES(space->lock);

@@ -34,11 +34,18 @@ unsigned vm_page_access_shared(const struct vm_space *space, const struct vm_reg
 
 /* ---- Cutting a 2 MiB page ---- */
 
+bool vm_block_is_cuttable(const struct vm_space *space, phys_addr_t block)
+{
+    const struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, block);
+    uint64_t both = atomic_load_explicit(&descriptor->both, memory_order_acquire);
+    return frame_tag_references((uint32_t)both) == 1 && !frame_use_busy((uint32_t)(both >> 32));
+}
+
 /* Each frame of the block now is one by itself: so is its place in the reverse map. */
 static void split_block(struct vm_space *space, phys_addr_t block, uint64_t base)
 {
     enum frame_error error = frame_split(space->manager->config.frames, block);
-    ASSERT(error == FRAME_OK); /* one reference, descriptors backed */
+    ASSERT(error == FRAME_OK); /* it may be cut, and its descriptors are backed */
     for (uint64_t at = 0; at < MIB(2); at += FRAME_BYTES) {
         vm_reverse_set(space, phys_add(block, at), base + at);
     }
@@ -56,6 +63,9 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
     }
     struct frame_pool *frames = space->manager->config.frames;
     bool has_frames = vm_region_has_frames(region);
+    if (has_frames && !vm_block_is_cuttable(space, vm_page_frame(&page))) {
+        return VM_BUSY;
+    }
     if (has_frames && frame_pool_back(frames, vm_page_frame(&page), MIB(2)) != FRAME_OK) {
         return VM_NO_MEMORY;
     }

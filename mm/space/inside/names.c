@@ -30,6 +30,7 @@ const char *vm_error_name(enum vm_error error)
         [VM_BAD_RANGE] = "no space can have this range",
         [VM_TOO_MANY] = "too many spaces",
         [VM_IN_USE] = "the space exists already",
+        [VM_BUSY] = "a device still uses a large page that would be cut",
     };
     return name_of(names, VM_ERROR_COUNT, error);
 }

@@ -6,6 +6,9 @@
  * flushed: so each page is taken at one moment. A failure leaves originals that fault once more before they
  * are written to, which no program can see.
  *
+ * What a device has pinned is not shared but copied at once, so that its user goes on to write to the very
+ * frame that the device has. Nobody writes to it while it is copied, but for the device.
+ *
  * A region of the copy is on its way in (`moving`) until its last page is there, so that no fault fills what
  * the copy has not come to yet.
  *
@@ -54,17 +57,82 @@ static enum vm_error share_leaf(const struct copying *copying, const struct vm_r
     return VM_OK;
 }
 
-/* Shares what lies at the page: a hole, or the zero page, reads the same as a hole of the copy. */
-static enum vm_error share_page(const struct copying *copying, const struct vm_region *region,
-                                uint64_t address, const struct page_translation *page)
-    REQUIRES(copying->to->lock)
+/* Gives the copy a frame of its own with the contents of `original`. */
+static enum vm_error copy_leaf(const struct copying *copying, const struct vm_region *region,
+                               uint64_t address, phys_addr_t original) REQUIRES(copying->to->lock)
+{
+    struct vm_space *to = copying->to;
+    struct frame_pool *frames = to->manager->config.frames;
+    uint64_t target = address + copying->distance;
+    struct tlb_batch nothing; /* a hole is filled */
+    page_table_entry_t old;
+    phys_addr_t frame = frame_alloc(frames, 0, to->owner);
+    if (frame.raw == 0) {
+        return VM_NO_MEMORY;
+    }
+    memcpy(frame_pointer(frames, frame), frame_pointer(frames, original), FRAME_BYTES);
+    page_table_entry_t leaf =
+        page_entry_leaf(frame, PAGE_LEVEL_4K, vm_page_access_shared(to, region), CACHE_WRITE_BACK);
+    tlb_batch_start(&nothing, to->table);
+    if (page_table_set(to->table, virt_addr(target), leaf, PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
+        frame_free(frames, frame, 0);
+        return VM_NO_MEMORY;
+    }
+    tlb_batch_finish(&nothing);
+    vm_reverse_set(to, frame, target);
+    to->resident++;
+    return VM_OK;
+}
+
+/* Whether a device has pinned the private page that shows the frame. */
+static bool is_pinned(const struct copying *copying, const struct vm_region *region, phys_addr_t frame)
+{
+    return vm_region_is_private(region) && vm_pins(copying->from, frame) != 0;
+}
+
+/* Takes write access from the pages of [base, end), which are shared now or copied next. */
+static void close_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
+                        uint64_t end) REQUIRES(copying->from->lock)
+{
+    struct vm_space *from = copying->from;
+    if (vm_region_is_private(region) && region->access & VM_WRITE) {
+        enum page_table_error error =
+            page_table_protect(from->table, virt_addr(base), end - base, vm_page_access_shared(from, region),
+                               CACHE_WRITE_BACK, copying->hold.batch);
+        ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
+    }
+}
+
+/* Shares the frame of the page at `base`, or copies it: what follows of the step, below `end`, is closed
+ * then, if it was open. */
+static enum vm_error take_leaf(const struct copying *copying, const struct vm_region *region, uint64_t base,
+                               uint64_t end, const struct page_translation *page)
+    REQUIRES(copying->from->lock, copying->to->lock)
+{
+    phys_addr_t frame = vm_page_frame(page);
+    if (frame.raw == copying->to->manager->zero_frame.raw) {
+        return VM_OK;
+    }
+    if (!is_pinned(copying, region, frame)) {
+        return share_leaf(copying, region, base, page);
+    }
+    if (page->access & PAGE_WRITE) {
+        close_pages(copying, region, base, end);
+        tlb_batch_finish(copying->hold.batch);
+    }
+    return copy_leaf(copying, region, base, frame);
+}
+
+/* Takes what lies at the page at `base`, of a step that ends at `end`: a hole, or the zero page, reads the
+ * same as a hole of the copy. */
+static enum vm_error take_page(const struct copying *copying, const struct vm_region *region, uint64_t base,
+                               uint64_t end, const struct page_translation *page)
+    REQUIRES(copying->from->lock, copying->to->lock)
 {
     switch (page_entry_kind(page->leaf, PAGE_LEVEL_4K)) { /* larger ones have been cut */
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
-        return vm_page_frame(page).raw == copying->to->manager->zero_frame.raw
-                   ? VM_OK
-                   : share_leaf(copying, region, address, page);
+        return take_leaf(copying, region, base, end, page);
     case ENTRY_ABSENT:
         return VM_OK;
     case ENTRY_SWAPPED: /* nobody is there to count another user of the slot */
@@ -72,32 +140,46 @@ static enum vm_error share_page(const struct copying *copying, const struct vm_r
     case ENTRY_TABLE:
         break;
     }
-    vm_entry_is_foreign(page, address);
+    vm_entry_is_foreign(page, base);
 }
 
-/* Shares the pages of [base, end), a step in one table, that have frames. */
-static enum vm_error share_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
-                                 uint64_t end) REQUIRES(copying->to->lock)
+/* Takes the pages of [base, end), a step in one table, that have frames. */
+static enum vm_error take_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
+                                uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
 {
     enum vm_error error = VM_OK;
     for (uint64_t at = base; error == VM_OK && at < end; at += FRAME_BYTES) {
         struct page_translation page = vm_page_at(copying->from->table, at);
-        error = share_page(copying, region, at, &page);
+        error = take_page(copying, region, at, end, &page);
     }
     return error;
 }
 
-/* Takes write access from the pages of [base, end), some of which are shared now. */
-static void close_pages(struct copying *copying, const struct vm_region *region, uint64_t base, uint64_t end)
-    REQUIRES(copying->from->lock)
+/* Copies the part [base, end) of a 2 MiB page that cannot be cut, since a device has pinned its block. */
+static enum vm_error copy_large(const struct copying *copying, const struct vm_region *region, uint64_t base,
+                                uint64_t end, phys_addr_t block)
+    REQUIRES(copying->from->lock, copying->to->lock)
 {
-    struct vm_space *from = copying->from;
-    if (vm_region_is_private(region) && region->access & VM_WRITE) {
-        enum page_table_error error =
-            page_table_protect(from->table, virt_addr(base), end - base, vm_page_access_shared(from, region),
-                               CACHE_WRITE_BACK, copying->hold.batch);
-        ASSERT(error == PAGE_TABLE_OK); /* small pages are not cut */
+    enum vm_error error = VM_OK;
+    uint64_t large = align_down(base, MIB(2));
+    close_pages(copying, region, large, large + MIB(2));
+    tlb_batch_finish(copying->hold.batch);
+    for (uint64_t at = base; error == VM_OK && at < end; at += FRAME_BYTES) {
+        error = copy_leaf(copying, region, at, phys_add(block, at - large));
     }
+    return error;
+}
+
+/* Copies of such a page, from `base` on and below `end`, what there is time for; returns the end of it. */
+static uint64_t copy_some(struct copying *copying, const struct vm_region *region, uint64_t base,
+                          uint64_t end, phys_addr_t block, enum vm_error *error)
+    REQUIRES(copying->from->lock, copying->to->lock)
+{
+    uint64_t pages = copying->hold.left + 1ULL; /* the large page has been counted as one */
+    end = min_u64(end, base + (pages << FRAME_SHIFT));
+    copying->hold.left -= (unsigned)(((end - base) >> FRAME_SHIFT) - 1);
+    *error = copy_large(copying, region, base, end, block);
+    return end;
 }
 
 /* Makes small pages of a large one, since sharing goes frame by frame. That is all for this hold. */
@@ -108,7 +190,7 @@ static enum vm_error cut_large(struct copying *copying, struct vm_region *region
     return vm_page_cut(copying->from, region, align_down(address, MIB(2)) + FRAME_BYTES, copying->hold.batch);
 }
 
-/* Shares what `region` has in [base, end). */
+/* Shares what `region` has in [base, end), or copies it where it is pinned. */
 static enum vm_error share_region(struct copying *copying, struct vm_region *region, uint64_t base,
                                   uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
 {
@@ -118,8 +200,10 @@ static enum vm_error share_region(struct copying *copying, struct vm_region *reg
         vm_hold_renew(&copying->hold);
         next = vm_hold_step(&copying->hold, copying->from->table, at, end, &page);
         if (page.level == PAGE_LEVEL_4K) {
-            error = share_pages(copying, region, at, next);
+            error = take_pages(copying, region, at, next);
             close_pages(copying, region, at, next); /* also what an error has left shared */
+        } else if (page.mapped && !vm_block_is_cuttable(copying->from, vm_page_frame(&page))) {
+            next = copy_some(copying, region, at, next, vm_page_frame(&page), &error);
         } else if (page.mapped) {
             error = cut_large(copying, region, at);
             next = at; /* its small pages come next */

@@ -201,6 +201,26 @@ static const struct kind {
     {"32 MiB of written pages", make_written, MIB(32)},
 };
 
+/* Pins the block or frame of every page. */
+static void pin_all(uint64_t bytes, uint64_t step)
+{
+    for (uint64_t at = AT; at < AT + bytes; at += step) {
+        frame_pin(&vm.machine.pool, page_table_translate(space.table, virt_addr(at)).target);
+    }
+}
+
+static void make_pinned_pages(void)
+{
+    make(MIB(16), AROUND, VM_WRITE, (struct vm_request){.source = VM_ZERO, .around = VM_AROUND_MAX});
+    pin_all(MIB(16), PAGE);
+}
+
+static void make_pinned_large_pages(void)
+{
+    make(MIB(32), MIB(2), VM_WRITE, (struct vm_request){.source = VM_ZERO, .large = true});
+    pin_all(MIB(32), MIB(2));
+}
+
 /* ---- Operations ---- */
 
 static void begin(const struct kind *kind)
@@ -269,6 +289,27 @@ static void no_hold_grows_with_its_range(void **state)
     assert_int_equal(told, MIB(32) / PAGE); /* by sync; none was written to since */
 }
 
+/* Of what devices have pinned each page is copied at once. */
+static void no_hold_grows_with_what_is_pinned(void **state)
+{
+    (void)state;
+    static struct vm_space child;
+    static const struct kind pinned[] = {{"16 MiB of pinned pages", make_pinned_pages, MIB(16)},
+                                         {"32 MiB of pinned large pages", make_pinned_large_pages, MIB(32)}};
+    for (unsigned i = 0; i < ARRAY_LENGTH(pinned); i++) {
+        begin(&pinned[i]);
+        COUNTED("fork", pinned[i].name, vm_space_clone(&space, &child, "child"));
+        assert_true(holds >= pinned[i].bytes / PAGE / VM_HOLD_PAGES);
+        vm_fixture_add(&child);
+        COUNTED("end of the child", pinned[i].name, destroy(&child));
+        uint64_t step = i == 0 ? PAGE : MIB(2);
+        for (uint64_t at = AT; at < AT + pinned[i].bytes; at += step) {
+            frame_unpin(&vm.machine.pool, page_table_translate(space.table, virt_addr(at)).target);
+        }
+        end();
+    }
+}
+
 /* What a copy that fails has done already goes the same way. */
 static void no_hold_grows_when_a_copy_fails(void **state)
 {
@@ -312,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_hold_grows_with_its_range),
+        cmocka_unit_test(no_hold_grows_with_what_is_pinned),
         cmocka_unit_test(no_hold_grows_when_a_copy_fails),
         cmocka_unit_test(no_hold_grows_with_frames_given),
     };
