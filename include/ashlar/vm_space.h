@@ -127,6 +127,8 @@ struct vm_pager {
      * Gives the frame with the page at `offset` (bytes, a multiple of FRAME_BYTES) and a reference to it, or
      * FRAME_NONE when it cannot. May sleep if `wait`; without, only what is at hand. Called with no lock
      * held. A pager that keeps a reference for itself gives the same frame to all who share the page.
+     * Programs decide how often it is asked: so it takes the reference by frame_try_get(), and has no page to
+     * give where a frame has as many as it can have.
      */
     phys_addr_t (*get)(struct vm_pager *pager, uint64_t offset, bool wait);
     /*

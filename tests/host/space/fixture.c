@@ -194,8 +194,7 @@ phys_addr_t test_pager_get(struct vm_pager *base, uint64_t offset, bool wait)
         }
         pager->cache[page] = frame;
     }
-    frame_get(pager->frames, frame);
-    return frame;
+    return frame_try_get(pager->frames, frame) == FRAME_OK ? frame : FRAME_NONE;
 }
 
 static void test_pager_dirty(struct vm_pager *base, uint64_t offset, phys_addr_t frame)

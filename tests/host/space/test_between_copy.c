@@ -212,8 +212,7 @@ static phys_addr_t file_get(struct vm_pager *pager, uint64_t offset, bool wait)
     if (frame->raw == 0) {
         *frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_CACHE);
     }
-    frame_get(&vm.machine.pool, *frame);
-    return *frame;
+    return frame_try_get(&vm.machine.pool, *frame) == FRAME_OK ? *frame : FRAME_NONE;
 }
 
 static void file_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)

@@ -152,8 +152,7 @@ static phys_addr_t last_get(struct vm_pager *pager, uint64_t offset, bool wait)
     (void)pager;
     (void)offset;
     (void)wait;
-    frame_get(&vm.machine.pool, last.frame);
-    return last.frame;
+    return frame_try_get(&vm.machine.pool, last.frame) == FRAME_OK ? last.frame : FRAME_NONE;
 }
 
 /* What another CPU does meanwhile: this one holds the dying space's locks. */

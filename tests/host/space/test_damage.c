@@ -168,6 +168,61 @@ static void too_many_references_stop_a_copy(void **state)
     vm_fixture_check(&vm);
 }
 
+/* Of a frame given twice that can have one more reference, nothing is mapped. */
+static void too_many_references_stop_given_frames(void **state)
+{
+    (void)state;
+    phys_addr_t frame = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+    phys_addr_t frames[2] = {frame, frame};
+    struct frame_descriptor *descriptor = frame_descriptor(&vm.machine.pool, frame);
+    struct vm_request request = zeros_at(BASE, 2 * PAGE);
+    const uint32_t nearly = frame_tag(FRAME_ALLOCATED, 0, FRAME_REFERENCES_MAX - 1);
+    frame_note_clear(descriptor);
+    request.source = VM_FRAMES;
+    request.frames = frames;
+    descriptor->tag = nearly;
+    assert_int_equal(try_map(request), VM_BAD_FRAME);
+    assert_int_equal(descriptor->tag, nearly);
+    assert_int_equal(descriptor->note.raw, 0);
+    assert_int_equal(space.region_count, 0);
+    request.bytes = PAGE;
+    assert_int_equal(try_map(request), VM_OK);
+    assert_int_equal(frame_tag_references(descriptor->tag), FRAME_REFERENCES_MAX);
+    assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK);
+    assert_int_equal(descriptor->tag, nearly);
+    descriptor->tag = frame_tag(FRAME_ALLOCATED, 0, 1);
+    frame_free(&vm.machine.pool, frame, 0);
+}
+
+/* A pager's page that cannot have one more reference is not given: the fault fails, the kernel goes on. */
+static void too_many_references_stop_a_pagers_page(void **state)
+{
+    (void)state;
+    struct test_pager pager;
+    test_pager_start(&pager, &vm);
+    map((struct vm_request){.source = VM_PAGER, .bytes = PAGE, .pager = &pager.pager, .shared = true});
+    touch(BASE, MMU_READ, VM_FAULT_PAGED);
+    struct frame_descriptor *descriptor = descriptor_of(BASE);
+    uint32_t tag = descriptor->tag;
+    uint64_t note = descriptor->note.raw;
+    map((struct vm_request){.source = VM_PAGER,
+                            .bytes = PAGE,
+                            .pager = &pager.pager,
+                            .shared = true,
+                            .address = virt_addr(LARGE)});
+    const uint32_t full = frame_tag(FRAME_ALLOCATED, 0, FRAME_REFERENCES_MAX);
+    descriptor->tag = full;
+    touch(LARGE, MMU_READ, VM_FAULT_PAGER_FAILED);
+    assert_int_equal(descriptor->tag, full);
+    assert_int_equal(descriptor->note.raw, note);
+    assert_int_equal(space.resident, 1);
+    descriptor->tag = tag;
+    touch(LARGE, MMU_READ, VM_FAULT_PAGED);
+    assert_int_equal(vm_space_unmap(&space, virt_addr(BASE), PAGE), VM_OK);
+    assert_int_equal(vm_space_unmap(&space, virt_addr(LARGE), PAGE), VM_OK);
+    test_pager_stop(&pager);
+}
+
 /* ---- Making spaces and managers ---- */
 
 static struct vm_space spaces[VM_NUMBERS_CHUNK + 1];
@@ -277,6 +332,8 @@ int main(void)
         TEST(a_note_of_no_space_is_not_known),
         TEST(a_large_page_is_not_cut_without_memory),
         TEST(too_many_references_stop_a_copy),
+        TEST(too_many_references_stop_given_frames),
+        TEST(too_many_references_stop_a_pagers_page),
         TEST(numbers_come_in_chunks),
         TEST(a_manager_is_made_whole_or_not),
         TEST(the_last_address_ends_a_space),

@@ -46,8 +46,7 @@ static phys_addr_t get_page(struct vm_pager *pager, uint64_t offset, bool wait)
     phys_addr_t frame = file[offset / PAGE % FILE_PAGES];
     (void)pager;
     (void)wait;
-    frame_get(&vm.machine.pool, frame);
-    return frame;
+    return frame_try_get(&vm.machine.pool, frame) == FRAME_OK ? frame : FRAME_NONE;
 }
 
 static void note_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)

@@ -131,10 +131,8 @@ static phys_addr_t get(struct vm_pager *pager, uint64_t offset, bool wait)
         }
         timer_cancel(&backing.timer);
     }
-    if (backing.frame.raw != 0) {
-        frame_get(kernel_frames(), backing.frame);
-    }
-    return backing.frame;
+    bool got = backing.frame.raw != 0 && frame_try_get(kernel_frames(), backing.frame) == FRAME_OK;
+    return got ? backing.frame : FRAME_NONE;
 }
 
 static bool start_backing(bool rests)
