@@ -5,7 +5,7 @@
  * A `struct vm_space` is a value: a set of regions over a range of addresses, with the page tables that show
  * what of them has been delivered so far. A user space has tables of its own; a space over a part of the
  * kernel's half works on the kernel's. What all spaces on one frame pool share (record caches, the zero page,
- * the reverse map) is a `struct vm_manager`, a value too.
+ * the reverse map) is a `struct vm_manager`, a value too. <ashlar/vm_space_types.h> has both structures.
  *
  * Nothing is half done: an operation that fails has changed no region and no contents. Pages may have been
  * made smaller where it would have cut them, or may fault once more before they are written to, which no
@@ -146,20 +146,10 @@ struct vm_pager {
 void vm_pager_get(struct vm_pager *pager);
 void vm_pager_put(struct vm_pager *pager);
 
-/* ---- What all spaces of a frame pool share ---- */
+/* ---- What a manager and a space are made with ---- */
 
-#define VM_HOLD_PAGES    64         /* pages of work in one hold of a space's spinlock */
-#define VM_SPACES_MAX    (1U << 18) /* spaces of one manager */
-#define VM_NUMBERS_CHUNK 512        /* entries of one page of the table of spaces */
-
-struct vm_space;
-
-/* Entry of the table of spaces: taken, or a link in the list of free numbers. */
-union vm_number {
-    struct vm_space *space; /* whose number it is */
-    uint64_t word;          /* bit 0 set: free, the rest is 2 * next free number, the last one leads to
-                               VM_SPACES_MAX; bit 1 set: the pointer of a space that is being destroyed */
-};
+#define VM_HOLD_PAGES 64         /* pages of work in one hold of a space's spinlock */
+#define VM_SPACES_MAX (1U << 18) /* spaces of one manager */
 
 struct vm_manager_config {
     struct frame_pool *frames;              /* where pages come from */
@@ -184,19 +174,20 @@ struct vm_manager_config {
     void *device_context; /* for both */
 };
 
-struct vm_manager {
-    struct vm_manager_config config; /* as given */
-    struct slab_cache regions;       /* of struct vm_region */
-    struct slab_cache mappings;      /* of struct vm_mapping: frames that several pages show */
-    phys_addr_t zero_frame;          /* zeros for all who only read; never freed, never counted */
-    struct spinlock lock;            /* guards (L) */
-    union vm_number *numbers[VM_SPACES_MAX / VM_NUMBERS_CHUNK]; /* (L) the table of spaces, a frame each */
-    uint32_t number_limit;                                      /* (L) numbers that have an entry */
-    uint32_t number_free;                                       /* (L) first free one, or number_limit */
-    uint32_t space_count;                                       /* (L) spaces in being */
-    struct spinlock mappings_lock;                              /* guards the chains of shared frames */
-    _Atomic(uint64_t) mapping_count;                            /* records in chains */
+#define VM_NAME_BYTES 24 /* with the terminator */
+
+struct vm_space_config {
+    const char *name;          /* for people; copied, cut to VM_NAME_BYTES - 1 */
+    virt_addr_t base;          /* first address it may use */
+    uint64_t bytes;            /* length of the range it may use */
+    enum frame_owner owner;    /* of the pages it fills */
+    struct page_table *kernel; /* the kernel's tables, shared by a user space; or NULL */
+    struct page_table *tables; /* for a part of the kernel's half: the tables to work on; else NULL */
 };
+
+#include <ashlar/vm_space_types.h>
+
+/* ---- What all spaces of a frame pool share ---- */
 
 /* Makes a manager: one zeroed frame, two slab caches. Fails with VM_NO_MEMORY, VM_TOO_MANY (slab caches). */
 enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manager_config *config);
@@ -218,42 +209,6 @@ struct vm_space *vm_space_get_next(struct vm_manager *manager, uint32_t *number)
 void vm_space_put(struct vm_space *space);
 
 /* ---- Spaces ---- */
-
-#define VM_NAME_BYTES 24 /* with the terminator */
-
-struct vm_space_config {
-    const char *name;          /* for people; copied, cut to VM_NAME_BYTES - 1 */
-    virt_addr_t base;          /* first address it may use */
-    uint64_t bytes;            /* length of the range it may use */
-    enum frame_owner owner;    /* of the pages it fills */
-    struct page_table *kernel; /* the kernel's tables, shared by a user space; or NULL */
-    struct page_table *tables; /* for a part of the kernel's half: the tables to work on; else NULL */
-};
-
-struct vm_space {
-    struct vm_manager *manager; /* as given */
-    struct page_table *table;   /* its tables: `own`, or those of the kernel */
-    struct mutex change;        /* held for one whole operation on its structure */
-    struct spinlock lock;       /* guards all that follows */
-    struct vm_region *tree;     /* the regions by address: these and the next two change with both held */
-    struct vm_region *first;    /* lowest region, or NULL */
-    struct vm_region *moving;   /* region on its way in or out, whose pages come or go; or NULL */
-    struct vm_region *recent;   /* found last, or NULL */
-    uint64_t base;              /* first address it may use */
-    uint64_t end;               /* behind the last address it may use */
-    uint64_t random;            /* state of the generator that balances the tree */
-    uint64_t region_count;      /* regions in the tree */
-    uint64_t region_bytes;      /* their sum, guards not included */
-    uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
-    uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
-    uint32_t number;                 /* in the manager's table */
-    _Atomic(uint32_t) references;    /* of those who found it by its number */
-    _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */
-    enum frame_owner owner;          /* of the pages it fills */
-    bool user;                       /* pages are the user's */
-    char name[VM_NAME_BYTES];        /* for people */
-    struct page_table own;           /* when it is a user space */
-};
 
 /*
  * Makes an empty space. Costs the root table of a user space, nothing else. Fails with VM_NO_MEMORY,

@@ -1,4 +1,4 @@
-"""`ashlar kva` and `ashlar vm`: who has which virtual addresses (include/ashlar/kva.h, include/ashlar/vm_space.h)."""
+"""`ashlar kva` and `ashlar vm`: who has which virtual addresses (include/ashlar/kva.h, include/ashlar/vm_space_types.h)."""
 
 import gdb
 import memory

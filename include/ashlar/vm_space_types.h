@@ -1,0 +1,56 @@
+/*
+ * What a manager and an address space consist of. <ashlar/vm_space.h> includes this, since their owners have
+ * them by value; nobody else needs it.
+ */
+#pragma once
+
+#define VM_NUMBERS_CHUNK 512 /* entries of one page of the table of spaces */
+
+struct vm_space;
+struct vm_region;
+
+/* Entry of the table of spaces: taken, or a link in the list of free numbers. */
+union vm_number {
+    struct vm_space *space; /* whose number it is */
+    uint64_t word;          /* bit 0 set: free, the rest is 2 * next free number, the last one leads to
+                               VM_SPACES_MAX; bit 1 set: the pointer of a space that is being destroyed */
+};
+
+struct vm_manager {
+    struct vm_manager_config config; /* as given */
+    struct slab_cache regions;       /* of struct vm_region */
+    struct slab_cache mappings;      /* of struct vm_mapping: frames that several pages show */
+    phys_addr_t zero_frame;          /* zeros for all who only read; never freed, never counted */
+    struct spinlock lock;            /* guards (L) */
+    union vm_number *numbers[VM_SPACES_MAX / VM_NUMBERS_CHUNK]; /* (L) the table of spaces, a frame each */
+    uint32_t number_limit;                                      /* (L) numbers that have an entry */
+    uint32_t number_free;                                       /* (L) first free one, or number_limit */
+    uint32_t space_count;                                       /* (L) spaces in being */
+    struct spinlock mappings_lock;                              /* guards the chains of shared frames */
+    _Atomic(uint64_t) mapping_count;                            /* records in chains */
+};
+
+struct vm_space {
+    struct vm_manager *manager; /* as given */
+    struct page_table *table;   /* its tables: `own`, or those of the kernel */
+    struct mutex change;        /* held for one whole operation on its structure */
+    struct spinlock lock;       /* guards all that follows */
+    struct vm_region *tree;     /* the regions by address: these and the next two change with both held */
+    struct vm_region *first;    /* lowest region, or NULL */
+    struct vm_region *moving;   /* region on its way in or out, whose pages come or go; or NULL */
+    struct vm_region *recent;   /* found last, or NULL */
+    uint64_t base;              /* first address it may use */
+    uint64_t end;               /* behind the last address it may use */
+    uint64_t random;            /* state of the generator that balances the tree */
+    uint64_t region_count;      /* regions in the tree */
+    uint64_t region_bytes;      /* their sum, guards not included */
+    uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
+    uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
+    uint32_t number;                 /* in the manager's table */
+    _Atomic(uint32_t) references;    /* of those who found it by its number */
+    _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */
+    enum frame_owner owner;          /* of the pages it fills */
+    bool user;                       /* pages are the user's */
+    char name[VM_NAME_BYTES];        /* for people */
+    struct page_table own;           /* when it is a user space */
+};
