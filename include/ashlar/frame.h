@@ -267,8 +267,11 @@ bool frame_unpin(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock
 
 /*
  * Marks a block as being changed or written: as busy. False when somebody else has already done that. Whoever
- * got true ends it by frame_end_change(), and the block is not freed before. frame_begin_change() panics on
- * what is no allocated block or run, frame_end_change() on what is not busy.
+ * begins a change has a reference or a pin of his own, which he keeps until frame_end_change(): so another
+ * user may drop his with frame_put() meanwhile, and the block is not freed. Where the last reference to a
+ * busy block is dropped, or the block freed, somebody broke this rule, and that call panics with "being
+ * changed". frame_begin_change() panics on what is no allocated block or run, frame_end_change() on what is
+ * not busy.
  */
 bool frame_begin_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);
 void frame_end_change(struct frame_pool *pool, phys_addr_t block) EXCLUDES(pool->lock);

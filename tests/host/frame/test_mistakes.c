@@ -171,6 +171,50 @@ static void marks_end_with_the_block(void **state)
     frame_free(pool, phys_add(block, FRAME_BYTES), 0);
 }
 
+/* Who changes a block has a reference to it: the other users may leave meanwhile, and nothing is freed. */
+static void users_may_leave_a_block_in_change(uint64_t frames)
+{
+    struct frame_pool *pool = &pc.pool;
+    struct host_panic_trap trap;
+    struct frame_facts facts;
+    volatile bool panicked;
+    phys_addr_t block;
+    struct frame_request request = {.frames = frames, .owner = OWNER_TEST};
+    assert_int_equal(frame_alloc_request(pool, &request, &block), FRAME_OK); /* the reference of its user */
+    frame_get(pool, block);                                                  /* of who changes it */
+    assert_true(frame_begin_change(pool, block));
+    assert_false(frame_put(pool, block)); /* the user leaves */
+    frame_pool_look(pool, block, &facts);
+    assert_true(facts.references == 1 && facts.busy && facts.owner == OWNER_TEST);
+    CATCH_PANIC(trap, panicked, (void)frame_put(pool, block)); /* the change has not ended */
+    expect_name(&trap, panicked, "being changed");
+    frame_end_change(pool, block);
+    assert_true(frame_put(pool, block));
+    assert_true(machine_is_sound(&pc));
+}
+
+/* The same with a pin, as who lets a device write has it. */
+static void a_pin_keeps_a_block_in_change(void)
+{
+    struct frame_pool *pool = &pc.pool;
+    phys_addr_t block = frame_alloc(pool, 0, OWNER_TEST);
+    frame_pin(pool, block);
+    assert_true(frame_begin_change(pool, block));
+    assert_false(frame_put(pool, block));
+    frame_end_change(pool, block);
+    assert_true(frame_unpin(pool, block));
+    assert_true(machine_is_sound(&pc));
+}
+
+static void who_changes_a_block_keeps_it(void **state)
+{
+    (void)state;
+    users_may_leave_a_block_in_change(1);
+    users_may_leave_a_block_in_change(4);
+    users_may_leave_a_block_in_change(5); /* a run */
+    a_pin_keeps_a_block_in_change();
+}
+
 /* An owner that is none is refused with the magazine full, too: no account is written that does not exist. */
 static void an_owner_that_is_none_has_its_name(void **state)
 {
@@ -347,6 +391,7 @@ int main(void)
         PC_TEST(every_mistake_with_pins_has_its_name),
         PC_TEST(pins_hold_runs),
         PC_TEST(marks_end_with_the_block),
+        PC_TEST(who_changes_a_block_keeps_it),
         PC_TEST(an_owner_that_is_none_has_its_name),
         PC_TEST(every_mistaken_put_has_its_name),
         PC_TEST(requests_that_cannot_be_are_refused),
