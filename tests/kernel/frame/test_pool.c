@@ -2,6 +2,7 @@
  * The kernel's frame pool, on the real machine: the ledger, real memory behind the frames, mistakes by name.
  */
 #include <ashlar/boot.h>
+#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
@@ -52,8 +53,9 @@ KERNEL_TEST(frame_overhead_is_small)
 /* Blocks of many orders, each filled with its own pattern and looked at again: no two overlap. */
 KERNEL_TEST(frame_blocks_are_memory_and_do_not_overlap)
 {
-    static phys_addr_t blocks[BLOCKS];
     struct frame_pool *pool = kernel_frames();
+    phys_addr_t *blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
+    EXPECT(blocks != NULL);
     uint64_t free = frame_pool_free(pool);
     for (unsigned i = 0; i < BLOCKS; i++) {
         blocks[i] = frame_alloc(pool, i % 6, OWNER_TEST);
@@ -69,6 +71,7 @@ KERNEL_TEST(frame_blocks_are_memory_and_do_not_overlap)
         }
         frame_free(pool, blocks[i], i % 6);
     }
+    heap_free(&kernel_heap, blocks);
     EXPECT(intact);
     EXPECT(ledger_closes());
     EXPECT(pool_is_sound());

@@ -139,14 +139,16 @@ static unsigned hold_all_memory(struct held *held)
 KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
 {
     struct held *held = heap_alloc(&kernel_heap, HELD_MAX * sizeof(struct held));
+    enum { BLOCKS = 400 };
+    void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
     EXPECT(held != NULL);
-    static void *blocks[400];
+    EXPECT(blocks != NULL);
     frame_pool_drain(kernel_frames());
-    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
         blocks[i] = heap_alloc(&kernel_heap, 1024);
         EXPECT(blocks[i] != NULL);
     }
-    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
         heap_free(&kernel_heap, blocks[i]); /* they stay in magazines and depot */
     }
     frame_pool_drain(kernel_frames());
@@ -165,6 +167,7 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
         count--;
         frame_free(kernel_frames(), held[count].block, held[count].order);
     }
+    heap_free(&kernel_heap, blocks);
     heap_free(&kernel_heap, held);
     EXPECT_EQUAL(got, ARRAY_LENGTH(frames));
     struct slab_problem problem = {.what = NULL};
@@ -462,7 +465,9 @@ KERNEL_TEST(heap_leaks_are_found)
 /* A long mixture, every block filled with its own pattern, verified before it is freed. */
 KERNEL_TEST(heap_mixture_keeps_contents)
 {
-    static uint64_t *blocks[512];
+    enum { BLOCKS = 512 };
+    uint64_t **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof(uint64_t *));
+    EXPECT(blocks != NULL);
     uint64_t random = 88172645463325252ULL;
     for (unsigned i = 0; i < 30000; i++) {
         random = random * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -485,10 +490,10 @@ KERNEL_TEST(heap_mixture_keeps_contents)
             *slot = block;
         }
     }
-    for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
         heap_free(&kernel_heap, blocks[i]);
-        blocks[i] = NULL;
     }
+    heap_free(&kernel_heap, blocks);
     struct slab_problem problem = {.what = NULL};
     EXPECT(heap_check(&kernel_heap, &problem));
 }

@@ -1,4 +1,5 @@
 /* The kernel's addresses on the real machine: the arena is sound, regions have names, mistakes too. */
+#include <ashlar/heap.h>
 #include <ashlar/kva.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
@@ -69,12 +70,12 @@ KERNEL_TEST(kva_mistakes_are_named)
 /* Random ranges, small and huge; at the end every frame and every address is back. */
 KERNEL_TEST(kva_random_rounds_leave_nothing)
 {
-    static struct kva_range *ranges[RANGES];
+    struct kva_range **ranges = heap_alloc_array(&kernel_heap, RANGES, sizeof(struct kva_range *));
     struct kva_statistics before;
     struct kva_statistics after;
     uint64_t random = 88172645463325252ULL;
     bool good = true;
-    memset(ranges, 0, sizeof ranges);
+    EXPECT(ranges != NULL);
     kva_reap(kernel_kva());
     kva_statistics(kernel_kva(), &before);
     for (unsigned i = 0; i < ROUNDS && good; i++) {
@@ -96,6 +97,7 @@ KERNEL_TEST(kva_random_rounds_leave_nothing)
             kva_release(kernel_kva(), ranges[i]);
         }
     }
+    heap_free(&kernel_heap, ranges);
     kva_reap(kernel_kva());
     kva_statistics(kernel_kva(), &after);
     EXPECT(arena_is_sound());

@@ -1,6 +1,7 @@
 /* Running a user program in an address space of its own. */
 #include "program.h"
 
+#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <x86/interrupt.h>
@@ -13,7 +14,6 @@ void user_mode_run(uint64_t rip, uint64_t rsp, uint64_t rflags);
 extern const uint8_t user_mode_leave[];
 extern uint64_t user_mode_stack;
 
-static uint8_t kernel_stack[8192] __attribute__((aligned(16)));
 static struct user_program *running;
 
 static bool go_home(struct trap_frame *frame)
@@ -58,7 +58,9 @@ bool user_program_make(struct user_program *program, const uint8_t *code, size_t
     }
     frame_note_clear(frame_descriptor(frames, program->code));
     memcpy(frame_pointer(frames, program->code), code, bytes);
-    if (user_space_create(&program->space, "program") != VM_OK) {
+    program->kernel_stack = heap_alloc_aligned(&kernel_heap, USER_KERNEL_STACK_BYTES, 16);
+    if (!program->kernel_stack || user_space_create(&program->space, "program") != VM_OK) {
+        heap_free(&kernel_heap, program->kernel_stack);
         frame_free(frames, program->code, 0);
         return false;
     }
@@ -74,7 +76,7 @@ void user_program_run(struct user_program *program)
     exception_handler *before = exception_set_handler(EXCEPTION_BREAKPOINT, go_home);
     bool were_enabled = interrupts_disable();
     uint64_t stack_before = per_cpu()->tss.rsp0;
-    per_cpu()->tss.rsp0 = (uintptr_t)kernel_stack + sizeof kernel_stack;
+    per_cpu()->tss.rsp0 = (uintptr_t)program->kernel_stack + USER_KERNEL_STACK_BYTES;
     running = program;
     space_load(&program->space);
     user_mode_run(USER_PROGRAM_CODE, USER_PROGRAM_STACK_TOP, FLAGS_FIXED | RFLAGS_INTERRUPT);
@@ -87,5 +89,6 @@ void user_program_run(struct user_program *program)
 void user_program_drop(struct user_program *program)
 {
     vm_space_destroy(&program->space);
+    heap_free(&kernel_heap, program->kernel_stack);
     frame_free(kernel_frames(), program->code, 0);
 }

@@ -2,6 +2,7 @@
  * An excursion to user mode and back: every kind of entry from there has to find the kernel's GS and stack,
  * and every return has to leave the user's. The user program is a handful of instructions in the test page.
  */
+#include <ashlar/heap.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <x86/control_registers.h>
@@ -9,6 +10,8 @@
 #include <x86/interrupt.h>
 #include <x86/msr.h>
 #include <x86/user_page.h>
+
+#include "program.h"
 
 #define USER_GS_BASE     0x0000555500000000ULL
 #define FLAG_SINGLE_STEP 0x100
@@ -38,7 +41,7 @@ static struct {
     unsigned return_faults;
 } seen;
 
-static uint8_t kernel_stack[8192] __attribute__((aligned(16)));
+static uint8_t *kernel_stack; /* of USER_KERNEL_STACK_BYTES, while the test runs */
 
 /* user_mode_run(rip, rsp, rflags) comes back when a handler sets RIP to user_mode_leave and RSP to
  * user_mode_stack. */
@@ -87,7 +90,7 @@ static void go_home(struct trap_frame *frame)
 static bool on_kernel_stack(const struct trap_frame *frame)
 {
     uint64_t end = (uintptr_t)frame + sizeof *frame;
-    return frame->vector == EXCEPTION_DEBUG || end == (uintptr_t)kernel_stack + sizeof kernel_stack;
+    return frame->vector == EXCEPTION_DEBUG || end == (uintptr_t)kernel_stack + USER_KERNEL_STACK_BYTES;
 }
 
 static void note(const struct trap_frame *frame)
@@ -147,11 +150,13 @@ KERNEL_TEST(user_mode_enters_and_leaves_with_the_right_gs)
 {
     exception_handler *handlers[STEPS] = {handle, handle, handle, handle, handle, NULL};
     seen = (typeof(seen)){0, true, true, true, true, 0};
+    kernel_stack = heap_alloc_aligned(&kernel_heap, USER_KERNEL_STACK_BYTES, 16);
+    EXPECT(kernel_stack != NULL);
     bool were_enabled = interrupts_disable();
     virt_addr_t page = user_page_map(USER_PAGE_CODE);
     memcpy(user_page_contents(), program, sizeof program);
     uint64_t stack_before = per_cpu()->tss.rsp0;
-    per_cpu()->tss.rsp0 = (uintptr_t)kernel_stack + sizeof kernel_stack;
+    per_cpu()->tss.rsp0 = (uintptr_t)kernel_stack + USER_KERNEL_STACK_BYTES;
     exchange_handlers(handlers);
     msr_write(MSR_KERNEL_GS_BASE, USER_GS_BASE);
 
@@ -163,6 +168,7 @@ KERNEL_TEST(user_mode_enters_and_leaves_with_the_right_gs)
     per_cpu()->tss.rsp0 = stack_before;
     user_page_unmap();
     interrupts_restore(were_enabled);
+    heap_free(&kernel_heap, kernel_stack);
     EXPECT(seen.vectors_right);
     EXPECT_EQUAL(seen.step, STEPS);
     EXPECT(seen.from_user);

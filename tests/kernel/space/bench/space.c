@@ -3,6 +3,7 @@
  * with zeros: "fault.zero.frame" says how many go into the frame itself.
  */
 #include <ashlar/bench.h>
+#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/vm_kernel.h>
 
@@ -53,13 +54,18 @@ static void touch_pages(struct bench *bench, struct vm_request request, bool wri
 /* The frame alone, allocated and zeroed as the fault does it. */
 KERNEL_BENCH(fault_zero_frame, "fault.zero.frame")
 {
-    static phys_addr_t frames[PAGES];
+    phys_addr_t *frames = heap_alloc_array(&kernel_heap, PAGES, sizeof *frames);
+    if (frames == NULL) {
+        bench_skip(bench, "not enough memory");
+        return;
+    }
     bench_start(bench);
     for (unsigned i = 0; i < PAGES; i++) {
         frames[i] = frame_alloc_zeroed(kernel_frames(), OWNER_TEST);
     }
     bench_stop(bench, PAGES);
     frame_free_batch(kernel_frames(), PAGES, frames);
+    heap_free(&kernel_heap, frames);
 }
 
 /*
