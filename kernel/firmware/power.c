@@ -16,6 +16,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
 #include <x86/i8042.h>
+#include <x86/ich9.h>
 #include <x86/interrupt.h>
 #include <x86/port.h>
 
@@ -39,12 +40,27 @@ static void wait_for_action(void)
     }
 }
 
+#define LEGACY_PORTS_END 0x100 /* below lie the mainboard's devices, and no ACPI registers */
+#define PM1_CONTROL_AT   4     /* from the start of the ICH9's block */
+
+/* The PM1a control register; where the table names none that can be, the chipset's own. */
+static struct acpi_register pm1a_control(const struct acpi_fadt *fadt)
+{
+    struct acpi_register control = fadt->pm1a_control;
+    if (control.space == ACPI_SPACE_PORT && control.address < LEGACY_PORTS_END) {
+        uint16_t block = ich9_power_block();
+        control.address = block + PM1_CONTROL_AT;
+        control.bits = block != 0 ? control.bits : 0;
+    }
+    return control;
+}
+
 /*
  * The PM1 registers may be used in ACPI mode only (4.8.2.2): asks the firmware to switch it on if it is off.
  */
-static bool enter_acpi_mode(const struct acpi_fadt *fadt)
+static bool enter_acpi_mode(const struct acpi_fadt *fadt, const struct acpi_register *control)
 {
-    if (acpi_register_read(&fadt->pm1a_control) & PM1_SCI_ENABLED) {
+    if (acpi_register_read(control) & PM1_SCI_ENABLED) {
         return true;
     }
     if (fadt->smi_command == 0 || fadt->smi_command > 0xffff || fadt->acpi_enable == 0) {
@@ -52,7 +68,7 @@ static bool enter_acpi_mode(const struct acpi_fadt *fadt)
     }
     port_write8((uint16_t)fadt->smi_command, fadt->acpi_enable);
     uint64_t begin = clock_nanoseconds();
-    while (!(acpi_register_read(&fadt->pm1a_control) & PM1_SCI_ENABLED)) {
+    while (!(acpi_register_read(control) & PM1_SCI_ENABLED)) {
         if (clock_nanoseconds() - begin > ACPI_MODE_NANOSECONDS) {
             return false;
         }
@@ -82,10 +98,11 @@ static void acpi_power_off(void)
         }
         return;
     }
-    if (!acpi_register_usable(&fadt->pm1a_control) || !enter_acpi_mode(fadt)) {
+    const struct acpi_register control = pm1a_control(fadt);
+    if (!acpi_register_usable(&control) || !enter_acpi_mode(fadt, &control)) {
         return;
     }
-    write_sleep(&fadt->pm1a_control, soft_off->type_a);
+    write_sleep(&control, soft_off->type_a);
     if (acpi_register_usable(&fadt->pm1b_control)) {
         write_sleep(&fadt->pm1b_control, soft_off->type_b);
     }

@@ -52,6 +52,7 @@ def uboot_starts_it(setting):
 def uboot_powers_off(setting):
     """Its ACPI tables are others than OVMF's; `poweroff` ends the machine."""
     with setting.boot(machine.Machine(firmware=UBOOT, vga="none")) as talk:
+        talk.watch_events()
         talk.wait_for_prompt()
         talk.send("poweroff")
         status = talk.wait_for_end()
