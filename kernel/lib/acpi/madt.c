@@ -118,13 +118,10 @@ static void add_cpu(struct acpi_madt *madt, const struct acpi_cpu *cpu, struct l
 #define APIC_ALL   0xffU /* the numbers that address all processors: SDM volume 3, 11.6.2.1 */
 #define X2APIC_ALL 0xffffffffU
 
-/* What an entry says of a processor; false when it is no entry of one that can be used. */
+/* What a processor's entry, of either kind, says; false when that one cannot be used. */
 static bool read_cpu(const uint8_t *entry, struct acpi_cpu *cpu)
 {
     bool extended = entry[0] == MADT_LOCAL_X2APIC;
-    if (!extended && entry[0] != MADT_LOCAL_APIC) {
-        return false;
-    }
     uint32_t flags = acpi_read32(entry + (extended ? 8 : 4));
     *cpu = (struct acpi_cpu){.apic_id = extended ? acpi_read32(entry + 4) : entry[3],
                              .processor_id = extended ? acpi_read32(entry + 12) : entry[2],

@@ -1,4 +1,5 @@
 /* Damage of a heap and its caches that the operation which meets it notices. */
+#include "mm/heap/large.h"
 #include "mm/heap/valid.h"
 #include "reports.h"
 #include "tests/host/support/damage.h"
@@ -47,6 +48,14 @@ static void a_heap_that_is_none(void **state)
     EXPECT_DAMAGE_SEEN(heap->slabs.config.frames, NULL, heap_resize(heap, NULL, 5), "heap_is_valid");
 }
 
+/* A note that is none of a heap's has no length. */
+static void a_note_of_no_large_block(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_note_bytes(&fixture.heap, (union frame_note){.raw = 0}), 0);
+    assert_int_equal(heap_note_bytes(&fixture.heap, (union frame_note){.raw = 0x1000}), 0);
+}
+
 /* What no constant-time look can see, the whole validator does, if its turn comes. */
 static void damage_that_only_the_validator_sees(void **state)
 {
@@ -65,6 +74,7 @@ int main(void)
         TYPED_TEST(a_cache_that_is_none),
         TYPED_TEST(a_list_with_a_wrong_count),
         TYPED_TEST(a_heap_that_is_none),
+        TYPED_TEST(a_note_of_no_large_block),
         cmocka_unit_test_setup(damage_that_only_the_validator_sees, begin_typed),
         cmocka_unit_test_setup(a_slab_of_another_cache, begin_typed), /* nothing can be freed after it */
     };

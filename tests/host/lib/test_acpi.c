@@ -200,10 +200,9 @@ static void broken_extension_of_the_root_pointer_is_survived(void **state)
     captured_expect_report("extended checksum 0x");
 }
 
-static void broken_xsdt_falls_back_to_the_rsdt(void **state)
+/* Adds the RSDT that the root pointer names: the XSDT's tables, by addresses of 32 bits. */
+static void add_rsdt(void)
 {
-    (void)state;
-    captured_load("q35.acpi");
     struct image_piece *xsdt = captured_table("XSDT");
     uint8_t rsdt[36 + 4 * 16];
     size_t entries = (xsdt->bytes - 36) / 8;
@@ -217,9 +216,29 @@ static void broken_xsdt_falls_back_to_the_rsdt(void **state)
     uint32_t rsdt_at;
     memcpy(&rsdt_at, captured.pieces[0].content + 16, 4);
     image_add(&captured, rsdt_at, rsdt, 36 + 4 * entries);
-    xsdt->content[10] ^= 1;
+}
+
+static void broken_xsdt_falls_back_to_the_rsdt(void **state)
+{
+    (void)state;
+    captured_load("q35.acpi");
+    add_rsdt();
+    captured_table("XSDT")->content[10] ^= 1;
     assert_true(image_parse(&captured, &captured_info));
     captured_expect_report("XSDT at 0x");
+    assert_false(captured_info.extended);
+    assert_int_equal(captured_info.madt.cpu_count, 4);
+}
+
+/* What the sound part of the root pointer names comes before what the doubtful part does. */
+static void broken_extension_leads_to_the_rsdt(void **state)
+{
+    (void)state;
+    captured_load("q35.acpi");
+    add_rsdt();
+    captured.pieces[0].content[33] ^= 1;
+    assert_true(image_parse(&captured, &captured_info));
+    captured_expect_report("extended checksum 0x");
     assert_false(captured_info.extended);
     assert_int_equal(captured_info.madt.cpu_count, 4);
 }
@@ -349,6 +368,7 @@ int main(void)
         cmocka_unit_test(every_wrong_checksum_is_named),
         cmocka_unit_test(broken_root_pointer_is_refused),
         cmocka_unit_test(broken_xsdt_falls_back_to_the_rsdt),
+        cmocka_unit_test(broken_extension_leads_to_the_rsdt),
         cmocka_unit_test(lengths_are_bounded),
         cmocka_unit_test(broken_extension_of_the_root_pointer_is_survived),
         cmocka_unit_test(short_fixed_tables_are_refused),

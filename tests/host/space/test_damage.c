@@ -72,6 +72,21 @@ static void lists_and_trees_must_agree(void **state)
     EXPECT_PROBLEM(upper->previous, NULL, "the list backwards");
     EXPECT_PROBLEM(upper->next, &stray, "a region in the list only");
     EXPECT_PROBLEM(lower->pager, &none, "a region and its pager");
+    EXPECT_PROBLEM(lower->denied, lower->denied ^ VM_READ, "what a region denies");
+}
+
+/* Who looks at the pages of a region on its way in or out is told which it is, though the tree has it not. */
+static void a_region_on_its_way_is_found(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct vm_region moving = {.base = BASE + 2 * PAGE, .bytes = PAGE};
+    map_zeros(BASE, PAGE);
+    space.moving = &moving;
+    assert_ptr_equal(vm_region_at(&space, BASE + 3 * PAGE - 1), &moving);
+    assert_ptr_equal(vm_region_at(&space, BASE), space.first);
+    assert_null(vm_region_at(&space, BASE + 3 * PAGE));
+    space.moving = NULL;
+    assert_null(vm_region_at(&space, BASE + 2 * PAGE));
 }
 
 static void pages_must_fit_their_regions_and_frames(void **state)
@@ -327,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(lists_and_trees_must_agree),
+        TEST(a_region_on_its_way_is_found),
         TEST(pages_must_fit_their_regions_and_frames),
         TEST(faults_in_given_frames),
         TEST(a_note_of_no_space_is_not_known),
