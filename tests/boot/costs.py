@@ -9,7 +9,9 @@ from frame import expect
 from machine import Machine
 from measurements import parse_lines
 
-FRAGMENTED = 130     # for frame.batch.o0 once memory is in small pieces: each is fetched by itself
+# For frame.batch.o0 once memory is in small pieces: each is fetched by itself. How small they are depends on where the boot
+# has put what it keeps, so boots differ: 124 to 134. The drain by a budget, before it was made simple, took 113 to 129.
+FRAGMENTED = 140
 SECONDS = patience.seconds(220)  # for what is counted; nothing is judged by it
 
 LIMITS = {
