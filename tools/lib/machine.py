@@ -169,10 +169,9 @@ def window_complaint():
         return f"{EMULATOR} is not installed"
     if done.returncode == 0:
         return ""
-    says = [line for line in done.stdout.splitlines() if line.strip()]
-    if "is not available" in done.stdout:
-        return f"{says[-1]} (Debian's package qemu-system-gui has it)"
-    return says[-1].removeprefix(f"{EMULATOR}: ") if says else f"QEMU ends with status {done.returncode}"
+    says = [line.removeprefix(f"{EMULATOR}: ") for line in done.stdout.splitlines() if line.strip()]
+    hint = " (Debian's package qemu-system-gui has it)" if "is not available" in done.stdout else ""
+    return says[-1] + hint if says else f"QEMU ends with status {done.returncode}"
 
 
 def choose_accelerator(wish):

@@ -161,6 +161,33 @@ class RunOptions(unittest.TestCase):
         self.assertIn("-11", said.getvalue())
 
 
+class Window(unittest.TestCase):
+    """tools/run goes on without a window, and says why there is none."""
+
+    def complaint(self, status, says):
+        """What is made of a QEMU that ends so."""
+        done = subprocess.CompletedProcess([], status, says)
+        with mock.patch("subprocess.run", return_value=done):
+            return machine.window_complaint()
+
+    def test_reasons(self):
+        self.assertEqual(self.complaint(0, "QEMU 7.2 monitor\n(qemu) quit\n"), "")
+        self.assertIn("qemu-system-gui", self.complaint(1, "Display 'gtk' is not available.\n"))
+        self.assertEqual(self.complaint(1, f"\n{machine.EMULATOR}: gtk initialization failed\n"), "gtk initialization failed")
+        self.assertEqual(self.complaint(134, ""), "QEMU ends with status 134")
+        with mock.patch("subprocess.run", side_effect=subprocess.TimeoutExpired([], 1)):
+            self.assertIn(f"within {machine.WINDOW_SECONDS} seconds", machine.window_complaint())
+
+    def test_only_where_there_is_a_screen(self):
+        for screen, complaint, display in (("", "", "none"), (":0", "", "gtk"), (":0", "gone", "none")):
+            with mock.patch.dict("os.environ", {"DISPLAY": screen, "WAYLAND_DISPLAY": ""}), \
+                    mock.patch("machine.window_complaint", return_value=complaint), \
+                    contextlib.redirect_stderr(io.StringIO()) as said:
+                self.assertEqual(run.display_arguments(True), ["-display", display])
+                self.assertEqual(complaint in said.getvalue(), True)
+                self.assertEqual(run.display_arguments(False), ["-display", "none"])
+
+
 class Images(unittest.TestCase):
     """Media come out the same every time, and complain when the product is not there."""
 
