@@ -2,11 +2,11 @@
  * The kernel's frame pool: where the memory map, the physmap and the array of descriptors come together. How
  * the pool works is in mm/frame/pool.c and docs/physical.md.
  */
-#include <ashlar/arch/page_entry_kind.h>
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
+#include <ashlar/page_build.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/interrupt.h>
@@ -23,6 +23,36 @@ struct frame_pool *kernel_frames(void)
     return &frames;
 }
 
+/* Frames for page tables, as map_descriptors() gets them. */
+struct given_tables {
+    const phys_addr_t *frames;
+    unsigned used; /* of them, from the first on */
+};
+
+static page_table_entry_t *entry_of(const struct page_walk_step *step)
+{
+    return frame_pointer(&frames, page_walk_entry_at(step));
+}
+
+static bool read_entry(void *context, virt_addr_t address, struct page_walk_step *step)
+{
+    (void)context;
+    (void)address;
+    step->entry = *entry_of(step);
+    return true;
+}
+
+static bool make_table(void *context, virt_addr_t address, struct page_walk_step *step)
+{
+    struct given_tables *given = context;
+    phys_addr_t table = given->frames[given->used++];
+    (void)address;
+    memset(frame_pointer(&frames, table), 0, FRAME_BYTES);
+    step->entry = page_entry_table(table, false);
+    *entry_of(step) = step->entry;
+    return true;
+}
+
 /*
  * Maps a page of descriptors in the page tables in force. Only absent entries become present, which no TLB
  * holds (Intel SDM volume 3, 4.10.2.3): nothing to flush, on any CPU.
@@ -30,20 +60,12 @@ struct frame_pool *kernel_frames(void)
 static unsigned map_descriptors(void *context, void *page, phys_addr_t frame, const phys_addr_t *tables)
 {
     const struct boot_paging *paging = context;
-    page_table_entry_t *table = physmap_pointer(root);
-    unsigned used = 0;
-    for (unsigned level = paging->levels; level > PAGE_LEVEL_4K; level--) {
-        page_table_entry_t *entry = &table[page_table_index(virt_of(page), level)];
-        if (page_entry_is_hole(*entry)) { /* else a table: nothing else is there */
-            memset(physmap_pointer(tables[used]), 0, FRAME_BYTES);
-            *entry = page_entry_table(tables[used], false);
-            used++;
-        }
-        table = physmap_pointer(page_entry_table_address(*entry));
-    }
-    table[page_table_index(virt_of(page), PAGE_LEVEL_4K)] =
-        page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK);
-    return used;
+    struct given_tables given = {.frames = tables};
+    const struct page_walk_step step =
+        page_build_way(read_entry, make_table, &given, root, paging->levels, virt_of(page), PAGE_LEVEL_4K);
+    DEBUG_ASSERT(step.level == PAGE_LEVEL_4K); /* nothing but tables is on the way */
+    *entry_of(&step) = page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK);
+    return given.used;
 }
 
 static exception_handler *next_handler; /* of page faults */

@@ -1,9 +1,33 @@
 /* Building and walking page tables; see page_tables.h. */
+#include <ashlar/page_build.h>
+
 #include "page_tables.h"
 
-static page_table_entry_t *table_at(uint64_t access_offset, phys_addr_t table)
+static page_table_entry_t *entry_of(const struct page_table_builder *builder,
+                                    const struct page_walk_step *step)
 {
-    return (page_table_entry_t *)(uintptr_t)(table.raw + access_offset);
+    return (page_table_entry_t *)(uintptr_t)(page_walk_entry_at(step).raw + builder->access_offset);
+}
+
+static bool read_entry(void *builder, virt_addr_t address, struct page_walk_step *step)
+{
+    (void)address;
+    step->entry = *entry_of(builder, step);
+    return true;
+}
+
+static bool make_table(void *context, virt_addr_t address, struct page_walk_step *step)
+{
+    struct page_table_builder *builder = context;
+    phys_addr_t table;
+    (void)address;
+    if (!builder->take_frame(builder->context, &table)) {
+        return false;
+    }
+    builder->table_frames++;
+    step->entry = page_entry_table(table, false);
+    *entry_of(builder, step) = step->entry;
+    return true;
 }
 
 enum page_tables_result page_tables_init(struct page_table_builder *builder)
@@ -12,58 +36,19 @@ enum page_tables_result page_tables_init(struct page_table_builder *builder)
     return builder->take_frame(builder->context, &builder->root) ? PAGE_TABLES_OK : PAGE_TABLES_NO_MEMORY;
 }
 
-/* The table below `entry`, made when there is none. */
-static enum page_tables_result descend(struct page_table_builder *builder, page_table_entry_t *entry,
-                                       unsigned level, phys_addr_t *below)
-{
-    switch (page_entry_kind(*entry, level)) {
-    case ENTRY_ABSENT:
-        break;
-    case ENTRY_TABLE:
-        *below = page_entry_table_address(*entry);
-        return PAGE_TABLES_OK;
-    case ENTRY_LEAF:
-    case ENTRY_INACCESSIBLE: /* the loader makes none of these */
-    case ENTRY_SWAPPED:
-    case ENTRY_HELD:
-        return PAGE_TABLES_CONFLICT;
-    }
-    if (!builder->take_frame(builder->context, below)) {
-        return PAGE_TABLES_NO_MEMORY;
-    }
-    builder->table_frames++;
-    *entry = page_entry_table(*below, false);
-    return PAGE_TABLES_OK;
-}
-
-/* The largest level at which a leaf fits here. */
-static unsigned leaf_level(const struct page_table_builder *builder, virt_addr_t virtual,
-                           phys_addr_t physical, uint64_t bytes)
-{
-    unsigned level = builder->largest_level;
-    while (level > PAGE_LEVEL_4K && !page_leaf_fits(virtual, physical, bytes, level)) {
-        level--;
-    }
-    return level;
-}
-
 static enum page_tables_result map_leaf(struct page_table_builder *builder, virt_addr_t virtual,
                                         unsigned level, page_table_entry_t leaf)
 {
-    phys_addr_t table = builder->root;
-    for (unsigned above = builder->levels; above > level; above--) {
-        page_table_entry_t *entry =
-            table_at(builder->access_offset, table) + page_table_index(virtual, above);
-        enum page_tables_result result = descend(builder, entry, above, &table);
-        if (result != PAGE_TABLES_OK) {
-            return result;
-        }
+    const struct page_walk_step step =
+        page_build_way(read_entry, make_table, builder, builder->root, builder->levels, virtual, level);
+    bool hole = page_entry_is_hole(step.entry);
+    if (step.level != level && hole) {
+        return PAGE_TABLES_NO_MEMORY;
     }
-    page_table_entry_t *entry = table_at(builder->access_offset, table) + page_table_index(virtual, level);
-    if (!page_entry_is_hole(*entry) && entry->raw != leaf.raw) {
+    if (step.level != level || (!hole && step.entry.raw != leaf.raw)) {
         return PAGE_TABLES_CONFLICT;
     }
-    *entry = leaf;
+    *entry_of(builder, &step) = leaf;
     return PAGE_TABLES_OK;
 }
 
@@ -87,7 +72,7 @@ enum page_tables_result page_tables_map(struct page_table_builder *builder, virt
         return PAGE_TABLES_BAD_RANGE;
     }
     while (bytes != 0) {
-        unsigned level = leaf_level(builder, virtual, physical, bytes);
+        unsigned level = page_leaf_level(virtual, physical, bytes, builder->largest_level);
         page_table_entry_t leaf = page_entry_leaf(physical, level, access, cache);
         enum page_tables_result result = map_leaf(builder, virtual, level, leaf);
         if (result != PAGE_TABLES_OK) {
@@ -100,16 +85,9 @@ enum page_tables_result page_tables_map(struct page_table_builder *builder, virt
     return PAGE_TABLES_OK;
 }
 
-static bool read_entry(void *access_offset, virt_addr_t address, struct page_walk_step *step)
-{
-    const uint64_t *offset = access_offset;
-    (void)address;
-    step->entry = table_at(*offset, step->table)[step->index];
-    return true;
-}
-
 struct page_walk page_tables_walk(phys_addr_t root, unsigned levels, uint64_t access_offset,
                                   virt_addr_t address)
 {
-    return page_walk(read_entry, &access_offset, root, levels, PAGE_PHYSICAL_BITS_MAX, address);
+    struct page_table_builder seen = {.access_offset = access_offset};
+    return page_walk(read_entry, &seen, root, levels, PAGE_PHYSICAL_BITS_MAX, address);
 }

@@ -279,6 +279,21 @@ static inline void tables_settle(struct page_table *table, struct tlb_batch *bat
     }
 }
 
+/* ---- way.c ---- */
+
+/*
+ * The entry for `address` at `level`. Where a table is missing on the way or something else lies in it, the
+ * result has the level of that, which is higher.
+ */
+struct page_walk_step way_find(const struct page_table *table, uint64_t address, unsigned level);
+
+/*
+ * The table at `level` that has the entry for `address`, with the tables that are missing taken from
+ * `reserve`, which has enough; way_find() met nothing else in the way.
+ */
+phys_addr_t way_make(struct page_table *table, struct table_reserve *reserve, uint64_t address,
+                     unsigned level) REQUIRES(table->lock);
+
 /* ---- replace.c ---- */
 
 /*

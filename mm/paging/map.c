@@ -1,4 +1,6 @@
 /* Mapping: a pass that reads and counts the tables that are missing, then one that writes. */
+#include <ashlar/page_build.h>
+
 #include "internal.h"
 #include "valid.h"
 
@@ -14,165 +16,122 @@ struct mapping {
     struct table_reserve reserve; /* tables to be linked */
 };
 
-/* Whether one leaf at `level` maps [first, last]. */
-static bool leaf_fits(const struct mapping *mapping, uint64_t first, uint64_t last, unsigned level)
+/* Leaves of one size in one table: as much of the range as is done at once. */
+struct stretch {
+    uint64_t first, last; /* bytes */
+    unsigned level;       /* of the leaves, and of the table */
+    unsigned count;       /* of leaves */
+};
+
+/* The stretch that begins at `first`, of what is left up to `last`. */
+static struct stretch stretch_at(const struct mapping *mapping, uint64_t first, uint64_t last)
 {
-    return level <= mapping->largest &&
-           page_leaf_fits(virt_addr(first), phys_addr(first + mapping->distance), last - first + 1, level);
+    unsigned level = page_leaf_level(virt_addr(first), phys_addr(first + mapping->distance), last - first + 1,
+                                     mapping->largest);
+    uint64_t in_table = chunk_last(first, last, level + 1) - first + 1;
+    unsigned count = (unsigned)(in_table >> page_level_shift(level));
+    return (struct stretch){first, first + ((uint64_t)count << page_level_shift(level)) - 1, level, count};
 }
 
-/* Tables needed below an absent entry at `level` that shall map [first, last]. */
-static uint64_t tables_missing(const struct mapping *mapping, uint64_t first, uint64_t last, unsigned level)
+/*
+ * How many tables the stretch brings, where the entry at `level` on its way is a hole: those of which the
+ * range has nothing before it. For the others a stretch before has been counted.
+ */
+static unsigned tables_missing(const struct mapping *mapping, const struct stretch *stretch, unsigned level)
 {
-    if (leaf_fits(mapping, first, last, level)) {
-        return 0;
-    }
-    uint64_t count = 1;
-    for (uint64_t at = first, end; level > PAGE_LEVEL_2M; at = end + 1) {
-        end = chunk_last(at, last, level - 1);
-        count += tables_missing(mapping, at, end, level - 1);
-        if (end == last) {
-            break;
-        }
+    unsigned count = 0;
+    while (--level >= stretch->level) {
+        count += stretch->first == mapping->base || is_aligned(stretch->first, page_level_bytes(level + 1));
     }
     return count;
 }
 
-/* Whether all entries for [first, last] in a level 1 table are holes. */
-static bool entries_free(const page_table_entry_t *entries, uint64_t first, uint64_t last)
+/* Whether all entries for the stretch, in the table at `at`, are holes. */
+static bool entries_free(const struct page_table *table, phys_addr_t at, const struct stretch *stretch)
 {
-    unsigned end = page_table_index(virt_addr(last), PAGE_LEVEL_4K);
-    for (unsigned i = page_table_index(virt_addr(first), PAGE_LEVEL_4K); i <= end; i++) {
-        if (!page_entry_is_hole(entry_read(&entries[i]))) {
-            return false;
-        }
+    page_table_entry_t *entries = table_open(table, at, stretch->first, stretch->level);
+    unsigned index = page_table_index(virt_addr(stretch->first), stretch->level);
+    unsigned i = 0;
+    while (i < stretch->count && page_entry_is_hole(entry_read(&entries[index + i]))) {
+        i++;
     }
-    return true;
+    table_close(table, entries);
+    return i == stretch->count;
 }
 
-/* The reading pass: adds to *missing the tables that are needed. */
-static enum page_table_error plan(const struct mapping *mapping, phys_addr_t at, unsigned level,
-                                  uint64_t first, uint64_t last, uint64_t *missing)
+/* The reading pass, up to the byte `last`: how many tables are missing. */
+static enum page_table_error plan(const struct mapping *mapping, uint64_t last, uint64_t *missing)
 {
     const struct page_table *table = mapping->table;
-    if (level == PAGE_LEVEL_4K) {
-        page_table_entry_t *entries = table_open(table, at, first, level);
-        bool all_free = entries_free(entries, first, last);
-        table_close(table, entries);
-        return all_free ? PAGE_TABLE_OK : PAGE_TABLE_OCCUPIED;
-    }
-    enum page_table_error error = PAGE_TABLE_OK;
-    for (uint64_t start = first, end; error == PAGE_TABLE_OK; start = end + 1) {
-        end = chunk_last(start, last, level);
-        page_table_entry_t entry = table_entry(table, at, start, level);
-        switch (page_entry_kind(entry, level)) {
-        case ENTRY_ABSENT:
-            *missing += tables_missing(mapping, start, end, level);
-            break;
-        case ENTRY_TABLE:
-            error = plan(mapping, page_entry_table_address(entry), level - 1, start, end, missing);
-            break;
-        case ENTRY_LEAF:
-        case ENTRY_INACCESSIBLE:
-        case ENTRY_SWAPPED:
-        case ENTRY_HELD:
-            error = PAGE_TABLE_OCCUPIED;
-            break;
+    struct stretch stretch;
+    *missing = 0;
+    for (uint64_t first = mapping->base;; first = stretch.last + 1) {
+        stretch = stretch_at(mapping, first, last);
+        const struct page_walk_step found = way_find(table, first, stretch.level);
+        if (!page_entry_is_hole(found.entry)) {
+            return PAGE_TABLE_OCCUPIED;
         }
-        if (end == last) {
-            break;
+        if (found.level != stretch.level) {
+            *missing += tables_missing(mapping, &stretch, found.level);
+        } else if (!entries_free(table, found.table, &stretch)) {
+            return PAGE_TABLE_OCCUPIED;
         }
-    }
-    return error;
-}
-
-/* Fills a level 1 table's part of the range. */
-static void fill_leaves(struct mapping *mapping, page_table_entry_t *entries, uint64_t first, uint64_t last)
-{
-    unsigned index = page_table_index(virt_addr(first), PAGE_LEVEL_4K);
-    uint64_t count = (last - first + 1) >> FRAME_SHIFT;
-    page_table_entry_t form = page_entry_leaf(phys_addr(0), PAGE_LEVEL_4K, mapping->access, mapping->cache);
-    if (mapping->frames) {
-        const phys_addr_t *frames = &mapping->frames[(first - mapping->base) >> FRAME_SHIFT];
-        for (uint64_t i = 0; i < count; i++) {
-            entry_write(&entries[index + i], (page_table_entry_t){form.raw | frames[i].raw});
+        if (stretch.last == last) {
+            return PAGE_TABLE_OK;
         }
-        return;
-    }
-    uint64_t raw = form.raw | (first + mapping->distance);
-    for (uint64_t i = 0; i < count; i++, raw += FRAME_BYTES) {
-        entry_write(&entries[index + i], (page_table_entry_t){raw});
     }
 }
 
-/* Makes a new empty table below the entry for `address`, and returns it. */
-static phys_addr_t add_table(struct mapping *mapping, phys_addr_t at, uint64_t address, unsigned level)
+/* Fills the stretch's part of the table at `at`. */
+static void fill_leaves(const struct mapping *mapping, phys_addr_t at, const struct stretch *stretch)
     REQUIRES(mapping->table->lock)
-{
-    phys_addr_t child = reserve_take(mapping->table, &mapping->reserve);
-    table_link(mapping->table, at, address, level, page_entry_table(child, !is_upper(address)));
-    return child;
-}
-
-static void fill(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
-    REQUIRES(mapping->table->lock);
-
-/* Maps what one entry at `level` spans of the range; returns whether the entry came into use. */
-static bool fill_entry(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
-    REQUIRES(mapping->table->lock)
-{
-    page_table_entry_t entry = table_entry(mapping->table, at, first, level);
-    bool absent = page_entry_is_hole(entry); /* else a table: that was planned */
-    if (absent && leaf_fits(mapping, first, last, level)) {
-        table_link(
-            mapping->table, at, first, level,
-            page_entry_leaf(phys_addr(first + mapping->distance), level, mapping->access, mapping->cache));
-        return true;
-    }
-    phys_addr_t child = absent ? add_table(mapping, at, first, level) : page_entry_table_address(entry);
-    fill(mapping, child, level - 1, first, last);
-    return absent;
-}
-
-/* The writing pass, over a table's part of the range. */
-static void fill(struct mapping *mapping, phys_addr_t at, unsigned level, uint64_t first, uint64_t last)
 {
     struct page_table *table = mapping->table;
-    int64_t used = 0;
-    if (level == PAGE_LEVEL_4K) {
-        page_table_entry_t *entries = table_open(table, at, first, level);
-        fill_leaves(mapping, entries, first, last);
-        table_close(table, entries);
-        table_use(table, at, (int64_t)((last - first + 1) >> FRAME_SHIFT));
-        return;
-    }
-    for (uint64_t start = first, end;; start = end + 1) {
-        end = chunk_last(start, last, level);
-        used += fill_entry(mapping, at, level, start, end);
-        if (end == last) {
-            break;
+    page_table_entry_t *entries = table_open(table, at, stretch->first, stretch->level);
+    page_table_entry_t *entry = entries + page_table_index(virt_addr(stretch->first), stretch->level);
+    page_table_entry_t form = page_entry_leaf(phys_addr(0), stretch->level, mapping->access, mapping->cache);
+    if (mapping->frames) {
+        const phys_addr_t *frames = &mapping->frames[(stretch->first - mapping->base) >> FRAME_SHIFT];
+        for (unsigned i = 0; i < stretch->count; i++) {
+            entry_write(&entry[i], (page_table_entry_t){form.raw | frames[i].raw});
+        }
+    } else {
+        uint64_t raw = form.raw | (stretch->first + mapping->distance);
+        for (unsigned i = 0; i < stretch->count; i++, raw += page_level_bytes(stretch->level)) {
+            entry_write(&entry[i], (page_table_entry_t){raw});
         }
     }
-    if (level != table->levels) {
-        table_use(table, at, used);
+    table_close(table, entries);
+    table_use(table, at, stretch->count);
+}
+
+/* The writing pass. */
+static void fill(struct mapping *mapping, uint64_t last) REQUIRES(mapping->table->lock)
+{
+    struct stretch stretch;
+    for (uint64_t first = mapping->base;; first = stretch.last + 1) {
+        stretch = stretch_at(mapping, first, last);
+        fill_leaves(mapping, way_make(mapping->table, &mapping->reserve, first, stretch.level), &stretch);
+        if (stretch.last == last) {
+            return;
+        }
     }
 }
 
 static enum page_table_error map_locked(struct mapping *mapping, uint64_t last) REQUIRES(mapping->table->lock)
 {
-    struct page_table *table = mapping->table;
-    uint64_t missing = 0;
-    if (touches_foreign(table, mapping->base, last)) {
+    uint64_t missing;
+    if (touches_foreign(mapping->table, mapping->base, last)) {
         return PAGE_TABLE_OCCUPIED;
     }
-    enum page_table_error error = plan(mapping, table->root, table->levels, mapping->base, last, &missing);
+    enum page_table_error error = plan(mapping, last, &missing);
     if (error != PAGE_TABLE_OK) {
         return error;
     }
-    if (!reserve_fill(table, &mapping->reserve, missing)) {
+    if (!reserve_fill(mapping->table, &mapping->reserve, missing)) {
         return PAGE_TABLE_NO_MEMORY;
     }
-    fill(mapping, table->root, table->levels, mapping->base, last);
+    fill(mapping, last);
     DEBUG_ASSERT(mapping->reserve.first.raw == FRAME_NONE.raw);
     return PAGE_TABLE_OK;
 }

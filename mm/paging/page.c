@@ -11,25 +11,6 @@ struct setting {
     struct tlb_batch *batch;  /* takes what is stale */
 };
 
-/* Where the walk to an entry ended. */
-struct place {
-    phys_addr_t at; /* table that holds the entry */
-    unsigned level; /* its level: above the wanted one when tables are missing or a leaf covers it */
-    page_table_entry_t entry; /* as it is */
-};
-
-static struct place place_find(const struct page_table *table, uint64_t address, unsigned level)
-{
-    struct place place = {.at = table->root, .level = table->levels};
-    for (;; place.level--) {
-        place.entry = table_entry(table, place.at, address, place.level);
-        if (place.level == level || page_entry_kind(place.entry, place.level) != ENTRY_TABLE) {
-            return place;
-        }
-        place.at = page_entry_table_address(place.entry);
-    }
-}
-
 static enum page_table_error leaf_is_sound(const struct setting *setting)
 {
     page_table_entry_t leaf = setting->leaf;
@@ -85,13 +66,13 @@ static enum page_table_error setting_check(const struct setting *setting)
 }
 
 /* Whether what the walk found, which is no hole, may give way to an entry at `level`: a page of that size. */
-static bool place_gives_way(const struct place *place, unsigned level)
+static bool gives_way(const struct page_walk_step *found, unsigned level)
 {
-    switch (page_entry_kind(place->entry, place->level)) {
+    switch (page_entry_kind(found->entry, found->level)) {
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
     case ENTRY_SWAPPED:
-        return place->level == level;
+        return found->level == level;
     case ENTRY_ABSENT:
     case ENTRY_TABLE:
     case ENTRY_HELD:
@@ -114,58 +95,40 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     return old;
 }
 
-/* Makes the tables between `place` and the wanted level; returns the last. All or nothing. */
-static phys_addr_t grow(const struct setting *setting, struct place place) REQUIRES(setting->table->lock)
-{
-    struct table_reserve reserve;
-    if (!reserve_fill(setting->table, &reserve, place.level - setting->level)) {
-        return FRAME_NONE;
-    }
-    for (; place.level > setting->level; place.level--) {
-        phys_addr_t child = reserve_take(setting->table, &reserve);
-        table_link(setting->table, place.at, setting->address, place.level,
-                   page_entry_table(child, !is_upper(setting->address)));
-        if (place.level != setting->table->levels) {
-            table_use(setting->table, place.at, 1);
-        }
-        place.at = child;
-    }
-    return place.at;
-}
-
 /* Takes out the tables on the way to `address` that are empty, from `level` up. */
 static void shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
     REQUIRES(table->lock)
 {
     for (; level < table->levels && !is_kept(table, address, level + 1); level++) {
-        struct place parent = place_find(table, address, level + 1);
+        const struct page_walk_step parent = way_find(table, address, level + 1);
         phys_addr_t child = page_entry_table_address(parent.entry);
         if (table_used(table, child) != 0) {
             return;
         }
-        table_drop(table, parent.at, address, level + 1, child, batch);
+        table_drop(table, parent.table, address, level + 1, child, batch);
     }
 }
 
 static enum page_table_error set_locked(const struct setting *setting, page_table_entry_t *old)
     REQUIRES(setting->table->lock)
 {
-    struct place place = place_find(setting->table, setting->address, setting->level);
-    if (!page_entry_is_hole(place.entry) && !place_gives_way(&place, setting->level)) {
+    struct page_walk_step found = way_find(setting->table, setting->address, setting->level);
+    if (!page_entry_is_hole(found.entry) && !gives_way(&found, setting->level)) {
         return PAGE_TABLE_OCCUPIED;
     }
-    if (place.level != setting->level) {
+    if (found.level != setting->level) {
+        struct table_reserve reserve;
         if (page_entry_is_hole(setting->leaf)) {
             *old = setting->leaf;
             return PAGE_TABLE_OK;
         }
-        place.at = grow(setting, place);
-        if (place.at.raw == FRAME_NONE.raw) {
+        if (!reserve_fill(setting->table, &reserve, found.level - setting->level)) {
             return PAGE_TABLE_NO_MEMORY;
         }
+        found.table = way_make(setting->table, &reserve, setting->address, setting->level);
     }
-    *old = entry_set(setting, place.at);
-    if (page_entry_is_hole(setting->leaf) && table_used(setting->table, place.at) == 0) {
+    *old = entry_set(setting, found.table);
+    if (page_entry_is_hole(setting->leaf) && table_used(setting->table, found.table) == 0) {
         shrink(setting->table, setting->address, setting->level, setting->batch);
         tables_settle(setting->table, setting->batch);
     }
@@ -215,9 +178,8 @@ enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base
     if (error != PAGE_TABLE_OK) {
         return error;
     }
-    struct place place = place_find(table, base.raw, PAGE_LEVEL_4K);
-    page_table_entry_t *first = table_open(table, place.at, base.raw, PAGE_LEVEL_4K);
-    *entries = &first[page_table_index(base, PAGE_LEVEL_4K)];
+    const struct page_walk_step found = way_find(table, base.raw, PAGE_LEVEL_4K);
+    *entries = table_open(table, found.table, base.raw, PAGE_LEVEL_4K) + found.index;
     for (uint64_t i = 0; i < bytes >> FRAME_SHIFT; i++) {
         entry_write(&(*entries)[i], page_entry_held());
     }

@@ -254,15 +254,9 @@ static inline __attribute__((always_inline)) bool take_short(struct page_table *
 /* The table of level 1 for `address`, among those that may be changed; none when there is not. */
 static phys_addr_t small_table(const struct page_table *table, uint64_t address)
 {
-    phys_addr_t at = table->root;
-    for (unsigned level = table->levels; level > PAGE_LEVEL_4K; level--) {
-        page_table_entry_t entry = table_entry(table, at, address, level);
-        if (page_entry_kind(entry, level) != ENTRY_TABLE || is_foreign(table, address, level)) {
-            return FRAME_NONE;
-        }
-        at = page_entry_table_address(entry);
-    }
-    return at;
+    const struct page_walk_step found = way_find(table, address, PAGE_LEVEL_4K);
+    bool ours = found.level == PAGE_LEVEL_4K && !touches_foreign(table, address, address);
+    return ours ? found.table : FRAME_NONE;
 }
 
 /* Whether a level 1 table maps all of [first, last], its part of the range. */

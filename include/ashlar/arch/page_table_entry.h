@@ -302,13 +302,6 @@ static inline page_table_entry_t page_entry_whole(page_table_entry_t first, unsi
     return (page_table_entry_t){raw | (first.raw & PAGE_ENTRY_PAT_4K ? PAGE_ENTRY_PAT_LARGE : 0)};
 }
 
-/* Whether one leaf at `level` can map the beginning of `bytes` bytes at `virtual` to `physical`. */
-static inline bool page_leaf_fits(virt_addr_t virtual, phys_addr_t physical, uint64_t bytes, unsigned level)
-{
-    return bytes >= page_level_bytes(level) &&
-           is_aligned(virtual.raw | physical.raw, page_level_bytes(level));
-}
-
 /* ---- What the CPU refuses ---- */
 
 /*
