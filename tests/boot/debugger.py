@@ -10,11 +10,25 @@ from machine import Machine
 
 SECONDS = patience.seconds(60)
 SOUND = "none is writable and executable, or cached in two ways, by any alias"
-# Lets the page that kernel_main lies in be written, past all the kernel's care.
-SPOIL = ("python import memory, page_tables; step = page_tables.walk(memory.number('kernel_main')).steps[-1]; "
-         "physical = memory.physical_addresses(); physical.__enter__(); "
-         "gdb.selected_inferior().write_memory(step.where, (step.entry | 2).to_bytes(8, 'little')); "
-         "physical.__exit__(None, None, None)")
+
+
+def entry_command(address, value):
+    """A command that writes the last entry on the way to an address, past all the kernel's care; `value` may use `step`."""
+    return (f"python import memory, page_tables; step = page_tables.walk(memory.number('{address}')).steps[-1]; "
+            "physical = memory.physical_addresses(); physical.__enter__(); "
+            f"gdb.selected_inferior().write_memory(step.where, ({value}).to_bytes(8, 'little')); "
+            "physical.__exit__(None, None, None)")
+
+
+SPOIL = entry_command("kernel_main", "step.entry | 2")  # the page that kernel_main lies in can be written
+HOLE = "0xffffff8000000000"  # the page below the boot stack, which is never mapped
+KINDS = {  # what can stand in an entry that is not present, and how it is told
+    0: "absent",
+    0x400: "absent, but not 0: no kind of entry looks like this",
+    0xe00: "held: somebody maps there by hand",
+    0x000fffffedcba200: "swapped: the page is on disk, in slot 0x12345",
+    0x8000000000765102: "inaccessible: the 4 KiB page at physical 0x765000 is kept, but nobody reaches it",
+}
 KERNEL_LOWEST = 0xffffffff80000000
 MARK = "---- {} ----"
 
@@ -75,6 +89,8 @@ def kernel_session(setting, folder):
                 "ashlar pt $rsp", "ashlar percpu", "ashlar log", "ashlar log 1", "ashlar frames",
                 "ashlar kva", "ashlar vm", "ashlar pt-audit", "ashlar pt-dump", "ashlar pt-dump kernel_main kernel_main",
                 "ashlar pt-dump 0 0x7fffffffffff", "ashlar pt-dump 2 1", "ashlar pt-dump 1 2 3"]
+    for entry in KINDS:
+        commands += [entry_command(HOLE, entry), f"ashlar pt {HOLE}"]
     log = folder / "debug.log"
     begun, said = session(setting, folder, commands, Machine(debug_log=log), "log=warning")
     (start, entry, address, text_walk, bad_walk, loaders, info, ranges, empty, _, _, there, stack_walk, cpu, lines, last,
@@ -97,7 +113,9 @@ def kernel_session(setting, folder):
     check_pools(pools)
     expect(re.search(r"0xffffd\w+ +4 KiB +1 guard pages +local APIC registers", ranges_taken), f"kva:\n{ranges_taken}")
     expect(re.search(r'space 0 "kernel": 0xffffe00000000000 to .*, \d+ pages resident', spaces), f"vm:\n{spaces}")
+    pages, kinds = pages[:-2 * len(KINDS)], pages[-2 * len(KINDS) + 1::2]
     check_pages(pages, found(r"= (0x[0-9a-f]+)", address), kernel, kernel_physical(info))
+    check_kinds(kinds)
 
 
 def check_pages(said, address, kernel, physical):
@@ -113,6 +131,13 @@ def check_pages(said, address, kernel, physical):
     expect_in("nothing is mapped there", lower)
     expect_in("0x1 lies before 0x2", backwards)
     expect_in("two addresses at most", too_many)
+
+
+def check_kinds(said):
+    """Each kind of entry that is not present is told by its name, with what is kept in it."""
+    for told, walked in zip(KINDS.values(), said, strict=True):
+        line = rf"PT +entry +0 at .*\n  not mapped: not present: {re.escape(told)}\n"
+        expect(re.search(line, walked), f"not {told!r}:\n{walked}")
 
 
 def spaces_session(setting, folder):

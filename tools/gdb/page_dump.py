@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import gdb
 import memory
 import page_tables
-from page_tables import ADDRESS, CACHES, LARGE, NO_EXECUTE, PAGES, PRESENT, USER, WRITE, page_bytes
+from page_tables import ADDRESS, CACHES, GLOBAL, LARGE, NO_EXECUTE, PAGES, PRESENT, USER, WRITE, page_bytes
 
 ENTRIES = 512
-GLOBAL = 1 << 8
 WORD_END = 1 << 64
 
 

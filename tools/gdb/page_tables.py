@@ -8,7 +8,9 @@ import memory
 CR0_PAGING = 1 << 31
 CR4_LA57 = 1 << 12
 EFER_NO_EXECUTE = 1 << 11
-PRESENT, WRITE, USER, LARGE, NO_EXECUTE = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 63
+PRESENT, WRITE, USER, LARGE, GLOBAL, NO_EXECUTE = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 8, 1 << 63
+TAG = 7 << 9  # tells apart what is neither present nor a leaf
+TAG_SWAPPED, TAG_HELD = 1 << 9, 7 << 9
 ADDRESS = 0x000ffffffffff000
 BITS = ((PRESENT, "present"), (WRITE, "write"), (USER, "user"), (1 << 3, "write-through"), (1 << 4, "cache-disable"),
         (1 << 5, "accessed"), (1 << 6, "dirty"))
@@ -43,10 +45,32 @@ class Step:
         high = self.entry >> (7 if self.level == 1 else 12) & 1
         return self.entry >> 3 & 3 | high << 2
 
+    @property
+    def kind(self):
+        """What the entry is, as page_entry_kind() tells it (include/ashlar/arch/page_entry_kind.h)."""
+        if self.entry & PRESENT:
+            return "leaf" if self.is_leaf else "table"
+        if self.entry & GLOBAL:
+            return "inaccessible" if self.is_leaf else "absent"
+        tags = {TAG_SWAPPED: "swapped", TAG_HELD: "held"} if self.level == 1 else {}
+        return tags.get(self.entry & TAG, "absent")
+
+    def kept(self):
+        """What the kernel keeps in an entry that is not present."""
+        kind = self.kind
+        if kind == "inaccessible":
+            base = self.entry & ADDRESS & ~(page_bytes(self.level) - 1)
+            return f"inaccessible: the {PAGES[self.level]} page at physical {base:#x} is kept, but nobody reaches it"
+        if kind == "swapped":
+            return f"swapped: the page is on disk, in slot {~self.entry >> 12 & 0xffffffff:#x}"
+        if kind == "held":
+            return "held: somebody maps there by hand"
+        return "absent" if self.entry == 0 else "absent, but not 0: no kind of entry looks like this"
+
     def problem(self):
         """Why the CPU refuses the entry, or "" if it does not."""
         if not self.entry & PRESENT:
-            return "not present"
+            return f"not present: {self.kept()}"
         if self.level > 3 and self.entry & LARGE:
             return "reserved bit 7 is set"
         if self.is_leaf and self.level > 1 and self.entry & ADDRESS & (page_bytes(self.level) - 1) & ~0x1000:
@@ -62,7 +86,7 @@ class Step:
         names = [name for bit, name in BITS if self.entry & bit]
         if self.is_leaf:
             names += ["large"] if self.level > 1 else []
-            names += ["global"] if self.entry & 1 << 8 else []
+            names += ["global"] if self.entry & GLOBAL else []
             names += ["PAT"] if self.cache & 4 else []
         key = self.entry >> 59 & 15
         names += [f"key {key}"] if self.is_leaf and key else []
@@ -140,7 +164,8 @@ class PageTableCommand(gdb.Command):
     """Walks the page tables for an address: ashlar pt ADDRESS
 
 The address is any expression (a number, $rsp, a function). Every entry is shown with its physical address and what
-its bits mean, then the page, what may be done with it, and how it is cached."""
+its bits mean, then the page, what may be done with it, and how it is cached; or what the kernel keeps in the entry that
+maps nothing."""
 
     def __init__(self):
         super().__init__("ashlar pt", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
