@@ -1,18 +1,6 @@
-#include "model.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "model_internal.h"
 
 #include <ashlar/string.h>
-
-#define MODEL_CHECK(condition)                                                                               \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: model: %s (step %" PRIu64 ")\n", __FILE__, __LINE__, #condition,         \
-                    model->steps);                                                                           \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 enum table_model_operation {
     MODEL_MAP,
@@ -26,6 +14,7 @@ enum table_model_operation {
 };
 
 #define HOARD_LEFT_MAX 4
+#define USES_MAX       8 /* pages, in one step */
 
 #define MODEL_BYTES  MIB(32)
 #define MODEL_BEYOND GIB(64) /* targets that are no frames of the pool */
@@ -61,68 +50,6 @@ void table_model_make(struct table_model *model, unsigned levels, enum page_leve
     model->hoard = malloc(MODEL_BYTES / FRAME_BYTES * sizeof *model->hoard);
 }
 
-static struct page_table *table_model_table(struct table_model *model,
-                                            const struct table_model_window *window)
-{
-    return window->of_space ? &model->space : &model->tables.kernel;
-}
-
-/* ---- Agreement ---- */
-
-struct table_model_visit {
-    struct table_model *model;
-    struct table_model_window *window;
-    uint64_t pages;
-};
-
-static void table_model_visit_leaf(void *context, virt_addr_t base, page_table_entry_t entry,
-                                   enum page_level level)
-{
-    struct table_model_visit *visit = context;
-    struct table_model *model = visit->model;
-    uint64_t first = (base.raw - visit->window->base) >> visit->window->shift;
-    uint64_t units = page_level_bytes(level) >> visit->window->shift;
-    MODEL_CHECK(units != 0 && first < MODEL_UNITS && first + units <= MODEL_UNITS);
-    for (uint64_t i = 0; i < units; i++) {
-        const struct table_model_page *page = &visit->window->pages[first + i];
-        MODEL_CHECK(page->mapped);
-        MODEL_CHECK(page->target == page_entry_leaf_address(entry, level).raw + (i << visit->window->shift));
-        MODEL_CHECK(page->access == page_entry_access(entry));
-        MODEL_CHECK(page->cache == page_entry_cache(entry, level));
-    }
-    struct mmu_walk walk = mmu_model_walk(table_model_table(model, visit->window), base.raw);
-    MODEL_CHECK(walk.result == MMU_OK && walk.target == visit->window->pages[first].target);
-    MODEL_CHECK(walk.level == level && walk.pat == visit->window->pages[first].cache);
-    visit->pages += units;
-}
-
-/* Every slot that is noted stands in its entry. */
-static void table_model_agree_slots(struct table_model *model, const struct table_model_window *window)
-{
-    for (unsigned i = 0; i < MODEL_UNITS; i++) {
-        const struct table_model_page *page = &window->pages[i];
-        if (page->swapped) {
-            struct page_translation found = page_table_translate(
-                table_model_table(model, window), virt_addr(window->base + ((uint64_t)i << window->shift)));
-            MODEL_CHECK(page_entry_kind(found.leaf, found.level) == ENTRY_SWAPPED);
-            MODEL_CHECK(page_entry_slot(found.leaf) == page->target);
-        }
-    }
-}
-
-static void table_model_agree(struct table_model *model, struct table_model_window *window)
-{
-    struct table_model_visit visit = {.model = model, .window = window};
-    uint64_t bytes = (uint64_t)MODEL_UNITS << window->shift;
-    MODEL_CHECK(page_table_each(table_model_table(model, window), virt_addr(window->base), bytes,
-                                table_model_visit_leaf, &visit) == PAGE_TABLE_OK);
-    for (unsigned i = 0; i < MODEL_UNITS; i++) {
-        visit.pages -= window->pages[i].mapped;
-    }
-    MODEL_CHECK(visit.pages == 0);
-    table_model_agree_slots(model, window);
-}
-
 /* ---- Scarce memory ---- */
 
 /* Takes all frames but `left`, in blocks as large as there are. */
@@ -156,6 +83,17 @@ static void table_model_put(struct table_model_call *call, struct table_model_pa
         tlb_batch_put(call->batch, phys_addr(page->target), 0);
     }
     *page = (struct table_model_page){0};
+}
+
+/* A page as a call maps it. */
+static struct table_model_page table_model_page_of(const struct table_model_call *call, uint64_t target,
+                                                   bool owned)
+{
+    return (struct table_model_page){.mapped = true,
+                                     .owned = owned,
+                                     .access = (uint8_t)call->access,
+                                     .cache = (uint8_t)call->cache,
+                                     .target = target};
 }
 
 /* Whether something is there, a page or a slot. */
@@ -204,12 +142,8 @@ static void table_model_map(struct table_model *model, struct table_model_call *
     }
     MODEL_CHECK(error == (occupied ? PAGE_TABLE_OCCUPIED : PAGE_TABLE_OK));
     for (uint64_t i = 0; i < call->count && !occupied; i++) {
-        call->window->pages[call->first + i] = (struct table_model_page){true,
-                                                                         false,
-                                                                         false,
-                                                                         (uint8_t)call->access,
-                                                                         (uint8_t)call->cache,
-                                                                         target + (i << call->window->shift)};
+        call->window->pages[call->first + i] =
+            table_model_page_of(call, target + (i << call->window->shift), false);
     }
 }
 
@@ -235,8 +169,7 @@ static void table_model_map_frames(struct table_model *model, struct table_model
     }
     MODEL_CHECK(!occupied);
     for (uint64_t i = 0; i < call->count; i++) {
-        call->window->pages[call->first + i] = (struct table_model_page){
-            true, true, false, (uint8_t)call->access, (uint8_t)call->cache, frames[i].raw};
+        call->window->pages[call->first + i] = table_model_page_of(call, frames[i].raw, true);
     }
 }
 
@@ -261,6 +194,7 @@ static void table_model_removed(void *context, virt_addr_t base, page_table_entr
         MODEL_CHECK(page->target == (page->swapped
                                          ? page_entry_slot(entry)
                                          : page_entry_leaf_address(entry, level).raw + (i << window->shift)));
+        MODEL_CHECK(page->swapped || table_model_bits_are_kept(page, entry));
         table_model_put(removal->call, page);
     }
 }
@@ -289,39 +223,6 @@ static void table_model_protect(struct table_model *model, struct table_model_ca
         if (page->mapped) {
             page->access = (uint8_t)call->access;
             page->cache = (uint8_t)call->cache;
-        }
-    }
-}
-
-/* Whether 512 pages from `first` could be one large one. */
-static bool table_model_alike(const struct table_model_window *window, uint64_t first)
-{
-    const struct table_model_page *page = &window->pages[first];
-    if (!page->mapped || !is_aligned(page->target, (uint64_t)PAGE_TABLE_ENTRIES << window->shift)) {
-        return false;
-    }
-    for (uint64_t i = 1; i < PAGE_TABLE_ENTRIES; i++) {
-        const struct table_model_page *other = &window->pages[first + i];
-        if (!other->mapped || other->access != page->access || other->cache != page->cache ||
-            other->target != page->target + (i << window->shift)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void table_model_merge(struct table_model *model, struct table_model_call *call)
-{
-    enum page_level largest = (enum page_level)(1 + call->random % 3);
-    page_table_merge(call->table, virt_addr(call->base), call->bytes, largest, call->batch);
-    unsigned level = call->window->shift == FRAME_SHIFT ? PAGE_LEVEL_2M : PAGE_LEVEL_1G;
-    uint64_t bytes = page_level_bytes(level);
-    uint64_t skipped = align_up(call->base, bytes) - call->base;
-    for (; skipped + bytes <= call->bytes; skipped += bytes) {
-        uint64_t first = call->first + (skipped >> call->window->shift);
-        if (level <= largest && level <= call->table->largest_level &&
-            table_model_alike(call->window, first)) {
-            MODEL_CHECK(mmu_model_walk(call->table, call->base + skipped).level == level);
         }
     }
 }
@@ -372,14 +273,10 @@ static void table_model_set(struct table_model *model, struct table_model_call *
     MODEL_CHECK(!before.swapped || page_entry_slot(old) == before.target);
     for (uint64_t i = 0; i < units; i++) {
         struct table_model_page *page = &call->window->pages[call->first + i];
+        MODEL_CHECK(!page->mapped || table_model_bits_are_kept(page, old));
         table_model_put(call, page);
         if (page_entry_kind(leaf, level) == ENTRY_LEAF) {
-            *page = (struct table_model_page){true,
-                                              false,
-                                              false,
-                                              (uint8_t)call->access,
-                                              (uint8_t)call->cache,
-                                              target + (i << call->window->shift)};
+            *page = table_model_page_of(call, target + (i << call->window->shift), false);
         } else if (swap) {
             *page = (struct table_model_page){.swapped = true, .target = page_entry_slot(leaf)};
         }
@@ -387,22 +284,87 @@ static void table_model_set(struct table_model *model, struct table_model_call *
 }
 
 /* The CPU uses a page: through whatever it has cached. */
-static void table_model_use(struct table_model *model, struct table_model_call *call)
+static void table_model_use_page(struct table_model *model, const struct table_model_call *call,
+                                 uint64_t unit)
 {
-    const struct table_model_page *page = &call->window->pages[call->first];
-    enum mmu_use use = (enum mmu_use)(call->random % 3);
-    bool user = call->random & 8;
+    static const enum mmu_use uses[] = {MMU_READ, MMU_EXECUTE, MMU_WRITE, MMU_WRITE};
+    struct table_model_page *page = &call->window->pages[unit];
+    uint64_t address = call->window->base + (unit << call->window->shift) + 123;
+    enum mmu_use use = uses[call->random >> 4 & 3];
+    bool user = (call->random >> 6 & 3) == 0;
     bool allowed = page->mapped && (!user || (page->access & PAGE_USER)) &&
                    (use != MMU_WRITE || (page->access & PAGE_WRITE)) &&
                    (use != MMU_EXECUTE || (page->access & PAGE_EXECUTE));
     uint64_t target = 0;
-    enum mmu_result result = mmu_model_access(call->table, call->base + 123, use, user, &target);
+    enum mmu_result result = mmu_model_access(call->table, address, use, user, &target);
     MODEL_CHECK((result == MMU_OK) == allowed);
     MODEL_CHECK(!allowed || target == page->target + 123);
-    struct page_translation translation = page_table_translate(call->table, virt_addr(call->base + 123));
+    page->read |= allowed;
+    page->written |= allowed && use == MMU_WRITE;
+    struct page_translation translation = page_table_translate(call->table, virt_addr(address));
     MODEL_CHECK(translation.mapped == page->mapped);
     MODEL_CHECK(!page->mapped || (translation.target.raw == page->target + 123 &&
                                   translation.access == page->access && translation.cache == page->cache));
+}
+
+/* It uses some, all over the range. */
+static void table_model_use(struct table_model *model, struct table_model_call *call)
+{
+    uint64_t distance = 1 + call->count / USES_MAX;
+    for (uint64_t i = (call->random >> 12) % distance; i < call->count; i += distance) {
+        table_model_use_page(model, call, call->first + i);
+    }
+}
+
+/* Whether 512 pages from `first` could be one large one. */
+static bool table_model_alike(const struct table_model_window *window, uint64_t first)
+{
+    const struct table_model_page *page = &window->pages[first];
+    if (!page->mapped || !is_aligned(page->target, (uint64_t)PAGE_TABLE_ENTRIES << window->shift)) {
+        return false;
+    }
+    for (uint64_t i = 1; i < PAGE_TABLE_ENTRIES; i++) {
+        const struct table_model_page *other = &window->pages[first + i];
+        if (!other->mapped || other->access != page->access || other->cache != page->cache ||
+            other->target != page->target + (i << window->shift)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Cuts a page that the CPU has used, and lets it use parts; false when there is no memory for that. */
+static bool table_model_cut(struct table_model *model, struct table_model_call *call)
+{
+    uint64_t at = call->base + ((call->random >> 10) % call->count << call->window->shift);
+    table_model_use(model, call);
+    enum page_table_error error = page_table_split(call->table, virt_addr(at), call->batch);
+    if (table_model_short(model, error)) {
+        return false;
+    }
+    MODEL_CHECK(error == PAGE_TABLE_OK);
+    table_model_use(model, call);
+    return true;
+}
+
+/* Merges what may just have been cut. */
+static void table_model_merge(struct table_model *model, struct table_model_call *call)
+{
+    enum page_level largest = (enum page_level)(1 + call->random % 3);
+    if ((call->random >> 9 & 1) && !table_model_cut(model, call)) {
+        return;
+    }
+    page_table_merge(call->table, virt_addr(call->base), call->bytes, largest, call->batch);
+    unsigned level = call->window->shift == FRAME_SHIFT ? PAGE_LEVEL_2M : PAGE_LEVEL_1G;
+    uint64_t bytes = page_level_bytes(level);
+    uint64_t skipped = align_up(call->base, bytes) - call->base;
+    for (; skipped + bytes <= call->bytes; skipped += bytes) {
+        uint64_t first = call->first + (skipped >> call->window->shift);
+        if (level <= largest && level <= call->table->largest_level &&
+            table_model_alike(call->window, first)) {
+            MODEL_CHECK(mmu_model_walk(call->table, call->base + skipped).level == level);
+        }
+    }
 }
 
 static bool is_checked(const struct table_model *model, uint32_t a, uint32_t b)
@@ -422,8 +384,10 @@ void table_model_step(struct table_model *model, unsigned operation, uint8_t wha
     struct table_model_window *window = &model->windows[what % MODEL_WINDOWS];
     uint64_t first = a % MODEL_UNITS;
     uint64_t count = 1 + (a >> 11) % ((a >> 30) ? 12 : MODEL_UNITS);
-    if (a >> 29 & 1) { /* whole large pages */
-        first = align_down(first, PAGE_TABLE_ENTRIES);
+    operation %= MODEL_OPERATION_COUNT;
+    if ((a >> 29 & 1) || operation == MODEL_MERGE) {                          /* whole large pages */
+        uint64_t lead = (window->base >> window->shift) % PAGE_TABLE_ENTRIES; /* of the window's first unit */
+        first = max_u64(align_down(first + lead, PAGE_TABLE_ENTRIES), lead) - lead;
         count = align_up(count, PAGE_TABLE_ENTRIES);
     }
     count = min_u64(count, MODEL_UNITS - first);
@@ -441,15 +405,16 @@ void table_model_step(struct table_model *model, unsigned operation, uint8_t wha
         .random = b >> 5,
     };
     model->steps++;
-    bool checked = is_checked(model, a, b);
+    bool checked = is_checked(model, a, b) || (operation == MODEL_MERGE && b >> 31);
     if (checked) {
         mmu_model_fill();
     }
     if (what >= 192) {
         table_model_hoard(model, what / MODEL_WINDOWS % (HOARD_LEFT_MAX + 1));
     }
+    mmu_model_fill_after_flush(checked && (operation == MODEL_MERGE || model->steps % 4 == 0));
     tlb_batch_start(&batch, call.table);
-    functions[operation % MODEL_OPERATION_COUNT](model, &call);
+    functions[operation](model, &call);
     tlb_batch_finish(&batch);
     table_model_release(model);
     if (checked) {

@@ -18,6 +18,8 @@ struct table_model_page {
     bool mapped;
     bool owned;   /* its frame comes from the pool, and goes back when it is unmapped */
     bool swapped; /* and not mapped: `target` is its slot */
+    bool read;    /* the CPU has used it: its entry says accessed */
+    bool written; /* and dirty */
     uint8_t access;
     uint8_t cache;
     uint64_t target;

@@ -80,6 +80,9 @@ static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flu
     spinlock_acquire(&lock);
     *count += flushes;
     mmu_cache_drop(flush_one, flush);
+    if (mmu.fill_after_flush) {
+        mmu_model_fill();
+    }
     spinlock_release(&lock);
 }
 

@@ -30,6 +30,7 @@ struct mmu_model {
     struct mmu_counts counts;
     uint64_t space_numbers; /* one bit for each that is given out */
     void (*at_flush)(void); /* or NULL */
+    bool fill_after_flush;
 };
 
 extern struct mmu_model mmu;

@@ -367,6 +367,11 @@ void mmu_model_fill_between(bool on)
     host_meanwhile = on ? fill_between : NULL;
 }
 
+void mmu_model_fill_after_flush(bool on)
+{
+    mmu.fill_after_flush = on;
+}
+
 /* ---- The check ---- */
 
 /* Whether a cached translation allows nothing that the tables do not, anywhere in its page. */

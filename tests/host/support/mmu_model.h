@@ -59,6 +59,9 @@ void mmu_model_fill(void);
 /* From now on also whenever the code under test has let go of its last lock; and no more. */
 void mmu_model_fill_between(bool on);
 
+/* From now on also after each flush: what was not cleared before it is cached again; and no more. */
+void mmu_model_fill_after_flush(bool on);
+
 /* Aborts, saying which, when a stale translation is still cached. */
 void mmu_model_check(void);
 
