@@ -6,6 +6,7 @@ kernel, the CPU's GS base tells: it is the address of boot_cpu.
 """
 
 import os
+import shlex
 
 import gdb
 import memory
@@ -33,8 +34,8 @@ def add_symbols(name, offset):
     path = os.path.join(State.build_dir, name)
     if not os.path.isfile(path):
         raise gdb.GdbError(f"{path} does not exist: build first")
-    quietly(f"directory {ROOT}")
-    quietly(f"add-symbol-file {path} -o {offset:#x}")
+    quietly(f"directory {shlex.quote(ROOT)}")
+    quietly(f"add-symbol-file {shlex.quote(path)} -o {offset:#x}")
 
 
 def add_kernel(slide):

@@ -122,7 +122,7 @@ class Session:
     def gdb_command(self, *more):
         """The command that attaches gdb, at the loader's first instruction, before other commands."""
         return ["gdb", "-q", "-ex", f"source {COMMANDS}",
-                "-ex", f"ashlar attach {self.socket} {self.loader_base:#x} {self.build_dir.absolute()}", *more]
+                "-ex", f"ashlar attach {self.socket} {self.loader_base:#x} {shlex.quote(str(self.build_dir.absolute()))}", *more]
 
 
 def gdb_arguments(options):

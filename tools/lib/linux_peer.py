@@ -94,7 +94,7 @@ def download_all():
     try:
         unpack_packages(*packages())
     except ToolError:
-        run_quietly([tree.ROOT / "tools" / "setup", "--refresh"])
+        run_quietly(["bash", tree.ROOT / "tools" / "setup", "--refresh"])
         unpack_packages(*packages())
 
 

@@ -78,8 +78,7 @@ class Machine:
         if self.secure_boot:
             return Path(self.firmware or SECURE_FIRMWARE), SECURE_VARIABLES
         code = Path(self.firmware or FIRMWARE)
-        variables = code.with_name(code.name.replace("CODE", "VARS").replace(".secboot", ""))
-        return code, variables if "CODE" in code.name and variables.is_file() else None
+        return code, variables_beside(code) if "CODE" in code.name else None
 
     def prepare_firmware(self, folder):
         """Copies what the firmware writes to into `folder`: used variables make later boots behave differently."""
@@ -137,6 +136,19 @@ class Machine:
             return []
         return ["-chardev", f"file,id=debug,path={option_text(self.debug_log)}",
                 "-device", "isa-debugcon,iobase=0xe9,chardev=debug"]
+
+
+def variables_beside(code):
+    """The template of variables for a firmware's file of code, as OVMF_VARS_4M.ms.fd for OVMF_CODE_4M.ms.fd.
+
+    Between its dots a name says which keys are enrolled, as "ms", and how the code was built, as "secboot" or
+    "strictnx": there need be no variables for the latter."""
+    first, *words = code.name.replace("CODE", "VARS").replace(".secboot", "").split(".")
+    tried = [code.with_name(".".join([first, *words[:count], *words[-1:]])) for count in range(max(len(words) - 1, 0), -1, -1)]
+    for variables in tried:
+        if variables.is_file() or not code.is_file():
+            return variables
+    raise ToolError(f"firmware {code} has no template of its variables beside it: {' or '.join(one.name for one in tried)}")
 
 
 def option_text(path):

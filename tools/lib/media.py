@@ -35,32 +35,39 @@ def contents_of(efi, cmdline=None):
 
 
 def make_fat(path, contents, hidden_sectors=0):
-    """Makes a FAT32 volume without partitions; `hidden_sectors` is what lies before it on its disk."""
-    environment = fixed_time_environment()
-    Path(path).unlink(missing_ok=True)
+    """Makes a FAT32 volume without partitions; `hidden_sectors` is what lies before it on its disk.
+
+    mtools takes some characters in a path for something else, and has a shell expand others: it is given plain names
+    in a folder of its own."""
     size = LEAST_FAT_BYTES + -(-_bytes_in(contents) // MIB) * MIB
-    with open(path, "wb") as volume:
-        volume.truncate(size)
-    run_quietly(["mformat", "-i", path, "-F", "-c", "1", "-T", size // SECTOR, "-h", "64", "-s", "32",
-                 "-H", hidden_sectors, "-N", FAT_SERIAL, "-v", "ASHLAR", "::"], env=environment)
-    for folder in _folders_of(contents):
-        run_quietly(["mmd", "-i", path, f"::{folder}"], env=environment)
     with tempfile.TemporaryDirectory(prefix="ashlar-media.") as scratch:
+        volume = os.path.join(scratch, "volume")
+        with open(volume, "wb") as empty:
+            empty.truncate(size)
+
+        def mtools(command, *arguments):
+            run_quietly([command, "-i", "volume", *arguments], env=fixed_time_environment(), cwd=scratch)
+
+        mtools("mformat", "-F", "-c", "1", "-T", size // SECTOR, "-h", "64", "-s", "32", "-H", hidden_sectors,
+               "-N", FAT_SERIAL, "-v", "ASHLAR", "::")
+        for folder in _folders_of(contents):
+            mtools("mmd", f"::{folder}")
         for target, source in sorted(contents.items()):
-            run_quietly(["mcopy", "-i", path, _as_file(source, scratch), f"::{target}"], env=environment)
+            _copy_content(source, os.path.join(scratch, "content"))
+            mtools("mcopy", "content", f"::{target}")
+        _make_blank(path, size)
+        _copy_sparsely(volume, path, 0)
 
 
 def make_gpt(path, contents):
     """Makes a disk image with one EFI system partition, to be written to a stick as it is."""
     with _volume(contents, PARTITION_START // SECTOR) as volume:
         size = os.path.getsize(volume)
-        Path(path).unlink(missing_ok=True)
-        with open(path, "wb") as disk:
-            disk.truncate(PARTITION_START + size + 1 * MIB)  # the last MiB holds the second header
+        _make_blank(path, PARTITION_START + size + 1 * MIB)  # the last MiB holds the second header
         first = PARTITION_START // SECTOR
         run_quietly(["sgdisk", "--clear", f"--disk-guid={DISK_GUID}",
                      f"--new=1:{first}:{first + size // SECTOR - 1}", "--typecode=1:EF00",
-                     "--change-name=1:Ashlar", f"--partition-guid=1:{PARTITION_GUID}", path])
+                     "--change-name=1:Ashlar", f"--partition-guid=1:{PARTITION_GUID}", os.path.abspath(path)])
         _copy_sparsely(volume, path, PARTITION_START)
 
 
@@ -71,11 +78,9 @@ def make_iso(path, contents):
         for target, source in contents.items():
             copy = Path(scratch) / target.lstrip("/")
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_as_file(source, scratch), copy)
-        for leftover in Path(scratch).glob("content.*"):
-            leftover.unlink()
+            _copy_content(source, copy)
         Path(path).unlink(missing_ok=True)
-        run_quietly(["xorriso", "-as", "mkisofs", "-o", path, "-V", "ASHLAR", "-r", "-J",
+        run_quietly(["xorriso", "-as", "mkisofs", "-o", os.path.abspath(path), "-V", "ASHLAR", "-r", "-J",
                      "-append_partition", "2", ESP_TYPE_GUID, volume, "-appended_part_as_gpt",
                      "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
                      "-partition_offset", "16",
@@ -95,14 +100,19 @@ def _folders_of(contents):
     return sorted(folders)
 
 
-def _as_file(source, scratch):
-    """A file with the contents of `source`."""
-    if not isinstance(source, bytes):
-        return source
-    handle, name = tempfile.mkstemp(prefix="content.", dir=scratch)
-    with os.fdopen(handle, "wb") as copy:
-        copy.write(source)
-    return name
+def _copy_content(source, target):
+    """Makes the file `target` of what `source`, a file or bytes, holds."""
+    if isinstance(source, bytes):
+        Path(target).write_bytes(source)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _make_blank(path, size):
+    """Makes a file of zeros, in place of what was there."""
+    Path(path).unlink(missing_ok=True)
+    with open(path, "wb") as blank:
+        blank.truncate(size)
 
 
 class _volume:

@@ -155,11 +155,12 @@ def check_image(build_dir):
     yield from unless("No problems found" in verdict, f"sgdisk: {verdict.strip()}")
     partition = tree.run_quietly(["sgdisk", "--info=1", image])
     yield from unless("EFI system partition" in partition, f"partition 1 is not an EFI system partition: {partition}")
-    volume = f"{image}@@{PARTITION_START}"
-    kind = tree.run_quietly(["minfo", "-i", volume, "::"], env=tree.fixed_time_environment())
+    inside = {"cwd": build_dir, "env": tree.fixed_time_environment()}  # mtools would have a shell expand a path
+    volume = f"{image.name}@@{PARTITION_START}"
+    kind = tree.run_quietly(["minfo", "-i", volume, "::"], **inside)
     yield from unless('disk type="FAT32' in kind, f"the volume is not FAT32: {kind}")
     copy = subprocess.run(["mtype", "-i", volume, f"::{EFI_PATH}"], stdout=subprocess.PIPE, check=False,
-                          env=tree.fixed_time_environment())
+                          **inside)
     yield from unless(copy.stdout == tree.efi_program(build_dir).read_bytes(), f"{EFI_PATH} is not the product")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,17 @@ class ToolError(Exception):
     """Something the user should read in one line; main_of() prints it and ends with status 2."""
 
 
+def program(name):
+    """Where a helper program is; also where administrators have theirs, which is not in everybody's PATH (sgdisk)."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+    if found is None:
+        raise ToolError(f"{name} is not installed (tools/setup installs it)")
+    return found
+
+
 def run_quietly(command, **options):
     """Runs a helper program; on failure raises ToolError with what the program said."""
-    done = subprocess.run([str(part) for part in command], text=True, errors="replace",
+    done = subprocess.run([program(str(command[0])), *map(str, command[1:])], text=True, errors="replace",
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
     if done.returncode != 0:
         raise ToolError(f"{Path(str(command[0])).name} failed with status {done.returncode}: {done.stdout.strip()}")
