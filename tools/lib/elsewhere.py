@@ -23,6 +23,7 @@ TRAPS = {
     "ASMFLAGS": "-Wa,--no-such-option",
     "LDFLAGS": "-Wl,-z,relro -Wl,-z,now",
     "CC": "/bin/false",
+    "CPATH": "/nowhere",
     "PYTHONSAFEPATH": "1",
     "PYTHONPATH": "/nowhere",
     "CDPATH": "/",

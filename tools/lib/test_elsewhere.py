@@ -28,7 +28,7 @@ class Environment(unittest.TestCase):
         self.assertEqual(found["LC_ALL"], "C.UTF-8")
         self.assertEqual(found["PATH"].split(":")[:2], ["/usr/bin", "/bin"], "what the user's PATH finds first")
         self.assertIn("/usr/sbin", found["PATH"].split(":"))
-        for name in ("CFLAGS", "CPPFLAGS", "ASMFLAGS", "LDFLAGS", "CC", "CDPATH"):
+        for name in ("CFLAGS", "CPPFLAGS", "ASMFLAGS", "LDFLAGS", "CC", "CPATH", "CDPATH"):
             self.assertIn(name, elsewhere.TRAPS)
             self.assertNotIn(name, found)
 
@@ -51,10 +51,10 @@ class FolderNames(unittest.TestCase):
 
     def test_characters(self):
         with tempfile.TemporaryDirectory() as folder:
-            for character in '%$"#;[]|<>':
+            for character in '%$`"#;[]|<>':
                 said = self.configure(tree.ROOT, Path(folder) / f"a{character}b")
                 self.assertIn(f'a folder whose path has "{character}"', said)
-            said = self.configure(tree.ROOT, Path(folder) / f"{elsewhere.COPY} (x) {{~!@}} *?:^+-`")
+            said = self.configure(tree.ROOT, Path(folder) / f"{elsewhere.COPY} (x) {{~!@}} *?:^+-")
             self.assertIn('not as "Release"', said)
 
     def test_equals_sign_between_source_and_build(self):
