@@ -68,6 +68,12 @@ bool log_limit_passes(struct log_limit *limit, enum log_level level, const char 
  */
 void log_set_console_level(enum log_level level);
 
+/*
+ * While `provoked` is set, a warning or an error is what a test wants to see happen, not a defect: it is
+ * logged as LOG_INFO, "(provoked by a test)" before its text. Of all CPUs' lines; for in-kernel tests.
+ */
+void log_set_provoked(bool provoked);
+
 /* Stores the level called `name` ("error", "warning", "info", "debug"); false, and *level unchanged, for any
  * other name. */
 bool log_level_parse(const char *name, enum log_level *level);

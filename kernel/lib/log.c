@@ -15,10 +15,13 @@
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 
+#define PROVOKED "(provoked by a test) "
+
 static struct log_slot slots[LOG_RECORDS];
 static struct log_ring ring = {slots, LOG_RECORDS, 0};
 
 static _Atomic(uint32_t) console_level = LOG_INFO;
+static _Atomic(bool) provoked; /* by a test: see log_set_provoked() */
 static _Atomic(uint64_t)
     shown_to;               /* number of the first line not yet shown; changed by the console's holder */
 static uint64_t shown_lost; /* lines lost before it; the console holder's */
@@ -33,7 +36,13 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
 {
     LOCK_CHECK_LOG();
     struct log_text text;
-    size_t length = format_list(text.characters, sizeof text.characters, format, arguments);
+    size_t length = 0;
+    if (level <= LOG_WARNING && atomic_load_explicit(&provoked, memory_order_relaxed)) {
+        level = LOG_INFO;
+        length = sizeof PROVOKED - 1;
+        memcpy(text.characters, PROVOKED, length);
+    }
+    length += format_list(text.characters + length, sizeof text.characters - length, format, arguments);
     text.length = min_u64(length, LOG_TEXT_BYTES);
     preempt_disable();
     unsigned cpu = cpu_number();
@@ -136,6 +145,11 @@ void log_show_pending(void)
 void log_set_console_level(enum log_level level)
 {
     atomic_store_explicit(&console_level, level, memory_order_relaxed);
+}
+
+void log_set_provoked(bool value)
+{
+    atomic_store_explicit(&provoked, value, memory_order_relaxed);
 }
 
 bool log_level_parse(const char *name, enum log_level *level)

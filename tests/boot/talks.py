@@ -1,11 +1,9 @@
 """Conversations: what a person at the prompt, or a wrong configuration, gets to see."""
 
-import random
 import re
 
-import ktap
 import media
-from frame import STATUS_FAILED, STATUS_PANIC, expect, expect_in, expect_selftest_passes
+from frame import STATUS_PANIC, expect, expect_in, expect_selftest_passes
 from machine import Machine
 
 POWER_OFF_REASONS = ("guest-shutdown",)
@@ -42,49 +40,6 @@ def check_memory(memory, installed):
     expect(sum(owner["bytes"] for owner in memory["owners"]) + memory["free_bytes"] == memory["accounted_bytes"],
            f"owners and free do not add up: {memory}")
     expect(0 < memory["free_bytes"] < installed, f"free bytes of a machine with {installed}: {memory}")
-
-
-def selftest_at_prompt(setting):
-    """`selftest` at the prompt reports in KTAP and comes back; a pattern chooses; one that matches nothing fails."""
-    with setting.boot(Machine()) as talk:
-        talk.wait_for_prompt()
-        everything = ktap.parse(talk.command("selftest"))
-        expect(everything.good, everything.summary(), talk)
-        name = everything.passed[0]
-        chosen = ktap.parse(talk.command(f"selftest {name}"))
-        expect(chosen.good and name in chosen.passed, f"selftest {name}: {chosen.summary()}", talk)
-        expect(not ktap.parse(talk.command("selftest no-such-test")).good, "a pattern without a match passes")
-
-
-def selftest_again(setting):
-    """The in-kernel tests leave all as it was: they pass three times in one boot, backwards, and in an order by chance."""
-    seed = random.randrange(1, 1 << 32)
-    with setting.boot(Machine(), "pager=off") as talk:
-        talk.wait_for_prompt()
-        for how in ("", "", "", " -b", f" -s {seed}"):
-            print(f"selftest{how}", flush=True)
-            report = ktap.parse(talk.command(f"selftest{how}"))
-            expect(report.good, f"selftest{how}: {report.summary()}", talk)
-        for check in ("vm check", "frames check"):
-            expect_in("agree", talk.command(check))
-
-
-def selftest_pattern_without_match(setting):
-    """A pattern on the command line that matches nothing is a failure, in the exit status too."""
-    with setting.boot(Machine(), "selftest=no-such-test") as talk:
-        status = talk.wait_for_end()
-        expect(status == STATUS_FAILED, f"QEMU's status is {status}, not {STATUS_FAILED}", talk)
-
-
-def selftest_power_off(setting):
-    """A machine without QEMU's exit device is switched off after the tests."""
-    with setting.boot(Machine(exit_device=False), "selftest") as talk:
-        talk.watch_events()
-        status = talk.wait_for_end()
-        report = ktap.parse(talk.transcript)
-        expect(report.good, report.summary(), talk)
-        expect(status == 0 and talk.end_reason() in POWER_OFF_REASONS,
-               f"the tests ended with status {status}, reason {talk.end_reason()}", talk)
 
 
 def power_off(setting):
@@ -187,12 +142,8 @@ CASES = {
     "cpu.no-nx": refused(Machine(cpu="max,nx=off"), "NX"),
     "cpu.no-sse2": refused(Machine(cpu="max,sse2=off"), "the CPU lacks what Ashlar needs: SSE2"),
     "prompt.commands": commands_answer,
-    "prompt.selftest": selftest_at_prompt,
     "prompt.poweroff": power_off,
     "prompt.reboot": reboot,
-    "selftest.again": selftest_again,
-    "selftest.no-match": selftest_pattern_without_match,
-    "selftest.power-off": selftest_power_off,
     "debugger.line": debugger_line,
     "kaslr.moves": kaslr_moves,
     "config.joined": configuration_joined,

@@ -314,6 +314,21 @@ static void flooding_places_are_limited(void **state)
     assert_non_null(strstr(captured, "place 7"));
 }
 
+static void what_a_test_provokes_is_no_warning(void **state)
+{
+    (void)state;
+    forget();
+    log_set_provoked(true);
+    log_error("wanted %d", 7);
+    log_info("told");
+    log_set_provoked(false);
+    log_warning("meant");
+    assert_non_null(strstr(captured, "] test: (provoked by a test) wanted 7\n"));
+    assert_non_null(strstr(captured, "] test: told\n"));
+    assert_non_null(strstr(captured, "] test: warning: meant\033[0m\n"));
+    assert_int_equal(flushes, 0); /* nothing urgent */
+}
+
 static void level_names_are_parsed(void **state)
 {
     (void)state;
@@ -348,6 +363,7 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(time_is_ticks_until_the_clock_is_known),
         cmocka_unit_test(flooding_places_are_limited),
+        cmocka_unit_test(what_a_test_provokes_is_no_warning),
         cmocka_unit_test(level_names_are_parsed),
     };
     return cmocka_run_group_tests(tests, add_sink, NULL);

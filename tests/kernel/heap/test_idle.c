@@ -1,0 +1,114 @@
+/* What the heap has and does not need: it is given back when asked for, and when memory runs out. */
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/test.h>
+
+KERNEL_TEST(heap_gives_all_memory_back)
+{
+    enum { BLOCKS = 2000 };
+    void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
+    EXPECT(blocks != NULL);
+    slab_reap(&kernel_heap.slabs);
+    uint64_t before = frame_pool_free(kernel_frames());
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = heap_alloc(&kernel_heap, 300);
+    }
+    EXPECT(frame_pool_free(kernel_frames()) < before);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        heap_free(&kernel_heap, blocks[i]);
+    }
+    slab_reap(&kernel_heap.slabs);
+    EXPECT_EQUAL(frame_pool_free(kernel_frames()), before);
+    heap_free(&kernel_heap, blocks);
+}
+
+#define HELD_MAX 4096
+
+struct held {
+    phys_addr_t block; /* of 2^order frames */
+    unsigned order;
+};
+
+/* Takes all free memory, the largest blocks first; returns how many they are, HELD_MAX when too many. */
+static unsigned hold_all_memory(struct held *held)
+{
+    unsigned count = 0;
+    for (unsigned order = FRAME_ORDERS; order-- > 0;) {
+        struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
+        while (count < HELD_MAX &&
+               frame_alloc_request(kernel_frames(), &request, &held[count].block) == FRAME_OK) {
+            held[count++].order = order;
+        }
+    }
+    return count;
+}
+
+/* Allocates and frees so many blocks: what is free stays in magazines, the depot and empty slabs. Whether
+ * there was memory. */
+static bool leave_idle_slabs(void **blocks, unsigned count, size_t bytes)
+{
+    bool all = true;
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = heap_alloc(&kernel_heap, bytes);
+        all = all && blocks[i] != NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        heap_free(&kernel_heap, blocks[i]);
+    }
+    return all;
+}
+
+static uint64_t slab_frames(void)
+{
+    struct frame_ledger ledger;
+    frame_pool_ledger(kernel_frames(), &ledger);
+    return ledger.owner_bytes[OWNER_SLABS] / FRAME_BYTES;
+}
+
+/* Takes single frames after the first `count` blocks, for which idle memory has to be given up; returns how
+ * many blocks there are then. */
+static unsigned hold_idle_memory(struct held *held, unsigned count)
+{
+    while (count < HELD_MAX && (held[count].block = frame_alloc(kernel_frames(), 0, OWNER_TEST)).raw != 0) {
+        held[count++].order = 0;
+    }
+    return count;
+}
+
+static void drop_memory(const struct held *held, unsigned count)
+{
+    for (unsigned i = count; i-- > 0;) {
+        frame_free(kernel_frames(), held[i].block, held[i].order);
+    }
+}
+
+/* How many slabs are idle depends on the caches' policies: that none stays is what holds for all. */
+KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
+{
+    enum { BLOCKS = 400, BYTES = 1024 };
+    struct slab_cache *cache = &kernel_heap.classes[heap_class(BYTES)];
+    struct slab_statistics before, after;
+    void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
+    struct held *held = heap_alloc(&kernel_heap, HELD_MAX * sizeof(struct held));
+    bool made = held && blocks && leave_idle_slabs(blocks, BLOCKS, BYTES);
+    unsigned all = 0, more = 0;
+    uint64_t given = 0;
+    if (made) {
+        frame_pool_drain(kernel_frames());
+        slab_cache_statistics(cache, &before);
+        all = hold_all_memory(held);
+        uint64_t had = slab_frames();
+        more = hold_idle_memory(held, all) - all;
+        given = had - slab_frames();
+        slab_cache_statistics(cache, &after);
+        drop_memory(held, all + more);
+    }
+    heap_free(&kernel_heap, blocks);
+    heap_free(&kernel_heap, held);
+    EXPECT(made && all + more < HELD_MAX);
+    EXPECT(before.empty_slabs + before.cached + before.resting > 0);
+    EXPECT_EQUAL(after.empty_slabs + after.cached, 0);
+    EXPECT(given > 0 && more >= given);
+    struct slab_problem problem = {.what = NULL};
+    EXPECT(heap_check(&kernel_heap, &problem));
+}
