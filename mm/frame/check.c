@@ -165,12 +165,9 @@ static bool check_all_frames(struct frame_pool *pool, struct census *census, str
         frame = max_u64(frame, range->base.raw >> FRAME_SHIFT);
         while (frame < range_end) {
             if (!frame_is_managed(pool, frame)) {
-                if (frame_is_managed(pool, max_u64(frame, 1)) && frame == 0) {
-                    frame = 1;
-                } else {
-                    bool in_state = frame < state_end && frame >= pool->state_base.raw >> FRAME_SHIFT;
-                    frame = in_state ? state_end : range_end;
-                }
+                /* Frame 0 never is, whatever comes right after it. */
+                bool in_state = frame < state_end && frame >= pool->state_base.raw >> FRAME_SHIFT;
+                frame = frame == 0 ? 1 : in_state ? state_end : range_end;
                 continue;
             }
             uint64_t end = managed_end(pool, frame);

@@ -329,6 +329,48 @@ static void a_bitmap_ends_where_memory_does(void **state)
     machine_destroy(&small);
 }
 
+/* RAM from address 0 on, `first` bytes of it, and `more` bytes up to the end. */
+static void expect_sound_from_0(uint64_t first, enum memory_type type, uint64_t more,
+                                const struct frame_policy *policy)
+{
+    static struct machine low;
+    uint64_t end = more != 0 ? MIB(32) : MIB(1);
+    machine_make(&low, end);
+    machine_range(&low, 0, first, type);
+    if (more != 0) {
+        machine_range(&low, end - more, more, MEMORY_USABLE);
+    }
+    assert_int_equal(machine_start(&low, 1, policy), FRAME_OK);
+    assert_true(machine_is_sound(&low));
+    frame_pool_reclaim(&low.pool, MEMORY_BOOT_RECLAIMABLE);
+    assert_true(machine_is_sound(&low));
+    uint64_t taken = 0;
+    while (frame_alloc(&low.pool, 0, OWNER_TEST).raw != 0) {
+        taken++;
+    }
+    assert_true(taken > 0 && machine_is_sound(&low));
+    machine_destroy(&low);
+}
+
+/* Frame 0 is nobody's, whatever comes after it: the pool's own state, RAM, nothing, or memory that is managed
+ * later. */
+static void memory_may_begin_at_address_0(void **state)
+{
+    (void)state;
+    static const struct frame_policy *const policies[] = {&frame_policy_buddy, &frame_policy_bitmap};
+    for (unsigned i = 0; i < ARRAY_LENGTH(policies); i++) {
+        expect_sound_from_0(KIB(640), MEMORY_USABLE, 0, policies[i]);
+        expect_sound_from_0(MIB(1), MEMORY_USABLE, 0, policies[i]);
+        expect_sound_from_0(MIB(32) - FRAME_BYTES, MEMORY_USABLE, FRAME_BYTES, policies[i]);
+        for (uint64_t first = FRAME_BYTES; first <= MIB(31); first *= 31) {
+            expect_sound_from_0(first, MEMORY_USABLE, MIB(1), policies[i]);
+            expect_sound_from_0(first, MEMORY_USABLE, MIB(32) - first, policies[i]);
+            expect_sound_from_0(first, MEMORY_BOOT_RECLAIMABLE, MIB(1), policies[i]);
+            expect_sound_from_0(first, MEMORY_BOOT_RECLAIMABLE, MIB(32) - first, policies[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +382,7 @@ int main(void)
         PC_TEST(indexes_must_agree),
         PC_TEST(blocks_must_be_described_and_used),
         PC_TEST(trees_must_hold_each_frame_once),
+        cmocka_unit_test(memory_may_begin_at_address_0),
         cmocka_unit_test(a_bitmap_ends_where_memory_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
