@@ -1,9 +1,9 @@
 /*
  * Time: a clock that counts nanoseconds since the loader's entry, the date, and timers.
  *
- * The clock is the CPU's time-stamp counter. Its rate comes from CPUID where the CPU states it, checked
- * against a device whose rate is known; else it is measured against that device: HPET, ACPI power-management
- * timer, or PIT.
+ * The clock is the CPU's time-stamp counter. Its rate is measured against a device whose rate is known: HPET,
+ * ACPI power-management timer, or PIT. What CPUID states is used instead where it is exact and agrees with
+ * the measurement, or where nothing could be measured.
  */
 #pragma once
 
@@ -80,6 +80,28 @@ struct clock_sample {
  */
 uint64_t clock_rate_from_samples(const struct clock_sample *begin, const struct clock_sample *end,
                                  unsigned bits, uint64_t hertz);
+
+/* What CPUID states of the time-stamp counter's rate. */
+struct clock_stated {
+    uint64_t hertz; /* 0: nothing */
+    bool nominal;   /* what the processor is sold as, rounded to MHz, not what its crystal makes */
+};
+
+enum clock_choice {
+    CLOCK_ASSUMED,  /* nothing is known */
+    CLOCK_STATED,   /* the stated rate */
+    CLOCK_MEASURED, /* the measured rate */
+};
+
+/*
+ * Which rate to believe; measured: in ticks per second, 0 when there was nothing to measure against. A
+ * measurement beats a nominal rate. A rate by the crystal is more exact than a short measurement if it is
+ * right, but a virtual machine may pass on that of another machine: so only within 1 % of the measurement.
+ */
+enum clock_choice clock_choose(const struct clock_stated *stated, uint64_t measured);
+
+/* Whether the rates differ by 1 % of `b` at most. */
+bool clock_rates_agree(uint64_t a, uint64_t b);
 
 /* A moment of the civil calendar, as a clock on the wall shows it. */
 struct clock_date {

@@ -44,6 +44,20 @@ uint64_t clock_rate_from_samples(const struct clock_sample *begin, const struct 
     return rate != UINT64_MAX ? rate : 0;
 }
 
+bool clock_rates_agree(uint64_t a, uint64_t b)
+{
+    return (a > b ? a - b : b - a) <= b / 100;
+}
+
+enum clock_choice clock_choose(const struct clock_stated *stated, uint64_t measured)
+{
+    bool exact = stated->hertz != 0 && !stated->nominal && clock_rates_agree(stated->hertz, measured);
+    if (measured != 0) {
+        return exact ? CLOCK_STATED : CLOCK_MEASURED;
+    }
+    return stated->hertz != 0 ? CLOCK_STATED : CLOCK_ASSUMED;
+}
+
 static bool is_leap_year(unsigned year)
 {
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;

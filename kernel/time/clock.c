@@ -1,9 +1,7 @@
 /*
- * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>.
- *
- * The rate that CPUID states is exact if it is right, but a virtual machine may pass on the rate of another
- * machine. So it is used when a short measurement agrees within 1 %; else the measured rate is used. All
- * values are written once, before interrupts are on and other CPUs run, and then only read: no lock.
+ * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>, and
+ * clock_choose() there for which rate is believed. All values are written once, before interrupts are on and
+ * other CPUs run, and then only read: no lock.
  */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/boot.h>
@@ -29,12 +27,6 @@ static int64_t date_seconds; /* the firmware's date, in seconds since 1970 */
 static uint64_t date_taken;  /* clock_nanoseconds() when it was asked */
 static bool date_known;
 
-static bool agree_within_percent(uint64_t a, uint64_t b)
-{
-    uint64_t difference = a > b ? a - b : b - a;
-    return difference <= a / 100;
-}
-
 static void set_rate(uint64_t rate, const char *from)
 {
     hertz = rate;
@@ -44,33 +36,42 @@ static void set_rate(uint64_t rate, const char *from)
     origin = boot_info()->stages[0].ticks;
 }
 
-/* Chooses between what CPUID states and what was measured (0: nothing was). */
-static void choose_rate(uint64_t stated, uint64_t measured, const char *reference)
+/* Chooses between what CPUID states and what was measured (0: nothing was), and says what the other is. */
+static void choose_rate(const struct clock_stated *stated, uint64_t measured, const char *reference)
 {
-    if (stated != 0 && (measured == 0 || agree_within_percent(stated, measured))) {
-        set_rate(stated, "cpuid");
-    } else if (measured != 0) {
+    const char *states = stated->nominal ? "the nominal rate that CPUID states" : "the rate that CPUID states";
+    switch (clock_choose(stated, measured)) {
+    case CLOCK_STATED:
+        set_rate(stated->hertz, stated->nominal ? "nominal" : "cpuid");
+        break;
+    case CLOCK_MEASURED:
         set_rate(measured, reference);
-    } else {
+        break;
+    case CLOCK_ASSUMED:
         set_rate(NANOSECONDS_PER_SECOND, "assumed");
         log_error("nothing tells the time-stamp counter's rate; 1 GHz is assumed and time will be wrong");
+        break;
     }
-    if (stated != 0 && measured != 0 && !agree_within_percent(stated, measured)) {
-        log_warning("CPUID states %" PRIu64 " Hz, the %s says %" PRIu64 " Hz", stated, reference, measured);
+    if (measured != 0 && stated->hertz != 0 && !clock_rates_agree(stated->hertz, measured)) {
+        log_warning("%s is %'" PRIu64 " Hz, the %s says %'" PRIu64 " Hz", states, stated->hertz, reference,
+                    measured);
+    } else if (measured != 0 && stated->hertz != 0) {
+        log_info("%s, %'" PRIu64 " Hz, and the %s, %'" PRIu64 " Hz, agree", states, stated->hertz, reference,
+                 measured);
     }
 }
 
 void clock_initialise(void)
 {
     const struct clock_reference *reference = clock_reference_find();
-    uint64_t stated = tsc_stated_frequency();
+    struct clock_stated stated = tsc_stated_frequency();
     uint64_t measured = 0;
     uint64_t timer_hertz = 0;
     if (reference != NULL && !clock_measure(reference, MEASURE_MICROSECONDS, &measured, &timer_hertz)) {
         log_warning("the %s stopped while it was measured against", reference->name);
         measured = 0;
     }
-    choose_rate(stated, measured, reference != NULL ? reference->name : "none");
+    choose_rate(&stated, measured, reference != NULL ? reference->name : "none");
     timer_device_set_rates(timer_hertz, hertz);
     log_set_clock(origin, hertz);
     lock_set_patience(LOCK_PATIENCE_SECONDS * hertz);

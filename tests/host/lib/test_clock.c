@@ -67,6 +67,23 @@ static void rate_survives_a_wrap(void **state)
     assert_int_equal(clock_rate_from_samples(&begin, &end, 64, 1000), 1000000);
 }
 
+static void measured_rates_beat_nominal_ones(void **state)
+{
+    (void)state;
+    static const struct clock_stated nothing, nominal = {3000000000, true}, exact = {3000000000, false};
+    assert_int_equal(clock_choose(&nothing, 0), CLOCK_ASSUMED);
+    assert_int_equal(clock_choose(&nothing, 2999000000), CLOCK_MEASURED);
+    assert_int_equal(clock_choose(&nominal, 0), CLOCK_STATED);
+    assert_int_equal(clock_choose(&nominal, 2999000000), CLOCK_MEASURED);
+    assert_int_equal(clock_choose(&nominal, 3000000000), CLOCK_MEASURED);
+    assert_int_equal(clock_choose(&exact, 0), CLOCK_STATED);
+    assert_int_equal(clock_choose(&exact, 2999000000), CLOCK_STATED);
+    assert_int_equal(clock_choose(&exact, 2970297030), CLOCK_STATED);
+    assert_int_equal(clock_choose(&exact, 2970297029), CLOCK_MEASURED); /* more than 1 % too much */
+    assert_int_equal(clock_choose(&exact, 3030303031), CLOCK_MEASURED);
+    assert_int_equal(clock_choose(&exact, UINT64_MAX), CLOCK_MEASURED);
+}
+
 static void dates_agree_with_the_library(void **state)
 {
     (void)state;
@@ -135,6 +152,7 @@ int main(void)
         cmocka_unit_test(one_gigahertz_scales_to_itself),
         cmocka_unit_test(rate_is_ticks_per_reference_second),
         cmocka_unit_test(rate_survives_a_wrap),
+        cmocka_unit_test(measured_rates_beat_nominal_ones),
         cmocka_unit_test(dates_agree_with_the_library),
         cmocka_unit_test(dates_end_where_their_years_do),
         cmocka_unit_test(zones_are_subtracted_from_utc),

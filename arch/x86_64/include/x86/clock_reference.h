@@ -1,7 +1,7 @@
 /* Devices that count at a known rate, and measuring the time-stamp counter against them. */
 #pragma once
 
-#include <ashlar/types.h>
+#include <ashlar/clock.h>
 
 struct clock_reference {
     const char *name;       /* "hpet", "pm-timer", "pit" */
@@ -21,5 +21,5 @@ const struct clock_reference *pit_reference(void);
 bool clock_measure(const struct clock_reference *reference, uint64_t microseconds, uint64_t *tsc_hertz,
                    uint64_t *timer_hertz);
 
-/* The time-stamp counter's rate as CPUID states it (leaf 0x15, else 0x16), or 0. */
-uint64_t tsc_stated_frequency(void);
+/* The time-stamp counter's rate as CPUID states it: by leaf 0x15, else by 0x16, which is nominal. */
+struct clock_stated tsc_stated_frequency(void);
