@@ -39,7 +39,7 @@ static void set_rate(uint64_t rate, const char *from)
 /* Chooses between what CPUID states and what was measured (0: nothing was), and says what the other is. */
 static void choose_rate(const struct clock_stated *stated, uint64_t measured, const char *reference)
 {
-    const char *states = stated->nominal ? "the nominal rate that CPUID states" : "the rate that CPUID states";
+    const char *states = stated->nominal ? "the nominal rate by CPUID" : "the rate by CPUID";
     switch (clock_choose(stated, measured)) {
     case CLOCK_STATED:
         set_rate(stated->hertz, stated->nominal ? "nominal" : "cpuid");

@@ -6,6 +6,8 @@ come back with one error line, so that many of them share one boot.
 
 from dataclasses import dataclass, field
 
+from machine import Machine
+
 UNKNOWN_OPTION = "no-such-option"
 CONFIG = "pager=off"  # the command line on the stick; load options, where there are any, follow it
 
@@ -24,6 +26,7 @@ class Boot:
     coloured: str = ""                           # text in the kernel's yellow warning on the screen
     devices: list = field(default_factory=list)  # more arguments for QEMU
     cpu: str = ""                                # QEMU's model; "" is the richest
+    memory: str = Machine.memory                 # how much RAM there is
     firmware_map: str = ""                       # how the raw map has to look: a name in hostile_matrix.RAW_MAPS
 
 
@@ -91,7 +94,18 @@ def screen(size, bytes_per_pixel, pitch, channels):
 
 def outside(table, place):
     """An ACPI table outside RAM, which the kernel finds nevertheless."""
-    return Boot(f"quarry={place} acpi={table}", said=[r"hostile: acpi \S+ bytes=[1-9]"], shows=ACPI_WHOLE)
+    return Boot(f"quarry={place} acpi={table}", said=[r"hostile: acpi \S+ at=[0-9a-f]+ bytes=[1-9]"], shows=ACPI_WHOLE)
+
+
+def high(table, place):
+    """The same in RAM above 4 GiB, called what `place` says."""
+    return Boot(f"quarry={place} place=high acpi={table}", memory="4G", shows=ACPI_WHOLE,
+                said=[r"hostile: acpi \S+ at=1[0-9a-f]{8} bytes=[1-9]"])
+
+
+def in_rom(table):
+    """The same in ROM."""
+    return Boot(f"place=rom acpi={table}", said=[r"hostile: acpi \S+ at=c0000 bytes=[1-9]"], shows=ACPI_WHOLE)
 
 
 def pixels(variant, seen, line):
@@ -166,6 +180,10 @@ BOOTS = {
     **{f"acpi-{table}-{place}": outside(table, place) for table, place in (
         ("rsdp", "reserved"), ("xsdt", "hole"), ("madt", "reserved"), ("madt", "hole"), ("waet", "device"),
         ("dsdt", "reserved"), ("everything", "reserved"), ("everything", "device"), ("everything", "hole"))},
+    **{f"acpi-{table}-high-{place}": high(table, place) for table, place in (
+        ("rsdp", "hole"), ("xsdt", "reserved"), ("madt", "device"), ("dsdt", "reserved"), ("everything", "reserved"),
+        ("everything", "hole"), ("everything", "plain"))},
+    **{f"acpi-{table}-rom": in_rom(table) for table in ("rsdp", "madt", "dsdt", "everything")},
     "acpi-extended-checksum": Boot("quarry=plain acpi=extended-checksum", shows=[
         r"acpi: warning: RSDP at 0x[0-9a-f]+: extended checksum 0x01, expected 0$", r"acpi: 1 processors, 1 IO-APICs$"]),
     "acpi-stray-bytes": Boot("quarry=plain acpi=stray-bytes", shows=[

@@ -61,11 +61,11 @@ def make_stick(folder, build, lines, config):
     return image
 
 
-def boot(build, lines, config, converse, devices=(), cpu=""):
+def boot(build, lines, config, converse, devices=(), cpu="", memory=Machine.memory):
     """Boots a stick with these cases and hands the conversation to `converse`; failures end with the transcript."""
     with tempfile.TemporaryDirectory(prefix="ashlar-hostile.") as folder:
         stick = make_stick(folder, build, lines, config)
-        described = Machine(disk="virtio", entropy=False, cpu=cpu, extra=list(devices))
+        described = Machine(disk="virtio", entropy=False, cpu=cpu, memory=memory, extra=list(devices))
         described.prepare_firmware(folder)
         with Conversation(described, folder, stick, started.state_of(build, described)) as conversation:
             try:
@@ -107,7 +107,7 @@ def run_boot(name, build):
             check_screen(case, video, conversation, folder)
         check_monitor(case, left, conversation)
 
-    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices, case.cpu)
+    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices, case.cpu, case.memory)
 
 
 def check_loader(case, said):

@@ -19,7 +19,8 @@ from serial import Conversation, ConversationError
 from tree import ToolError
 
 KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
-         "hostile": machine.Machine(disk="virtio", entropy=False)}
+         "hostile": machine.Machine(disk="virtio", entropy=False),
+         "hostile-4g": machine.Machine(disk="virtio", entropy=False, memory="4G")}
 FIRST_OUTPUT = "\x1b"  # the firmware has its console and looks for disks next
 FOLDER = "started-machines"
 SECONDS = patience.seconds(120)  # counting makes the firmware slow; nothing is judged by time

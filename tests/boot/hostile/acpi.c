@@ -2,8 +2,8 @@
  * ACPI tables where firmware is allowed to keep them, and with faults that firmware has shipped with.
  *
  * What the case names is copied into the quarry, whose entries in the memory map say what lies there:
- * reserved memory, device memory, or nothing at all. What leads to it is changed where it is, with a new
- * checksum.
+ * reserved memory, device memory, or nothing at all; or into ROM. What leads to it is changed where it is,
+ * with a new checksum.
  */
 #include "hostile.h"
 #include <ashlar/string.h>
@@ -15,7 +15,7 @@
 #define FADT_DSDT   40
 #define FADT_X_DSDT 140
 
-static uint8_t *room; /* the next free byte of the quarry */
+static uint8_t *room; /* the next free byte of the quarry or the ROM */
 
 static uint64_t read64(const uint8_t *at)
 {
@@ -57,7 +57,7 @@ static void mend_table(uint8_t *table)
     mend(table, read32(table + 4), TABLE_SUM);
 }
 
-/* Copies bytes to the quarry; the copy may grow by 64. */
+/* Copies bytes to where they are wanted; the copy may grow by 64. */
 static uint8_t *move(const uint8_t *bytes, uint32_t count)
 {
     uint8_t *copy = room;
@@ -113,7 +113,7 @@ static void move_dsdt(uint8_t *fadt)
 {
     uint8_t *dsdt = (uint8_t *)(uintptr_t)read32(fadt + FADT_DSDT);
     uint64_t copy = (uintptr_t)move_table(dsdt);
-    write32(fadt + FADT_DSDT, (uint32_t)copy);
+    write32(fadt + FADT_DSDT, copy <= UINT32_MAX ? (uint32_t)copy : 0);
     if (read32(fadt + 4) >= FADT_X_DSDT + 8) {
         write64(fadt + FADT_X_DSDT, copy);
     }
@@ -159,7 +159,24 @@ static void distort_entries(uint8_t *xsdt)
     mend_table(xsdt);
 }
 
-void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count, uint8_t *memory)
+static void distort_rsdp(EFI_CONFIGURATION_TABLE *table)
+{
+    uint8_t *rsdp = table->VendorTable;
+    uint8_t *xsdt = (uint8_t *)(uintptr_t)read64(rsdp + RSDP_XSDT);
+    distort_entries(xsdt);
+    if (current->acpi == ACPI_XSDT || current->acpi == ACPI_EVERYTHING) {
+        write64(rsdp + RSDP_XSDT, (uintptr_t)move_table(xsdt));
+        mend(rsdp, RSDP_BYTES, 32);
+    }
+    if (current->acpi == ACPI_RSDP || current->acpi == ACPI_EVERYTHING) {
+        table->VendorTable = move(rsdp, RSDP_BYTES);
+    }
+    if (current->acpi == ACPI_EXTENDED_CHECKSUM) {
+        rsdp[32] ^= 1;
+    }
+}
+
+void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count)
 {
     static const EFI_GUID guid = ACPI_20_TABLE_GUID;
     UINTN i = 0;
@@ -170,19 +187,12 @@ void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count, uint8_t *memory)
         say("error: the firmware has no ACPI 2.0 tables");
         return;
     }
+    uint8_t *memory = current->place == PLACE_ROM ? rom_open() : quarry_memory();
     room = memory;
-    uint8_t *rsdp = tables[i].VendorTable;
-    uint8_t *xsdt = (uint8_t *)(uintptr_t)read64(rsdp + RSDP_XSDT);
-    distort_entries(xsdt);
-    if (current->acpi == ACPI_XSDT || current->acpi == ACPI_EVERYTHING) {
-        write64(rsdp + RSDP_XSDT, (uintptr_t)move_table(xsdt));
-        mend(rsdp, RSDP_BYTES, 32);
+    distort_rsdp(&tables[i]);
+    if (current->place == PLACE_ROM) {
+        rom_close();
     }
-    if (current->acpi == ACPI_RSDP || current->acpi == ACPI_EVERYTHING) {
-        tables[i].VendorTable = move(rsdp, RSDP_BYTES);
-    }
-    if (current->acpi == ACPI_EXTENDED_CHECKSUM) {
-        rsdp[32] ^= 1;
-    }
-    say("acpi %s bytes=%u", current->name, (unsigned)(room - memory));
+    say("acpi %s at=%" PRIx64 " bytes=%u", current->name, (uint64_t)(uintptr_t)memory,
+        (unsigned)(room - memory));
 }

@@ -21,6 +21,7 @@ static const struct choice quarries[] = {{"plain", QUARRY_PLAIN},         {"late
                                          {"special", QUARRY_SPECIAL},     {"far", QUARRY_FAR},
                                          {"reserved", QUARRY_RESERVED},   {"device", QUARRY_DEVICE},
                                          {"hole", QUARRY_HOLE},           {NULL, 0}};
+static const struct choice places[] = {{"high", PLACE_HIGH}, {"rom", PLACE_ROM}, {NULL, 0}};
 static const struct choice acpis[] = {{"rsdp", ACPI_RSDP},
                                       {"xsdt", ACPI_XSDT},
                                       {"madt", ACPI_MADT},
@@ -139,6 +140,7 @@ static const struct {
     {"sweep", FIELD(sweep), sweeps},
     {"order", FIELD(order), orders},
     {"quarry", FIELD(quarry), quarries},
+    {"place", FIELD(place), places},
     {"acpi", FIELD(acpi), acpis},
     {"descriptors", FIELD(descriptors), NULL},
     {"stride", FIELD(stride), NULL},

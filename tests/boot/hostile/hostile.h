@@ -52,6 +52,9 @@ enum acpi {
     ACPI_BROKEN_MADT,
 };
 
+/* Where what is moved goes: to the quarry, wherever that lies, or in RAM above 4 GiB; or to ROM (rom.c). */
+enum place { PLACE_ANY, PLACE_HIGH, PLACE_ROM };
+
 enum graphics {
     GRAPHICS_AS_IT_IS,
     GRAPHICS_NONE,
@@ -117,6 +120,7 @@ struct hostile_case {
     uint32_t sweep;             /* enum sweep */
     uint32_t order;             /* enum map_order */
     uint32_t quarry;            /* enum quarry */
+    uint32_t place;             /* enum place */
     uint32_t acpi;              /* enum acpi */
     uint32_t descriptors;       /* least number of descriptors; 0: as many as there are */
     uint32_t stride;            /* bytes from one descriptor to the next; 0: the firmware's */
@@ -190,6 +194,13 @@ void map_begin(void);
 void map_end(void);
 uint32_t map_exits(void);
 
+/*
+ * rom.c: ROM from 0xc0000 on, as firmware makes it. rom_open() gives its first byte while it can be written
+ * to, rom_close() ends that: what is written afterwards is lost.
+ */
+uint8_t *rom_open(void);
+void rom_close(void);
+
 /* exhaust.c: takes all free memory but what the case leaves; gives it back. */
 EFI_STATUS memory_take(void);
 void memory_give_back(void);
@@ -230,5 +241,5 @@ void options_make(uint32_t kind, EFI_LOADED_IMAGE *image);
 /* configuration.c: copies the configuration tables the case leaves; returns their number. */
 UINTN configuration_copy(EFI_CONFIGURATION_TABLE *into, UINTN room);
 
-/* acpi.c: moves tables of the child's to `memory`, and distorts them as the case says. */
-void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count, uint8_t *memory);
+/* acpi.c: moves tables of the child's to where the case wants them, and distorts them as it says. */
+void acpi_distort(EFI_CONFIGURATION_TABLE *tables, UINTN count);

@@ -16,6 +16,7 @@
  *   exhaust.c                  memory almost used up
  *   configuration.c            which of ACPI and SMBIOS tables there are
  *   acpi.c                     where the ACPI tables lie, and what is wrong with them
+ *   rom.c                      memory that becomes ROM
  *   attributes.c               pages that do not execute
  *   levels.c, levels_switch.S  5-level paging
  *
@@ -170,7 +171,7 @@ static EFI_STATUS surround(void)
     if (!EFI_ERROR(status) && current->acpi != ACPI_AS_IT_IS) {
         EFI_CONFIGURATION_TABLE *tables;
         UINTN count = services_tables(&tables);
-        acpi_distort(tables, count, quarry_memory());
+        acpi_distort(tables, count);
     }
     if (!EFI_ERROR(status)) {
         status = memory_take();

@@ -193,9 +193,34 @@ uint64_t map_free_pages(void)
     return pages;
 }
 
+/* The first pages above 4 GiB that are free and have room for the quarry; 0 when there are none. */
+static EFI_PHYSICAL_ADDRESS find_high_pages(void)
+{
+    UINTN key;
+    UINT32 version;
+    if (EFI_ERROR(list_read(&key, &version))) {
+        return 0;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        const EFI_MEMORY_DESCRIPTOR *entry = &list.entries[i];
+        if (entry->Type == EfiConventionalMemory && entry->PhysicalStart >= GIB(4) &&
+            entry->NumberOfPages >= QUARRY_PAGES) {
+            return entry->PhysicalStart;
+        }
+    }
+    return 0;
+}
+
 EFI_STATUS quarry_make(void)
 {
-    return firmware->AllocatePages(AllocateAnyPages, QUARRY_TYPE, QUARRY_PAGES, &quarry_base);
+    if (current->place != PLACE_HIGH) {
+        return firmware->AllocatePages(AllocateAnyPages, QUARRY_TYPE, QUARRY_PAGES, &quarry_base);
+    }
+    quarry_base = find_high_pages();
+    if (quarry_base == 0) {
+        return EFI_NOT_FOUND;
+    }
+    return firmware->AllocatePages(AllocateAddress, QUARRY_TYPE, QUARRY_PAGES, &quarry_base);
 }
 
 uint8_t *quarry_memory(void)
