@@ -49,6 +49,15 @@ def uboot_starts_it(setting):
         expect_selftest_passes(talk)
 
 
+def uboot_without_acpi(setting):
+    """The pc board without ACPI, on which OVMF waits for ever for a timer that is not there (docs/testing.md). U-Boot announces
+    ACPI tables nevertheless, where there are none."""
+    described = machine.Machine(firmware=UBOOT, vga="none", board="pc", disk="virtio", extra=["-machine", "acpi=off"])
+    with setting.boot(described, "selftest") as talk:
+        expect_selftest_passes(talk)
+        expect_in("no ACPI tables: one processor, no interrupt routing, no ACPI power-off", talk.transcript)
+
+
 def uboot_powers_off(setting):
     """Its ACPI tables are others than OVMF's; `poweroff` ends the machine."""
     with setting.boot(machine.Machine(firmware=UBOOT, vga="none")) as talk:
@@ -60,4 +69,4 @@ def uboot_powers_off(setting):
 
 
 CASES = {"chain.shim": shim_starts_it, "chain.grub": grub_starts_it, "chain.uboot": uboot_starts_it,
-         "chain.uboot-off": uboot_powers_off}
+         "chain.uboot-off": uboot_powers_off, "chain.uboot-no-acpi": uboot_without_acpi}
