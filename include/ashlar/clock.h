@@ -46,7 +46,8 @@ void timer_initialise(void);
 bool timer_available(void);
 
 /*
- * Starts a timer that is not running. Does nothing when timers are not available. Any context but an NMI's.
+ * Starts a timer that is not running: panics when it is on this CPU. Does nothing when timers are not
+ * available. Any context but an NMI's.
  */
 void timer_start(struct timer *timer, uint64_t deadline);
 

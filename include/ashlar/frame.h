@@ -322,7 +322,7 @@ bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
  * - never from within a reclaimer: what allocates inside one fails when there is nothing left;
  * - perhaps on several CPUs at once.
  * The same one may be added again with another context. Fails with FRAME_BAD_CONFIG without a function, with
- * FRAME_NO_ROOM when there are FRAME_RECLAIMERS_MAX already.
+ * FRAME_BUSY when it is there already, with FRAME_NO_ROOM when there are FRAME_RECLAIMERS_MAX others.
  */
 enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
     EXCLUDES(pool->lock);
@@ -332,6 +332,10 @@ enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct 
  * within a reclaimer. Fails with FRAME_BAD_CONFIG when it was not added.
  */
 enum frame_error frame_pool_remove_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+    EXCLUDES(pool->lock);
+
+/* Whether it was added, and not removed since. */
+bool frame_pool_has_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
     EXCLUDES(pool->lock);
 
 /* ---- Seeing inside ---- */

@@ -45,7 +45,10 @@ struct heap_config {
 
 /* ---- Life ---- */
 
-/* Makes a heap. On failure nothing is kept. */
+/*
+ * Makes a heap. On failure nothing is kept; with SLAB_IN_USE, for one that was not destroyed, it is what it
+ * was.
+ */
 enum slab_error heap_init(struct heap *heap, const struct heap_config *config);
 
 /*

@@ -54,6 +54,7 @@ struct slab_pool_config {
 enum slab_error {
     SLAB_OK,
     SLAB_BAD_CONFIG,    /* a number of CPUs or a seed that cannot be */
+    SLAB_IN_USE,        /* the structure is a pool or a cache already */
     SLAB_BAD_DEBUG,     /* a debug rule that cannot be read; slab_pool.debug_error says where */
     SLAB_BAD_SIZE,      /* an object of 0 bytes, or more than SLAB_OBJECT_MAX */
     SLAB_BAD_ALIGNMENT, /* no power of two, or above SLAB_ALIGNMENT_MAX */
@@ -86,9 +87,13 @@ struct slab_cache_config {
 
 /*
  * Makes a pool without caches. Takes 16 KiB of frames for each CPU. On failure nothing is kept. The pool
- * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it.
+ * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it. With SLAB_IN_USE, for
+ * a pool of the same frame pool that was not destroyed, nothing has changed.
  */
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config);
+
+/* Whether *pool is a pool on these frames: made, and not destroyed. Reads nothing of it. */
+bool slab_pool_in_use(struct slab_pool *pool, struct frame_pool *frames);
 
 /*
  * Destroys all caches and returns all frames, but for slabs with objects that are still allocated: these are
@@ -99,10 +104,14 @@ void slab_pool_destroy(struct slab_pool *pool);
 /* ---- Caches ---- */
 
 /*
- * Makes a cache in *cache, which the caller keeps until slab_cache_destroy(). On failure *cache is no cache.
+ * Makes a cache in *cache, which the caller keeps until slab_cache_destroy(). On failure *cache is no cache;
+ * but with SLAB_IN_USE, for one of this pool that was not destroyed, it is what it was.
  */
 enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache,
                                 const struct slab_cache_config *config) EXCLUDES(pool->lock);
+
+/* Whether *cache is a cache of this pool: made, and not destroyed. Reads nothing of it. */
+bool slab_cache_in_use(struct slab_pool *pool, const struct slab_cache *cache) EXCLUDES(pool->lock);
 
 /*
  * Returns all memory of the cache. No CPU uses it any more. With live objects left it reports

@@ -42,6 +42,16 @@ bool timer_available(void)
     return available;
 }
 
+/* A list with a timer twice in it would never end. Nothing is read of the timer, which may be cleared. */
+static void expect_not_started(const struct timer *timer, const struct timer *list)
+{
+    for (; list != NULL; list = list->next) {
+        if (list == timer) {
+            panic("timer at %p is started while it waits to expire", (const void *)timer);
+        }
+    }
+}
+
 void timer_start(struct timer *timer, uint64_t deadline)
 {
     if (!available) {
@@ -50,6 +60,7 @@ void timer_start(struct timer *timer, uint64_t deadline)
     bool enabled = interrupts_disable();
     struct timer **list = &lists[cpu_number()];
     struct timer **at = list;
+    expect_not_started(timer, *list);
     while (*at != NULL && (*at)->deadline <= deadline) {
         at = &(*at)->next;
     }

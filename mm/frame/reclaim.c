@@ -30,9 +30,9 @@ enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct 
     if (!reclaimer->reclaim) {
         return FRAME_BAD_CONFIG;
     }
-    enum frame_error error = FRAME_NO_ROOM;
     spinlock_acquire(&pool->lock);
-    for (unsigned i = 0; error != FRAME_OK && i < FRAME_RECLAIMERS_MAX; i++) {
+    enum frame_error error = find_slot(pool, reclaimer) ? FRAME_BUSY : FRAME_NO_ROOM;
+    for (unsigned i = 0; error == FRAME_NO_ROOM && i < FRAME_RECLAIMERS_MAX; i++) {
         struct frame_reclaimer_slot *slot = &pool->reclaimers[i];
         if (!slot->reclaimer.reclaim && slot->running == 0) {
             slot->reclaimer = *reclaimer;
@@ -41,6 +41,15 @@ enum frame_error frame_pool_add_reclaimer(struct frame_pool *pool, const struct 
     }
     spinlock_release(&pool->lock);
     return error;
+}
+
+bool frame_pool_has_reclaimer(struct frame_pool *pool, const struct frame_reclaimer *reclaimer)
+{
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    spinlock_acquire(&pool->lock);
+    bool has = reclaimer->reclaim && find_slot(pool, reclaimer);
+    spinlock_release(&pool->lock);
+    return has;
 }
 
 static bool is_running(struct frame_pool *pool, const struct frame_reclaimer_slot *slot)

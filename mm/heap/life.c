@@ -48,6 +48,9 @@ static void fill_table(struct heap *heap)
 
 enum slab_error heap_init(struct heap *heap, const struct heap_config *config)
 {
+    if (config->slabs.frames && slab_pool_in_use(&heap->slabs, config->slabs.frames)) {
+        return SLAB_IN_USE;
+    }
     memset(heap, 0, sizeof *heap);
     enum slab_error error = slab_pool_init(&heap->slabs, &config->slabs);
     if (error != SLAB_OK) {

@@ -52,6 +52,7 @@ const char *page_cache_name(enum page_cache cache)
 
 enum mmio_error mmio_init(struct mmio *mmio, const struct mmio_config *config)
 {
+    ASSERT(!slab_cache_in_use(config->slabs, &mmio->records)); /* else it is an instance already */
     memset(mmio, 0, sizeof *mmio);
     spinlock_init(&mmio->lock, LOCK_DEVICE_MAPPINGS, 0);
     mmio->config = *config;

@@ -60,15 +60,24 @@ static void stop_reclaiming(struct slab_pool *pool)
     frame_pool_remove_reclaimer(pool->config.frames, &reclaimer);
 }
 
+bool slab_pool_in_use(struct slab_pool *pool, struct frame_pool *frames)
+{
+    const struct frame_reclaimer reclaimer = {reclaim, pool};
+    return frame_pool_has_reclaimer(frames, &reclaimer);
+}
+
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config)
 {
-    memset(pool, 0, sizeof *pool);
-    spinlock_init(&pool->lock, LOCK_SLAB_POOL, 0);
-    spinlock_init(&pool->records_lock, LOCK_SLAB_RECORDS, 0);
     if (config->cpus == 0 || config->cpus > CPUS_MAX || config->seed == 0 || !config->frames ||
         !config->report) {
         return SLAB_BAD_CONFIG;
     }
+    if (slab_pool_in_use(pool, config->frames)) {
+        return SLAB_IN_USE;
+    }
+    memset(pool, 0, sizeof *pool);
+    spinlock_init(&pool->lock, LOCK_SLAB_POOL, 0);
+    spinlock_init(&pool->records_lock, LOCK_SLAB_RECORDS, 0);
     pool->config = *config;
     if (!slab_rules_parse(pool)) {
         return SLAB_BAD_DEBUG;
@@ -228,9 +237,23 @@ static void free_quarantine(struct slab_cache *cache)
     }
 }
 
+bool slab_cache_in_use(struct slab_pool *pool, const struct slab_cache *cache)
+{
+    bool found = false;
+    spinlock_acquire(&pool->lock);
+    for (unsigned i = 0; i < SLAB_NUMBERS && !found; i++) {
+        found = pool->caches[i] == cache;
+    }
+    spinlock_release(&pool->lock);
+    return found;
+}
+
 enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache,
                                 const struct slab_cache_config *config)
 {
+    if (slab_cache_in_use(pool, cache)) {
+        return SLAB_IN_USE;
+    }
     enum slab_error error = check_config(config);
     if (error != SLAB_OK) {
         return error;

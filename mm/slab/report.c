@@ -18,6 +18,7 @@ const char *slab_error_name(enum slab_error error)
     static const char *const names[SLAB_ERROR_COUNT] = {
         [SLAB_OK] = "ok",
         [SLAB_BAD_CONFIG] = "impossible configuration",
+        [SLAB_IN_USE] = "made already, and not destroyed",
         [SLAB_BAD_DEBUG] = "debug rule that cannot be read",
         [SLAB_BAD_SIZE] = "object size out of range",
         [SLAB_BAD_ALIGNMENT] = "alignment that is no power of two, or too large",

@@ -176,6 +176,7 @@ static enum vm_error make_caches(struct vm_manager *manager)
 
 enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manager_config *config)
 {
+    ASSERT(!slab_cache_in_use(config->slabs, &manager->regions)); /* else it is a manager already */
     memset(manager, 0, sizeof *manager);
     spinlock_init(&manager->lock, LOCK_SPACE_NUMBERS, 0);
     spinlock_init(&manager->mappings_lock, LOCK_MAPPINGS, 0);

@@ -84,6 +84,14 @@ KINDS = {
 }
 
 
+TWICE_SOURCE = "tests/kernel/provoke/twice.c"
+KINDS |= {
+    "timer-twice": Kind(r"timer at [0-9a-f]{16} is started while it waits to expire$",
+                        "timer_start(&timer, clock_nanoseconds() + FAR_AWAY)", source=TWICE_SOURCE),
+    "handler-twice": Kind(r"interrupt vector 225 wanted by the second belongs to the first$", '"the second"',
+                          source=TWICE_SOURCE),
+}
+
 # The allocator's own steps leave little room in the backtrace.
 HEAP_BELOW = ("monitor_execute",)
 HEAP_ALL = "debug=slab:*:all"

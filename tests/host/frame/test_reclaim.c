@@ -230,6 +230,20 @@ static void when_all_have_given_it_fails(void **state)
     assert_int_equal(hoard.calls, 2);
 }
 
+static void a_reclaimer_is_added_once(void **state)
+{
+    (void)state;
+    struct hoard one = {.count = 0};
+    struct frame_reclaimer reclaimer = {reclaim, &one};
+    assert_false(frame_pool_has_reclaimer(&machine.pool, &reclaimer));
+    add(&one);
+    assert_true(frame_pool_has_reclaimer(&machine.pool, &reclaimer));
+    assert_int_equal(frame_pool_add_reclaimer(&machine.pool, &reclaimer), FRAME_BUSY);
+    assert_int_equal(frame_pool_remove_reclaimer(&machine.pool, &reclaimer), FRAME_OK);
+    assert_false(frame_pool_has_reclaimer(&machine.pool, &reclaimer));
+    assert_int_equal(frame_pool_remove_reclaimer(&machine.pool, &reclaimer), FRAME_BAD_CONFIG);
+}
+
 static void a_reclaimer_can_leave(void **state)
 {
     (void)state;
@@ -322,6 +336,7 @@ int main(void)
         RECLAIM_TEST(reclaimers_are_called_in_order_until_it_is_enough),
         RECLAIM_TEST(a_reclaimer_is_not_called_by_itself),
         RECLAIM_TEST(when_all_have_given_it_fails),
+        RECLAIM_TEST(a_reclaimer_is_added_once),
         RECLAIM_TEST(a_reclaimer_can_leave),
         RECLAIM_TEST(leaving_waits_for_the_last_call),
         RECLAIM_TEST(there_is_room_for_so_many),

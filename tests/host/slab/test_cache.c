@@ -74,6 +74,37 @@ static void impossible_caches_are_refused(void **state)
     assert_string_equal(slab_error_name(SLAB_BAD_NAME), "name that is empty, too long or taken");
 }
 
+/* Not even when the structure was cleared, or the cache is to have another name. */
+static void what_is_in_use_is_not_made_again(void **state)
+{
+    (void)state;
+    static struct slab_cache cache;
+    struct slab_pool *pool = &fixture.heap.slabs;
+    const struct slab_pool_config pool_config = pool->config;
+    const struct heap_config heap_config = {.slabs = pool_config};
+    const struct slab_cache_config config = {.name = "once", .bytes = 40};
+    const struct slab_cache_config other = {.name = "twice", .bytes = 80};
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_OK);
+    void *object = slab_cache_alloc(&cache);
+    assert_true(slab_cache_in_use(pool, &cache) && slab_pool_in_use(pool, pool->config.frames));
+    assert_int_equal(slab_cache_init(pool, &cache, &config), SLAB_IN_USE);
+    assert_int_equal(slab_cache_init(pool, &cache, &other), SLAB_IN_USE);
+    assert_int_equal(slab_pool_init(pool, &pool_config), SLAB_IN_USE);
+    assert_int_equal(heap_init(&fixture.heap, &heap_config), SLAB_IN_USE);
+    assert_string_equal(slab_error_name(SLAB_IN_USE), "made already, and not destroyed");
+    struct slab_problem problem;
+    assert_true(slab_check(pool, &problem)); /* nothing has changed */
+    const struct slab_cache before = cache;
+    memset(&cache, 0, sizeof cache);
+    assert_int_equal(slab_cache_init(pool, &cache, &other), SLAB_IN_USE);
+    cache = before;
+    slab_cache_free(&cache, object);
+    slab_cache_destroy(&cache);
+    assert_false(slab_cache_in_use(pool, &cache));
+    assert_int_equal(slab_cache_init(pool, &cache, &other), SLAB_OK);
+    slab_cache_destroy(&cache);
+}
+
 static void only_so_many_caches(void **state)
 {
     (void)state;
@@ -451,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(objects_are_distinct_aligned_and_hold_their_content),
         TEST(impossible_caches_are_refused),
+        TEST(what_is_in_use_is_not_made_again),
         TEST(only_so_many_caches),
         TEST(constructor_runs_once_for_each_place),
         TEST(empty_slabs_are_returned),

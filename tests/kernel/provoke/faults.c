@@ -400,6 +400,8 @@ static const struct provocation all[] = {
      provoke_lock_in_handler},
     {"wait-forbidden", "waits for a mutex while it holds a spinlock (the same builds)",
      provoke_wait_forbidden},
+    {"timer-twice", "starts a timer that waits to expire already", provoke_timer_twice},
+    {"handler-twice", "gives a second handler to an interrupt vector", provoke_handler_twice},
     {"panic", "panics", provoke_panic},
     {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
     {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},

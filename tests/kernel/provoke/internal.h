@@ -19,6 +19,11 @@ void provoke_log_locked(void);
 void provoke_alloc_locked(void);
 void provoke_alloc_in_handler(void);
 
+/* ---- twice.c: what is registered already ---- */
+
+void provoke_timer_twice(void);
+void provoke_handler_twice(void);
+
 /* ---- spaces.c: memory that an address space does not deliver ---- */
 
 void provoke_lazy_guard(void);

@@ -99,15 +99,16 @@ static void note(struct timer *timer)
     noting->order = ++expired_count;
 }
 
-/* Rests until `timer` has expired; false if that takes a hundred interrupts. */
-static bool rest_until_expired(const struct noting_timer *timer)
+/* Rests until `timer` has expired; false, and it is cancelled, if that takes a hundred interrupts. */
+static bool rest_until_expired(struct noting_timer *timer)
 {
     bool enabled = interrupts_disable();
     for (unsigned i = 0; i < 100 && timer->expired_at == 0; i++) {
         cpu_idle();
     }
+    bool expired = !timer_cancel(&timer->timer);
     interrupts_restore(enabled);
-    return timer->expired_at != 0;
+    return expired;
 }
 
 KERNEL_TEST(timer_expires_at_its_deadline)
@@ -140,7 +141,10 @@ KERNEL_TEST(timer_order_is_by_deadline)
         timer_start(&timers[i].timer, now + delays[i] * MILLISECOND);
     }
     interrupts_restore(enabled);
-    EXPECT(rest_until_expired(&timers[0]));
+    bool expired = rest_until_expired(&timers[0]);
+    timer_cancel(&timers[1].timer);
+    timer_cancel(&timers[2].timer);
+    EXPECT(expired);
     EXPECT_EQUAL(timers[1].order, 1);
     EXPECT_EQUAL(timers[2].order, 2);
     EXPECT_EQUAL(timers[0].order, 3);
@@ -173,8 +177,9 @@ KERNEL_TEST(timer_cancelled_does_not_expire)
     bool first = timer_cancel(&cancelled.timer);
     bool second = timer_cancel(&cancelled.timer);
     interrupts_restore(enabled);
+    bool expired = rest_until_expired(&later);
     EXPECT(first);
     EXPECT(!second);
-    EXPECT(rest_until_expired(&later));
+    EXPECT(expired);
     EXPECT_EQUAL(cancelled.expired_at, 0);
 }
