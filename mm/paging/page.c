@@ -139,6 +139,7 @@ enum page_table_error page_table_set(struct page_table *table, virt_addr_t base,
                                      enum page_level level, page_table_entry_t *old, struct tlb_batch *batch)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     const struct setting setting = {table, base.raw, level, leaf, batch};
     enum page_table_error error = setting_check(&setting);
     if (error != PAGE_TABLE_OK) {
@@ -211,6 +212,7 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     uint64_t at = align_down((uintptr_t)slot, FRAME_BYTES) - table->access->offset;
     spinlock_acquire(&table->lock);
     DEBUG_ASSERT(page_entry_is_hole(entry_read(slot)) && !page_entry_is_hole(leaf));
@@ -223,6 +225,7 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
                         page_table_entry_t leaf, struct tlb_batch *batch)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     spinlock_acquire(&table->lock);
     DEBUG_ASSERT(!page_entry_is_hole(entry_read(slot)) && !page_entry_is_hole(leaf));
     entry_replace(slot, base.raw, PAGE_LEVEL_4K, leaf, batch);

@@ -218,6 +218,7 @@ uint64_t page_table_merge(struct page_table *table, virt_addr_t base, uint64_t b
                           struct tlb_batch *batch)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     if (range_check(table, base, bytes) != PAGE_TABLE_OK || !table_reachable(table)) {
         return 0;
     }

@@ -149,6 +149,7 @@ enum page_table_error split_ends(struct page_table *table, uint64_t first, uint6
 enum page_table_error page_table_split(struct page_table *table, virt_addr_t address, struct tlb_batch *batch)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
+    VALIDATE_AT_RANDOM(page_table, page_table_check_reachable, table);
     enum page_table_error error = range_check(table, address, FRAME_BYTES);
     if (error != PAGE_TABLE_OK) {
         return error;
