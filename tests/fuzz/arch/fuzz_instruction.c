@@ -8,16 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/require.h"
+
 #define CODE_MAX 24
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 /* Registers of which each has a value of its own. */
 static struct trap_frame frame_of(uint64_t seed, uint64_t values[16])

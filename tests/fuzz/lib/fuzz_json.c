@@ -8,20 +8,14 @@
 #include <ashlar/text.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/fuzz/require.h"
 
 #define TEXT_MAX   (1U << 16)
 #define STRING_MAX 24
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 struct text {
     char bytes[TEXT_MAX];

@@ -4,17 +4,11 @@
  * the set.
  */
 #include <ashlar/keyboard.h>
-#include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/require.h"
 
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Keys as the model knows them: by their code in set 1 and in set 2 (IBM PS/2 technical reference). */
 enum { SHIFT_LEFT = 26, SHIFT_RIGHT, CONTROL, ALT, CAPS, NUM, KEYS };

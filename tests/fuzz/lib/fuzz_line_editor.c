@@ -7,12 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
+#include "tests/fuzz/require.h"
 
 /*
  * Only what a terminal is meant to get: text, the control characters of the editor, and its escape sequences.

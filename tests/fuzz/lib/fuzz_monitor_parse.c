@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/lib/monitor/parse.h"
+#include "tests/fuzz/require.h"
 
 static void no_run(struct monitor_call *call)
 {
@@ -30,13 +31,6 @@ static const struct monitor_command command_list[] = {
 };
 
 static const struct monitor_table table = {command_list, sizeof command_list / sizeof command_list[0]};
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 static bool find_symbol(const char *name, size_t bytes, uint64_t *value)
 {

@@ -4,19 +4,13 @@
  */
 #include <ashlar/number.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/fuzz/require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char letters[] = "KMGTP";
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 /* The power of 1024 that the end of the text stands for; the end is cut off. */
 static unsigned take_suffix(const char *text, size_t *size)

@@ -3,18 +3,12 @@
 #include <ashlar/string.h>
 #include <ashlar/text.h>
 #include <limits.h>
-#include <stdlib.h>
+
+#include "tests/fuzz/require.h"
 
 #define LONGEST 40
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 static unsigned least(unsigned a, unsigned b)
 {

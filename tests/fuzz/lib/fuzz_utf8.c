@@ -7,17 +7,11 @@
 #include <ashlar/key_decoder.h>
 #include <ashlar/text.h>
 #include <ashlar/utf8.h>
-#include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/require.h"
 
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* How many bytes a lead announces, by table 3-7; 0 for none. */
 static size_t announced(uint8_t lead)

@@ -8,16 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/require.h"
+
 #define LARGEST ((uint64_t)1 << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition) {
-        abort();
-    }
-}
 
 /* What parsing promises, looked at without its code. */
 static void check_promises(const struct kernel_elf *elf)

@@ -71,10 +71,3 @@ void captured_resize(struct image_piece *piece, uint32_t bytes)
     captured_set32(piece->content + 4, bytes);
     captured_mend(piece);
 }
-
-void captured_expect_report(const char *text)
-{
-    if (strstr(captured.reports, text) == NULL) {
-        fail_msg("no report \"%s\" in: %s", text, captured.reports);
-    }
-}

@@ -22,6 +22,3 @@ void captured_mend(struct image_piece *piece);
 
 /* Makes a table so long, with zeros at its end, and its header say so. */
 void captured_resize(struct image_piece *piece, uint32_t bytes);
-
-/* The test fails unless the parser has made this complaint. */
-void captured_expect_report(const char *text);

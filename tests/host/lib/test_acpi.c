@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "acpi_captured.h"
+#include "acpi_report.h"
 
 static void q35_is_read_completely(void **state)
 {
@@ -149,9 +150,9 @@ static void every_wrong_checksum_is_named(void **state)
         captured_load("q35.acpi");
         captured_table(names[i][0])->content[20] ^= 0x17;
         assert_true(image_parse(&captured, &captured_info));
-        captured_expect_report(names[i][1]);
-        captured_expect_report(": checksum 0x");
-        captured_expect_report(", expected 0");
+        expect_report(&captured, names[i][1]);
+        expect_report(&captured, ": checksum 0x");
+        expect_report(&captured, ", expected 0");
         assert_int_equal(captured_info.refused, 1);
         assert_int_equal(captured_info.madt.present, i != 0);
         assert_int_equal(captured_info.fadt.present, i != 1);
@@ -168,13 +169,13 @@ static void broken_root_pointer_is_refused(void **state)
     captured_load("q35.acpi");
     captured.pieces[0].content[0] = 'X';
     assert_false(image_parse(&captured, &captured_info));
-    captured_expect_report("RSDP at 0x");
-    captured_expect_report("signature");
+    expect_report(&captured, "RSDP at 0x");
+    expect_report(&captured, "signature");
 
     captured_load("q35.acpi");
     captured.pieces[0].content[9] ^= 1;
     assert_false(image_parse(&captured, &captured_info));
-    captured_expect_report("checksum 0x");
+    expect_report(&captured, "checksum 0x");
 }
 
 /* What is wrong beside the part that is used is told, and does no harm: the tables have checksums of their
@@ -185,19 +186,19 @@ static void broken_extension_of_the_root_pointer_is_survived(void **state)
     captured_load("q35.acpi");
     captured.pieces[0].content[33] ^= 1;
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("extended checksum 0x");
+    expect_report(&captured, "extended checksum 0x");
     assert_int_equal(captured_info.madt.cpu_count, 4);
 
     captured_load("q35.acpi");
     captured_set32(captured.pieces[0].content + 20, 35);
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("length 35, expected 36 to 4096");
+    expect_report(&captured, "length 35, expected 36 to 4096");
     assert_int_equal(captured_info.madt.cpu_count, 4);
 
     captured_load("q35.acpi");
     captured.pieces[0].content[24] ^= 0x40; /* the XSDT's address */
     assert_true(image_parse(&captured, &captured_info) == (captured_info.root.raw != 0));
-    captured_expect_report("extended checksum 0x");
+    expect_report(&captured, "extended checksum 0x");
 }
 
 /* Adds the RSDT that the root pointer names: the XSDT's tables, by addresses of 32 bits. */
@@ -225,7 +226,7 @@ static void broken_xsdt_falls_back_to_the_rsdt(void **state)
     add_rsdt();
     captured_table("XSDT")->content[10] ^= 1;
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("XSDT at 0x");
+    expect_report(&captured, "XSDT at 0x");
     assert_false(captured_info.extended);
     assert_int_equal(captured_info.madt.cpu_count, 4);
 }
@@ -238,7 +239,7 @@ static void broken_extension_leads_to_the_rsdt(void **state)
     add_rsdt();
     captured.pieces[0].content[33] ^= 1;
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("extended checksum 0x");
+    expect_report(&captured, "extended checksum 0x");
     assert_false(captured_info.extended);
     assert_int_equal(captured_info.madt.cpu_count, 4);
 }
@@ -251,15 +252,15 @@ static void lengths_are_bounded(void **state)
         captured_load("q35.acpi");
         captured_set32(captured_table("APIC")->content + 4, lengths[i]);
         assert_true(image_parse(&captured, &captured_info));
-        captured_expect_report("APIC at 0x");
-        captured_expect_report("expected 36 to 8388608");
+        expect_report(&captured, "APIC at 0x");
+        expect_report(&captured, "expected 36 to 8388608");
         assert_false(captured_info.madt.present);
         assert_true(captured_info.fadt.present);
     }
     captured_load("q35.acpi");
     captured_set32(captured_table("APIC")->content + 4, 4096); /* sane, but beyond what is there */
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("4096 bytes cannot be read");
+    expect_report(&captured, "4096 bytes cannot be read");
 }
 
 static void short_fixed_tables_are_refused(void **state)
@@ -275,7 +276,7 @@ static void short_fixed_tables_are_refused(void **state)
         captured_load("q35.acpi");
         captured_resize(captured_table(cases[i].signature), cases[i].bytes);
         assert_true(image_parse(&captured, &captured_info));
-        captured_expect_report(cases[i].report);
+        expect_report(&captured, cases[i].report);
         assert_int_equal(captured_info.refused, 1);
     }
 }
@@ -292,10 +293,10 @@ static void impossible_values_are_refused(void **state)
     captured_set32(captured_table("FACP")->content + 120, 0x10000); /* reset port */
     captured_mend(captured_table("FACP"));
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("HPET at 0x");
-    captured_expect_report("registers in space 1");
-    captured_expect_report("segment 0, buses 9 to 8");
-    captured_expect_report("reset register: space 1, 8 bits at 0x10000, ignored");
+    expect_report(&captured, "HPET at 0x");
+    expect_report(&captured, "registers in space 1");
+    expect_report(&captured, "segment 0, buses 9 to 8");
+    expect_report(&captured, "reset register: space 1, 8 bits at 0x10000, ignored");
     assert_false(captured_info.hpet.present);
     assert_int_equal(captured_info.mcfg.count, 0);
     assert_false(captured_info.fadt.reset_supported);
@@ -314,7 +315,7 @@ static void wrapping_memory_is_refused(void **state)
     }
     captured_mend(srat);
     assert_true(image_parse(&captured, &captured_info));
-    captured_expect_report("wraps, ignored");
+    expect_report(&captured, "wraps, ignored");
 }
 
 /* AML by hand: Name (_S5_, Package (4) {5, 6, 0, 0}) and what resembles it. */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "acpi_captured.h"
+#include "acpi_report.h"
 
 static void madt_entries_must_fill_the_table(void **state)
 {
@@ -18,8 +19,8 @@ static void madt_entries_must_fill_the_table(void **state)
         madt->content[45] = wrong[i];
         captured_mend(madt);
         assert_true(image_parse(&captured, &captured_info));
-        captured_expect_report("MADT at 0x");
-        captured_expect_report("entry at 44: type 0, length ");
+        expect_report(&captured, "MADT at 0x");
+        expect_report(&captured, "entry at 44: type 0, length ");
         assert_false(captured_info.madt.present);
         assert_int_equal(captured_info.madt.cpu_count, 0);
     }
@@ -43,7 +44,7 @@ static void stray_bytes_at_the_end_are_left_out(void **state)
                 assert_int_equal(captured_info.madt.cpu_count, i == 1 || beside ? 4 : 0);
                 assert_int_equal(captured_info.srat.cpu_count, i == 0 || beside ? 4 : 0);
                 assert_int_equal(captured_info.refused, 1);
-                captured_expect_report(beside ? "stray bytes at its end, ignored" : "entry at ");
+                expect_report(&captured, beside ? "stray bytes at its end, ignored" : "entry at ");
             }
         }
     }
@@ -66,7 +67,7 @@ static void madt_oddities_are_survived(void **state)
     assert_int_equal(captured_info.madt.cpu_count, 5);
     assert_int_equal(captured_info.madt.cpus[4].apic_id, 256);
     assert_int_equal(captured_info.madt.local_apic.raw, 0x200000000);
-    captured_expect_report("override of bus 0, interrupt 99, ignored");
+    expect_report(&captured, "override of bus 0, interrupt 99, ignored");
 }
 
 /* Adds x2APIC entries, enabled, with these numbers, to the MADT. */
@@ -95,15 +96,15 @@ static void bogus_processors_are_not_counted(void **state)
     assert_int_equal(captured_info.madt.cpu_count, 6);
     assert_int_equal(captured_info.madt.cpus[4].apic_id, 300);
     assert_int_equal(captured_info.madt.cpus[5].apic_id, 301);
-    captured_expect_report("2 processors with the number that addresses all, ignored");
-    captured_expect_report("3 processors that other entries describe, ignored");
+    expect_report(&captured, "2 processors with the number that addresses all, ignored");
+    expect_report(&captured, "3 processors that other entries describe, ignored");
 
     captured_load("q35.acpi");
     captured_table("APIC")->content[44 + 3] = 0xff; /* the first local APIC's number */
     captured_mend(captured_table("APIC"));
     assert_true(image_parse(&captured, &captured_info));
     assert_int_equal(captured_info.madt.cpu_count, 3);
-    captured_expect_report("1 processors with the number that addresses all, ignored");
+    expect_report(&captured, "1 processors with the number that addresses all, ignored");
 }
 
 /* Without entries of the older kind x2APIC entries may have any number. */
@@ -141,7 +142,7 @@ static void too_many_processors_are_counted(void **state)
     captured_mend(madt);
     assert_true(image_parse(&captured, &captured_info));
     assert_int_equal(captured_info.madt.cpu_count, ACPI_CPUS_MAX);
-    captured_expect_report("47 entries left out, more than 256 processors");
+    expect_report(&captured, "47 entries left out, more than 256 processors");
 }
 
 int main(void)

@@ -8,13 +8,12 @@
 
 #include <cmocka.h>
 
+#include "tests/host/support/random.h"
+
 static uint64_t random_bits(void)
 {
     static uint64_t state = 88172645463325252ULL;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
+    return random_next(&state);
 }
 
 static void scale_is_exact_to_its_bound(void **state)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "kernel/lib/symbol_table.h"
+#include "tests/host/support/random.h"
 
 enum { SYMBOLS_MAX = 300, ROWS_MAX = 1500, FILES = 7, TABLE_BYTES = 1 << 17, PARTS = 8 };
 
@@ -39,13 +40,9 @@ struct model {
 
 static uint64_t random_state;
 
-/* A number below `limit`: xorshift64 (Marsaglia, "Xorshift RNGs", 2003), the same on every machine. */
 static uint32_t below(uint32_t limit)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 32) % limit;
+    return random_number(&random_state) % limit;
 }
 
 static void put(struct model *model, uint32_t value, unsigned bytes)

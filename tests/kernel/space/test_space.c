@@ -12,6 +12,8 @@
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
+#include "tests/host/support/random.h"
+
 #define PAGE     FRAME_BYTES
 #define RW       (VM_READ | VM_WRITE)
 #define DEADBEEF 0xdeadbeef000ULL
@@ -301,18 +303,10 @@ KERNEL_TEST(vm_device_regions_agree_with_all_other_mappings)
 #define ROUNDS 100000
 #define WINDOW 512
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 /* One random operation; what is there may be in the way, but memory may not lack. */
 static bool random_round(uint64_t *random)
 {
-    uint64_t what = next_random(random);
+    uint64_t what = random_next(random);
     virt_addr_t address = virt_addr(MIB(4) + what / 8 % WINDOW * PAGE);
     uint64_t bytes = (1 + what / 8 / WINDOW % 16) * PAGE;
     enum vm_error error = VM_OK;
