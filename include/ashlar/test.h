@@ -44,6 +44,15 @@ struct kernel_test {
         }                                                                                                    \
     } while (0)
 
+/*
+ * What the running test has made and others could see: at the test's end, wherever that is, undo(object) is
+ * called, the last one first, unless kernel_test_undone(object) came before. At most KERNEL_TEST_UNDO_MAX at
+ * a time; the object outlives the test's function.
+ */
+#define KERNEL_TEST_UNDO_MAX 8
+void kernel_test_undo_later(void (*undo)(void *object), void *object);
+void kernel_test_undone(const void *object);
+
 /* Marks the running test as skipped, with the reason; the caller returns afterwards. */
 void kernel_test_skip(const char *reason);
 

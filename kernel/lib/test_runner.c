@@ -1,5 +1,6 @@
 /* The runner of the in-kernel tests; see <ashlar/test.h>. Reports in KTAP (Linux's
  * Documentation/dev-tools/ktap.rst). */
+#include <ashlar/assert.h>
 #include <ashlar/console.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
@@ -8,6 +9,11 @@
 static struct {
     bool failed;             /* an expectation was not met */
     const char *skip_reason; /* or NULL */
+    struct {
+        void (*undo)(void *object);
+        void *object;
+    } owed[KERNEL_TEST_UNDO_MAX]; /* the first `owed_count` are to be undone */
+    unsigned owed_count;
 } running;
 
 bool kernel_test_expect(bool condition, const char *file, int line, const char *expression)
@@ -33,6 +39,32 @@ bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *fi
 void kernel_test_skip(const char *reason)
 {
     running.skip_reason = reason;
+}
+
+void kernel_test_undo_later(void (*undo)(void *object), void *object)
+{
+    ASSERT(running.owed_count < KERNEL_TEST_UNDO_MAX);
+    running.owed[running.owed_count].undo = undo;
+    running.owed[running.owed_count++].object = object;
+}
+
+void kernel_test_undone(const void *object)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < running.owed_count; i++) {
+        if (running.owed[i].object != object) {
+            running.owed[kept++] = running.owed[i];
+        }
+    }
+    running.owed_count = kept;
+}
+
+static void undo_what_is_left(void)
+{
+    while (running.owed_count > 0) {
+        running.owed_count--;
+        running.owed[running.owed_count].undo(running.owed[running.owed_count].object);
+    }
 }
 
 /* A number that stands for a test in the order by chance (the finaliser of MurmurHash3). */
@@ -93,6 +125,7 @@ static bool run_test(const struct kernel_test *test, unsigned number)
     running.failed = false;
     running.skip_reason = NULL;
     test->run();
+    undo_what_is_left();
     if (running.failed) {
         console_print("not ok %u %s\n", number, test->name);
     } else if (running.skip_reason) {

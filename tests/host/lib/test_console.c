@@ -133,6 +133,39 @@ static void a_pattern_selects_tests(void **state)
     assert_string_equal(captured[0], "KTAP version 1\n1..0\n# no test has \"nothing\" in its name\n");
 }
 
+static char undone[8];
+
+static void undo(void *object)
+{
+    size_t length = strlen(undone);
+    undone[length] = *(const char *)object;
+    undone[length + 1] = '\0';
+}
+
+static void fails_half_way(void)
+{
+    kernel_test_undo_later(undo, "a");
+    kernel_test_undo_later(undo, "b");
+    kernel_test_undo_later(undo, "c");
+    EXPECT(undone[0] != '\0');
+}
+
+static void undoes_itself(void)
+{
+    static char object[] = "d";
+    EXPECT_EQUAL(strlen(undone), 3);
+    kernel_test_undo_later(undo, object);
+    kernel_test_undone(object);
+}
+
+static void what_a_failed_test_made_is_undone(void **state)
+{
+    (void)state;
+    static const struct kernel_test two[] = {{"a", fails_half_way}, {"b", undoes_itself}};
+    assert_int_equal(kernel_tests_run_array(two, 2, "", &by_name), 1);
+    assert_string_equal(undone, "cba");
+}
+
 static void tests_run_in_other_orders(void **state)
 {
     (void)state;
@@ -239,10 +272,11 @@ static void a_panic_gets_through(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_goes_to_every_sink),        cmocka_unit_test(long_texts_are_cut),
-        cmocka_unit_test(tests_are_reported_as_ktap),     cmocka_unit_test(a_pattern_selects_tests),
-        cmocka_unit_test(tests_run_in_other_orders),      cmocka_unit_test(bytes_come_from_any_input),
-        cmocka_unit_test(too_many_inputs_or_sinks_panic), cmocka_unit_test(a_panic_gets_through),
+        cmocka_unit_test(text_goes_to_every_sink),    cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(tests_are_reported_as_ktap), cmocka_unit_test(a_pattern_selects_tests),
+        cmocka_unit_test(tests_run_in_other_orders),  cmocka_unit_test(what_a_failed_test_made_is_undone),
+        cmocka_unit_test(bytes_come_from_any_input),  cmocka_unit_test(too_many_inputs_or_sinks_panic),
+        cmocka_unit_test(a_panic_gets_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

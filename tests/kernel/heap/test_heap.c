@@ -26,6 +26,12 @@ static void note_report(void *context, const struct slab_report *report)
     reports++;
 }
 
+static void undo_heap(void *heap)
+{
+    (void)heap;
+    tests_heap_stop();
+}
+
 enum slab_error tests_heap_start(const struct heap_config *config)
 {
     struct frame_pool *frames = kernel_frames();
@@ -37,12 +43,15 @@ enum slab_error tests_heap_start(const struct heap_config *config)
     enum slab_error error = heap_init(tests_heap, config);
     if (error != SLAB_OK) {
         frame_free(frames, heap_block, HEAP_ORDER);
+    } else {
+        kernel_test_undo_later(undo_heap, &tests_heap);
     }
     return error;
 }
 
 void tests_heap_stop(void)
 {
+    kernel_test_undone(&tests_heap);
     heap_destroy(tests_heap);
     frame_free(kernel_frames(), heap_block, HEAP_ORDER);
 }

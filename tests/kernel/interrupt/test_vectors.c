@@ -30,6 +30,23 @@ static void send_and_take(unsigned vector)
     interrupts_restore(enabled);
 }
 
+static void undo_run(void *context)
+{
+    struct interrupt_run *run = context;
+    if (run->count != 0) { /* else it was released before */
+        interrupts_release(run);
+    }
+}
+
+/* interrupts_allocate() to one handler; what is not released is at the test's end. */
+static bool allocate_one(const struct interrupt_user *user, struct interrupt_run *run)
+{
+    kernel_test_undone(run);
+    bool done = interrupts_allocate(user, 1, run);
+    kernel_test_undo_later(undo_run, run);
+    return done;
+}
+
 static bool has_apic(void)
 {
     if (!apic_available()) {
@@ -42,12 +59,12 @@ KERNEL_TEST(irq_vector_reaches_its_handler_until_released)
 {
     unsigned calls = 0;
     const struct interrupt_user user = {count_call, &calls, "test"};
-    struct interrupt_run run;
+    static struct interrupt_run run;
     if (!has_apic()) {
         return;
     }
     unsigned free = interrupts_free_count();
-    EXPECT(interrupts_allocate(&user, 1, &run));
+    EXPECT(allocate_one(&user, &run));
     unsigned vector = run.vector;
     EXPECT(vector >= VECTOR_DEVICES && vector < VECTOR_DEVICES_END && run.count == 1);
     EXPECT_EQUAL(run.destination, apic_id());
@@ -97,12 +114,12 @@ KERNEL_TEST(irq_vector_in_flight_gets_no_other_user)
 {
     unsigned calls = 0;
     const struct interrupt_user user = {count_call, &calls, "test"};
-    struct interrupt_run run;
-    struct interrupt_run next;
+    static struct interrupt_run run;
+    static struct interrupt_run next;
     if (!has_apic()) {
         return;
     }
-    EXPECT(interrupts_allocate(&user, 1, &run));
+    EXPECT(allocate_one(&user, &run));
     unsigned vector = run.vector;
     bool enabled = interrupts_disable();
     apic_send_self(vector);
@@ -110,7 +127,7 @@ KERNEL_TEST(irq_vector_in_flight_gets_no_other_user)
         cpu_relax();
     }
     interrupts_release(&run);
-    bool got_one = interrupts_allocate(&user, 1, &next);
+    bool got_one = allocate_one(&user, &next);
     bool got_another = got_one && next.vector != vector;
     log_set_provoked(true); /* nobody has the vector when its interrupt comes */
     interrupts_enable();
@@ -120,7 +137,7 @@ KERNEL_TEST(irq_vector_in_flight_gets_no_other_user)
     EXPECT_EQUAL(calls, 0);
     EXPECT(got_another);
     interrupts_release(&next);
-    EXPECT(interrupts_allocate(&user, 1, &next));
+    EXPECT(allocate_one(&user, &next));
     bool same = next.vector == vector; /* its interrupt has come: it is free, and the first to be found */
     interrupts_release(&next);
     EXPECT(same);

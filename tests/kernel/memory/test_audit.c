@@ -13,6 +13,8 @@
 #include <ashlar/vmalloc.h>
 #include <x86/cpu_stacks.h>
 
+#include "tests/kernel/space/tests.h"
+
 #define ROOM 0xffffef0000000000ULL /* nobody's */
 #define USER 0x600000ULL
 
@@ -289,7 +291,7 @@ KERNEL_TEST(audit_finds_what_no_region_promised)
 KERNEL_TEST(audit_looks_into_user_spaces)
 {
     phys_addr_t frame = frame_alloc(kernel_frames(), 0, OWNER_TEST);
-    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    EXPECT_EQUAL(tests_space_create(&user, "audited"), VM_OK);
     virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
     virt_addr_t device = map_region(&user, VM_DEVICE, VM_READ);
     EXPECT_EQUAL(vm_space_fault(&user, data, VM_WRITE), VM_FAULT_ZERO);
@@ -309,7 +311,7 @@ KERNEL_TEST(audit_looks_into_user_spaces)
     expect_problem("a use count is wrong");
     EXPECT(audit.unsound.what != NULL && strcmp(audit.whose, user.name) == 0);
     frame_note_use(descriptor, -1);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
     expect_sound();
 }
@@ -322,7 +324,7 @@ KERNEL_TEST(audit_finds_frames_that_a_region_has_not_got)
     phys_addr_t heap =
         page_table_translate(kernel_page_table(), virt_addr(align_down(virt_of(block).raw, FRAME_BYTES)))
             .target;
-    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    EXPECT_EQUAL(tests_space_create(&user, "audited"), VM_OK);
     virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
     EXPECT_EQUAL(vm_space_fault(&user, data, VM_WRITE), VM_FAULT_ZERO);
     phys_addr_t given = page_table_translate(&user.own, data).target;
@@ -337,14 +339,14 @@ KERNEL_TEST(audit_finds_frames_that_a_region_has_not_got)
     expect_wrong_in_kernel(lazy.raw, heap, PAGE_READ, CACHE_WRITE_BACK, NOT_GIVEN);
     EXPECT_EQUAL(vm_space_unmap(kernel_lazy_space(), lazy, KIB(16)), VM_OK);
     EXPECT_EQUAL(vm_space_fault(&user, virt_addr(page), VM_READ), VM_FAULT_ZERO_READ);
-    EXPECT_EQUAL(vm_space_clone(&user, &child, "shares"), VM_OK);
+    EXPECT_EQUAL(tests_space_clone(&user, &child, "shares"), VM_OK);
     const struct vm_request large = {
         .source = VM_ZERO, .bytes = MIB(2), .access = VM_READ | VM_WRITE, .alignment = MIB(2), .large = true};
     EXPECT_EQUAL(vm_space_map(&user, &large, &data), VM_OK);
     EXPECT_EQUAL(vm_space_fault(&user, data, VM_WRITE), VM_FAULT_LARGE);
     expect_sound();
-    vm_space_destroy(&child);
-    vm_space_destroy(&user);
+    tests_space_destroy(&child);
+    tests_space_destroy(&user);
     heap_free(&kernel_heap, block);
     expect_sound();
 }
@@ -357,14 +359,14 @@ KERNEL_TEST(audit_finds_user_code_that_is_writable)
     frame_note_clear(frame_descriptor(kernel_frames(), frame));
     struct vm_request request = {
         .source = VM_FRAMES, .bytes = FRAME_BYTES, .access = VM_READ | VM_EXECUTE, .frames = &frame};
-    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    EXPECT_EQUAL(tests_space_create(&user, "audited"), VM_OK);
     EXPECT_EQUAL(vm_space_map(&user, &request, &code), VM_OK);
     expect_sound();
     request.access = VM_READ | VM_WRITE;
     EXPECT_EQUAL(vm_space_map(&user, &request, &data), VM_OK);
     expect_problem(BOTH);
     EXPECT_EQUAL(audit.run.base.raw, data.raw);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
     expect_sound();
 }
@@ -405,10 +407,10 @@ KERNEL_TEST(audit_looks_into_the_tables_for_the_firmware)
                            CACHE_WRITE_BACK,
                            "shows memory that belongs to somebody else"};
     expect_wrong(&wrong);
-    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    EXPECT_EQUAL(tests_space_create(&user, "audited"), VM_OK);
     virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
     expect_wrong_in_user(data.raw, code, PAGE_WRITE, CACHE_WRITE_BACK, BOTH);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     frame_free(kernel_frames(), frame, 0);
     expect_sound();
 }
@@ -423,7 +425,7 @@ KERNEL_TEST(audit_compares_any_number_of_mappings)
                                        .access = VM_READ,
                                        .target = nowhere(),
                                        .cache = CACHE_UNCACHED};
-    EXPECT_EQUAL(user_space_create(&user, "audited"), VM_OK);
+    EXPECT_EQUAL(tests_space_create(&user, "audited"), VM_OK);
     EXPECT_EQUAL(vm_space_map(&user, &request, &device), VM_OK);
     for (uint64_t i = 0; i < count; i++) {
         vm_space_fault(&user, virt_add(device, 2 * i * FRAME_BYTES), VM_READ);
@@ -433,7 +435,7 @@ KERNEL_TEST(audit_compares_any_number_of_mappings)
     virt_addr_t data = map_region(&user, VM_ZERO, VM_READ | VM_WRITE);
     expect_wrong_in_user(data.raw, phys_add(nowhere(), 2 * (count - 1) * FRAME_BYTES), PAGE_READ,
                          CACHE_WRITE_BACK, TWO_CACHES);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     expect_sound();
 }
 

@@ -9,6 +9,8 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 
+#include "tests/kernel/space/tests.h"
+
 #define ROOM 0xffffef0000000000ULL /* above the arena: nobody else's */
 
 /* ---- The format ---- */
@@ -174,7 +176,7 @@ KERNEL_TEST(pt_views_load_the_user_space_again)
     volatile uint64_t *word = virt_pointer(request.address);
     virt_addr_t address;
     uint64_t rounds = 0;
-    EXPECT(user_space_create(&user, "looking") == VM_OK && vm_space_map(&user, &request, &address) == VM_OK);
+    EXPECT(tests_space_create(&user, "looking") == VM_OK && vm_space_map(&user, &request, &address) == VM_OK);
     space_load(&user);
     for (unsigned path = 0; path < PAGE_TABLE_PATH_COUNT; path++) {
         struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
@@ -190,7 +192,7 @@ KERNEL_TEST(pt_views_load_the_user_space_again)
     EXPECT_EQUAL(atomic_load(&user.loaded), 1);
     EXPECT(space_load(NULL) == &user);
     EXPECT_EQUAL(rounds, PAGE_TABLE_PATH_COUNT);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
 }
 
 /* What no address may write, a window's may not either. */

@@ -11,6 +11,7 @@
 #include <x86/interrupt.h>
 
 #include "kernel/memory/page_fault.h"
+#include "tests/kernel/space/tests.h"
 
 #define PAGE         FRAME_BYTES
 #define RW           (VM_READ | VM_WRITE)
@@ -81,7 +82,7 @@ KERNEL_TEST(vm_inaccessible_pages_are_inaccessible_from_the_kernel)
     EXPECT_EQUAL(*(volatile uint64_t *)virt_pointer(words), 42);
     EXPECT(drop(words, PAGE));
 
-    EXPECT(user_space_create(&user, "hiding") == VM_OK);
+    EXPECT(tests_space_create(&user, "hiding") == VM_OK);
     EXPECT(vm_space_map(&user, &request, &address) == VM_OK);
     space_load(&user);
     user_access_begin();
@@ -96,7 +97,7 @@ KERNEL_TEST(vm_inaccessible_pages_are_inaccessible_from_the_kernel)
     EXPECT(!read);
     EXPECT(read_again);
     EXPECT_EQUAL(word, 43);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
 }
 
 /* ---- A pager ---- */

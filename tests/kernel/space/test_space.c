@@ -13,6 +13,7 @@
 #include <x86/cpuid.h>
 
 #include "tests/host/support/random.h"
+#include "tests/kernel/space/tests.h"
 
 #define PAGE     FRAME_BYTES
 #define RW       (VM_READ | VM_WRITE)
@@ -186,7 +187,7 @@ KERNEL_TEST(vm_deadbeef)
     EXPECT(frame.raw != 0);
     frame_note_clear(frame_descriptor(kernel_frames(), frame));
     volatile uint64_t *physmap = frame_pointer(kernel_frames(), frame);
-    EXPECT(user_space_create(&user, "deadbeef") == VM_OK);
+    EXPECT(tests_space_create(&user, "deadbeef") == VM_OK);
     EXPECT(map_user((struct vm_request){
                .source = VM_FRAMES, .bytes = PAGE, .frames = &frame, .address = virt_addr(DEADBEEF)}) ==
            VM_OK);
@@ -203,7 +204,7 @@ KERNEL_TEST(vm_deadbeef)
     EXPECT_EQUAL(vm_frame_places(kernel_vm_manager(), frame, &place, 1), 1);
     EXPECT_EQUAL(place.number, user.number);
     EXPECT_EQUAL(place.address.raw, DEADBEEF);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     EXPECT_EQUAL(vm_frame_places(kernel_vm_manager(), frame, &place, 1), 0);
     frame_free(kernel_frames(), frame, 0);
 }
@@ -211,14 +212,14 @@ KERNEL_TEST(vm_deadbeef)
 KERNEL_TEST(vm_a_fork_copies_what_is_written)
 {
     uint64_t before = owned(OWNER_USER);
-    EXPECT(user_space_create(&user, "parent") == VM_OK);
+    EXPECT(tests_space_create(&user, "parent") == VM_OK);
     EXPECT(map_user((struct vm_request){
                .source = VM_ZERO, .bytes = 16 * PAGE, .address = virt_addr(MIB(4))}) == VM_OK);
     space_load(&user);
     for (uint64_t i = 0; i < 8; i++) {
         user_write(MIB(4) + i * PAGE, i);
     }
-    EXPECT(vm_space_clone(&user, &child, "child") == VM_OK);
+    EXPECT(tests_space_clone(&user, &child, "child") == VM_OK);
     EXPECT_EQUAL(owned(OWNER_USER), before + 8 * PAGE);
     user_write(MIB(4) + PAGE, 100); /* the stale translation said "writable" */
     space_load(&child);
@@ -241,15 +242,15 @@ KERNEL_TEST(vm_a_fork_copies_what_is_written)
     EXPECT_EQUAL(child.faults[VM_FAULT_REUSED], 1);
     EXPECT_EQUAL(child.faults[VM_FAULT_COPIED], 1);
     EXPECT(spaces_are_sound());
-    vm_space_destroy(&child);
-    vm_space_destroy(&user);
+    tests_space_destroy(&child);
+    tests_space_destroy(&user);
     EXPECT_EQUAL(owned(OWNER_USER), before);
 }
 
 KERNEL_TEST(vm_a_tebibyte_costs_a_table_for_each_level)
 {
     uint64_t before = owned(OWNER_USER) + owned(OWNER_PAGE_TABLES);
-    EXPECT(user_space_create(&user, "large") == VM_OK);
+    EXPECT(tests_space_create(&user, "large") == VM_OK);
     EXPECT(map_user((struct vm_request){.source = VM_ZERO, .bytes = TIB(1), .address = virt_addr(TIB(2))}) ==
            VM_OK);
     for (uint64_t i = 0; i < 3; i++) {
@@ -257,7 +258,7 @@ KERNEL_TEST(vm_a_tebibyte_costs_a_table_for_each_level)
     }
     EXPECT_EQUAL(user.own.table_frames, user.own.levels); /* beside the frames of the pages */
     EXPECT_EQUAL(owned(OWNER_USER) + owned(OWNER_PAGE_TABLES), before + (user.own.table_frames + 3) * PAGE);
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     EXPECT_EQUAL(owned(OWNER_USER) + owned(OWNER_PAGE_TABLES), before);
 }
 
@@ -331,7 +332,7 @@ KERNEL_TEST(vm_random_rounds_leave_the_ledger_balanced)
     uint64_t before = owned(OWNER_USER) + owned(OWNER_PAGE_TABLES);
     uint64_t random = 0x123456789;
     bool well = true;
-    EXPECT(user_space_create(&user, "random") == VM_OK);
+    EXPECT(tests_space_create(&user, "random") == VM_OK);
     for (unsigned round = 0; round < ROUNDS && well; round++) {
         well = random_round(&random);
         if (round % 10000 == 0) {
@@ -343,6 +344,6 @@ KERNEL_TEST(vm_random_rounds_leave_the_ledger_balanced)
     EXPECT(user.faults[VM_FAULT_REUSED] > 0);
     EXPECT_EQUAL(owned(OWNER_USER), user.resident * PAGE);
     EXPECT(spaces_are_sound());
-    vm_space_destroy(&user);
+    tests_space_destroy(&user);
     EXPECT_EQUAL(owned(OWNER_USER) + owned(OWNER_PAGE_TABLES), before);
 }
