@@ -87,7 +87,8 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
 {
     enum { BLOCKS = 400, BYTES = 1024 };
     struct slab_cache *cache = &kernel_heap.classes[heap_class(BYTES)];
-    struct slab_statistics before, after;
+    struct slab_statistics before = {0};
+    struct slab_statistics after = {0};
     void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
     struct held *held = heap_alloc(&kernel_heap, HELD_MAX * sizeof(struct held));
     bool made = held && blocks && leave_idle_slabs(blocks, BLOCKS, BYTES);
