@@ -21,7 +21,7 @@ static struct log_slot slots[LOG_RECORDS];
 static struct log_ring ring = {slots, LOG_RECORDS, 0};
 
 static _Atomic(uint32_t) console_level = LOG_INFO;
-static _Atomic(bool) provoked; /* by a test: see log_set_provoked() */
+static _Atomic(bool) is_provoked; /* by a test: see log_set_provoked() */
 static _Atomic(uint64_t)
     shown_to;               /* number of the first line not yet shown; changed by the console's holder */
 static uint64_t shown_lost; /* lines lost before it; the console holder's */
@@ -37,7 +37,7 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
     LOCK_CHECK_LOG();
     struct log_text text;
     size_t length = 0;
-    if (level <= LOG_WARNING && atomic_load_explicit(&provoked, memory_order_relaxed)) {
+    if (level <= LOG_WARNING && atomic_load_explicit(&is_provoked, memory_order_relaxed)) {
         level = LOG_INFO;
         length = sizeof PROVOKED - 1;
         memcpy(text.characters, PROVOKED, length);
@@ -147,9 +147,9 @@ void log_set_console_level(enum log_level level)
     atomic_store_explicit(&console_level, level, memory_order_relaxed);
 }
 
-void log_set_provoked(bool value)
+void log_set_provoked(bool provoked)
 {
-    atomic_store_explicit(&provoked, value, memory_order_relaxed);
+    atomic_store_explicit(&is_provoked, provoked, memory_order_relaxed);
 }
 
 bool log_level_parse(const char *name, enum log_level *level)
