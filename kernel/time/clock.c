@@ -16,6 +16,7 @@
 #include "reference.h"
 
 #define MEASURE_MICROSECONDS   2000
+#define MEASUREMENTS_MAX       20
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
@@ -61,13 +62,30 @@ static void choose_rate(const struct clock_stated *stated, uint64_t measured, co
     }
 }
 
+/*
+ * Measures both rates. A counter that soon begins again (the PIT, after 55 ms) shows far too little if that
+ * happens meanwhile, as in a virtual machine that waits for a processor: with one, two measurements in a row
+ * must agree.
+ */
+static bool measure(const struct clock_reference *reference, uint64_t *tsc_hertz, uint64_t *timer_hertz)
+{
+    bool counts = clock_measure(reference, MEASURE_MICROSECONDS, tsc_hertz, timer_hertz);
+    bool trusted = reference->bits >= 64 || (uint64_t)1 << reference->bits >= reference->hertz;
+    for (unsigned i = 0; counts && !trusted && i < MEASUREMENTS_MAX; i++) {
+        uint64_t before = *tsc_hertz;
+        counts = clock_measure(reference, MEASURE_MICROSECONDS, tsc_hertz, timer_hertz);
+        trusted = clock_rates_agree(before, *tsc_hertz);
+    }
+    return counts;
+}
+
 void clock_initialise(void)
 {
     const struct clock_reference *reference = clock_reference_find();
     struct clock_stated stated = tsc_stated_frequency();
     uint64_t measured = 0;
     uint64_t timer_hertz = 0;
-    if (reference != NULL && !clock_measure(reference, MEASURE_MICROSECONDS, &measured, &timer_hertz)) {
+    if (reference != NULL && !measure(reference, &measured, &timer_hertz)) {
         log_warning("the %s stopped while it was measured against", reference->name);
         measured = 0;
     }
