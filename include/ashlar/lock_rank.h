@@ -26,7 +26,6 @@ enum lock_rank {
     LOCK_SLAB_CACHE,      /* a slab cache */
     LOCK_SLAB_RECORDS,    /* records about slabs and large blocks */
     LOCK_FRAME_POOL,      /* a frame pool's store */
-    LOCK_TLB_NUMBERS,     /* numbers of address spaces in the TLB */
     LOCK_VECTORS,         /* interrupt vectors and who has them */
     LOCK_CONSOLE,         /* the console's sinks */
 

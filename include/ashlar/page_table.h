@@ -47,9 +47,9 @@ const char *page_table_error_name(enum page_table_error error);
 /*
  * Makes an empty set of tables (one frame). levels: 4 or 5. kernel: NULL, or the tables whose upper half it
  * shares from now on, new entries included. The frame must be within reach of `frames` itself
- * (frame_pointer()). `space` is TLB_SPACE_KERNEL and `physical_end` what the format can express, or the
- * kernel's; `swaps` is false. The caller may set these three before the first use. Fails with
- * PAGE_TABLE_NO_MEMORY.
+ * (frame_pointer()). `physical_end` is what the format can express, or the kernel's; `swaps` is false. The
+ * caller may set these two before the first use. The structure stays where it is: CPUs that have it loaded
+ * are noted in it. Fails with PAGE_TABLE_NO_MEMORY.
  */
 enum page_table_error page_table_init(struct page_table *table, struct frame_pool *frames,
                                       const struct page_table_access *access, unsigned levels,

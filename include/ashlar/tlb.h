@@ -5,6 +5,8 @@
  * A batch lies on its maker's stack. While it is open nothing it holds is freed and no address it names is
  * given out again; tlb_batch_finish() does the flush, on every CPU that may hold a translation, and then
  * frees. One batch belongs to one page table. Sources: SDM volume 3, 4.10.
+ *
+ * How CPUs tell each other is in mm/paging/shootdown.c; docs/paging.md has the picture.
  */
 #pragma once
 
@@ -97,3 +99,35 @@ static inline bool tlb_batch_is_empty(const struct tlb_batch *batch)
 
 /* Flushes what has been noted, on every CPU, frees what waits for it, and leaves the batch empty. */
 void tlb_batch_finish(struct tlb_batch *batch);
+
+/* ---- What a flush is made of ---- */
+
+/* What is to be dropped on every CPU that may have it. */
+struct tlb_flush {
+    struct page_table *table;       /* whose translations: the kernel's are part of every space */
+    const struct tlb_range *ranges; /* where */
+    unsigned range_count;           /* 0: everything of `table`; of the kernel's, everything of all spaces */
+    bool only_global; /* all were mapped PAGE_GLOBAL, by tables that stay: no space has copies */
+};
+
+/*
+ * Drops it, here and on all other CPUs that have the tables loaded, and returns when all have done so. What
+ * is cached of tables that are not loaded is dropped when they are loaded next. The entries have been
+ * written. Spinlocks may be held, and interrupts be off; not in a handler.
+ */
+void tlb_flush(const struct tlb_flush *flush);
+
+/* Makes this CPU use `table`, and keeps what the TLB has of it if that is still true. Nothing else may load
+ * tables on a CPU that user spaces are loaded on. */
+void tlb_load(struct page_table *table);
+
+/* How much memory, aligned to 8 bytes, CPUs 0 .. cpus - 1 take to remember what they have loaded. */
+size_t tlb_cpus_bytes(unsigned cpus);
+
+/* Lets them remember it in `memory`, which stays in use for good. Called once at start-up, when
+ * cpu_requests_start() has been, and before any other CPU runs; until then there is the boot CPU alone. */
+void tlb_cpus_start(void *memory, unsigned cpus);
+
+/* To be called by each CPU but the first, the kernel's tables in its CR3, before it looks at any address that
+ * may be unmapped meanwhile: it is online afterwards, and asked for its part of every flush. */
+void tlb_cpu_enter(void);

@@ -29,7 +29,6 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_SLAB_CACHE] = "slab cache's lock",
     [LOCK_SLAB_RECORDS] = "slab records' lock",
     [LOCK_FRAME_POOL] = "frame pool's lock",
-    [LOCK_TLB_NUMBERS] = "TLB numbers' lock",
     [LOCK_VECTORS] = "interrupt vectors' lock",
     [LOCK_CONSOLE] = "console's lock",
     [LOCK_IO_APIC] = "IO-APIC lock",

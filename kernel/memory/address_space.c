@@ -211,6 +211,6 @@ void address_space_start(const struct boot_info *info)
     copy_runtime(info);
     cr3_write(kernel_tables.root.raw);
     memory_use_tables(kernel_tables.root);
-    tlb_flush_everything(); /* the loader's entries are global and outlive the load of CR3 */
+    tlb_drop_everything(); /* the loader's entries are global and outlive the load of CR3 */
     return_loader_tables();
 }

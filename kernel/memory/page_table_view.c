@@ -36,7 +36,6 @@ static void window_drop(struct page_table *space)
     ASSERT(error == PAGE_TABLE_OK);
     tlb_batch_finish(&batch);
     page_table_destroy(space);
-    tlb_space_free(space->space);
 }
 
 static enum page_table_error window_make(struct page_table_view *view, uint64_t offset)
@@ -47,7 +46,6 @@ static enum page_table_error window_make(struct page_table_view *view, uint64_t 
     if (error != PAGE_TABLE_OK) {
         return error;
     }
-    view->space.space = tlb_space_alloc();
     error = map_ram(&view->space, offset);
     if (error != PAGE_TABLE_OK) {
         window_drop(&view->space);
@@ -69,8 +67,7 @@ static enum page_table_error temporary_open(struct page_table_view *view)
         error = page_table_hold(kernel_page_table(), virt_addr(TEMPORARY_BASE),
                                 (uint64_t)CPUS_MAX * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
         if (error == PAGE_TABLE_OK) {
-            page_table_temporary_init(&temporary, TLB_SPACE_KERNEL, virt_addr(TEMPORARY_BASE), slots, NULL,
-                                      NULL);
+            page_table_temporary_init(&temporary, virt_addr(TEMPORARY_BASE), slots, NULL, NULL);
         }
     }
     spinlock_release(&temporary_lock);
@@ -109,7 +106,7 @@ enum page_table_error page_table_view_open(struct page_table_view *view, enum pa
     }
     space_load(NULL);
     if (is_window(path)) {
-        tlb_space_load(view->space.root, view->space.space);
+        tlb_load(&view->space);
     }
     return PAGE_TABLE_OK;
 }

@@ -12,8 +12,7 @@ struct vm_space *space_load(struct vm_space *space)
         vm_space_enter(space);
     }
     cpu->space = space;
-    const struct page_table *tables = space ? &space->own : kernel_page_table();
-    tlb_space_load(tables->root, tables->space);
+    tlb_load(space ? &space->own : kernel_page_table());
     if (before) {
         vm_space_leave(before);
     }

@@ -39,22 +39,21 @@ static void temporary_close(const struct page_table_access *access, page_table_e
         if (page_entry_present(entry_read(&way->slots[slot])) &&
             reached(way->reach, way->context, address) == entries) {
             entry_write(&way->slots[slot], page_entry_held());
-            tlb_flush_pages(way->space, address, FRAME_BYTES, 1);
+            tlb_drop_pages(address, FRAME_BYTES, 1); /* no other CPU uses the slot */
             return;
         }
     }
     panic("page tables: closed a table that is in no slot of this CPU");
 }
 
-void page_table_temporary_init(struct page_table_temporary *way, tlb_space_t space, virt_addr_t base,
-                               page_table_entry_t *slots, page_table_reach *reach, void *context)
+void page_table_temporary_init(struct page_table_temporary *way, virt_addr_t base, page_table_entry_t *slots,
+                               page_table_reach *reach, void *context)
 {
     *way = (struct page_table_temporary){
         .access = {.path = PAGE_TABLE_TEMPORARY,
                    .open = temporary_open,
                    .close = temporary_close,
                    .context = way},
-        .space = space,
         .base = base,
         .slots = slots,
         .reach = reach,
@@ -91,7 +90,7 @@ static page_table_entry_t *recursive_open(const struct page_table_access *access
     }
     virt_addr_t page =
         page_table_recursive_address(way->table->levels, way->table->recursive_slot, address, level);
-    tlb_flush_pages(way->table->space, page, FRAME_BYTES, 1);
+    tlb_drop_pages(page, FRAME_BYTES, 1); /* on this CPU, which looks there with preemption off */
     return reached(way->reach, way->context, page);
 }
 

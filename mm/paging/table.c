@@ -24,7 +24,10 @@
 #include "internal.h"
 #include "valid.h"
 
+#include <ashlar/cpu_request.h>
 #include <ashlar/string.h>
+
+static _Atomic(tlb_space_t) spaces_made; /* names given to spaces: each once */
 
 static const char *const error_names[] = {
     [PAGE_TABLE_OK] = "no error",
@@ -103,6 +106,32 @@ static void share_upper_half(struct page_table *table, struct page_table *kernel
     spinlock_release(&kernel->lock);
 }
 
+/* One word has room for the CPUs of most machines; more of them have the memory for a frame. */
+static bool make_set(struct page_table *table)
+{
+    unsigned cpus = cpus_present();
+    if (cpu_set_words(cpus) == 1) {
+        cpu_set_init(&table->loaded, &table->loaded_word, cpus);
+        return true;
+    }
+    ASSERT(cpu_set_words(cpus) * sizeof(uint64_t) <= FRAME_BYTES);
+    phys_addr_t frame = frame_alloc(table->frames, 0, OWNER_POOL);
+    if (frame.raw == FRAME_NONE.raw) {
+        return false;
+    }
+    cpu_set_init(&table->loaded, frame_pointer(table->frames, frame), cpus);
+    table->loaded_frame = frame;
+    return true;
+}
+
+static void drop_set(struct page_table *table)
+{
+    ASSERT(cpu_set_count(&table->loaded) == 0);
+    if (table->loaded_frame.raw != FRAME_NONE.raw) {
+        frame_free(table->frames, table->loaded_frame, 0);
+    }
+}
+
 enum page_table_error page_table_init(struct page_table *table, struct frame_pool *frames,
                                       const struct page_table_access *access, unsigned levels,
                                       enum page_level largest_level, struct page_table *kernel)
@@ -121,7 +150,7 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
         .physical_end = kernel ? kernel->physical_end : PAGE_PHYSICAL_END,
         .access = access,
         .frames = frames,
-        .space = TLB_SPACE_KERNEL,
+        .space = kernel ? atomic_fetch_add(&spaces_made, 1) + 1 : TLB_SPACE_KERNEL,
         .kernel = kernel,
         .lock = SPINLOCK_INITIALIZER(LOCK_PAGE_TABLE),
         .table_frames = 1,
@@ -130,6 +159,10 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
         table->pml4[0] = table->pml4[1] = page_entry_table(root, true);
     }
     frame_note_set_root(frame_descriptor(frames, root), table);
+    if (kernel && !make_set(table)) {
+        frame_free(frames, root, 0);
+        return PAGE_TABLE_NO_MEMORY;
+    }
     if (kernel) {
         share_upper_half(table, kernel);
     }
@@ -167,6 +200,7 @@ void page_table_destroy(struct page_table *table)
     DEBUG_ASSERT(page_table_is_valid(table));
     if (table->kernel) {
         leave_sharers(table);
+        drop_set(table);
     } else {
         ASSERT(!table->next_sharer && table->lent.raw == 0);
         free_kept_tables(table);
@@ -196,7 +230,7 @@ void page_table_end_recursive(struct page_table *table)
     ASSERT(table->recursive_slot != 0);
     page_table_entry_t *root = frame_pointer(table->frames, table->root);
     entry_write(&root[table->recursive_slot], (page_table_entry_t){0});
-    tlb_flush_everything();
+    tlb_flush(&(struct tlb_flush){.table = table});
     table->recursive_slot = 0;
     spinlock_release(&table->lock);
 }

@@ -35,38 +35,18 @@ void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
     batch->tables = table;
 }
 
-/* The kernel's tables are part of every space; a space's own ones map nothing global. */
-static void flush_all(const struct page_table *table)
-{
-    if (table->kernel) {
-        tlb_flush_space(table->space);
-    } else {
-        tlb_flush_everything();
-    }
-}
-
-static void flush_ranges(const struct tlb_batch *batch)
-{
-    bool only_global = !batch->local && batch->tables.raw == FRAME_NONE.raw;
-    for (unsigned i = 0; i < batch->range_count; i++) {
-        const struct tlb_range *range = &batch->ranges[i];
-        uint64_t page_bytes = page_level_bytes(range->level);
-        uint64_t count = range->bytes >> page_level_shift(range->level);
-        if (only_global) {
-            tlb_flush_global_pages(range->base, page_bytes, count);
-        } else {
-            tlb_flush_pages(batch->table->space, range->base, page_bytes, count);
-        }
-    }
-}
-
 /* Tables without a range are left when a full batch was flushed in the midst of unmapping what they held. */
 static void flush(const struct tlb_batch *batch)
 {
-    if (batch->pages > TLB_FLUSH_PAGES || (batch->range_count == 0 && batch->tables.raw != FRAME_NONE.raw)) {
-        flush_all(batch->table);
-    } else {
-        flush_ranges(batch);
+    bool tables = batch->tables.raw != FRAME_NONE.raw;
+    struct tlb_flush flush = {
+        .table = batch->table,
+        .ranges = batch->ranges,
+        .range_count = batch->pages > TLB_FLUSH_PAGES ? 0 : batch->range_count,
+        .only_global = !batch->local && !tables,
+    };
+    if (batch->range_count != 0 || tables) {
+        tlb_flush(&flush);
     }
 }
 

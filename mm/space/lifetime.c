@@ -72,7 +72,6 @@ static enum vm_error make_tables(struct vm_space *space, const struct vm_space_c
         return VM_NO_MEMORY;
     }
     space->own.physical_end = 1ULL << common->physical_bits;
-    space->own.space = tlb_space_alloc();
     return VM_OK;
 }
 
@@ -81,7 +80,6 @@ static void return_tables(struct vm_space *space)
 {
     if (space->user) {
         page_table_destroy(&space->own);
-        tlb_space_free(space->own.space);
     }
 }
 

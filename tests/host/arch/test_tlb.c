@@ -1,6 +1,8 @@
 /*
- * arch/x86_64/paging/tlb.c over a CPU with PCIDs and INVPCID, or without: whatever is mapped, unmapped,
- * loaded and destroyed in whatever order, no stale translation can ever be used.
+ * arch/x86_64/paging/tlb.c and mm/paging/shootdown.c over CPUs with PCIDs and INVPCID, or without: whatever
+ * is mapped, unmapped, loaded and destroyed on whatever CPU in whatever order, no stale translation can ever
+ * be used on any. One operation is done after the other, and who is interrupted answers at once; what happens
+ * when they meet is explored by test_shootdown.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,12 +12,15 @@
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
 
+#include <ashlar/cpu_request.h>
+
 #include "tests/host/paging/fixture.h"
 #include "tests/host/support/host.h"
 #include "tests/host/support/mmu_cpu.h"
 #include "tests/host/support/random.h"
 
-#define SPACES     5
+#define SPACES     8 /* more than a CPU has numbers for */
+#define CPUS       3
 #define STEPS      4000
 #define KERNEL     (0xffffd00000000000ULL + MIB(2) - KIB(32)) /* pages around a border of tables */
 #define USER       (MIB(2) - KIB(32))
@@ -26,10 +31,10 @@
 static struct tables tables;
 static struct page_table spaces[SPACES];
 
-static void start(bool pcid, bool invpcid)
+static void start(unsigned cpus, bool pcid, bool invpcid)
 {
-    tables_make(&tables, MIB(16), 4, PAGE_LEVEL_1G);
-    mmu_cpu_start(&tables.kernel, pcid, invpcid);
+    tables_make_for(&tables, cpus, MIB(16), 4, PAGE_LEVEL_1G);
+    mmu_cpu_start(&tables.kernel, cpus, pcid, invpcid);
 }
 
 static void make_space(struct page_table *space)
@@ -37,26 +42,25 @@ static void make_space(struct page_table *space)
     assert_int_equal(
         page_table_init(space, &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
         PAGE_TABLE_OK);
-    space->space = tlb_space_alloc();
     mmu_cpu_know(space);
 }
 
 static void load(struct page_table *table)
 {
-    tlb_space_load(table->root, table->space); /* holds what can be used against the tables */
+    tlb_load(table); /* holds what can be used against the tables */
 }
 
-/* A batch on the tables, while the CPU reads ahead what it can. */
+/* A batch on the tables, while the CPUs read ahead what they can. */
 static void begin(struct tlb_batch *batch, struct page_table *table)
 {
-    mmu_model_fill();
+    mmu_cpu_fill_all();
     tlb_batch_start(batch, table);
 }
 
 static void end(struct tlb_batch *batch)
 {
     tlb_batch_finish(batch);
-    mmu_model_check();
+    mmu_cpu_check_all();
 }
 
 static void unmap(struct page_table *table, uint64_t base, uint64_t bytes)
@@ -67,19 +71,28 @@ static void unmap(struct page_table *table, uint64_t base, uint64_t bytes)
     end(&batch);
 }
 
+/* No CPU has it loaded any more. */
+static void leave_space(const struct page_table *space, unsigned cpus)
+{
+    for (unsigned cpu = cpus; cpu-- > 0;) {
+        mmu_cpu_play(cpu);
+        if (mmu_cpu_loaded() == space) {
+            load(&tables.kernel);
+        }
+    }
+}
+
 static void destroy_space(struct page_table *space)
 {
-    if (mmu_cpu_loaded() == space) {
-        load(&tables.kernel);
-    }
+    leave_space(space, cpus_present());
     unmap(space, 0, GIB(1));
     mmu_cpu_forget(space);
     page_table_destroy(space);
-    tlb_space_free(space->space);
 }
 
 static void stop(void)
 {
+    leave_space(NULL, cpus_present());
     load(&tables.kernel);
     tables_destroy(&tables);
 }
@@ -145,7 +158,7 @@ static void step(uint64_t random)
         break;
     case 6:
         if (rest % 8 == 0) {
-            tlb_flush_everything();
+            tlb_flush(&(struct tlb_flush){.table = &tables.kernel});
         }
         break;
     case 7:
@@ -159,21 +172,28 @@ static void step(uint64_t random)
     }
 }
 
-static void run(bool pcid, bool invpcid)
+static void run_on(unsigned cpus, bool pcid, bool invpcid)
 {
     uint64_t random = 99;
-    start(pcid, invpcid);
+    start(cpus, pcid, invpcid);
     for (unsigned i = 0; i < SPACES; i++) {
         make_space(&spaces[i]);
-        assert_int_equal(spaces[i].space != TLB_SPACE_KERNEL, pcid);
     }
     for (unsigned i = 0; i < STEPS; i++) {
+        mmu_cpu_play((unsigned)(random_next(&random) % cpus));
         step(random_next(&random));
     }
+    assert_true((mmu_cpu_interrupts() > 0) == (cpus > 1));
     for (unsigned i = 0; i < SPACES; i++) {
         destroy_space(&spaces[i]);
     }
     stop();
+}
+
+static void run(bool pcid, bool invpcid)
+{
+    run_on(1, pcid, invpcid);
+    run_on(CPUS, pcid, invpcid);
 }
 
 static void with_pcid_and_invpcid(void **state)
@@ -204,7 +224,7 @@ static void with_neither(void **state)
 static void a_space_keeps_what_is_cached_of_it(void **state)
 {
     (void)state;
-    start(true, false);
+    start(1, true, false);
     make_space(&spaces[0]);
     map(&spaces[0], USER, 1, 0);
     load(&spaces[0]);
@@ -227,14 +247,14 @@ static void a_space_keeps_what_is_cached_of_it(void **state)
 static void all_is_dropped_without_global_pages(void **state)
 {
     (void)state;
-    start(false, false);
+    start(1, false, false);
     mmu_cpu_without_global_pages();
     make_space(&spaces[0]);
     map(&spaces[0], USER, 1, 0);
     load(&spaces[0]);
     mmu_model_fill();
     assert_true(mmu_model_cached() > 0);
-    tlb_flush_everything();
+    tlb_flush(&(struct tlb_flush){.table = &tables.kernel});
     assert_int_equal(mmu_model_cached(), 0);
     load(&tables.kernel);
     unmap(&spaces[0], USER, FRAME_BYTES);
@@ -242,32 +262,58 @@ static void all_is_dropped_without_global_pages(void **state)
     stop();
 }
 
-/* All numbers are given out: those without one are dropped each time. */
-static void spaces_without_a_number_see_nothing_of_each_other(void **state)
+/* Who has not got a space loaded is not interrupted for it; for the kernel's tables all are. */
+static void only_those_are_interrupted_who_need_be(void **state)
 {
     (void)state;
-    static tlb_space_t numbers[4096];
-    unsigned count = 0;
-    start(true, true);
-    do {
-        numbers[count] = tlb_space_alloc();
-    } while (numbers[count++] != TLB_SPACE_KERNEL);
-    for (unsigned i = 0; i < 2; i++) {
-        make_space(&spaces[i]);
-        assert_int_equal(spaces[i].space, TLB_SPACE_KERNEL);
-        map(&spaces[i], USER, 1, i);
-    }
-    for (unsigned i = 0; i < 6; i++) {
-        load(&spaces[i % 2]);
-        mmu_model_fill();
-    }
-    unmap(&spaces[0], USER, FRAME_BYTES);
+    start(CPUS, true, true);
+    make_space(&spaces[0]);
+    map(&spaces[0], USER, 3, 0);
+    map(&tables.kernel, KERNEL, 1, 2);
     load(&spaces[0]);
+    unmap(&spaces[0], USER, FRAME_BYTES);
+    assert_int_equal(mmu_cpu_interrupts(), 0);
+    mmu_cpu_play(1);
+    load(&spaces[0]);
+    unmap(&spaces[0], USER + FRAME_BYTES, FRAME_BYTES);
+    assert_int_equal(mmu_cpu_interrupts(), 1);
+    mmu_cpu_play(0);
+    load(&tables.kernel);
+    mmu_cpu_play(1);
+    unmap(&spaces[0], USER + 2 * FRAME_BYTES, FRAME_BYTES);
+    assert_int_equal(mmu_cpu_interrupts(), 1);
+    unmap(&tables.kernel, KERNEL, FRAME_BYTES);
+    assert_int_equal(mmu_cpu_interrupts(), 1 + CPUS - 1);
     destroy_space(&spaces[0]);
-    destroy_space(&spaces[1]);
-    while (count-- > 0) {
-        tlb_space_free(numbers[count]);
-    }
+    stop();
+}
+
+/* A CPU that misses a flush of a space that it has not loaded drops all of it when it loads it, and just
+ * then. */
+static void who_missed_a_flush_drops_all_at_the_next_load(void **state)
+{
+    (void)state;
+    start(2, true, false);
+    make_space(&spaces[0]);
+    map(&spaces[0], USER, 2, 0);
+    mmu_cpu_play(1);
+    load(&spaces[0]);
+    mmu_model_fill();
+    load(&tables.kernel);
+    mmu_cpu_play(0);
+    load(&spaces[0]);
+    unmap(&spaces[0], USER, FRAME_BYTES);
+    assert_int_equal(mmu_cpu_interrupts(), 0);
+    mmu_cpu_play(1);
+    uint64_t before = mmu_model_cached();
+    load(&spaces[0]);
+    assert_true(mmu_model_cached() < before);
+    mmu_model_fill();
+    before = mmu_model_cached();
+    load(&tables.kernel);
+    load(&spaces[0]);
+    assert_int_equal(mmu_model_cached(), before);
+    destroy_space(&spaces[0]);
     stop();
 }
 
@@ -280,7 +326,8 @@ int main(void)
         cmocka_unit_test(with_neither),
         cmocka_unit_test(a_space_keeps_what_is_cached_of_it),
         cmocka_unit_test(all_is_dropped_without_global_pages),
-        cmocka_unit_test(spaces_without_a_number_see_nothing_of_each_other),
+        cmocka_unit_test(only_those_are_interrupted_who_need_be),
+        cmocka_unit_test(who_missed_a_flush_drops_all_at_the_next_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,15 @@
 
 void tables_make(struct tables *tables, uint64_t bytes, unsigned levels, enum page_level largest)
 {
+    tables_make_for(tables, 1, bytes, levels, largest);
+}
+
+void tables_make_for(struct tables *tables, unsigned cpus, uint64_t bytes, unsigned levels,
+                     enum page_level largest)
+{
     machine_make(&tables->machine, bytes);
     machine_range(&tables->machine, 0, bytes, MEMORY_USABLE);
-    if (machine_start(&tables->machine, 1, NULL) != FRAME_OK) {
+    if (machine_start(&tables->machine, cpus, NULL) != FRAME_OK) {
         abort();
     }
     mmu_model_start(tables->machine.memory, bytes, &tables->machine.pool);

@@ -16,6 +16,10 @@ struct tables {
 };
 
 void tables_make(struct tables *tables, uint64_t bytes, unsigned levels, enum page_level largest);
+
+/* The same for a machine of several CPUs. */
+void tables_make_for(struct tables *tables, unsigned cpus, uint64_t bytes, unsigned levels,
+                     enum page_level largest);
 void tables_check(struct page_table *table);
 void tables_before(struct tables *tables);
 void tables_after(struct tables *tables);

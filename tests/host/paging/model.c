@@ -44,7 +44,6 @@ void table_model_make(struct table_model *model, unsigned levels, enum page_leve
     }
     MODEL_CHECK(page_table_init(&model->space, &model->tables.machine.pool, &model->tables.physmap, levels,
                                 largest, &model->tables.kernel) == PAGE_TABLE_OK);
-    model->space.space = 7;
     model->space.swaps = true;
     mmu_model_add(&model->space);
     model->hoard = malloc(MODEL_BYTES / FRAME_BYTES * sizeof *model->hoard);

@@ -63,7 +63,7 @@ static void make(unsigned levels)
     assert_int_equal(tables_map(&tables, OFFSET_WINDOW, 0, MEMORY, PAGE_WRITE, PAGE_LEVEL_2M), PAGE_TABLE_OK);
     assert_int_equal(page_table_hold(&tables.kernel, virt_addr(SLOTS), 2 * FRAME_BYTES, &slots),
                      PAGE_TABLE_OK);
-    page_table_temporary_init(&temporary, TLB_SPACE_KERNEL, virt_addr(SLOTS), slots, through_mmu, NULL);
+    page_table_temporary_init(&temporary, virt_addr(SLOTS), slots, through_mmu, NULL);
     page_table_recursive_init(&recursive, &tables.kernel, through_mmu, NULL);
     page_table_make_recursive(&tables.kernel, RECURSIVE);
     tables_check(&tables.kernel);

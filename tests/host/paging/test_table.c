@@ -174,7 +174,6 @@ static void new_parts_of_the_kernel_appear_in_all_spaces(void **state)
     assert_int_equal(
         page_table_init(&space, &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
         PAGE_TABLE_OK);
-    space.space = 1;
     mmu_model_add(&space);
     assert_int_equal(mmu_model_walk(&space, HIGH).target, MIB(2));
     assert_int_equal(tables_map(&tables, HIGH + TIB(1), MIB(4), KIB(4), PAGE_WRITE, PAGE_LEVEL_4K),
@@ -285,7 +284,6 @@ static void a_user_space_is_flushed_by_itself(void **state)
     assert_int_equal(
         page_table_init(&space, &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
         PAGE_TABLE_OK);
-    space.space = 3;
     mmu_model_add(&space);
     assert_int_equal(page_table_map(&space, virt_addr(MIB(2)), phys_addr(0), MIB(2), PAGE_USER,
                                     CACHE_WRITE_BACK, PAGE_LEVEL_4K),

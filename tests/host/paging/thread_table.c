@@ -34,27 +34,9 @@ static _Atomic(uint64_t) flushes;
 
 /* ---- The TLB of all: nothing is cached, so there is nothing to drop ---- */
 
-void tlb_flush_pages(tlb_space_t space, virt_addr_t base, uint64_t page_bytes, uint64_t count)
+void tlb_flush(const struct tlb_flush *flush)
 {
-    (void)space;
-    (void)base;
-    (void)page_bytes;
-    flushes += count;
-}
-
-void tlb_flush_global_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
-{
-    tlb_flush_pages(TLB_SPACE_KERNEL, base, page_bytes, count);
-}
-
-void tlb_flush_space(tlb_space_t space)
-{
-    (void)space;
-    flushes++;
-}
-
-void tlb_flush_everything(void)
-{
+    (void)flush;
     flushes++;
 }
 

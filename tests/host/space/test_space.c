@@ -454,18 +454,19 @@ static void regions_are_iterated_in_order(void **state)
     assert_false(vm_space_next(&space, virt_addr(VM_USER_END), &facts));
 }
 
-/* The TLB keeps what belongs to a space under the space's own number. */
-static void spaces_have_numbers_of_their_own_in_the_tlb(void **state)
+/* CPUs remember a space by its name, and what they remember must be nobody else's. */
+static void no_space_is_called_as_another_one_ever_was(void **state)
 {
     (void)state;
     struct vm_space other;
     vm_fixture_space(&vm, &other, "other");
-    tlb_space_t number = other.own.space;
-    assert_int_not_equal(number, TLB_SPACE_KERNEL);
-    assert_int_not_equal(number, space.own.space);
+    tlb_space_t name = other.own.space;
+    assert_int_not_equal(name, TLB_SPACE_KERNEL);
+    assert_int_not_equal(name, space.own.space);
     vm_fixture_drop(&other);
     vm_fixture_space(&vm, &other, "the next one");
-    assert_int_equal(other.own.space, number);
+    assert_int_not_equal(other.own.space, name);
+    assert_int_not_equal(other.own.space, space.own.space);
     vm_fixture_drop(&other);
 }
 
@@ -484,7 +485,7 @@ int main(void)
         TEST(protecting_cuts_and_joins),
         TEST(unlike_neighbours_stay_apart),
         TEST(regions_are_iterated_in_order),
-        TEST(spaces_have_numbers_of_their_own_in_the_tlb),
+        TEST(no_space_is_called_as_another_one_ever_was),
         TEST(frames_that_others_have_notes_on),
         TEST(cache_kinds_that_cannot_be),
         TEST(a_space_that_is_loaded_is_not_destroyed),

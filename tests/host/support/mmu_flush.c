@@ -1,4 +1,7 @@
-/* The model's side of <ashlar/arch/tlb.h>: what each flush drops. Flushes may come from several threads. */
+/*
+ * The model in place of mm/paging/shootdown.c: it plays all CPUs at once, any of which may use every space
+ * that was added, and what a flush drops is gone from all. Flushes may come from several threads.
+ */
 #include <ashlar/lock.h>
 
 #include "mmu_internal.h"
@@ -86,62 +89,32 @@ static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flu
     spinlock_release(&lock);
 }
 
-void tlb_flush_pages(tlb_space_t space, virt_addr_t base, uint64_t page_bytes, uint64_t count)
+/* A flush of pages or of a space, one after the other: what each drops is looked at. */
+void tlb_flush(const struct tlb_flush *flush)
 {
-    flush_cache(&(struct flush){.space = space, .base = base.raw, .page_bytes = page_bytes, .count = count},
-                &mmu.counts.page_flushes, count);
+    tlb_space_t space = flush->table->kernel ? flush->table->space : TLB_SPACE_KERNEL;
+    if (flush->range_count == 0 && flush->table->kernel) {
+        flush_cache(&(struct flush){.space = space}, &mmu.counts.space_flushes, 1);
+    } else if (flush->range_count == 0) {
+        flush_cache(&(struct flush){.all = true}, &mmu.counts.total_flushes, 1);
+    }
+    for (unsigned i = 0; i < flush->range_count; i++) {
+        const struct tlb_range *range = &flush->ranges[i];
+        uint64_t count = range->bytes >> page_level_shift(range->level);
+        flush_cache(&(struct flush){.global_only = flush->only_global,
+                                    .space = space,
+                                    .base = range->base.raw,
+                                    .page_bytes = page_level_bytes(range->level),
+                                    .count = count},
+                    &mmu.counts.page_flushes, count);
+    }
 }
 
-void tlb_flush_global_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
+/* For slots that one CPU alone uses. */
+void tlb_drop_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
 {
     flush_cache(
-        &(struct flush){.global_only = true, .base = base.raw, .page_bytes = page_bytes, .count = count},
+        &(struct flush){
+            .space = TLB_SPACE_KERNEL, .base = base.raw, .page_bytes = page_bytes, .count = count},
         &mmu.counts.page_flushes, count);
-}
-
-void tlb_flush_space(tlb_space_t space)
-{
-    flush_cache(&(struct flush){.space = space}, &mmu.counts.space_flushes, 1);
-}
-
-void tlb_flush_everything(void)
-{
-    flush_cache(&(struct flush){.all = true}, &mmu.counts.total_flushes, 1);
-}
-
-/* ---- Spaces ---- */
-
-/* Numbers from 1 on; nothing may be cached under one that is given out. */
-static bool under_number(const struct cached *entry, const void *context)
-{
-    return !entry->global && entry->space == *(const tlb_space_t *)context;
-}
-
-tlb_space_t tlb_space_alloc(void)
-{
-    tlb_space_t number = TLB_SPACE_KERNEL;
-    spinlock_acquire(&lock);
-    for (unsigned space = 1; space < 64 && number == TLB_SPACE_KERNEL; space++) {
-        if (!(mmu.space_numbers >> space & 1)) {
-            number = (tlb_space_t)space;
-            mmu.space_numbers |= 1ULL << space;
-            mmu_cache_drop(under_number, &number);
-        }
-    }
-    spinlock_release(&lock);
-    return number;
-}
-
-void tlb_space_free(tlb_space_t space)
-{
-    spinlock_acquire(&lock);
-    mmu.space_numbers &= ~(1ULL << space);
-    spinlock_release(&lock);
-}
-
-/* The model's CPU may use every space that was added, at any time: there is nothing to load. */
-void tlb_space_load(phys_addr_t root, tlb_space_t space)
-{
-    (void)root;
-    (void)space;
 }

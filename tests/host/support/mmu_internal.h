@@ -7,7 +7,7 @@
 struct cached {
     uint64_t base;   /* first virtual address it is for */
     uint64_t target; /* page, or the next lower table */
-    uint16_t space;  /* whose; ignored for global translations */
+    uint64_t space;  /* whose, as the TLB tells them apart; ignored for global translations */
     uint8_t level;   /* of the entry */
     uint8_t pat;
     bool table, write, execute, user, global, dirty;
@@ -18,17 +18,22 @@ struct cached {
 #define CHAINS   4096
 #define NO_PLACE UINT32_MAX
 
-struct mmu_model {
-    uint8_t *memory;
-    uint64_t bytes;
-    struct frame_pool *pool;
-    struct page_table *spaces[MMU_SPACES_MAX];
+/* What one CPU's TLB holds. */
+struct mmu_tlb {
     struct cached *cache; /* of `capacity` places the first `count` are used */
     uint64_t capacity;
     uint64_t count;
     uint32_t chains[CHAINS]; /* the first place of each chain, chosen by address and level; or NO_PLACE */
+};
+
+struct mmu_model {
+    uint8_t *memory;
+    uint64_t bytes;
+    struct frame_pool *pool;
+    struct page_table *spaces[MMU_SPACES_MAX]; /* what the CPU may use */
+    uint64_t tags[MMU_SPACES_MAX];             /* under which its TLB keeps what is cached of them */
+    struct mmu_tlb *tlb;                       /* of the CPU that is at work */
     struct mmu_counts counts;
-    uint64_t space_numbers; /* one bit for each that is given out */
     void (*at_flush)(void); /* or NULL */
     bool fill_after_flush;
 };
@@ -36,6 +41,9 @@ struct mmu_model {
 extern struct mmu_model mmu;
 
 #define SPAN(level) (4096ULL << (9 * ((level)-1)))
+
+/* Forgets everything. */
+void mmu_tlb_start(struct mmu_tlb *tlb);
 
 _Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found);
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct mmu_model mmu;
+static struct mmu_tlb only_tlb; /* of all tests but those of several CPUs */
+struct mmu_model mmu = {.tlb = &only_tlb};
 
 _Noreturn void mmu_model_fail(const char *what, uint64_t address, uint64_t found)
 {
@@ -37,14 +38,14 @@ bool mmu_frame_is_allocated(uint64_t frame)
 static uint32_t *chain_of(uint64_t address, unsigned level)
 {
     uint64_t page = address / SPAN(level) * 8 + level;
-    return &mmu.chains[(page ^ page >> 12) % CHAINS];
+    return &mmu.tlb->chains[(page ^ page >> 12) % CHAINS];
 }
 
 static bool is_cached(const struct cached *entry)
 {
     uint32_t i = *chain_of(entry->base, entry->level);
-    while (i != NO_PLACE && !same(&mmu.cache[i], entry)) {
-        i = mmu.cache[i].next;
+    while (i != NO_PLACE && !same(&mmu.tlb->cache[i], entry)) {
+        i = mmu.tlb->cache[i].next;
     }
     return i != NO_PLACE;
 }
@@ -53,30 +54,36 @@ static bool is_cached(const struct cached *entry)
 static void cache_put(const struct cached *entry)
 {
     uint32_t *chain = chain_of(entry->base, entry->level);
-    mmu.cache[mmu.count] = *entry;
-    mmu.cache[mmu.count].next = *chain;
-    *chain = (uint32_t)mmu.count++;
+    mmu.tlb->cache[mmu.tlb->count] = *entry;
+    mmu.tlb->cache[mmu.tlb->count].next = *chain;
+    *chain = (uint32_t)mmu.tlb->count++;
 }
 
-static void forget_chains(void)
+static void forget_chains(struct mmu_tlb *tlb)
 {
-    memset(mmu.chains, 0xff, sizeof mmu.chains);
+    memset(tlb->chains, 0xff, sizeof tlb->chains);
+}
+
+void mmu_tlb_start(struct mmu_tlb *tlb)
+{
+    tlb->count = 0; /* its memory serves again */
+    forget_chains(tlb);
 }
 
 void mmu_cache_drop(bool (*drop)(const struct cached *, const void *), const void *context)
 {
-    uint64_t before = mmu.count;
+    uint64_t before = mmu.tlb->count;
     uint64_t first = 0;
-    while (first < before && !drop(&mmu.cache[first], context)) {
+    while (first < before && !drop(&mmu.tlb->cache[first], context)) {
         first++;
     }
     if (first == before) {
         return;
     }
-    mmu.count = 0;
-    forget_chains();
+    mmu.tlb->count = 0;
+    forget_chains(mmu.tlb);
     for (uint64_t i = 0; i < before; i++) {
-        struct cached entry = mmu.cache[i];
+        struct cached entry = mmu.tlb->cache[i];
         if (!drop(&entry, context)) {
             cache_put(&entry); /* at i or before it */
         }
@@ -88,9 +95,9 @@ static void cache_add(const struct cached *entry)
     if (is_cached(entry)) {
         return;
     }
-    if (mmu.count == mmu.capacity) {
-        mmu.capacity = mmu.capacity ? mmu.capacity * 2 : 1024;
-        mmu.cache = realloc(mmu.cache, mmu.capacity * sizeof *mmu.cache);
+    if (mmu.tlb->count == mmu.tlb->capacity) {
+        mmu.tlb->capacity = mmu.tlb->capacity ? mmu.tlb->capacity * 2 : 1024;
+        mmu.tlb->cache = realloc(mmu.tlb->cache, mmu.tlb->capacity * sizeof *mmu.tlb->cache);
     }
     struct cached owned = *entry;
     owned.owned = mmu_frame_is_allocated(entry->target);
@@ -99,12 +106,9 @@ static void cache_add(const struct cached *entry)
 
 void mmu_model_start(void *memory, uint64_t bytes, struct frame_pool *pool)
 {
-    struct cached *cache = mmu.cache;
-    uint64_t capacity = mmu.capacity;
     memset(&mmu, 0, sizeof mmu);
-    forget_chains();
-    mmu.cache = cache; /* its memory serves again */
-    mmu.capacity = capacity;
+    mmu.tlb = &only_tlb;
+    mmu_tlb_start(mmu.tlb);
     mmu.memory = memory;
     mmu.bytes = bytes;
     mmu.pool = pool;
@@ -122,7 +126,7 @@ void mmu_model_at_flush(void (*meanwhile)(void))
 
 uint64_t mmu_model_cached(void)
 {
-    return mmu.count;
+    return mmu.tlb->count;
 }
 
 /* ---- The walk ---- */
@@ -201,6 +205,17 @@ struct mmu_walk mmu_model_walk(const struct page_table *table, uint64_t address)
 
 /* ---- What the CPU does with a walk ---- */
 
+/* Under which tag the CPU caches what it finds in the tables; all that may be used have one. */
+static uint64_t tag_of(const struct page_table *table)
+{
+    for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
+        if (mmu.spaces[i] == table) {
+            return mmu.tags[i];
+        }
+    }
+    return table->space;
+}
+
 /* Caches all entries the walk went through, which sets their accessed bits (4.8, 4.10.2.3, 4.10.3). */
 static void cache_walk(const struct page_table *table, const struct mmu_walk *walk, uint64_t address,
                        bool dirty)
@@ -212,7 +227,7 @@ static void cache_walk(const struct page_table *table, const struct mmu_walk *wa
         struct cached cached = {
             .base = address - address % SPAN(level),
             .target = leaf ? walk->page : (*entry & 0x000ffffffffff000),
-            .space = table->space,
+            .space = tag_of(table),
             .level = (uint8_t)level,
             .table = !leaf,
         };
@@ -240,16 +255,16 @@ static enum mmu_result rights(bool write, bool execute, bool user_page, enum mmu
 static bool serves(const struct cached *entry, const struct page_table *table, uint64_t address,
                    enum mmu_use use)
 {
-    return !entry->table && (entry->global || entry->space == table->space) &&
+    return !entry->table && (entry->global || entry->space == tag_of(table)) &&
            address - entry->base < SPAN(entry->level) && (use != MMU_WRITE || entry->dirty);
 }
 
 static const struct cached *cache_find(const struct page_table *table, uint64_t address, enum mmu_use use)
 {
     for (unsigned level = PAGE_LEVEL_4K; level <= PAGE_LEVEL_1G; level++) {
-        for (uint32_t i = *chain_of(address, level); i != NO_PLACE; i = mmu.cache[i].next) {
-            if (serves(&mmu.cache[i], table, address, use)) {
-                return &mmu.cache[i];
+        for (uint32_t i = *chain_of(address, level); i != NO_PLACE; i = mmu.tlb->cache[i].next) {
+            if (serves(&mmu.tlb->cache[i], table, address, use)) {
+                return &mmu.tlb->cache[i];
             }
         }
     }
@@ -303,7 +318,7 @@ static void fill_table(const struct page_table *table, uint64_t at, unsigned lev
             fill_table(table, entry & 0x000ffffffffff000, level - 1, address);
             struct cached cached = {.base = address,
                                     .target = entry & 0x000ffffffffff000,
-                                    .space = table->space,
+                                    .space = tag_of(table),
                                     .level = (uint8_t)level,
                                     .table = true};
             *entry_at(at, i) |= 0x20;
@@ -322,6 +337,7 @@ void mmu_model_add(struct page_table *table)
     for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
         if (!mmu.spaces[i]) {
             mmu.spaces[i] = table;
+            mmu.tags[i] = table->space;
             return;
         }
     }
@@ -330,7 +346,7 @@ void mmu_model_add(struct page_table *table)
 
 static bool of_space(const struct cached *entry, const void *context)
 {
-    return !entry->global && entry->space == *(const tlb_space_t *)context;
+    return !entry->global && entry->space == *(const uint64_t *)context;
 }
 
 void mmu_model_remove(struct page_table *table)
@@ -412,7 +428,7 @@ bool mmu_cached_is_stale(const struct cached *entry)
 {
     for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
         const struct page_table *table = mmu.spaces[i];
-        if (table && !in_recursive_room(table, entry) && (entry->global || entry->space == table->space) &&
+        if (table && !in_recursive_room(table, entry) && (entry->global || entry->space == mmu.tags[i]) &&
             !in_recursive_room(table, entry) &&
             !(entry->table ? structure_agrees(table, entry) : translation_agrees(table, entry))) {
             return true;
@@ -446,7 +462,7 @@ bool mmu_cached_is_replaced(const struct cached *entry)
 {
     for (unsigned i = 0; i < MMU_SPACES_MAX; i++) {
         const struct page_table *table = mmu.spaces[i];
-        if (table && (entry->global || entry->space == table->space) && !in_recursive_room(table, entry) &&
+        if (table && (entry->global || entry->space == mmu.tags[i]) && !in_recursive_room(table, entry) &&
             (entry->table ? structure_is_other(table, entry) : translation_is_other(table, entry))) {
             return true;
         }
@@ -456,8 +472,8 @@ bool mmu_cached_is_replaced(const struct cached *entry)
 
 void mmu_model_check(void)
 {
-    for (uint64_t i = 0; i < mmu.count; i++) {
-        const struct cached *entry = &mmu.cache[i];
+    for (uint64_t i = 0; i < mmu.tlb->count; i++) {
+        const struct cached *entry = &mmu.tlb->cache[i];
         if (mmu_cached_is_stale(entry)) {
             mmu_model_fail(entry->table ? "a stale table is cached" : "a stale translation is cached",
                            entry->base, entry->target);
@@ -467,8 +483,8 @@ void mmu_model_check(void)
 
 bool mmu_model_writes_unseen(phys_addr_t frame)
 {
-    for (uint64_t i = 0; i < mmu.count; i++) {
-        const struct cached *entry = &mmu.cache[i];
+    for (uint64_t i = 0; i < mmu.tlb->count; i++) {
+        const struct cached *entry = &mmu.tlb->cache[i];
         if (!entry->table && entry->write && entry->dirty && frame.raw - entry->target < SPAN(entry->level) &&
             mmu_cached_is_stale(entry)) {
             return true;

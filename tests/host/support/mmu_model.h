@@ -4,11 +4,12 @@
  * accessed and dirty bits, and has the worst of all TLBs: it forgets nothing that it was not told to, holds
  * every translation of a page side by side, and may at any time have read ahead everything there is.
  *
- * It implements <ashlar/arch/tlb.h>, so what the code under test flushes is flushed here. A test calls
- * mmu_model_fill() before an operation and mmu_model_check() after it: then each translation and each
- * paging-structure entry that is still cached must agree with the tables. A flush that comes after the frame
- * it protects was freed is found at the flush, and so is an entry that was overwritten: whatever is dropped
- * must have been cleared, or be the same still, as another CPU uses it up to that moment.
+ * It takes the place of mm/paging/shootdown.c, so what the code under test flushes is flushed here, at once
+ * and for all CPUs; mmu_cpu.h runs that file itself, over CPUs with a TLB each. A test calls mmu_model_fill()
+ * before an operation and mmu_model_check() after it: then each translation and each paging-structure entry
+ * that is still cached must agree with the tables. A flush that comes after the frame it protects was freed
+ * is found at the flush, and so is an entry that was overwritten: whatever is dropped must have been cleared,
+ * or be the same still, as another CPU uses it up to that moment.
  */
 #pragma once
 
@@ -39,8 +40,8 @@ struct mmu_walk {
 /* Everything the flushes did. */
 struct mmu_counts {
     uint64_t page_flushes;  /* pages dropped one by one */
-    uint64_t space_flushes; /* tlb_flush_space() */
-    uint64_t total_flushes; /* tlb_flush_everything() */
+    uint64_t space_flushes; /* everything of a space */
+    uint64_t total_flushes; /* everything of all */
 };
 
 #define MMU_SPACES_MAX 16

@@ -6,11 +6,7 @@
 
 #include <x86/control_registers.h>
 
-/* What INVPCID drops (SDM volume 2, INVPCID). */
-enum invpcid_kind {
-    INVPCID_SPACE = 1,      /* of one PCID, all that is not global */
-    INVPCID_EVERYTHING = 2, /* of all, global ones too */
-};
+#define INVPCID_EVERYTHING 2 /* of all PCIDs, global translations too (SDM volume 2, INVPCID) */
 
 static inline uint64_t read_cr3(void)
 {
@@ -37,11 +33,11 @@ static inline void invlpg(uint64_t address)
     tlb_drop_page(virt_addr(address));
 }
 
-static inline void invpcid(enum invpcid_kind kind, uint64_t pcid)
+static inline void invpcid_everything(void)
 {
     const struct {
         uint64_t pcid;
         uint64_t address;
-    } descriptor = {pcid, 0};
-    __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"((uint64_t)kind) : "memory");
+    } descriptor = {0, 0};
+    __asm__ volatile("invpcid %0, %1" : : "m"(descriptor), "r"((uint64_t)INVPCID_EVERYTHING) : "memory");
 }

@@ -6,11 +6,9 @@
 
 #include <x86/control_registers.h>
 
-enum invpcid_kind { INVPCID_SPACE = 1, INVPCID_EVERYTHING = 2 };
-
 uint64_t read_cr3(void);
 void write_cr3(uint64_t value);
 uint64_t read_cr4(void);
 void write_cr4(uint64_t value);
 void invlpg(uint64_t address);
-void invpcid(enum invpcid_kind kind, uint64_t pcid);
+void invpcid_everything(void);

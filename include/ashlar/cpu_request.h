@@ -1,0 +1,64 @@
+/*
+ * Requests between CPUs: one CPU asks others to do something at once, and waits until all have done it.
+ *
+ * Each CPU has a mailbox with two sets: who has asked it for something, and who has not answered yet what it
+ * has asked for itself. A CPU has one request of its own under way at a time, and it lies on its stack, as it
+ * waits there for the answers. To ask is to enter the other's set and to interrupt it; to answer is to leave
+ * the asker's set. So there are no queues, nothing is allocated, and nothing can be full.
+ *
+ * Nobody waits for ever: a CPU answers in the interrupt's handler, and where interrupts are off, while it
+ * waits for answers or spins for a lock: whoever does that calls cpu_serve_requests() in the loop. So two
+ * CPUs that ask each other at once, interrupts off, serve one another.
+ *
+ * Until cpu_requests_start() there is the boot CPU alone, and everything here does nothing.
+ */
+#pragma once
+
+#include <ashlar/cpu_set.h>
+
+/* What the CPU that is asked runs, interrupts off. It asks nobody itself, and neither allocates nor waits. */
+typedef void cpu_request_function(const void *context);
+
+/* What sending takes from the architecture. */
+struct cpu_request_calls {
+    /* Interrupts CPU `cpu`, whose handler calls cpu_serve_requests(). All that this CPU has written before
+     * must be seen by the handler; where the interrupt is sent by a write that does not wait for earlier ones
+     * (WRMSR to an x2APIC: SDM volume 3, 11.12.3), it is to wait for them first. From any context. */
+    void (*interrupt)(unsigned cpu);
+    /* Says where a CPU is that has not answered in time; a panic follows. NULL: nothing can be said. */
+    void (*silent)(unsigned cpu);
+};
+
+/* How much memory, aligned to 8 bytes, the mailboxes of `cpus` CPUs take. */
+size_t cpu_requests_bytes(unsigned cpus);
+
+/*
+ * Makes mailboxes for CPUs 0 .. cpus - 1 in `memory`, which stays in use for good. The calling CPU is online,
+ * the others are not yet. Called once at start-up, before any other CPU runs.
+ */
+void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_calls *calls);
+
+/* How many CPUs can be online; 1 until cpu_requests_start(). */
+unsigned cpus_present(void);
+
+/* The CPUs that are asked when all are; empty until cpu_requests_start(). */
+const struct cpu_set *cpus_online(void);
+
+/* The calling CPU is online from now on: it has entered the set when this returns, by a full fence. */
+void cpu_enter_online(void);
+
+/*
+ * Asks all CPUs of `cpus` but this one, or with NULL all that are online, to run function(context). The
+ * caller has executed a full fence since it wrote what those must see that will not be asked because they
+ * enter the set only now. Preemption is off from before the call until cpu_request_wait() has returned; not
+ * in a handler.
+ */
+void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function, const void *context);
+
+/* Waits until all have answered, and serves what others ask meanwhile. Panics, naming who does not answer,
+ * after the patience of a lock. */
+void cpu_request_wait(void);
+
+/* Answers what other CPUs have asked of this one. From the interrupt's handler, and from every loop in which
+ * a CPU waits for another one; not in an NMI's handler. */
+void cpu_serve_requests(void);
