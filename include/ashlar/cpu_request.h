@@ -10,7 +10,7 @@
  * waits for answers or spins for a lock: whoever does that calls cpu_serve_requests() in the loop. So two
  * CPUs that ask each other at once, interrupts off, serve one another.
  *
- * Until cpu_requests_start() there is the boot CPU alone, and everything here does nothing.
+ * Until cpu_requests_start() there is the boot CPU alone. It asks nobody, and has nothing to serve.
  */
 #pragma once
 
@@ -40,6 +40,14 @@ void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_ca
 
 /* How many CPUs can be online; 1 until cpu_requests_start(). */
 unsigned cpus_present(void);
+
+extern bool cpu_mailboxes_are_there; /* read by the following function alone */
+
+/* Whether there can be more than one: for a short way where there cannot. */
+static inline bool cpus_are_several(void)
+{
+    return __builtin_expect(cpu_mailboxes_are_there, false);
+}
 
 /* The CPUs that are asked when all are; empty until cpu_requests_start(). */
 const struct cpu_set *cpus_online(void);

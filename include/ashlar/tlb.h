@@ -102,20 +102,15 @@ void tlb_batch_finish(struct tlb_batch *batch);
 
 /* ---- What a flush is made of ---- */
 
-/* What is to be dropped on every CPU that may have it. */
-struct tlb_flush {
-    struct page_table *table;       /* whose translations: the kernel's are part of every space */
-    const struct tlb_range *ranges; /* where */
-    unsigned range_count;           /* 0: everything of `table`; of the kernel's, everything of all spaces */
-    bool only_global; /* all were mapped PAGE_GLOBAL, by tables that stay: no space has copies */
-};
-
 /*
- * Drops it, here and on all other CPUs that have the tables loaded, and returns when all have done so. What
- * is cached of tables that are not loaded is dropped when they are loaded next. The entries have been
- * written. Spinlocks may be held, and interrupts be off; not in a handler.
+ * Drops, here and on all other CPUs that have the tables loaded, what was cached of `ranges` of `table`, and
+ * returns when all have done so. What is cached of tables that are not loaded is dropped when they are loaded
+ * next. range_count 0: everything of the table. The kernel's tables are part of every space: of them it is
+ * everything of all. only_global: all was mapped PAGE_GLOBAL, by tables that stay, so that no space has
+ * copies. The entries have been written. Spinlocks may be held, and interrupts be off; not in a handler.
  */
-void tlb_flush(const struct tlb_flush *flush);
+void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigned range_count,
+               bool only_global);
 
 /* Makes this CPU use `table`, and keeps what the TLB has of it if that is still true. Nothing else may load
  * tables on a CPU that user spaces are loaded on. */

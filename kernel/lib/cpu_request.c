@@ -2,8 +2,6 @@
 #include <ashlar/cpu_request.h>
 #include <ashlar/lock.h>
 
-#define TRIES_PER_READING 256 /* of the clock, while waiting */
-
 struct mailbox {
     struct cpu_set asked;           /* who asks this CPU: they enter, it takes them out */
     struct cpu_set waiting;         /* who has not answered this CPU: it puts them in, they leave */
@@ -11,7 +9,8 @@ struct mailbox {
     const void *context;
 };
 
-static struct mailbox *mailboxes; /* by CPU; NULL while there is one CPU */
+bool cpu_mailboxes_are_there;
+static struct mailbox *mailboxes; /* by CPU */
 static struct cpu_set online;
 static struct cpu_request_calls calls;
 
@@ -35,11 +34,12 @@ void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_ca
     calls = *given;
     mailboxes = boxes;
     cpu_enter_online();
+    cpu_mailboxes_are_there = cpus > 1;
 }
 
 unsigned cpus_present(void)
 {
-    return mailboxes ? online.cpus : 1;
+    return cpu_mailboxes_are_there ? online.cpus : 1;
 }
 
 const struct cpu_set *cpus_online(void)
@@ -55,9 +55,6 @@ void cpu_enter_online(void)
 /* All are noted before the first is asked, since it may answer at once. */
 void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function, const void *context)
 {
-    if (!mailboxes) {
-        return;
-    }
     const struct cpu_set *from = cpus ? cpus : &online;
     unsigned here = cpu_number();
     struct mailbox *mine = &mailboxes[here];
@@ -86,17 +83,13 @@ _Noreturn static void panic_of_silence(unsigned cpu)
 
 void cpu_request_wait(void)
 {
-    if (!mailboxes) {
-        return;
-    }
     const struct cpu_set *waiting = &mailboxes[cpu_number()].waiting;
     struct lock_wait wait = lock_wait_begin(1);
-    unsigned tries = 0;
     unsigned first;
     while ((first = cpu_set_next(waiting, 0)) < waiting->cpus) {
         cpu_serve_requests();
         cpu_relax();
-        if (++tries % TRIES_PER_READING == 0 && !lock_wait_goes_on(&wait)) {
+        if (!lock_wait_goes_on(&wait)) {
             panic_of_silence(first);
         }
     }
@@ -105,7 +98,7 @@ void cpu_request_wait(void)
 /* Whoever asks is taken out first: so nobody is served twice when a function waits for a lock, and serves. */
 void cpu_serve_requests(void)
 {
-    if (!mailboxes) {
+    if (!cpus_are_several()) {
         return;
     }
     bool were_on = interrupts_disable();

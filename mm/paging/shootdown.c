@@ -60,87 +60,107 @@ static struct tlb_cpu *this_cpu(void)
 
 /* ---- Dropping ---- */
 
-static void drop_ranges(const struct tlb_flush *flush)
+/* What is to be dropped: what tlb_flush() was told, and the generation that it made. */
+struct request {
+    struct page_table *table;
+    const struct tlb_range *ranges;
+    unsigned range_count;
+    bool only_global;
+    uint64_t generation;
+};
+
+static void drop_ranges(const struct tlb_range *ranges, unsigned count)
 {
-    for (unsigned i = 0; i < flush->range_count; i++) {
-        const struct tlb_range *range = &flush->ranges[i];
-        tlb_drop_pages(range->base, page_level_bytes(range->level),
-                       range->bytes >> page_level_shift(range->level));
+    for (unsigned i = 0; i < count; i++) {
+        tlb_drop_pages(ranges[i].base, page_level_bytes(ranges[i].level),
+                       ranges[i].bytes >> page_level_shift(ranges[i].level));
     }
 }
 
-/* What is cached of the kernel's under numbers that are not loaded is dropped when they are. */
-static void forget_others(struct tlb_cpu *cpu)
+/* What is cached of the kernel's under numbers that are not loaded is dropped when they are. The loaded one,
+ * for which INVLPG was enough, is not told apart: this is rare. */
+static __attribute__((noinline)) void forget_numbers(void)
 {
+    struct tlb_cpu *cpu = this_cpu();
     for (unsigned i = 1; i < NUMBERS; i++) {
-        if (i != cpu->number) {
-            cpu->numbers[i].space = TLB_SPACE_KERNEL;
-        }
+        cpu->numbers[i].space = TLB_SPACE_KERNEL;
     }
 }
 
-static void drop_of_kernel(struct tlb_cpu *cpu, const struct tlb_flush *flush)
+static inline void drop_of_kernel(const struct tlb_range *ranges, unsigned count, bool only_global)
 {
-    if (flush->range_count == 0) {
+    if (count == 0) {
         tlb_drop_everything();
         return;
     }
-    drop_ranges(flush);
-    if (!flush->only_global) {
-        forget_others(cpu);
+    drop_ranges(ranges, count);
+    if (!only_global) {
+        forget_numbers();
     }
 }
 
-/* What a CPU is asked for. */
-struct request {
-    const struct tlb_flush *flush;
-    uint64_t generation; /* that it makes */
-};
-
-/* The generation is read before everything is dropped: what it stands for is cached no more afterwards. */
-static void drop_of_space(struct tlb_cpu *cpu, const struct request *request)
+/*
+ * The generation is read before everything is dropped: what it stands for is cached no more afterwards. The
+ * sender does its own part with interrupts on: if another request comes in between, it may remember an older
+ * generation than it could, and drops more the next time.
+ */
+static __attribute__((noinline)) void
+drop_of_space(const struct page_table *table, const struct tlb_range *ranges, unsigned count, uint64_t made)
 {
-    const struct tlb_flush *flush = request->flush;
+    struct tlb_cpu *cpu = this_cpu();
     struct number *number = &cpu->numbers[cpu->number];
-    if (cpu->loaded != flush->table || number->clean >= request->generation) {
+    if (cpu->loaded != table || number->clean >= made) {
         return;
     }
-    if (flush->range_count != 0 && number->clean + 1 == request->generation) {
-        drop_ranges(flush);
-        number->clean = request->generation;
+    if (count != 0 && number->clean + 1 == made) {
+        drop_ranges(ranges, count);
+        number->clean = made;
     } else {
-        uint64_t generation = atomic_load(&flush->table->generation);
+        uint64_t generation = atomic_load(&table->generation);
         tlb_drop_loaded();
         number->clean = generation;
     }
 }
 
-/* The receiver's part, which is the sender's own, too. Interrupts are off. */
+/* The receiver's part. */
 static void serve(const void *context)
 {
     const struct request *request = context;
-    if (request->flush->table->kernel) {
-        drop_of_space(this_cpu(), request);
+    if (request->table->kernel) {
+        drop_of_space(request->table, request->ranges, request->range_count, request->generation);
     } else {
-        drop_of_kernel(this_cpu(), request->flush);
+        drop_of_kernel(request->ranges, request->range_count, request->only_global);
     }
 }
 
 /* Tables without a set are those that every CPU is asked about. */
 static const struct cpu_set *loaded_on(const struct page_table *table)
 {
-    return table->kernel && table->loaded.words ? &table->loaded : NULL;
+    return table->kernel ? &table->loaded : NULL;
 }
 
-void tlb_flush(const struct tlb_flush *flush)
+static __attribute__((noinline)) void drop_everywhere(struct page_table *table,
+                                                      const struct tlb_range *ranges, unsigned count,
+                                                      bool only_global, uint64_t made)
+{
+    const struct request request = {table, ranges, count, only_global, made};
+    cpu_request_send(loaded_on(table), serve, &request);
+    serve(&request);
+    cpu_request_wait();
+}
+
+void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigned range_count,
+               bool only_global)
 {
     preempt_disable();
-    struct request request = {flush, atomic_fetch_add(&flush->table->generation, 1) + 1};
-    cpu_request_send(loaded_on(flush->table), serve, &request);
-    bool were_on = interrupts_disable();
-    serve(&request);
-    interrupts_restore(were_on);
-    cpu_request_wait();
+    uint64_t made = atomic_fetch_add(&table->generation, 1) + 1;
+    if (cpus_are_several()) {
+        drop_everywhere(table, ranges, range_count, only_global, made);
+    } else if (table->kernel) {
+        drop_of_space(table, ranges, range_count, made);
+    } else {
+        drop_of_kernel(ranges, range_count, only_global);
+    }
     preempt_enable();
 }
 
@@ -158,7 +178,6 @@ static unsigned number_for(struct tlb_cpu *cpu, tlb_space_t space)
         }
     }
     cpu->taken = cpu->taken % (NUMBERS - 1) + 1;
-    cpu->numbers[cpu->taken].space = TLB_SPACE_KERNEL;
     return cpu->taken;
 }
 
@@ -171,9 +190,7 @@ static void load_kernel(struct tlb_cpu *cpu, const struct page_table *table)
 
 static void load_space(struct tlb_cpu *cpu, struct page_table *table)
 {
-    if (table->loaded.words) {
-        cpu_set_add(&table->loaded, cpu_number());
-    }
+    cpu_set_add(&table->loaded, cpu_number());
     uint64_t generation = atomic_load(&table->generation);
     unsigned number = number_for(cpu, table->space);
     struct number *kept = &cpu->numbers[number];
@@ -194,7 +211,7 @@ void tlb_load(struct page_table *table)
     } else {
         load_kernel(cpu, table);
     }
-    if (before && before != table && before->loaded.words) {
+    if (before && before != table) {
         cpu_set_remove(&before->loaded, cpu_number());
     }
     interrupts_restore(were_on);

@@ -230,7 +230,7 @@ void page_table_end_recursive(struct page_table *table)
     ASSERT(table->recursive_slot != 0);
     page_table_entry_t *root = frame_pointer(table->frames, table->root);
     entry_write(&root[table->recursive_slot], (page_table_entry_t){0});
-    tlb_flush(&(struct tlb_flush){.table = table});
+    tlb_flush(table, NULL, 0, false);
     table->recursive_slot = 0;
     spinlock_release(&table->lock);
 }

@@ -39,14 +39,9 @@ void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
 static void flush(const struct tlb_batch *batch)
 {
     bool tables = batch->tables.raw != FRAME_NONE.raw;
-    struct tlb_flush flush = {
-        .table = batch->table,
-        .ranges = batch->ranges,
-        .range_count = batch->pages > TLB_FLUSH_PAGES ? 0 : batch->range_count,
-        .only_global = !batch->local && !tables,
-    };
     if (batch->range_count != 0 || tables) {
-        tlb_flush(&flush);
+        unsigned ranges = batch->pages > TLB_FLUSH_PAGES ? 0 : batch->range_count;
+        tlb_flush(batch->table, batch->ranges, ranges, !batch->local && !tables);
     }
 }
 

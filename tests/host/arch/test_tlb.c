@@ -158,7 +158,7 @@ static void step(uint64_t random)
         break;
     case 6:
         if (rest % 8 == 0) {
-            tlb_flush(&(struct tlb_flush){.table = &tables.kernel});
+            tlb_flush(&tables.kernel, NULL, 0, false);
         }
         break;
     case 7:
@@ -254,7 +254,7 @@ static void all_is_dropped_without_global_pages(void **state)
     load(&spaces[0]);
     mmu_model_fill();
     assert_true(mmu_model_cached() > 0);
-    tlb_flush(&(struct tlb_flush){.table = &tables.kernel});
+    tlb_flush(&tables.kernel, NULL, 0, false);
     assert_int_equal(mmu_model_cached(), 0);
     load(&tables.kernel);
     unmap(&spaces[0], USER, FRAME_BYTES);

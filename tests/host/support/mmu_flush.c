@@ -89,22 +89,22 @@ static void flush_cache(const struct flush *flush, uint64_t *count, uint64_t flu
     spinlock_release(&lock);
 }
 
-/* A flush of pages or of a space, one after the other: what each drops is looked at. */
-void tlb_flush(const struct tlb_flush *flush)
+/* One range after the other: what each drops is looked at. */
+void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigned range_count,
+               bool only_global)
 {
-    tlb_space_t space = flush->table->kernel ? flush->table->space : TLB_SPACE_KERNEL;
-    if (flush->range_count == 0 && flush->table->kernel) {
+    tlb_space_t space = table->kernel ? table->space : TLB_SPACE_KERNEL;
+    if (range_count == 0 && table->kernel) {
         flush_cache(&(struct flush){.space = space}, &mmu.counts.space_flushes, 1);
-    } else if (flush->range_count == 0) {
+    } else if (range_count == 0) {
         flush_cache(&(struct flush){.all = true}, &mmu.counts.total_flushes, 1);
     }
-    for (unsigned i = 0; i < flush->range_count; i++) {
-        const struct tlb_range *range = &flush->ranges[i];
-        uint64_t count = range->bytes >> page_level_shift(range->level);
-        flush_cache(&(struct flush){.global_only = flush->only_global,
+    for (unsigned i = 0; i < range_count; i++) {
+        uint64_t count = ranges[i].bytes >> page_level_shift(ranges[i].level);
+        flush_cache(&(struct flush){.global_only = only_global,
                                     .space = space,
-                                    .base = range->base.raw,
-                                    .page_bytes = page_level_bytes(range->level),
+                                    .base = ranges[i].base.raw,
+                                    .page_bytes = page_level_bytes(ranges[i].level),
                                     .count = count},
                     &mmu.counts.page_flushes, count);
     }
