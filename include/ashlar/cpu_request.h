@@ -34,7 +34,7 @@ size_t cpu_requests_bytes(unsigned cpus);
 
 /*
  * Makes mailboxes for CPUs 0 .. cpus - 1 in `memory`, which stays in use for good. The calling CPU is online,
- * the others are not yet. Called once at start-up, before any other CPU runs.
+ * the others are not yet. Called once at start-up, before any other CPU runs and before there is a space.
  */
 void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_calls *calls);
 

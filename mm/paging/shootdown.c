@@ -139,29 +139,36 @@ static const struct cpu_set *loaded_on(const struct page_table *table)
     return table->kernel ? &table->loaded : NULL;
 }
 
-static __attribute__((noinline)) void drop_everywhere(struct page_table *table,
-                                                      const struct tlb_range *ranges, unsigned count,
-                                                      bool only_global, uint64_t made)
+static void drop_everywhere(const struct request *request)
 {
-    const struct request request = {table, ranges, count, only_global, made};
-    cpu_request_send(loaded_on(table), serve, &request);
-    serve(&request);
+    cpu_request_send(loaded_on(request->table), serve, request);
+    serve(request);
     cpu_request_wait();
 }
 
-void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigned range_count,
-               bool only_global)
+static __attribute__((noinline)) void flush_by_generation(struct page_table *table,
+                                                          const struct tlb_range *ranges, unsigned count,
+                                                          bool only_global)
 {
     preempt_disable();
     uint64_t made = atomic_fetch_add(&table->generation, 1) + 1;
     if (cpus_are_several()) {
-        drop_everywhere(table, ranges, range_count, only_global, made);
-    } else if (table->kernel) {
-        drop_of_space(table, ranges, range_count, made);
+        drop_everywhere(&(struct request){table, ranges, count, only_global, made});
+    } else {
+        drop_of_space(table, ranges, count, made);
+    }
+    preempt_enable();
+}
+
+/* One CPU alone has the kernel's tables loaded at all times, and misses nothing. */
+void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigned range_count,
+               bool only_global)
+{
+    if (table->kernel || cpus_are_several()) {
+        flush_by_generation(table, ranges, range_count, only_global);
     } else {
         drop_of_kernel(ranges, range_count, only_global);
     }
-    preempt_enable();
 }
 
 /* ---- Loading ---- */
@@ -188,9 +195,24 @@ static void load_kernel(struct tlb_cpu *cpu, const struct page_table *table)
     cpu->loaded = NULL;
 }
 
+/* A full fence, where there is somebody who could look. */
+static void enter_set(struct page_table *table)
+{
+    if (cpus_are_several()) {
+        cpu_set_add(&table->loaded, cpu_number());
+    }
+}
+
+static void leave_set(struct page_table *table)
+{
+    if (cpus_are_several()) {
+        cpu_set_remove(&table->loaded, cpu_number());
+    }
+}
+
 static void load_space(struct tlb_cpu *cpu, struct page_table *table)
 {
-    cpu_set_add(&table->loaded, cpu_number());
+    enter_set(table);
     uint64_t generation = atomic_load(&table->generation);
     unsigned number = number_for(cpu, table->space);
     struct number *kept = &cpu->numbers[number];
@@ -212,7 +234,7 @@ void tlb_load(struct page_table *table)
         load_kernel(cpu, table);
     }
     if (before && before != table) {
-        cpu_set_remove(&before->loaded, cpu_number());
+        leave_set(before);
     }
     interrupts_restore(were_on);
 }

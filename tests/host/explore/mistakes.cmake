@@ -9,10 +9,10 @@ mistake(loading_without_fence shootdown.c "cpu_set_add(&table->loaded, cpu_numbe
 # The set.
 mistake(not_in_the_set shootdown.c "cpu_set_add(&table->loaded, cpu_number());" "")
 mistake(in_the_set_too_late shootdown.c
-        "    cpu_set_add(&table->loaded, cpu_number());\n    uint64_t generation = atomic_load(&table->generation);"
-        "    uint64_t generation = atomic_load(&table->generation);\n    cpu_set_add(&table->loaded, cpu_number());")
+        "    enter_set(table);\n    uint64_t generation = atomic_load(&table->generation);"
+        "    uint64_t generation = atomic_load(&table->generation);\n    enter_set(table);")
 mistake(out_of_the_set_too_early shootdown.c "struct page_table *before = cpu->loaded;"
-        "struct page_table *before = cpu->loaded;\n    if (before) { cpu_set_remove(&before->loaded, cpu_number()); }")
+        "struct page_table *before = cpu->loaded;\n    if (before) { leave_set(before); }")
 mistake(online_too_late shootdown.c "    cpu_enter_online();\n    tlb_drop_everything();"
         "    tlb_drop_everything();\n    cpu_enter_online();")
 

@@ -2,7 +2,8 @@
  * The shootdown (mm/paging/shootdown.c, kernel/lib/cpu_request.c, arch/x86_64/paging/tlb.c) in every
  * interleaving of two or three CPUs.
  *
- * The same program is built with each of many small mistakes in those files (mistakes.cmake), and must find it.
+ * The same program is built with each of many small mistakes in those files (mistakes.cmake), and must find
+ * it.
  */
 #include <ashlar/cpu_request.h>
 #include <stdio.h>
