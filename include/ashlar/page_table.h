@@ -106,9 +106,9 @@ typedef void page_table_visitor(void *context, virt_addr_t base, page_table_entr
 
 /*
  * Unmaps whatever is mapped in the range; holes are no error. A large page that is cut is split first, which
- * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back, for which the
- * batch is finished. `removed` is called for each page, the table's lock held; NULL only where none can be
- * swapped.
+ * may need memory: PAGE_TABLE_NO_MEMORY, and then nothing has changed. Empty tables go back with the batch;
+ * for those of the kernel's half it is finished at once. `removed` is called for each page, the table's lock
+ * held; NULL only where none can be swapped.
  */
 enum page_table_error page_table_unmap(struct page_table *table, virt_addr_t base, uint64_t bytes,
                                        struct tlb_batch *batch, page_table_visitor *removed, void *context)

@@ -16,7 +16,7 @@
 struct page_table;
 
 #define TLB_BATCH_RANGES 8  /* more ranges than that become one that covers them all */
-#define TLB_BATCH_FRAMES 32 /* more frames than that are freed by a flush in between */
+#define TLB_BATCH_FRAMES 32 /* more shared frames than that are let go by a flush in between */
 #define TLB_FLUSH_PAGES  32 /* beyond so many single pages it is cheaper to drop everything of the space */
 
 /* Addresses whose translations are stale. */
@@ -26,7 +26,8 @@ struct tlb_range {
     enum page_level level; /* smallest page size in it */
 };
 
-/* A block to be freed once nobody can reach it through a stale translation. */
+/* A block that others have references to, of which one is dropped once nobody can reach it through a stale
+ * translation. */
 struct tlb_frame {
     phys_addr_t block; /* first byte */
     unsigned order;    /* 2^order frames */
@@ -39,6 +40,7 @@ struct tlb_batch {
     bool local;               /* one of the ranges was not mapped PAGE_GLOBAL */
     phys_addr_t tables;       /* freed tables, chained through their descriptors: while one waits, the
                                  paging-structure caches are stale as well */
+    phys_addr_t blocks;       /* blocks that nobody else has, to be freed, chained in the same way */
     uint64_t pages;           /* single pages in all ranges: what invlpg would have to do */
     struct tlb_range ranges[TLB_BATCH_RANGES];
     struct tlb_frame frames[TLB_BATCH_FRAMES];
@@ -52,6 +54,7 @@ static inline void tlb_batch_start(struct tlb_batch *batch, struct page_table *t
     batch->frame_count = 0;
     batch->local = false;
     batch->tables = (phys_addr_t){0};
+    batch->blocks = (phys_addr_t){0};
     batch->pages = 0;
 }
 
@@ -84,7 +87,9 @@ static inline void tlb_batch_add(struct tlb_batch *batch, virt_addr_t base, uint
 }
 
 /*
- * Drops the caller's reference to a block once the flush is done; may flush at once when the batch is full.
+ * Drops the caller's reference to a block once the flush is done. Of those that nobody else refers to any
+ * number can wait, and their notes are the batch's from now on; of others TLB_BATCH_FRAMES, and then it
+ * flushes at once.
  */
 void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order);
 
@@ -94,7 +99,8 @@ void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table);
 /* Whether finishing it would do nothing. */
 static inline bool tlb_batch_is_empty(const struct tlb_batch *batch)
 {
-    return batch->range_count == 0 && batch->frame_count == 0 && batch->tables.raw == 0;
+    return batch->range_count == 0 && batch->frame_count == 0 && batch->tables.raw == 0 &&
+           batch->blocks.raw == 0;
 }
 
 /* Flushes what has been noted, on every CPU, frees what waits for it, and leaves the batch empty. */

@@ -51,8 +51,8 @@ static void hide(void *context, void *page)
     enum page_table_error error =
         page_table_unmap_frames(kernel_page_table(), virt_of(page), 1, &batch, &frame);
     ASSERT(error == PAGE_TABLE_OK); /* it was shown */
-    tlb_batch_put(&batch, frame, 0);
     tlb_batch_finish(&batch);
+    frame_free(kernel_frames(), frame, 0);
 }
 
 /* ---- What an address is ---- */

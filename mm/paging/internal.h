@@ -267,14 +267,15 @@ void table_drop(struct page_table *table, phys_addr_t parent, uint64_t address, 
                 phys_addr_t child, struct tlb_batch *batch) REQUIRES(table->lock);
 
 /*
- * Flushes if tables have been dropped; the last step of whatever drops any, before the lock is let go. A CPU
- * may have the entry that named the table cached. Were another table put there for a neighbouring address
- * before that is gone, the CPU would look into the old one and find nothing.
+ * Flushes if tables of the kernel's have been dropped; the last step of whatever drops any, before the lock
+ * is let go. A CPU may have the entry that named the table cached. Were another table put there for a
+ * neighbouring address before that is gone, the CPU would look into the old one, find nothing, and fault. The
+ * kernel must not; in a space the fault finds the page there, and has itself dropped what was cached of the
+ * way to it (SDM volume 3, 4.10.4.1). So a space's tables wait in the batch.
  */
 static inline void tables_settle(struct page_table *table, struct tlb_batch *batch) REQUIRES(table->lock)
 {
-    (void)table;
-    if (batch->tables.raw != FRAME_NONE.raw) {
+    if (!table->kernel && batch->tables.raw != FRAME_NONE.raw) {
         tlb_batch_finish(batch);
     }
 }

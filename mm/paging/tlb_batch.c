@@ -19,9 +19,20 @@ void tlb_batch_join(struct tlb_batch *batch, virt_addr_t base, uint64_t bytes)
     batch->pages = (last - first + 1) >> FRAME_SHIFT;
 }
 
+static uint32_t tag_of(const struct tlb_batch *batch, phys_addr_t block)
+{
+    return atomic_load_explicit(&frame_descriptor(batch->table->frames, block)->tag, memory_order_acquire);
+}
+
+/* Where the only reference is the caller's, nobody adds one: references come from page-table entries. */
 void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order)
 {
     DEBUG_ASSERT(tlb_batch_is_valid(batch));
+    if (frame_tag_references(tag_of(batch, block)) == 1) {
+        frame_note_set_next(frame_descriptor(batch->table->frames, block), batch->blocks);
+        batch->blocks = block;
+        return;
+    }
     if (batch->frame_count == TLB_BATCH_FRAMES) {
         tlb_batch_finish(batch);
     }
@@ -55,11 +66,21 @@ static void free_tables(struct tlb_batch *batch)
     }
 }
 
-/* The only reference is ours: so nobody adds one, and the block can go the short way. */
-static void put_frame(struct frame_pool *frames, const struct tlb_frame *frame)
+static void free_blocks(struct tlb_batch *batch)
 {
-    uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame->block)->tag, memory_order_acquire);
-    if (frame_tag_references(tag) == 1) {
+    struct frame_pool *frames = batch->table->frames;
+    while (batch->blocks.raw != FRAME_NONE.raw) {
+        phys_addr_t block = batch->blocks;
+        batch->blocks = frame_note_next(frame_descriptor(frames, block));
+        frame_free(frames, block, frame_tag_order(tag_of(batch, block)));
+    }
+}
+
+/* The others may have dropped theirs meanwhile: then the block can go the short way. */
+static void put_frame(const struct tlb_batch *batch, const struct tlb_frame *frame)
+{
+    struct frame_pool *frames = batch->table->frames;
+    if (frame_tag_references(tag_of(batch, frame->block)) == 1) {
         frame_free(frames, frame->block, frame->order);
     } else {
         frame_put(frames, frame->block);
@@ -71,8 +92,9 @@ void tlb_batch_finish(struct tlb_batch *batch)
     DEBUG_ASSERT(tlb_batch_is_valid(batch));
     flush(batch);
     free_tables(batch);
+    free_blocks(batch);
     for (unsigned i = 0; i < batch->frame_count; i++) {
-        put_frame(batch->table->frames, &batch->frames[i]);
+        put_frame(batch, &batch->frames[i]);
     }
     tlb_batch_start(batch, batch->table);
 }

@@ -21,6 +21,7 @@
 
 #define SPACES     8 /* more than a CPU has numbers for */
 #define CPUS       3
+#define MANY       1200 /* pages, of three tables */
 #define STEPS      4000
 #define KERNEL     (0xffffd00000000000ULL + MIB(2) - KIB(32)) /* pages around a border of tables */
 #define USER       (MIB(2) - KIB(32))
@@ -288,6 +289,39 @@ static void only_those_are_interrupted_who_need_be(void **state)
     stop();
 }
 
+static void put(void *batch, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+{
+    (void)base;
+    tlb_batch_put(batch, page_entry_leaf_address(entry, level), 0);
+}
+
+/* However many frames and tables wait for it. */
+static void one_batch_is_one_round(void **state)
+{
+    (void)state;
+    struct tlb_batch batch;
+    start(CPUS, true, true);
+    make_space(&spaces[0]);
+    for (uint64_t i = 0; i < MANY; i++) {
+        phys_addr_t frame = frame_alloc(&tables.machine.pool, 0, OWNER_TEST);
+        assert_int_equal(page_table_map(&spaces[0], virt_addr(MIB(2) + i * FRAME_BYTES), frame, FRAME_BYTES,
+                                        PAGE_WRITE | PAGE_USER, CACHE_WRITE_BACK, PAGE_LEVEL_4K),
+                         PAGE_TABLE_OK);
+    }
+    for (unsigned cpu = 0; cpu < CPUS; cpu++) {
+        mmu_cpu_play(cpu);
+        load(&spaces[0]);
+    }
+    begin(&batch, &spaces[0]);
+    assert_int_equal(page_table_unmap(&spaces[0], virt_addr(MIB(2)), MANY * FRAME_BYTES, &batch, put, &batch),
+                     PAGE_TABLE_OK);
+    assert_int_equal(mmu_cpu_interrupts(), 0);
+    end(&batch);
+    assert_int_equal(mmu_cpu_interrupts(), CPUS - 1);
+    destroy_space(&spaces[0]);
+    stop(); /* no frame is missing */
+}
+
 /* A CPU that misses a flush of a space that it has not loaded drops all of it when it loads it, and just
  * then. */
 static void who_missed_a_flush_drops_all_at_the_next_load(void **state)
@@ -327,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_space_keeps_what_is_cached_of_it),
         cmocka_unit_test(all_is_dropped_without_global_pages),
         cmocka_unit_test(only_those_are_interrupted_who_need_be),
+        cmocka_unit_test(one_batch_is_one_round),
         cmocka_unit_test(who_missed_a_flush_drops_all_at_the_next_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
