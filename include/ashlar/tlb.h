@@ -122,12 +122,12 @@ void tlb_flush(struct page_table *table, const struct tlb_range *ranges, unsigne
  * tables on a CPU that user spaces are loaded on. */
 void tlb_load(struct page_table *table);
 
-/* How much memory, aligned to 8 bytes, CPUs 0 .. cpus - 1 take to remember what they have loaded. */
-size_t tlb_cpus_bytes(unsigned cpus);
+/* How much memory, aligned to 8 bytes, CPUs 0 .. count - 1 take to remember what they have loaded. */
+size_t tlb_cpus_bytes(unsigned count);
 
 /* Lets them remember it in `memory`, which stays in use for good. Called once at start-up, when
  * cpu_requests_start() has been, and before any other CPU runs; until then there is the boot CPU alone. */
-void tlb_cpus_start(void *memory, unsigned cpus);
+void tlb_cpus_start(void *memory, unsigned count);
 
 /* To be called by each CPU but the first, the kernel's tables in its CR3, before it looks at any address that
  * may be unmapped meanwhile: it is online afterwards, and asked for its part of every flush. */

@@ -12,7 +12,7 @@ struct mailbox {
 bool cpu_mailboxes_are_there;
 static struct mailbox *mailboxes; /* by CPU */
 static struct cpu_set online;
-static struct cpu_request_calls calls;
+static struct cpu_request_calls given;
 
 size_t cpu_requests_bytes(unsigned cpus)
 {
@@ -20,7 +20,7 @@ size_t cpu_requests_bytes(unsigned cpus)
     return cpus * (sizeof(struct mailbox) + 2 * set_bytes) + set_bytes;
 }
 
-void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_calls *given)
+void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_calls *calls)
 {
     struct mailbox *boxes = memory;
     _Atomic(uint64_t) *words = (_Atomic(uint64_t) *)(boxes + cpus);
@@ -31,7 +31,7 @@ void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_ca
         cpu_set_init(&boxes[cpu].asked, words += length, cpus);
         cpu_set_init(&boxes[cpu].waiting, words += length, cpus);
     }
-    calls = *given;
+    given = *calls;
     mailboxes = boxes;
     cpu_enter_online();
     cpu_mailboxes_are_there = cpus > 1;
@@ -69,14 +69,14 @@ void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function
     for (unsigned cpu = cpu_set_next(&mine->waiting, 0); cpu < mine->waiting.cpus;
          cpu = cpu_set_next(&mine->waiting, cpu + 1)) {
         cpu_set_add(&mailboxes[cpu].asked, here);
-        calls.interrupt(cpu);
+        given.interrupt(cpu);
     }
 }
 
 _Noreturn static void panic_of_silence(unsigned cpu)
 {
-    if (calls.silent) {
-        calls.silent(cpu);
+    if (given.silent) {
+        given.silent(cpu);
     }
     panic("CPU %u does not answer what CPU %u asks of it", cpu, cpu_number());
 }

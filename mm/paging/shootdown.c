@@ -69,17 +69,17 @@ struct request {
     uint64_t generation;
 };
 
-static void drop_ranges(const struct tlb_range *ranges, unsigned count)
+static __attribute__((noinline)) void drop_ranges(const struct tlb_range *ranges, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        tlb_drop_pages(ranges[i].base, page_level_bytes(ranges[i].level),
-                       ranges[i].bytes >> page_level_shift(ranges[i].level));
+    for (const struct tlb_range *range = ranges; range != ranges + count; range++) {
+        tlb_drop_pages(range->base, page_level_bytes(range->level),
+                       range->bytes >> page_level_shift(range->level));
     }
 }
 
 /* What is cached of the kernel's under numbers that are not loaded is dropped when they are. The loaded one,
  * for which INVLPG was enough, is not told apart: this is rare. */
-static __attribute__((noinline)) void forget_numbers(void)
+static void forget_numbers(void)
 {
     struct tlb_cpu *cpu = this_cpu();
     for (unsigned i = 1; i < NUMBERS; i++) {
@@ -87,15 +87,22 @@ static __attribute__((noinline)) void forget_numbers(void)
     }
 }
 
+static __attribute__((noinline)) void drop_all_copies(const struct tlb_range *ranges, unsigned count)
+{
+    drop_ranges(ranges, count);
+    forget_numbers();
+}
+
+/* Ends in calls of functions that are not inline, so that it needs no stack of its own: a flush of vmalloc's
+ * costs as much as its pages, and little more. */
 static inline void drop_of_kernel(const struct tlb_range *ranges, unsigned count, bool only_global)
 {
     if (count == 0) {
         tlb_drop_everything();
-        return;
-    }
-    drop_ranges(ranges, count);
-    if (!only_global) {
-        forget_numbers();
+    } else if (only_global) {
+        drop_ranges(ranges, count);
+    } else {
+        drop_all_copies(ranges, count);
     }
 }
 
