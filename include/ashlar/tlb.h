@@ -37,7 +37,7 @@ struct tlb_batch {
     struct page_table *table; /* whose translations */
     unsigned range_count;     /* entries used in ranges */
     unsigned frame_count;     /* entries used in frames */
-    bool local;               /* one of the ranges was not mapped PAGE_GLOBAL */
+    bool local;               /* one of the ranges was not mapped PAGE_GLOBAL, or a table waits */
     phys_addr_t tables;       /* freed tables, chained through their descriptors: while one waits, the
                                  paging-structure caches are stale as well */
     phys_addr_t blocks;       /* blocks that nobody else has, to be freed, chained in the same way */

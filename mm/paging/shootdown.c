@@ -69,12 +69,14 @@ struct request {
     uint64_t generation;
 };
 
+/* At least one. */
 static __attribute__((noinline)) void drop_ranges(const struct tlb_range *ranges, unsigned count)
 {
-    for (const struct tlb_range *range = ranges; range != ranges + count; range++) {
+    const struct tlb_range *range = ranges;
+    do {
         tlb_drop_pages(range->base, page_level_bytes(range->level),
                        range->bytes >> page_level_shift(range->level));
-    }
+    } while (++range != ranges + count);
 }
 
 /* What is cached of the kernel's under numbers that are not loaded is dropped when they are. The loaded one,

@@ -44,22 +44,24 @@ void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
     DEBUG_ASSERT(tlb_batch_is_valid(batch));
     frame_note_set_next(frame_descriptor(batch->table->frames, table), batch->tables);
     batch->tables = table;
+    batch->local = true; /* each number has copies of the entry that named it */
 }
 
 /* Tables without a range are left when a full batch was flushed in the midst of unmapping what they held. */
 static void flush(const struct tlb_batch *batch)
 {
-    bool tables = batch->tables.raw != FRAME_NONE.raw;
-    if (batch->range_count != 0 || tables) {
+    if (batch->range_count != 0) {
         unsigned ranges = batch->pages > TLB_FLUSH_PAGES ? 0 : batch->range_count;
-        tlb_flush(batch->table, batch->ranges, ranges, !batch->local && !tables);
+        tlb_flush(batch->table, batch->ranges, ranges, !batch->local);
+    } else if (batch->tables.raw != FRAME_NONE.raw) {
+        tlb_flush(batch->table, NULL, 0, false);
     }
 }
 
 static void free_tables(struct tlb_batch *batch)
 {
-    struct frame_pool *frames = batch->table->frames;
     while (batch->tables.raw != FRAME_NONE.raw) {
+        struct frame_pool *frames = batch->table->frames;
         phys_addr_t table = batch->tables;
         batch->tables = frame_note_next(frame_descriptor(frames, table));
         frame_free(frames, table, 0);
@@ -68,8 +70,8 @@ static void free_tables(struct tlb_batch *batch)
 
 static void free_blocks(struct tlb_batch *batch)
 {
-    struct frame_pool *frames = batch->table->frames;
     while (batch->blocks.raw != FRAME_NONE.raw) {
+        struct frame_pool *frames = batch->table->frames;
         phys_addr_t block = batch->blocks;
         batch->blocks = frame_note_next(frame_descriptor(frames, block));
         frame_free(frames, block, frame_tag_order(tag_of(batch, block)));
@@ -96,5 +98,8 @@ void tlb_batch_finish(struct tlb_batch *batch)
     for (unsigned i = 0; i < batch->frame_count; i++) {
         put_frame(batch, &batch->frames[i]);
     }
-    tlb_batch_start(batch, batch->table);
+    batch->range_count = 0;
+    batch->frame_count = 0;
+    batch->local = false;
+    batch->pages = 0;
 }

@@ -21,9 +21,12 @@ bool tlb_has_numbers(void)
 
 void tlb_drop_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        invlpg(base.raw + i * page_bytes);
-    }
+    uint64_t end = base.raw + count * page_bytes;
+    uint64_t at = base.raw;
+    do {
+        invlpg(at);
+        at += page_bytes;
+    } while (at != end);
 }
 
 void tlb_drop_loaded(void)

@@ -13,8 +13,8 @@
 bool tlb_has_numbers(void);
 
 /*
- * Drops the translations of `count` pages of `page_bytes` each from `base`, global ones too, and what the
- * paging-structure caches hold for the loaded number.
+ * Drops the translations of `count` (at least 1) pages of `page_bytes` each from `base`, global ones too, and
+ * what the paging-structure caches hold for the loaded number.
  */
 void tlb_drop_pages(virt_addr_t base, uint64_t page_bytes, uint64_t count);
 
