@@ -25,7 +25,6 @@ enum frame_state {
 
 struct page_table;
 struct kva_range;
-struct vm_mapping;
 
 /*
  * What the owner of a block notes in its descriptor: one word. Who keeps what there, and the functions that
@@ -37,7 +36,6 @@ union frame_note {
     phys_addr_t next;            /* the next frame of a chain, or none */
     struct page_table *root;     /* the page table whose root this frame is */
     struct kva_range *range;     /* the kernel addresses that show the frame */
-    struct vm_mapping *mappings; /* the records of the pages that show the frame, where there are several */
 };
 
 struct frame_descriptor {
@@ -146,6 +144,12 @@ static inline uint64_t frame_both(uint32_t tag, uint32_t use)
 static inline enum frame_owner frame_descriptor_owner(const struct frame_descriptor *descriptor)
 {
     return frame_use_owner(atomic_load_explicit(&descriptor->use, memory_order_relaxed));
+}
+
+/* Pins of a block or frame. */
+static inline uint32_t frame_descriptor_pins(const struct frame_descriptor *descriptor)
+{
+    return frame_use_pins(atomic_load_explicit(&descriptor->use, memory_order_relaxed));
 }
 
 /* References beyond the pins: 1 says that who has one of them is the last user. */

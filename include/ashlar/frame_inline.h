@@ -13,6 +13,20 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
     EXCLUDES(pool->lock);
 void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
 
+static inline bool frame_share(struct frame_descriptor *descriptor)
+{
+    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    do {
+        DEBUG_ASSERT(frame_tag_state(tag) == FRAME_ALLOCATED && frame_tag_references(tag) != 0);
+        if (frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
+                                                    tag + (1U << FRAME_TAG_REFERENCES_SHIFT),
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
 /* Books `frames` more (or fewer) for `owner`. Preemption is off. */
 static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t frames)
 {

@@ -4,7 +4,7 @@
  * The lowest three bits tell the kind:
  *
  *   all 0          FRAME_NOTE_PLAIN   one of those below
- *   lowest one 1   FRAME_NOTE_PAGE    of a frame that one page shows: a space and a page
+ *   lowest one 1   FRAME_NOTE_PAGE    of a frame that spaces show: where
  *   others         FRAME_NOTE_SLAB    of a slab: its record and the number of its cache
  *
  * A plain note is, by who has the frame:
@@ -14,8 +14,6 @@
  *   a page table                      the count of its entries in use, shifted
  *   the root of page tables           a pointer to their struct page_table
  *   vmalloc                           a pointer to the range of addresses that shows the frame
- *   spaces, where several pages       a pointer to a chain of records
- *   show the frame
  *   a heap, for a large block         its length, or a record and a number
  *
  * heap_free() looks at no more of a descriptor than the note: so no other owner's may look like a slab's. The
@@ -109,30 +107,19 @@ static inline void frame_note_set_range(struct frame_descriptor *descriptor, str
 
 /* ---- Spaces: mm/space/share/reverse.c says what a code is ---- */
 
-static inline bool frame_note_is_page(union frame_note note)
+/* A note as it is now: those of spaces are read without a lock. */
+static inline union frame_note frame_note_read(const struct frame_descriptor *descriptor)
 {
-    return note.raw & FRAME_NOTE_PAGE_BIT;
+    return (union frame_note){.raw = __atomic_load_n(&descriptor->note.raw, __ATOMIC_RELAXED)};
 }
 
-/* The code of the one page that shows a frame. */
-static inline uint64_t frame_note_page(union frame_note note)
-{
-    DEBUG_ASSERT(frame_note_is_page(note));
-    return note.raw;
-}
-
-/* The note of a frame that one page shows. */
-static inline union frame_note frame_note_of_page(uint64_t code)
-{
-    DEBUG_ASSERT(code & FRAME_NOTE_PAGE_BIT);
-    return (union frame_note){.raw = code};
-}
-
+/* Notes where spaces show a frame. */
 static inline void frame_note_set_page(struct frame_descriptor *descriptor, uint64_t code)
 {
+    DEBUG_ASSERT(code & FRAME_NOTE_PAGE_BIT);
     DEBUG_ASSERT(!frame_note_is_of(descriptor, OWNER_SLABS) &&
                  !frame_note_is_of(descriptor, OWNER_PAGE_TABLES));
-    descriptor->note = frame_note_of_page(code);
+    __atomic_store_n(&descriptor->note.raw, code, __ATOMIC_RELAXED);
 }
 
 /* ---- A record and a number: slabs, and large blocks of which a record is kept ---- */

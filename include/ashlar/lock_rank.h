@@ -19,8 +19,8 @@ enum lock_rank {
     LOCK_ARENA,           /* an arena of kernel addresses */
     LOCK_TABLE_SLOTS,     /* the making of the slots for temporary views of page tables */
     LOCK_PAGE_TABLE,      /* a set of page tables */
-    LOCK_MAPPINGS,        /* the chains of frames that several pages show */
-    LOCK_SPACE_NUMBERS,   /* a manager's table of spaces */
+    LOCK_FAMILY,          /* the ring of a family: who may show the same page at the same offset */
+    LOCK_SPACE_NUMBERS,   /* a manager's tables of spaces and families */
     LOCK_SLAB_POOL,       /* a slab pool's list of caches */
     LOCK_SLAB_GUARD,      /* guarded slots */
     LOCK_SLAB_CACHE,      /* a slab cache */

@@ -238,6 +238,16 @@ page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
     EXCLUDES(table->lock);
 
+/* The same for `count` slots one after the other, each with its leaf of leaves[]; where that is a hole, the
+ * slot is left as it is. Returns how many are filled. */
+uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
+                              const page_table_entry_t *leaves, unsigned count) EXCLUDES(table->lock);
+
+/* Takes write access from the pages of `count` slots one after the other, the first of which is that of the
+ * page at `base`. Other kinds than leaves are left as they are. */
+void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                      struct tlb_batch *batch) EXCLUDES(table->lock);
+
 /* page_table_set() for the slot of the page at `base`, which is no hole, without its checks. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);

@@ -19,8 +19,7 @@
  * under it is flushed.
  *
  * Locks, in this order: `change` (of two spaces: by ascending number), spinlocks of spaces (the same), those
- * of device_claim and device_release, page tables, the manager's `mappings`, the manager's own, slab caches,
- * the frame pool. Every function takes what it needs and holds nothing when it returns. What takes `change`
+ * of device_claim and device_release, page tables, families, the manager's own, slab caches, the frame pool. Every function takes what it needs and holds nothing when it returns. What takes `change`
  * is called with preemption and interrupts on. Memory of a kernel space is not touched with a spinlock held
  * or from an interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for
  * `dirty`.
@@ -118,10 +117,12 @@ enum vm_source {
 const char *vm_source_name(enum vm_source source);
 
 /*
- * Where the pages of VM_PAGER regions come from. The regions hold references to it; who made it has the first
- * one. Its frames are single (order 0); their descriptors' notes are the reverse map's, and empty
- * (frame_note_clear()) when a frame is given for the first time.
+ * Where the pages of VM_PAGER regions come from, all of one manager's spaces. The regions hold references to
+ * it; who made it has the first one. Its frames are single (order 0), and a frame is the page of one offset;
+ * their descriptors' notes are the spaces'.
  */
+struct vm_family;
+
 struct vm_pager {
     /*
      * Gives the frame with the page at `offset` (bytes, a multiple of FRAME_BYTES) and a reference to it, or
@@ -140,7 +141,8 @@ struct vm_pager {
     void (*dirty)(struct vm_pager *pager, uint64_t offset, phys_addr_t frame);
     /* The last reference is gone. Or NULL. No lock is held. */
     void (*release)(struct vm_pager *pager);
-    _Atomic(uint32_t) references; /* regions, and its maker: starts as 1 */
+    _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
+    _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */
 };
 
 void vm_pager_get(struct vm_pager *pager);
@@ -148,13 +150,12 @@ void vm_pager_put(struct vm_pager *pager);
 
 /* ---- What a manager and a space are made with ---- */
 
-#define VM_HOLD_PAGES 64         /* pages of work in one hold of a space's spinlock */
-#define VM_SPACES_MAX (1U << 18) /* spaces of one manager */
+#define VM_HOLD_PAGES 64 /* pages of work in one hold of a space's spinlock */
 
 struct vm_manager_config {
     struct frame_pool *frames;              /* where pages come from */
     struct slab_pool *slabs;                /* where records come from */
-    const struct page_table_access *access; /* how page tables are reached */
+    const struct page_table_access *access; /* how page tables are reached: `open` is NULL */
     unsigned levels;                        /* of page tables: 4 or 5 */
     enum page_level largest_level;          /* largest leaf the CPU has */
     unsigned physical_bits;                 /* of the CPU's physical addresses: 32 .. 52 */
@@ -186,6 +187,8 @@ struct vm_space_config {
 };
 
 #include <ashlar/vm_space_types.h>
+
+#define VM_SPACES_MAX VM_NUMBERS_MAX /* spaces of one manager */
 
 /* ---- What all spaces of a frame pool share ---- */
 
@@ -272,7 +275,7 @@ struct vm_request {
                                   two up to VM_AROUND_MAX; 0 or 1 for only the one */
     const phys_addr_t *frames; /* VM_FRAMES: one allocated single frame for each page; the space takes a
                                   reference to each, and their descriptors' notes, which
-                                  are empty when a frame is given for the first time */
+                                  are empty before, and again when no page shows the frame */
     phys_addr_t target;        /* VM_DEVICE: physical address of the first page */
     enum page_cache cache;     /* VM_DEVICE: how it is cached; else CACHE_WRITE_BACK */
     struct vm_pager *pager;    /* VM_PAGER: who gives the pages */
@@ -387,11 +390,11 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
 
 /*
  * Whether the space has put `frame` (a whole block, for a 2 MiB page) at a page of a region that has frames:
- * it is the zero page, to be read, or an allocated block which the reverse map finds there. For an audit of
- * the tables: any frame, whoever it belongs to. It takes as long as the frame is shown at many places.
+ * it is the zero page, to be read, or an allocated block whose note leads there. For an audit of the tables:
+ * any frame, whoever it belongs to.
  */
 bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
-    EXCLUDES(space->manager->mappings_lock);
+    EXCLUDES(space->lock);
 
 /* One place where a frame is seen. */
 struct vm_place {
@@ -403,12 +406,13 @@ struct vm_place {
 
 /*
  * The reverse question: where is the frame at `address` mapped? Fills places[] up to `limit` and returns how
- * many there are. Constant time for frames with one mapping; device regions are searched in all spaces. For
+ * many there are. A page that was never shared is found at once, others by asking all relatives (docs/
+ * spaces.md); device regions, and those of given frames for such a frame, are searched in all spaces. For
  * addresses that are no RAM as well. The frame's own pages do not change meanwhile; pages of a space that is
- * being destroyed are left out.
+ * being destroyed are left out, and of a region of given frames that is on its way in or out.
  */
 uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
-                         uint64_t limit) EXCLUDES(manager->lock, manager->mappings_lock);
+                         uint64_t limit) EXCLUDES(manager->lock);
 
 /* What vm_space_check() found wrong first. */
 struct vm_problem {
@@ -427,8 +431,8 @@ struct vm_problem {
  */
 bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES(space->lock);
 
-/* The same for all spaces of a manager, and for what they share: the records of the reverse map are as many
- * as the pages that need one, the frame pool's ledger closes, and no owner shows more frames than it has, or
+/* The same for all spaces of a manager, and for what they share: every family and its relatives know each
+ * other, the frame pool's ledger closes, and no owner shows more frames than it has, or
  * less if it is an exclusive one. It holds a reference to each space that it looks at, so that none goes
  * under its hands; but sums over all are right only while nobody makes, changes or destroys one. */
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

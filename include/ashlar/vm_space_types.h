@@ -4,30 +4,46 @@
  */
 #pragma once
 
-#define VM_NUMBERS_CHUNK 512 /* entries of one page of the table of spaces */
+#define VM_NUMBERS_CHUNK 512        /* entries of one page of a table of numbers */
+#define VM_NUMBERS_MAX   (1U << 17) /* entries of a table of numbers */
 
 struct vm_space;
 struct vm_region;
+struct vm_family;
 
-/* Entry of the table of spaces: taken, or a link in the list of free numbers. */
+/* Entry of a table of numbers: taken, or a link in the list of free numbers. */
 union vm_number {
-    struct vm_space *space; /* whose number it is */
-    uint64_t word;          /* bit 0 set: free, the rest is 2 * next free number, the last one leads to
-                               VM_SPACES_MAX; bit 1 set: the pointer of a space that is being destroyed */
+    struct vm_space *space;   /* whose number it is, in the table of spaces */
+    struct vm_family *family; /* the same, in that of families */
+    uint64_t word;            /* bit 0 set: free, the rest is 2 * next free number, the last one leads to the
+                                 table's limit; bit 1 set: the pointer of a space that is being destroyed */
+};
+
+/* Who has which number. */
+struct vm_numbers {
+    union vm_number *chunks[VM_NUMBERS_MAX / VM_NUMBERS_CHUNK]; /* a frame each */
+    uint32_t limit;                                             /* numbers that have an entry */
+    uint32_t free;                                              /* first free one, or `limit` */
+    uint32_t count;                                             /* numbers that are taken */
+};
+
+/* One of a family: a space, with all regions that it has from the family's first space at the same addresses,
+ * or one region. */
+struct vm_relative {
+    struct vm_relative *next;     /* in the family's ring */
+    struct vm_relative *previous; /* the same */
+    struct vm_space *space;       /* whose it is; NULL: the ring's beginning, or the place of one who walks */
+    struct vm_region *region;     /* or NULL, for a space */
 };
 
 struct vm_manager {
     struct vm_manager_config config; /* as given */
     struct slab_cache regions;       /* of struct vm_region */
-    struct slab_cache mappings;      /* of struct vm_mapping: frames that several pages show */
+    struct slab_cache families;      /* of struct vm_family */
     phys_addr_t zero_frame;          /* zeros for all who only read; never freed, never counted */
     struct spinlock lock;            /* guards (L) */
-    union vm_number *numbers[VM_SPACES_MAX / VM_NUMBERS_CHUNK]; /* (L) the table of spaces, a frame each */
-    uint32_t number_limit;                                      /* (L) numbers that have an entry */
-    uint32_t number_free;                                       /* (L) first free one, or number_limit */
-    uint32_t space_count;                                       /* (L) spaces in being */
-    struct spinlock mappings_lock;                              /* guards the chains of shared frames */
-    _Atomic(uint64_t) mapping_count;                            /* records in chains */
+    struct vm_numbers space_numbers;  /* (L) the spaces in being */
+    struct vm_numbers family_numbers; /* (L) the families in being */
 };
 
 struct vm_space {
@@ -46,6 +62,8 @@ struct vm_space {
     uint64_t region_bytes;      /* their sum, guards not included */
     uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
+    struct vm_family *family;        /* of the pages it has shared, or NULL; changes with both held */
+    struct vm_relative relative;     /* its place in that; guarded by the family's lock */
     uint32_t number;                 /* in the manager's table */
     _Atomic(uint32_t) references;    /* of those who found it by its number */
     _Atomic(uint32_t) loaded;        /* CPUs that have its tables loaded */

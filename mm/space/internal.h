@@ -21,6 +21,11 @@ struct vm_region {
     uint64_t guard;             /* bytes kept free below base */
     uint64_t offset;            /* of the first byte: in the pager, or physical address */
     struct vm_pager *pager;     /* VM_PAGER: a reference is held; else NULL */
+    struct vm_family *family;   /* whose pages it shows, if not those of its space's family; a reference is
+                                   held, `relative` is in its ring. Always so for VM_PAGER; else NULL where
+                                   the space's family has each page at the same address */
+    uint64_t shift;             /* address of a page minus its offset in the family; 0 where that is NULL */
+    struct vm_relative relative; /* its place in `family` */
     const char *name;           /* for people; never NULL */
     uint8_t source;             /* enum vm_source */
     uint8_t access;             /* enum vm_access: what pages allow that are filled now */
@@ -168,6 +173,9 @@ static inline void vm_work_unlock(struct vm_space *space, struct vm_work *work) 
 /* Takes one of the spares. */
 struct vm_region *vm_work_spare(struct vm_work *work);
 
+/* Makes a region that is in no tree and no family of what another one says. */
+void vm_region_describe(struct vm_region *made, const struct vm_region *as);
+
 /* Cuts `region` at `address` inside it; the upper part, made of a spare, is returned. */
 struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
                                   uint64_t address) REQUIRES(space->change, space->lock);
@@ -224,13 +232,6 @@ static inline uint32_t vm_references(const struct vm_space *space, phys_addr_t f
     return frame_descriptor_users(frame_descriptor(space->manager->config.frames, frame));
 }
 
-/* Pins that devices hold on a block or frame. Whoever pins it by a page has the space's lock meanwhile. */
-static inline uint32_t vm_pins(const struct vm_space *space, phys_addr_t frame)
-{
-    const struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, frame);
-    return frame_use_pins(atomic_load_explicit(&descriptor->use, memory_order_relaxed));
-}
-
 /* Whether the block behind a 2 MiB page may be made 512 frames: nobody else has a reference to it, a device's
  * pins included, and nobody has marked it as busy. */
 bool vm_block_is_cuttable(const struct vm_space *space, phys_addr_t block);
@@ -278,18 +279,97 @@ enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint6
 void vm_device_unclaim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
     REQUIRES(space->change);
 
-/* ---- share/reverse.c: from a frame to the pages that show it ---- */
+/* ---- share/family.c: who may show the same page ---- */
 
-/* A record in the chain of a frame that several pages show. */
-struct vm_mapping {
-    struct vm_mapping *next; /* or NULL */
-    uint64_t code;           /* vm_code() of the page */
+/* The last chunk's numbers are nobody's: one of them is in the notes of given frames. */
+#define VM_FAMILIES_MAX (VM_NUMBERS_MAX - VM_NUMBERS_CHUNK)
+
+struct vm_family {
+    struct vm_manager *manager;
+    struct spinlock lock;         /* guards the ring, and the bounds of its regions */
+    struct vm_relative ring;      /* begins and ends here */
+    _Atomic(uint32_t) references; /* of relatives, of a pager, and of those who look */
+    uint32_t number;              /* in the manager's table */
 };
 
-/* Space number and page in one word whose lowest bit is set: the note of a frame that one page shows. */
+/* Makes a family with no relatives, to which the caller has a reference. Fails with VM_NO_MEMORY or
+ * VM_TOO_MANY. */
+enum vm_error vm_family_make(struct vm_manager *manager, struct vm_family **made) EXCLUDES(manager->lock);
+
+/* The family of that number and a reference to it, or NULL. */
+struct vm_family *vm_family_get(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
+
+/* Returns a reference; the last one ends the family. */
+void vm_family_put(struct vm_family *family) EXCLUDES(family->lock);
+
+/* Makes a space the first of a family, if it has none yet. Fails as vm_family_make(). */
+enum vm_error vm_space_begin_family(struct vm_space *space) REQUIRES(space->change) EXCLUDES(space->lock);
+
+/* Makes a space that has no family a relative in one. */
+void vm_space_join(struct vm_space *space, struct vm_family *family) REQUIRES(space->change)
+    EXCLUDES(space->lock, family->lock);
+
+/* Takes a space that has no pages any more out of its family, if it has one. */
+void vm_space_leave_family(struct vm_space *space);
+
+/* Gives a pager its family, if it has none yet. Fails as vm_family_make(). */
+enum vm_error vm_pager_begin_family(struct vm_manager *manager, struct vm_pager *pager);
+
+/* Makes a region a relative in `family`, which is set, as is `shift`. */
+void vm_region_join(struct vm_space *space, struct vm_region *region);
+
+/* Takes a region that has no pages any more out of its family, if it has one by itself. */
+void vm_region_leave(struct vm_region *region);
+
+/* The first `bytes` bytes of `lower` are left to it, the rest is that of `upper`, which was made of it. */
+void vm_region_part(struct vm_space *space, struct vm_region *lower, struct vm_region *upper, uint64_t bytes);
+
+/* Gives what `upper` has to `lower`. */
+void vm_region_absorb(struct vm_region *lower, struct vm_region *upper);
+
+/* The family that a region shares its pages in, or NULL when it has shared none yet. */
+static inline struct vm_family *vm_region_family(const struct vm_space *space, const struct vm_region *region)
+{
+    return region->family ? region->family : space->family;
+}
+
+/* Told of a page, as vm_code(), that may show a frame; returns whether it wants to hear of more. */
+typedef bool vm_code_visitor(void *context, uint64_t code);
+
+/* Visits all pages that relatives have at the place that `code` (vm_family_code()) names. */
+void vm_family_each(struct vm_manager *manager, uint64_t code, vm_code_visitor *visit, void *context)
+    EXCLUDES(manager->lock);
+
+/* Verifies the rings and numbers of all families. */
+bool vm_families_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);
+
+/* ---- share/reverse.c: from a frame to the pages that show it ---- */
+
+/* A code is the note of a frame: bit 0, then whether the number (17 bits) is a family's, then 45 bits of page,
+ * which is 57 bits of address. Of offsets in families that are longer it has what fits. */
+#define VM_CODE_FAMILY       (1ULL << 1)
+#define VM_CODE_NUMBER_SHIFT 2
+#define VM_CODE_PAGE_SHIFT   19
+#define VM_CODE_ADDRESSES    ((1ULL << (64 - VM_CODE_PAGE_SHIFT + FRAME_SHIFT)) - 1)
+
+_Static_assert(VM_NUMBERS_MAX == 1U << (VM_CODE_PAGE_SHIFT - VM_CODE_NUMBER_SHIFT), "a number fits into a code");
+
+/* The code of a page that a space has by itself; the number of a code; its address, or its offset. */
 uint64_t vm_code(uint32_t number, uint64_t address);
 uint32_t vm_code_number(uint64_t code);
 uint64_t vm_code_address(uint64_t code);
+
+/* The code of a page that a family may share. */
+uint64_t vm_family_code(const struct vm_family *family, uint64_t offset);
+
+/* The code of a given frame, whose page number counts the pages that show it. */
+#define VM_CODE_GIVEN                                                                                        \
+    ((uint64_t)(VM_NUMBERS_MAX - 1) << VM_CODE_NUMBER_SHIFT | VM_CODE_FAMILY | FRAME_NOTE_PAGE_BIT)
+
+static inline bool vm_code_is_given(uint64_t code)
+{
+    return (code & ((1ULL << VM_CODE_PAGE_SHIFT) - 1)) == VM_CODE_GIVEN;
+}
 
 /* Notes the only page of a frame that nobody else has. */
 static inline void vm_reverse_set(struct vm_space *space, phys_addr_t frame, uint64_t address)
@@ -298,35 +378,37 @@ static inline void vm_reverse_set(struct vm_space *space, phys_addr_t frame, uin
                         vm_code(space->number, address));
 }
 
-/* Notes one more page of a frame; false when there is no memory. */
-bool vm_reverse_add(struct vm_space *space, phys_addr_t frame, uint64_t address)
-    EXCLUDES(space->manager->mappings_lock);
+/* Notes one page more, or one less, that shows a given frame. The first fails when the note is in use for
+ * something else. */
+bool vm_given_add(const struct vm_space *space, phys_addr_t frame);
+void vm_given_remove(const struct vm_space *space, phys_addr_t frame);
 
-/* Forgets a page of a frame that may be shared. */
-void vm_reverse_remove(struct vm_space *space, phys_addr_t frame, uint64_t address)
-    EXCLUDES(space->manager->mappings_lock);
+/* Visits all pages that may show a block, whoever has it: each is to be looked at. Given frames are in none
+ * of them. */
+void vm_reverse_each(struct vm_manager *manager, phys_addr_t frame, vm_code_visitor *visit, void *context)
+    EXCLUDES(manager->lock);
 
-/* Codes of all pages that show the frame, up to `limit`; returns how many there are. */
-uint64_t vm_reverse_codes(struct vm_manager *manager, phys_addr_t frame, uint64_t *codes, uint64_t limit)
-    EXCLUDES(manager->mappings_lock);
-
-/*
- * Whether a frame that its owner gives may be shown by spaces: its note is empty or an entry of the
- * reverse map. For the notes of other owners the answer is no.
- */
-bool vm_reverse_accepts(struct vm_manager *manager, phys_addr_t frame)
-    EXCLUDES(manager->lock, manager->mappings_lock);
+/* Whether an allocated block's note, whoever owns it, leads to this page of the region. */
+bool vm_region_names(struct vm_space *space, const struct vm_region *region, phys_addr_t block,
+                     uint64_t address) REQUIRES(space->lock);
 
 /* Whether the page at an address shows the block. */
 bool vm_page_shows(struct vm_space *space, uint64_t address, phys_addr_t block) EXCLUDES(space->lock);
 
-/* Whether an allocated block's note, whoever owns it, is an entry of the reverse map that leads to a page
- * of a space or to a chain. Takes the lock of the space that the entry names. */
-bool vm_reverse_knows(struct vm_manager *manager, phys_addr_t block) EXCLUDES(manager->lock);
+/* ---- numbers.c: who has which number. The manager's lock is held ---- */
 
-/* Whether an allocated block's note, whoever owns it, is an entry that names this page of the space. */
-bool vm_reverse_names(struct vm_space *space, phys_addr_t block, uint64_t address)
-    EXCLUDES(space->manager->mappings_lock);
+union vm_number *vm_numbers_entry(struct vm_numbers *numbers, uint32_t number);
+
+/* The entry of a number that was given out, or 0 when there is none. */
+uint64_t vm_numbers_word(struct vm_numbers *numbers, uint32_t number);
+
+/* Gives out a number below `most`, a multiple of VM_NUMBERS_CHUNK. Fails with VM_TOO_MANY or VM_NO_MEMORY. */
+enum vm_error vm_numbers_take(struct vm_manager *manager, struct vm_numbers *numbers, uint32_t most,
+                              union vm_number whose, uint32_t *number) REQUIRES(manager->lock);
+void vm_numbers_return(struct vm_numbers *numbers, uint32_t number);
+
+/* Returns a table's frames. */
+void vm_numbers_destroy(struct vm_manager *manager, struct vm_numbers *numbers);
 
 /* ---- manager.c ---- */
 
@@ -343,8 +425,8 @@ void vm_number_retire(struct vm_space *space) EXCLUDES(space->manager->lock);
 /* Gives the number of a retired space back, none of whose pages is in the reverse map any more. */
 void vm_number_return(struct vm_space *space) EXCLUDES(space->manager->lock);
 
-/* Whether there is a space of that number, perhaps one being destroyed, and `address` in its range. */
-bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address) EXCLUDES(manager->lock);
+/* The space of that number, perhaps one being destroyed, or NULL. For whoever has stopped all others. */
+struct vm_space *vm_number_space(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
 
 /* ---- fault/need.c: what a fault needs and can only get without the space's lock ---- */
 

@@ -134,6 +134,7 @@ void vm_space_destroy(struct vm_space *space)
     vm_range_remove(space, &work, space->base, space->end); /* cuts nothing, so no spares */
     vm_work_unlock(space, &work);
     vm_work_end(space, &work);
+    vm_space_leave_family(space);
     vm_number_return(space);
     return_tables(space);
 }

@@ -2,72 +2,25 @@
  * references. */
 #include "internal.h"
 
-/* ---- Numbers ---- */
+/* ---- Numbers of spaces ---- */
 
-#define NUMBER_FREE  1ULL /* the entry is a link in the list of free numbers */
 #define NUMBER_DYING 2ULL /* the entry's space is being destroyed: nobody gets it any more */
-
-static union vm_number *number_entry(struct vm_manager *manager, uint32_t number)
-{
-    return &manager->numbers[number / VM_NUMBERS_CHUNK][number % VM_NUMBERS_CHUNK];
-}
-
-static uint64_t link_to(uint32_t number)
-{
-    return 2 * (uint64_t)number | NUMBER_FREE;
-}
-
-/* The entry of a number that was given out, or 0 when there is none. */
-static uint64_t word_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
-{
-    if (number >= manager->number_limit) {
-        return 0;
-    }
-    uint64_t word = number_entry(manager, number)->word;
-    return word & NUMBER_FREE ? 0 : word;
-}
 
 /* The space of a number, also while it is being destroyed; or NULL. */
 static struct vm_space *space_of(struct vm_manager *manager, uint32_t number) REQUIRES(manager->lock)
 {
-    return (struct vm_space *)(uintptr_t)(word_of(manager, number) & ~NUMBER_DYING);
+    return (struct vm_space *)(uintptr_t)(vm_numbers_word(&manager->space_numbers, number) & ~NUMBER_DYING);
 }
-
-/* Makes room for VM_NUMBERS_CHUNK more numbers, all free. */
-static enum vm_error grow_numbers(struct vm_manager *manager) REQUIRES(manager->lock)
-{
-    if (manager->number_limit == VM_SPACES_MAX) {
-        return VM_TOO_MANY;
-    }
-    phys_addr_t frame = frame_alloc(manager->config.frames, 0, OWNER_POOL);
-    if (frame.raw == 0) {
-        return VM_NO_MEMORY;
-    }
-    uint32_t first = manager->number_limit;
-    manager->numbers[first / VM_NUMBERS_CHUNK] = frame_pointer(manager->config.frames, frame);
-    manager->number_limit += VM_NUMBERS_CHUNK;
-    for (uint32_t number = first; number < manager->number_limit; number++) {
-        number_entry(manager, number)->word = link_to(number + 1);
-    }
-    manager->number_free = first;
-    return VM_OK;
-}
-
-_Static_assert(VM_NUMBERS_CHUNK * sizeof(union vm_number) == FRAME_BYTES, "a chunk of the table is a frame");
 
 bool vm_number_take(struct vm_space *space, enum vm_error *error)
 {
     struct vm_manager *manager = space->manager;
+    const union vm_number whose = {.space = space};
     spinlock_acquire(&manager->lock);
-    *error = manager->number_free == manager->number_limit ? grow_numbers(manager) : VM_OK;
-    if (*error == VM_OK) {
-        space->number = manager->number_free;
-        mutex_init(&space->change, LOCK_SPACE_CHANGE, space->number); /* before anybody can find the space */
+    *error = vm_numbers_take(manager, &manager->space_numbers, VM_SPACES_MAX, whose, &space->number);
+    if (*error == VM_OK) { /* nobody can find the space before the lock is released */
+        mutex_init(&space->change, LOCK_SPACE_CHANGE, space->number);
         spinlock_init(&space->lock, LOCK_SPACE, space->number);
-        union vm_number *entry = number_entry(manager, space->number);
-        manager->number_free = (uint32_t)(entry->word / 2);
-        entry->space = space;
-        manager->space_count++;
     }
     spinlock_release(&manager->lock);
     return *error == VM_OK;
@@ -75,10 +28,7 @@ bool vm_number_take(struct vm_space *space, enum vm_error *error)
 
 bool vm_number_is_taken(struct vm_manager *manager, const struct vm_space *space)
 {
-    spinlock_acquire(&manager->lock);
-    bool taken = space_of(manager, space->number) == space;
-    spinlock_release(&manager->lock);
-    return taken;
+    return vm_number_space(manager, space->number) == space;
 }
 
 /* As patient as for a mutex: what is done with a reference has no bound either. */
@@ -99,8 +49,8 @@ void vm_number_retire(struct vm_space *space)
 {
     struct vm_manager *manager = space->manager;
     spinlock_acquire(&manager->lock);
-    ASSERT(word_of(manager, space->number) == (uintptr_t)space);
-    number_entry(manager, space->number)->word |= NUMBER_DYING;
+    ASSERT(vm_numbers_word(&manager->space_numbers, space->number) == (uintptr_t)space);
+    vm_numbers_entry(&manager->space_numbers, space->number)->word |= NUMBER_DYING;
     spinlock_release(&manager->lock);
     wait_for_references(space);
 }
@@ -109,19 +59,16 @@ void vm_number_return(struct vm_space *space)
 {
     struct vm_manager *manager = space->manager;
     spinlock_acquire(&manager->lock);
-    number_entry(manager, space->number)->word = link_to(manager->number_free);
-    manager->number_free = space->number;
-    manager->space_count--;
+    vm_numbers_return(&manager->space_numbers, space->number);
     spinlock_release(&manager->lock);
 }
 
-bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t address)
+struct vm_space *vm_number_space(struct vm_manager *manager, uint32_t number)
 {
     spinlock_acquire(&manager->lock);
-    const struct vm_space *space = space_of(manager, number);
-    bool covers = space && address >= space->base && address < space->end;
+    struct vm_space *space = space_of(manager, number);
     spinlock_release(&manager->lock);
-    return covers;
+    return space;
 }
 
 /* ---- Finding spaces ---- */
@@ -129,7 +76,7 @@ bool vm_number_covers(struct vm_manager *manager, uint32_t number, uint64_t addr
 struct vm_space *vm_space_get(struct vm_manager *manager, uint32_t number)
 {
     spinlock_acquire(&manager->lock);
-    uint64_t word = word_of(manager, number);
+    uint64_t word = vm_numbers_word(&manager->space_numbers, number);
     struct vm_space *space = word & NUMBER_DYING ? NULL : (struct vm_space *)(uintptr_t)word;
     if (space) {
         atomic_fetch_add_explicit(&space->references, 1, memory_order_relaxed);
@@ -142,7 +89,7 @@ struct vm_space *vm_space_get_next(struct vm_manager *manager, uint32_t *number)
 {
     struct vm_space *space = NULL;
     spinlock_acquire(&manager->lock);
-    uint32_t end = manager->number_limit;
+    uint32_t end = manager->space_numbers.limit;
     spinlock_release(&manager->lock);
     while (!space && *number < end) {
         space = vm_space_get(manager, (*number)++);
@@ -162,11 +109,11 @@ static enum vm_error make_caches(struct vm_manager *manager)
 {
     struct slab_cache_config regions = {
         .name = "vm-region", .bytes = sizeof(struct vm_region), .unguarded = true};
-    struct slab_cache_config mappings = {
-        .name = "vm-mapping", .bytes = sizeof(struct vm_mapping), .unguarded = true};
+    struct slab_cache_config families = {
+        .name = "vm-family", .bytes = sizeof(struct vm_family), .unguarded = true};
     enum slab_error error = slab_cache_init(manager->config.slabs, &manager->regions, &regions);
     if (error == SLAB_OK) {
-        error = slab_cache_init(manager->config.slabs, &manager->mappings, &mappings);
+        error = slab_cache_init(manager->config.slabs, &manager->families, &families);
         if (error != SLAB_OK) {
             slab_cache_destroy(&manager->regions);
         }
@@ -179,8 +126,8 @@ enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manage
     ASSERT(!slab_cache_in_use(config->slabs, &manager->regions)); /* else it is a manager already */
     memset(manager, 0, sizeof *manager);
     spinlock_init(&manager->lock, LOCK_SPACE_NUMBERS, 0);
-    spinlock_init(&manager->mappings_lock, LOCK_MAPPINGS, 0);
     manager->config = *config;
+    ASSERT(!config->access->open); /* entries have addresses for good */
     manager->zero_frame = frame_alloc_zeroed(config->frames, OWNER_POOL);
     if (manager->zero_frame.raw == 0) {
         return VM_NO_MEMORY;
@@ -194,15 +141,12 @@ enum vm_error vm_manager_init(struct vm_manager *manager, const struct vm_manage
 
 void vm_manager_destroy(struct vm_manager *manager)
 {
-    struct frame_pool *frames = manager->config.frames;
-    ASSERT(manager->space_count == 0);
-    slab_cache_destroy(&manager->mappings);
+    ASSERT(manager->space_numbers.count == 0 && manager->family_numbers.count == 0);
+    slab_cache_destroy(&manager->families);
     slab_cache_destroy(&manager->regions);
-    frame_free(frames, manager->zero_frame, 0);
-    for (uint32_t first = 0; first < manager->number_limit; first += VM_NUMBERS_CHUNK) {
-        uintptr_t chunk = (uintptr_t)manager->numbers[first / VM_NUMBERS_CHUNK];
-        frame_free(frames, phys_addr(chunk - frames->config.backing.base), 0);
-    }
+    frame_free(manager->config.frames, manager->zero_frame, 0);
+    vm_numbers_destroy(manager, &manager->space_numbers);
+    vm_numbers_destroy(manager, &manager->family_numbers);
 }
 
 /* ---- Pagers ---- */
@@ -216,7 +160,14 @@ void vm_pager_put(struct vm_pager *pager)
 {
     uint32_t references = atomic_fetch_sub_explicit(&pager->references, 1, memory_order_acq_rel);
     ASSERT(references != 0);
-    if (references == 1 && pager->release) {
+    if (references != 1) {
+        return;
+    }
+    struct vm_family *family = atomic_load_explicit(&pager->family, memory_order_acquire);
+    if (family) {
+        vm_family_put(family);
+    }
+    if (pager->release) {
         pager->release(pager);
     }
 }

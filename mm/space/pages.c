@@ -100,10 +100,8 @@ static void drop_leaf(void *context, virt_addr_t base, page_table_entry_t entry,
     if (region->shared && entry.raw & PAGE_ENTRY_DIRTY && region->pager->dirty) {
         region->pager->dirty(region->pager, base.raw - region->base + region->offset, frame);
     }
-    if (vm_references(space, frame) > 1) {
-        vm_reverse_remove(space, frame, base.raw);
-    } else {
-        frame_note_clear(frame_descriptor(space->manager->config.frames, frame));
+    if (region->source == VM_FRAMES) {
+        vm_given_remove(space, frame);
     }
     space->resident -= page_level_bytes(level) / FRAME_BYTES;
     tlb_batch_put(dropping->batch, frame, level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0);

@@ -10,7 +10,7 @@
 static inline bool vm_manager_is_valid(const struct vm_manager *manager)
 {
     return manager->config.frames != NULL && manager->zero_frame.raw != 0 &&
-           manager->regions.pool == manager->config.slabs && manager->mappings.pool == manager->config.slabs;
+           manager->regions.pool == manager->config.slabs && manager->families.pool == manager->config.slabs;
 }
 
 /* A space that was made and not destroyed. The same. */
@@ -28,5 +28,6 @@ static inline bool vm_region_is_valid(const struct vm_space *space, const struct
            region->base >= space->base && region->bytes <= space->end - region->base &&
            region->source < VM_SOURCE_COUNT && (region->source == VM_PAGER) == (region->pager != NULL) &&
            region->denied == (uint8_t) ~(region->access & region->before) && region->name != NULL &&
+           (region->family != NULL || (region->shift == 0 && region->source != VM_PAGER)) &&
            (region->next == NULL || region->next->previous == region);
 }

@@ -27,7 +27,7 @@ def check_caches(talk):
     """`heap` shows the caches; its sums are those of the ledger."""
     answer = talk.json("heap -j")
     names = [cache["name"] for cache in answer["caches"]]
-    expect("heap-16" in names and "heap-8192" in names and "vm-mapping" in names, f"caches: {names}")
+    expect("heap-16" in names and "heap-8192" in names and "vm-region" in names, f"caches: {names}")
     missing = [name for name in NUMBERS if name not in answer]
     expect(not missing, f"heap -j lacks {missing}")
     expect(answer["record_bytes"] == sum(answer[name] for name in RECORDS), f"records do not add up: {answer}")

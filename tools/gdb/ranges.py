@@ -60,10 +60,11 @@ All ranges of the kernel's arena, or the one an address lies in, its guard pages
 def spaces():
     """Every address space there is."""
     manager = memory.variable("kernel/memory/spaces.c", "manager")
-    chunk = manager["numbers"].type.target()
+    numbers = manager["space_numbers"]
+    chunk = numbers["chunks"].type.target()
     per_chunk = FRAME_BYTES // chunk.target().sizeof
-    for number in range(memory.integer(manager["number_limit"])):
-        entry = manager["numbers"][number // per_chunk][number % per_chunk]
+    for number in range(memory.integer(numbers["limit"])):
+        entry = numbers["chunks"][number // per_chunk][number % per_chunk]
         if not memory.integer(entry["word"]) & 3:  # else it is free, or the space is being destroyed
             yield entry["space"].dereference()
 

@@ -243,16 +243,14 @@ static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUI
     if (!from) {
         return true; /* a neighbour that was not at hand: the next may be */
     }
-    if (!vm_reverse_add(space, *from, fault->page)) {
-        return false;
-    }
     /* Dirty is what the CPU says: that decides about writing back. */
     page_table_entry_t leaf =
         page_entry_leaf(*from, PAGE_LEVEL_4K, vm_page_access_shared(space, fault->region), CACHE_WRITE_BACK);
     if (!set_leaf(space, fault, leaf)) {
-        vm_reverse_remove(space, *from, fault->page);
         return false;
     }
+    frame_note_set_page(frame_descriptor(space->manager->config.frames, *from),
+                        vm_family_code(fault->region->family, fault->page - fault->region->shift));
     space->resident++;
     *from = FRAME_NONE;
     return true;
@@ -349,7 +347,6 @@ enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
     if (!show_copy(space, fault, frame)) {
         return VM_FAULT_NO_MEMORY;
     }
-    vm_reverse_remove(space, frame, fault->page);
     tlb_batch_put(fault->batch, frame, 0);
     return VM_FAULT_COPIED;
 }

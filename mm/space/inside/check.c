@@ -8,33 +8,64 @@
 struct census {
     struct vm_manager *manager;
     uint64_t resident;           /* 4 KiB pages with a frame behind, in this space */
-    uint64_t chained;            /* pages whose frame has a chain, in all spaces */
-    uint64_t owned[OWNER_COUNT]; /* frames by owner, each counted where its first code says; tables */
+    uint64_t owned[OWNER_COUNT]; /* frames by owner, each counted where it is shown first; tables */
 };
 
 /* ---- Pages ---- */
 
-#define PLACES_MAX 64 /* of one frame that are all looked at; of more, the number only */
+/* The pages that show a frame. */
+struct shown {
+    struct vm_manager *manager;
+    phys_addr_t frame;
+    uint64_t here;  /* vm_code() of the page that is being checked */
+    uint64_t first; /* the same of the page that was found first; 0 as long as none was */
+    uint64_t count; /* found so far */
+};
 
-/* Every page that the reverse map names for a frame shows it. */
-static bool check_codes(struct vm_manager *manager, phys_addr_t frame, const uint64_t *codes, uint64_t count,
-                        struct vm_problem *problem)
+/* Counts a page that may show the frame, if it does. Others than the first page need not know how many there
+ * are: so the relatives are asked once for each frame, and not once more for each of its pages. */
+static bool count_page(void *context, uint64_t code)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t address = vm_code_address(codes[i]);
-        struct vm_space *space = vm_space_get(manager, vm_code_number(codes[i]));
-        if (!space) {
-            return vm_problem_set(problem, "the reverse map names no space", address,
-                                  vm_code_number(codes[i]), 0);
-        }
-        struct page_translation page = vm_page_at(space->table, address);
-        vm_space_put(space);
-        if (!page.mapped || vm_page_frame(&page).raw != frame.raw) {
-            return vm_problem_set(problem, "the reverse map names a page that shows another frame", address,
-                                  page.mapped ? vm_page_frame(&page).raw : 0, frame.raw);
+    struct shown *shown = context;
+    uint64_t address = vm_code_address(code);
+    struct vm_space *space = vm_number_space(shown->manager, vm_code_number(code));
+    struct page_translation page = {.mapped = false};
+    if (space) {
+        page = vm_page_at(space->table, address);
+    }
+    if (page.mapped && vm_page_frame(&page).raw == shown->frame.raw) {
+        shown->first = shown->first ? shown->first : code;
+        shown->count++;
+    }
+    return shown->first == 0 || shown->first == shown->here;
+}
+
+/* The same for the pages of a region of given frames. */
+static bool count_given(const struct vm_space *space, const struct vm_region *region, struct shown *shown)
+{
+    bool goes_on = true;
+    if (region && region->source == VM_FRAMES) {
+        for (uint64_t at = region->base; goes_on && at < vm_region_end(region); at += FRAME_BYTES) {
+            goes_on = count_page(shown, vm_code(space->number, at));
         }
     }
-    return true;
+    return goes_on;
+}
+
+/* The same for all such regions. */
+static void count_all_given(struct shown *shown)
+{
+    bool goes_on = true;
+    for (uint32_t number = 0; goes_on && number < shown->manager->space_numbers.limit; number++) {
+        const struct vm_space *space = vm_number_space(shown->manager, number);
+        if (!space) {
+            continue;
+        }
+        goes_on = count_given(space, space->moving, shown);
+        for (const struct vm_region *region = space->first; goes_on && region; region = region->next) {
+            goes_on = count_given(space, region, shown);
+        }
+    }
 }
 
 /* Frames of zeros have a reference for each page and no other; elsewhere a pager or a giver may have one. */
@@ -50,33 +81,45 @@ static bool check_references(struct vm_space *space, const struct vm_region *reg
            vm_problem_set(problem, "more references than pages", address, references, pages);
 }
 
-/* The reverse map of the frame that `address` shows: it names this page, and no page wrongly. */
+/* The note of a given frame says how many pages show it. */
+static bool check_given(const struct vm_region *region, uint64_t address,
+                        const struct frame_descriptor *descriptor, uint64_t pages, struct vm_problem *problem)
+{
+    uint64_t counted = frame_note_read(descriptor).raw >> VM_CODE_PAGE_SHIFT;
+    return region->source != VM_FRAMES || counted == pages ||
+           vm_problem_set(problem, "the pages of a given frame", address, counted, pages);
+}
+
+/* The note of the frame that `address` shows leads there, and as often as it should. */
 static bool check_reverse(struct vm_space *space, const struct vm_region *region, uint64_t address,
                           phys_addr_t frame, struct census *census, struct vm_problem *problem)
+    REQUIRES(space->lock)
 {
     struct vm_manager *manager = space->manager;
-    uint64_t codes[PLACES_MAX];
-    uint64_t count = vm_reverse_codes(manager, frame, codes, PLACES_MAX);
-    uint64_t kept = min_u64(count, PLACES_MAX);
-    uint64_t code = vm_code(space->number, address);
-    bool named = count > kept;
-    for (uint64_t i = 0; i < kept; i++) {
-        named = named || codes[i] == code;
-    }
-    if (!named) {
-        return vm_problem_set(problem, "a page that the reverse map does not name", address, count, 1);
-    }
-    if (!check_references(space, region, address, frame, count, problem)) {
-        return false;
-    }
-    census->chained += count > 1 ? 1 : 0;
+    struct shown shown = {.manager = manager, .frame = frame, .here = vm_code(space->number, address)};
     const struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
+    if (!vm_region_names(space, region, frame, address)) {
+        return vm_problem_set(problem, "a page that the reverse map does not name", address,
+                              frame_note_read(descriptor).raw, shown.here);
+    }
+    if (region->source == VM_FRAMES) {
+        count_all_given(&shown);
+    } else {
+        vm_reverse_each(manager, frame, count_page, &shown);
+    }
+    if (shown.first == 0) {
+        return vm_problem_set(problem, "the reverse map leads to no page", address, 0, shown.here);
+    }
+    if (shown.first != shown.here) {
+        return true; /* that page's business */
+    }
     uint32_t owner = frame_descriptor_owner(descriptor);
-    if (owner < OWNER_COUNT && codes[0] == code) {
+    if (owner < OWNER_COUNT) {
         census->owned[owner] +=
             1ULL << frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
     }
-    return check_codes(manager, frame, codes, kept, problem);
+    return check_given(region, address, descriptor, shown.count, problem) &&
+           check_references(space, region, address, frame, shown.count, problem);
 }
 
 /*
@@ -125,6 +168,7 @@ static bool fits(unsigned access, unsigned allowed)
 /* A page, inaccessible or not, that shows something. */
 static bool check_leaf(struct vm_space *space, const struct vm_region *region, uint64_t address,
                        const struct page_translation *page, struct census *census, struct vm_problem *problem)
+    REQUIRES(space->lock)
 {
     phys_addr_t frame = vm_page_frame(page);
     if (region->source == VM_NOTHING) {
@@ -149,6 +193,7 @@ static bool check_leaf(struct vm_space *space, const struct vm_region *region, u
 
 static bool check_page(struct vm_space *space, const struct vm_region *region, uint64_t address,
                        const struct page_translation *page, struct census *census, struct vm_problem *problem)
+    REQUIRES(space->lock)
 {
     switch (page_entry_kind(page->leaf, page->level)) {
     case ENTRY_LEAF:
@@ -308,11 +353,11 @@ bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
             return false;
         }
     }
-    if (spaces != manager->space_count) {
-        return vm_problem_set(problem, "number of spaces", 0, manager->space_count, spaces);
+    if (spaces != manager->space_numbers.count) {
+        return vm_problem_set(problem, "number of spaces", 0, manager->space_numbers.count, spaces);
     }
-    if (census.chained != manager->mapping_count) {
-        return vm_problem_set(problem, "records of shared frames", 0, manager->mapping_count, census.chained);
+    if (!vm_families_check(manager, problem)) {
+        return false;
     }
     if (manager->config.kernel) {
         census.owned[OWNER_PAGE_TABLES] += tables_of(manager->config.kernel);

@@ -173,6 +173,13 @@ uint64_t vm_space_tables(struct vm_space *space)
     return count;
 }
 
+/* Whether the region at a page, which is locked, has it from `block`. */
+static bool has_block(struct vm_space *space, virt_addr_t page, phys_addr_t block) REQUIRES(space->lock)
+{
+    const struct vm_region *region = vm_region_at(space, page.raw);
+    return region && vm_region_has_frames(region) && vm_region_names(space, region, block, page.raw);
+}
+
 bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t frame, bool write)
 {
     struct frame_facts facts;
@@ -180,14 +187,22 @@ bool vm_space_has_given(struct vm_space *space, virt_addr_t page, phys_addr_t fr
         return !write;
     }
     frame_pool_look(space->manager->config.frames, frame, &facts);
-    return facts.managed && facts.state == FRAME_ALLOCATED && facts.block.raw == frame.raw &&
-           vm_reverse_names(space, frame, page.raw);
+    if (!facts.managed || facts.state != FRAME_ALLOCATED || facts.block.raw != frame.raw) {
+        return false;
+    }
+    spinlock_acquire(&space->lock);
+    bool has = has_block(space, page, frame);
+    spinlock_release(&space->lock);
+    return has;
 }
 
 /* ---- Frames ---- */
 
 struct search {
+    struct vm_manager *manager;
     uint64_t frame;          /* physical address of the frame */
+    phys_addr_t block;       /* that it belongs to, if it is allocated */
+    bool given;              /* it was given to regions of such frames */
     struct vm_place *places; /* to be filled */
     uint64_t limit;          /* room in places */
     uint64_t count;          /* found so far */
@@ -203,40 +218,33 @@ static void note_place(struct search *search, const struct vm_space *space, uint
     search->count++;
 }
 
-#define CODES_MAX 64 /* places of one frame that are looked up by name; more are only counted */
-
-/*
- * Notes a page that the reverse map named a moment ago, if its space is there and it shows the block still.
- */
-static void note_code(struct vm_manager *manager, struct search *search, uint64_t code, phys_addr_t block)
+/* Notes a page that may show the block, if its space is there and it does. */
+static bool note_code(void *context, uint64_t code)
 {
+    struct search *search = context;
     uint64_t address = vm_code_address(code);
-    struct vm_space *space = vm_space_get(manager, vm_code_number(code));
+    struct vm_space *space = vm_space_get(search->manager, vm_code_number(code));
     if (!space) {
-        return;
+        return true;
     }
-    if (vm_page_shows(space, address, block)) {
-        note_place(search, space, address + (search->frame - block.raw), false);
+    if (vm_page_shows(space, address, search->block)) {
+        note_place(search, space, address + (search->frame - search->block.raw), false);
     }
     vm_space_put(space);
+    return true;
 }
 
-/* Asks the frame's descriptor, if it is that of a block which spaces show. */
-static void search_descriptor(struct vm_manager *manager, struct search *search)
+/* Asks the frame's descriptor, if it is that of an allocated block. */
+static void search_descriptor(struct search *search)
 {
-    struct frame_pool *frames = manager->config.frames;
+    struct frame_pool *frames = search->manager->config.frames;
     struct frame_facts facts;
-    uint64_t codes[CODES_MAX];
     frame_pool_look(frames, phys_addr(search->frame), &facts);
-    bool allocated = facts.managed && facts.state == FRAME_ALLOCATED && facts.references > 0;
-    if (!allocated || !vm_reverse_knows(manager, facts.block)) {
-        return;
+    if (facts.managed && facts.state == FRAME_ALLOCATED && facts.references > 0) {
+        search->block = facts.block;
+        search->given = vm_code_is_given(frame_note_read(frame_descriptor(frames, facts.block)).raw);
+        vm_reverse_each(search->manager, facts.block, note_code, search);
     }
-    uint64_t count = vm_reverse_codes(manager, facts.block, codes, CODES_MAX);
-    for (uint64_t i = 0; i < min_u64(count, CODES_MAX); i++) {
-        note_code(manager, search, codes[i], facts.block);
-    }
-    search->count += count - min_u64(count, CODES_MAX);
 }
 
 /* Asks a region of given physical memory: what it shows has no descriptor of ours. */
@@ -250,16 +258,40 @@ static void search_device(struct vm_space *space, const struct vm_region *region
     }
 }
 
-static void search_devices(struct vm_space *space, struct search *search)
+/* Asks what there is time for of a region of given frames, from `base` on; returns the end of it. */
+static uint64_t search_given(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
+                             uint64_t base, struct search *search) REQUIRES(space->lock)
+{
+    struct page_translation page;
+    uint64_t end = vm_hold_step(hold, space->table, base, vm_region_end(region), &page);
+    for (uint64_t at = base; at < end; at += FRAME_BYTES) {
+        page = vm_page_at(space->table, at);
+        if (page.mapped && vm_page_frame(&page).raw == search->block.raw) {
+            note_place(search, space, at, false);
+        }
+    }
+    return end;
+}
+
+/* Asks those regions whose pages no note leads to. */
+static void search_regions(struct vm_space *space, struct search *search)
 {
     struct vm_hold hold;
+    uint64_t at = space->base;
     vm_hold_begin(&hold, space, NULL);
-    const struct vm_region *region = space->first;
-    while (region) {
-        uint64_t end = vm_region_end(region);
-        search_device(space, region, search);
-        hold.left--;
-        region = vm_hold_renew(&hold) ? vm_region_above(space, end) : region->next;
+    for (;;) {
+        vm_hold_renew(&hold);
+        const struct vm_region *region = vm_region_above(space, at);
+        if (!region) {
+            break;
+        }
+        if (search->given && region->source == VM_FRAMES) {
+            at = search_given(space, &hold, region, max_u64(at, region->base), search);
+        } else {
+            search_device(space, region, search);
+            hold.left--;
+            at = vm_region_end(region);
+        }
     }
     vm_hold_end(&hold, space);
 }
@@ -268,11 +300,14 @@ uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct
                          uint64_t limit)
 {
     DEBUG_ASSERT(vm_manager_is_valid(manager));
-    struct search search = {align_down(address.raw, FRAME_BYTES), places, limit, 0};
+    struct search search = {.manager = manager,
+                            .frame = align_down(address.raw, FRAME_BYTES),
+                            .places = places,
+                            .limit = limit};
     struct vm_space *space;
-    search_descriptor(manager, &search);
+    search_descriptor(&search);
     for (uint32_t number = 0; (space = vm_space_get_next(manager, &number));) {
-        search_devices(space, &search);
+        search_regions(space, &search);
         vm_space_put(space);
     }
     return search.count;

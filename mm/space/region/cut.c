@@ -5,6 +5,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
 {
     for (struct vm_region *region = work->dead; region;) {
         struct vm_region *next = region->next;
+        vm_region_leave(region);
         if (region->pager) {
             vm_pager_put(region->pager);
         }
@@ -64,12 +65,34 @@ static bool has_offset(const struct vm_region *region)
     return region->source == VM_DEVICE || region->source == VM_PAGER;
 }
 
+void vm_region_describe(struct vm_region *made, const struct vm_region *as)
+{
+    *made = (struct vm_region){
+        .base = as->base,
+        .bytes = as->bytes,
+        .guard = as->guard,
+        .offset = as->offset,
+        .pager = as->pager,
+        .family = as->family,
+        .shift = as->shift,
+        .name = as->name,
+        .source = as->source,
+        .access = as->access,
+        .before = as->before,
+        .denied = as->denied,
+        .cache = as->cache,
+        .around = as->around,
+        .large = as->large,
+        .shared = as->shared,
+    };
+}
+
 struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
                                   uint64_t address)
 {
     struct vm_region *upper = vm_work_spare(work);
     uint64_t below = address - region->base;
-    *upper = *region;
+    vm_region_describe(upper, region);
     upper->base = address;
     upper->bytes -= below;
     upper->guard = 0;
@@ -78,7 +101,7 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
         vm_pager_get(upper->pager);
     }
     space->region_bytes -= upper->bytes;
-    region->bytes = below;
+    vm_region_part(space, region, upper, below);
     vm_tree_insert(space, upper);
     return upper;
 }
@@ -89,7 +112,7 @@ static bool continues(const struct vm_region *lower, const struct vm_region *upp
     return vm_region_end(lower) == upper->base && lower->source == upper->source &&
            lower->access == upper->access && lower->cache == upper->cache && lower->around == upper->around &&
            lower->large == upper->large && lower->shared == upper->shared && lower->pager == upper->pager &&
-           lower->name == upper->name &&
+           lower->name == upper->name && lower->family == upper->family && lower->shift == upper->shift &&
            (!has_offset(lower) || lower->offset + lower->bytes == upper->offset);
 }
 
@@ -101,8 +124,7 @@ static void absorb(struct vm_space *space, struct vm_work *work, struct vm_regio
     vm_tree_remove(space, upper);
     upper->next = work->dead;
     work->dead = upper;
-    upper->bytes = 0; /* what it has claimed is the lower one's now */
-    lower->bytes += bytes;
+    vm_region_absorb(lower, upper); /* what it has claimed as well */
     space->region_bytes += bytes;
     vm_tree_resized(space, lower);
 }

@@ -3,41 +3,35 @@
 
 /* ---- Frames that the caller gives ---- */
 
-/* Takes a reference to a single frame, and notes the page that will show it. */
-static enum vm_error hold_frame(struct vm_space *space, phys_addr_t frame, uint64_t address)
+/* Takes a reference to a single frame, and notes that a page will show it. */
+static enum vm_error hold_frame(struct vm_space *space, phys_addr_t frame)
 {
     struct frame_pool *frames = space->manager->config.frames;
     if (frame_try_get(frames, frame) != FRAME_OK) {
         return VM_BAD_FRAME;
     }
     uint32_t tag = atomic_load_explicit(&frame_descriptor(frames, frame)->tag, memory_order_relaxed);
-    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0 ||
-        !vm_reverse_accepts(space->manager, frame)) {
+    if (frame_tag_state(tag) != FRAME_ALLOCATED || frame_tag_order(tag) != 0 || !vm_given_add(space, frame)) {
         frame_put(frames, frame);
         return VM_BAD_FRAME;
-    }
-    if (!vm_reverse_add(space, frame, address)) {
-        frame_put(frames, frame);
-        return VM_NO_MEMORY;
     }
     return VM_OK;
 }
 
-static void release_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count, uint64_t base)
+static void release_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        vm_reverse_remove(space, frames[i], base + (i << FRAME_SHIFT));
+        vm_given_remove(space, frames[i]);
         frame_put(space->manager->config.frames, frames[i]);
     }
 }
 
-static enum vm_error hold_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count,
-                                 uint64_t base)
+static enum vm_error hold_frames(struct vm_space *space, const phys_addr_t *frames, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
-        enum vm_error error = hold_frame(space, frames[i], base + (i << FRAME_SHIFT));
+        enum vm_error error = hold_frame(space, frames[i]);
         if (error != VM_OK) {
-            release_frames(space, frames, i, base);
+            release_frames(space, frames, i);
             return error;
         }
     }
@@ -48,13 +42,13 @@ static enum vm_error hold_frames(struct vm_space *space, const phys_addr_t *fram
 static enum vm_error map_some(struct vm_space *space, const struct vm_region *region, uint64_t base,
                               const phys_addr_t *frames, uint64_t count) REQUIRES(space->change, space->lock)
 {
-    enum vm_error error = hold_frames(space, frames, count, base);
+    enum vm_error error = hold_frames(space, frames, count);
     if (error != VM_OK) {
         return error;
     }
     if (page_table_map_frames(space->table, virt_addr(base), frames, count, vm_page_access(space, region),
                               CACHE_WRITE_BACK) != PAGE_TABLE_OK) {
-        release_frames(space, frames, count, base);
+        release_frames(space, frames, count);
         return VM_NO_MEMORY;
     }
     space->resident += count;
@@ -142,11 +136,20 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     }
     struct vm_region *region = work->spare[0];
     describe(region, request, base);
+    if (region->pager) {
+        error = vm_pager_begin_family(space->manager, region->pager);
+        if (error != VM_OK) {
+            return error;
+        }
+    }
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;
     }
     if (region->pager) {
         vm_pager_get(region->pager);
+        region->family = atomic_load_explicit(&region->pager->family, memory_order_acquire);
+        region->shift = base - region->offset;
+        vm_region_join(space, region);
     }
     vm_work_lock(space, work);
     error = add(space, work, vm_work_spare(work), request->frames);

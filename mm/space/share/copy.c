@@ -27,67 +27,17 @@ struct copying {
 
 /* ---- Pages ---- */
 
-static enum vm_error share_leaf(const struct copying *copying, const struct vm_region *region,
-                                uint64_t address, const struct page_translation *page)
-    REQUIRES(copying->to->lock)
+/* A frame of the copy's own with the contents of `original`, for the page at `address`; or none. */
+static phys_addr_t copy_frame(const struct copying *copying, uint64_t address, phys_addr_t original)
 {
     struct vm_space *to = copying->to;
     struct frame_pool *frames = to->manager->config.frames;
-    phys_addr_t frame = vm_page_frame(page);
-    uint64_t target = address + copying->distance;
-    struct tlb_batch nothing; /* a hole is filled */
-    page_table_entry_t old;
-    if (frame_try_get(frames, frame) != FRAME_OK) {
-        return VM_BAD_FRAME;
-    }
-    if (!vm_reverse_add(to, frame, target)) {
-        frame_put(frames, frame);
-        return VM_NO_MEMORY;
-    }
-    page_table_entry_t leaf =
-        page_entry_leaf(frame, PAGE_LEVEL_4K, vm_page_access_shared(to, region), CACHE_WRITE_BACK);
-    tlb_batch_start(&nothing, to->table);
-    if (page_table_set(to->table, virt_addr(target), leaf, PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
-        vm_reverse_remove(to, frame, target);
-        frame_put(frames, frame);
-        return VM_NO_MEMORY;
-    }
-    tlb_batch_finish(&nothing);
-    to->resident++;
-    return VM_OK;
-}
-
-/* Gives the copy a frame of its own with the contents of `original`. */
-static enum vm_error copy_leaf(const struct copying *copying, const struct vm_region *region,
-                               uint64_t address, phys_addr_t original) REQUIRES(copying->to->lock)
-{
-    struct vm_space *to = copying->to;
-    struct frame_pool *frames = to->manager->config.frames;
-    uint64_t target = address + copying->distance;
-    struct tlb_batch nothing; /* a hole is filled */
-    page_table_entry_t old;
     phys_addr_t frame = frame_alloc(frames, 0, to->owner);
-    if (frame.raw == 0) {
-        return VM_NO_MEMORY;
+    if (frame.raw != 0) {
+        memcpy(frame_pointer(frames, frame), frame_pointer(frames, original), FRAME_BYTES);
+        vm_reverse_set(to, frame, address + copying->distance);
     }
-    memcpy(frame_pointer(frames, frame), frame_pointer(frames, original), FRAME_BYTES);
-    page_table_entry_t leaf =
-        page_entry_leaf(frame, PAGE_LEVEL_4K, vm_page_access_shared(to, region), CACHE_WRITE_BACK);
-    tlb_batch_start(&nothing, to->table);
-    if (page_table_set(to->table, virt_addr(target), leaf, PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
-        frame_free(frames, frame, 0);
-        return VM_NO_MEMORY;
-    }
-    tlb_batch_finish(&nothing);
-    vm_reverse_set(to, frame, target);
-    to->resident++;
-    return VM_OK;
-}
-
-/* Whether a device has pinned the private page that shows the frame. */
-static bool is_pinned(const struct copying *copying, const struct vm_region *region, phys_addr_t frame)
-{
-    return vm_region_is_private(region) && vm_pins(copying->from, frame) != 0;
+    return frame;
 }
 
 /* Takes write access from the pages of [base, end), which are shared now or copied next. */
@@ -103,36 +53,84 @@ static void close_pages(const struct copying *copying, const struct vm_region *r
     }
 }
 
-/* Shares the frame of the page at `base`, or copies it: what follows of the step, below `end`, is closed
- * then, if it was open. */
-static enum vm_error take_leaf(const struct copying *copying, const struct vm_region *region, uint64_t base,
-                               uint64_t end, const struct page_translation *page)
-    REQUIRES(copying->from->lock, copying->to->lock)
+/* Part of a step: pages that lie in one table of the original, and in one of the copy. Both spaces' locks are
+ * held. */
+struct part {
+    const struct copying *copying;
+    const struct vm_region *region;          /* of the original */
+    const struct vm_family *family;          /* it shares its pages in; or NULL if it has given frames */
+    page_table_entry_t *slots;               /* the original's entries */
+    uint64_t base;                           /* address of the first page */
+    unsigned count;                          /* pages */
+    unsigned access;                         /* enum page_access of the copy's pages */
+    page_table_entry_t leaves[VM_HOLD_PAGES]; /* the copy's entries */
+};
+
+/*
+ * Adds a reference to a frame, and notes that it is shared: in a family that is known from then on, where it
+ * was known by its only page.
+ */
+static inline bool share_frame(const struct part *part, struct frame_descriptor *descriptor, phys_addr_t frame,
+                               uint64_t address)
 {
-    phys_addr_t frame = vm_page_frame(page);
-    if (frame.raw == copying->to->manager->zero_frame.raw) {
-        return VM_OK;
+    if (!frame_share(descriptor)) {
+        return false;
     }
-    if (!is_pinned(copying, region, frame)) {
-        return share_leaf(copying, region, base, page);
+    if (!part->family) {
+        return vm_given_add(part->copying->to, frame); /* it was given already */
     }
-    if (page->access & PAGE_WRITE) {
-        close_pages(copying, region, base, end);
-        tlb_batch_finish(copying->hold.batch);
+    if (!(frame_note_read(descriptor).raw & VM_CODE_FAMILY)) {
+        frame_note_set_page(descriptor, vm_family_code(part->family, address - part->region->shift));
     }
-    return copy_leaf(copying, region, base, frame);
+    return true;
 }
 
-/* Takes what lies at the page at `base`, of a step that ends at `end`: a hole, or the zero page, reads the
- * same as a hole of the copy. */
-static enum vm_error take_page(const struct copying *copying, const struct vm_region *region, uint64_t base,
-                               uint64_t end, const struct page_translation *page)
-    REQUIRES(copying->from->lock, copying->to->lock)
+/*
+ * Copies a page that a device has pinned. What follows of the part is closed before, if it was open, so that
+ * nobody writes to it meanwhile.
+ */
+static enum vm_error copy_pinned(struct part *part, unsigned index, phys_addr_t frame)
 {
-    switch (page_entry_kind(page->leaf, PAGE_LEVEL_4K)) { /* larger ones have been cut */
+    const struct copying *copying = part->copying;
+    uint64_t address = part->base + ((uint64_t)index << FRAME_SHIFT);
+    if (part->slots[index].raw & PAGE_ENTRY_WRITE) {
+        page_table_close(copying->from->table, &part->slots[index], virt_addr(address), part->count - index,
+                         copying->hold.batch);
+        tlb_batch_finish(copying->hold.batch);
+    }
+    phys_addr_t copy = copy_frame(copying, address, frame);
+    part->leaves[index] = page_entry_leaf(copy, PAGE_LEVEL_4K, part->access, CACHE_WRITE_BACK);
+    return copy.raw != 0 ? VM_OK : VM_NO_MEMORY;
+}
+
+/* Takes a page that has a frame: shares it, or copies it. The zero page reads the same as a hole. */
+static inline enum vm_error take_leaf(struct part *part, unsigned index, page_table_entry_t leaf)
+{
+    const struct vm_manager *manager = part->copying->to->manager;
+    phys_addr_t frame = page_entry_leaf_address(leaf, PAGE_LEVEL_4K);
+    if (frame.raw == manager->zero_frame.raw) {
+        return VM_OK;
+    }
+    struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
+    if (vm_region_is_private(part->region) && frame_descriptor_pins(descriptor) != 0) {
+        return copy_pinned(part, index, frame);
+    }
+    if (!share_frame(part, descriptor, frame, part->base + ((uint64_t)index << FRAME_SHIFT))) {
+        return VM_BAD_FRAME;
+    }
+    part->leaves[index] = page_entry_leaf(frame, PAGE_LEVEL_4K, part->access, CACHE_WRITE_BACK);
+    return VM_OK;
+}
+
+/* Takes what lies at a page. */
+static inline enum vm_error take_page(struct part *part, unsigned index)
+{
+    page_table_entry_t entry = {__atomic_load_n(&part->slots[index].raw, __ATOMIC_RELAXED)};
+    part->leaves[index] = (page_table_entry_t){0};
+    switch (page_entry_kind(entry, PAGE_LEVEL_4K)) {
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
-        return take_leaf(copying, region, base, end, page);
+        return take_leaf(part, index, entry);
     case ENTRY_ABSENT:
         return VM_OK;
     case ENTRY_SWAPPED: /* nobody is there to count another user of the slot */
@@ -140,19 +138,130 @@ static enum vm_error take_page(const struct copying *copying, const struct vm_re
     case ENTRY_TABLE:
         break;
     }
-    vm_entry_is_foreign(page, base);
+    const struct page_translation page = {.leaf = entry, .level = PAGE_LEVEL_4K};
+    vm_entry_is_foreign(&page, part->base + ((uint64_t)index << FRAME_SHIFT));
 }
 
-/* Takes the pages of [base, end), a step in one table, that have frames. */
+/* Gives back what the first `count` pages have been given. */
+static void give_back(const struct part *part, unsigned count)
+{
+    struct vm_space *to = part->copying->to;
+    for (unsigned i = 0; i < count; i++) {
+        phys_addr_t frame = page_entry_leaf_address(part->leaves[i], PAGE_LEVEL_4K);
+        if (frame.raw == 0) {
+            continue;
+        }
+        if (!part->family) {
+            vm_given_remove(to, frame);
+        }
+        frame_put(to->manager->config.frames, frame);
+    }
+}
+
+/* The copy's entries for the part. Where there is no table yet, a page that is there makes it; its leaf goes
+ * from the part to the table then. */
+static page_table_entry_t *slots_of_copy(struct part *part)
+{
+    struct vm_space *to = part->copying->to;
+    uint64_t base = part->base + part->copying->distance;
+    page_table_entry_t *slots = page_table_slot(to->table, virt_addr(base));
+    if (slots) {
+        return slots;
+    }
+    struct tlb_batch nothing; /* a hole is filled */
+    page_table_entry_t old;
+    unsigned first = 0;
+    while (page_entry_is_hole(part->leaves[first])) {
+        first++;
+    }
+    tlb_batch_start(&nothing, to->table);
+    if (page_table_set(to->table, virt_addr(base + ((uint64_t)first << FRAME_SHIFT)), part->leaves[first],
+                       PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
+        return NULL;
+    }
+    tlb_batch_finish(&nothing);
+    to->resident++;
+    part->leaves[first] = (page_table_entry_t){0};
+    return page_table_slot(to->table, virt_addr(base));
+}
+
+/* Shows the pages that were taken in the copy. */
+static enum vm_error show_part(struct part *part)
+{
+    struct vm_space *to = part->copying->to;
+    page_table_entry_t *slots = slots_of_copy(part);
+    if (!slots) {
+        give_back(part, part->count);
+        return VM_NO_MEMORY;
+    }
+    to->resident += page_table_fill_some(to->table, slots, part->leaves, part->count);
+    return VM_OK;
+}
+
+/* Takes the pages of a part. */
+static enum vm_error take_part(struct part *part)
+{
+    uint64_t taken = 0;
+    for (unsigned i = 0; i < part->count; i++) {
+        enum vm_error error = take_page(part, i);
+        if (error != VM_OK) {
+            give_back(part, i);
+            return error;
+        }
+        taken |= part->leaves[i].raw;
+    }
+    return taken ? show_part(part) : VM_OK;
+}
+
+/* Takes the pages of [base, end), a step in one table, that have frames, and closes them. */
 static enum vm_error take_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
                                 uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
 {
+    struct vm_space *from = copying->from;
+    struct part part; /* its leaves are written as they are taken */
     enum vm_error error = VM_OK;
-    for (uint64_t at = base; error == VM_OK && at < end; at += FRAME_BYTES) {
-        struct page_translation page = vm_page_at(copying->from->table, at);
-        error = take_page(copying, region, at, end, &page);
+    part.copying = copying;
+    part.region = region;
+    part.family = region->source == VM_FRAMES ? NULL : vm_region_family(from, region);
+    part.access = vm_page_access_shared(copying->to, region);
+    part.slots = page_table_slot(from->table, virt_addr(base));
+    ASSERT(part.slots); /* the step ends in a table for small pages */
+    for (part.base = base; error == VM_OK && part.base < end;) {
+        uint64_t target = part.base + copying->distance;
+        uint64_t bytes = min_u64(end - part.base, align_down(target, MIB(2)) + MIB(2) - target);
+        part.count = (unsigned)(bytes >> FRAME_SHIFT);
+        error = take_part(&part);
+        if (vm_region_is_private(region) && region->access & VM_WRITE) { /* also what an error has left */
+            page_table_close(from->table, part.slots, virt_addr(part.base), part.count, copying->hold.batch);
+        }
+        part.slots += part.count;
+        part.base += bytes;
     }
     return error;
+}
+
+/* Gives the copy a page of its own, of what was part of a large one. */
+static enum vm_error copy_leaf(const struct copying *copying, const struct vm_region *region,
+                               uint64_t address, phys_addr_t original) REQUIRES(copying->to->lock)
+{
+    struct vm_space *to = copying->to;
+    struct tlb_batch nothing; /* a hole is filled */
+    page_table_entry_t old;
+    phys_addr_t frame = copy_frame(copying, address, original);
+    if (frame.raw == 0) {
+        return VM_NO_MEMORY;
+    }
+    page_table_entry_t leaf =
+        page_entry_leaf(frame, PAGE_LEVEL_4K, vm_page_access_shared(to, region), CACHE_WRITE_BACK);
+    tlb_batch_start(&nothing, to->table);
+    if (page_table_set(to->table, virt_addr(address + copying->distance), leaf, PAGE_LEVEL_4K, &old,
+                       &nothing) != PAGE_TABLE_OK) {
+        frame_free(to->manager->config.frames, frame, 0);
+        return VM_NO_MEMORY;
+    }
+    tlb_batch_finish(&nothing);
+    to->resident++;
+    return VM_OK;
 }
 
 /* Copies the part [base, end) of a 2 MiB page that cannot be cut, since a device has pinned its block. */
@@ -201,7 +310,6 @@ static enum vm_error share_region(struct copying *copying, struct vm_region *reg
         next = vm_hold_step(&copying->hold, copying->from->table, at, end, &page);
         if (page.level == PAGE_LEVEL_4K) {
             error = take_pages(copying, region, at, next);
-            close_pages(copying, region, at, next); /* also what an error has left shared */
         } else if (page.mapped && !vm_block_is_cuttable(copying->from, vm_page_frame(&page))) {
             next = copy_some(copying, region, at, next, vm_page_frame(&page), &error);
         } else if (page.mapped) {
@@ -214,6 +322,23 @@ static enum vm_error share_region(struct copying *copying, struct vm_region *reg
 
 /* ---- Regions ---- */
 
+/* Makes the copy of `region` a relative of it, unless all of its space is one at that distance. */
+static void join_family(const struct copying *copying, struct vm_region *copy, const struct vm_region *region)
+{
+    struct vm_space *to = copying->to;
+    copy->family = NULL;
+    if (!vm_region_is_private(region) && !region->pager) {
+        return;
+    }
+    struct vm_family *family = vm_region_family(copying->from, region);
+    uint64_t shift = region->shift + copying->distance;
+    if (region->pager || family != to->family || shift != 0) {
+        copy->family = family;
+        copy->shift = shift;
+        vm_region_join(to, copy);
+    }
+}
+
 /* What the copy has for the part of `region` in [base, end); NULL and the reason in *error. */
 static struct vm_region *make_region(const struct copying *copying, const struct vm_region *region,
                                      uint64_t base, uint64_t end, enum vm_error *error)
@@ -223,7 +348,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
         *error = VM_NO_MEMORY;
         return NULL;
     }
-    *copy = *region;
+    vm_region_describe(copy, region);
     copy->base = base + copying->distance;
     copy->bytes = end - base;
     /* In a space of its own a guard stays; elsewhere it might lie in somebody's way. */
@@ -237,6 +362,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
     if (copy->pager) {
         vm_pager_get(copy->pager);
     }
+    join_family(copying, copy, region);
     return copy;
 }
 
@@ -330,7 +456,11 @@ static enum vm_error copy_all(struct vm_space *space, struct vm_space *child) NO
     struct vm_work work;
     vm_work_prepare(child, &work, 0);
     begin_both(space, child);
-    enum vm_error error = copy_range(&copying, &work, space->base, space->end);
+    enum vm_error error = vm_space_begin_family(space);
+    if (error == VM_OK) {
+        vm_space_join(child, space->family);
+        error = copy_range(&copying, &work, space->base, space->end);
+    }
     end_both(space, child);
     vm_work_free(child, &work);
     return error;
@@ -382,7 +512,8 @@ static enum vm_error try_copy(struct copying *copying, struct vm_work *work, uin
     if (vm_range_is_taken(copying->to, base + copying->distance, bytes)) {
         return VM_OVERLAP;
     }
-    return copy_range(copying, work, base, base + bytes);
+    enum vm_error error = vm_space_begin_family(copying->from);
+    return error == VM_OK ? copy_range(copying, work, base, base + bytes) : error;
 }
 
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,

@@ -171,12 +171,14 @@ static void endless_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t f
     told++;
 }
 
-static struct vm_pager endless = {.get = endless_get, .dirty = endless_dirty, .references = 1};
+static struct vm_pager endless;
 
 /* The dirty bits are set as the CPU would; the model of the MMU is not asked, whose work would count. */
 static void make_written(void)
 {
+    endless = (struct vm_pager){.get = endless_get, .dirty = endless_dirty, .references = 1};
     make(MIB(32), PAGE, VM_WRITE, (struct vm_request){.source = VM_PAGER, .pager = &endless, .shared = true});
+    vm_pager_put(&endless); /* the region has it now */
     for (uint64_t at = AT; at < AT + MIB(32); at += PAGE) {
         page_table_slot(space.table, virt_addr(at))->raw |= PAGE_ENTRY_DIRTY;
     }
@@ -317,7 +319,10 @@ static void no_hold_grows_when_a_copy_fails(void **state)
     static struct vm_space child;
     const struct kind *kind = &kinds[2];
     begin(kind);
-    slab_fail_every(&vm.slabs, 30000);
+    struct vm_request more = zeros_at(AT + kind->bytes, PAGE);
+    more.name = "more";
+    assert_int_equal(try_map(more), VM_OK);
+    slab_fail_every(&vm.slabs, 3); /* a family, a region, and this one's */
     count_begin();
     enum vm_error error = vm_space_clone(&space, &child, "child");
     count_end("failed fork", kind->name);

@@ -148,11 +148,15 @@ static void givers_may_keep_references(void **state)
     frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     map((struct vm_request){.source = VM_FRAMES, .bytes = PAGE, .frames = &frame});
     vm_fixture_check(&vm);
+    struct frame_descriptor *descriptor = descriptor_of(BASE);
+    damage(&descriptor->note.raw, 2 * descriptor->note.raw - VM_CODE_GIVEN, "the pages of a given frame");
+    damage(&descriptor->note.raw, 0, "a page that the reverse map does not name");
     frame_put(&vm.machine.pool, frame); /* now the page has the only one */
     vm_fixture_check(&vm);
 }
 
-static void damaged_chains(void **state)
+/* A page that a space and its child share. */
+static void damaged_families(void **state)
 {
     (void)state;
     struct vm_space child;
@@ -160,24 +164,44 @@ static void damaged_chains(void **state)
     assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
     vm_fixture_add(&child);
     vm_fixture_check(&vm);
+    struct vm_family *family = space.family;
     struct frame_descriptor *descriptor = descriptor_of(BASE);
-    struct vm_mapping *chain = descriptor->note.mappings;
-    damage(&chain->code, vm_code(200, BASE), "the reverse map names no space");
-    damage(&chain->code, vm_code(child.number, BASE + PAGE),
-           "the reverse map names a page that shows another frame");
-    vm.manager.mapping_count++;
-    expect_problem("records of shared frames");
-    vm.manager.mapping_count--;
+    damage(&descriptor->note.raw, vm_family_code(family, BASE + PAGE),
+           "a page that the reverse map does not name");
+    damage(&descriptor->note.raw, vm_code(child.number, BASE), "a page that the reverse map does not name");
+    damage((uint64_t *)&child.relative.space, 0, "more references than pages");
     uint32_t tag = descriptor->tag;
     descriptor->tag = frame_tag(FRAME_ALLOCATED, 0, 1);
     expect_problem("fewer references than pages");
     descriptor->tag = tag;
-    vm.manager.space_count++;
+    union vm_number *number = vm_numbers_entry(&vm.manager.family_numbers, family->number);
+    damage(&number->word, number->word | 1, "the reverse map leads to no page");
+    vm.manager.space_numbers.count++;
     expect_problem("number of spaces");
-    vm.manager.space_count--;
+    vm.manager.space_numbers.count--;
+    vm_fixture_drop(&child);
+}
+
+/* Relatives that share no page. */
+static void damaged_relatives(void **state)
+{
+    (void)state;
+    struct vm_space child;
+    struct vm_family *other;
+    map_zeros(BASE, 8 * PAGE);
+    assert_int_equal(vm_space_clone(&space, &child, "child"), VM_OK);
+    vm_fixture_add(&child);
+    assert_int_equal(vm_family_make(&vm.manager, &other), VM_OK);
+    vm_fixture_check(&vm);
+    damage((uint64_t *)&child.family, (uintptr_t)other, "a relative of another family");
+    damage((uint64_t *)&child.relative.previous, (uintptr_t)&child.relative, "a family's ring backwards");
     child.number++;
     expect_problem("a space's number");
     child.number--;
+    other->number++;
+    expect_problem("a family's number");
+    other->number--;
+    vm_family_put(other);
     vm_fixture_drop(&child);
 }
 
@@ -187,7 +211,8 @@ int main(void)
         TEST(damaged_regions),
         TEST(damaged_pages),
         TEST(damaged_frames),
-        TEST(damaged_chains),
+        TEST(damaged_families),
+        TEST(damaged_relatives),
         TEST(leaked_frames_and_references),
         TEST(givers_may_keep_references),
     };

@@ -140,9 +140,14 @@ static void faults_in_given_frames(void **state)
 static void a_note_of_no_space_is_not_known(void **state)
 {
     (void)state;
+    struct vm_place place;
     phys_addr_t frame = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
-    frame_note_set_page(frame_descriptor(&vm.machine.pool, frame), vm_code(200, BASE));
-    assert_false(vm_reverse_knows(&vm.manager, frame));
+    const uint64_t notes[] = {0, 2, (uintptr_t)&vm, vm_code(200, BASE), vm_code(200, BASE) | VM_CODE_FAMILY,
+                              vm_code(space.number, BASE)};
+    for (size_t i = 0; i < ARRAY_LENGTH(notes); i++) {
+        frame_descriptor(&vm.machine.pool, frame)->note.raw = notes[i];
+        assert_int_equal(vm_frame_places(&vm.manager, frame, &place, 1), 0);
+    }
     frame_note_clear(frame_descriptor(&vm.machine.pool, frame));
     frame_free(&vm.machine.pool, frame, 0);
 }
@@ -256,18 +261,18 @@ static void numbers_come_in_chunks(void **state)
 {
     (void)state;
     unsigned count = 0;
-    while (vm.manager.number_free != vm.manager.number_limit) {
+    while (vm.manager.space_numbers.free != vm.manager.space_numbers.limit) {
         assert_int_equal(make_kernel_space(count++), VM_OK);
     }
-    uint32_t limit = vm.manager.number_limit;
-    vm.manager.number_limit = vm.manager.number_free = VM_SPACES_MAX;
+    uint32_t limit = vm.manager.space_numbers.limit;
+    vm.manager.space_numbers.limit = vm.manager.space_numbers.free = VM_SPACES_MAX;
     assert_int_equal(make_kernel_space(count), VM_TOO_MANY);
-    vm.manager.number_limit = vm.manager.number_free = limit;
+    vm.manager.space_numbers.limit = vm.manager.space_numbers.free = limit;
     take_all_frames();
     assert_int_equal(make_kernel_space(count), VM_NO_MEMORY);
     give_all_frames();
     assert_int_equal(make_kernel_space(count++), VM_OK);
-    assert_int_equal(vm.manager.number_limit, limit + VM_NUMBERS_CHUNK);
+    assert_int_equal(vm.manager.space_numbers.limit, limit + VM_NUMBERS_CHUNK);
     vm_fixture_check(&vm);
     while (count > 0) {
         vm_space_destroy(&spaces[--count]);

@@ -44,7 +44,7 @@ static void a_fork_shares_until_somebody_writes(void **state)
     assert_int_equal(*touch_in(&grandchild, BASE + 2 * PAGE, MMU_READ, VM_FAULT_COUNT), 102);
     vm_fixture_drop(&grandchild);
     assert_int_equal(*touch(BASE + 2 * PAGE, MMU_WRITE, VM_FAULT_REUSED), 102);
-    assert_int_equal(vm.manager.mapping_count, 0);
+    assert_int_equal(vm_frame_places(&vm.manager, look.mapped.target, places, 3), 0);
 }
 
 static void a_fork_splits_large_pages(void **state)
@@ -161,7 +161,7 @@ static void expect_free(struct spinlock *lock) NO_LOCK_ANALYSIS
 static bool show_slot(void *context, void *page)
 {
     expect_free(&vm.kernel.lock);
-    expect_free(&vm.manager.mappings_lock);
+    expect_free(&vm.manager.lock);
     return guard_show(context, page);
 }
 
@@ -182,7 +182,7 @@ static bool slots_are_used(const struct slab_guard *guard)
     return guard->sampled > 0;
 }
 
-/* Every object there is would lie in a guarded slot: regions and records of shared frames must not. */
+/* Every object there is would lie in a guarded slot: regions and families must not. */
 static void shared_pages_come_and_go_beside_guarded_slots(void **state)
 {
     (void)state;
@@ -200,10 +200,10 @@ static void shared_pages_come_and_go_beside_guarded_slots(void **state)
     assert_int_equal(
         vm_space_copy(&kernel, virt_addr(VM_KERNEL + GIB(1)), &kernel, virt_addr(VM_KERNEL), 8 * PAGE),
         VM_OK);
-    assert_int_equal(vm.manager.mapping_count, 16);
+    assert_int_equal(vm.manager.family_numbers.count, 1);
     assert_int_equal(slots.guard.sampled, 0);
     assert_true(slots_are_used(&slots.guard));
-    assert_int_equal(slab_guard_live(&slots.guard, &vm.manager.mappings), 0);
+    assert_int_equal(slab_guard_live(&slots.guard, &vm.manager.families), 0);
     assert_int_equal(vm_space_unmap(&kernel, virt_addr(VM_KERNEL + GIB(1)), 8 * PAGE), VM_OK);
     vm_fixture_drop(&kernel);
     vm_fixture_check(&vm);

@@ -114,8 +114,8 @@ static void forking(void **state)
     cuts_pages = true;
     unsigned failures = exhaust(fork_once, fill_some);
     cuts_pages = false;
-    assert_true(failures >= 100); /* a record for each of 520 pages that both show, tables, regions */
-    assert_true(exhaust(copy_some, fill_some) >= 5);
+    assert_true(failures >= 8); /* tables, regions, a family */
+    assert_true(exhaust(copy_some, fill_some) >= 3);
 }
 
 /* ---- Spaces and managers ---- */

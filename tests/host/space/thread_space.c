@@ -18,8 +18,8 @@
 #define FILE_PAGES 4        /* few, so that they are shared by many */
 
 static struct vm_space shared[2];
-static phys_addr_t
-    file[FILE_PAGES];             /* the pages of `pager`, and frames that are given: a reference is ours */
+static phys_addr_t file[FILE_PAGES];  /* the pages of `pager`: a reference is ours */
+static phys_addr_t given[FILE_PAGES]; /* the same of frames that are given */
 static _Atomic(uint64_t) dirtied; /* times that the pager was told of a written page */
 
 /* One thread's spaces. */
@@ -43,7 +43,7 @@ static void must(bool well, const char *what)
 
 static phys_addr_t get_page(struct vm_pager *pager, uint64_t offset, bool wait)
 {
-    phys_addr_t frame = file[offset / PAGE % FILE_PAGES];
+    phys_addr_t frame = file[offset / PAGE];
     (void)pager;
     (void)wait;
     return frame_try_get(&vm.machine.pool, frame) == FRAME_OK ? frame : FRAME_NONE;
@@ -52,11 +52,11 @@ static phys_addr_t get_page(struct vm_pager *pager, uint64_t offset, bool wait)
 static void note_dirty(struct vm_pager *pager, uint64_t offset, phys_addr_t frame)
 {
     (void)pager;
-    must(frame.raw == file[offset / PAGE % FILE_PAGES].raw, "a page of another offset was written");
+    must(frame.raw == file[offset / PAGE].raw, "a page of another offset was written");
     atomic_fetch_add_explicit(&dirtied, 1, memory_order_relaxed);
 }
 
-static struct vm_pager pager = {.get = get_page, .dirty = note_dirty, .references = 1};
+static struct vm_pager pager;
 
 /* Mostly short, sometimes longer than any hold. */
 static uint64_t length_of(uint64_t random)
@@ -67,11 +67,10 @@ static uint64_t length_of(uint64_t random)
 /* A region whose pages many show. */
 static struct vm_request shared_request(uint64_t address, uint64_t bytes, uint64_t random)
 {
-    struct vm_request request = zeros_at(address, min_u64(bytes, 8 * PAGE));
+    struct vm_request request = zeros_at(address, min_u64(bytes, FILE_PAGES * PAGE));
     if (random & 1) {
         request.source = VM_FRAMES;
-        request.bytes = min_u64(bytes, FILE_PAGES * PAGE);
-        request.frames = file;
+        request.frames = given;
     } else {
         request.source = VM_PAGER;
         request.pager = &pager;
@@ -266,9 +265,11 @@ static void run(unsigned threads)
 {
     host_cpu = 0;
     vm_fixture_start_cpus(&vm, MIB(64), 4, threads);
+    pager = (struct vm_pager){.get = get_page, .dirty = note_dirty, .references = 1};
     for (unsigned i = 0; i < FILE_PAGES; i++) {
         file[i] = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
-        frame_note_clear(frame_descriptor(&vm.machine.pool, file[i]));
+        given[i] = frame_alloc_zeroed(&vm.machine.pool, OWNER_TEST);
+        frame_note_clear(frame_descriptor(&vm.machine.pool, given[i]));
     }
     vm_fixture_space(&vm, &shared[0], "shared");
     vm_fixture_space(&vm, &shared[1], "shared too");
@@ -277,10 +278,12 @@ static void run(unsigned threads)
     vm_fixture_drop(&shared[1]);
     vm_fixture_drop(&shared[0]);
     must(atomic_load(&pager.references) == 1, "references to the pager");
+    vm_pager_put(&pager);
+    must(vm.manager.family_numbers.count == 0, "a family of nobody's");
     for (unsigned i = 0; i < FILE_PAGES; i++) {
-        must(frame_descriptor(&vm.machine.pool, file[i])->note.raw == 0,
-             "a page of nobody's in the reverse map");
-        must(frame_put(&vm.machine.pool, file[i]), "references to the pages");
+        must(frame_descriptor(&vm.machine.pool, given[i])->note.raw == 0, "a page of nobody's is counted");
+        must(frame_put(&vm.machine.pool, file[i]), "references to the file's pages");
+        must(frame_put(&vm.machine.pool, given[i]), "references to given pages");
     }
     vm_fixture_stop(&vm);
 }
