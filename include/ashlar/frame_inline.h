@@ -23,7 +23,7 @@ static inline bool frame_share(struct frame_descriptor *descriptor)
         }
     } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
                                                     tag + (1U << FRAME_TAG_REFERENCES_SHIFT),
-                                                    memory_order_acq_rel, memory_order_relaxed));
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 

@@ -350,6 +350,7 @@ bool vm_families_check(struct vm_manager *manager, struct vm_problem *problem) E
 #define VM_CODE_FAMILY       (1ULL << 1)
 #define VM_CODE_NUMBER_SHIFT 2
 #define VM_CODE_PAGE_SHIFT   19
+#define VM_CODE_ONE_PAGE     (1ULL << VM_CODE_PAGE_SHIFT)
 #define VM_CODE_ADDRESSES    ((1ULL << (64 - VM_CODE_PAGE_SHIFT + FRAME_SHIFT)) - 1)
 
 _Static_assert(VM_NUMBERS_MAX == 1U << (VM_CODE_PAGE_SHIFT - VM_CODE_NUMBER_SHIFT), "a number fits into a code");

@@ -57,39 +57,20 @@ static void close_pages(const struct copying *copying, const struct vm_region *r
  * held. */
 struct part {
     const struct copying *copying;
-    const struct vm_region *region;          /* of the original */
-    const struct vm_family *family;          /* it shares its pages in; or NULL if it has given frames */
-    page_table_entry_t *slots;               /* the original's entries */
-    uint64_t base;                           /* address of the first page */
-    unsigned count;                          /* pages */
-    unsigned access;                         /* enum page_access of the copy's pages */
+    const struct vm_region *region;           /* of the original */
+    page_table_entry_t *slots;                /* the original's entries */
+    uint64_t base;                            /* address of the first page */
+    unsigned count;                           /* pages */
+    unsigned taken;                           /* of these, pages that the copy has */
+    uint64_t bits;                            /* of the copy's entries, but for the frame */
     page_table_entry_t leaves[VM_HOLD_PAGES]; /* the copy's entries */
 };
 
 /*
- * Adds a reference to a frame, and notes that it is shared: in a family that is known from then on, where it
- * was known by its only page.
- */
-static inline bool share_frame(const struct part *part, struct frame_descriptor *descriptor, phys_addr_t frame,
-                               uint64_t address)
-{
-    if (!frame_share(descriptor)) {
-        return false;
-    }
-    if (!part->family) {
-        return vm_given_add(part->copying->to, frame); /* it was given already */
-    }
-    if (!(frame_note_read(descriptor).raw & VM_CODE_FAMILY)) {
-        frame_note_set_page(descriptor, vm_family_code(part->family, address - part->region->shift));
-    }
-    return true;
-}
-
-/*
  * Copies a page that a device has pinned. What follows of the part is closed before, if it was open, so that
- * nobody writes to it meanwhile.
+ * nobody writes to it meanwhile. Returns the copy, or none.
  */
-static enum vm_error copy_pinned(struct part *part, unsigned index, phys_addr_t frame)
+static phys_addr_t copy_pinned(const struct part *part, unsigned index, phys_addr_t frame)
 {
     const struct copying *copying = part->copying;
     uint64_t address = part->base + ((uint64_t)index << FRAME_SHIFT);
@@ -98,41 +79,51 @@ static enum vm_error copy_pinned(struct part *part, unsigned index, phys_addr_t 
                          copying->hold.batch);
         tlb_batch_finish(copying->hold.batch);
     }
-    phys_addr_t copy = copy_frame(copying, address, frame);
-    part->leaves[index] = page_entry_leaf(copy, PAGE_LEVEL_4K, part->access, CACHE_WRITE_BACK);
-    return copy.raw != 0 ? VM_OK : VM_NO_MEMORY;
+    return copy_frame(copying, address, frame);
 }
 
-/* Takes a page that has a frame: shares it, or copies it. The zero page reads the same as a hole. */
-static inline enum vm_error take_leaf(struct part *part, unsigned index, page_table_entry_t leaf)
+/* The frame that the copy gets for one which cannot be shared with a private page as they mostly are: it is
+ * pinned, or belongs to a region of given frames or shared pages. Or none, and the reason in *error. */
+static phys_addr_t take_special(const struct part *part, unsigned index, phys_addr_t frame,
+                                enum vm_error *error)
 {
-    const struct vm_manager *manager = part->copying->to->manager;
-    phys_addr_t frame = page_entry_leaf_address(leaf, PAGE_LEVEL_4K);
-    if (frame.raw == manager->zero_frame.raw) {
-        return VM_OK;
-    }
-    struct frame_descriptor *descriptor = frame_descriptor(manager->config.frames, frame);
+    const struct vm_space *to = part->copying->to;
+    struct frame_descriptor *descriptor = frame_descriptor(to->manager->config.frames, frame);
     if (vm_region_is_private(part->region) && frame_descriptor_pins(descriptor) != 0) {
+        *error = VM_NO_MEMORY;
         return copy_pinned(part, index, frame);
     }
-    if (!share_frame(part, descriptor, frame, part->base + ((uint64_t)index << FRAME_SHIFT))) {
-        return VM_BAD_FRAME;
+    *error = VM_BAD_FRAME;
+    bool shared = frame_share(descriptor);
+    if (shared && part->region->source == VM_FRAMES) {
+        vm_given_add(to, frame); /* it was given already, and is counted as such */
     }
-    part->leaves[index] = page_entry_leaf(frame, PAGE_LEVEL_4K, part->access, CACHE_WRITE_BACK);
-    return VM_OK;
+    return shared ? frame : FRAME_NONE;
 }
 
-/* Takes what lies at a page. */
-static inline enum vm_error take_page(struct part *part, unsigned index)
+/* Adds a reference to the frame of a private page, which is known by its family from then on. */
+static inline __attribute__((always_inline)) bool share_frame(struct frame_descriptor *descriptor,
+                                                              uint64_t code)
 {
-    page_table_entry_t entry = {__atomic_load_n(&part->slots[index].raw, __ATOMIC_RELAXED)};
-    part->leaves[index] = (page_table_entry_t){0};
+    if (frame_descriptor_pins(descriptor) != 0 || !frame_share(descriptor)) {
+        return false;
+    }
+    if (!(frame_note_read(descriptor).raw & VM_CODE_FAMILY)) {
+        frame_note_set_page(descriptor, code);
+    }
+    return true;
+}
+
+/* Whether the page has a frame: the zero page reads the same as a hole. */
+static inline __attribute__((always_inline)) bool has_frame(const struct part *part, unsigned index,
+                                                            page_table_entry_t entry, phys_addr_t zero_frame)
+{
     switch (page_entry_kind(entry, PAGE_LEVEL_4K)) {
     case ENTRY_LEAF:
     case ENTRY_INACCESSIBLE:
-        return take_leaf(part, index, entry);
+        return (entry.raw & PAGE_ENTRY_ADDRESS) != zero_frame.raw;
     case ENTRY_ABSENT:
-        return VM_OK;
+        return false;
     case ENTRY_SWAPPED: /* nobody is there to count another user of the slot */
     case ENTRY_HELD:
     case ENTRY_TABLE:
@@ -142,16 +133,57 @@ static inline enum vm_error take_page(struct part *part, unsigned index)
     vm_entry_is_foreign(&page, part->base + ((uint64_t)index << FRAME_SHIFT));
 }
 
-/* Gives back what the first `count` pages have been given. */
-static void give_back(const struct part *part, unsigned count)
+/*
+ * Takes the pages of a part that have frames: shares them, or copies them. On an error those before the page
+ * that it happened at are taken, and `count` is how many were come to.
+ */
+static enum vm_error take_frames(struct part *part)
+{
+    const struct vm_region *region = part->region;
+    const struct vm_manager *manager = part->copying->to->manager;
+    const bool own = vm_region_is_private(region);
+    const phys_addr_t zero_frame = manager->zero_frame;
+    struct frame_descriptor *const descriptors = frame_descriptor(manager->config.frames, FRAME_NONE);
+    const page_table_entry_t *const slots = part->slots;
+    const uint64_t bits = part->bits;
+    const unsigned count = part->count;
+    unsigned taken = 0;
+    enum vm_error error = VM_OK;
+    uint64_t code = own ? vm_family_code(vm_region_family(part->copying->from, region),
+                                         part->base - region->shift)
+                        : 0;
+    for (unsigned i = 0; i < count; i++, code += VM_CODE_ONE_PAGE) {
+        page_table_entry_t entry = {__atomic_load_n(&slots[i].raw, __ATOMIC_RELAXED)};
+        part->leaves[i].raw = 0;
+        if (!has_frame(part, i, entry, zero_frame)) {
+            continue;
+        }
+        phys_addr_t frame = page_entry_leaf_address(entry, PAGE_LEVEL_4K);
+        if (!own || !share_frame(&descriptors[frame.raw >> FRAME_SHIFT], code)) {
+            frame = take_special(part, i, frame, &error);
+            if (frame.raw == 0) {
+                part->count = i;
+                part->taken = taken;
+                return error;
+            }
+        }
+        part->leaves[i].raw = frame.raw | bits;
+        taken++;
+    }
+    part->taken = taken;
+    return VM_OK;
+}
+
+/* Gives back what was taken. */
+static void give_back(const struct part *part)
 {
     struct vm_space *to = part->copying->to;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < part->count; i++) {
         phys_addr_t frame = page_entry_leaf_address(part->leaves[i], PAGE_LEVEL_4K);
         if (frame.raw == 0) {
             continue;
         }
-        if (!part->family) {
+        if (part->region->source == VM_FRAMES) {
             vm_given_remove(to, frame);
         }
         frame_put(to->manager->config.frames, frame);
@@ -180,61 +212,56 @@ static page_table_entry_t *slots_of_copy(struct part *part)
         return NULL;
     }
     tlb_batch_finish(&nothing);
-    to->resident++;
     part->leaves[first] = (page_table_entry_t){0};
     return page_table_slot(to->table, virt_addr(base));
 }
 
-/* Shows the pages that were taken in the copy. */
-static enum vm_error show_part(struct part *part)
-{
-    struct vm_space *to = part->copying->to;
-    page_table_entry_t *slots = slots_of_copy(part);
-    if (!slots) {
-        give_back(part, part->count);
-        return VM_NO_MEMORY;
-    }
-    to->resident += page_table_fill_some(to->table, slots, part->leaves, part->count);
-    return VM_OK;
-}
-
-/* Takes the pages of a part. */
+/* Takes the pages of a part, and shows them in the copy. */
 static enum vm_error take_part(struct part *part)
 {
-    uint64_t taken = 0;
-    for (unsigned i = 0; i < part->count; i++) {
-        enum vm_error error = take_page(part, i);
-        if (error != VM_OK) {
-            give_back(part, i);
-            return error;
-        }
-        taken |= part->leaves[i].raw;
+    struct vm_space *to = part->copying->to;
+    enum vm_error error = take_frames(part);
+    if (error != VM_OK) {
+        give_back(part);
+        return error;
     }
-    return taken ? show_part(part) : VM_OK;
+    if (part->taken == 0) {
+        return VM_OK;
+    }
+    page_table_entry_t *slots = slots_of_copy(part);
+    if (!slots) {
+        give_back(part);
+        return VM_NO_MEMORY;
+    }
+    page_table_fill_some(to->table, slots, part->leaves, part->count);
+    to->resident += part->taken;
+    return VM_OK;
 }
 
 /* Takes the pages of [base, end), a step in one table, that have frames, and closes them. */
 static enum vm_error take_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
                                 uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
 {
-    struct vm_space *from = copying->from;
+    struct page_table *table = copying->from->table;
+    bool closes = vm_region_is_private(region) && region->access & VM_WRITE;
+    unsigned access = vm_page_access_shared(copying->to, region);
     struct part part; /* its leaves are written as they are taken */
     enum vm_error error = VM_OK;
     part.copying = copying;
     part.region = region;
-    part.family = region->source == VM_FRAMES ? NULL : vm_region_family(from, region);
-    part.access = vm_page_access_shared(copying->to, region);
-    part.slots = page_table_slot(from->table, virt_addr(base));
+    part.bits = page_entry_leaf(FRAME_NONE, PAGE_LEVEL_4K, access, CACHE_WRITE_BACK).raw;
+    part.slots = page_table_slot(table, virt_addr(base));
     ASSERT(part.slots); /* the step ends in a table for small pages */
     for (part.base = base; error == VM_OK && part.base < end;) {
         uint64_t target = part.base + copying->distance;
         uint64_t bytes = min_u64(end - part.base, align_down(target, MIB(2)) + MIB(2) - target);
-        part.count = (unsigned)(bytes >> FRAME_SHIFT);
+        unsigned count = (unsigned)(bytes >> FRAME_SHIFT);
+        part.count = count;
         error = take_part(&part);
-        if (vm_region_is_private(region) && region->access & VM_WRITE) { /* also what an error has left */
-            page_table_close(from->table, part.slots, virt_addr(part.base), part.count, copying->hold.batch);
+        if (closes) { /* also what an error has left */
+            page_table_close(table, part.slots, virt_addr(part.base), count, copying->hold.batch);
         }
-        part.slots += part.count;
+        part.slots += count;
         part.base += bytes;
     }
     return error;

@@ -44,8 +44,6 @@ uint64_t vm_family_code(const struct vm_family *family, uint64_t offset)
 
 /* ---- Given frames ---- */
 
-#define ONE_PAGE (1ULL << VM_CODE_PAGE_SHIFT)
-
 static bool note_change(struct frame_descriptor *descriptor, uint64_t *seen, uint64_t code)
 {
     return __atomic_compare_exchange_n(&descriptor->note.raw, seen, code, false, __ATOMIC_RELAXED,
@@ -57,7 +55,7 @@ bool vm_given_add(const struct vm_space *space, phys_addr_t frame)
     struct frame_descriptor *descriptor = frame_descriptor(space->manager->config.frames, frame);
     uint64_t seen = frame_note_read(descriptor).raw;
     while (seen == 0 || vm_code_is_given(seen)) {
-        if (note_change(descriptor, &seen, (seen ? seen : VM_CODE_GIVEN) + ONE_PAGE)) {
+        if (note_change(descriptor, &seen, (seen ? seen : VM_CODE_GIVEN) + VM_CODE_ONE_PAGE)) {
             return true;
         }
     }
@@ -70,9 +68,9 @@ void vm_given_remove(const struct vm_space *space, phys_addr_t frame)
     uint64_t seen = frame_note_read(descriptor).raw;
     uint64_t rest;
     do {
-        ASSERT(vm_code_is_given(seen) && seen >= ONE_PAGE);
-        rest = seen - ONE_PAGE;
-    } while (!note_change(descriptor, &seen, rest < ONE_PAGE ? 0 : rest));
+        ASSERT(vm_code_is_given(seen) && seen >= VM_CODE_ONE_PAGE);
+        rest = seen - VM_CODE_ONE_PAGE;
+    } while (!note_change(descriptor, &seen, rest < VM_CODE_ONE_PAGE ? 0 : rest));
 }
 
 /* ---- Looking ---- */

@@ -206,27 +206,56 @@ KERNEL_BENCH(vm_map_pair, "vm.map.pair")
     bench_stop(bench, PAGES);
 }
 
-/* Fork of a space with 256 pages touched, and the end of the child; per page. */
-KERNEL_BENCH(vm_fork, "vm.fork.page")
+/*
+ * Fork of a space with as many pages touched, and the end of the child; per page. What is counted is the one,
+ * the other, or both.
+ */
+static void fork_pages(struct bench *bench, uint64_t pages, bool call, bool end)
 {
     static struct vm_space parent;
     static struct vm_space child;
     virt_addr_t address;
-    struct vm_request request = {.source = VM_ZERO, .access = RW, .bytes = PAGES * FRAME_BYTES};
+    struct vm_request request = {.source = VM_ZERO, .access = RW, .bytes = pages * FRAME_BYTES};
     if (user_space_create(&parent, "bench") != VM_OK) {
         bench_skip(bench, "no memory");
         return;
     }
     bool made = vm_space_map(&parent, &request, &address) == VM_OK;
-    for (uint64_t i = 0; made && i < PAGES; i++) {
+    for (uint64_t i = 0; made && i < pages; i++) {
         made = vm_fault_resolved(vm_space_fault(&parent, virt_add(address, i * FRAME_BYTES), VM_WRITE));
     }
     bench_start(bench);
-    if (made && vm_space_clone(&parent, &child, "child") == VM_OK) {
+    made = made && vm_space_clone(&parent, &child, "child") == VM_OK;
+    if (made && !end) {
+        bench_stop(bench, pages);
+    }
+    if (made && !call) {
+        bench_start(bench);
+    }
+    if (made) {
         vm_space_destroy(&child);
-        bench_stop(bench, PAGES);
-    } else {
+    }
+    if (made && end) {
+        bench_stop(bench, pages);
+    }
+    if (!made) {
         bench_skip(bench, "no memory");
     }
     vm_space_destroy(&parent);
+}
+
+KERNEL_BENCH(vm_fork, "vm.fork.page")
+{
+    fork_pages(bench, PAGES, true, true);
+}
+
+/* As many pages as the yardstick of a user program has. */
+KERNEL_BENCH(vm_fork_2048, "vm.fork.2048")
+{
+    fork_pages(bench, 2048, true, false);
+}
+
+KERNEL_BENCH(vm_exit_2048, "vm.exit.2048")
+{
+    fork_pages(bench, 2048, false, true);
 }
