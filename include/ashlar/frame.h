@@ -238,8 +238,9 @@ void frame_get(struct frame_pool *pool, phys_addr_t block);
 enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
 
 /* The same for a block that a page-table entry shows, which therefore has a reference that stays meanwhile;
- * false when it has FRAME_REFERENCES_MAX already. Inline: a fork calls it for every page. */
-static inline bool frame_share(struct frame_descriptor *descriptor);
+ * false when a device has pinned it, or it has FRAME_REFERENCES_MAX already. Inline: a fork calls it for
+ * every page. */
+static inline __attribute__((always_inline)) bool frame_share(struct frame_descriptor *descriptor);
 
 /*
  * Drops a reference; the last one frees the block or run. Returns whether it was the last one. Panics as

@@ -140,6 +140,9 @@ static inline uint64_t frame_both(uint32_t tag, uint32_t use)
     return (uint64_t)use << 32 | frame_tag_plain(tag) | (frame_use_is_marked(use) ? FRAME_TAG_MARKED : 0);
 }
 
+/* The least of both with a pin: pins are its highest bits. */
+#define FRAME_BOTH_PINNED (1ULL << (32 + FRAME_USE_PINS_SHIFT))
+
 /* Who owns the block that starts here; of a free one, who had it last. */
 static inline enum frame_owner frame_descriptor_owner(const struct frame_descriptor *descriptor)
 {

@@ -13,16 +13,18 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
     EXCLUDES(pool->lock);
 void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order) EXCLUDES(pool->lock);
 
-static inline bool frame_share(struct frame_descriptor *descriptor)
+static inline __attribute__((always_inline)) bool frame_share(struct frame_descriptor *descriptor)
 {
-    uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_relaxed);
+    __asm__("" : "+r"(descriptor)); /* spares adding base and offset for each use again */
+    uint64_t both = atomic_load_explicit(&descriptor->both, memory_order_relaxed);
     do {
-        DEBUG_ASSERT(frame_tag_state(tag) == FRAME_ALLOCATED && frame_tag_references(tag) != 0);
-        if (frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
+        DEBUG_ASSERT(frame_tag_state((uint32_t)both) == FRAME_ALLOCATED);
+        uint32_t tag = (uint32_t)both;
+        if (both >= FRAME_BOTH_PINNED || frame_tag_references(tag) == FRAME_REFERENCES_MAX) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&descriptor->tag, &tag,
-                                                    tag + (1U << FRAME_TAG_REFERENCES_SHIFT),
+    } while (!atomic_compare_exchange_weak_explicit(&descriptor->both, &both,
+                                                    both + (1ULL << FRAME_TAG_REFERENCES_SHIFT),
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;
 }

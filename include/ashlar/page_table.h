@@ -239,9 +239,9 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
     EXCLUDES(table->lock);
 
 /* The same for `count` slots one after the other, each with its leaf of leaves[]; where that is a hole, the
- * slot is left as it is. */
-void page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
-                          const page_table_entry_t *leaves, unsigned count) EXCLUDES(table->lock);
+ * slot is left as it is. Returns how many are filled. */
+uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
+                              const page_table_entry_t *leaves, unsigned count) EXCLUDES(table->lock);
 
 /* Takes write access from the pages of `count` slots one after the other, the first of which is that of the
  * page at `base`. Other kinds than leaves are left as they are. */

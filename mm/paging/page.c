@@ -221,8 +221,8 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
     spinlock_release(&table->lock);
 }
 
-void page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
-                          const page_table_entry_t *leaves, unsigned count)
+uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
+                              const page_table_entry_t *leaves, unsigned count)
 {
     DEBUG_ASSERT(page_table_is_valid(table));
     uint64_t at = align_down((uintptr_t)slots, FRAME_BYTES) - table->access->offset;
@@ -237,19 +237,19 @@ void page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
     }
     table_use(table, phys_addr(at), filled);
     spinlock_release(&table->lock);
+    return (uint64_t)filled;
 }
 
 /* All of them are flushed if one loses anything: what is in between is not worth the counting. */
 void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       struct tlb_batch *batch)
 {
-    const uint64_t open = PAGE_ENTRY_PRESENT | PAGE_ENTRY_WRITE;
     DEBUG_ASSERT(page_table_is_valid(table));
     uint64_t common = UINT64_MAX;
     spinlock_acquire(&table->lock);
     for (unsigned i = 0; i < count; i++) {
         uint64_t entry = entry_read(&slots[i]).raw;
-        if ((~entry & open) == 0) { /* the CPU may set accessed and dirty meanwhile */
+        if (entry & PAGE_ENTRY_WRITE) { /* only leaves have it; the CPU may set accessed and dirty meanwhile */
             __atomic_fetch_and(&slots[i].raw, ~PAGE_ENTRY_WRITE, __ATOMIC_ACQ_REL);
             common &= entry;
         }

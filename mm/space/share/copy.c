@@ -61,7 +61,6 @@ struct part {
     page_table_entry_t *slots;                /* the original's entries */
     uint64_t base;                            /* address of the first page */
     unsigned count;                           /* pages */
-    unsigned taken;                           /* of these, pages that the copy has */
     uint64_t bits;                            /* of the copy's entries, but for the frame */
     page_table_entry_t leaves[VM_HOLD_PAGES]; /* the copy's entries */
 };
@@ -82,40 +81,42 @@ static phys_addr_t copy_pinned(const struct part *part, unsigned index, phys_add
     return copy_frame(copying, address, frame);
 }
 
-/* The frame that the copy gets for one which cannot be shared with a private page as they mostly are: it is
- * pinned, or belongs to a region of given frames or shared pages. Or none, and the reason in *error. */
-static phys_addr_t take_special(const struct part *part, unsigned index, phys_addr_t frame,
-                                enum vm_error *error)
+/*
+ * Takes a page whose frame cannot be shared the short way: it is pinned, or it belongs to a region of given
+ * frames or of shared pages. On an error all before it have been taken.
+ */
+static enum vm_error take_special(struct part *part, unsigned index, phys_addr_t frame)
 {
     const struct vm_space *to = part->copying->to;
-    struct frame_descriptor *descriptor = frame_descriptor(to->manager->config.frames, frame);
-    if (vm_region_is_private(part->region) && frame_descriptor_pins(descriptor) != 0) {
-        *error = VM_NO_MEMORY;
-        return copy_pinned(part, index, frame);
-    }
-    *error = VM_BAD_FRAME;
-    bool shared = frame_share(descriptor);
-    if (shared && part->region->source == VM_FRAMES) {
+    struct frame_pool *frames = to->manager->config.frames;
+    enum vm_error error = VM_OK;
+    if (vm_region_is_private(part->region) && frame_descriptor_pins(frame_descriptor(frames, frame)) != 0) {
+        frame = copy_pinned(part, index, frame);
+        error = frame.raw != 0 ? VM_OK : VM_NO_MEMORY;
+    } else if (frame_try_get(frames, frame) != FRAME_OK) {
+        error = VM_BAD_FRAME;
+    } else if (part->region->source == VM_FRAMES) {
         vm_given_add(to, frame); /* it was given already, and is counted as such */
     }
-    return shared ? frame : FRAME_NONE;
+    part->leaves[index].raw = frame.raw | part->bits;
+    part->count = error == VM_OK ? part->count : index;
+    return error;
 }
 
-/* Adds a reference to the frame of a private page, which is known by its family from then on. */
+/* Adds a reference to the frame of a private page, which is known by its family from then on; false if that
+ * is not all there is to do. */
 static inline __attribute__((always_inline)) bool share_frame(struct frame_descriptor *descriptor,
                                                               uint64_t code)
 {
-    if (frame_descriptor_pins(descriptor) != 0 || !frame_share(descriptor)) {
-        return false;
-    }
-    if (!(frame_note_read(descriptor).raw & VM_CODE_FAMILY)) {
+    bool shared = frame_share(descriptor);
+    if (shared && !(frame_note_read(descriptor).raw & VM_CODE_FAMILY)) {
         frame_note_set_page(descriptor, code);
     }
-    return true;
+    return shared;
 }
 
 /* Whether the page has a frame: the zero page reads the same as a hole. */
-static inline __attribute__((always_inline)) bool has_frame(const struct part *part, unsigned index,
+static inline bool has_frame(const struct part *part, unsigned index,
                                                             page_table_entry_t entry, phys_addr_t zero_frame)
 {
     switch (page_entry_kind(entry, PAGE_LEVEL_4K)) {
@@ -134,43 +135,54 @@ static inline __attribute__((always_inline)) bool has_frame(const struct part *p
 }
 
 /*
- * Takes the pages of a part that have frames: shares them, or copies them. On an error those before the page
- * that it happened at are taken, and `count` is how many were come to.
+ * Takes the pages of a part of a private region that have frames: shares them, or copies them. On an error
+ * `count` is the number of those that have been.
  */
-static enum vm_error take_frames(struct part *part)
+static enum vm_error take_private(struct part *part)
 {
     const struct vm_region *region = part->region;
     const struct vm_manager *manager = part->copying->to->manager;
-    const bool own = vm_region_is_private(region);
     const phys_addr_t zero_frame = manager->zero_frame;
     struct frame_descriptor *const descriptors = frame_descriptor(manager->config.frames, FRAME_NONE);
     const page_table_entry_t *const slots = part->slots;
     const uint64_t bits = part->bits;
     const unsigned count = part->count;
-    unsigned taken = 0;
-    enum vm_error error = VM_OK;
-    uint64_t code = own ? vm_family_code(vm_region_family(part->copying->from, region),
-                                         part->base - region->shift)
-                        : 0;
+    uint64_t code =
+        vm_family_code(vm_region_family(part->copying->from, region), part->base - region->shift);
     for (unsigned i = 0; i < count; i++, code += VM_CODE_ONE_PAGE) {
         page_table_entry_t entry = {__atomic_load_n(&slots[i].raw, __ATOMIC_RELAXED)};
-        part->leaves[i].raw = 0;
         if (!has_frame(part, i, entry, zero_frame)) {
+            part->leaves[i].raw = 0;
             continue;
         }
-        phys_addr_t frame = page_entry_leaf_address(entry, PAGE_LEVEL_4K);
-        if (!own || !share_frame(&descriptors[frame.raw >> FRAME_SHIFT], code)) {
-            frame = take_special(part, i, frame, &error);
-            if (frame.raw == 0) {
-                part->count = i;
-                part->taken = taken;
+        phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
+        struct frame_descriptor *descriptor =
+            (void *)((uintptr_t)descriptors + frame.raw / FRAME_BYTES * sizeof *descriptor);
+        part->leaves[i].raw = frame.raw | bits;
+        if (!share_frame(descriptor, code)) {
+            enum vm_error error = take_special(part, i, frame);
+            if (error != VM_OK) {
                 return error;
             }
         }
-        part->leaves[i].raw = frame.raw | bits;
-        taken++;
     }
-    part->taken = taken;
+    return VM_OK;
+}
+
+/* The same for a region of given frames or of shared pages. */
+static enum vm_error take_shared(struct part *part)
+{
+    const struct vm_manager *manager = part->copying->to->manager;
+    for (unsigned i = 0; i < part->count; i++) {
+        page_table_entry_t entry = {__atomic_load_n(&part->slots[i].raw, __ATOMIC_RELAXED)};
+        part->leaves[i].raw = 0;
+        if (has_frame(part, i, entry, manager->zero_frame)) {
+            enum vm_error error = take_special(part, i, phys_addr(entry.raw & PAGE_ENTRY_ADDRESS));
+            if (error != VM_OK) {
+                return error;
+            }
+        }
+    }
     return VM_OK;
 }
 
@@ -190,52 +202,54 @@ static void give_back(const struct part *part)
     }
 }
 
-/* The copy's entries for the part. Where there is no table yet, a page that is there makes it; its leaf goes
- * from the part to the table then. */
-static page_table_entry_t *slots_of_copy(struct part *part)
+/*
+ * The copy's entries for the part; NULL when no page was taken, or when there is no memory for their table,
+ * which *error says. The first page that was taken makes the table where there is none.
+ */
+static page_table_entry_t *slots_of_copy(struct part *part, enum vm_error *error)
 {
     struct vm_space *to = part->copying->to;
-    uint64_t base = part->base + part->copying->distance;
-    page_table_entry_t *slots = page_table_slot(to->table, virt_addr(base));
-    if (slots) {
-        return slots;
-    }
+    uint64_t at = part->base + part->copying->distance;
+    page_table_entry_t *slots = page_table_slot(to->table, virt_addr(at));
     struct tlb_batch nothing; /* a hole is filled */
     page_table_entry_t old;
     unsigned first = 0;
-    while (page_entry_is_hole(part->leaves[first])) {
+    if (slots) {
+        return slots;
+    }
+    while (first < part->count && page_entry_is_hole(part->leaves[first])) {
         first++;
     }
+    if (first == part->count) {
+        return NULL;
+    }
     tlb_batch_start(&nothing, to->table);
-    if (page_table_set(to->table, virt_addr(base + ((uint64_t)first << FRAME_SHIFT)), part->leaves[first],
+    if (page_table_set(to->table, virt_addr(at + ((uint64_t)first << FRAME_SHIFT)), part->leaves[first],
                        PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
+        *error = VM_NO_MEMORY;
         return NULL;
     }
     tlb_batch_finish(&nothing);
+    to->resident++;
     part->leaves[first] = (page_table_entry_t){0};
-    return page_table_slot(to->table, virt_addr(base));
+    return page_table_slot(to->table, virt_addr(at));
 }
 
 /* Takes the pages of a part, and shows them in the copy. */
 static enum vm_error take_part(struct part *part)
 {
     struct vm_space *to = part->copying->to;
-    enum vm_error error = take_frames(part);
+    page_table_entry_t *slots = NULL;
+    enum vm_error error = vm_region_is_private(part->region) ? take_private(part) : take_shared(part);
+    if (error == VM_OK) {
+        slots = slots_of_copy(part, &error);
+    }
     if (error != VM_OK) {
         give_back(part);
-        return error;
+    } else if (slots) {
+        to->resident += page_table_fill_some(to->table, slots, part->leaves, part->count);
     }
-    if (part->taken == 0) {
-        return VM_OK;
-    }
-    page_table_entry_t *slots = slots_of_copy(part);
-    if (!slots) {
-        give_back(part);
-        return VM_NO_MEMORY;
-    }
-    page_table_fill_some(to->table, slots, part->leaves, part->count);
-    to->resident += part->taken;
-    return VM_OK;
+    return error;
 }
 
 /* Takes the pages of [base, end), a step in one table, that have frames, and closes them. */
