@@ -31,11 +31,11 @@ struct kva_range;
  * read and write it, stand in <ashlar/frame_note.h>; nobody else converts one kind of note to another.
  */
 union frame_note {
-    uint64_t raw;                /* all of it, for whoever shows or compares it; 0 where nothing is noted */
-    uint8_t number;              /* its lowest byte: a cache's number, if it is a slab's note */
-    phys_addr_t next;            /* the next frame of a chain, or none */
-    struct page_table *root;     /* the page table whose root this frame is */
-    struct kva_range *range;     /* the kernel addresses that show the frame */
+    uint64_t raw;            /* all of it, for whoever shows or compares it; 0 where nothing is noted */
+    uint8_t number;          /* its lowest byte: a cache's number, if it is a slab's note */
+    phys_addr_t next;        /* the next frame of a chain, or none */
+    struct page_table *root; /* the page table whose root this frame is */
+    struct kva_range *range; /* the kernel addresses that show the frame */
 };
 
 struct frame_descriptor {

@@ -19,10 +19,10 @@
  * under it is flushed.
  *
  * Locks, in this order: `change` (of two spaces: by ascending number), spinlocks of spaces (the same), those
- * of device_claim and device_release, page tables, families, the manager's own, slab caches, the frame pool. Every function takes what it needs and holds nothing when it returns. What takes `change`
- * is called with preemption and interrupts on. Memory of a kernel space is not touched with a spinlock held
- * or from an interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for
- * `dirty`.
+ * of device_claim and device_release, page tables, families, the manager's own, slab caches, the frame pool.
+ * Every function takes what it needs and holds nothing when it returns. What takes `change` is called with
+ * preemption and interrupts on. Memory of a kernel space is not touched with a spinlock held or from an
+ * interrupt handler, since the touch may be a fault. Pagers are called without any lock, but for `dirty`.
  */
 #pragma once
 

@@ -37,11 +37,11 @@ struct vm_relative {
 };
 
 struct vm_manager {
-    struct vm_manager_config config; /* as given */
-    struct slab_cache regions;       /* of struct vm_region */
-    struct slab_cache families;      /* of struct vm_family */
-    phys_addr_t zero_frame;          /* zeros for all who only read; never freed, never counted */
-    struct spinlock lock;            /* guards (L) */
+    struct vm_manager_config config;  /* as given */
+    struct slab_cache regions;        /* of struct vm_region */
+    struct slab_cache families;       /* of struct vm_family */
+    phys_addr_t zero_frame;           /* zeros for all who only read; never freed, never counted */
+    struct spinlock lock;             /* guards (L) */
     struct vm_numbers space_numbers;  /* (L) the spaces in being */
     struct vm_numbers family_numbers; /* (L) the families in being */
 };

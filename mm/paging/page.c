@@ -249,7 +249,8 @@ void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_
     spinlock_acquire(&table->lock);
     for (unsigned i = 0; i < count; i++) {
         uint64_t entry = entry_read(&slots[i]).raw;
-        if (entry & PAGE_ENTRY_WRITE) { /* only leaves have it; the CPU may set accessed and dirty meanwhile */
+        if (entry &
+            PAGE_ENTRY_WRITE) { /* only leaves have it; the CPU may set accessed and dirty meanwhile */
             __atomic_fetch_and(&slots[i].raw, ~PAGE_ENTRY_WRITE, __ATOMIC_ACQ_REL);
             common &= entry;
         }

@@ -9,33 +9,33 @@
 
 /* A stretch of a space that one rule fills. */
 struct vm_region {
-    struct vm_region *lower;    /* tree: regions below */
-    struct vm_region *upper;    /* tree: regions above */
-    struct vm_region *previous; /* list: the next lower region, or NULL */
-    struct vm_region *next;     /* list: the next higher region, or NULL */
-    uint64_t priority;          /* random; no child's is greater, which balances the tree */
-    uint64_t gap;               /* free bytes below this region's guard */
-    uint64_t largest_gap;       /* largest gap of this subtree */
-    uint64_t base;              /* first byte */
-    uint64_t bytes;             /* length */
-    uint64_t guard;             /* bytes kept free below base */
-    uint64_t offset;            /* of the first byte: in the pager, or physical address */
-    struct vm_pager *pager;     /* VM_PAGER: a reference is held; else NULL */
-    struct vm_family *family;   /* whose pages it shows, if not those of its space's family; a reference is
-                                   held, `relative` is in its ring. Always so for VM_PAGER; else NULL where
-                                   the space's family has each page at the same address */
-    uint64_t shift;             /* address of a page minus its offset in the family; 0 where that is NULL */
+    struct vm_region *lower;     /* tree: regions below */
+    struct vm_region *upper;     /* tree: regions above */
+    struct vm_region *previous;  /* list: the next lower region, or NULL */
+    struct vm_region *next;      /* list: the next higher region, or NULL */
+    uint64_t priority;           /* random; no child's is greater, which balances the tree */
+    uint64_t gap;                /* free bytes below this region's guard */
+    uint64_t largest_gap;        /* largest gap of this subtree */
+    uint64_t base;               /* first byte */
+    uint64_t bytes;              /* length */
+    uint64_t guard;              /* bytes kept free below base */
+    uint64_t offset;             /* of the first byte: in the pager, or physical address */
+    struct vm_pager *pager;      /* VM_PAGER: a reference is held; else NULL */
+    struct vm_family *family;    /* whose pages it shows, if not those of its space's family; a reference is
+                                    held, `relative` is in its ring. Always so for VM_PAGER; else NULL where
+                                    the space's family has each page at the same address */
+    uint64_t shift;              /* address of a page minus its offset in the family; 0 where that is NULL */
     struct vm_relative relative; /* its place in `family` */
-    const char *name;           /* for people; never NULL */
-    uint8_t source;             /* enum vm_source */
-    uint8_t access;             /* enum vm_access: what pages allow that are filled now */
-    uint8_t before;             /* the same; while that changes, what it was: pages that the change has not
-                                   come to are so still */
-    uint8_t denied;             /* enum vm_access that a fault may not want: what one of the two forbids */
-    uint8_t cache;              /* enum page_cache */
-    uint8_t around;             /* pages that one fault may fill, at least 1 */
-    bool large;                 /* 2 MiB pages where they fit */
-    bool shared;                /* VM_PAGER: writes go to the pager's frames */
+    const char *name;            /* for people; never NULL */
+    uint8_t source;              /* enum vm_source */
+    uint8_t access;              /* enum vm_access: what pages allow that are filled now */
+    uint8_t before;              /* the same; while that changes, what it was: pages that the change has not
+                                    come to are so still */
+    uint8_t denied;              /* enum vm_access that a fault may not want: what one of the two forbids */
+    uint8_t cache;               /* enum page_cache */
+    uint8_t around;              /* pages that one fault may fill, at least 1 */
+    bool large;                  /* 2 MiB pages where they fit */
+    bool shared;                 /* VM_PAGER: writes go to the pager's frames */
 };
 
 /* Says what a region allows, and what its pages may allow that are not changed yet. */
@@ -278,123 +278,6 @@ enum vm_error vm_device_claim_range(struct vm_space *space, uint64_t base, uint6
 /* Releases what that has claimed. */
 void vm_device_unclaim_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
     REQUIRES(space->change);
-
-/* ---- share/family.c: who may show the same page ---- */
-
-/* The last chunk's numbers are nobody's: one of them is in the notes of given frames. */
-#define VM_FAMILIES_MAX (VM_NUMBERS_MAX - VM_NUMBERS_CHUNK)
-
-struct vm_family {
-    struct vm_manager *manager;
-    struct spinlock lock;         /* guards the ring, and the bounds of its regions */
-    struct vm_relative ring;      /* begins and ends here */
-    _Atomic(uint32_t) references; /* of relatives, of a pager, and of those who look */
-    uint32_t number;              /* in the manager's table */
-};
-
-/* Makes a family with no relatives, to which the caller has a reference. Fails with VM_NO_MEMORY or
- * VM_TOO_MANY. */
-enum vm_error vm_family_make(struct vm_manager *manager, struct vm_family **made) EXCLUDES(manager->lock);
-
-/* The family of that number and a reference to it, or NULL. */
-struct vm_family *vm_family_get(struct vm_manager *manager, uint32_t number) EXCLUDES(manager->lock);
-
-/* Returns a reference; the last one ends the family. */
-void vm_family_put(struct vm_family *family) EXCLUDES(family->lock);
-
-/* Makes a space the first of a family, if it has none yet. Fails as vm_family_make(). */
-enum vm_error vm_space_begin_family(struct vm_space *space) REQUIRES(space->change) EXCLUDES(space->lock);
-
-/* Makes a space that has no family a relative in one. */
-void vm_space_join(struct vm_space *space, struct vm_family *family) REQUIRES(space->change)
-    EXCLUDES(space->lock, family->lock);
-
-/* Takes a space that has no pages any more out of its family, if it has one. */
-void vm_space_leave_family(struct vm_space *space);
-
-/* Gives a pager its family, if it has none yet. Fails as vm_family_make(). */
-enum vm_error vm_pager_begin_family(struct vm_manager *manager, struct vm_pager *pager);
-
-/* Makes a region a relative in `family`, which is set, as is `shift`. */
-void vm_region_join(struct vm_space *space, struct vm_region *region);
-
-/* Takes a region that has no pages any more out of its family, if it has one by itself. */
-void vm_region_leave(struct vm_region *region);
-
-/* The first `bytes` bytes of `lower` are left to it, the rest is that of `upper`, which was made of it. */
-void vm_region_part(struct vm_space *space, struct vm_region *lower, struct vm_region *upper, uint64_t bytes);
-
-/* Gives what `upper` has to `lower`. */
-void vm_region_absorb(struct vm_region *lower, struct vm_region *upper);
-
-/* The family that a region shares its pages in, or NULL when it has shared none yet. */
-static inline struct vm_family *vm_region_family(const struct vm_space *space, const struct vm_region *region)
-{
-    return region->family ? region->family : space->family;
-}
-
-/* Told of a page, as vm_code(), that may show a frame; returns whether it wants to hear of more. */
-typedef bool vm_code_visitor(void *context, uint64_t code);
-
-/* Visits all pages that relatives have at the place that `code` (vm_family_code()) names. */
-void vm_family_each(struct vm_manager *manager, uint64_t code, vm_code_visitor *visit, void *context)
-    EXCLUDES(manager->lock);
-
-/* Verifies the rings and numbers of all families. */
-bool vm_families_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);
-
-/* ---- share/reverse.c: from a frame to the pages that show it ---- */
-
-/* A code is the note of a frame: bit 0, then whether the number (17 bits) is a family's, then 45 bits of page,
- * which is 57 bits of address. Of offsets in families that are longer it has what fits. */
-#define VM_CODE_FAMILY       (1ULL << 1)
-#define VM_CODE_NUMBER_SHIFT 2
-#define VM_CODE_PAGE_SHIFT   19
-#define VM_CODE_ONE_PAGE     (1ULL << VM_CODE_PAGE_SHIFT)
-#define VM_CODE_ADDRESSES    ((1ULL << (64 - VM_CODE_PAGE_SHIFT + FRAME_SHIFT)) - 1)
-
-_Static_assert(VM_NUMBERS_MAX == 1U << (VM_CODE_PAGE_SHIFT - VM_CODE_NUMBER_SHIFT), "a number fits into a code");
-
-/* The code of a page that a space has by itself; the number of a code; its address, or its offset. */
-uint64_t vm_code(uint32_t number, uint64_t address);
-uint32_t vm_code_number(uint64_t code);
-uint64_t vm_code_address(uint64_t code);
-
-/* The code of a page that a family may share. */
-uint64_t vm_family_code(const struct vm_family *family, uint64_t offset);
-
-/* The code of a given frame, whose page number counts the pages that show it. */
-#define VM_CODE_GIVEN                                                                                        \
-    ((uint64_t)(VM_NUMBERS_MAX - 1) << VM_CODE_NUMBER_SHIFT | VM_CODE_FAMILY | FRAME_NOTE_PAGE_BIT)
-
-static inline bool vm_code_is_given(uint64_t code)
-{
-    return (code & ((1ULL << VM_CODE_PAGE_SHIFT) - 1)) == VM_CODE_GIVEN;
-}
-
-/* Notes the only page of a frame that nobody else has. */
-static inline void vm_reverse_set(struct vm_space *space, phys_addr_t frame, uint64_t address)
-{
-    frame_note_set_page(frame_descriptor(space->manager->config.frames, frame),
-                        vm_code(space->number, address));
-}
-
-/* Notes one page more, or one less, that shows a given frame. The first fails when the note is in use for
- * something else. */
-bool vm_given_add(const struct vm_space *space, phys_addr_t frame);
-void vm_given_remove(const struct vm_space *space, phys_addr_t frame);
-
-/* Visits all pages that may show a block, whoever has it: each is to be looked at. Given frames are in none
- * of them. */
-void vm_reverse_each(struct vm_manager *manager, phys_addr_t frame, vm_code_visitor *visit, void *context)
-    EXCLUDES(manager->lock);
-
-/* Whether an allocated block's note, whoever owns it, leads to this page of the region. */
-bool vm_region_names(struct vm_space *space, const struct vm_region *region, phys_addr_t block,
-                     uint64_t address) REQUIRES(space->lock);
-
-/* Whether the page at an address shows the block. */
-bool vm_page_shows(struct vm_space *space, uint64_t address, phys_addr_t block) EXCLUDES(space->lock);
 
 /* ---- numbers.c: who has which number. The manager's lock is held ---- */
 

@@ -20,6 +20,7 @@
  * See inside: the monitor's `vm` (kernel/commands/vm.c), vm_space_check() and vm_manager_check()
  * (inside/check.c).
  */
+#include "share/family.h"
 #include "valid.h"
 
 /* Whether the configured range is one that a space can have. */

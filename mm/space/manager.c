@@ -1,6 +1,6 @@
 /* What all spaces of a frame pool share: record caches, the zero page, the table of spaces, pagers'
  * references. */
-#include "internal.h"
+#include "share/family.h"
 
 /* ---- Numbers of spaces ---- */
 

@@ -9,7 +9,7 @@
  * Where a region allows nothing, its pages are inaccessible: the tables keep them, and the CPU does not find
  * them, whoever asks, so that the kernel cannot read either what its program has inaccessible to itself.
  */
-#include "internal.h"
+#include "share/family.h"
 
 unsigned vm_page_access_for(const struct vm_space *space, unsigned access)
 {

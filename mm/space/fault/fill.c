@@ -2,7 +2,7 @@
  * The cases of a page fault: filling a hole, and opening a page for its writer. In each, what may be missing
  * is got first; only then is anything changed.
  */
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 
 /*
  * A leaf for the case at hand: what is known to be touched is marked so, which saves the CPU a locked write.

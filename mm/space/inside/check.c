@@ -2,7 +2,7 @@
  * The validator: regions, page tables, reference counts, reverse map and ledger held against each other. It
  * trusts none of them: what a page shows is read from the tables, and all else must agree.
  */
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 
 /* What the walk over one or all spaces has seen. */
 struct census {

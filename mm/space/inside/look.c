@@ -1,4 +1,5 @@
 /* Questions about spaces: what lies at an address, what a range holds, where a frame is seen. */
+#include "mm/space/share/family.h"
 #include "mm/space/valid.h"
 
 /* ---- Regions ---- */
@@ -300,10 +301,8 @@ uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct
                          uint64_t limit)
 {
     DEBUG_ASSERT(vm_manager_is_valid(manager));
-    struct search search = {.manager = manager,
-                            .frame = align_down(address.raw, FRAME_BYTES),
-                            .places = places,
-                            .limit = limit};
+    struct search search = {
+        .manager = manager, .frame = align_down(address.raw, FRAME_BYTES), .places = places, .limit = limit};
     struct vm_space *space;
     search_descriptor(&search);
     for (uint32_t number = 0; (space = vm_space_get_next(manager, &number));) {

@@ -1,4 +1,5 @@
 /* Regions cut in two and joined again, and what an operation on them brings along and leaves behind. */
+#include "mm/space/share/family.h"
 #include "mm/space/valid.h"
 
 void vm_work_free(struct vm_space *space, struct vm_work *work)

@@ -1,5 +1,5 @@
 /* Making regions: where one goes, and the frames that some are made of. */
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 
 /* ---- Frames that the caller gives ---- */
 

@@ -25,7 +25,7 @@
  * lock is never taken under it: what the walk finds are addresses at which the page may be, to be looked at
  * without the lock.
  */
-#include "mm/space/internal.h"
+#include "family.h"
 
 enum vm_error vm_family_make(struct vm_manager *manager, struct vm_family **made)
 {
@@ -221,10 +221,10 @@ enum vm_error vm_pager_begin_family(struct vm_manager *manager, struct vm_pager 
 
 /* A walk around a family's ring. */
 struct walk {
-    struct vm_family *family;     /* a reference is held */
-    uint64_t code;                /* of the page */
-    struct vm_relative place;     /* in the ring: those before it have been asked */
-    unsigned count;               /* codes found in this hold */
+    struct vm_family *family;      /* a reference is held */
+    uint64_t code;                 /* of the page */
+    struct vm_relative place;      /* in the ring: those before it have been asked */
+    unsigned count;                /* codes found in this hold */
     uint64_t codes[VM_HOLD_PAGES]; /* vm_code() of pages */
 };
 

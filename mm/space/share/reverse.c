@@ -18,29 +18,7 @@
  * nobody else could reach the frame. From then on it stays, or is changed in one step. It is read without any
  * lock.
  */
-#include "mm/space/internal.h"
-
-uint64_t vm_code(uint32_t number, uint64_t address)
-{
-    return address >> FRAME_SHIFT << VM_CODE_PAGE_SHIFT | (uint64_t)number << VM_CODE_NUMBER_SHIFT |
-           FRAME_NOTE_PAGE_BIT;
-}
-
-uint32_t vm_code_number(uint64_t code)
-{
-    return (uint32_t)(code >> VM_CODE_NUMBER_SHIFT) & (VM_NUMBERS_MAX - 1);
-}
-
-uint64_t vm_code_address(uint64_t code)
-{
-    /* The page number is signed, as addresses are: the upper half is negative. */
-    return (uint64_t)((int64_t)code >> VM_CODE_PAGE_SHIFT) << FRAME_SHIFT;
-}
-
-uint64_t vm_family_code(const struct vm_family *family, uint64_t offset)
-{
-    return vm_code(family->number, offset) | VM_CODE_FAMILY;
-}
+#include "family.h"
 
 /* ---- Given frames ---- */
 

@@ -1,5 +1,5 @@
 /* The validator is tested itself: each thing is damaged on purpose, and it must name what is wrong. */
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 #include "steps.h"
 
 static uint64_t frame_of(uint64_t address)

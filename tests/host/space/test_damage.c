@@ -2,7 +2,7 @@
  * Rules of the validator that take more than one wrong word to break, what faults and copies say to damage,
  * and what making spaces and managers says when there is no more of something.
  */
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 #include "steps.h"
 
 #include "tests/host/support/host.h"
@@ -142,7 +142,11 @@ static void a_note_of_no_space_is_not_known(void **state)
     (void)state;
     struct vm_place place;
     phys_addr_t frame = frame_alloc(&vm.machine.pool, 0, OWNER_TEST);
-    const uint64_t notes[] = {0, 2, (uintptr_t)&vm, vm_code(200, BASE), vm_code(200, BASE) | VM_CODE_FAMILY,
+    const uint64_t notes[] = {0,
+                              2,
+                              (uintptr_t)&vm,
+                              vm_code(200, BASE),
+                              vm_code(200, BASE) | VM_CODE_FAMILY,
                               vm_code(space.number, BASE)};
     for (size_t i = 0; i < ARRAY_LENGTH(notes); i++) {
         frame_descriptor(&vm.machine.pool, frame)->note.raw = notes[i];

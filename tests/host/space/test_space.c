@@ -1,7 +1,7 @@
 /* Regions of address spaces: making, placing, cutting, joining, and everything that must be refused. */
 #include <string.h>
 
-#include "mm/space/internal.h"
+#include "mm/space/share/family.h"
 #include "steps.h"
 #include "tests/host/support/random.h"
 

@@ -20,7 +20,7 @@
 static struct vm_space shared[2];
 static phys_addr_t file[FILE_PAGES];  /* the pages of `pager`: a reference is ours */
 static phys_addr_t given[FILE_PAGES]; /* the same of frames that are given */
-static _Atomic(uint64_t) dirtied; /* times that the pager was told of a written page */
+static _Atomic(uint64_t) dirtied;     /* times that the pager was told of a written page */
 
 /* One thread's spaces. */
 struct own {

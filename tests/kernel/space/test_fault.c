@@ -179,7 +179,7 @@ KERNEL_TEST(vm_a_pager_gives_or_fails)
     stop_backing();
 }
 
-/* One more page that shows the frame takes no record; a region takes one, and without it nothing is mapped. */
+/* One more page that shows a frame takes no record; a region takes one, without which nothing is mapped. */
 KERNEL_TEST(vm_a_page_takes_no_record)
 {
     uint64_t word = 0;
