@@ -1,7 +1,7 @@
-/* Families: who shows a page is found through forks of forks, copies and cuts, and while others come and go.
- */
-#include "between.h"
+/* Families: who shows a page is found through forks of forks, copies, cuts, and while others come and go. */
 #include "mm/space/share/family.h"
+
+#include "between.h"
 
 static phys_addr_t frame_of(struct vm_space *of, uint64_t address)
 {
