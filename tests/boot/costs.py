@@ -37,10 +37,16 @@ LIMITS = {
     "pt.map.1g": 20,     # per page of 4 KiB
     "pt.translate": 60,
     "fault.anon": 700,  # with a frame from the stock of zeroed ones: the zeroing is not in it
+    "fault.copy": 1620,  # 512 of them copy
+    "fault.reuse": 720,
+    "vm.fork.page": 350,  # per page, as the next two
+    "vm.fork.2048": 75,
+    "vm.exit.2048": 250,
 }
 PATTERNS = ("frame.pair", "frame.batch", "frame.mix", "heap.pair", "heap.batch.64", "heap.mix", "cache.pair", "vmalloc.pair",
-            "kva.pair", "pt.map", "pt.translate", "fault.anon")
-DEEPER = ("vmalloc.pair", "kva.pair", "pt.map", "pt.translate", "fault.anon")  # what a fifth level might make dearer
+            "kva.pair", "pt.map", "pt.translate", "fault.anon", "fault.copy", "fault.reuse", "vm.fork", "vm.exit")
+DEEPER = ("vmalloc.pair", "kva.pair", "pt.map", "pt.translate", "fault.anon", "fault.copy", "fault.reuse", "vm.fork",
+          "vm.exit")  # what a fifth level might make dearer
 
 
 def measure(talk, pattern):
