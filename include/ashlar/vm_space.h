@@ -116,13 +116,13 @@ enum vm_source {
 /* The source's name for people, such as "zeros". */
 const char *vm_source_name(enum vm_source source);
 
-/*
- * Where the pages of VM_PAGER regions come from, all of one manager's spaces. The regions hold references to
- * it; who made it has the first one. Its frames are single (order 0), and a frame is the page of one offset;
- * their descriptors' notes are the spaces'.
- */
 struct vm_family;
 
+/*
+ * Where the pages of VM_PAGER regions come from, all of one manager's spaces. The regions hold references to
+ * it; who made it has the first one, and returns it by vm_pager_put() while the manager is there. Its frames
+ * are single (order 0), and a frame is the page of one offset; their descriptors' notes are the spaces'.
+ */
 struct vm_pager {
     /*
      * Gives the frame with the page at `offset` (bytes, a multiple of FRAME_BYTES) and a reference to it, or
