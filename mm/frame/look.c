@@ -1,4 +1,6 @@
 /* Seeing inside a pool: one frame, the ledger, statistics. */
+#include <ashlar/frame_note.h>
+
 #include "internal.h"
 #include <ashlar/frame_survey.h>
 
@@ -36,7 +38,7 @@ static void look_at_block(struct frame_pool *pool, uint64_t frame, struct frame_
     facts->age = frame_use_age(use);
     facts->busy = frame_use_busy(use);
     facts->references = facts->state == FRAME_CACHED ? 0 : frame_tag_references(tag);
-    facts->note = facts->state == FRAME_CACHED ? (union frame_note){.raw = 0} : descriptor->note;
+    facts->note = facts->state == FRAME_CACHED ? (union frame_note){.raw = 0} : frame_note_read(descriptor);
 }
 
 static void look_at_managed(struct frame_pool *pool, uint64_t frame, struct frame_facts *facts)

@@ -146,6 +146,18 @@ static void check_marks(struct own *own, uint64_t random)
     *word = own->marks[page] = random;
 }
 
+/* Who shows a page is asked while those who share it come and go: a page of one's own stays. */
+static void find_places(struct own *own, uint64_t random)
+{
+    struct vm_place places[4];
+    (void)own_word(own, random % OWN_PAGES);
+    virt_addr_t address = virt_addr(OWN_BASE + random % OWN_PAGES * PAGE);
+    phys_addr_t frame = page_table_translate(own->user.table, address).target;
+    must(vm_frame_places(&vm.manager, frame, places, 4) >= 1, "a page of one's own is not found");
+    vm_frame_places(&vm.manager, file[random >> 8 & (FILE_PAGES - 1)], places, 4);
+    vm_frame_places(&vm.manager, given[random >> 16 & (FILE_PAGES - 1)], places, 4);
+}
+
 /* Copies between spaces, in both directions: two locks at once. */
 static void copy(struct own *own, uint64_t random)
 {
@@ -210,6 +222,9 @@ static void *work(void *argument)
             copy(&own, random);
         } else if (what < 70) {
             check_marks(&own, random);
+            if (random % 4 == 0) {
+                find_places(&own, random >> 2);
+            }
         } else if (what < 100) {
             operate(&own.kernel, random);
         } else {
