@@ -47,7 +47,7 @@ static void release_parts(struct slab_pool *pool)
 
 static uint64_t reap(struct slab_pool *pool);
 
-/* The frame pool has run out, perhaps while a slab is being made here: see refill() in magazine.c. */
+/* The frame pool has run out, perhaps while a slab is being made here: see take_stock() in magazine.c. */
 static uint64_t reclaim(void *context, uint64_t frames)
 {
     (void)frames; /* what is wanted may be a block that only a whole reap puts together */

@@ -178,11 +178,17 @@ bool slab_records_check(const struct slab_records *records, struct slab_problem 
 
 /* ---- slabs.c: slabs, their lists, and the objects in them ---- */
 
-/* Makes one more slab, so that slabs have free objects; false when there is no memory. */
-bool slab_grow(struct slab_cache *cache) EXCLUDES(cache->lock);
+/* Makes a slab that is in no list yet: slab_take() puts it there. NULL when there is no memory. */
+struct slab *slab_make(struct slab_cache *cache) EXCLUDES(cache->lock);
 
-/* Takes up to `count` free objects out of slabs, at random places; returns how many. */
-uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t count) REQUIRES(cache->lock);
+/*
+ * Takes up to `count` free objects out of slabs, at random places; returns how many. `fresh` is NULL, or a
+ * slab just made. It joins the others under the same hold of the lock: who makes a slab gets objects,
+ * whoever else takes some meanwhile. After slab_make() has failed it is worth asking, too: before the frame
+ * pool refuses it has all caches reaped, and this one's depot or quarantine may have filled its slabs.
+ */
+uint32_t slab_take(struct slab_cache *cache, struct slab *fresh, _Atomic(void *) *objects, uint32_t count)
+    EXCLUDES(cache->lock);
 
 /* One object out of a slab, past the magazines; NULL when there is no memory. */
 void *slab_take_one(struct slab_cache *cache) EXCLUDES(cache->lock);

@@ -232,76 +232,79 @@ static bool exchange_for_full(struct slab_cache *cache, struct slab_cpu *cpu)
     return full != NULL;
 }
 
-#define REFILL_ATTEMPTS 4 /* one to grow, one to take what grew, and the same again after a reap */
-
-/*
- * Fills the loaded magazine, which is empty, from slabs. False when there is no memory. Whatever asks for
- * frames may find the frame pool empty and reap, which takes this CPU's magazines away. With a last frame
- * that both a magazine's record and a slab need, each would take it from the other for ever: so it is tried
- * twice.
- */
-static bool refill(struct slab_cache *cache, struct slab_cpu *cpu)
+/* Takes the next object from the loaded magazine, which has one. */
+static void *pop(struct slab_cache *cache, struct slab_cpu *cpu)
 {
-    DEBUG_ASSERT(slab_part_is_valid(cpu));
-    for (unsigned attempt = 0; attempt < REFILL_ATTEMPTS; attempt++) {
-        if (!cpu->loaded) {
-            load(cache, cpu, empty_magazine(cache));
-        }
-        if (!cpu->loaded) {
-            return false;
-        }
-        spinlock_acquire(&cache->lock);
-        uint32_t taken = slab_take(cache, cpu->bottom, cache->capacity);
-        spinlock_release(&cache->lock);
-        if (taken > 0) {
-            atomic_store_explicit(&cpu->top, cpu->bottom + taken, memory_order_relaxed);
-            slab_count(&cpu->refills);
-            return true;
-        }
-        if (!slab_grow(cache)) {
-            return false;
-        }
-    }
-    return false;
+    check_top(cache, cpu);
+    _Atomic(void *) *top = top_of(cpu);
+    atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
+    return atomic_load_explicit(&top[-1], memory_order_relaxed);
 }
 
-/* Gets an object into the loaded magazine; false when there is no memory. Preemption is off. */
-static bool make_stock(struct slab_cache *cache, struct slab_cpu *cpu)
-{
-    if (top_of(cpu) != cpu->bottom) {
-        return true;
-    }
-    if (atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
-        slab_drain_part(cache, cpu);
-    }
-    if (cpu->previous && cpu->previous->count > 0) {
-        share_stock(cache, cpu);
-        return true;
-    }
-    return exchange_for_full(cache, cpu) || refill(cache, cpu);
-}
-
-/* One object past the magazines: while allocations are made to fail. */
+/* One object past the magazines. */
 static void *alloc_direct(struct slab_cache *cache, struct slab_cpu *cpu)
 {
-    void *object = slab_take_one(cache);
     slab_count(&cpu->direct);
-    return object;
+    return slab_take_one(cache);
+}
+
+/*
+ * Fills the loaded magazine, which is empty, from slabs, the one just made (or NULL) among them, and returns
+ * an object of it; NULL when slabs have none. Where there is no memory for a magazine, it takes that object
+ * alone. Whatever asks for frames may find the frame pool empty and reap, which takes this CPU's magazines
+ * away, but not a slab that is in no list: so the slab is made first.
+ */
+static void *take_stock(struct slab_cache *cache, struct slab_cpu *cpu, struct slab *fresh)
+{
+    _Atomic(void *) alone = NULL;
+    if (!cpu->loaded) {
+        load(cache, cpu, empty_magazine(cache));
+    }
+    if (!cpu->loaded) {
+        slab_count(&cpu->direct);
+        slab_take(cache, fresh, &alone, 1);
+        return atomic_load_explicit(&alone, memory_order_relaxed);
+    }
+    uint32_t taken = slab_take(cache, fresh, cpu->bottom, cache->capacity);
+    if (taken == 0) {
+        return NULL;
+    }
+    atomic_store_explicit(&cpu->top, cpu->bottom + taken, memory_order_relaxed);
+    slab_count(&cpu->refills);
+    return pop(cache, cpu);
+}
+
+/* An object from slabs, and a magazine full of others; NULL when there is no memory. */
+static void *refill(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    DEBUG_ASSERT(slab_part_is_valid(cpu));
+    void *object = take_stock(cache, cpu, NULL);
+    return object ? object : take_stock(cache, cpu, slab_make(cache));
+}
+
+/* An object by way of the magazines; NULL when there is no memory. Preemption is off. */
+static void *alloc_stocked(struct slab_cache *cache, struct slab_cpu *cpu)
+{
+    if (top_of(cpu) == cpu->bottom && atomic_load_explicit(&cpu->drain, memory_order_relaxed)) {
+        slab_drain_part(cache, cpu);
+    }
+    if (top_of(cpu) == cpu->bottom && cpu->previous && cpu->previous->count > 0) {
+        share_stock(cache, cpu);
+    }
+    bool stocked = top_of(cpu) != cpu->bottom || exchange_for_full(cache, cpu);
+    return stocked ? pop(cache, cpu) : refill(cache, cpu);
 }
 
 static void *alloc_once(struct slab_cache *cache)
 {
-    void *object = NULL;
+    void *object;
     preempt_disable();
     struct slab_cpu *cpu = cache->cpu[cpu_number()];
-    if (slab_is_failing(cache->pool, &cache->failing)) {
+    if (slab_is_failing(cache->pool, &cache->failing)) { /* an object in a magazine would not be counted */
         slab_drain_part(cache, cpu);
         object = alloc_direct(cache, cpu);
-    } else if (make_stock(cache, cpu)) {
-        check_top(cache, cpu);
-        _Atomic(void *) *top = top_of(cpu);
-        object = atomic_load_explicit(&top[-1], memory_order_relaxed);
-        atomic_store_explicit(&cpu->top, top - 1, memory_order_relaxed);
+    } else {
+        object = alloc_stocked(cache, cpu);
     }
     preempt_enable();
     if (object) {

@@ -85,39 +85,23 @@ static void make_objects(struct slab_cache *cache, struct slab *slab)
     }
 }
 
-static bool make_slab(struct slab_cache *cache)
+struct slab *slab_make(struct slab_cache *cache)
 {
     struct slab_pool *pool = cache->pool;
     struct slab *slab = slab_record_alloc(pool, &pool->slabs);
     if (!slab) {
-        return false;
+        return NULL;
     }
     phys_addr_t frames = frame_alloc(pool->config.frames, cache->order, OWNER_SLABS);
     if (frames.raw == 0) {
         slab_record_free(pool, &pool->slabs, slab);
-        return false;
+        return NULL;
     }
     *slab = (struct slab){.cache = cache, .memory = slab_frame_pointer(pool, frames)};
     make_objects(cache, slab);
     slab->free_count = cache->per_slab;
     frame_note_set_slab(descriptor_of(pool, slab), cache->order, slab, cache->number);
-    spinlock_acquire(&cache->lock);
-    slab_list_add(&cache->empty, slab);
-    cache->grown++;
-    spinlock_release(&cache->lock);
-    return true;
-}
-
-bool slab_grow(struct slab_cache *cache)
-{
-    if (make_slab(cache)) {
-        return true;
-    }
-    /* The frame pool has had all caches reaped: this one's depot or quarantine may have filled its slabs. */
-    spinlock_acquire(&cache->lock);
-    bool any = cache->partial.count + cache->empty.count > 0;
-    spinlock_release(&cache->lock);
-    return any;
+    return slab;
 }
 
 static void release(struct slab_cache *cache, struct slab *slab)
@@ -190,10 +174,15 @@ static uint32_t take_from_slab(struct slab_cache *cache, struct slab *slab, _Ato
     return taken;
 }
 
-uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t count)
+uint32_t slab_take(struct slab_cache *cache, struct slab *fresh, _Atomic(void *) *objects, uint32_t count)
 {
     DEBUG_ASSERT(slab_cache_is_valid(cache));
     uint32_t taken = 0;
+    spinlock_acquire(&cache->lock);
+    if (fresh) {
+        slab_list_add(&cache->empty, fresh);
+        cache->grown++;
+    }
     while (taken < count) {
         struct slab *slab = cache->partial.first ? cache->partial.first : cache->empty.first;
         if (!slab) {
@@ -201,18 +190,16 @@ uint32_t slab_take(struct slab_cache *cache, _Atomic(void *) *objects, uint32_t 
         }
         taken += take_from_slab(cache, slab, objects + taken, count - taken);
     }
+    spinlock_release(&cache->lock);
     return taken;
 }
 
 void *slab_take_one(struct slab_cache *cache)
 {
     _Atomic(void *) object = NULL;
-    uint32_t taken;
-    do {
-        spinlock_acquire(&cache->lock);
-        taken = slab_take(cache, &object, 1);
-        spinlock_release(&cache->lock);
-    } while (taken == 0 && slab_grow(cache));
+    if (slab_take(cache, NULL, &object, 1) == 0) {
+        slab_take(cache, slab_make(cache), &object, 1);
+    }
     return atomic_load_explicit(&object, memory_order_relaxed);
 }
 

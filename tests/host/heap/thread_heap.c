@@ -150,12 +150,45 @@ static void two_cpus_share_a_heap_with_policies(void **state)
     run(2, "*:all");
 }
 
+/* ---- All CPUs fill their magazines at once, from slabs that each of them makes ---- */
+
+#define GROWING 3500 /* blocks of a CPU, in all half of the machine's memory */
+
+static void *grow(void *argument)
+{
+    struct worker *worker = argument;
+    host_cpu = worker->cpu;
+    void *blocks[GROWING];
+    for (unsigned i = 0; i < GROWING; i++) {
+        blocks[i] = heap_alloc(&fixture.heap, 1000); /* a magazine takes all objects of three slabs */
+        if (!blocks[i]) {
+            panic("no memory, with %" PRIu64 " frames free", frame_pool_free(&fixture.machine.pool));
+        }
+    }
+    for (unsigned i = 0; i < GROWING; i++) {
+        heap_free(&fixture.heap, blocks[i]);
+    }
+    return NULL;
+}
+
+static void no_cpu_gets_nothing_because_others_were_faster(void **state)
+{
+    (void)state;
+    host_cpu = 0;
+    assert_int_equal(fixture_start(&fixture, MIB(64), 8, NULL), SLAB_OK);
+    threads_run(8, grow);
+    assert_int_equal(fixture.reports, 0);
+    fixture_check(&fixture);
+    fixture_stop(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_cpus_share_a_heap),
         cmocka_unit_test(four_cpus_share_a_heap),
         cmocka_unit_test(two_cpus_share_a_heap_with_policies),
+        cmocka_unit_test(no_cpu_gets_nothing_because_others_were_faster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
