@@ -227,6 +227,9 @@ void slab_magazine_free(struct slab_cache *cache, void *object) EXCLUDES(cache->
 /* Whether an object lies in a magazine or in the depot. */
 bool slab_is_cached(struct slab_cache *cache, const void *object) EXCLUDES(cache->lock);
 
+/* Objects in magazines and depot. Exact while no other CPU uses the cache. */
+uint64_t slab_count_cached(struct slab_cache *cache) REQUIRES(cache->lock);
+
 /*
  * Calls `visit` for each object in magazines and depot. Other CPUs may use theirs meanwhile: an object that
  * they take or put may then be missed, but none is seen that is in no magazine.

@@ -23,6 +23,9 @@ static enum slab_place place_of(struct slab_cache *cache, const struct slab *sla
 {
     const void *object = slab_object(cache, slab, index);
     enum slab_place place = SLAB_LIVE;
+    if (!slab_is_marked_free(cache, object)) { /* as nearly all are that anybody asks about */
+        return SLAB_LIVE;
+    }
     spinlock_acquire(&cache->lock);
     if (slab->free[index / 64] >> index % 64 & 1) {
         place = SLAB_FREE;
@@ -76,12 +79,6 @@ void slab_look(struct slab_pool *pool, const void *pointer, struct slab_facts *f
 
 /* ---- Statistics ---- */
 
-static void count_object(void *context, void *object)
-{
-    (void)object;
-    ++*(uint64_t *)context;
-}
-
 static void count_taken(struct slab_statistics *statistics, const struct slab_cache *cache,
                         const struct slab_list *list)
 {
@@ -99,7 +96,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     statistics->depot_magazines = cache->depot_count;
     statistics->grown = cache->grown;
     statistics->returned = cache->returned;
-    slab_for_each_cached(cache, count_object, &statistics->cached);
+    statistics->cached = slab_count_cached(cache);
     statistics->failed = atomic_load_explicit(&cache->failing.failed, memory_order_relaxed);
     statistics->resting = cache->quarantine ? cache->quarantine->count : 0;
     count_taken(statistics, cache, &cache->partial);

@@ -418,16 +418,28 @@ static void visit_slots(struct slab_magazine *magazine, uint64_t count,
     }
 }
 
-/* Visits a magazine that was a CPU's a moment ago, if there is one: the top says how full it is, or, where
- * that points elsewhere, its count. */
-static void visit_magazine(struct slab_cpu *cpu, struct slab_magazine *magazine,
-                           void (*visit)(void *context, void *object), void *context)
+/*
+ * Objects in a magazine that was a CPU's a moment ago, if there is one: the top says how full it is, or,
+ * where that points elsewhere, its count.
+ */
+static uint64_t count_in(const struct slab_cpu *cpu, const struct slab_magazine *magazine)
 {
-    if (magazine) {
-        uintptr_t top = (uintptr_t)atomic_load_explicit(&cpu->top, memory_order_acquire);
-        uint64_t above = (top - (uintptr_t)magazine->slots) / sizeof *magazine->slots;
-        visit_slots(magazine, above <= SLAB_MAGAZINE_SLOTS ? above : magazine->count, visit, context);
+    if (!magazine) {
+        return 0;
     }
+    uintptr_t top = (uintptr_t)atomic_load_explicit(&cpu->top, memory_order_acquire);
+    uint64_t above = (top - (uintptr_t)magazine->slots) / sizeof *magazine->slots;
+    return above <= SLAB_MAGAZINE_SLOTS ? above : magazine->count;
+}
+
+uint64_t slab_count_cached(struct slab_cache *cache)
+{
+    uint64_t count = cache->depot_count * cache->capacity;
+    for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
+        const struct slab_cpu *cpu = cache->cpu[i];
+        count += count_in(cpu, cpu->previous) + count_in(cpu, cpu->loaded);
+    }
+    return count;
 }
 
 /* Objects move from the previous magazine to the loaded one: so that is looked into last. */
@@ -437,8 +449,8 @@ void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context,
         struct slab_cpu *cpu = cache->cpu[i];
         struct slab_magazine *loaded = cpu->loaded;
         struct slab_magazine *previous = cpu->previous;
-        visit_magazine(cpu, previous, visit, context);
-        visit_magazine(cpu, loaded, visit, context);
+        visit_slots(previous, count_in(cpu, previous), visit, context);
+        visit_slots(loaded, count_in(cpu, loaded), visit, context);
     }
     for (struct slab_magazine *magazine = cache->depot_full; magazine; magazine = magazine->next) {
         visit_slots(magazine, magazine->count, visit, context);

@@ -131,6 +131,21 @@ static void free_objects_are_told_from_live_ones(void **state)
     empty_cache();
 }
 
+/* What bears no mark of a free object is no such object: no lock is taken, and nobody's magazines are
+ * searched. */
+static void a_live_object_is_told_without_the_books(void **state)
+{
+    (void)state;
+    struct slab_facts facts;
+    fill_cache();
+    spinlock_acquire(&cache.lock); /* whoever waits for it now makes a mistake that is noticed */
+    slab_look(&fixture.heap.slabs, objects[1], &facts);
+    spinlock_release(&cache.lock);
+    assert_int_equal(facts.place, SLAB_LIVE);
+    assert_ptr_equal(facts.object, objects[1]);
+    empty_cache();
+}
+
 /* The note behind an object, with its length and whether it is free: written over, it says neither. */
 static void a_note_that_was_overwritten_is_an_overrun(void **state)
 {
@@ -340,11 +355,17 @@ static void a_slab_is_made_whole_or_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_validator_sees_slabs_and_lists),    TEST(the_validator_sees_magazines),
-        TEST(empty_magazines_are_counted),           TEST(a_double_free_shows_when_magazines_are_emptied),
-        TEST(free_objects_are_told_from_live_ones),  DEBUG_TEST(a_note_that_was_overwritten_is_an_overrun),
-        TEST(a_cache_waits_for_whoever_looks_at_it), TEST(a_pool_needs_room_for_its_reclaimer),
-        TEST(a_slab_is_made_whole_or_not),           TEST(without_a_record_no_slab_is_made),
+        TEST(the_validator_sees_slabs_and_lists),
+        TEST(the_validator_sees_magazines),
+        TEST(empty_magazines_are_counted),
+        TEST(a_double_free_shows_when_magazines_are_emptied),
+        TEST(free_objects_are_told_from_live_ones),
+        TEST(a_live_object_is_told_without_the_books),
+        DEBUG_TEST(a_note_that_was_overwritten_is_an_overrun),
+        TEST(a_cache_waits_for_whoever_looks_at_it),
+        TEST(a_pool_needs_room_for_its_reclaimer),
+        TEST(a_slab_is_made_whole_or_not),
+        TEST(without_a_record_no_slab_is_made),
         TEST(the_slow_way_takes_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
