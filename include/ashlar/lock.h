@@ -51,7 +51,7 @@ bool lock_wait_goes_on(struct lock_wait *wait);
 /* A spinlock that is ready from the start. */
 #define SPINLOCK_INITIALIZER(lock_rank)                                                                      \
     {                                                                                                        \
-        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).gate = {.both = 0 }                                             \
     }
 
 /*
@@ -61,8 +61,8 @@ bool lock_wait_goes_on(struct lock_wait *wait);
 static inline void spinlock_init(struct spinlock *lock, enum lock_rank rank, uint64_t key);
 
 /*
- * Waits until the lock is ours; who comes first is served first. Preemption is off until the release,
- * interrupts stay as they are. Not in an interrupt handler. A wait beyond the patience panics.
+ * Waits until the lock is ours; who has waited long goes before who comes. Preemption is off until the
+ * release, interrupts stay as they are. Not in an interrupt handler. A wait beyond the patience panics.
  */
 static inline void spinlock_acquire(struct spinlock *lock) ACQUIRES(lock);
 
@@ -76,7 +76,7 @@ static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true
  */
 bool spinlock_acquire_in_time(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 
-/* Lets the next waiter in. The caller holds the lock. */
+/* Lets others in. The caller holds the lock. */
 static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 
 /* ---- Spinlocks for what interrupt handlers touch ---- */
@@ -84,7 +84,7 @@ static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 /* An irq_spinlock that is ready from the start. */
 #define IRQ_SPINLOCK_INITIALIZER(lock_rank)                                                                  \
     {                                                                                                        \
-        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).gate = {.both = 0 }                                             \
     }
 
 /*
@@ -94,7 +94,7 @@ static inline void spinlock_release(struct spinlock *lock) RELEASES(lock);
 static inline void irq_spinlock_acquire(struct irq_spinlock *lock) ACQUIRES(lock);
 
 /*
- * Lets the next waiter in and sets the interrupt flag to what it was before the acquire. Of several such
+ * Lets others in and sets the interrupt flag to what it was before the acquire. Of several such
  * locks the one taken last must be released first.
  */
 static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock);
@@ -104,23 +104,24 @@ static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock
 /* A mutex that is ready from the start. */
 #define MUTEX_INITIALIZER(lock_rank)                                                                         \
     {                                                                                                        \
-        LOCK_ORDER_INITIALIZER(lock_rank, 0).queue = { 0, 0 }                                                \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).gate = {.both = 0 }                                             \
     }
 
 /* Prepares a mutex that nobody uses yet. key: as for spinlock_init(). */
 void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key);
 
 /*
- * Waits until the mutex is ours; who comes first is served first. Preemption and interrupts are on, and stay
- * on: as long as there are no threads, waiting is spinning. Holding no spinlock, and not in an interrupt
- * handler. Panics when this CPU holds it already, and after MUTEX_PATIENCE times a spinlock's patience.
+ * Waits until the mutex is ours; who has waited long goes before who comes. Preemption and interrupts are on,
+ * and stay on: as long as there are no threads, waiting is spinning. Holding no spinlock, and not in an
+ * interrupt handler. Panics when this CPU holds it already, and after MUTEX_PATIENCE times a spinlock's
+ * patience.
  */
 void mutex_acquire(struct mutex *mutex) ACQUIRES(mutex);
 
 /* Takes the mutex if it is free; returns whether it did. Does not wait: also while holding spinlocks. */
 bool mutex_try_acquire(struct mutex *mutex) TRY_ACQUIRES(true, mutex);
 
-/* Lets the next waiter in. The caller holds the mutex. */
+/* Lets others in. The caller holds the mutex. */
 void mutex_release(struct mutex *mutex) RELEASES(mutex);
 
 /* Whether this CPU holds the mutex: for assertions. */

@@ -6,36 +6,40 @@
 #include <ashlar/platform.h>
 
 /*
- * Waits until `queue` serves `ticket`, and panics when that takes longer than a lock's patience. It saves
- * all registers itself, so that its callers, which hardly ever call it, need not save any.
+ * Waits for a lock, takes it, and panics when that takes longer than a lock's patience. It saves all
+ * registers itself, so that its callers, which hardly ever call it, need not save any.
  */
-__attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket);
+__attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate);
 
-static inline void lock_queue_enter(struct lock_queue *queue)
+/* Takes the lock if it is as it was seen, which is free; whether it did. */
+static inline bool lock_gate_take(struct lock_gate *gate, uint64_t seen)
 {
-    uint32_t ticket = atomic_fetch_add_explicit(&queue->next, 1, memory_order_relaxed);
-    if (__builtin_expect(atomic_load_explicit(&queue->serving, memory_order_acquire) != ticket, false)) {
-        lock_queue_wait(queue, ticket);
-    }
-}
-
-static inline bool lock_queue_try_enter(struct lock_queue *queue)
-{
-    uint32_t serving = atomic_load_explicit(&queue->serving, memory_order_acquire);
-    uint32_t expected = serving;
-    return atomic_compare_exchange_strong_explicit(&queue->next, &expected, serving + 1, memory_order_acquire,
+    return atomic_compare_exchange_strong_explicit(&gate->both, &seen, LOCK_HELD, memory_order_acquire,
                                                    memory_order_relaxed);
 }
 
-static inline void lock_queue_leave(struct lock_queue *queue)
+static inline void lock_gate_enter(struct lock_gate *gate)
 {
-    uint32_t serving = atomic_load_explicit(&queue->serving, memory_order_relaxed);
-    atomic_store_explicit(&queue->serving, serving + 1, memory_order_release);
+    if (__builtin_expect(!lock_gate_take(gate, 0), false)) {
+        lock_gate_wait(gate);
+    }
+}
+
+/* Goes ahead of the CPU that has claimed the lock, too: who only tries might find it claimed for ever. */
+static inline bool lock_gate_try_enter(struct lock_gate *gate)
+{
+    uint64_t seen = atomic_load_explicit(&gate->both, memory_order_relaxed);
+    return !(seen & LOCK_HELD) && lock_gate_take(gate, seen);
+}
+
+static inline void lock_gate_leave(struct lock_gate *gate)
+{
+    atomic_store_explicit(&gate->held, 0, memory_order_release);
 }
 
 static inline void spinlock_init(struct spinlock *lock, enum lock_rank rank, uint64_t key)
 {
-    *lock = (struct spinlock){LOCK_ORDER_INITIALIZER(rank, key).queue = {0, 0}};
+    *lock = (struct spinlock){LOCK_ORDER_INITIALIZER(rank, key).gate = {.both = 0}};
     (void)rank;
     (void)key;
 }
@@ -44,14 +48,14 @@ LOCK_ALWAYS_INLINE static inline void spinlock_acquire(struct spinlock *lock) NO
 {
     LOCK_CHECK_WAIT(lock, LOCK_SPIN);
     preempt_disable();
-    lock_queue_enter(&lock->queue);
+    lock_gate_enter(&lock->gate);
     LOCK_NOTE_TAKEN(lock);
 }
 
 LOCK_ALWAYS_INLINE static inline bool spinlock_try_acquire(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
-    if (lock_queue_try_enter(&lock->queue)) {
+    if (lock_gate_try_enter(&lock->gate)) {
         LOCK_NOTE_TAKEN(lock);
         return true;
     }
@@ -62,7 +66,7 @@ LOCK_ALWAYS_INLINE static inline bool spinlock_try_acquire(struct spinlock *lock
 static inline void spinlock_release(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     LOCK_NOTE_RELEASED(lock);
-    lock_queue_leave(&lock->queue);
+    lock_gate_leave(&lock->gate);
     preempt_enable();
 }
 
@@ -70,7 +74,7 @@ LOCK_ALWAYS_INLINE static inline void irq_spinlock_acquire(struct irq_spinlock *
 {
     LOCK_CHECK_WAIT(lock, LOCK_SPIN_IRQ);
     bool were_on = interrupts_disable();
-    lock_queue_enter(&lock->queue);
+    lock_gate_enter(&lock->gate);
     lock->interrupts_were_on = were_on;
     LOCK_NOTE_TAKEN(lock);
 }
@@ -79,6 +83,6 @@ static inline void irq_spinlock_release(struct irq_spinlock *lock) NO_LOCK_ANALY
 {
     bool were_on = lock->interrupts_were_on;
     LOCK_NOTE_RELEASED(lock);
-    lock_queue_leave(&lock->queue);
+    lock_gate_leave(&lock->gate);
     interrupts_restore(were_on);
 }

@@ -6,11 +6,23 @@
 #include <ashlar/types.h>
 #include <stdatomic.h>
 
-/* A queue of tickets: fair, so that a bound on one hold is a bound on the wait. */
-struct lock_queue {
-    _Atomic(uint32_t) next;    /* ticket the next comer draws */
-    _Atomic(uint32_t) serving; /* ticket that may enter */
+/*
+ * Whether a lock is taken, and for whom it is kept: who finds both words 0 takes it. In a queue of tickets
+ * all would wait for the one whose turn it is, even if that CPU does not run, as those of a virtual machine
+ * may stand still at any time; here another one goes ahead. In return, a CPU that has waited long puts its
+ * number into `claimed`: then the lock is kept for it, for a while, against all who come after.
+ */
+struct lock_gate {
+    union {
+        _Atomic(uint64_t) both; /* 0: free, and not claimed */
+        struct {
+            _Atomic(uint32_t) held;    /* the low half of `both`: 1 while somebody holds the lock */
+            _Atomic(uint32_t) claimed; /* number + 1 of the CPU that the lock is kept for; 0: nobody */
+        };
+    };
 };
+
+#define LOCK_HELD UINT64_C(1) /* in `both` */
 
 #ifdef ASHLAR_DEBUG
 
@@ -45,17 +57,17 @@ struct locks_held {
 
 struct CAPABILITY("spinlock") spinlock {
     LOCK_ORDER_MEMBER
-    struct lock_queue queue;
+    struct lock_gate gate;
 };
 
 struct CAPABILITY("irq_spinlock") irq_spinlock {
     LOCK_ORDER_MEMBER
-    struct lock_queue queue;
+    struct lock_gate gate;
     bool interrupts_were_on; /* the holder's: the interrupt flag before it took the lock */
 };
 
 struct CAPABILITY("mutex") mutex {
     LOCK_ORDER_MEMBER
-    struct lock_queue queue;
+    struct lock_gate gate;
     _Atomic(uint32_t) holder; /* number + 1 of the CPU that holds it; 0: nobody does */
 };

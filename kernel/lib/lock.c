@@ -3,8 +3,11 @@
 #include <ashlar/lock.h>
 
 #define FASTEST_HERTZ     UINT64_C(10000000000) /* of a time-stamp counter whose rate is not known yet */
-#define TRIES_PER_READING 256                   /* of the clock, while waiting */
+#define TRIES_PER_READING 32                    /* of the clock, while waiting */
 #define READINGS_MIN      500                   /* before a wait has been too long */
+#define PAUSES_MAX        16                    /* between two tries: others want to get at the word, too */
+#define TRIES_TO_CLAIM    256                   /* that fail, before a CPU claims the lock */
+#define TRIES_TO_IGNORE   256 /* that find a free lock kept for another CPU, before it is taken */
 
 static _Atomic(uint64_t) patience = LOCK_PATIENCE_SECONDS * FASTEST_HERTZ; /* in ticks */
 
@@ -17,15 +20,10 @@ void lock_set_patience(uint64_t ticks)
  * Better than a machine that hangs without a message: the panic names the lock, and its backtrace shows who
  * waits. To name the holder as well would cost every spinlock two instructions.
  */
-_Noreturn static void panic_of_deadlock(const struct lock_queue *queue)
+_Noreturn static void panic_of_deadlock(const struct lock_gate *gate)
 {
     panic("deadlock: CPU %u waits for the lock at %#" PRIx64 ", which nobody releases", cpu_number(),
-          (uintptr_t)queue);
-}
-
-static bool is_served(struct lock_queue *queue, uint32_t ticket)
-{
-    return atomic_load_explicit(&queue->serving, memory_order_acquire) == ticket;
+          (uintptr_t)gate);
 }
 
 struct lock_wait lock_wait_begin(unsigned patiences)
@@ -42,39 +40,70 @@ bool lock_wait_goes_on(struct lock_wait *wait)
     return wait->left != 0;
 }
 
-/* Spins until `queue` serves `ticket`; returns whether it did within that many patiences. */
-static bool wait_for(struct lock_queue *queue, uint32_t ticket, unsigned patiences)
+/* A CPU that waits. */
+struct waiter {
+    uint32_t number; /* its number + 1 */
+    unsigned pauses; /* until its next try */
+    unsigned held;   /* tries that found the lock held */
+    unsigned kept;   /* in a row: tries that found it free, and kept for another CPU */
+};
+
+/*
+ * One try to take the lock. A claim is hardly ever made: only where many CPUs want a lock all the time. It
+ * need not be taken back, since it lasts no longer than others put up with it: that CPU may stand still, too.
+ */
+static bool try_to_enter(struct lock_gate *gate, struct waiter *waiter)
+{
+    uint64_t seen = atomic_load_explicit(&gate->both, memory_order_relaxed);
+    uint32_t claimed = (uint32_t)(seen >> 32);
+    if (!(seen & LOCK_HELD)) {
+        bool others = claimed != 0 && claimed != waiter->number;
+        return (!others || ++waiter->kept > TRIES_TO_IGNORE) && lock_gate_take(gate, seen);
+    }
+    waiter->kept = 0;
+    if (++waiter->held > TRIES_TO_CLAIM && claimed == 0) {
+        atomic_compare_exchange_strong_explicit(&gate->both, &seen,
+                                                LOCK_HELD | (uint64_t)waiter->number << 32,
+                                                memory_order_relaxed, memory_order_relaxed);
+    }
+    return false;
+}
+
+/* Spins until the lock is ours; returns whether it was within that many patiences. */
+static bool wait_for(struct lock_gate *gate, unsigned patiences)
 {
     struct lock_wait wait = lock_wait_begin(patiences);
+    struct waiter waiter = {.number = cpu_number() + 1, .pauses = 1};
     do {
         for (unsigned i = 0; i < TRIES_PER_READING; i++) {
-            if (is_served(queue, ticket)) {
+            if (try_to_enter(gate, &waiter)) {
                 return true;
             }
-            cpu_relax();
+            for (unsigned j = 0; j < waiter.pauses; j++) {
+                cpu_relax();
+            }
+            waiter.pauses = (unsigned)min_u64(2 * waiter.pauses, PAUSES_MAX);
         }
     } while (lock_wait_goes_on(&wait));
     return false;
 }
 
-__attribute__((preserve_most)) void lock_queue_wait(struct lock_queue *queue, uint32_t ticket)
+__attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 {
-    if (!wait_for(queue, ticket, 1)) {
-        panic_of_deadlock(queue);
+    if (!wait_for(gate, 1)) {
+        panic_of_deadlock(gate);
     }
 }
 
-/* Takes no ticket: a ticket cannot be given back. */
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-    struct lock_wait wait = lock_wait_begin(1);
-    while (!spinlock_try_acquire(lock)) {
-        if (!lock_wait_goes_on(&wait)) {
-            return false;
-        }
-        cpu_relax();
+    preempt_disable();
+    if (wait_for(&lock->gate, 1)) {
+        LOCK_NOTE_TAKEN_BY_CALLER(lock);
+        return true;
     }
-    return true;
+    preempt_enable();
+    return false;
 }
 
 /* ---- Mutexes ---- */
@@ -98,16 +127,15 @@ void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
 {
     (void)rank; /* of no use in release builds */
     (void)key;
-    *mutex = (struct mutex){LOCK_ORDER_INITIALIZER(rank, key).queue = {0, 0}};
+    *mutex = (struct mutex){LOCK_ORDER_INITIALIZER(rank, key).gate = {.both = 0}};
 }
 
-static void wait_for_mutex(struct mutex *mutex, uint32_t ticket)
+static void wait_for_mutex(struct mutex *mutex)
 {
-    if (wait_for(&mutex->queue, ticket, MUTEX_PATIENCE)) {
-        return;
+    if (!wait_for(&mutex->gate, MUTEX_PATIENCE)) {
+        panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release",
+              cpu_number(), (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);
     }
-    panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release", cpu_number(),
-          (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);
 }
 
 void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
@@ -117,9 +145,8 @@ void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
         panic("deadlock: CPU %u takes the mutex at %#" PRIx64 " a second time", cpu_number(),
               (uintptr_t)mutex);
     }
-    uint32_t ticket = atomic_fetch_add_explicit(&mutex->queue.next, 1, memory_order_relaxed);
-    if (!is_served(&mutex->queue, ticket)) {
-        wait_for_mutex(mutex, ticket);
+    if (!lock_gate_take(&mutex->gate, 0)) {
+        wait_for_mutex(mutex);
     }
     set_holder(mutex, holder_here());
     LOCK_NOTE_TAKEN_BY_CALLER(mutex);
@@ -127,7 +154,7 @@ void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
 
 bool mutex_try_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
 {
-    if (!lock_queue_try_enter(&mutex->queue)) {
+    if (!lock_gate_try_enter(&mutex->gate)) {
         return false;
     }
     set_holder(mutex, holder_here());
@@ -140,5 +167,5 @@ void mutex_release(struct mutex *mutex) NO_LOCK_ANALYSIS
     ASSERT(mutex_is_mine(mutex));
     LOCK_NOTE_RELEASED(mutex);
     set_holder(mutex, 0);
-    lock_queue_leave(&mutex->queue);
+    lock_gate_leave(&mutex->gate);
 }

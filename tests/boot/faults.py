@@ -75,7 +75,7 @@ KINDS = {
     "assertion": Kind(r"assertion failed: sink == constant \+ 1 at tests/kernel/provoke/faults.c:\d+$", "ASSERT(sink"),
     "deadlock": Kind(r"deadlock: CPU 0 waits for the lock at 0x[0-9a-f]+, which nobody releases$", 'panic("deadlock',
                      function="panic_of_deadlock", source="kernel/lib/lock.c",
-                     outer=("lock_queue_wait", "provoke_deadlock", *BELOW)),
+                     outer=("lock_gate_wait", "provoke_deadlock", *BELOW)),
     "panic": Kind(r"provoked on purpose, with the number 42$", "panic(\"provoked on purpose"),
     "panic-in-interrupt": Kind(r"provoked inside the handler of vector 225$", "panic(\"provoked inside",
                                function="handle_and_panic",

@@ -13,11 +13,13 @@
 #include <string.h>
 
 #define MACHINE_BYTES GIB(1)
-#define CPUS          2
+#define CPUS          CROWD
 #define PAIRS         1000000
 #define SLOTS         4096
 #define OPERATIONS    1000000
 #define RING          1024
+#define CROWD         8 /* threads, of which most wait for a processor */
+#define MASS          200000
 #define PASSED        400000
 
 static struct heap_fixture fixture;
@@ -107,7 +109,7 @@ static void finish_mix(void *context)
     empty_slots(((const struct contest *)context)->peer);
 }
 
-/* ---- Two threads: one allocates, the other frees ---- */
+/* ---- Pairs of threads: one allocates, the other frees ---- */
 
 struct ring {
     _Atomic(uint64_t) put;   /* entries written */
@@ -116,59 +118,97 @@ struct ring {
     void *entries[RING];
 };
 
-static struct ring ring;
+static struct ring rings[CROWD / 2];
 
-static void consume(const struct contest *contest)
+static void consume(const struct contest *contest, struct ring *ring)
 {
     for (uint64_t i = 0; i < PASSED; i++) {
-        while (atomic_load_explicit(&ring.put, memory_order_acquire) == i) {
+        while (atomic_load_explicit(&ring->put, memory_order_acquire) == i) {
             cpu_relax();
         }
-        contest->peer->free(ring.entries[i % RING]);
-        atomic_store_explicit(&ring.taken, i + 1, memory_order_release);
+        contest->peer->free(ring->entries[i % RING]);
+        atomic_store_explicit(&ring->taken, i + 1, memory_order_release);
     }
 }
 
-static void produce(const struct contest *contest)
+static void produce(const struct contest *contest, struct ring *ring)
 {
     for (uint64_t i = 0; i < PASSED; i++) {
-        while (i - atomic_load_explicit(&ring.taken, memory_order_acquire) == RING) {
+        while (i - atomic_load_explicit(&ring->taken, memory_order_acquire) == RING) {
             cpu_relax();
         }
         char *pointer = contest->peer->alloc(contest->bytes);
         *(volatile char *)pointer = 1;
-        ring.entries[i % RING] = pointer;
-        atomic_store_explicit(&ring.put, i + 1, memory_order_release);
+        ring->entries[i % RING] = pointer;
+        atomic_store_explicit(&ring->put, i + 1, memory_order_release);
     }
 }
 
 static void pass(void *context, unsigned member)
 {
-    if (member == 0) {
-        produce(context);
+    if (member % 2 == 0) {
+        produce(context, &rings[member / 2]);
     } else {
-        consume(context);
+        consume(context, &rings[member / 2]);
     }
+}
+
+static void gather_passers(struct contest *contest, unsigned members)
+{
+    for (unsigned i = 0; i < members / 2; i++) {
+        atomic_store(&rings[i].put, 0);
+        atomic_store(&rings[i].taken, 0);
+    }
+    contest->team = (struct team){.members = members, .work = pass, .context = contest};
+    team_gather(&contest->team);
 }
 
 static void prepare_pass(void *context)
 {
-    struct contest *contest = context;
-    atomic_store(&ring.put, 0);
-    atomic_store(&ring.taken, 0);
-    contest->team = (struct team){.members = 2, .work = pass, .context = contest};
-    team_gather(&contest->team);
+    gather_passers(context, 2);
+}
+
+/* More threads than processors: whoever holds a lock, or is to get it next, may have to wait for one. */
+static void prepare_crowd(void *context)
+{
+    gather_passers(context, CROWD);
 }
 
 static uint64_t run_pass(void *context)
 {
-    team_work(&((struct contest *)context)->team);
-    return PASSED;
+    struct contest *contest = context;
+    team_work(&contest->team);
+    return (uint64_t)contest->team.members / 2 * PASSED;
 }
 
 static void finish_team(void *context)
 {
     team_leave(&((struct contest *)context)->team);
+}
+
+/* ---- Many blocks, freed in random order ---- */
+
+static void *mass[MASS];
+
+static void prepare_mass(void *context)
+{
+    const struct contest *contest = context;
+    uint64_t random = 5;
+    for (unsigned i = 0; i < MASS; i++) {
+        uint64_t at = next_random(&random) % (i + 1); /* each order as likely as any other */
+        mass[i] = mass[at];
+        mass[at] = contest->peer->alloc(contest->bytes);
+        *(volatile char *)mass[at] = 1;
+    }
+}
+
+static uint64_t run_mass(void *context)
+{
+    const struct contest *contest = context;
+    for (unsigned i = 0; i < MASS; i++) {
+        contest->peer->free(mass[i]);
+    }
+    return MASS;
 }
 
 /* ---- In the manner of a server: generations of two threads, each inherits the blocks of another ---- */
@@ -397,6 +437,8 @@ int main(int argc, char **argv)
         add("heap.pair.4096", &peers[i], 4096, NULL, run_pairs, NULL);
         add("heap.mix", &peers[i], 0, NULL, run_mix, finish_mix);
         add("heap.pass.64", &peers[i], 64, prepare_pass, run_pass, finish_team);
+        add("heap.crowd.64", &peers[i], 64, prepare_crowd, run_pass, finish_team);
+        add("heap.mass.64", &peers[i], 64, prepare_mass, run_mass, NULL);
         add("heap.server", &peers[i], 0, prepare_server, run_server, finish_server);
         add("heap.scratch", &peers[i], 0, prepare_scratch, run_scratch, finish_team);
     }

@@ -60,8 +60,8 @@ static void a_spinlock_turns_preemption_off_and_leaves_interrupts_on(void **stat
 static void an_irq_spinlock_gives_back_the_flag_it_found(void **state)
 {
     (void)state;
-    struct irq_spinlock outer = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 1).queue = {0, 0}};
-    struct irq_spinlock inner = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 2).queue = {0, 0}};
+    struct irq_spinlock outer = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 1).gate = {.both = 0}};
+    struct irq_spinlock inner = {LOCK_ORDER_INITIALIZER(LOCK_IO_APIC, 2).gate = {.both = 0}};
     irq_spinlock_acquire(&outer);
     assert_false(interrupts_enabled());
     irq_spinlock_acquire(&inner);
@@ -111,7 +111,7 @@ static void a_wait_without_end_is_reported_after_a_time(void **state) NO_LOCK_AN
     (void)state;
     struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
     struct mutex mutex;
-    lock.queue.next++;
+    lock.gate.held = 1;
     mutex_init(&mutex, LOCK_SPACE_CHANGE, 0);
     host_cpu = 3;
     mutex_acquire(&mutex);
@@ -127,6 +127,68 @@ static void a_wait_without_end_is_reported_after_a_time(void **state) NO_LOCK_AN
     assert_true(cpu_ticks() - start >= MUTEX_PATIENCE * patience);
     host_cpu = 3;
     mutex_release(&mutex);
+}
+
+/* A lock kept for a CPU that does not come: newcomers do not just take it, but nobody waits for ever. */
+static void a_claim_keeps_newcomers_off_for_a_while(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+    lock_set_patience(UINT64_C(100000000000));
+    lock.gate.claimed = 8;
+    assert_false(lock_gate_take(&lock.gate, 0));
+    spinlock_acquire(&lock);
+    assert_int_equal(lock.gate.claimed, 0);
+    lock.gate.claimed = 8; /* while the lock is held */
+    spinlock_release(&lock);
+    assert_int_equal(lock.gate.claimed, 8);
+    assert_true(spinlock_acquire_in_time(&lock));
+    assert_int_equal(host_preempt_depth, 1);
+    lock.gate.claimed = 8;
+    spinlock_release(&lock);
+    assert_true(spinlock_try_acquire(&lock)); /* a try is no wait, so it does not come in turn */
+    spinlock_release(&lock);
+    assert_true(lock_gate_take(&lock.gate, 0));
+}
+
+static void who_gives_up_has_not_got_the_lock(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+    lock.gate.held = 1;
+    lock_set_patience(1000);
+    assert_false(spinlock_acquire_in_time(&lock));
+    assert_int_equal(host_preempt_depth, 0);
+    assert_int_equal(lock.gate.held, 1);
+    lock_set_patience(UINT64_C(100000000000));
+    lock_gate_leave(&lock.gate);
+    spinlock_acquire(&lock); /* although it was claimed by who gave up */
+    spinlock_release(&lock);
+}
+
+static struct spinlock claimed = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+
+static void *take_the_claimed_lock(void *unused)
+{
+    host_cpu = 1;
+    spinlock_acquire(&claimed);
+    spinlock_release(&claimed);
+    return unused;
+}
+
+static void who_waits_long_claims_the_lock(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    pthread_t other;
+    spinlock_acquire(&claimed);
+    assert_int_equal(pthread_create(&other, NULL, take_the_claimed_lock, NULL), 0);
+    while (claimed.gate.claimed == 0) {
+        cpu_relax();
+    }
+    assert_int_equal(claimed.gate.claimed, 2);
+    spinlock_release(&claimed);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_int_equal(claimed.gate.claimed, 0);
 }
 
 static struct mutex contended;
@@ -354,6 +416,9 @@ int main(void)
         cmocka_unit_test_setup(a_mutex_knows_its_holder_and_leaves_everything_on, set_up),
         cmocka_unit_test_setup(a_mutex_taken_twice_or_released_by_another_is_a_bug, set_up),
         cmocka_unit_test_setup(a_wait_without_end_is_reported_after_a_time, set_up),
+        cmocka_unit_test_setup(a_claim_keeps_newcomers_off_for_a_while, set_up),
+        cmocka_unit_test_setup(who_gives_up_has_not_got_the_lock, set_up),
+        cmocka_unit_test_setup(who_waits_long_claims_the_lock, set_up),
         cmocka_unit_test_setup(who_waits_for_a_mutex_gets_it, set_up),
         cmocka_unit_test_setup(the_order_of_ranks_is_kept, set_up_locks),
         cmocka_unit_test_setup(two_of_a_rank_are_taken_by_key, set_up_locks),

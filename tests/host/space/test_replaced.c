@@ -19,10 +19,10 @@ static void *fault_there(void *unused)
     return NULL;
 }
 
-/* Whether somebody waits behind the holder. */
+/* Whether somebody waits behind the holder, and has done so for a while. */
 static bool is_waited_for(const struct spinlock *lock)
 {
-    return atomic_load(&lock->queue.next) - atomic_load(&lock->queue.serving) >= 2;
+    return atomic_load(&lock->gate.claimed) != 0;
 }
 
 /* The moment in which the old translation is about to go: another CPU that does not have it looks there. */

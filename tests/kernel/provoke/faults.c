@@ -182,7 +182,7 @@ PROVOCATION provoke_assertion(void)
 PROVOCATION provoke_deadlock(void) NO_LOCK_ANALYSIS
 {
     static struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_CONSOLE);
-    lock.queue.next++;
+    lock.gate.held = 1;
     lock_set_patience(clock_nanoseconds_to_ticks(1000000000));
     spinlock_acquire(&lock);
 }
