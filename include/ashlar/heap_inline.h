@@ -47,7 +47,7 @@ SLAB_INLINE bool heap_pop(struct heap *heap, size_t bytes, void **object)
     LOCK_CHECK_ALLOCATE();
     uint32_t part = heap_part(heap, bytes);
     preempt_disable();
-    struct slab_cpu *cpu = (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + part);
+    struct slab_cpu *cpu = (struct slab_cpu *)((char *)cpu_part(heap->slabs.parts) + part);
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
     if (__builtin_expect(top != cpu->bottom, 1)) {
         *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
@@ -72,9 +72,7 @@ SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
         /* A cache's number, if the frame is a slab's; else it leads to a line where `bound` is 0. */
         uint8_t number = heap->slabs.descriptors[address >> FRAME_SHIFT].note.number;
         preempt_disable();
-        struct slab_cpu *cpu =
-            (struct slab_cpu *)((char *)heap->slabs.cpu[cpu_number()] + (uint64_t)number * SLAB_LINE_BYTES);
-        __asm__("" : "+r"(cpu)); /* one register: else each access below adds the two again */
+        struct slab_cpu *cpu = cpu_part((char *)heap->slabs.parts + (uint64_t)number * SLAB_LINE_BYTES);
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect((address & cpu->mask) * cpu->inverse < cpu->bound &&
                                  *slab_mark(pointer) != SLAB_MARK_FREE && top < cpu->end,

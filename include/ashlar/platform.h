@@ -5,6 +5,8 @@
  * instructions.
  *
  *   unsigned cpu_number(void)        this CPU, 0 .. CPUS_MAX - 1; stable only while preemption is off
+ *   void *cpu_part(void *first)      this CPU's part of an array with one part of CPU_PART_BYTES for each CPU:
+ *                                    `first` is that of CPU 0. Stable only while preemption is off
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests
  *   void preempt_enable(void)
  *   void cpu_relax(void)             hint inside a spin loop
@@ -25,7 +27,8 @@
 
 #include <ashlar/types.h>
 
-#define CPUS_MAX 64
+#define CPUS_MAX       64
+#define CPU_PART_BYTES KIB(16) /* see cpu_part() */
 
 /*
  * Ends the kernel with a message and a report. For a broken invariant, never for bad input. From any context.

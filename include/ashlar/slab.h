@@ -86,9 +86,9 @@ struct slab_cache_config {
 /* ---- Life of a pool ---- */
 
 /*
- * Makes a pool without caches. Takes 16 KiB of frames for each CPU. On failure nothing is kept. The pool
- * stays at its address: whenever the frame pool runs out, it calls slab_reap() for it. With SLAB_IN_USE, for
- * a pool of the same frame pool that was not destroyed, nothing has changed.
+ * Makes a pool without caches. Takes 16 KiB for each CPU, in one run of frames. On failure nothing is kept.
+ * The pool stays at its address: whenever the frame pool runs out, it calls slab_reap() for it. With
+ * SLAB_IN_USE, for a pool of the same frame pool that was not destroyed, nothing has changed.
  */
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config);
 

@@ -36,7 +36,7 @@ SLAB_INLINE void *slab_cache_alloc(struct slab_cache *cache)
 {
     LOCK_CHECK_ALLOCATE();
     preempt_disable();
-    struct slab_cpu *cpu = cache->cpu[cpu_number()];
+    struct slab_cpu *cpu = cpu_part(cache->parts);
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
     if (__builtin_expect(top != cpu->bottom, 1)) {
         void *object = atomic_load_explicit(&top[-1], memory_order_relaxed);
@@ -55,7 +55,7 @@ SLAB_INLINE void slab_cache_free(struct slab_cache *cache, void *object)
     /* The header is compared with the cache's secret: one comparison for all that can be wrong. */
     if (__builtin_expect((uintptr_t)object - cache->base < cache->limit, 1)) {
         preempt_disable();
-        struct slab_cpu *cpu = cache->cpu[cpu_number()];
+        struct slab_cpu *cpu = cpu_part(cache->parts);
         slab_header_t *header = (slab_header_t *)object - 1;
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (__builtin_expect(*header == cpu->live && top < cpu->end, 1)) {

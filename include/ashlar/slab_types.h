@@ -34,11 +34,12 @@ struct slab_failing {
  * A CPU's part of a cache, two cache lines. The fast paths use the fields up to `mask`. Only its CPU writes
  * to it, with preemption off; others may set `drain`.
  *
- * All parts of a CPU lie in one array of cache lines. The number of a cache is that of the first line of its
- * part: it is even, and never a multiple of 8 (see slab_number()). heap_free() takes the lowest byte of the
- * note in a frame's descriptor for such a number, without asking whose note it is. If it is not a slab's, the
- * line it leads to is either the second one of a part or one that no part has. In both, the word that would
- * be `bound` is 0, so the fast path gives up and the slow one looks at the note.
+ * All parts of a CPU lie in one array of cache lines, and the arrays of all CPUs one behind the other. The
+ * number of a cache is that of the first line of its part: it is even, and never a multiple of 8 (see
+ * slab_number()). heap_free() takes the lowest byte of the note in a frame's descriptor for such a number,
+ * without asking whose note it is. If it is not a slab's, the line it leads to is either the second one of a
+ * part or one that no part has. In both, the word that would be `bound` is 0, so the fast path gives up and
+ * the slow one looks at the note.
  */
 struct slab_cpu {
     _Atomic(_Atomic(void *) *) top; /* slot of the loaded magazine where the next object is put */
@@ -62,6 +63,7 @@ struct slab_cpu {
 
 #define SLAB_LINE_BYTES 64  /* a power of two: the address of a part is a shift and an addition */
 #define SLAB_NUMBERS    256 /* lines of all parts of a CPU: one for each value of a byte */
+_Static_assert((uint64_t)SLAB_NUMBERS *SLAB_LINE_BYTES == CPU_PART_BYTES, "the lines of a CPU are its part");
 _Static_assert(sizeof(struct slab_cpu) == (size_t)2 * SLAB_LINE_BYTES, "a part spans two lines");
 _Static_assert(offsetof(struct slab_cpu, no_room) == SLAB_LINE_BYTES + offsetof(struct slab_cpu, bound),
                "the second line of a part has no room");
@@ -96,7 +98,7 @@ struct slab_pool {
     uintptr_t base;                             /* pointer to physical address 0 */
     uint64_t limit;                             /* bytes of physical memory from there */
     const struct frame_descriptor *descriptors; /* of frame 0 */
-    struct slab_cpu *cpu[CPUS_MAX];             /* SLAB_NUMBERS lines each; NULL from `cpus` on */
+    struct slab_cpu *parts;                     /* of CPU 0: see cpu_part() */
 
     struct spinlock lock;                       /* guards (L) */
     struct slab_cache *caches[SLAB_NUMBERS];    /* (L) by number; NULL where there is none */
@@ -114,9 +116,9 @@ struct slab_pool {
 };
 
 struct slab_cache {
-    struct slab_cpu *cpu[CPUS_MAX]; /* this cache's part of every CPU; NULL from pool->cpus on */
-    uintptr_t base;                 /* as in the pool */
-    uint64_t limit;                 /* as in the pool */
+    struct slab_cpu *parts; /* CPU 0's part of this cache: see cpu_part() */
+    uintptr_t base;         /* as in the pool */
+    uint64_t limit;         /* as in the pool */
 
     struct slab_pool *pool;          /* whose cache it is */
     struct slab_cache_config config; /* as given; alignment is never 0; name points to `name` */

@@ -12,10 +12,10 @@
 
 const uint32_t heap_track_bytes = sizeof(struct heap_track);
 
-/* The heap's block of frames for CPU 0 is nobody else's: its address tells it from others, up to 1 TiB. */
+/* The heap's part of CPU 0 is nobody else's: its address tells it from others, up to 1 TiB. */
 void heap_large_init(struct heap *heap)
 {
-    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.cpu[0]).raw / SLAB_PARTS_BYTES;
+    uint64_t block = slab_frame_of(&heap->slabs, heap->slabs.parts).raw / CPU_PART_BYTES;
     heap->large_note = (block & HEAP_NOTE_IDENTITY_MASK) << HEAP_NOTE_IDENTITY_SHIFT | HEAP_NOTE_LARGE;
 }
 
@@ -24,7 +24,7 @@ void heap_large_init(struct heap *heap)
 void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics)
 {
     for (unsigned i = 0; i < heap->slabs.config.cpus; i++) {
-        const struct heap_large_count *here = &heap->large[i];
+        const struct heap_large_count *here = slab_part_of(heap->slabs.parts, i);
         statistics->large_blocks += (uint64_t)atomic_load_explicit(&here->blocks, memory_order_relaxed);
         statistics->large_bytes += (uint64_t)atomic_load_explicit(&here->frames, memory_order_relaxed)
                                    << FRAME_SHIFT;
@@ -178,7 +178,7 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
         frame_note_set_large(descriptor, heap_note_plain(heap, bytes));
     }
     preempt_disable();
-    heap_large_add(&heap->large[cpu_number()].bytes, (int64_t)(bytes - large.bytes));
+    heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));
     preempt_enable();
     return true;
 }

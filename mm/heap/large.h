@@ -109,6 +109,12 @@ static inline bool heap_large_starts(const struct frame_descriptor *descriptor)
 
 /* ---- Accounts ---- */
 
+/* This CPU's. Preemption is off. */
+static inline struct heap_large_count *heap_large_here(struct heap *heap)
+{
+    return cpu_part(heap->slabs.parts);
+}
+
 static inline void heap_large_add(_Atomic(int64_t) *account, int64_t value)
 {
     atomic_store_explicit(account, atomic_load_explicit(account, memory_order_relaxed) + value,
@@ -119,7 +125,7 @@ static inline void heap_large_add(_Atomic(int64_t) *account, int64_t value)
 static inline void heap_large_book(struct heap *heap, int64_t sign, uint64_t frames, uint64_t bytes)
 {
     preempt_disable();
-    struct heap_large_count *here = &heap->large[cpu_number()];
+    struct heap_large_count *here = heap_large_here(heap);
     heap_large_add(&here->blocks, sign);
     heap_large_add(&here->frames, sign * (int64_t)frames);
     heap_large_add(&here->bytes, sign * (int64_t)bytes);

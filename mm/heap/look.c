@@ -97,7 +97,7 @@ void heap_statistics(struct heap *heap, struct heap_statistics *statistics)
     if (heap->virtually.visit) {
         heap->virtually.visit(heap->virtually.context, add_virtual, statistics);
     }
-    statistics->part_bytes = slabs->config.cpus * SLAB_PARTS_BYTES;
+    statistics->part_bytes = slabs->config.cpus * CPU_PART_BYTES;
     statistics->guard_bytes = slabs->guard ? slab_guard_shown_bytes(slabs->guard) : 0;
     spinlock_acquire(&slabs->records_lock);
     statistics->slab_records = slabs->slabs.pages * FRAME_BYTES;

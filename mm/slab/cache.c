@@ -32,17 +32,29 @@
 
 /* ---- Pools ---- */
 
-#define PART_FRAMES_ORDER 2
-_Static_assert(SLAB_PARTS_BYTES == FRAME_BYTES << PART_FRAMES_ORDER, "one block for each CPU");
+/* Frames of the CPUs' parts. */
+static uint64_t part_frames(const struct slab_pool *pool)
+{
+    return pool->config.cpus * (CPU_PART_BYTES / FRAME_BYTES);
+}
+
+/* One run for all CPUs, aligned to a part: its address tells the pools on one frame pool apart. */
+static bool make_parts(struct slab_pool *pool)
+{
+    phys_addr_t run;
+    const struct frame_request request = {
+        .frames = part_frames(pool), .alignment = CPU_PART_BYTES, .owner = OWNER_SLABS, .zeroed = true};
+    if (frame_alloc_request(pool->config.frames, &request, &run) != FRAME_OK) {
+        return false;
+    }
+    pool->parts = slab_frame_pointer(pool, run);
+    return true;
+}
 
 static void release_parts(struct slab_pool *pool)
 {
-    for (unsigned i = 0; i < pool->config.cpus; i++) {
-        if (pool->cpu[i]) {
-            frame_free(pool->config.frames, slab_frame_of(pool, pool->cpu[i]), PART_FRAMES_ORDER);
-            pool->cpu[i] = NULL;
-        }
-    }
+    frame_free_run(pool->config.frames, slab_frame_of(pool, pool->parts), part_frames(pool));
+    pool->parts = NULL;
 }
 
 static uint64_t reap(struct slab_pool *pool);
@@ -68,8 +80,7 @@ bool slab_pool_in_use(struct slab_pool *pool, struct frame_pool *frames)
 
 enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_config *config)
 {
-    if (config->cpus == 0 || config->cpus > CPUS_MAX || config->seed == 0 || !config->frames ||
-        !config->report) {
+    if (config->cpus == 0 || config->seed == 0 || !config->frames || !config->report) {
         return SLAB_BAD_CONFIG;
     }
     if (slab_pool_in_use(pool, config->frames)) {
@@ -92,15 +103,9 @@ enum slab_error slab_pool_init(struct slab_pool *pool, const struct slab_pool_co
     if (frame_pool_add_reclaimer(config->frames, &reclaimer) != FRAME_OK) {
         return SLAB_NO_RECLAIMER;
     }
-    for (unsigned i = 0; i < config->cpus; i++) {
-        phys_addr_t block = frame_alloc(config->frames, PART_FRAMES_ORDER, OWNER_SLABS);
-        if (block.raw == 0) {
-            stop_reclaiming(pool);
-            release_parts(pool);
-            return SLAB_NO_MEMORY;
-        }
-        pool->cpu[i] = slab_frame_pointer(pool, block);
-        memset(pool->cpu[i], 0, SLAB_PARTS_BYTES);
+    if (!make_parts(pool)) {
+        stop_reclaiming(pool);
+        return SLAB_NO_MEMORY;
     }
     return SLAB_OK;
 }
@@ -211,9 +216,9 @@ static enum slab_error enlist(struct slab_pool *pool, struct slab_cache *cache) 
     }
     cache->live = slab_random(&pool->secret) | 1;
     cache->random = slab_random(&pool->secret) | 1;
+    cache->parts = (struct slab_cpu *)((char *)pool->parts + (uint64_t)cache->number * SLAB_LINE_BYTES);
     for (unsigned i = 0; i < pool->config.cpus; i++) {
-        cache->cpu[i] = slab_part(pool->cpu[i], cache->number);
-        slab_part_init(cache, cache->cpu[i]);
+        slab_part_init(cache, slab_cpu(cache, i));
     }
     pool->caches[cache->number] = cache;
     return SLAB_OK;
@@ -293,7 +298,7 @@ enum slab_error slab_cache_init(struct slab_pool *pool, struct slab_cache *cache
 static void drain_all(struct slab_cache *cache)
 {
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        slab_drain_part(cache, cache->cpu[i]);
+        slab_drain_part(cache, slab_cpu(cache, i));
     }
     slab_drain_depot(cache);
     slab_debug_release(cache);
@@ -330,7 +335,7 @@ uint64_t slab_cache_destroy(struct slab_cache *cache)
     free_quarantine(cache);
     spinlock_acquire(&pool->lock);
     for (unsigned i = 0; i < pool->config.cpus; i++) {
-        memset(cache->cpu[i], 0, sizeof *cache->cpu[i]);
+        memset(slab_cpu(cache, i), 0, sizeof(struct slab_cpu));
     }
     pool->caches[cache->number] = NULL;
     spinlock_release(&pool->lock);
@@ -387,10 +392,10 @@ static void drain_magazines(struct slab_cache *cache)
     unsigned here = cpu_number();
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
         if (i != here) {
-            atomic_store_explicit(&cache->cpu[i]->drain, 1, memory_order_relaxed);
+            atomic_store_explicit(&slab_cpu(cache, i)->drain, 1, memory_order_relaxed);
         }
     }
-    slab_drain_part(cache, cache->cpu[here]);
+    slab_drain_part(cache, slab_cpu(cache, here));
     preempt_enable();
 }
 
@@ -429,7 +434,7 @@ uint64_t slab_reap(struct slab_pool *pool)
 
 static bool drain_one(void *context, struct slab_cache *cache)
 {
-    slab_drain_part(cache, cache->cpu[*(const unsigned *)context]);
+    slab_drain_part(cache, slab_cpu(cache, *(const unsigned *)context));
     return true;
 }
 

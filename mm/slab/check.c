@@ -168,7 +168,7 @@ static bool check_parts(struct checker *checker)
 {
     struct slab_cache *cache = checker->cache;
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        struct slab_cpu *cpu = cache->cpu[i];
+        struct slab_cpu *cpu = slab_cpu(cache, i);
         _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);
         if (cpu->cache != cache || top < cpu->bottom || top > cpu->end) {
             return problem(checker, "a CPU's loaded magazine", cpu, (uintptr_t)top, (uintptr_t)cpu->bottom);
@@ -232,7 +232,7 @@ static uint64_t count_magazines(struct slab_cache *cache) REQUIRES(cache->lock)
         count++;
     }
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        count += (cache->cpu[i]->loaded != NULL) + (cache->cpu[i]->previous != NULL);
+        count += (slab_cpu(cache, i)->loaded != NULL) + (slab_cpu(cache, i)->previous != NULL);
     }
     return count;
 }

@@ -76,12 +76,16 @@ static inline phys_addr_t slab_frame_of(const struct slab_pool *pool, const void
     return phys_addr((uintptr_t)pointer - pool->base);
 }
 
-#define SLAB_PARTS_BYTES ((uint64_t)SLAB_NUMBERS * SLAB_LINE_BYTES) /* of all parts of a CPU */
-
-/* The part with this number of a CPU. */
-static inline struct slab_cpu *slab_part(struct slab_cpu *parts, unsigned number)
+/* The part of a CPU, by that of CPU 0. */
+static inline void *slab_part_of(void *first, unsigned cpu)
 {
-    return (struct slab_cpu *)((char *)parts + (uint64_t)number * SLAB_LINE_BYTES);
+    return (char *)first + (uint64_t)cpu * CPU_PART_BYTES;
+}
+
+/* A CPU's part of a cache. */
+static inline struct slab_cpu *slab_cpu(const struct slab_cache *cache, unsigned cpu)
+{
+    return slab_part_of(cache->parts, cpu);
 }
 
 /* The slab that an object of `cache` lies in; the caller knows that it is one. */

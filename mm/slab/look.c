@@ -108,7 +108,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     statistics->objects = statistics->slabs * cache->per_slab;
     statistics->waste_bytes = statistics->slab_bytes - statistics->objects * cache->config.bytes;
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        struct slab_cpu *cpu = cache->cpu[i];
+        struct slab_cpu *cpu = slab_cpu(cache, i);
         statistics->swaps += atomic_load_explicit(&cpu->swaps, memory_order_relaxed);
         statistics->exchanges += atomic_load_explicit(&cpu->exchanges, memory_order_relaxed);
         statistics->refills += atomic_load_explicit(&cpu->refills, memory_order_relaxed);

@@ -299,7 +299,7 @@ static void *alloc_once(struct slab_cache *cache)
 {
     void *object;
     preempt_disable();
-    struct slab_cpu *cpu = cache->cpu[cpu_number()];
+    struct slab_cpu *cpu = cpu_part(cache->parts);
     if (slab_is_failing(cache->pool, &cache->failing)) { /* an object in a magazine would not be counted */
         slab_drain_part(cache, cpu);
         object = alloc_direct(cache, cpu);
@@ -389,7 +389,7 @@ void slab_magazine_free(struct slab_cache *cache, void *object)
     VALIDATE_AT_RANDOM(slab, slab_cache_check, cache);
     bool direct = false;
     preempt_disable();
-    struct slab_cpu *cpu = cache->cpu[cpu_number()];
+    struct slab_cpu *cpu = cpu_part(cache->parts);
     slab_mark_free(cache, object);
     if (make_room(cache, cpu)) {
         _Atomic(void *) *top = top_of(cpu);
@@ -436,7 +436,7 @@ uint64_t slab_count_cached(struct slab_cache *cache)
 {
     uint64_t count = cache->depot_count * cache->capacity;
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        const struct slab_cpu *cpu = cache->cpu[i];
+        const struct slab_cpu *cpu = slab_cpu(cache, i);
         count += count_in(cpu, cpu->previous) + count_in(cpu, cpu->loaded);
     }
     return count;
@@ -446,7 +446,7 @@ uint64_t slab_count_cached(struct slab_cache *cache)
 void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
 {
     for (unsigned i = 0; i < cache->pool->config.cpus; i++) {
-        struct slab_cpu *cpu = cache->cpu[i];
+        struct slab_cpu *cpu = slab_cpu(cache, i);
         struct slab_magazine *loaded = cpu->loaded;
         struct slab_magazine *previous = cpu->previous;
         visit_slots(previous, count_in(cpu, previous), visit, context);

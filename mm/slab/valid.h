@@ -14,8 +14,8 @@
 static inline bool slab_pool_is_valid(const struct slab_pool *pool)
 {
     return pool->config.frames != NULL && pool->descriptors == pool->config.frames->descriptors &&
-           pool->config.cpus != 0 && pool->config.cpus <= CPUS_MAX &&
-           pool->slabs.bytes == sizeof(struct slab) && pool->magazines.bytes == sizeof(struct slab_magazine);
+           pool->config.cpus != 0 && pool->slabs.bytes == sizeof(struct slab) &&
+           pool->magazines.bytes == sizeof(struct slab_magazine);
 }
 
 /* A cache that was made and not destroyed. The same. */

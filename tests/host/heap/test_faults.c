@@ -156,8 +156,8 @@ static void foreign_pointers(void **state)
                               fixture.machine.memory,
                               (char *)owned + 64,
                               owned,
-                              fixture.heap.slabs.cpu[0],
-                              typed.cpu[0],
+                              fixture.heap.slabs.parts,
+                              typed.parts,
                               (void *)begin};
     for (size_t i = 0; i < ARRAY_LENGTH(pointers); i++) {
         heap_free(&fixture.heap, (void *)pointers[i]);

@@ -107,7 +107,7 @@ static void large_blocks_are_counted(void **state)
     (void)state;
     struct slab_problem problem;
     void *block = heap_alloc(&fixture.heap, 100000);
-    struct heap_large_count *count = &fixture.heap.large[0];
+    struct heap_large_count *count = (struct heap_large_count *)fixture.heap.slabs.parts;
     struct {
         _Atomic(int64_t) *number;
         const char *what;
@@ -391,6 +391,46 @@ static void every_failure_is_survived(void **state)
     assert_int_equal(fixture.reports, 0);
 }
 
+/* Each CPU has a part of its own, and costs that part alone. */
+static void a_heap_is_as_large_as_its_cpus_are_many(void **state)
+{
+    (void)state;
+    static const uint32_t numbers[] = {1, 3, 300};
+    static struct heap heap;
+    for (unsigned i = 0; i < ARRAY_LENGTH(numbers); i++) {
+        uint64_t before = frame_pool_free(&fixture.machine.pool);
+        struct heap_config config = {.slabs = fixture.heap.slabs.config};
+        config.slabs.cpus = numbers[i];
+        assert_int_equal(heap_init(&heap, &config), SLAB_OK);
+        assert_int_equal(before - frame_pool_free(&fixture.machine.pool), numbers[i] * 4);
+        void *blocks[] = {heap_alloc(&heap, 100), heap_alloc(&heap, 100000)};
+        host_cpu = numbers[i] - 1;
+        struct heap_large_count *last = cpu_part(heap.slabs.parts);
+        struct slab_cpu *part = cpu_part(heap.classes[3].parts);
+        host_cpu = 0;
+        assert_ptr_equal(part->cache, &heap.classes[3]);
+        assert_ptr_equal((char *)last, (char *)heap.slabs.parts + (numbers[i] - 1) * CPU_PART_BYTES);
+        last->bytes++; /* all are summed up */
+        struct heap_statistics statistics;
+        heap_statistics(&heap, &statistics);
+        assert_int_equal(statistics.part_bytes, numbers[i] * CPU_PART_BYTES);
+        assert_int_equal(statistics.large_asked, 100001);
+        last->bytes--;
+        heap_free(&heap, blocks[0]);
+        heap_free(&heap, blocks[1]);
+        slab_reap(&heap.slabs); /* asks all others to drain */
+        assert_int_equal(atomic_load(&part->drain), numbers[i] > 1);
+        for (unsigned cpu = 0; cpu <= numbers[i]; cpu++) { /* one of them does not exist */
+            slab_drain_cpu(&heap.slabs, cpu);
+        }
+        assert_int_equal(atomic_load(&part->drain), 0);
+        struct slab_problem problem;
+        assert_true(heap_check(&heap, &problem));
+        heap_destroy(&heap);
+        assert_int_equal(frame_pool_free(&fixture.machine.pool), before);
+    }
+}
+
 /* A heap is refused when there is no memory for its CPUs, and has taken nothing then. */
 static void a_heap_needs_memory(void **state)
 {
@@ -428,6 +468,7 @@ int main(void)
         TEST(most_of_what_lies_idle_is_returned),
         TEST(memory_that_runs_out_comes_back),
         TEST(every_failure_is_survived),
+        TEST(a_heap_is_as_large_as_its_cpus_are_many),
         TEST(a_heap_needs_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,7 +307,7 @@ static void objects_pass_between_cpus(void **state)
     for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
         objects[i] = slab_cache_alloc(&cache);
     }
-    assert_int_equal(atomic_load(&cache.cpu[1]->drain), 0);
+    assert_int_equal(atomic_load(&slab_cpu(&cache, 1)->drain), 0);
     for (unsigned i = 0; i < ARRAY_LENGTH(objects); i++) {
         slab_cache_free(&cache, objects[i]);
     }

@@ -28,7 +28,7 @@ static void fill_cache(void)
         slab_cache_free(&cache, objects[i]);
     }
     assert_non_null(cache.depot_full);
-    assert_non_null(cache.cpu[0]->previous);
+    assert_non_null(slab_cpu(&cache, 0)->previous);
     assert_non_null(cache.partial.first);
 }
 
@@ -77,7 +77,7 @@ static void the_validator_sees_magazines(void **state)
 {
     (void)state;
     fill_cache();
-    struct slab_cpu *cpu = cache.cpu[0];
+    struct slab_cpu *cpu = slab_cpu(&cache, 0);
     EXPECT_DAMAGE(cache.depot_count, 0, "length of the depot");
     EXPECT_DAMAGE(cpu->cache, NULL, "a CPU's loaded magazine");
     EXPECT_DAMAGE(cpu->previous->count, SLAB_MAGAZINE_SLOTS + 1, "objects in a magazine");
@@ -107,7 +107,7 @@ static void a_double_free_shows_when_magazines_are_emptied(void **state)
 {
     (void)state;
     fill_cache();
-    struct slab_cpu *cpu = cache.cpu[0];
+    struct slab_cpu *cpu = slab_cpu(&cache, 0);
     void *object = atomic_load(&cpu->previous->slots[0]);
     spinlock_acquire(&cache.lock);
     assert_true(slab_give(&cache, object));
@@ -305,7 +305,7 @@ static void the_slow_way_takes_what_is_there(void **state)
 {
     (void)state;
     fill_cache();
-    struct slab_cpu *cpu = cache.cpu[0];
+    struct slab_cpu *cpu = slab_cpu(&cache, 0);
     assert_true(atomic_load(&cpu->top) > cpu->bottom);
     void *next = atomic_load(atomic_load(&cpu->top) - 1);
     void *object = slab_alloc_for(&cache, 100, NULL);

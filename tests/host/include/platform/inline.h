@@ -25,6 +25,11 @@ static inline unsigned cpu_number(void)
     return host_cpu;
 }
 
+static inline void *cpu_part(void *first)
+{
+    return (char *)first + (size_t)host_cpu * CPU_PART_BYTES;
+}
+
 /* Nothing preempts a thread on its CPU, since both are the same: the depth is kept to be checked, no more. */
 static inline void preempt_disable(void)
 {
