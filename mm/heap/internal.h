@@ -46,6 +46,9 @@ void heap_large_init(struct heap *heap);
 /* A block of whole frames, or virtually contiguous pages; NULL when there is no memory. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller);
 
+/* The same, not empty and with room to grow if that can be had at once: for a block that grows already. */
+void *heap_large_alloc_roomy(struct heap *heap, uint64_t bytes, const void *caller);
+
 /*
  * Frees the block of this heap that starts at the frame of this descriptor, which heap_large_free_cached()
  * did not take. A damaged one is reported, and kept.

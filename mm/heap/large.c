@@ -61,8 +61,11 @@ book_run(struct heap *heap, phys_addr_t run, uint64_t frames, uint64_t bytes, un
 
 static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, union frame_note note)
 {
-    struct frame_request request = {
-        .frames = heap_large_frames(heap, bytes), .alignment = alignment, .owner = OWNER_HEAP};
+    bool roomy = heap_note_is_roomy(note);
+    struct frame_request request = {.frames = heap_large_frames(heap, bytes, roomy),
+                                    .alignment = alignment,
+                                    .owner = OWNER_HEAP,
+                                    .try_only = roomy};
     phys_addr_t run;
     if (frame_alloc_request(heap->slabs.config.frames, &request, &run) != FRAME_OK) {
         return NULL;
@@ -71,7 +74,8 @@ static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, uni
     return book_run(heap, run, request.frames, bytes, note);
 }
 
-static void *take_tracked_run(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
+static void *take_tracked_run(struct heap *heap, uint64_t bytes, uint64_t alignment, unsigned roomy,
+                              const void *caller)
 {
     struct heap_track *track = slab_cache_alloc(&heap->tracks);
     if (!track) {
@@ -80,7 +84,7 @@ static void *take_tracked_run(struct heap *heap, uint64_t bytes, uint64_t alignm
     track->heap = heap;
     track->bytes = bytes;
     slab_who_note(&heap->slabs, &track->allocated, caller);
-    union frame_note note = frame_note_of_record(track, HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED);
+    union frame_note note = frame_note_of_record(track, HEAP_NOTE_LARGE | HEAP_NOTE_TRACKED | roomy);
     void *pointer = take_run(heap, bytes, alignment, note);
     if (!pointer) {
         slab_cache_free(&heap->tracks, track);
@@ -96,6 +100,24 @@ static void *take_virtually(struct heap *heap, uint64_t bytes, uint64_t alignmen
     return heap->virtually.alloc(heap->virtually.context, bytes);
 }
 
+/* A run, tracked if the policy says so; `roomy`: HEAP_NOTE_ROOMY or 0. */
+static void *alloc_run(struct heap *heap, uint64_t bytes, uint64_t alignment, unsigned roomy,
+                       const void *caller)
+{
+    void *pointer;
+    if (heap->large_policy & SLAB_OWNER) {
+        pointer = take_tracked_run(heap, bytes, alignment, roomy, caller);
+    } else {
+        union frame_note note = heap_note_plain(heap, bytes);
+        note.raw |= roomy;
+        pointer = take_run(heap, bytes, alignment, note);
+    }
+    if (pointer) {
+        heap_large_fill(heap, pointer, bytes, heap_large_frames(heap, bytes, roomy));
+    }
+    return pointer;
+}
+
 /* Whatever the frame pool's magazines do not serve. */
 void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
 {
@@ -104,16 +126,18 @@ void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, co
         return NULL;
     }
     bytes = max_u64(bytes, 1);
-    void *pointer;
-    if (heap->large_policy & SLAB_OWNER) {
-        pointer = take_tracked_run(heap, bytes, alignment, caller);
-    } else {
-        pointer = take_run(heap, bytes, alignment, heap_note_plain(heap, bytes));
-    }
-    if (pointer) {
-        heap_large_fill(heap, pointer, bytes, heap_large_frames(heap, bytes));
-    }
+    void *pointer = alloc_run(heap, bytes, alignment, 0, caller);
     return pointer ? pointer : take_virtually(heap, bytes, alignment);
+}
+
+void *heap_large_alloc_roomy(struct heap *heap, uint64_t bytes, const void *caller)
+{
+    if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs, &heap->large_failing)) {
+        return NULL;
+    }
+    void *pointer = alloc_run(heap, bytes, FRAME_BYTES, HEAP_NOTE_ROOMY, caller);
+    pointer = pointer ? pointer : alloc_run(heap, bytes, FRAME_BYTES, 0, caller);
+    return pointer ? pointer : take_virtually(heap, bytes, FRAME_BYTES);
 }
 
 /* The short way, as the fast paths of the classes are: a block of a power of two of frames. */
@@ -166,7 +190,7 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
     struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
     union frame_note note = descriptor->note;
     struct heap_large large = heap_large_of(heap, frame, note);
-    if (heap_large_frames(heap, bytes) != large.frames) {
+    if (heap_large_frames(heap, bytes, heap_note_is_roomy(note)) != large.frames) {
         return false;
     }
     if (!heap_large_stretch(heap, &large, bytes, caller)) {
@@ -175,7 +199,9 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
     if (heap_note_is_tracked(note)) {
         heap_note_track(note)->bytes = bytes;
     } else {
-        frame_note_set_large(descriptor, heap_note_plain(heap, bytes));
+        union frame_note resized = heap_note_plain(heap, bytes);
+        resized.raw |= note.raw & HEAP_NOTE_ROOMY;
+        frame_note_set_large(descriptor, resized);
     }
     preempt_disable();
     heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));

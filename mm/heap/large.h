@@ -12,8 +12,10 @@
 
 #define HEAP_NOTE_LARGE          0x80
 #define HEAP_NOTE_TRACKED        0x08
-#define HEAP_NOTE_PART           0x40 /* of a further piece of a run: the number of the run's first frame */
+#define HEAP_NOTE_PART           0x40 /* alone: of a further piece of a run, the number of its first frame */
+#define HEAP_NOTE_ROOMY          0x40 /* with HEAP_NOTE_LARGE: see heap_large_frames() */
 #define HEAP_NOTE_MARKS          (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED)
+#define HEAP_NOTE_VARIABLE       (HEAP_NOTE_MARKS | HEAP_NOTE_ROOMY) /* says nothing about whose block it is */
 #define HEAP_NOTE_IDENTITY_SHIFT 8
 #define HEAP_NOTE_BYTES_SHIFT    34
 #define HEAP_NOTE_IDENTITY_MASK  ((1ULL << (HEAP_NOTE_BYTES_SHIFT - HEAP_NOTE_IDENTITY_SHIFT)) - 1)
@@ -61,7 +63,7 @@ static inline union frame_note heap_note_plain(const struct heap *heap, uint64_t
 /* The length that a note gives, if it is that of a block of this heap which is not tracked; else 0. */
 static inline uint64_t heap_note_plain_bytes(const struct heap *heap, union frame_note note)
 {
-    uint64_t identity = note.raw & ~(~0ULL << HEAP_NOTE_BYTES_SHIFT) & ~(uint64_t)HEAP_NOTE_MARKS;
+    uint64_t identity = note.raw & ~(~0ULL << HEAP_NOTE_BYTES_SHIFT) & ~(uint64_t)HEAP_NOTE_VARIABLE;
     return identity == heap->large_note ? (note.raw >> HEAP_NOTE_BYTES_SHIFT) + 1 : 0;
 }
 
@@ -69,7 +71,7 @@ static inline uint64_t heap_note_plain_bytes(const struct heap *heap, union fram
 static inline uint64_t heap_note_bytes(const struct heap *heap, union frame_note note)
 {
     uint64_t plain = heap_note_plain_bytes(heap, note);
-    unsigned number = note.number & ~(unsigned)HEAP_NOTE_MARKS;
+    unsigned number = note.number & ~(unsigned)HEAP_NOTE_VARIABLE;
     if (__builtin_expect(plain != 0, 1)) {
         return plain;
     }
@@ -79,11 +81,21 @@ static inline uint64_t heap_note_bytes(const struct heap *heap, union frame_note
     return heap_note_track(note)->heap == heap ? heap_note_track(note)->bytes : 0;
 }
 
-/* Frames of a block of so many bytes: under the red zone policy with room for that behind it. */
-static inline uint64_t heap_large_frames(const struct heap *heap, uint64_t bytes)
+/*
+ * Frames of a block of so many bytes: under the red zone policy with room for that behind it, if there can be
+ * any. A roomy one is a block that has grown, and may grow on: it has the next multiple of a quarter of a
+ * power of two, so that growing to twice its length, by however little at a time, moves it four times.
+ */
+static inline uint64_t heap_large_frames(const struct heap *heap, uint64_t bytes, bool roomy)
 {
     uint64_t behind = heap->large_policy & SLAB_REDZONE ? SLAB_REDZONE_MIN : 0;
-    return (bytes + behind + FRAME_BYTES - 1) >> FRAME_SHIFT;
+    uint64_t frames = (min_u64(bytes + behind, HEAP_BYTES_MAX) + FRAME_BYTES - 1) >> FRAME_SHIFT;
+    return roomy ? align_up(frames, max_u64((1ULL << (63 - __builtin_clzll(frames))) / 4, 1)) : frames;
+}
+
+static inline bool heap_note_is_roomy(union frame_note note)
+{
+    return note.number & HEAP_NOTE_ROOMY;
 }
 
 /* A block whose first frame has this note. */
@@ -93,7 +105,7 @@ static inline struct heap_large heap_large_of(const struct heap *heap, phys_addr
     uint64_t bytes = heap_note_bytes(heap, note);
     return (struct heap_large){.pointer = slab_frame_pointer(&heap->slabs, frame),
                                .bytes = bytes,
-                               .frames = heap_large_frames(heap, bytes),
+                               .frames = heap_large_frames(heap, bytes, heap_note_is_roomy(note)),
                                .allocated =
                                    heap_note_is_tracked(note) ? &heap_note_track(note)->allocated : NULL,
                                .marks = note.number & HEAP_NOTE_MARKS};

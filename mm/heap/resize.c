@@ -1,6 +1,6 @@
 /*
  * Resizing: a block stays where it is while that wastes at most half of it; else its contents move to a new
- * one.
+ * one. A large block that grows once is likely to grow again: it gets room for that.
  */
 #include "internal.h"
 #include "valid.h"
@@ -50,7 +50,8 @@ static bool note_length(struct heap *heap, const struct heap_facts *facts, size_
 
 static void *move(struct heap *heap, void *pointer, size_t usable, size_t bytes, const void *caller)
 {
-    void *moved = heap_alloc_for(heap, bytes, caller);
+    bool grows = bytes > usable && usable > HEAP_CLASS_MAX;
+    void *moved = grows ? heap_large_alloc_roomy(heap, bytes, caller) : heap_alloc_for(heap, bytes, caller);
     if (!moved) {
         return bytes <= usable ? pointer : NULL;
     }
@@ -81,6 +82,7 @@ void *heap_resize(struct heap *heap, void *pointer, size_t bytes)
         heap_free_for(heap, pointer, caller);
         return NULL;
     }
-    bool stays = may_stay(usable, bytes) && note_length(heap, &facts, bytes, caller);
+    size_t room = facts.kind == HEAP_LARGE ? facts.room : usable; /* a red zone can move */
+    bool stays = may_stay(room, bytes) && note_length(heap, &facts, bytes, caller);
     return stays ? pointer : move(heap, pointer, usable, bytes, caller);
 }

@@ -185,76 +185,6 @@ static void overflow_of_a_product_is_an_error(void **state)
     assert_string_equal(slab_fault_name(SLAB_SIZE_OVERFLOW), "size overflow");
 }
 
-static void resizing_keeps_the_contents(void **state)
-{
-    (void)state;
-    uint64_t random = 5;
-    uint8_t *pointer = NULL;
-    size_t length = 0;
-    for (unsigned i = 0; i < 2000; i++) {
-        size_t bytes = random_next(&random) >> 40;
-        bytes %= i % 50 == 0 ? 100000 : 3000;
-        uint8_t *moved = heap_resize(&fixture.heap, pointer, bytes);
-        assert_non_null(moved);
-        for (size_t j = 0; j < min_u64(length, bytes); j++) {
-            assert_int_equal(moved[j], (uint8_t)(i - 1 + j));
-        }
-        for (size_t j = 0; j < bytes; j++) {
-            moved[j] = (uint8_t)(i + j);
-        }
-        pointer = moved;
-        length = bytes;
-    }
-    /* What cannot be had leaves the old block as it was. */
-    assert_null(heap_resize(&fixture.heap, pointer, GIB(1)));
-    for (size_t j = 0; j < length; j++) {
-        assert_int_equal(pointer[j], (uint8_t)(1999 + j));
-    }
-    char *copy = heap_duplicate(&fixture.heap, "text", 5);
-    assert_string_equal(copy, "text");
-    heap_free(&fixture.heap, copy);
-    heap_free(&fixture.heap, pointer);
-    heap_free(&fixture.heap, NULL);
-    assert_int_equal(fixture.reports, 0);
-    /* Resizing what is no block names the mistake. */
-    int local = 0;
-    assert_null(heap_resize(&fixture.heap, &local, 100));
-    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
-}
-
-static struct heap_statistics statistics_now(void)
-{
-    struct heap_statistics statistics;
-    heap_statistics(&fixture.heap, &statistics);
-    return statistics;
-}
-
-/* A large block that needs as many frames as before stays, and its new length is noted. */
-static void resizing_large_blocks_is_noted(void **state)
-{
-    (void)state;
-    char *block = heap_alloc(&fixture.heap, 9000);
-    assert_ptr_equal(heap_resize(&fixture.heap, block, 12000), block);
-    assert_int_equal(statistics_now().large_asked, 12000);
-    assert_ptr_equal(heap_resize(&fixture.heap, block, 8193), block);
-    assert_int_equal(statistics_now().large_asked, 8193);
-    fixture_check(&fixture);
-    char *longer = heap_resize(&fixture.heap, block, 13000);
-    assert_ptr_not_equal(longer, block);
-    char *shorter = heap_resize(&fixture.heap, longer, 12000); /* a frame less: it goes back */
-    assert_int_equal(statistics_now().large_bytes, 12288);
-    assert_int_equal(statistics_now().large_asked, 12000);
-    fixture_check(&fixture);
-    /* Where there is nothing to move to, it stays as it was. */
-    slab_fail_every(&fixture.heap.slabs, 1);
-    assert_ptr_equal(heap_resize(&fixture.heap, shorter, 5000), shorter);
-    slab_fail_every(&fixture.heap.slabs, 0);
-    assert_int_equal(statistics_now().large_asked, 12000);
-    heap_free(&fixture.heap, shorter);
-    assert_int_equal(statistics_now().large_asked, 0);
-    assert_int_equal(fixture.reports, 0);
-}
-
 /* ---- Virtually contiguous pages ---- */
 
 static void what_no_run_can_serve_is_virtually_contiguous(void **state)
@@ -461,8 +391,6 @@ int main(void)
         TEST(alignment_is_kept),
         TEST(zeroed_memory_is_zero),
         TEST(overflow_of_a_product_is_an_error),
-        TEST(resizing_keeps_the_contents),
-        TEST(resizing_large_blocks_is_noted),
         TEST(what_no_run_can_serve_is_virtually_contiguous),
         TEST(little_is_wasted_on_a_mix_of_sizes),
         TEST(most_of_what_lies_idle_is_returned),

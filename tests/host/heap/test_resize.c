@@ -1,0 +1,211 @@
+/* Resizing: what stays, what moves, and what room a growing block gets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "reports.h"
+#include "tests/host/support/random.h"
+
+static struct heap_statistics statistics_now(void)
+{
+    struct heap_statistics statistics;
+    heap_statistics(&fixture.heap, &statistics);
+    return statistics;
+}
+
+static void resizing_keeps_the_contents(void **state)
+{
+    (void)state;
+    uint64_t random = 5;
+    uint8_t *pointer = NULL;
+    size_t length = 0;
+    for (unsigned i = 0; i < 2000; i++) {
+        size_t bytes = random_next(&random) >> 40;
+        bytes %= i % 50 == 0 ? 100000 : 3000;
+        uint8_t *moved = heap_resize(&fixture.heap, pointer, bytes);
+        assert_non_null(moved);
+        for (size_t j = 0; j < min_u64(length, bytes); j++) {
+            assert_int_equal(moved[j], (uint8_t)(i - 1 + j));
+        }
+        for (size_t j = 0; j < bytes; j++) {
+            moved[j] = (uint8_t)(i + j);
+        }
+        pointer = moved;
+        length = bytes;
+    }
+    /* What cannot be had leaves the old block as it was. */
+    assert_null(heap_resize(&fixture.heap, pointer, GIB(1)));
+    for (size_t j = 0; j < length; j++) {
+        assert_int_equal(pointer[j], (uint8_t)(1999 + j));
+    }
+    char *copy = heap_duplicate(&fixture.heap, "text", 5);
+    assert_string_equal(copy, "text");
+    heap_free(&fixture.heap, copy);
+    heap_free(&fixture.heap, pointer);
+    heap_free(&fixture.heap, NULL);
+    assert_int_equal(fixture.reports, 0);
+    /* Resizing what is no block names the mistake. */
+    int local = 0;
+    assert_null(heap_resize(&fixture.heap, &local, 100));
+    assert_int_equal(fixture.report.fault, SLAB_FOREIGN_POINTER);
+}
+
+/* A large block that needs as many frames as before stays, and its new length is noted. */
+static void resizing_large_blocks_is_noted(void **state)
+{
+    (void)state;
+    char *block = heap_alloc(&fixture.heap, 9000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 12000), block);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    assert_ptr_equal(heap_resize(&fixture.heap, block, 8193), block);
+    assert_int_equal(statistics_now().large_asked, 8193);
+    fixture_check(&fixture);
+    char *longer = heap_resize(&fixture.heap, block, 13000);
+    assert_ptr_not_equal(longer, block);
+    char *shorter = heap_resize(&fixture.heap, longer, 12000); /* a frame less: it goes back */
+    assert_int_equal(statistics_now().large_bytes, 12288);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    fixture_check(&fixture);
+    /* Where there is nothing to move to, it stays as it was. */
+    slab_fail_every(&fixture.heap.slabs, 1);
+    assert_ptr_equal(heap_resize(&fixture.heap, shorter, 5000), shorter);
+    slab_fail_every(&fixture.heap.slabs, 0);
+    assert_int_equal(statistics_now().large_asked, 12000);
+    heap_free(&fixture.heap, shorter);
+    assert_int_equal(statistics_now().large_asked, 0);
+    assert_int_equal(fixture.reports, 0);
+}
+
+/* However little a block grows at a time, it moves four times until it is twice as long, under any policy. */
+static void a_block_that_grows_has_room(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {NULL, "large:all"};
+    for (unsigned i = 0; i < ARRAY_LENGTH(rules); i++) {
+        static struct heap_fixture growing;
+        assert_int_equal(fixture_start(&growing, HEAP_MACHINE_BYTES, 1, rules[i]), SLAB_OK);
+        char *block = heap_alloc(&growing.heap, MIB(1));
+        unsigned moves = 0;
+        for (size_t bytes = MIB(1) + KIB(4); bytes <= MIB(16); bytes += KIB(4)) {
+            char *resized = heap_resize(&growing.heap, block, bytes);
+            assert_non_null(resized);
+            moves += resized != block;
+            block = resized;
+            block[bytes - 1] = (char)(bytes >> 12);
+            assert_true(heap_usable_size(&growing.heap, block) >= bytes);
+        }
+        assert_in_range(moves, 4, 20);
+        for (size_t bytes = MIB(1) + KIB(4); bytes <= MIB(16); bytes += KIB(4)) {
+            assert_int_equal(block[bytes - 1], (char)(bytes >> 12));
+        }
+        struct heap_facts facts;
+        heap_look(&growing.heap, block + MIB(9), &facts);
+        assert_int_equal(facts.kind, HEAP_LARGE);
+        assert_ptr_equal(facts.block, block);
+        assert_int_equal(facts.bytes, MIB(16));
+        fixture_check(&growing);
+        block = heap_resize(&growing.heap, block, MIB(16) + 1); /* a quarter of room */
+        assert_non_null(block);
+        heap_look(&growing.heap, block, &facts);
+        assert_int_equal(facts.bytes, MIB(16) + 1);
+        assert_int_equal(facts.room, MIB(20));
+        fixture_check(&growing);
+        block = heap_resize(&growing.heap, block, MIB(12)); /* room is for those that grow */
+        heap_look(&growing.heap, block, &facts);
+        assert_int_equal(facts.room, i == 0 ? MIB(12) : MIB(12) + KIB(4)); /* and for a red zone */
+        fixture_check(&growing);
+        heap_free(&growing.heap, block);
+        assert_int_equal(growing.reports, 0);
+        fixture_stop(&growing);
+    }
+}
+
+#define AREA MIB(16) /* what a run of 9 MiB is cut from, aligned */
+
+/*
+ * Takes all frames, and gives those of one area back; returns how many are left in taken[]. The last ones
+ * given back lie in this CPU's magazine, so that the area is not whole before somebody asks for that.
+ */
+static uint64_t leave_one_area(phys_addr_t *taken)
+{
+    struct frame_pool *pool = &fixture.machine.pool;
+    uint64_t in_area[HEAP_MACHINE_BYTES / AREA] = {0};
+    uint64_t count = 0;
+    uint64_t left = 0;
+    uint64_t area = 0;
+    while (frame_pool_free(pool) > 0) {
+        taken[count] = frame_alloc(pool, 0, OWNER_TEST);
+        in_area[taken[count++].raw / AREA]++;
+    }
+    while (in_area[area] != AREA / FRAME_BYTES) {
+        area++;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        if (taken[i].raw / AREA == area) {
+            frame_free(pool, taken[i], 0);
+        } else {
+            taken[left++] = taken[i];
+        }
+    }
+    return left;
+}
+
+/* Room to grow is had at once or not at all; the block itself is worth more trouble. */
+static void a_block_grows_without_room_if_it_must(void **state)
+{
+    (void)state;
+    static phys_addr_t taken[HEAP_MACHINE_BYTES / FRAME_BYTES];
+    struct heap_facts facts;
+    char *block = heap_alloc(&fixture.heap, MIB(9));
+    block[MIB(9) - 1] = 7;
+    uint64_t count = leave_one_area(taken);
+    block = heap_resize(&fixture.heap, block, MIB(9) + KIB(4));
+    assert_non_null(block);
+    assert_int_equal(block[MIB(9) - 1], 7);
+    heap_look(&fixture.heap, block, &facts);
+    assert_int_equal(facts.room, MIB(9) + KIB(4));
+    fixture_check(&fixture);
+    assert_null(heap_resize(&fixture.heap, block, MIB(250)));
+    assert_null(heap_resize(&fixture.heap, block, HEAP_BYTES_MAX + 1));
+    heap_look(&fixture.heap, block, &facts);
+    assert_int_equal(facts.bytes, MIB(9) + KIB(4));
+    heap_free(&fixture.heap, block);
+    while (count > 0) {
+        frame_free(&fixture.machine.pool, taken[--count], 0);
+    }
+}
+
+/* The largest request leaves no room for a red zone, and is served all the same. */
+static void the_largest_request_is_served_under_any_policy(void **state)
+{
+    (void)state;
+    static struct heap_fixture large;
+    static const char *const rules[] = {NULL, "large:redzone,owner"};
+    for (unsigned i = 0; i < ARRAY_LENGTH(rules); i++) {
+        assert_int_equal(fixture_start(&large, GIB(3), 1, rules[i]), SLAB_OK);
+        char *block = heap_alloc(&large.heap, HEAP_BYTES_MAX);
+        assert_non_null(block);
+        assert_int_equal(heap_usable_size(&large.heap, block), HEAP_BYTES_MAX);
+        assert_null(heap_alloc(&large.heap, HEAP_BYTES_MAX + 1));
+        heap_free(&large.heap, block);
+        assert_int_equal(large.reports, 0);
+        fixture_check(&large);
+        fixture_stop(&large);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(resizing_keeps_the_contents),
+        TEST(resizing_large_blocks_is_noted),
+        TEST(a_block_that_grows_has_room),
+        TEST(a_block_grows_without_room_if_it_must),
+        TEST(the_largest_request_is_served_under_any_policy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
