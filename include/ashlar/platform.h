@@ -5,7 +5,7 @@
  * instructions.
  *
  *   unsigned cpu_number(void)        this CPU, 0 .. CPUS_MAX - 1; stable only while preemption is off
- *   void *cpu_part(void *first)      this CPU's part of an array with one part of CPU_PART_BYTES for each CPU:
+ *   void *cpu_part(void *first)      this CPU's part of an array that has one of CPU_PART_BYTES for each CPU;
  *                                    `first` is that of CPU 0. Stable only while preemption is off
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests
  *   void preempt_enable(void)

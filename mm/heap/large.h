@@ -15,7 +15,7 @@
 #define HEAP_NOTE_PART           0x40 /* alone: of a further piece of a run, the number of its first frame */
 #define HEAP_NOTE_ROOMY          0x40 /* with HEAP_NOTE_LARGE: see heap_large_frames() */
 #define HEAP_NOTE_MARKS          (HEAP_LARGE_REACHED | HEAP_LARGE_SEARCHED)
-#define HEAP_NOTE_VARIABLE       (HEAP_NOTE_MARKS | HEAP_NOTE_ROOMY) /* says nothing about whose block it is */
+#define HEAP_NOTE_VARIABLE       (HEAP_NOTE_MARKS | HEAP_NOTE_ROOMY) /* not whose block it is */
 #define HEAP_NOTE_IDENTITY_SHIFT 8
 #define HEAP_NOTE_BYTES_SHIFT    34
 #define HEAP_NOTE_IDENTITY_MASK  ((1ULL << (HEAP_NOTE_BYTES_SHIFT - HEAP_NOTE_IDENTITY_SHIFT)) - 1)
