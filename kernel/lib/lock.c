@@ -82,7 +82,7 @@ static bool wait_for(struct lock_gate *gate, unsigned patiences)
             for (unsigned j = 0; j < waiter.pauses; j++) {
                 cpu_relax();
             }
-            waiter.pauses = (unsigned)min_u64(2 * waiter.pauses, PAUSES_MAX);
+            waiter.pauses = waiter.pauses < PAUSES_MAX ? 2 * waiter.pauses : PAUSES_MAX;
         }
     } while (lock_wait_goes_on(&wait));
     return false;

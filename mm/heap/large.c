@@ -118,8 +118,10 @@ static void *alloc_run(struct heap *heap, uint64_t bytes, uint64_t alignment, un
     return pointer;
 }
 
-/* Whatever the frame pool's magazines do not serve. */
-void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment, const void *caller)
+/* Whatever the frame pool's magazines do not serve. Not inlined: the short way below would save its
+ * registers. */
+__attribute__((noinline)) void *heap_large_alloc(struct heap *heap, uint64_t bytes, uint64_t alignment,
+                                                 const void *caller)
 {
     VALIDATE_AT_RANDOM(slab, heap_check, heap);
     if (bytes > HEAP_BYTES_MAX || slab_fail_now(&heap->slabs, &heap->large_failing)) {
