@@ -75,7 +75,7 @@ struct frame_backing {
 struct frame_config {
     const struct memory_range *map;    /* normalised (boot_info.h); unchanged as long as the pool lives */
     uint32_t map_count;                /* ranges */
-    uint32_t cpus;                     /* CPUs that will use the pool, 1 .. CPUS_MAX: numbers 0 .. cpus - 1 */
+    uint32_t cpus;                     /* CPUs that will use the pool, at least 1: numbers 0 .. cpus - 1 */
     struct frame_backing backing;      /* access to memory */
     const struct frame_policy *policy; /* which free frame is taken; NULL for frame_policy_buddy */
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */

@@ -29,6 +29,14 @@ static inline __attribute__((always_inline)) bool frame_share(struct frame_descr
     return true;
 }
 
+/* This CPU's part of a pool, which is its own as long as preemption stays off. */
+static inline struct frame_cpu *frame_cpu_here(const struct frame_pool *pool)
+{
+    struct frame_cpu *cpu = cpu_page(pool->cpu);
+    DEBUG_ASSERT(cpu == pool->cpu + cpu_number() && cpu_number() < pool->config.cpus);
+    return cpu;
+}
+
 /* Books `frames` more (or fewer) for `owner`. Preemption is off. */
 static inline void frame_account(struct frame_cpu *cpu, uint32_t owner, int64_t frames)
 {
@@ -57,7 +65,7 @@ static inline bool frame_alloc_cached(struct frame_pool *pool, unsigned order, e
         return false;
     }
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     struct frame_magazine *magazine = &cpu->magazine[order];
     uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
     if (__builtin_expect(top == magazine->bottom, 0)) {
@@ -94,7 +102,7 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
         return false;
     }
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     struct frame_magazine *magazine = &cpu->magazine[order];
     uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
     if (__builtin_expect(top >= atomic_load_explicit(&magazine->limit, memory_order_relaxed), 0)) {

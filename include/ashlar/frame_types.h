@@ -17,15 +17,17 @@ struct frame_magazine {
     uint32_t end;            /* behind the last slot; what limit is when no drain is asked for */
 };
 
-/* One CPU's part of a pool: written by that CPU only, with preemption off. */
+/* One CPU's part of a pool, found by cpu_page(): written by that CPU only, with preemption off. */
 struct frame_cpu {
-    struct frame_magazine magazine[FRAME_MAGAZINES];
+    _Alignas(FRAME_BYTES) struct frame_magazine magazine[FRAME_MAGAZINES];
     uint64_t slots[FRAME_SLOTS];         /* physical addresses of blocks */
     _Atomic(int64_t) owned[OWNER_COUNT]; /* frames allocated minus freed here: the sum over CPUs counts */
     _Atomic(uint64_t) slow_operations;   /* operations that took the lock */
     _Atomic(uint64_t) shortages;         /* allocations that found no memory at first */
     bool reclaiming;                     /* a reclaimer runs on this CPU */
 };
+
+_Static_assert(sizeof(struct frame_cpu) == FRAME_BYTES, "cpu_page() finds the part of a CPU");
 
 /* Frames set apart for descriptors and their page tables. */
 struct frame_reserve {
@@ -53,9 +55,10 @@ struct frame_pool {
     /* read by the fast paths; constant after frame_pool_init() */
     uint64_t frame_limit;                 /* all frames of the pool have smaller numbers */
     struct frame_descriptor *descriptors; /* of frame 0 */
-    struct frame_cpu *cpu[CPUS_MAX];      /* NULL from `cpus` on */
+    struct frame_cpu *cpu;                /* the parts of all CPUs, by number */
 
-    struct spinlock lock;              /* guards what is marked (L), and what policy_state leads to */
+    /* In a line of its own: who waits for the lock does not slow down who needs none. */
+    _Alignas(64) struct spinlock lock; /* guards what is marked (L), and what policy_state leads to */
     void *policy_state;                /* the policy's own */
     uint64_t *backed;                  /* (L) one bit per page of descriptors: is it mapped? */
     uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */

@@ -7,6 +7,7 @@
  *   unsigned cpu_number(void)        this CPU, 0 .. CPUS_MAX - 1; stable only while preemption is off
  *   void *cpu_part(void *first)      this CPU's part of an array that has one of CPU_PART_BYTES for each CPU;
  *                                    `first` is that of CPU 0. Stable only while preemption is off
+ *   void *cpu_page(void *first)      the same for an array that has one page of FRAME_BYTES for each CPU
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests
  *   void preempt_enable(void)
  *   void cpu_relax(void)             hint inside a spin loop

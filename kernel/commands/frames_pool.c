@@ -12,7 +12,7 @@ struct stock {
 
 static struct stock stock_of(const struct frame_pool *pool, unsigned cpu, unsigned index)
 {
-    const struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[index];
+    const struct frame_magazine *magazine = &pool->cpu[cpu].magazine[index];
     uint32_t top = atomic_load_explicit(&magazine->top, memory_order_relaxed);
     return (struct stock){top - magazine->bottom, magazine->end - magazine->bottom};
 }

@@ -249,16 +249,16 @@ static bool check_magazines(struct frame_pool *pool, const struct census *census
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         uint32_t bottom = 0;
         for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-            const struct frame_magazine *magazine = &pool->cpu[cpu]->magazine[i];
+            const struct frame_magazine *magazine = &pool->cpu[cpu].magazine[i];
             uint64_t count = frame_magazine_count(magazine);
             if (!check_magazine(magazine, bottom, problem) ||
-                !check_slots(pool, &pool->cpu[cpu]->slots[bottom], count, frame_magazine_order(i), problem)) {
+                !check_slots(pool, &pool->cpu[cpu].slots[bottom], count, frame_magazine_order(i), problem)) {
                 return false;
             }
             blocks += count;
             bottom = magazine->end;
         }
-        if (!check_zeroed(pool, pool->cpu[cpu], problem)) {
+        if (!check_zeroed(pool, &pool->cpu[cpu], problem)) {
             return false;
         }
     }
@@ -328,7 +328,7 @@ static bool check_sums(struct frame_pool *pool, const struct census *census, uin
     for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
         int64_t owned = 0;
         for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-            owned += atomic_load_explicit(&pool->cpu[cpu]->owned[owner], memory_order_relaxed);
+            owned += atomic_load_explicit(&pool->cpu[cpu].owned[owner], memory_order_relaxed);
         }
         if ((uint64_t)owned != census->owned[owner]) {
             return frame_problem_set(problem, "an owner's account", owner, (uint64_t)owned,

@@ -164,7 +164,7 @@ static inline void frame_describe(struct frame_pool *pool, uint64_t frame, enum 
 static inline void frame_book(struct frame_pool *pool, enum frame_owner owner, int64_t frames)
 {
     preempt_disable();
-    frame_account(pool->cpu[cpu_number()], owner, frames);
+    frame_account(frame_cpu_here(pool), owner, frames);
     preempt_enable();
 }
 

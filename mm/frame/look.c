@@ -136,7 +136,7 @@ static uint64_t magazine_frames(const struct frame_pool *pool)
     uint64_t frames = 0;
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
-            frames += frame_magazine_count(&pool->cpu[cpu]->magazine[i]) << frame_magazine_order(i);
+            frames += frame_magazine_count(&pool->cpu[cpu].magazine[i]) << frame_magazine_order(i);
         }
     }
     return frames;
@@ -146,15 +146,16 @@ static int64_t owned_frames(const struct frame_pool *pool, unsigned owner)
 {
     int64_t frames = 0;
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        frames += atomic_load_explicit(&pool->cpu[cpu]->owned[owner], memory_order_relaxed);
+        frames += atomic_load_explicit(&pool->cpu[cpu].owned[owner], memory_order_relaxed);
     }
     return frames;
 }
 
 uint64_t frame_pool_free(struct frame_pool *pool)
 {
+    uint64_t frames = magazine_frames(pool);
     spinlock_acquire(&pool->lock);
-    uint64_t frames = pool->free_frames + magazine_frames(pool);
+    frames += pool->free_frames;
     spinlock_release(&pool->lock);
     return frames;
 }
@@ -167,14 +168,14 @@ void frame_pool_ledger(struct frame_pool *pool, struct frame_ledger *ledger)
     }
     spinlock_acquire(&pool->lock);
     ledger->free_bytes = pool->free_frames << FRAME_SHIFT;
+    memcpy(ledger->owner_bytes, pool->fixed_bytes, sizeof ledger->owner_bytes);
+    spinlock_release(&pool->lock);
     ledger->magazine_bytes = magazine_frames(pool) << FRAME_SHIFT;
     uint64_t sum = ledger->free_bytes + ledger->magazine_bytes;
     for (unsigned owner = 0; owner < OWNER_COUNT; owner++) {
-        ledger->owner_bytes[owner] =
-            pool->fixed_bytes[owner] + ((uint64_t)owned_frames(pool, owner) << FRAME_SHIFT);
+        ledger->owner_bytes[owner] += (uint64_t)owned_frames(pool, owner) << FRAME_SHIFT;
         sum += ledger->owner_bytes[owner];
     }
-    spinlock_release(&pool->lock);
     ledger->difference = (int64_t)(ledger->firmware_bytes - sum);
 }
 
@@ -187,18 +188,18 @@ void frame_pool_statistics(struct frame_pool *pool, struct frame_statistics *sta
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
             statistics->magazine_blocks[frame_magazine_order(i)] +=
-                frame_magazine_count(&pool->cpu[cpu]->magazine[i]);
+                frame_magazine_count(&pool->cpu[cpu].magazine[i]);
         }
         statistics->slow_operations +=
-            atomic_load_explicit(&pool->cpu[cpu]->slow_operations, memory_order_relaxed);
-        statistics->shortages += atomic_load_explicit(&pool->cpu[cpu]->shortages, memory_order_relaxed);
+            atomic_load_explicit(&pool->cpu[cpu].slow_operations, memory_order_relaxed);
+        statistics->shortages += atomic_load_explicit(&pool->cpu[cpu].shortages, memory_order_relaxed);
     }
     spinlock_acquire(&pool->lock);
     statistics->managed_frames = pool->managed_frames;
     statistics->free_frames = pool->free_frames;
+    spinlock_release(&pool->lock);
     statistics->magazine_frames = magazine_frames(pool);
     statistics->descriptor_bytes = (uint64_t)owned_frames(pool, OWNER_DESCRIPTORS) << FRAME_SHIFT;
-    spinlock_release(&pool->lock);
     for (uint64_t gib = 0; gib < frame_pool_gibs(pool); gib++) { /* held for one GiB at a time */
         spinlock_acquire(&pool->lock);
         pool->config.policy->count(pool->policy_state, gib, statistics->free_blocks);

@@ -53,8 +53,7 @@ static enum frame_error measure_map(struct frame_layout *layout)
 
 static enum frame_error check_config(const struct frame_config *config)
 {
-    if (config->cpus == 0 || config->cpus > CPUS_MAX || !config->backing.descriptors ||
-        !config->backing.map || !config->map) {
+    if (config->cpus == 0 || !config->backing.descriptors || !config->backing.map || !config->map) {
         return FRAME_BAD_CONFIG;
     }
     return FRAME_OK;
@@ -77,7 +76,7 @@ static uint64_t backed_words(uint64_t frame_limit)
 static struct state_layout state_layout(const struct frame_layout *layout, const struct frame_config *config)
 {
     struct state_layout state = {.cpus = 0};
-    state.backed = state.cpus + align_up(config->cpus * sizeof(struct frame_cpu), 64);
+    state.backed = state.cpus + config->cpus * sizeof(struct frame_cpu);
     state.policy = state.backed + align_up(backed_words(layout->frame_limit) * sizeof(uint64_t), 64);
     state.bytes = align_up(state.policy + config->policy->state_bytes(layout), FRAME_BYTES);
     return state;
@@ -153,9 +152,9 @@ static void init_state(struct frame_pool *pool, const struct frame_layout *layou
                        const struct state_layout *state) REQUIRES(pool->lock)
 {
     char *base = frame_pointer(pool, pool->state_base);
+    pool->cpu = (struct frame_cpu *)(base + state->cpus);
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        pool->cpu[cpu] = (struct frame_cpu *)(base + state->cpus) + cpu;
-        frame_cpu_init(pool->cpu[cpu], layout->frame_limit, pool->config.cpus, pool->config.no_magazines);
+        frame_cpu_init(&pool->cpu[cpu], layout->frame_limit, pool->config.cpus, pool->config.no_magazines);
     }
     pool->backed = (uint64_t *)(base + state->backed);
     memset(pool->backed, 0, backed_words(layout->frame_limit) * sizeof(uint64_t));

@@ -101,7 +101,7 @@ static bool call_next(struct frame_pool *pool, struct frame_shortage *shortage)
 {
     bool any = false;
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     if (!cpu->reclaiming) {
         cpu->reclaiming = true;
         while (!any && shortage->next < FRAME_RECLAIMERS_MAX) {
@@ -117,7 +117,7 @@ static void begin(struct frame_pool *pool, struct frame_shortage *shortage)
 {
     shortage->begun = true;
     preempt_disable();
-    frame_count_event(&pool->cpu[cpu_number()]->shortages);
+    frame_count_event(&frame_cpu_here(pool)->shortages);
     preempt_enable();
     frame_magazines_ask(pool);
 }
@@ -143,7 +143,7 @@ static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
 static bool could_suffice(struct frame_pool *pool, unsigned order)
 {
     preempt_disable();
-    const struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    const struct frame_cpu *cpu = frame_cpu_here(pool);
     uint64_t frames = 0;
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
         frames += frame_magazine_count(&cpu->magazine[i]) << frame_magazine_order(i);

@@ -11,8 +11,8 @@
 static inline bool frame_pool_is_valid(const struct frame_pool *pool)
 {
     return pool->descriptors != NULL && pool->frame_limit != 0 && pool->policy_state != NULL &&
-           pool->config.policy != NULL && pool->config.cpus <= CPUS_MAX &&
-           pool->cpu[pool->config.cpus - 1] != NULL && is_aligned(pool->state_base.raw, FRAME_BYTES);
+           pool->config.policy != NULL && pool->config.cpus != 0 && pool->cpu != NULL &&
+           is_aligned(pool->state_base.raw, FRAME_BYTES);
 }
 
 /* A stock of frames for descriptors. */

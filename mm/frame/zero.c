@@ -9,7 +9,7 @@ phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
 {
     LOCK_CHECK_ALLOCATE();
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     phys_addr_t frame = FRAME_NONE;
     if (frame_magazine_count(&cpu->magazine[FRAME_MAGAZINE_ZERO]) > 0) {
         frame = frame_magazine_pop(pool, cpu, FRAME_MAGAZINE_ZERO, owner);
@@ -42,7 +42,7 @@ bool frame_pool_idle(struct frame_pool *pool)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     bool worked = frame_magazines_drain_asked(pool, cpu) || prepare(pool, cpu) || frame_store_merge(pool);
     preempt_enable();
     return worked;

@@ -22,9 +22,7 @@ def pools():
 
 def cpus_of(pool):
     """The per-CPU parts there are."""
-    low, high = pool["cpu"].type.range()
-    parts = (pool["cpu"][index] for index in range(low, high + 1))
-    return [part.dereference() for part in parts if memory.integer(part)]
+    return [pool["cpu"][index] for index in range(memory.integer(pool["config"]["cpus"]))]
 
 
 def owner_names():

@@ -62,7 +62,7 @@ static void give_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned in
 static bool give_part(struct frame_pool *pool, unsigned order, bool *any)
 {
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     unsigned index = choose_magazine(cpu, order);
     bool found = index < FRAME_MAGAZINES;
     bool must_merge = found && frame_magazine_order(index) < order;
@@ -101,7 +101,7 @@ static uint64_t find_slot(const uint64_t *slots, uint64_t count, uint64_t addres
 
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order)
 {
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
         struct frame_magazine *magazine = &cpu->magazine[i];
         uint64_t *slots = &cpu->slots[magazine->bottom];
@@ -121,7 +121,7 @@ void frame_magazines_ask(struct frame_pool *pool)
     preempt_disable();
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
-            atomic_store_explicit(&pool->cpu[cpu]->magazine[i].limit, 0, memory_order_relaxed);
+            atomic_store_explicit(&pool->cpu[cpu].magazine[i].limit, 0, memory_order_relaxed);
         }
     }
     preempt_enable();
@@ -131,7 +131,7 @@ void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     for (unsigned i = 0; cpu < pool->config.cpus && i < FRAME_MAGAZINES; i++) {
-        while (frame_magazine_drain_asked(pool, pool->cpu[cpu], i)) {
+        while (frame_magazine_drain_asked(pool, &pool->cpu[cpu], i)) {
         }
     }
 }

@@ -146,7 +146,7 @@ phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, u
 
 phys_addr_t frame_magazine_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     frame_count_event(&cpu->slow_operations);
     if (!is_refilled(order) || frame_magazine_capacity(&cpu->magazine[order]) == 0) {
         return take_one(pool, order, owner);
@@ -177,7 +177,7 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
     uint32_t owner = frame_descriptor_owner(descriptor);
     preempt_disable();
-    struct frame_cpu *cpu = pool->cpu[cpu_number()];
+    struct frame_cpu *cpu = frame_cpu_here(pool);
     frame_count_event(&cpu->slow_operations);
     frame_account(cpu, owner, -((int64_t)1 << order));
     if (order <= FRAME_ORDER_2M && frame_magazine_capacity(&cpu->magazine[order]) != 0) {

@@ -60,7 +60,7 @@ static void the_validator_sees_each_corruption(void **state)
     expect_problem("not marked so");
     atomic_store(&descriptor->tag, tag);
 
-    uint64_t *slots = &pool->cpu[0]->slots[pool->cpu[0]->magazine[0].bottom];
+    uint64_t *slots = &pool->cpu[0].slots[pool->cpu[0].magazine[0].bottom];
     uint64_t saved = slots[0];
     slots[0] = slots[1];
     expect_problem("twice");
@@ -112,7 +112,7 @@ static void magazines_must_have_bounds(void **state)
 {
     (void)state;
     struct frame_pool *pool = &pc.pool;
-    struct frame_magazine *magazine = &pool->cpu[1]->magazine[3];
+    struct frame_magazine *magazine = &pool->cpu[1].magazine[3];
     uint32_t end = magazine->end;
     magazine->bottom++;
     expect_problem("bounds of a magazine");
@@ -120,7 +120,7 @@ static void magazines_must_have_bounds(void **state)
     magazine->end = magazine->bottom - 1;
     expect_problem("bounds of a magazine");
     magazine->end = end;
-    struct frame_magazine *last = &pool->cpu[1]->magazine[FRAME_MAGAZINES - 1];
+    struct frame_magazine *last = &pool->cpu[1].magazine[FRAME_MAGAZINES - 1];
     uint32_t last_end = last->end;
     last->end = FRAME_SLOTS + 1;
     expect_problem("bounds of a magazine");
@@ -140,7 +140,7 @@ static void zeroed_frames_must_be_zero(void **state)
     (void)state;
     struct frame_pool *pool = &pc.pool;
     assert_true(frame_pool_idle(pool));
-    struct frame_cpu *cpu = pool->cpu[0];
+    struct frame_cpu *cpu = &pool->cpu[0];
     uint8_t *bytes = frame_pointer(pool, phys_addr(cpu->slots[cpu->magazine[FRAME_MAGAZINE_ZERO].bottom]));
     bytes[FRAME_BYTES - 1] = 1;
     expect_problem("a frame of the zeroed stock is not zero");

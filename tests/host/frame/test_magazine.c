@@ -125,9 +125,9 @@ static void a_checked_free_drains_nothing(void **state)
 {
     (void)state;
     phys_addr_t frame = frame_alloc(&machine.pool, 0, OWNER_TEST);
-    uint64_t cached = frame_magazine_count(&machine.pool.cpu[0]->magazine[0]);
+    uint64_t cached = frame_magazine_count(&machine.pool.cpu[0].magazine[0]);
     assert_int_equal(frame_try_free(&machine.pool, frame, 0), FRAME_OK);
-    assert_int_equal(frame_magazine_count(&machine.pool.cpu[0]->magazine[0]), cached + 1);
+    assert_int_equal(frame_magazine_count(&machine.pool.cpu[0].magazine[0]), cached + 1);
     frame_pool_drain(&machine.pool);
     uint64_t drains = machine.pool.work.drains;
     frame = frame_alloc(&machine.pool, FRAME_ORDER_2M, OWNER_TEST);
@@ -314,7 +314,7 @@ static uint64_t left_by_2m(struct frame_pool *pool)
     frame_pool_drain(pool);
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
         blocks[i] = frame_alloc(pool, FRAME_ORDER_2M, OWNER_TEST);
-        most = max_u64(most, frame_magazine_count(&pool->cpu[0]->magazine[FRAME_ORDER_2M]));
+        most = max_u64(most, frame_magazine_count(&pool->cpu[0].magazine[FRAME_ORDER_2M]));
     }
     for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
         frame_free(pool, blocks[i], FRAME_ORDER_2M);

@@ -45,8 +45,6 @@ static void an_impossible_configuration_is_refused(void **state)
     struct frame_pool pool;
     struct frame_config config = machine_config(&pc, 0, NULL);
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_BAD_CONFIG);
-    config.cpus = CPUS_MAX + 1;
-    assert_int_equal(frame_pool_init(&pool, &config), FRAME_BAD_CONFIG);
     config.cpus = 1;
     config.backing.map = NULL;
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_BAD_CONFIG);
@@ -57,10 +55,46 @@ static void state_that_fits_nowhere_is_refused(void **state)
     (void)state;
     struct frame_pool pool;
     static const struct memory_range tiny = {{MIB(1)}, FRAME_BYTES, MEMORY_USABLE, 0};
-    struct frame_config config = machine_config(&pc, CPUS_MAX, NULL);
+    struct frame_config config = machine_config(&pc, UINT32_MAX, NULL);
     config.map = &tiny;
     config.map_count = 1;
     assert_int_equal(frame_pool_init(&pool, &config), FRAME_NO_ROOM);
+}
+
+/* Each CPU has its part, and each part costs what the others do. */
+static void any_number_of_cpus_will_do(void **state)
+{
+    (void)state;
+    static const unsigned counts[] = {1, 3, 64, 65, 300};
+    static phys_addr_t frames[300][2];
+    uint64_t state_bytes = 0;
+    for (unsigned i = 0; i < ARRAY_LENGTH(counts); i++) {
+        struct machine machine;
+        machine_make(&machine, GIB(8));
+        machine_range(&machine, MIB(16), GIB(8) - MIB(16), MEMORY_USABLE);
+        assert_int_equal(machine_start(&machine, counts[i], NULL), FRAME_OK);
+        uint64_t free = frame_pool_free(&machine.pool);
+        for (unsigned cpu = 0; cpu < counts[i]; cpu++) {
+            host_cpu = cpu;
+            frames[cpu][0] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+            frames[cpu][1] = frame_alloc(&machine.pool, 0, OWNER_TEST);
+            assert_int_equal(frames[cpu][1].raw, frames[cpu][0].raw + FRAME_BYTES); /* from one magazine */
+        }
+        for (unsigned cpu = 0; cpu < counts[i]; cpu++) { /* each frees what another has allocated */
+            host_cpu = counts[i] - 1 - cpu;
+            frame_free(&machine.pool, frames[cpu][0], 0);
+            frame_free(&machine.pool, frames[cpu][1], 0);
+        }
+        host_cpu = 0;
+        struct frame_ledger ledger;
+        frame_pool_ledger(&machine.pool, &ledger);
+        free -= ledger.owner_bytes[OWNER_DESCRIPTORS] >> FRAME_SHIFT;
+        assert_int_equal(frame_pool_free(&machine.pool), free);
+        assert_true(machine_is_sound(&machine));
+        state_bytes = i == 0 ? machine.pool.state_bytes : state_bytes;
+        assert_int_equal(machine.pool.state_bytes, state_bytes + (counts[i] - 1) * FRAME_BYTES);
+        machine_destroy(&machine);
+    }
 }
 
 static void a_huge_machine_costs_no_more_than_it_must(void **state)
@@ -274,9 +308,9 @@ static void a_given_block_is_taken_from_magazines(void **state)
     phys_addr_t theirs = frame_alloc(pool, 0, OWNER_TEST);
     frame_free(pool, theirs, 0);
     host_cpu = 0;
-    assert_int_equal(pool->cpu[1]->magazine[0].limit, pool->cpu[1]->magazine[0].end);
+    assert_int_equal(pool->cpu[1].magazine[0].limit, pool->cpu[1].magazine[0].end);
     assert_int_equal(frame_alloc_at(pool, theirs, 0, OWNER_TEST), FRAME_BUSY);
-    assert_int_equal(pool->cpu[1]->magazine[0].limit, 0);
+    assert_int_equal(pool->cpu[1].magazine[0].limit, 0);
     host_cpu = 1;
     while (frame_pool_idle(pool) && frame_alloc_at(pool, theirs, 0, OWNER_TEST) != FRAME_OK) {
     }
@@ -439,6 +473,7 @@ int main(void)
         FRAME_TEST(a_map_that_is_not_normalised_is_refused),
         FRAME_TEST(an_impossible_configuration_is_refused),
         FRAME_TEST(state_that_fits_nowhere_is_refused),
+        PC_TEST(any_number_of_cpus_will_do),
         PC_TEST(a_huge_machine_costs_no_more_than_it_must),
         FRAME_TEST(low_memory_is_given_out_last),
         FRAME_TEST(limits_are_kept),

@@ -42,7 +42,7 @@ static void a_pool_that_is_none(void **state)
     EXPECT_DAMAGE_SEEN(pool->frame_limit, 0, take(), "frame_pool_is_valid");
     EXPECT_DAMAGE_SEEN(pool->config.policy, NULL, take(), "frame_pool_is_valid");
     EXPECT_DAMAGE_SEEN(pool->descriptors, NULL, frame_get(pool, phys_addr(MIB(2))), "frame_pool_is_valid");
-    EXPECT_DAMAGE_SEEN(pool->cpu[0], NULL, frame_pool_drain(pool), "frame_pool_is_valid");
+    EXPECT_DAMAGE_SEEN(pool->cpu, NULL, frame_pool_drain(pool), "frame_pool_is_valid");
     frame_free_run(pool, take(), 3);
     assert_true(machine_is_sound(&machine));
 }
@@ -62,7 +62,7 @@ static void counts_that_do_not_fit_together(void **state) NO_LOCK_ANALYSIS
 static void a_magazine_that_holds_more_than_it_can(void **state)
 {
     (void)state;
-    struct frame_magazine *magazine = &machine.pool.cpu[0]->magazine[0];
+    struct frame_magazine *magazine = &machine.pool.cpu[0].magazine[0];
     uint32_t end = magazine->end;
     assert_true(frame_magazine_is_valid(magazine));
     atomic_store(&magazine->top, end + 1);

@@ -14,7 +14,7 @@ _Thread_local bool host_interrupts_off;
 _Thread_local bool host_in_interrupt;
 _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
-struct locks_held host_locks_held[CPUS_MAX];
+struct locks_held host_locks_held[HOST_CPUS];
 #endif
 _Thread_local void (*host_meanwhile)(void);
 _Atomic(uint64_t) host_ticks_ahead;

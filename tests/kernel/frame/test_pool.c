@@ -121,7 +121,7 @@ KERNEL_TEST(frame_zeroed_requests_use_the_stock)
     struct frame_request request = {.frames = 1, .owner = OWNER_TEST, .zeroed = true};
     while (frame_pool_idle(pool)) {
     }
-    const struct frame_magazine *stock = &pool->cpu[0]->magazine[FRAME_MAGAZINE_ZERO];
+    const struct frame_magazine *stock = &pool->cpu[0].magazine[FRAME_MAGAZINE_ZERO];
     uint32_t before = atomic_load(&stock->top);
     phys_addr_t frame;
     EXPECT(before > stock->bottom);

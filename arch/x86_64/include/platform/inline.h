@@ -22,6 +22,13 @@ static inline void *cpu_part(void *first)
     return (void *)part;
 }
 
+static inline void *cpu_page(void *first)
+{
+    uintptr_t page = (uintptr_t)first;
+    __asm__ volatile("addq %%gs:%c1, %0" : "+r"(page) : "i"(offsetof(struct per_cpu, page_offset)) : "cc");
+    return (void *)page;
+}
+
 /* The clobbers keep the compiler from moving memory accesses out of the section between the two. The CPU
  * needs no ordering, since nobody else reads the counter. */
 static inline void preempt_disable(void)

@@ -26,6 +26,7 @@ struct per_cpu {
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
     struct vm_space *space;         /* the user space that is loaded, or NULL */
     uint64_t part_offset;           /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
+    uint64_t page_offset;           /* number * FRAME_BYTES, always */
     uint64_t timer_due;             /* when the timer device shall interrupt, in TSC ticks; 0: never */
 #ifdef ASHLAR_DEBUG
     struct locks_held locks_held; /* <ashlar/lock_check.h> */

@@ -15,7 +15,9 @@ extern _Thread_local bool host_in_interrupt;
 /* Whether it plays that of an NMI. */
 extern _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
-extern struct locks_held host_locks_held[CPUS_MAX]; /* by CPU */
+#define HOST_CPUS 512 /* more than any test plays */
+
+extern struct locks_held host_locks_held[HOST_CPUS]; /* by CPU */
 #endif
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
@@ -28,6 +30,11 @@ static inline unsigned cpu_number(void)
 static inline void *cpu_part(void *first)
 {
     return (char *)first + (size_t)host_cpu * CPU_PART_BYTES;
+}
+
+static inline void *cpu_page(void *first)
+{
+    return (char *)first + (size_t)host_cpu * FRAME_BYTES;
 }
 
 /* Nothing preempts a thread on its CPU, since both are the same: the depth is kept to be checked, no more. */

@@ -26,7 +26,7 @@ static uint64_t pages_cleared(const struct frame_pool *pool)
     for (unsigned i = 0; i < ARRAY_LENGTH(pool->reserve); i++) {
         left += pool->reserve[i].end - pool->reserve[i].next;
     }
-    return (uint64_t)atomic_load(&pool->cpu[0]->owned[OWNER_DESCRIPTORS]) - left;
+    return (uint64_t)atomic_load(&pool->cpu[0].owned[OWNER_DESCRIPTORS]) - left;
 }
 
 static struct frame_work work_since(const struct frame_work *before, const struct frame_work *now)
@@ -40,7 +40,7 @@ void frame_sample_begin(const struct frame_meter *meter, struct frame_sample *sa
 {
     sample->before = meter->pool->work;
     sample->cleared = pages_cleared(meter->pool);
-    sample->shortages = atomic_load(&meter->pool->cpu[0]->shortages);
+    sample->shortages = atomic_load(&meter->pool->cpu[0].shortages);
     interrupts_disable();
     sample->start = cpu_ticks();
 }
@@ -53,7 +53,7 @@ void frame_sample_end(const struct frame_meter *meter, const struct frame_sample
     zeroed += pages_cleared(meter->pool) - sample->cleared;
     ticks -= min_u64(ticks, meter->overhead + zeroed * meter->zeroing);
     calls++;
-    if (atomic_load(&meter->pool->cpu[0]->shortages) != sample->shortages) {
+    if (atomic_load(&meter->pool->cpu[0].shortages) != sample->shortages) {
         bool had = kind != CALL_AT && order == 0 && pieces > 0;
         kind = had ? CALL_SHORTAGE : CALL_EXHAUSTED;
         pieces = had ? pieces : 0;

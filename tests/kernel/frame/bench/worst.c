@@ -221,7 +221,7 @@ static void take_batch(struct run *run)
 /* Some pieces of an idle CPU's work, sometimes as if another CPU had asked for what is in the magazines. */
 static void rest(struct run *run)
 {
-    struct frame_cpu *cpu = run->pool->cpu[0];
+    struct frame_cpu *cpu = &run->pool->cpu[0];
     bool asked = next_random(run) % 4 == 0;
     for (unsigned i = 0; asked && i < FRAME_MAGAZINES; i++) {
         atomic_store(&cpu->magazine[i].limit, 0);
