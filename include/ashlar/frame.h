@@ -78,8 +78,19 @@ struct frame_config {
     uint32_t cpus;                     /* CPUs that will use the pool, at least 1: numbers 0 .. cpus - 1 */
     struct frame_backing backing;      /* access to memory */
     const struct frame_policy *policy; /* which free frame is taken; NULL for frame_policy_buddy */
+    bool (*collect)(void *context);    /* see below; NULL where nobody can make other CPUs do anything */
+    void *collect_context;             /* passed to collect */
     bool no_magazines;                 /* every operation goes to the policy: for tests and comparisons */
 };
+
+/*
+ * collect() has what the magazines of all other CPUs hold returned to the store. For each of them it calls
+ * frame_pool_drain_cpu(), if that CPU is idle and stays so meanwhile, or has it do that for itself at a
+ * moment when its preemption is on; and it waits until all have done so. While it waits it does for its own
+ * CPU what the others ask for in the same way: of two CPUs that collect at once, each waits for the other.
+ * Returns false when some CPU did not answer. The pool calls it without its lock, and only where the calling
+ * CPU may wait (cpu_may_wait()).
+ */
 
 /*
  * The two policies: a buddy system of bitmaps, and first fit over one bitmap (for comparison, small
@@ -310,6 +321,13 @@ void frame_pool_drain(struct frame_pool *pool) EXCLUDES(pool->lock);
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
 
 /*
+ * Has the magazines of all other CPUs emptied, and waits for that: for a caller whose allocation failed under
+ * a spinlock, once it has let go of it, and before it tries again. Where the calling CPU may wait,
+ * allocations do this themselves. Returns whether there was anything.
+ */
+bool frame_pool_collect(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/*
  * For the idle loop: does one piece of work for this CPU. If another CPU has asked for it, a part of this
  * CPU's magazines goes back to the common store; else a zeroed frame is prepared; else free frames are
  * merged. Returns whether there was anything to do.
@@ -320,8 +338,9 @@ bool frame_pool_idle(struct frame_pool *pool) EXCLUDES(pool->lock);
 
 /*
  * From now on, an allocation that finds no memory asks the other CPUs for what their magazines hold, returns
- * this CPU's to the store, a part at a time, merges what is free there, and at last calls the reclaimers, in
- * the order they were added, each once, until it can be served. A reclaimer is called
+ * this CPU's to the store, a part at a time, merges what is free there, collects from the other CPUs if it
+ * may wait for them, and at last calls the reclaimers, in the order they were added, each once, until it can
+ * be served. A reclaimer is called
  * - without the pool's lock, preemption off, on the CPU and in the middle of the call that wants memory: so
  *   it may take only locks that no caller of the pool holds while it allocates;
  * - never from within a reclaimer: what allocates inside one fails when there is nothing left;

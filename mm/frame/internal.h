@@ -369,6 +369,12 @@ bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu)
 void frame_magazines_ask(struct frame_pool *pool);
 
 /*
+ * Empties the magazines of all other CPUs, if there is a way to, and this CPU may wait for it. Whether they
+ * held anything, and all are empty now but for what was put into them meanwhile.
+ */
+bool frame_magazines_collect(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/*
  * Returns something of what this CPU's magazines hold to the store, for an allocation of `order` that found
  * nothing there: a block that is large enough, else all of a magazine, part by part, as it may merge. Whether
  * they held anything.
@@ -432,6 +438,7 @@ struct frame_shortage {
     unsigned order;  /* of a block that would help */
     uint64_t frames; /* wanted */
     bool begun;      /* counted, and the other CPUs asked; false at first */
+    unsigned rounds; /* after collecting from other CPUs; 0 at first */
     uint64_t merges; /* of free frames since there were new ones; 0 at first */
     unsigned next;   /* reclaimer to be called next; 0 at first */
 };

@@ -1,11 +1,13 @@
 /*
  * When memory runs out: what is tried before an allocation fails. First this CPU's magazines are emptied and
- * free frames merged; then the reclaimers are called, one after the other, until the allocation succeeds.
+ * free frames merged; then those of the other CPUs are emptied; then the reclaimers are called, one after the
+ * other, until the allocation succeeds.
  */
 #include "internal.h"
 #include "valid.h"
 
 #define MERGES_AT_ONCE 64
+#define COLLECTIONS    8 /* without a single frame to be had for sure */
 
 static bool is_same(const struct frame_reclaimer *one, const struct frame_reclaimer *other)
 {
@@ -136,6 +138,14 @@ static bool merge_some(struct frame_pool *pool, struct frame_shortage *shortage)
     return shortage->merges > first;
 }
 
+static uint64_t store_frames(struct frame_pool *pool) EXCLUDES(pool->lock)
+{
+    spinlock_acquire(&pool->lock);
+    uint64_t frames = pool->free_frames;
+    spinlock_release(&pool->lock);
+    return frames;
+}
+
 /*
  * Whether as many frames are free in the store and in this CPU's magazines as a block of `order` has. If not,
  * neither emptying the magazines nor merging can help.
@@ -148,11 +158,26 @@ static bool could_suffice(struct frame_pool *pool, unsigned order)
     for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
         frames += frame_magazine_count(&cpu->magazine[i]) << frame_magazine_order(i);
     }
-    spinlock_acquire(&pool->lock);
-    frames += pool->free_frames;
-    spinlock_release(&pool->lock);
+    frames += store_frames(pool);
     preempt_enable();
     return frames >> order != 0;
+}
+
+/*
+ * Empties the magazines of the other CPUs; whether to try again. A single frame that was there may have been
+ * taken by somebody else meanwhile, while others were freed into the magazines: then it is done again, for as
+ * long as they hold one. It may also have gone back to the store by itself, after the attempt that found
+ * nothing there. A block may never come of what was collected, nor a frame of what cannot be backed: that is
+ * tried only so often.
+ */
+static bool collect(struct frame_pool *pool, struct frame_shortage *shortage)
+{
+    bool any = frame_magazines_collect(pool);
+    if (any && shortage->order == 0) {
+        return true;
+    }
+    return (any || (pool->config.collect && shortage->order == 0 && store_frames(pool) > 0)) &&
+           shortage->rounds++ < COLLECTIONS;
 }
 
 bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
@@ -170,5 +195,8 @@ bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
         }
     }
     shortage->merges = 0;
+    if (collect(pool, shortage)) {
+        return true;
+    }
     return call_next(pool, shortage); /* what it frees goes to magazines, and has to be merged again */
 }

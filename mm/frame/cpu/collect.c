@@ -52,8 +52,8 @@ static void give_top(struct frame_pool *pool, struct frame_cpu *cpu, unsigned in
     struct frame_magazine *magazine = &cpu->magazine[index];
     uint64_t count = frame_magazine_count(magazine) - 1;
     uint64_t frame = cpu->slots[magazine->bottom + count] >> FRAME_SHIFT;
+    spinlock_acquire(&pool->lock); /* before it leaves the magazine: others look for it here or there */
     frame_magazine_set_count(magazine, count);
-    spinlock_acquire(&pool->lock);
     frame_store_give(pool, frame, frame_magazine_order(index));
     spinlock_release(&pool->lock);
 }
@@ -125,6 +125,32 @@ void frame_magazines_ask(struct frame_pool *pool)
         }
     }
     preempt_enable();
+}
+
+/* Whether the magazines of any other CPU hold anything. */
+static bool others_hold_any(const struct frame_pool *pool)
+{
+    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
+        for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
+            if (frame_magazine_count(&pool->cpu[cpu].magazine[i]) > 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool frame_magazines_collect(struct frame_pool *pool)
+{
+    return pool->config.collect && cpu_may_wait() && others_hold_any(pool) &&
+           pool->config.collect(pool->config.collect_context);
+}
+
+bool frame_pool_collect(struct frame_pool *pool)
+{
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
+    return frame_magazines_collect(pool);
 }
 
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)
