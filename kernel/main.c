@@ -16,6 +16,7 @@
 #include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
+#include <ashlar/start.h>
 #include <ashlar/symbols.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
@@ -66,6 +67,37 @@ static void run_tests_if_asked(void)
     }
 }
 
+/* Frames, the kernel's own page tables, the boot services' memory, the heap. */
+static void start_memory(const struct boot_info *info)
+{
+    memory_start(info);
+    start_reached(START_FRAMES);
+    timeline_mark("kernel.memory");
+    address_space_start(info);
+    start_reached(START_PAGING);
+    timeline_mark("kernel.paging");
+    /* On a small machine nearly all memory is boot memory: the pool must have it before others allocate. */
+    memory_reclaim_boot();
+    timeline_mark("kernel.reclaim");
+    heap_start(info, &heap_virtual_blocks);
+    start_reached(START_HEAP);
+    timeline_mark("kernel.heap");
+}
+
+static void start_kernel_addresses(const struct boot_info *info)
+{
+    addresses_start(info);
+    start_reached(START_ADDRESSES);
+    heap_guard_start();
+    timeline_mark("kernel.addresses");
+    spaces_start();
+    start_reached(START_SPACES);
+    page_faults_start();
+#ifdef ASHLAR_DEBUG
+    validate_at_random(VALIDATE_ONE_IN); /* no other CPU runs */
+#endif
+}
+
 void kernel_main(const struct boot_info *info)
 {
     const char *complaint = boot_info_check(info);
@@ -87,25 +119,13 @@ void kernel_main(const struct boot_info *info)
 #ifdef ASHLAR_DEBUG
     loader_tables_judge();
 #endif
-    memory_start(info);
-    timeline_mark("kernel.memory");
-    address_space_start(info);
-    timeline_mark("kernel.paging");
-    /* On a small machine nearly all memory is boot memory: the pool must have it before others allocate. */
+    start_reached(START_CONSOLE);
     acpi_initialise(info);
-    memory_reclaim_boot(info);
-    timeline_mark("kernel.reclaim");
-    heap_start(info, &heap_virtual_blocks);
-    timeline_mark("kernel.heap");
-    addresses_start(info);
-    heap_guard_start();
-    timeline_mark("kernel.addresses");
-    spaces_start();
-    page_faults_start();
-#ifdef ASHLAR_DEBUG
-    validate_at_random(VALIDATE_ONE_IN); /* no other CPU runs */
-#endif
+    start_reached(START_FIRMWARE);
+    start_memory(info);
+    start_kernel_addresses(info);
     devices_start(info);
+    start_reached(START_DEVICES);
     timeline_mark("kernel.devices");
     banner_print();
     timeline_mark("kernel.ready");

@@ -1,14 +1,16 @@
 /*
- * ACPI tables outside RAM, copied for the kernel.
+ * ACPI tables that the kernel could not read where they lie, copied for it.
  *
- * Firmware may keep tables in reserved memory, in ROM, or where its memory map says nothing. The kernel's
- * physmap shows RAM only, and the kernel needs the tables before it can map anything else. So the loader, for
- * which the firmware maps all that it uses itself, reads the tables with the parser that the kernel has,
- * notes each stretch that the parser asks for, and copies what lies outside RAM into memory of type
+ * Firmware may keep tables in reserved memory, in ROM, or where its memory map says nothing; but the kernel's
+ * physmap shows RAM only, and the kernel needs the tables before it can map anything else. It may also keep
+ * them in memory of the boot services, which the kernel takes over. So the loader, for which the firmware
+ * maps all that it uses itself, reads the tables with the parser that the kernel has, notes each stretch that
+ * the parser asks for, and copies what lies in no RAM that stays as it is into memory of type
  * MEMORY_BOOT_INFO. What the tables say is not looked at here: the kernel parses them again, and makes the
  * complaints.
  */
 #include <ashlar/acpi.h>
+#include <ashlar/memory_type.h>
 #include <ashlar/string.h>
 
 #include "cpu.h"
@@ -16,19 +18,25 @@
 
 #define COPIES_MAX (ACPI_TABLES_MAX + 2) /* the tables by name, their root, and its pointer */
 
-/* What the parser has asked for and the physmap will not show. */
+/* What the parser has asked for and the kernel cannot read where it lies. */
 struct outside {
     struct loader *loader;              /* its `ranges` are the normalised map */
     struct boot_copy parts[COPIES_MAX]; /* `original` and `bytes` are known */
     uint32_t count;                     /* used entries */
 };
 
-/* Whether all of a range is RAM of some kind, which the physmap shows. */
-static bool is_ram(const struct loader *loader, uint64_t at, uint64_t end)
+/* Whether memory of this type is RAM, which the physmap shows, and nobody takes over. */
+static bool stays(enum memory_type type)
+{
+    return memory_type_is_ram(type) && type != MEMORY_USABLE && type != MEMORY_BOOT_RECLAIMABLE;
+}
+
+/* Whether all of a range is such memory. */
+static bool is_kept(const struct loader *loader, uint64_t at, uint64_t end)
 {
     for (size_t i = 0; i < loader->range_count && at < end; i++) {
         const struct memory_range *range = &loader->ranges[i];
-        if (range->type < MEMORY_MMIO && at >= range->base.raw && at - range->base.raw < range->bytes) {
+        if (stays(range->type) && at >= range->base.raw && at - range->base.raw < range->bytes) {
             at = range->base.raw + range->bytes;
         }
     }
@@ -72,7 +80,7 @@ static const void *read_table(void *context, phys_addr_t address, uint64_t bytes
     struct outside *outside = context;
     uint64_t end = address.raw + bytes;
     if (!is_mapped(address.raw, end) ||
-        (!is_ram(outside->loader, address.raw, end) && !note(outside, address, bytes))) {
+        (!is_kept(outside->loader, address.raw, end) && !note(outside, address, bytes))) {
         return NULL;
     }
     return (const void *)(uintptr_t)address.raw;

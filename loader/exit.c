@@ -113,17 +113,16 @@ static bool claim_unmapped_parts(struct loader *loader, const struct memory_rang
 
 /*
  * RAM that firmware added after the page tables were built, or that lies above all the physmap can hold, is
- * not mapped. The kernel must not touch it, so it is reserved in its map.
+ * not mapped. The kernel must not touch it, so it is claimed as reserved.
  */
 static bool reserve_unmapped_ram(struct loader *loader)
 {
-    size_t before = loader->claim_count;
     for (size_t i = 0; i < loader->range_count; i++) {
         if (memory_type_is_ram(loader->ranges[i].type) && !claim_unmapped_parts(loader, &loader->ranges[i])) {
             return false;
         }
     }
-    return loader->claim_count == before || memory_normalise(loader);
+    return true;
 }
 
 bool exit_boot_services(struct loader *loader)
@@ -156,7 +155,12 @@ bool exit_boot_services(struct loader *loader)
 bool boot_info_complete(struct loader *loader)
 {
     kernel_image_release(loader);
-    if (!memory_normalise(loader) || !reserve_unmapped_ram(loader)) {
+    if (!memory_normalise(loader)) {
+        return false;
+    }
+    size_t claims = loader->claim_count;
+    smbios_keep(loader);
+    if (!reserve_unmapped_ram(loader) || (loader->claim_count != claims && !memory_normalise(loader))) {
         return false;
     }
     describe_maps(loader);

@@ -1,4 +1,6 @@
 /* What the firmware says of itself: configuration tables, vendor, Secure Boot. */
+#include <ashlar/memory_type.h>
+#include <ashlar/smbios.h>
 #include <ashlar/string.h>
 
 #include "loader.h"
@@ -72,4 +74,33 @@ void firmware_describe(struct loader *loader)
     out->secure_boot =
         secure_boot_variable(loader, L"SecureBoot") && !secure_boot_variable(loader, L"SetupMode");
     copy_vendor(out->vendor, loader->system->FirmwareVendor);
+}
+
+/*
+ * Claims what lies in boot services' memory of [base, base + bytes), in whole frames, up to the end of that
+ * range. If the list of claims is full, the kernel takes the frames over.
+ */
+static void keep(struct loader *loader, phys_addr_t base, uint64_t bytes)
+{
+    const struct memory_range *range = memory_ranges_find(loader->ranges, loader->range_count, base);
+    if (range && range->type == MEMORY_BOOT_RECLAIMABLE) {
+        uint64_t first = align_down(base.raw, FRAME_BYTES);
+        uint64_t end = min_u64(align_up(base.raw + bytes, FRAME_BYTES), range->base.raw + range->bytes);
+        loader_claim(loader, phys_addr(first), end - first, MEMORY_ACPI_RECLAIMABLE);
+    }
+}
+
+void smbios_keep(struct loader *loader)
+{
+    phys_addr_t entry = loader->info->firmware.smbios;
+    const struct memory_range *range = memory_ranges_find(loader->ranges, loader->range_count, entry);
+    struct smbios_extent extent;
+    if (entry.raw == 0 || !range || !memory_type_is_ram(range->type)) {
+        return;
+    }
+    uint64_t readable = min_u64(range->base.raw + range->bytes - entry.raw, SMBIOS_ENTRY_BYTES_MAX);
+    if (smbios_read_entry((const uint8_t *)(uintptr_t)entry.raw, readable, &extent)) {
+        keep(loader, entry, extent.entry_bytes);
+        keep(loader, extent.table, extent.table_bytes);
+    }
 }

@@ -137,6 +137,8 @@ bool kernel_image_load(struct loader *loader);
 bool acpi_tables_copy(struct loader *loader);
 /* After boot services: the file that the kernel was loaded from is free memory. */
 void kernel_image_release(struct loader *loader);
+/* After boot services: frames of theirs that hold SMBIOS's entry point and table stay as they are. */
+void smbios_keep(struct loader *loader);
 bool address_space_build(struct loader *loader);
 bool hand_off_prepare(struct loader *loader);
 bool exit_boot_services(struct loader *loader);

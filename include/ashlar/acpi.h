@@ -199,11 +199,11 @@ struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t
 bool acpi_find_soft_off(const uint8_t *aml, uint64_t bytes, struct acpi_soft_off *soft_off);
 
 /*
- * Reads the tables that boot_info leads to, for acpi_info(). Once, by the boot CPU, after
- * address_space_start() and before memory_reclaim_boot(). The tables' memory is not needed afterwards.
+ * Reads the tables that boot_info leads to, for acpi_info(). Once, by the boot CPU, before memory_start():
+ * it allocates and maps nothing. The tables, or the loader's copies of them, stay where they are.
  */
 struct boot_info;
 void acpi_initialise(const struct boot_info *info);
 
-/* What acpi_initialise() has read; all zeros before. It does not change afterwards: no locks, any context. */
+/* What acpi_initialise() has read, not before. It does not change afterwards: no locks, any context. */
 const struct acpi_info *acpi_info(void);

@@ -129,7 +129,8 @@ struct boot_paging {
 };
 
 /*
- * What the firmware keeps outside RAM, where the physmap does not show it, and the kernel may have to read.
+ * What the kernel has to read and the firmware keeps outside RAM, where the physmap does not show it, or in
+ * RAM that the kernel takes over.
  */
 struct boot_copy {
     phys_addr_t original; /* first byte, as the firmware's tables name it */
@@ -177,7 +178,7 @@ struct boot_info {
     uint32_t exit_attempts;                    /* calls of ExitBootServices until it succeeded */
     uint32_t stage_count;                      /* entries used in `stages` */
     struct boot_stage stages[BOOT_STAGES_MAX]; /* the loader's timeline, oldest first */
-    struct boot_table firmware_copies;         /* struct boot_copy: ACPI tables outside RAM */
+    struct boot_table firmware_copies;         /* struct boot_copy: of ACPI tables */
 };
 
 _Static_assert(sizeof(struct memory_range) == 24, "part of the contract");

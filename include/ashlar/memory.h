@@ -37,10 +37,11 @@ struct page_table *address_space_runtime(void);
 void kernel_physmap_plan(struct physmap_plan *plan, uint64_t limit);
 
 /*
- * Gives the pool the memory that the firmware's boot services and the loader used, except tables that are
- * needed later. Once, by the boot CPU, after acpi_initialise().
+ * Gives the pool the memory that the firmware's boot services and the loader used. The loader has seen to it
+ * that nothing is needed of it any more (<ashlar/boot_info.h>, firmware_copies). Once, by the boot CPU, after
+ * address_space_start().
  */
-void memory_reclaim_boot(const struct boot_info *info);
+void memory_reclaim_boot(void);
 
 /*
  * One frame below 1 MiB for `owner`: for code that a CPU starts with in real mode. That memory is kept from

@@ -12,6 +12,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
+#include <ashlar/start.h>
 #include <ashlar/vectors.h>
 #include <x86/apic.h>
 #include <x86/interrupt.h>
@@ -65,6 +66,7 @@ static void release(struct interrupt_run *run) REQUIRES(interrupts_lock)
 
 bool interrupts_allocate(const struct interrupt_user users[], unsigned count, struct interrupt_run *run)
 {
+    START_REQUIRE(START_INTERRUPTS);
     spinlock_acquire(&interrupts_lock);
     bool done = allocate(users, count, run);
     spinlock_release(&interrupts_lock);
@@ -104,6 +106,7 @@ static bool route(const struct acpi_override *wiring, const struct interrupt_use
 
 bool interrupts_route_legacy(uint8_t irq, const struct interrupt_user *user)
 {
+    START_REQUIRE(START_INTERRUPTS);
     if (irq >= LEGACY_INTERRUPTS || ioapic_count == 0) {
         return false;
     }

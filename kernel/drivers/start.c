@@ -8,6 +8,7 @@
 #include <ashlar/interrupts.h>
 #include <ashlar/keyboard.h>
 #include <ashlar/serial.h>
+#include <ashlar/start.h>
 #include <x86/interrupt.h>
 
 #define POLL_NANOSECONDS 10000000
@@ -23,8 +24,11 @@ static struct timer poll_timer = {.expired = wake};
 void devices_start(const struct boot_info *info)
 {
     interrupts_initialise();
+    start_reached(START_INTERRUPTS);
     clock_initialise();
+    start_reached(START_CLOCK);
     timer_initialise();
+    start_reached(START_TIMERS);
     efi_runtime_initialise(info);
     bool serial_interrupts = serial_console_use_interrupt();
     keyboard_initialise();

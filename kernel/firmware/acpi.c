@@ -1,16 +1,17 @@
 /*
  * Reads the ACPI tables of this machine; the parser is in kernel/lib/acpi/. See <ashlar/acpi.h>. Tables that
- * lie outside RAM are read in the copies that the loader has made.
+ * lie outside RAM, or in RAM that the kernel takes over, are read in the copies that the loader has made.
  */
 #define LOG_SUBSYSTEM "acpi"
 #include <ashlar/acpi.h>
 #include <ashlar/boot.h>
 #include <ashlar/log.h>
 #include <ashlar/memory_type.h>
+#include <ashlar/start.h>
 
 static struct acpi_info machine; /* written once, by acpi_initialise() */
 
-/* The loader's copy of a range that lies outside RAM, or NULL. */
+/* The loader's copy of a range, or NULL. */
 static const void *find_copy(phys_addr_t address, uint64_t bytes)
 {
     const struct boot_table *table = &boot_info()->firmware_copies;
@@ -30,8 +31,8 @@ static const void *read_table(void *context, phys_addr_t address, uint64_t bytes
     (void)context;
     size_t count;
     const struct memory_range *map = boot_memory_map(&count);
-    return memory_ranges_are_ram(map, count, address, bytes) ? physmap_pointer(address)
-                                                             : find_copy(address, bytes);
+    const void *copy = find_copy(address, bytes);
+    return copy || !memory_ranges_are_ram(map, count, address, bytes) ? copy : physmap_pointer(address);
 }
 
 static void report(void *context, const char *text)
@@ -58,5 +59,6 @@ void acpi_initialise(const struct boot_info *info)
 
 const struct acpi_info *acpi_info(void)
 {
+    START_REQUIRE(START_FIRMWARE);
     return &machine;
 }

@@ -28,6 +28,7 @@
 
 #define LOG_SUBSYSTEM "memory"
 #include <ashlar/log.h>
+#include <ashlar/start.h>
 
 #include "address_space.h"
 #include "frames.h"
@@ -40,11 +41,13 @@ static struct page_table runtime_tables; /* for UEFI runtime calls; root 0 when 
 
 struct page_table *kernel_page_table(void)
 {
+    START_REQUIRE(START_PAGING);
     return &kernel_tables;
 }
 
 struct page_table *address_space_runtime(void)
 {
+    START_REQUIRE(START_PAGING);
     return runtime_tables.root.raw != 0 ? &runtime_tables : NULL;
 }
 

@@ -9,6 +9,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
 #include <ashlar/panic.h>
+#include <ashlar/start.h>
 #include <ashlar/trap.h>
 #include <ashlar/vmalloc.h>
 
@@ -23,6 +24,7 @@ struct mmio kernel_mmio;
 
 struct kva_arena *kernel_kva(void)
 {
+    START_REQUIRE(START_ADDRESSES);
     return &arena;
 }
 
@@ -124,6 +126,7 @@ void addresses_each_block(void (*visit)(void *context, const void *base, uint64_
 void *device_map(phys_addr_t address, uint64_t bytes, unsigned access, enum page_cache cache,
                  const struct kva_purpose *purpose)
 {
+    START_REQUIRE(START_ADDRESSES);
     const struct mmio_request request = {address, bytes, access, cache, purpose, .stays = true};
     void *pointer;
     enum mmio_error error = mmio_map(&kernel_mmio, &request, &pointer);

@@ -7,9 +7,13 @@
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/page_build.h>
+#include <ashlar/start.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/interrupt.h>
+
+#define LOG_SUBSYSTEM "memory"
+#include <ashlar/log.h>
 
 #include "frames.h"
 
@@ -20,6 +24,7 @@ static phys_addr_t root; /* of the tables in force: the loader's, then the kerne
 
 struct frame_pool *kernel_frames(void)
 {
+    START_REQUIRE(START_FRAMES);
     return &frames;
 }
 
@@ -86,7 +91,8 @@ void memory_use_tables(phys_addr_t new_root)
     root = new_root;
 }
 
-void memory_keep_low(void)
+/* Takes all free memory below 1 MiB out of ordinary use: only memory_take_low() gives it. */
+static void keep_low(void)
 {
     struct frame_request request = {
         .frames = 1, .limit = LOW_MEMORY_END, .owner = OWNER_KEPT, .try_only = true};
@@ -97,6 +103,7 @@ void memory_keep_low(void)
 
 phys_addr_t memory_take_low(enum frame_owner owner)
 {
+    START_REQUIRE(START_FRAMES);
     for (uint64_t at = 0; at < LOW_MEMORY_END; at += FRAME_BYTES) {
         if (frame_change_owner(&frames, phys_addr(at), OWNER_KEPT, owner) == FRAME_OK) {
             return phys_addr(at);
@@ -148,6 +155,16 @@ void memory_start(const struct boot_info *info)
         panic("memory: no pool of frames from the memory map of %zu ranges: %s", count,
               frame_error_name(error));
     }
-    memory_keep_low();
+    keep_low();
     next_handler = exception_set_handler(EXCEPTION_PAGE_FAULT, explain_page_fault);
+}
+
+void memory_reclaim_boot(void)
+{
+    enum frame_error error = frame_pool_reclaim(&frames, MEMORY_BOOT_RECLAIMABLE);
+    if (error != FRAME_OK) {
+        panic("memory: reclaiming boot memory: %s", frame_error_name(error));
+    }
+    keep_low();
+    log_info("%" PRIu64 " MiB free", (frame_pool_free(&frames) << FRAME_SHIFT >> 20));
 }

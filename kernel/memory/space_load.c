@@ -1,11 +1,13 @@
 /* Loading address spaces on a CPU, and touching what is loaded; see <ashlar/vm_kernel.h>. */
 #include <ashlar/memory.h>
+#include <ashlar/start.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 
 struct vm_space *space_load(struct vm_space *space)
 {
+    START_REQUIRE(START_SPACES);
     struct per_cpu *cpu = per_cpu();
     struct vm_space *before = cpu->space;
     if (space) {

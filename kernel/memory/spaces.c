@@ -4,6 +4,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/mmio.h>
 #include <ashlar/platform.h>
+#include <ashlar/start.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/cpuid.h>
 
@@ -15,16 +16,19 @@ static struct vm_manager manager;
 
 struct vm_manager *kernel_vm_manager(void)
 {
+    START_REQUIRE(START_SPACES);
     return &manager;
 }
 
 struct vm_space *kernel_lazy_space(void)
 {
+    START_REQUIRE(START_SPACES);
     return &kernel_lazy;
 }
 
 enum vm_error user_space_create(struct vm_space *space, const char *name)
 {
+    START_REQUIRE(START_SPACES);
     struct vm_space_config config = {
         .name = name,
         .base = virt_addr(USER_BASE),

@@ -10,6 +10,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
+#include <ashlar/start.h>
 #include <x86/cpuid.h>
 #include <x86/timer_device.h>
 
@@ -124,6 +125,7 @@ uint64_t clock_nanoseconds_to_ticks(uint64_t nanoseconds)
 
 void clock_wait(uint64_t nanoseconds)
 {
+    START_REQUIRE(START_CLOCK);
     uint64_t begin = cpu_ticks();
     uint64_t ticks = clock_nanoseconds_to_ticks(nanoseconds);
     while (cpu_ticks() - begin < ticks) {

@@ -4,6 +4,7 @@
  */
 #include <ashlar/clock.h>
 #include <ashlar/platform.h>
+#include <ashlar/start.h>
 #include <x86/interrupt.h>
 #include <x86/timer_device.h>
 
@@ -54,6 +55,7 @@ static void expect_not_started(const struct timer *timer, const struct timer *li
 
 void timer_start(struct timer *timer, uint64_t deadline)
 {
+    START_REQUIRE(START_TIMERS);
     if (!available) {
         return;
     }

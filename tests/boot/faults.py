@@ -76,6 +76,8 @@ KINDS = {
     "deadlock": Kind(r"deadlock: CPU 0 waits for the lock at 0x[0-9a-f]+, which nobody releases$", 'panic("deadlock',
                      function="panic_of_deadlock", source="kernel/lib/lock.c",
                      outer=("lock_gate_wait", "provoke_deadlock", *BELOW)),
+    "too-early": Kind(r"device_map\(\) is called too early: it needs the stage \"addresses\" of start-up, which has "
+                      r"reached \"heap\"$", "device_map(phys_addr(0)", function="provoke_too_early"),
     "panic": Kind(r"provoked on purpose, with the number 42$", "panic(\"provoked on purpose"),
     "panic-in-interrupt": Kind(r"provoked inside the handler of vector 225$", "panic(\"provoked inside",
                                function="handle_and_panic",

@@ -13,8 +13,10 @@
 #include <ashlar/kernel_stack.h>
 #include <ashlar/lock.h>
 #include <ashlar/memory.h>
+#include <ashlar/mmio.h>
 #include <ashlar/provoke.h>
 #include <ashlar/slab_guard.h>
+#include <ashlar/start.h>
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
 #include <x86/control_registers.h>
@@ -366,6 +368,13 @@ PROVOCATION provoke_heap_guarded_use(void)
     sink = block[5];
 }
 
+/* Pretends that start-up has come no further than the heap. */
+PROVOCATION provoke_too_early(void)
+{
+    start_stage_in_force = START_HEAP;
+    device_map(phys_addr(0), FRAME_BYTES, PAGE_READ, CACHE_UNCACHED, NULL);
+}
+
 static const struct provocation all[] = {
     {"null", "reads a member of a null pointer: null dereference", provoke_null},
     {"jump-null", "calls a null function pointer: null dereference", provoke_jump_null},
@@ -402,6 +411,7 @@ static const struct provocation all[] = {
      provoke_wait_forbidden},
     {"timer-twice", "starts a timer that waits to expire already", provoke_timer_twice},
     {"handler-twice", "gives a second handler to an interrupt vector", provoke_handler_twice},
+    {"too-early", "maps a device before there are kernel addresses: a named panic", provoke_too_early},
     {"panic", "panics", provoke_panic},
     {"panic-in-interrupt", "panics inside an interrupt handler", provoke_panic_in_interrupt},
     {"panic-in-panic", "faults inside the report: a short second one", provoke_panic_in_panic},
