@@ -11,7 +11,7 @@
 
 #define ACPI_TABLES_MAX        64 /* tables remembered by name */
 #define ACPI_TABLE_BYTES_MAX   MIB(8)
-#define ACPI_CPUS_MAX          256 /* processors remembered; more are counted and reported */
+#define ACPI_APIC_IDS          32768 /* a processor with a larger APIC number is left out and reported */
 #define ACPI_IO_APICS_MAX      16
 #define ACPI_OVERRIDES_MAX     16 /* legacy interrupts that are wired differently: there are 16 */
 #define ACPI_PCI_SEGMENTS_MAX  16
@@ -21,7 +21,7 @@
 struct acpi_source {
     /*
      * Makes `bytes` bytes of physical memory readable and returns where, or NULL when that cannot be. They
-     * stay readable until the parser returns.
+     * stay readable as long as what the parser found is used.
      */
     const void *(*map)(void *context, phys_addr_t address, uint64_t bytes);
     /* Takes one complaint: a line without "acpi: " and newline, valid during the call only. */
@@ -40,7 +40,7 @@ struct acpi_table {
 };
 
 struct acpi_cpu {
-    uint32_t apic_id;      /* local APIC or x2APIC identifier */
+    uint32_t apic_id;      /* local APIC or x2APIC identifier, below ACPI_APIC_IDS */
     uint32_t processor_id; /* ACPI's own number */
     bool enabled;          /* can be used now; if not, it may become so while the machine runs */
 };
@@ -60,15 +60,21 @@ struct acpi_override {
     bool level_triggered;
 };
 
+/* The entries of a sound table that is made of them; they lie in the table itself. */
+struct acpi_entries {
+    const uint8_t *first; /* NULL: there is no such table */
+    uint32_t bytes;       /* of all entries */
+};
+
 /* Multiple APIC description table (5.2.12). */
 struct acpi_madt {
     bool present;
-    bool legacy_pics;        /* there is a pair of 8259s, which must be masked */
-    phys_addr_t local_apic;  /* registers of every CPU's local APIC */
-    uint32_t cpu_count;      /* entries of `cpus` */
+    bool legacy_pics;       /* there is a pair of 8259s, which must be masked */
+    phys_addr_t local_apic; /* registers of every CPU's local APIC */
+    struct acpi_entries entries;
+    uint32_t cpu_count;      /* processors that acpi_cpus_next() gives */
     uint32_t io_apic_count;  /* entries of `io_apics` */
     uint32_t override_count; /* entries of `overrides` */
-    struct acpi_cpu cpus[ACPI_CPUS_MAX];
     struct acpi_io_apic io_apics[ACPI_IO_APICS_MAX];
     struct acpi_override overrides[ACPI_OVERRIDES_MAX];
 };
@@ -139,17 +145,11 @@ struct acpi_memory {
     bool non_volatile;
 };
 
-/* A processor and the node it belongs to. */
-struct acpi_cpu_node {
-    uint32_t apic_id;
-    uint32_t node; /* proximity domain */
-};
-
 /* System resource affinity table (5.2.16). */
 struct acpi_srat {
     bool present;
-    uint32_t cpu_count; /* entries of `cpus` */
-    struct acpi_cpu_node cpus[ACPI_CPUS_MAX];
+    uint8_t revision; /* of the table */
+    struct acpi_entries entries;
     uint32_t count; /* entries of `ranges` */
     struct acpi_memory ranges[ACPI_MEMORY_RANGES_MAX];
 };
@@ -190,6 +190,26 @@ bool acpi_parse(struct acpi_info *info, const struct acpi_source *source, phys_a
  * Without an override: the same number, active high, edge-triggered.
  */
 struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t irq);
+
+/*
+ * Walks the processors of a MADT, in its order, those with local APIC entries first: all that are there or
+ * can be switched on, each once. The walk remembers which APIC numbers it has met, so it takes 4 KiB of
+ * stack.
+ */
+struct acpi_cpus {
+    const struct acpi_madt *madt;
+    uint32_t at;                      /* offset of the next entry to look at */
+    bool extended;                    /* it is after x2APIC entries now, after local APIC entries before */
+    bool only_large;                  /* a local APIC entry has given one */
+    uint64_t met[ACPI_APIC_IDS / 64]; /* bit n: the processor with APIC number n has been given */
+};
+
+/* Begins a walk. The second gives the next processor, or returns false when there is no other. */
+void acpi_cpus_start(struct acpi_cpus *cpus, const struct acpi_madt *madt);
+bool acpi_cpus_next(struct acpi_cpus *cpus, struct acpi_cpu *cpu);
+
+/* The node (proximity domain) of the processor with this APIC number; 0 when the SRAT does not name it. */
+uint32_t acpi_node_of_cpu(const struct acpi_srat *srat, uint32_t apic_id);
 
 /*
  * Finds the \_S5 package in AML (bytes after a table's header) without interpreting it: it must be written

@@ -27,15 +27,15 @@ static void print_tables(const struct acpi_info *acpi)
     }
 }
 
-/* The node of a processor by the SRAT; 0 when the SRAT does not name it. */
-static uint32_t node_of(const struct acpi_srat *srat, uint32_t apic_id)
+static void print_cpus(const struct acpi_info *acpi)
 {
-    for (uint32_t i = 0; i < srat->cpu_count; i++) {
-        if (srat->cpus[i].apic_id == apic_id) {
-            return srat->cpus[i].node;
-        }
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
+    acpi_cpus_start(&cpus, &acpi->madt);
+    while (acpi_cpus_next(&cpus, &cpu) && !monitor_interrupted()) {
+        monitor_print("  processor %-6u APIC %u, node %u%s\n", cpu.processor_id, cpu.apic_id,
+                      acpi_node_of_cpu(&acpi->srat, cpu.apic_id), cpu.enabled ? "" : ", not switched on");
     }
-    return 0;
 }
 
 static void print_interrupts(const struct acpi_info *acpi)
@@ -43,11 +43,7 @@ static void print_interrupts(const struct acpi_info *acpi)
     const struct acpi_madt *madt = &acpi->madt;
     monitor_print("interrupts: local APICs at %#" PRIx64 ", %s 8259s\n", madt->local_apic.raw,
                   madt->legacy_pics ? "with" : "without");
-    for (uint32_t i = 0; i < madt->cpu_count && !monitor_interrupted(); i++) {
-        const struct acpi_cpu *cpu = &madt->cpus[i];
-        monitor_print("  processor %-6u APIC %u, node %u%s\n", cpu->processor_id, cpu->apic_id,
-                      node_of(&acpi->srat, cpu->apic_id), cpu->enabled ? "" : ", not switched on");
-    }
+    print_cpus(acpi);
     for (uint32_t i = 0; i < madt->io_apic_count; i++) {
         const struct acpi_io_apic *io_apic = &madt->io_apics[i];
         monitor_print("  IO-APIC %-8u at %#" PRIx64 ", from interrupt %u\n", io_apic->id,
@@ -111,12 +107,15 @@ static void tables_json(struct json *json, const struct acpi_info *acpi)
 
 static void cpus_json(struct json *json, const struct acpi_info *acpi)
 {
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
     json_array_begin(json, "processors");
-    for (uint32_t i = 0; i < acpi->madt.cpu_count; i++) {
+    acpi_cpus_start(&cpus, &acpi->madt);
+    while (acpi_cpus_next(&cpus, &cpu)) {
         json_object_begin(json, NULL);
-        json_number(json, "apic_id", acpi->madt.cpus[i].apic_id);
-        json_number(json, "node", node_of(&acpi->srat, acpi->madt.cpus[i].apic_id));
-        json_bool(json, "enabled", acpi->madt.cpus[i].enabled);
+        json_number(json, "apic_id", cpu.apic_id);
+        json_number(json, "node", acpi_node_of_cpu(&acpi->srat, cpu.apic_id));
+        json_bool(json, "enabled", cpu.enabled);
         json_object_end(json);
     }
     json_array_end(json);

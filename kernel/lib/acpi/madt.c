@@ -1,8 +1,7 @@
-/* The tables made of entries: MADT (processors and interrupt controllers) and SRAT (NUMA nodes). */
+/* The MADT: processors and interrupt controllers. */
 #include "private.h"
 
-#define MADT_ENTRIES_AT 44
-#define SRAT_ENTRIES_AT 48
+#define ENTRIES_AT 44
 
 /* Entry types of the MADT (5.2.12, table 5.21). Entries of other types are skipped. */
 enum madt_type {
@@ -19,57 +18,7 @@ enum madt_type {
 #define MADT_ACTIVE_LOW    3 /* values of the polarity and trigger fields; else as the bus has it */
 #define MADT_LEVEL_TRIGGER 3
 
-/* Entry types of the SRAT (5.2.16). */
-enum srat_type {
-    SRAT_LOCAL_APIC = 0,
-    SRAT_MEMORY = 1,
-    SRAT_LOCAL_X2APIC = 2,
-};
-
-#define SRAT_ENABLED       (1u << 0)
-#define SRAT_HOT_PLUGGABLE (1u << 1)
-#define SRAT_NON_VOLATILE  (1u << 2)
-
-/* No entry that is read is shorter. A shorter rest at a table's end that is no entry does no harm. */
-#define SMALLEST_ENTRY_READ 8
-
-const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t end, uint64_t *at)
-{
-    if (*at == end) {
-        return NULL;
-    }
-    const uint8_t *entry = view->bytes + *at;
-    *at += entry[1];
-    return entry;
-}
-
-bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type),
-                            uint64_t *end)
-{
-    if (view->length < at) {
-        acpi_complain(view, "length %" PRIu64 ", expected %" PRIu64 " or more", view->length, at);
-        return false;
-    }
-    for (; at < view->length; at += view->bytes[at + 1]) {
-        const uint8_t *entry = view->bytes + at;
-        uint64_t left = view->length - at;
-        uint8_t needed = left >= 2 ? minimum(entry[0]) : 2;
-        if (left >= needed && entry[1] >= needed && entry[1] <= left) {
-            continue;
-        }
-        if (left < SMALLEST_ENTRY_READ) {
-            acpi_complain(view, "%" PRIu64 " stray bytes at its end, ignored", left);
-            break;
-        }
-        acpi_complain(view, "entry at %" PRIu64 ": type %u, length %u, expected %u to %" PRIu64, at, entry[0],
-                      entry[1], needed, left);
-        return false;
-    }
-    *end = at;
-    return true;
-}
-
-static uint8_t madt_entry_minimum(uint8_t type)
+static uint8_t entry_minimum(uint8_t type)
 {
     switch (type) {
     case MADT_LOCAL_APIC:
@@ -86,34 +35,7 @@ static uint8_t madt_entry_minimum(uint8_t type)
     }
 }
 
-/* What is left out of the processors while a MADT is read, to be complained of once. */
-struct left_out {
-    uint32_t reserved; /* numbers that address all processors, and none */
-    uint32_t twice;    /* numbers that other entries have, or must have */
-    uint32_t no_room;  /* entries for which there was no room */
-};
-
-static bool cpu_is_known(const struct acpi_madt *madt, uint32_t apic_id)
-{
-    for (uint32_t i = 0; i < madt->cpu_count; i++) {
-        if (madt->cpus[i].apic_id == apic_id) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Adds a processor that is there or can be switched on. */
-static void add_cpu(struct acpi_madt *madt, const struct acpi_cpu *cpu, struct left_out *left_out)
-{
-    if (cpu_is_known(madt, cpu->apic_id)) {
-        left_out->twice++;
-    } else if (madt->cpu_count == ACPI_CPUS_MAX) {
-        left_out->no_room++;
-    } else {
-        madt->cpus[madt->cpu_count++] = *cpu;
-    }
-}
+/* ---- Processors ---- */
 
 #define APIC_ALL   0xffU /* the numbers that address all processors: SDM volume 3, 11.6.2.1 */
 #define X2APIC_ALL 0xffffffffU
@@ -129,31 +51,93 @@ static bool read_cpu(const uint8_t *entry, struct acpi_cpu *cpu)
     return flags & (MADT_CPU_ENABLED | MADT_CPU_CAPABLE);
 }
 
+/* What is left out of the processors, to be complained of. */
+struct left_out {
+    uint32_t reserved; /* numbers that address all processors, and none */
+    uint32_t twice;    /* numbers that other entries have, or must have */
+    uint32_t large;    /* numbers from ACPI_APIC_IDS on */
+};
+
 /*
- * Takes the processors of one kind of entry. Where there are local APIC entries, all numbers below 255 must
- * be in these (5.2.12.12): an x2APIC entry with such a number repeats one of them, or is left over from a
- * machine with more processors.
+ * Whether the walk gives this processor, found in an entry of the kind that it is after; counts why not.
+ * Where there are local APIC entries, all numbers below 255 must be in these (5.2.12.12): an x2APIC entry
+ * with such a number repeats one of them, or is left over from a machine with more processors.
  */
-static void add_cpus(const struct acpi_view *view, uint64_t end, uint8_t type, struct left_out *left_out)
+static bool is_given(struct acpi_cpus *cpus, uint32_t apic_id, struct left_out *left_out)
 {
-    struct acpi_madt *madt = &view->info->madt;
-    bool only_large = type == MADT_LOCAL_X2APIC && madt->cpu_count != 0;
-    uint32_t all = type == MADT_LOCAL_X2APIC ? X2APIC_ALL : APIC_ALL;
-    uint64_t at = MADT_ENTRIES_AT;
-    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
-        struct acpi_cpu cpu;
-        if (entry[0] != type || !read_cpu(entry, &cpu)) {
-            continue;
-        }
-        if (cpu.apic_id == all) {
-            left_out->reserved++;
-        } else if (only_large && cpu.apic_id < APIC_ALL) {
-            left_out->twice++;
-        } else {
-            add_cpu(madt, &cpu, left_out);
+    if (apic_id == (cpus->extended ? X2APIC_ALL : APIC_ALL)) {
+        left_out->reserved++;
+    } else if (apic_id >= ACPI_APIC_IDS) {
+        left_out->large++;
+    } else if ((cpus->extended && cpus->only_large && apic_id < APIC_ALL) ||
+               (cpus->met[apic_id / 64] >> apic_id % 64 & 1)) {
+        left_out->twice++;
+    } else {
+        cpus->met[apic_id / 64] |= (uint64_t)1 << apic_id % 64;
+        return true;
+    }
+    return false;
+}
+
+/* The next processor in entries of the kind that the walk is after. */
+static bool next_of_kind(struct acpi_cpus *cpus, struct acpi_cpu *cpu, struct left_out *left_out)
+{
+    uint8_t type = cpus->extended ? MADT_LOCAL_X2APIC : MADT_LOCAL_APIC;
+    for (const uint8_t *entry; (entry = acpi_next_entry(&cpus->madt->entries, &cpus->at)) != NULL;) {
+        if (entry[0] == type && read_cpu(entry, cpu) && is_given(cpus, cpu->apic_id, left_out)) {
+            return true;
         }
     }
+    return false;
 }
+
+static bool next_cpu(struct acpi_cpus *cpus, struct acpi_cpu *cpu, struct left_out *left_out)
+{
+    if (!cpus->extended) {
+        if (next_of_kind(cpus, cpu, left_out)) {
+            cpus->only_large = true;
+            return true;
+        }
+        cpus->extended = true;
+        cpus->at = 0;
+    }
+    return next_of_kind(cpus, cpu, left_out);
+}
+
+void acpi_cpus_start(struct acpi_cpus *cpus, const struct acpi_madt *madt)
+{
+    *cpus = (struct acpi_cpus){.madt = madt};
+}
+
+bool acpi_cpus_next(struct acpi_cpus *cpus, struct acpi_cpu *cpu)
+{
+    struct left_out ignored = {0};
+    return next_cpu(cpus, cpu, &ignored);
+}
+
+static void count_cpus(const struct acpi_view *view)
+{
+    struct acpi_madt *madt = &view->info->madt;
+    struct left_out left_out = {0};
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
+    acpi_cpus_start(&cpus, madt);
+    while (next_cpu(&cpus, &cpu, &left_out)) {
+        madt->cpu_count++;
+    }
+    if (left_out.reserved != 0) {
+        acpi_complain(view, "%u processors with the number that addresses all, ignored", left_out.reserved);
+    }
+    if (left_out.twice != 0) {
+        acpi_complain(view, "%u processors that other entries describe, ignored", left_out.twice);
+    }
+    if (left_out.large != 0) {
+        acpi_complain(view, "%u processors with APIC numbers of %u or more, left out", left_out.large,
+                      ACPI_APIC_IDS);
+    }
+}
+
+/* ---- Interrupt controllers ---- */
 
 static bool add_io_apic(const struct acpi_view *view, const uint8_t *entry)
 {
@@ -192,7 +176,7 @@ static bool add_override(const struct acpi_view *view, const uint8_t *entry)
 }
 
 /* Takes one entry that is not a processor's; returns false when there is no room for what it says. */
-static bool add_madt_entry(const struct acpi_view *view, const uint8_t *entry)
+static bool add_entry(const struct acpi_view *view, const uint8_t *entry)
 {
     struct acpi_madt *madt = &view->info->madt;
     switch (entry[0]) {
@@ -208,38 +192,25 @@ static bool add_madt_entry(const struct acpi_view *view, const uint8_t *entry)
     }
 }
 
-static void complain_of(const struct acpi_view *view, const struct left_out *left_out)
-{
-    if (left_out->reserved != 0) {
-        acpi_complain(view, "%u processors with the number that addresses all, ignored", left_out->reserved);
-    }
-    if (left_out->twice != 0) {
-        acpi_complain(view, "%u processors that other entries describe, ignored", left_out->twice);
-    }
-    if (left_out->no_room != 0) {
-        acpi_complain(view, "%u entries left out, more than %u processors, %u IO-APICs or %u overrides",
-                      left_out->no_room, ACPI_CPUS_MAX, ACPI_IO_APICS_MAX, ACPI_OVERRIDES_MAX);
-    }
-}
-
 void acpi_parse_madt(const struct acpi_view *view)
 {
-    uint64_t end;
-    if (!acpi_entries_are_sound(view, MADT_ENTRIES_AT, madt_entry_minimum, &end)) {
-        return;
-    }
     struct acpi_madt *madt = &view->info->madt;
-    struct left_out left_out = {0};
+    if (madt->present || !acpi_entries_are_sound(view, ENTRIES_AT, entry_minimum, &madt->entries)) {
+        return; /* a second table is listed, not used */
+    }
     madt->present = true;
     madt->local_apic = phys_addr(acpi_read32(view->bytes + 36));
     madt->legacy_pics = acpi_read32(view->bytes + 40) & MADT_LEGACY_PICS;
-    add_cpus(view, end, MADT_LOCAL_APIC, &left_out);
-    add_cpus(view, end, MADT_LOCAL_X2APIC, &left_out);
-    uint64_t at = MADT_ENTRIES_AT;
-    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
-        left_out.no_room += !add_madt_entry(view, entry);
+    count_cpus(view);
+    uint32_t at = 0;
+    uint32_t no_room = 0;
+    for (const uint8_t *entry; (entry = acpi_next_entry(&madt->entries, &at)) != NULL;) {
+        no_room += !add_entry(view, entry);
     }
-    complain_of(view, &left_out);
+    if (no_room != 0) {
+        acpi_complain(view, "%u entries left out, more than %u IO-APICs or %u overrides", no_room,
+                      ACPI_IO_APICS_MAX, ACPI_OVERRIDES_MAX);
+    }
 }
 
 struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t irq)
@@ -250,95 +221,4 @@ struct acpi_override acpi_legacy_interrupt(const struct acpi_madt *madt, uint8_t
         }
     }
     return (struct acpi_override){.irq = irq, .interrupt = irq};
-}
-
-static uint8_t srat_entry_minimum(uint8_t type)
-{
-    switch (type) {
-    case SRAT_LOCAL_APIC:
-        return 16;
-    case SRAT_MEMORY:
-        return 40;
-    case SRAT_LOCAL_X2APIC:
-        return 24;
-    default:
-        return 2;
-    }
-}
-
-/* Remembers the node of a processor; the node is kept apart from the MADT, which may come later. */
-static bool add_cpu_node(struct acpi_srat *srat, uint32_t apic_id, uint32_t node, uint32_t flags)
-{
-    if (!(flags & SRAT_ENABLED)) {
-        return true;
-    }
-    if (srat->cpu_count == ACPI_CPUS_MAX) {
-        return false;
-    }
-    srat->cpus[srat->cpu_count++] = (struct acpi_cpu_node){.apic_id = apic_id, .node = node};
-    return true;
-}
-
-static bool add_memory(const struct acpi_view *view, const uint8_t *entry, uint32_t node)
-{
-    struct acpi_srat *srat = &view->info->srat;
-    uint32_t flags = acpi_read32(entry + 28);
-    struct acpi_memory range = {.base = phys_addr(acpi_read64(entry + 8)),
-                                .bytes = acpi_read64(entry + 16),
-                                .node = node,
-                                .hot_pluggable = flags & SRAT_HOT_PLUGGABLE,
-                                .non_volatile = flags & SRAT_NON_VOLATILE};
-    if (!(flags & SRAT_ENABLED) || range.bytes == 0) {
-        return true;
-    }
-    if (range.base.raw + (range.bytes - 1) < range.base.raw) {
-        acpi_complain(view, "memory at %#" PRIx64 ", %#" PRIx64 " bytes: wraps, ignored", range.base.raw,
-                      range.bytes);
-        return true;
-    }
-    if (srat->count == ACPI_MEMORY_RANGES_MAX) {
-        return false;
-    }
-    srat->ranges[srat->count++] = range;
-    return true;
-}
-
-/* In the first revision of the table a node is a number of 8 bits and the bytes beside it mean nothing. */
-static uint32_t srat_node(const struct acpi_view *view, uint32_t node)
-{
-    return view->revision < 2 ? node & 0xff : node;
-}
-
-static bool add_srat_entry(const struct acpi_view *view, const uint8_t *entry)
-{
-    struct acpi_srat *srat = &view->info->srat;
-    switch (entry[0]) {
-    case SRAT_LOCAL_APIC: /* the node's lowest byte lies apart from the others */
-        return add_cpu_node(srat, entry[3], srat_node(view, entry[2] | (acpi_read32(entry + 8) & 0xffffff00)),
-                            acpi_read32(entry + 4));
-    case SRAT_LOCAL_X2APIC:
-        return add_cpu_node(srat, acpi_read32(entry + 8), acpi_read32(entry + 4), acpi_read32(entry + 12));
-    case SRAT_MEMORY:
-        return add_memory(view, entry, srat_node(view, acpi_read32(entry + 2)));
-    default:
-        return true;
-    }
-}
-
-void acpi_parse_srat(const struct acpi_view *view)
-{
-    uint64_t end;
-    if (!acpi_entries_are_sound(view, SRAT_ENTRIES_AT, srat_entry_minimum, &end)) {
-        return;
-    }
-    view->info->srat.present = true;
-    uint32_t without_room = 0;
-    uint64_t at = SRAT_ENTRIES_AT;
-    for (const uint8_t *entry; (entry = acpi_next_entry(view, end, &at)) != NULL;) {
-        without_room += !add_srat_entry(view, entry);
-    }
-    if (without_room != 0) {
-        acpi_complain(view, "%u entries left out, more than %u processors or %u memory ranges", without_room,
-                      ACPI_CPUS_MAX, ACPI_MEMORY_RANGES_MAX);
-    }
 }

@@ -54,15 +54,15 @@ void acpi_parse_srat(const struct acpi_view *view);
 void acpi_parse_aml(const struct acpi_view *view); /* DSDT and SSDTs */
 
 /*
- * Walking the entries of a MADT or SRAT: a type byte, a length byte, and the rest. *at starts at the first
- * entry's offset. Returns the entry, or NULL at `end`. The table has passed acpi_entries_are_sound().
+ * Walking the entries of a MADT or SRAT: a type byte, a length byte, and the rest. *at starts at 0. Returns
+ * the next entry, or NULL when there is no other.
  */
-const uint8_t *acpi_next_entry(const struct acpi_view *view, uint64_t end, uint64_t *at);
+const uint8_t *acpi_next_entry(const struct acpi_entries *entries, uint32_t *at);
 
 /*
  * Whether the table from offset `at` on is made of entries, each at least minimum(type) bytes long; complains
- * of the first that is not. A few bytes at the end that are no entry are complained of, too, and left out:
- * *end is the offset behind the last entry.
+ * of the first that is not. A few bytes at the end that are no entry are complained of, too, and left out.
+ * *entries becomes where the entries are.
  */
 bool acpi_entries_are_sound(const struct acpi_view *view, uint64_t at, uint8_t (*minimum)(uint8_t type),
-                            uint64_t *end);
+                            struct acpi_entries *entries);

@@ -37,13 +37,31 @@ static void mend_all(struct acpi_image *image)
     }
 }
 
+/* Walks the processors; each has a number of its own, in bounds. */
+static uint32_t count_cpus(const struct acpi_madt *madt)
+{
+    static bool met[ACPI_APIC_IDS];
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
+    uint32_t count = 0;
+    memset(met, 0, sizeof met);
+    acpi_cpus_start(&cpus, madt);
+    for (; acpi_cpus_next(&cpus, &cpu); count++) {
+        if (cpu.apic_id >= ACPI_APIC_IDS || met[cpu.apic_id]) {
+            abort();
+        }
+        met[cpu.apic_id] = true;
+    }
+    return count;
+}
+
 static void check(const struct acpi_info *info)
 {
-    bool sound = info->table_count <= ACPI_TABLES_MAX && info->madt.cpu_count <= ACPI_CPUS_MAX &&
+    bool sound = info->table_count <= ACPI_TABLES_MAX && info->madt.cpu_count == count_cpus(&info->madt) &&
                  info->madt.io_apic_count <= ACPI_IO_APICS_MAX && info->mcfg.count <= ACPI_PCI_SEGMENTS_MAX &&
                  info->madt.override_count <= ACPI_OVERRIDES_MAX &&
-                 info->srat.count <= ACPI_MEMORY_RANGES_MAX && info->srat.cpu_count <= ACPI_CPUS_MAX &&
-                 info->soft_off.type_a <= 7 && info->soft_off.type_b <= 7;
+                 info->srat.count <= ACPI_MEMORY_RANGES_MAX && info->soft_off.type_a <= 7 &&
+                 info->soft_off.type_b <= 7;
     for (uint32_t i = 0; i < info->madt.override_count; i++) {
         sound = sound && info->madt.overrides[i].irq < 16;
     }
@@ -51,6 +69,7 @@ static void check(const struct acpi_info *info)
         const struct acpi_memory *range = &info->srat.ranges[i];
         sound = sound && range->bytes != 0 && range->base.raw + (range->bytes - 1) >= range->base.raw;
     }
+    acpi_node_of_cpu(&info->srat, ACPI_APIC_IDS); /* has every entry read */
     if (!sound) {
         abort();
     }

@@ -71,3 +71,14 @@ void captured_resize(struct image_piece *piece, uint32_t bytes)
     captured_set32(piece->content + 4, bytes);
     captured_mend(piece);
 }
+
+struct acpi_cpu captured_cpu(uint32_t index)
+{
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
+    acpi_cpus_start(&cpus, &captured_info.madt);
+    do {
+        assert_true(acpi_cpus_next(&cpus, &cpu));
+    } while (index-- > 0);
+    return cpu;
+}

@@ -22,3 +22,7 @@ void captured_mend(struct image_piece *piece);
 
 /* Makes a table so long, with zeros at its end, and its header say so. */
 void captured_resize(struct image_piece *piece, uint32_t bytes);
+
+/* The processor that a walk over captured_info.madt gives at this place, from 0 on; the test fails without.
+ */
+struct acpi_cpu captured_cpu(uint32_t index);

@@ -128,13 +128,13 @@ static void io_apics_and_overrides_are_bounded(void **state)
     assert_int_equal(info.madt.io_apics[0].address.raw, 0xfec00000);
 }
 
-static void nodes_of_processors_and_memory_are_bounded(void **state)
+static void ranges_of_memory_are_bounded(void **state)
 {
     (void)state;
     begin();
     start_body(12);
     put(entry(2, 24) + 8, 77, 4); /* an x2APIC that is not enabled */
-    for (uint32_t i = 0; i <= ACPI_CPUS_MAX; i++) {
+    for (uint32_t i = 0; i < 300; i++) {
         uint8_t *cpu = entry(2, 24);
         put(cpu + 4, i % 3, 4);
         put(cpu + 8, 1000 + i, 4);
@@ -150,10 +150,10 @@ static void nodes_of_processors_and_memory_are_bounded(void **state)
     entry(200, 2);
     add("SRAT", 3, body, used);
     assert_true(parse());
-    expect_report(&image, "2 entries left out");
-    assert_int_equal(info.srat.cpu_count, ACPI_CPUS_MAX);
-    assert_int_equal(info.srat.cpus[4].apic_id, 1004);
-    assert_int_equal(info.srat.cpus[4].node, 1);
+    expect_report(&image, "1 entries left out, more than 128 memory ranges");
+    assert_int_equal(acpi_node_of_cpu(&info.srat, 1004), 1);
+    assert_int_equal(acpi_node_of_cpu(&info.srat, 1299), 2);
+    assert_int_equal(acpi_node_of_cpu(&info.srat, 0), 0); /* the one that is not enabled has number 0 */
     assert_int_equal(info.srat.count, ACPI_MEMORY_RANGES_MAX);
     assert_int_equal(info.srat.ranges[1].base.raw, GIB(1));
 }
@@ -325,11 +325,30 @@ static int end(void **state)
     return 0;
 }
 
+static void of_two_tables_of_processors_the_first_is_used(void **state)
+{
+    (void)state;
+    begin();
+    for (uint32_t table = 0; table < 2; table++) {
+        start_body(8);
+        for (uint32_t i = 0; i <= table; i++) {
+            uint8_t *cpu = entry(0, 8);
+            cpu[3] = (uint8_t)(10 * table + i);
+            cpu[4] = 1;
+        }
+        add("APIC", 3, body, used);
+    }
+    assert_true(parse());
+    assert_int_equal(info.table_count, 2);
+    assert_int_equal(info.madt.cpu_count, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(io_apics_and_overrides_are_bounded),
-        cmocka_unit_test(nodes_of_processors_and_memory_are_bounded),
+        cmocka_unit_test(ranges_of_memory_are_bounded),
+        cmocka_unit_test(of_two_tables_of_processors_the_first_is_used),
         cmocka_unit_test(entries_of_the_srat_must_fill_it),
         cmocka_unit_test(segments_are_bounded),
         cmocka_unit_test(tables_of_one_kind_may_repeat_or_not),

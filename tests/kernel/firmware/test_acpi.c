@@ -44,9 +44,12 @@ KERNEL_TEST(acpi_lists_this_processor)
         kernel_test_skip("no MADT or no local APIC");
         return;
     }
+    struct acpi_cpus cpus;
+    struct acpi_cpu cpu;
     bool found = false;
-    for (uint32_t i = 0; i < madt->cpu_count; i++) {
-        found = found || (madt->cpus[i].apic_id == apic_id() && madt->cpus[i].enabled);
+    acpi_cpus_start(&cpus, madt);
+    while (acpi_cpus_next(&cpus, &cpu)) {
+        found = found || (cpu.apic_id == apic_id() && cpu.enabled);
     }
     EXPECT(found);
 }
