@@ -27,15 +27,6 @@
 /* A refusal, as all from VM_FAULT_NO_REGION on: the space was not even asked. */
 #define COULD_NOT_WAIT VM_FAULT_COUNT
 
-/* The last fault that a space did not resolve, and the last spurious ones, on each CPU. */
-static struct last_faults {
-    uint64_t refused;      /* address */
-    enum vm_fault refusal; /* why */
-    uint32_t repeated;     /* spurious ones in a row, at the same address and by the same instruction */
-    uint64_t spurious;     /* address */
-    uint64_t instruction;  /* where they were */
-} last[CPUS_MAX];
-
 static enum vm_access access_of(uint64_t error_code)
 {
     if (error_code & PAGE_FAULT_FETCH) {
@@ -72,7 +63,7 @@ static bool may_wait(const struct trap_frame *frame)
  * Whether this is a fault without end: the page tables allow the access, the CPU faults again and again, and
  * no other fault comes in between. A few of these in a row are possible: each time another CPU was faster.
  */
-static bool repeats(struct last_faults *seen, const struct trap_frame *frame, virt_addr_t address)
+static bool repeats(struct fault_history *seen, const struct trap_frame *frame, virt_addr_t address)
 {
     bool same = seen->spurious == address.raw && seen->instruction == frame->rip;
     seen->repeated = same ? seen->repeated + 1 : 1;
@@ -106,13 +97,13 @@ static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address
 
 bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 {
-    struct last_faults *seen = &last[cpu_number()];
+    struct fault_history *seen = &per_cpu()->faults;
     if (!may_touch(frame, address)) {
         seen->refusal = panic_active() ? seen->refusal : VM_FAULT_SPURIOUS; /* no space said so */
         return false;
     }
     enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
-    seen = &last[cpu_number()]; /* it may have waited, and gone on on another CPU */
+    seen = &per_cpu()->faults; /* it may have waited, and gone on on another CPU */
     if (fault == VM_FAULT_SPURIOUS) {
         return !repeats(seen, frame, address);
     }
@@ -130,8 +121,8 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 /* Why the last fault at `address` was refused; one that was resolved if there was none. */
 static enum vm_fault refusal_of(virt_addr_t address)
 {
-    const struct last_faults *seen = &last[cpu_number()];
-    return seen->refused == address.raw ? seen->refusal : VM_FAULT_SPURIOUS;
+    const struct fault_history *seen = &per_cpu()->faults;
+    return seen->refused == address.raw ? (enum vm_fault)seen->refusal : VM_FAULT_SPURIOUS;
 }
 
 static bool resolve_lazy(virt_addr_t address, struct memory_region *region)

@@ -65,7 +65,7 @@ static enum page_table_error temporary_open(struct page_table_view *view)
     spinlock_acquire(&temporary_lock);
     if (!temporary.slots) {
         error = page_table_hold(kernel_page_table(), virt_addr(TEMPORARY_BASE),
-                                (uint64_t)CPUS_MAX * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
+                                (uint64_t)kernel_frames()->config.cpus * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
         if (error == PAGE_TABLE_OK) {
             page_table_temporary_init(&temporary, virt_addr(TEMPORARY_BASE), slots, NULL, NULL);
         }

@@ -6,9 +6,9 @@
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
 #include <x86/interrupt.h>
+#include <x86/per_cpu.h>
 #include <x86/timer_device.h>
 
-static struct timer *lists[CPUS_MAX]; /* first to expire; each only by its CPU, interrupts off */
 static bool available;
 
 static void arm(const struct timer *first)
@@ -24,7 +24,7 @@ static void arm(const struct timer *first)
 /* Called by the device's interrupt: runs what is due, then waits for the next. */
 static void expire(void)
 {
-    struct timer **list = &lists[cpu_number()];
+    struct timer **list = &per_cpu()->timers;
     for (struct timer *timer; (timer = *list) != NULL && timer->deadline <= clock_nanoseconds();) {
         *list = timer->next;
         timer->running = false;
@@ -60,7 +60,7 @@ void timer_start(struct timer *timer, uint64_t deadline)
         return;
     }
     bool enabled = interrupts_disable();
-    struct timer **list = &lists[cpu_number()];
+    struct timer **list = &per_cpu()->timers;
     struct timer **at = list;
     expect_not_started(timer, *list);
     while (*at != NULL && (*at)->deadline <= deadline) {
@@ -80,7 +80,7 @@ bool timer_cancel(struct timer *timer)
 {
     bool enabled = interrupts_disable();
     bool was_running = timer->running;
-    struct timer **at = &lists[cpu_number()];
+    struct timer **at = &per_cpu()->timers;
     while (*at != NULL && *at != timer) {
         at = &(*at)->next;
     }

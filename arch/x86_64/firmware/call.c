@@ -1,65 +1,51 @@
 /*
- * A firmware call and the exceptions in it; see <x86/firmware_call.h>. The handler of an exception changes
- * the trap frame so that it returns to the exit of the assembly part, which finds everything it must restore
- * on the kernel's stack.
+ * A firmware call and the exceptions in it; see <x86/firmware_call.h>. An exception changes the trap frame so
+ * that it returns to the exit of the assembly part, which finds everything it must restore on the kernel's
+ * stack. The trap dispatch asks here before it calls a handler, on a CPU that is in a firmware call.
  */
 #include <ashlar/platform.h>
-#include <ashlar/types.h>
+#include <stdatomic.h>
 #include <x86/firmware_call.h>
-#include <x86/interrupt.h>
+#include <x86/interrupt_flag.h>
+#include <x86/per_cpu.h>
 
 /* Exceptions that firmware may raise. NMI, debug and machine-check exceptions are not caused by it, and
  * nothing can return from a double fault. */
-static const enum exception_vector faults[] = {
-    EXCEPTION_DIVIDE,
-    EXCEPTION_BREAKPOINT,
-    EXCEPTION_OVERFLOW,
-    EXCEPTION_BOUND,
-    EXCEPTION_INVALID_OPCODE,
-    EXCEPTION_DEVICE_NOT_AVAILABLE,
-    EXCEPTION_INVALID_TSS,
-    EXCEPTION_SEGMENT_NOT_PRESENT,
-    EXCEPTION_STACK_SEGMENT,
-    EXCEPTION_GENERAL_PROTECTION,
-    EXCEPTION_PAGE_FAULT,
-    EXCEPTION_X87,
-    EXCEPTION_ALIGNMENT_CHECK,
-    EXCEPTION_SIMD,
-    EXCEPTION_CONTROL_PROTECTION,
-};
+#define BY_FIRMWARE                                                                                          \
+    (1u << EXCEPTION_DIVIDE | 1u << EXCEPTION_BREAKPOINT | 1u << EXCEPTION_OVERFLOW |                        \
+     1u << EXCEPTION_BOUND | 1u << EXCEPTION_INVALID_OPCODE | 1u << EXCEPTION_DEVICE_NOT_AVAILABLE |         \
+     1u << EXCEPTION_INVALID_TSS | 1u << EXCEPTION_SEGMENT_NOT_PRESENT | 1u << EXCEPTION_STACK_SEGMENT |     \
+     1u << EXCEPTION_GENERAL_PROTECTION | 1u << EXCEPTION_PAGE_FAULT | 1u << EXCEPTION_X87 |                 \
+     1u << EXCEPTION_ALIGNMENT_CHECK | 1u << EXCEPTION_SIMD | 1u << EXCEPTION_CONTROL_PROTECTION)
 
-static exception_handler *displaced[ARRAY_LENGTH(faults)];
-static struct trap_frame *fault; /* where to note the exception; NULL while no firmware runs */
+static _Atomic(bool) active; /* some CPU is in a call */
 
-static bool abandon(struct trap_frame *frame)
+bool firmware_call_end(struct trap_frame *frame)
 {
-    if (fault == NULL) {
+    struct per_cpu *cpu = per_cpu();
+    if (!(BY_FIRMWARE >> frame->vector & 1)) {
         return false;
     }
-    *fault = *frame;
-    fault = NULL;
+    *cpu->firmware_fault = *frame;
+    cpu->firmware_fault = NULL;
     frame->rip = (uintptr_t)firmware_call_abandon;
     frame->rsp = firmware_call_saved_stack;
     return true;
 }
 
-bool firmware_call(struct firmware_call *call, struct trap_frame *frame)
+bool firmware_call(struct firmware_call *call, struct trap_frame *fault)
 {
     bool enabled = interrupts_disable();
-    for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
-        displaced[i] = exception_set_handler(faults[i], abandon);
-    }
-    fault = frame;
+    atomic_store(&active, true);
+    per_cpu()->firmware_fault = fault;
     firmware_call_enter(call);
-    fault = NULL;
-    for (size_t i = 0; i < ARRAY_LENGTH(faults); i++) {
-        exception_set_handler(faults[i], displaced[i]);
-    }
+    per_cpu()->firmware_fault = NULL;
+    atomic_store(&active, false);
     interrupts_restore(enabled);
     return !call->faulted;
 }
 
 bool firmware_call_active(void)
 {
-    return fault != NULL;
+    return atomic_load(&active);
 }

@@ -2,9 +2,10 @@
  * Traps: what every exception and interrupt does once entry.S has built its frame.
  *
  * An exception (vectors 0 .. 31) is offered, in this order: to an address space, if it is a page fault that
- * one may resolve; to the fixup table, if the faulting instruction is in it; to the registered handler; and
- * last to the hook panic_exception, which explains it. A device interrupt (32 .. 255) goes to its one
- * registered handler, then to the interrupt controller's end-of-interrupt. All are counted by vector.
+ * one may resolve; to the fixup table, if the faulting instruction is in it; to the firmware call that this
+ * CPU is in; to the registered handler; and last to the hook panic_exception, which explains it. A device
+ * interrupt (32 .. 255) goes to its one registered handler, then to the interrupt controller's
+ * end-of-interrupt. All are counted by vector.
  *
  * A handler is registered before its interrupt can arrive. The slots are read without a lock: a slot's `run`
  * is written last and read first.
@@ -15,6 +16,7 @@
 #include <ashlar/platform.h>
 #include <stdatomic.h>
 #include <x86/control_registers.h>
+#include <x86/firmware_call.h>
 #include <x86/interrupt.h>
 #include <x86/page_fault.h>
 #include <x86/per_cpu.h>
@@ -141,6 +143,9 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
             return;
         }
     } else if (vector == EXCEPTION_GENERAL_PROTECTION && !trap_from_user(frame) && trap_fix_up(frame)) {
+        return;
+    }
+    if (cpu->firmware_fault && firmware_call_end(frame)) {
         return;
     }
     exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);

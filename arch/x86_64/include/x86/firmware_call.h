@@ -20,8 +20,14 @@ struct trap_frame;
  */
 bool firmware_call(struct firmware_call *call, struct trap_frame *fault);
 
-/* Whether a firmware call is under way: a panic in the middle of it must not make another. */
+/* Whether a firmware call is under way on any CPU: a panic in the middle of it must not make another. */
 bool firmware_call_active(void);
+
+/*
+ * For the trap dispatch, on a CPU whose firmware_fault is not NULL: notes the exception there and makes it
+ * return to the end of the call. False when the exception is none that firmware raises.
+ */
+bool firmware_call_end(struct trap_frame *frame);
 
 /*
  * The assembly part (arch/x86_64/firmware/call_entry.S). firmware_call_enter() makes the call. After an

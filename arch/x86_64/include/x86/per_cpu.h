@@ -11,8 +11,18 @@
 #include <ashlar/types.h>
 #include <x86/segments.h>
 
+struct timer;
 struct trap_frame;
 struct vm_space;
+
+/* The last page fault that no space resolved, and the last spurious ones. */
+struct fault_history {
+    uint64_t refused;     /* address */
+    uint32_t refusal;     /* why: enum vm_fault, or that the space was not asked */
+    uint32_t repeated;    /* spurious ones in a row, at the same address and by the same instruction */
+    uint64_t spurious;    /* address */
+    uint64_t instruction; /* where they were */
+};
 
 struct per_cpu {
     struct per_cpu *self;      /* this structure's address */
@@ -22,12 +32,15 @@ struct per_cpu {
     uint32_t interrupts_begun; /* 1 from the moment this CPU first lets device interrupts in */
     struct trap_frame *frame;  /* innermost trap frame, or NULL outside any trap */
     struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
-    struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
-    uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
-    struct vm_space *space;         /* the user space that is loaded, or NULL */
-    uint64_t part_offset;           /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
-    uint64_t page_offset;           /* number * FRAME_BYTES, always */
-    uint64_t timer_due;             /* when the timer device shall interrupt, in TSC ticks; 0: never */
+    struct global_descriptors gdt;     /* this CPU's descriptor table: its TSS differs from the others' */
+    uint64_t interrupt_counts[256];    /* by vector; written only by this CPU */
+    struct vm_space *space;            /* the user space that is loaded, or NULL */
+    struct fault_history faults;       /* kernel/memory/page_fault.c */
+    struct timer *timers;              /* that run, first to expire; interrupts off */
+    struct trap_frame *firmware_fault; /* where to note an exception in a firmware call; NULL outside one */
+    uint64_t timer_due;                /* when the timer device shall interrupt, in TSC ticks; 0: never */
+    uint64_t part_offset;              /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
+    uint64_t page_offset;              /* number * FRAME_BYTES, always */
 #ifdef ASHLAR_DEBUG
     struct locks_held locks_held; /* <ashlar/lock_check.h> */
 #endif
