@@ -16,11 +16,13 @@
 #include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
+#include <ashlar/processor.h>
 #include <ashlar/start.h>
 #include <ashlar/symbols.h>
 #include <ashlar/test.h>
 #include <ashlar/timeline.h>
 #include <ashlar/validate.h>
+#include <ashlar/world.h>
 #include <x86/boot_paging.h>
 #include <x86/cpu.h>
 
@@ -37,6 +39,7 @@ const struct kernel_hooks kernel_hooks = {
     .page_fault = kernel_page_fault,
     .symbol_find = symbol_find,
     .device_map = device_map,
+    .processor_enter = processor_enter,
     .nanoseconds = clock_nanoseconds,
 };
 
@@ -94,7 +97,8 @@ static void start_kernel_addresses(const struct boot_info *info)
     start_reached(START_SPACES);
     page_faults_start();
 #ifdef ASHLAR_DEBUG
-    validate_at_random(VALIDATE_ONE_IN); /* no other CPU runs */
+    validate_alone(world_stop, world_resume);
+    validate_at_random(VALIDATE_ONE_IN);
 #endif
 }
 
@@ -127,6 +131,8 @@ void kernel_main(const struct boot_info *info)
     devices_start(info);
     start_reached(START_DEVICES);
     timeline_mark("kernel.devices");
+    processors_start();
+    timeline_mark("kernel.processors");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

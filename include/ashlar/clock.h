@@ -12,9 +12,15 @@
 /* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
 void clock_initialise(void);
 
-/* Nanoseconds since the loader's entry; 0 before clock_initialise(). Never goes back on one CPU. From any
- * context. */
+/* Nanoseconds since the loader's entry; 0 before clock_initialise(). Never goes back, whichever CPU asks.
+ * From any context. */
 uint64_t clock_nanoseconds(void);
+
+/*
+ * From now on each CPU takes off what its counter is ahead of the boot CPU's (per_cpu()->ticks_ahead), and
+ * the clock is kept from going back by what all CPUs have been shown. By the boot CPU.
+ */
+void clock_distrust_counters(void);
 
 /* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the
  * start. */

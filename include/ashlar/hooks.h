@@ -47,6 +47,12 @@ struct kernel_hooks {
     void *(*device_map)(phys_addr_t address, uint64_t bytes, unsigned access, enum page_cache cache,
                         const struct kva_purpose *purpose);
 
+    /*
+     * Where a processor that has been started goes on, for good. Called on its own stack, interrupts off,
+     * with the kernel's tables, its descriptor tables and its control registers in place.
+     */
+    void (*processor_enter)(void) __attribute__((noreturn));
+
     /* As clock_nanoseconds() of <ashlar/clock.h>, for devices that are waited for. Any context. */
     uint64_t (*nanoseconds)(void);
 };

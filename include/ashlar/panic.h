@@ -28,7 +28,7 @@ void panic_exception(struct trap_frame *frame) __attribute__((noreturn));
 bool panic_active(void);
 
 /*
- * Sets the function that stops all other CPUs, and waits for them a bounded time only. Without one nothing
- * is stopped, which is right while the boot CPU is the only one.
+ * Sets the functions that stop all other CPUs, waiting for them a bounded time only, and print a line for
+ * each, where it was. Without them nothing is stopped, which is right while the boot CPU is the only one.
  */
-void panic_set_stop_others(void (*stop)(void));
+void panic_set_others(void (*stop)(void), void (*print)(void));

@@ -4,7 +4,7 @@
  * <platform/inline.h>, found on the include path, because the allocators' fast paths are a dozen
  * instructions.
  *
- *   unsigned cpu_number(void)        this CPU, 0 .. CPUS_MAX - 1; stable only while preemption is off
+ *   unsigned cpu_number(void)        this CPU, from 0 on; stable only while preemption is off
  *   void *cpu_part(void *first)      this CPU's part of an array that has one of CPU_PART_BYTES for each CPU;
  *                                    `first` is that of CPU 0. Stable only while preemption is off
  *   void *cpu_page(void *first)      the same for an array that has one page of FRAME_BYTES for each CPU
@@ -28,7 +28,6 @@
 
 #include <ashlar/types.h>
 
-#define CPUS_MAX       64
 #define CPU_PART_BYTES KIB(16) /* see cpu_part() */
 
 /*

@@ -2,8 +2,8 @@
  * Validators at random moments: in builds with all assertions an operation of mm/ now and then verifies the
  * whole structure that it is about to use, so that damage is found near its cause.
  *
- * A validator needs a structure that nobody else changes meanwhile. So this is off at first; the kernel
- * switches it on while the boot CPU is the only one that runs, and a host test while it has one thread.
+ * A validator needs a structure that nobody else changes meanwhile. The kernel gives the two functions that
+ * stop all other CPUs for it and let them go on; a host test switches validators on while it has one thread.
  */
 #pragma once
 
@@ -13,6 +13,12 @@
 
 /* From now on one in `odds` operations is preceded by its validator; 0: none is. From any context. */
 void validate_at_random(uint32_t odds);
+
+/*
+ * From now on stop() is called before a validator and resume() after it, and none runs where a CPU may not
+ * wait. Before other CPUs run.
+ */
+void validate_alone(void (*stop)(void), void (*resume)(void));
 
 /*
  * Whether a validator shall run now. If so, validate_end() must be called after it; until then this returns

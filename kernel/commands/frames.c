@@ -3,6 +3,7 @@
 #include <ashlar/memory_type.h>
 #include <ashlar/number.h>
 #include <ashlar/string.h>
+#include <ashlar/world.h>
 
 #include "frame_marks.h"
 #include "frames.h"
@@ -151,7 +152,7 @@ static void show_who(struct monitor_call *call)
 static void show_check(struct monitor_call *call)
 {
     struct frame_problem problem;
-    bool sound = frame_pool_check(kernel_frames(), &problem);
+    bool sound = WORLD_STOPPED(frame_pool_check(kernel_frames(), &problem));
     if (call->json) {
         struct json json;
         monitor_json_begin(&json);

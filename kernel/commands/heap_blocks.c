@@ -3,6 +3,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
+#include <ashlar/world.h>
 
 #include "heap.h"
 #include "kernel/kernel.h"
@@ -188,7 +189,9 @@ void heap_show_leaks(struct monitor_call *call)
 {
     struct json json;
     struct leaks leaks = {.json = call->json ? &json : NULL};
+    world_stop();
     int64_t count = heap_leaks(&kernel_heap, heap_roots, show_leak, &leaks);
+    world_resume();
     if (count < 0) {
         monitor_error(call, "no memory for the marks");
         return;

@@ -1,12 +1,31 @@
 /* Monitor command that shows interrupts by vector: irq. */
 #include <ashlar/monitor.h>
+#include <ashlar/processor.h>
 #include <x86/apic.h>
 #include <x86/interrupt.h>
+
+#define CPUS_IN_COLUMNS 4 /* as many as fit on a line of 80 columns */
+
+/* The count of one CPU, or 0 when it is none that was started. */
+static uint64_t count_on(unsigned index, unsigned vector)
+{
+    const struct processor *processor = processor_at(index);
+    return processor && processor->cpu ? interrupt_count_of(processor->cpu, vector) : 0;
+}
+
+static uint64_t count_on_all(unsigned vector)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; processor_at(i) != NULL; i++) {
+        count += count_on(i, vector);
+    }
+    return count;
+}
 
 /* Whether the vector is listed: if it has come, or, for device interrupts only, if it has a handler. */
 static bool is_shown(unsigned vector)
 {
-    return interrupt_count(vector) != 0 || (vector >= EXCEPTION_COUNT && interrupt_name(vector) != NULL);
+    return count_on_all(vector) != 0 || (vector >= EXCEPTION_COUNT && interrupt_name(vector) != NULL);
 }
 
 static const char *name_of(unsigned vector)
@@ -28,13 +47,47 @@ static void irq_json(void)
             json_object_begin(&json, NULL);
             json_number(&json, "vector", vector);
             json_string(&json, "name", name_of(vector));
-            json_number(&json, "count", interrupt_count(vector));
+            json_number(&json, "count", count_on_all(vector));
+            json_array_begin(&json, "by_cpu");
+            for (unsigned i = 0; processor_at(i) != NULL; i++) {
+                json_number(&json, NULL, count_on(i, vector));
+            }
+            json_array_end(&json);
             json_object_end(&json);
         }
     }
     json_array_end(&json);
     json_object_end(&json);
     json_end(&json);
+}
+
+/* Whether a column is shown for the CPU: where there are several, as far as a line has room. */
+static bool has_column(unsigned index)
+{
+    return index < CPUS_IN_COLUMNS && processor_at(1) != NULL && processor_at(index) != NULL;
+}
+
+static void print_vector(unsigned vector)
+{
+    monitor_print("  0x%02x %'12" PRIu64, vector, count_on_all(vector));
+    for (unsigned i = 0; has_column(i); i++) {
+        monitor_print(" %'9" PRIu64, count_on(i, vector));
+    }
+    monitor_print("  %s\n", name_of(vector));
+}
+
+static void print_vectors(void)
+{
+    monitor_print("%6s %12s", "vector", "count");
+    for (unsigned i = 0; has_column(i); i++) {
+        monitor_print("     CPU %u", i);
+    }
+    monitor_print("  name\n");
+    for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
+        if (is_shown(vector)) {
+            print_vector(vector);
+        }
+    }
 }
 
 static void irq_run(struct monitor_call *call)
@@ -51,21 +104,18 @@ static void irq_run(struct monitor_call *call)
     }
     monitor_print("%u of %u vectors for devices are free\n", interrupts_free_count(),
                   VECTOR_DEVICES_END - VECTOR_DEVICES);
-    monitor_print("%6s %12s  %s\n", "vector", "count", "name");
-    for (unsigned vector = 0; vector < INTERRUPT_VECTORS; vector++) {
-        if (is_shown(vector)) {
-            monitor_print("  0x%02x %'12" PRIu64 "  %s\n", vector, interrupt_count(vector), name_of(vector));
-        }
-    }
+    print_vectors();
 }
 
 MONITOR_COMMAND(
-    irq, irq_run, "", "interrupts of this CPU by vector",
+    irq, irq_run, "", "interrupts by vector, and by CPU",
     "All device interrupts with a handler, and every exception or stray interrupt that came, with\n"
-    "how often. 'spurious' are those that were withdrawn before the CPU took them. Drivers take vectors\n"
+    "how often, in all and, where there are several, on the first four CPUs. 'spurious' are those that were "
+    "withdrawn before the CPU took them. Drivers take vectors\n"
     "as they start and give them back as they stop; those that nobody has are free.\n"
     "Examples:\n"
     "  irq\n"
     "  irq -j    "
-    "{\"apic\":\"xapic\",\"free\":N,\"vectors\":[{\"vector\":48,\"name\":\"serial\",\"count\":N},...]}\n",
+    "{\"apic\":\"xapic\",\"free\":N,\"vectors\":[{\"vector\":48,\"name\":\"serial\",\"count\":N,\"by_cpu\":["
+    "N]},...]}\n",
     .flags = MONITOR_JSON);

@@ -2,6 +2,7 @@
 #include <ashlar/kva.h>
 #include <ashlar/memory.h>
 #include <ashlar/monitor.h>
+#include <ashlar/world.h>
 
 static const char *state_name(const struct kva_facts *facts)
 {
@@ -44,7 +45,7 @@ static void print_statistics(struct kva_arena *arena)
                   kib(statistics.free_bytes), statistics.free_ranges, kib(statistics.largest_free_bytes));
     monitor_print("records  %" PRIu64 " KiB; %" PRIu64 " slow operations\n", kib(statistics.memory_bytes),
                   statistics.slow_operations);
-    if (kva_check(arena, &problem)) {
+    if (WORLD_STOPPED(kva_check(arena, &problem))) {
         monitor_print("check    sound\n");
     } else {
         monitor_print("check    %s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64 "\n", problem.what,

@@ -8,6 +8,7 @@
 #include <ashlar/string.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/world.h>
 
 static const char *const level_names[] = {"", "PT", "PD", "PDPT", "PML4", "PML5"};
 static const char *const size_names[] = {"", "4 KiB", "2 MiB", "1 GiB"};
@@ -269,7 +270,9 @@ static void audit_run(struct monitor_call *call)
 {
     static struct page_audit audit; /* the monitor runs one command at a time */
     char text[ACCESS_TEXT_BYTES];
+    world_stop();
     page_audit(&audit);
+    world_resume();
     if (call->json) {
         audit_json(&audit);
         return;

@@ -3,6 +3,7 @@
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/world.h>
 
 #include "vm.h"
 
@@ -375,7 +376,7 @@ static void run_demonstration(struct monitor_call *call)
 static void check_spaces(struct monitor_call *call)
 {
     struct vm_problem problem;
-    if (!vm_manager_check(kernel_vm_manager(), &problem)) {
+    if (!WORLD_STOPPED(vm_manager_check(kernel_vm_manager(), &problem))) {
         monitor_error(call, "%s at %#" PRIx64 ": %#" PRIx64 ", not %#" PRIx64, problem.what,
                       problem.address.raw, problem.found, problem.expected);
         return;

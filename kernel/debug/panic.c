@@ -38,10 +38,12 @@ static struct {
 static _Atomic(unsigned) depth;         /* panics begun */
 static _Atomic(unsigned) reporting_cpu; /* number + 1 of the CPU that panicked first */
 static void (*stop_others)(void);
+static void (*print_others)(void);
 
-void panic_set_stop_others(void (*stop)(void))
+void panic_set_others(void (*stop)(void), void (*print)(void))
 {
     stop_others = stop;
+    print_others = print;
 }
 
 bool panic_active(void)
@@ -179,6 +181,9 @@ static void report(void *unused)
     }
     exception_report_control_registers();
     print_backtrace();
+    if (print_others) {
+        print_others();
+    }
     print_log();
     console_print("next:    %s\n",
                   cause.frame ? exception_report_advice(cause.frame)

@@ -12,6 +12,7 @@
 #include <ashlar/lock.h>
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
+#include <ashlar/processor.h>
 #include <ashlar/start.h>
 #include <ashlar/vectors.h>
 #include <x86/apic.h>
@@ -29,7 +30,7 @@ static struct interrupt_run legacy_runs[LEGACY_INTERRUPTS] GUARDED_BY(interrupts
 void interrupts_initialise(void)
 {
     pic_disable();
-    if (apic_initialise()) {
+    if (apic_initialise(processors_largest_apic_id())) {
         spinlock_acquire(&interrupts_lock);
         vector_set_init(&vectors, VECTOR_DEVICES, VECTOR_DEVICES_END, apic_is_pending);
         spinlock_release(&interrupts_lock);
@@ -142,6 +143,6 @@ void cpu_idle(void)
         cpu_relax();
         return;
     }
-    cpu_wait_for_interrupt();
+    cpu_rest();
     interrupts_disable();
 }

@@ -12,6 +12,7 @@ const struct command_line_known command_line_options[] = {
      "faults between boot services and kernel, to show the loader's report"},
     {"frames", OPTION_CHOICE, "buddy|bitmap", 0, 0,
      "how free memory is kept; bitmap suits small machines (default: buddy)"},
+    {"cpus", OPTION_NUMBER, NULL, 1, UINT32_MAX, "starts at most this many processors (default: all)"},
     {"debug", OPTION_TEXT, NULL, 0, 0, "debug policies, each explained in its subsystem's chapter"},
     {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
      "shows messages up to this level (default: info)"},

@@ -1,20 +1,12 @@
 /* Waiting for locks, and the end of a deadlock (<ashlar/lock.h>). */
 #include <ashlar/assert.h>
+#include <ashlar/cpu_request.h>
 #include <ashlar/lock.h>
 
-#define FASTEST_HERTZ     UINT64_C(10000000000) /* of a time-stamp counter whose rate is not known yet */
-#define TRIES_PER_READING 32                    /* of the clock, while waiting */
-#define READINGS_MIN      500                   /* before a wait has been too long */
-#define PAUSES_MAX        16                    /* between two tries: others want to get at the word, too */
-#define TRIES_TO_CLAIM    256                   /* that fail, before a CPU claims the lock */
+#define TRIES_PER_READING 32  /* of the clock, while waiting */
+#define PAUSES_MAX        16  /* between two tries: others want to get at the word, too */
+#define TRIES_TO_CLAIM    256 /* that fail, before a CPU claims the lock */
 #define TRIES_TO_IGNORE   256 /* that find a free lock kept for another CPU, before it is taken */
-
-static _Atomic(uint64_t) patience = LOCK_PATIENCE_SECONDS * FASTEST_HERTZ; /* in ticks */
-
-void lock_set_patience(uint64_t ticks)
-{
-    atomic_store_explicit(&patience, ticks, memory_order_relaxed);
-}
 
 /*
  * Better than a machine that hangs without a message: the panic names the lock, and its backtrace shows who
@@ -24,20 +16,6 @@ _Noreturn static void panic_of_deadlock(const struct lock_gate *gate)
 {
     panic("deadlock: CPU %u waits for the lock at %#" PRIx64 ", which nobody releases", cpu_number(),
           (uintptr_t)gate);
-}
-
-struct lock_wait lock_wait_begin(unsigned patiences)
-{
-    uint64_t ticks = patiences * atomic_load_explicit(&patience, memory_order_relaxed);
-    return (struct lock_wait){cpu_ticks(), ticks, ticks / READINGS_MIN + 1};
-}
-
-bool lock_wait_goes_on(struct lock_wait *wait)
-{
-    uint64_t now = cpu_ticks();
-    wait->left -= min_u64(wait->left, min_u64(now - wait->reading, wait->most));
-    wait->reading = now;
-    return wait->left != 0;
 }
 
 /* A CPU that waits. */
@@ -79,6 +57,7 @@ static bool wait_for(struct lock_gate *gate, unsigned patiences)
             if (try_to_enter(gate, &waiter)) {
                 return true;
             }
+            cpu_serve_requests(); /* whoever has the lock may wait for an answer of this CPU */
             for (unsigned j = 0; j < waiter.pauses; j++) {
                 cpu_relax();
             }

@@ -17,6 +17,15 @@ static uint64_t next_random(void)
     return state;
 }
 
+static void (*stop_others)(void);
+static void (*resume_others)(void);
+
+void validate_alone(void (*stop)(void), void (*resume)(void))
+{
+    stop_others = stop;
+    resume_others = resume;
+}
+
 void validate_at_random(uint32_t odds)
 {
     atomic_store_explicit(&one_in, odds, memory_order_relaxed);
@@ -25,18 +34,25 @@ void validate_at_random(uint32_t odds)
 bool validate_begin(void)
 {
     uint32_t odds = atomic_load_explicit(&one_in, memory_order_relaxed);
-    if (odds == 0 || next_random() % odds != 0) {
+    bool alone = !stop_others || cpu_may_wait(); /* who holds a lock cannot wait for those who want it */
+    if (odds == 0 || !alone || next_random() % odds != 0) {
         return false;
     }
     if (atomic_exchange_explicit(&busy, true, memory_order_acquire)) {
         return false;
     }
     atomic_fetch_add_explicit(&runs, 1, memory_order_relaxed);
+    if (stop_others) {
+        stop_others();
+    }
     return true;
 }
 
 void validate_end(void)
 {
+    if (resume_others) {
+        resume_others();
+    }
     atomic_store_explicit(&busy, false, memory_order_release);
 }
 

@@ -7,6 +7,7 @@
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/page_build.h>
+#include <ashlar/processor.h>
 #include <ashlar/start.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
@@ -139,7 +140,7 @@ void memory_start(const struct boot_info *info)
     const struct frame_config config = {
         .map = map,
         .map_count = (uint32_t)count,
-        .cpus = 1, /* the others are not started */
+        .cpus = processors_count(),
         .policy = chosen_policy(),
         .backing =
             {

@@ -58,14 +58,20 @@ static enum page_table_error window_make(struct page_table_view *view, uint64_t 
 
 /* ---- Temporary: slots for every CPU above the image, made when they are first needed ---- */
 
+#define TEMPORARY_CPUS (TEMPORARY_BYTES / (PAGE_TABLE_SLOTS * FRAME_BYTES)) /* those after them have none */
+
 static enum page_table_error temporary_open(struct page_table_view *view)
 {
     page_table_entry_t *slots;
     enum page_table_error error = PAGE_TABLE_OK;
+    if (cpu_number() >= TEMPORARY_CPUS) {
+        return PAGE_TABLE_UNREACHABLE;
+    }
     spinlock_acquire(&temporary_lock);
     if (!temporary.slots) {
-        error = page_table_hold(kernel_page_table(), virt_addr(TEMPORARY_BASE),
-                                (uint64_t)kernel_frames()->config.cpus * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
+        error = page_table_hold(
+            kernel_page_table(), virt_addr(TEMPORARY_BASE),
+            min_u64(kernel_frames()->config.cpus, TEMPORARY_CPUS) * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
         if (error == PAGE_TABLE_OK) {
             page_table_temporary_init(&temporary, virt_addr(TEMPORARY_BASE), slots, NULL, NULL);
         }

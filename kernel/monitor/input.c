@@ -110,7 +110,7 @@ static int take_or_rest(void)
     bool enabled = interrupts_disable();
     int byte = monitor_take_byte();
     if (byte < 0 && enabled) {
-        cpu_wait_for_interrupt();
+        cpu_rest();
     } else if (byte < 0) {
         pause_polling();
     }

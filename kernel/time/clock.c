@@ -1,7 +1,8 @@
 /*
  * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>, and
  * clock_choose() there for which rate is believed. All values are written once, before interrupts are on and
- * other CPUs run, and then only read: no lock.
+ * other CPUs run, and then only read: no lock. Where the CPUs' counters differ, the clock pays an atomic
+ * variable that all share, to stay monotonic.
  */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/boot.h>
@@ -11,7 +12,10 @@
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <stdatomic.h>
 #include <x86/cpuid.h>
+#include <x86/interrupt_flag.h>
+#include <x86/per_cpu.h>
 #include <x86/timer_device.h>
 
 #include "reference.h"
@@ -28,6 +32,8 @@ static struct clock_scale to_ticks;
 static int64_t date_seconds; /* the firmware's date, in seconds since 1970 */
 static uint64_t date_taken;  /* clock_nanoseconds() when it was asked */
 static bool date_known;
+static _Atomic(bool) counters_differ; /* of the CPUs: clock_distrust_counters() */
+static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
 
 static void set_rate(uint64_t rate, const char *from)
 {
@@ -98,8 +104,32 @@ void clock_initialise(void)
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }
 
+void clock_distrust_counters(void)
+{
+    atomic_store_explicit(&counters_differ, true, memory_order_relaxed);
+}
+
+/*
+ * Where CPUs' counters differ, a CPU takes off what its own is ahead; as that is not known to the tick, no
+ * CPU's clock shows less than any has shown before.
+ */
+static uint64_t corrected_nanoseconds(void)
+{
+    bool enabled = interrupts_disable(); /* the reading and the correction are of one CPU */
+    uint64_t ticks = cpu_ticks() - (uint64_t)per_cpu()->ticks_ahead;
+    interrupts_restore(enabled);
+    uint64_t now = clock_scale_apply(to_nanoseconds, ticks - origin);
+    uint64_t shown = atomic_load(&last_shown);
+    while (now > shown && !atomic_compare_exchange_weak(&last_shown, &shown, now)) {
+    }
+    return max_u64(now, shown);
+}
+
 uint64_t clock_nanoseconds(void)
 {
+    if (__builtin_expect(atomic_load_explicit(&counters_differ, memory_order_relaxed), false)) {
+        return corrected_nanoseconds();
+    }
     return hertz != 0 ? clock_scale_apply(to_nanoseconds, cpu_ticks() - origin) : 0;
 }
 

@@ -1,8 +1,8 @@
 /*
- * The local APIC. Two ways to its registers: memory (xAPIC) or MSRs (x2APIC). The firmware chose; we stay
- * with its choice: x2APIC cannot be left without turning the APIC off, and xAPIC is enough for any identifier
- * below 255, which firmware must respect when it hands over in xAPIC mode (SDM volume 3, 10.12.5
- * and 10.12.8.1).
+ * The local APIC. Two ways to its registers: memory (xAPIC) or MSRs (x2APIC). The firmware chose, and we stay
+ * with its choice as long as it serves: x2APIC cannot be left without turning the APIC off, and xAPIC is
+ * enough for any identifier below 255 (SDM volume 3, 10.12.5 and 10.12.8.1). Where a processor has a larger
+ * one, x2APIC is switched on. All CPUs are in the same mode.
  *
  * All state is the CPU's own or written once at start, so there is no lock.
  */
@@ -29,6 +29,7 @@ enum apic_register {
     APIC_ERROR_STATUS = 0x280,
     APIC_LVT_CMCI = 0x2f0,
     APIC_COMMAND = 0x300,
+    APIC_COMMAND_HIGH = 0x310,
     APIC_LVT_TIMER = 0x320,
     APIC_LVT_THERMAL = 0x330,
     APIC_LVT_PERFORMANCE = 0x340,
@@ -51,6 +52,12 @@ enum apic_register {
 
 #define SPURIOUS_ENABLE    (1u << 8)
 #define COMMAND_TO_SELF    (1u << 18)
+#define COMMAND_INIT       (5u << 8 | COMMAND_ASSERT)
+#define COMMAND_STARTUP    (6u << 8 | COMMAND_ASSERT)
+#define COMMAND_NMI        (4u << 8 | COMMAND_ASSERT)
+#define COMMAND_ASSERT     (1u << 14)
+#define COMMAND_PENDING    (1u << 12)
+#define PENDING_LOOKS_MAX  1000000 /* far longer than any message takes */
 #define LVT_MASKED         (1u << 16)
 #define LVT_NMI            (4u << 8)
 #define LVT_TIMER_DEADLINE (2u << 17)
@@ -99,16 +106,28 @@ static void report_error(void *context)
     log_warning_limited("error status 0x%02x", status);
 }
 
-/* Turns the APIC on if it was off, and finds its registers. */
-static bool open_registers(void)
+/* Brings this CPU's APIC into the mode that all are in: first on, then, if it is wanted, x2APIC (10.12.5). */
+static void set_mode(void)
+{
+    uint64_t base = msr_read(MSR_APIC_BASE);
+    if (!(base & APIC_BASE_ENABLE)) {
+        base |= APIC_BASE_ENABLE;
+        msr_write(MSR_APIC_BASE, base);
+    }
+    if (x2apic && !(base & APIC_BASE_X2APIC)) {
+        msr_write(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+    }
+}
+
+/* Chooses the mode, turns the APIC on, and finds its registers. */
+static bool open_registers(uint32_t largest)
 {
     uint64_t base = msr_read(MSR_APIC_BASE);
     x2apic = (base & APIC_BASE_ENABLE) && (base & APIC_BASE_X2APIC);
+    x2apic = x2apic || (largest >= XAPIC_IDS && cpu_has(CPU_FEATURE_X2APIC));
+    set_mode();
     if (x2apic) {
         return true;
-    }
-    if (!(base & APIC_BASE_ENABLE)) {
-        msr_write(MSR_APIC_BASE, base | APIC_BASE_ENABLE);
     }
     phys_addr_t address = phys_addr(base & APIC_BASE_ADDRESS);
     registers = kernel_hooks.device_map(address, APIC_REGISTERS_BYTES, PAGE_WRITE, CACHE_UNCACHED, &purpose);
@@ -147,12 +166,9 @@ static void finish_pending(void)
     }
 }
 
-bool apic_initialise(void)
+/* Everything masked but the NMI, nothing in service. */
+static void take_over(void)
 {
-    if (!(cpuid(1, 0).edx & CPUID_1_EDX_APIC) || !open_registers()) {
-        log_warning("no local APIC: no timers and no device interrupts");
-        return false;
-    }
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
     mask_local_vectors();
     finish_pending();
@@ -161,6 +177,15 @@ bool apic_initialise(void)
     apic_write(APIC_LVT_ERROR, VECTOR_APIC_ERROR);
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_ERROR_STATUS, 0);
+}
+
+bool apic_initialise(uint32_t largest)
+{
+    if (!(cpuid(1, 0).edx & CPUID_1_EDX_APIC) || !open_registers(largest)) {
+        log_warning("no local APIC: no timers and no device interrupts");
+        return false;
+    }
+    take_over();
     interrupt_register(VECTOR_SPURIOUS, spurious, NULL, "spurious");
     interrupt_register(VECTOR_APIC_ERROR, report_error, NULL, "APIC error");
     interrupt_set_end(end_of_interrupt);
@@ -168,6 +193,17 @@ bool apic_initialise(void)
     log_info("%s mode, identifier %u, version 0x%02x", x2apic ? "x2APIC" : "xAPIC", apic_id(),
              apic_read(APIC_VERSION) & 0xff);
     return true;
+}
+
+void apic_start(void)
+{
+    set_mode();
+    take_over();
+}
+
+volatile void *apic_registers(void)
+{
+    return registers;
 }
 
 bool apic_available(void)
@@ -189,6 +225,46 @@ uint32_t apic_id(void)
 bool apic_is_pending(unsigned vector)
 {
     return has_bit(APIC_REQUESTED, vector) || has_bit(APIC_IN_SERVICE, vector);
+}
+
+/*
+ * Sends a command to the APIC `id`. In memory it takes two writes, between which no interrupt handler may
+ * send one of its own, and the one before must have left.
+ */
+static void send(uint32_t id, uint32_t command)
+{
+    if (x2apic) {
+        __asm__ volatile("mfence; lfence" : : : "memory"); /* the MSR's write waits for no store (10.12.3) */
+        msr_write(MSR_X2APIC + APIC_COMMAND / 16, (uint64_t)id << 32 | command);
+        return;
+    }
+    bool enabled = interrupts_disable();
+    for (unsigned i = 0; i < PENDING_LOOKS_MAX && (apic_read(APIC_COMMAND) & COMMAND_PENDING); i++) {
+        __asm__ volatile("pause");
+    }
+    apic_write(APIC_COMMAND_HIGH, id << 24);
+    apic_write(APIC_COMMAND, command);
+    interrupts_restore(enabled);
+}
+
+void apic_send(uint32_t id, unsigned vector)
+{
+    send(id, COMMAND_ASSERT | vector);
+}
+
+void apic_send_nmi(uint32_t id)
+{
+    send(id, COMMAND_NMI);
+}
+
+void apic_send_init(uint32_t id)
+{
+    send(id, COMMAND_INIT);
+}
+
+void apic_send_startup(uint32_t id, phys_addr_t frame)
+{
+    send(id, COMMAND_STARTUP | (uint32_t)(frame.raw / FRAME_BYTES));
 }
 
 void apic_send_self(unsigned vector)

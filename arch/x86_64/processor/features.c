@@ -15,6 +15,8 @@
 
 #include "internal.h"
 
+#define MSR_MICROCODE 0x8b
+
 enum cpuid_register { EAX, EBX, ECX, EDX };
 
 /* Where each feature is announced: SDM volume 2, CPUID; AMD volume 3, appendix E. */
@@ -63,13 +65,59 @@ static struct cpuid cpuid_checked(uint32_t leaf)
     return leaf <= highest ? cpuid(leaf, 0) : (struct cpuid){0, 0, 0, 0};
 }
 
+static bool this_cpu_has(size_t feature)
+{
+    struct cpuid result = cpuid_checked(features[feature].leaf);
+    const uint32_t outputs[] = {result.eax, result.ebx, result.ecx, result.edx};
+    return outputs[features[feature].output] >> features[feature].bit & 1;
+}
+
 void cpu_features_find(void)
 {
     for (size_t i = 0; i < CPU_FEATURE_COUNT; i++) {
-        struct cpuid result = cpuid_checked(features[i].leaf);
-        const uint32_t outputs[] = {result.eax, result.ebx, result.ecx, result.edx};
-        present[i] = (outputs[features[i].output] >> features[i].bit & 1) != 0;
+        present[i] = this_cpu_has(i);
     }
+}
+
+uint64_t cpu_features_lacking(void)
+{
+    uint64_t lacking = 0;
+    for (size_t i = 0; i < CPU_FEATURE_COUNT; i++) {
+        lacking |= (uint64_t)(present[i] && !this_cpu_has(i)) << i;
+    }
+    return lacking;
+}
+
+uint64_t cpu_features_needed(void)
+{
+    static const enum cpu_feature needed[] = {
+        CPU_FEATURE_NX,        CPU_FEATURE_SMEP, CPU_FEATURE_SMAP,        CPU_FEATURE_UMIP,
+        CPU_FEATURE_PGE,       CPU_FEATURE_PCID, CPU_FEATURE_PAT,         CPU_FEATURE_INVPCID,
+        CPU_FEATURE_PAGE_1GIB, CPU_FEATURE_MCE,  CPU_FEATURE_TSC_DEADLINE};
+    uint64_t mask = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(needed); i++) {
+        mask |= 1ULL << needed[i];
+    }
+    return mask;
+}
+
+static void copy_words(char *to, const uint32_t *words, size_t count)
+{
+    memcpy(to, words, count * sizeof *words);
+}
+
+/* Intel's is read after a CPUID, and after 0 was written (SDM volume 3, 9.11.7.1); AMD's only read. */
+uint64_t cpu_microcode(void)
+{
+    char vendor[13] = "";
+    struct cpuid leaf = cpuid(0, 0);
+    copy_words(vendor, (const uint32_t[]){leaf.ebx, leaf.edx, leaf.ecx}, 3);
+    if (strcmp(vendor, "GenuineIntel") == 0) {
+        msr_write(MSR_MICROCODE, 0);
+        cpuid(1, 0);
+        return msr_read(MSR_MICROCODE) >> 32;
+    }
+    return strcmp(vendor, "AuthenticAMD") == 0 ? msr_read(MSR_MICROCODE) & UINT32_MAX : 0;
 }
 
 bool cpu_has(enum cpu_feature feature)
@@ -80,11 +128,6 @@ bool cpu_has(enum cpu_feature feature)
 const char *cpu_feature_name(enum cpu_feature feature)
 {
     return features[feature].name;
-}
-
-static void copy_words(char *to, const uint32_t *words, size_t count)
-{
-    memcpy(to, words, count * sizeof *words);
 }
 
 void cpu_name(char name[CPU_NAME_BYTES])

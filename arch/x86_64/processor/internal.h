@@ -3,6 +3,3 @@
 
 /* Asks the CPU what it can do, for cpu_has(). */
 void cpu_features_find(void);
-
-/* Gives the control registers what cpu_control_wanted() says. After cpu_features_find(). */
-void cpu_control_set(void);

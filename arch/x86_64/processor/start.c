@@ -21,6 +21,7 @@ static uint64_t stack_guard_from(const struct boot_seed *seed)
 __attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *info)
 {
     gdt_load(&boot_cpu);
+    boot_cpu.began = info->stages[0].ticks;
     cpu_stacks_init(&boot_cpu);
     idt_init();
     cpu_features_find();

@@ -50,6 +50,13 @@ bool timer_device_initialise(void (*expired)(void))
     return true;
 }
 
+void timer_device_start(void)
+{
+    if (deadline_mode) {
+        apic_timer_use_deadline();
+    }
+}
+
 void timer_device_arm(uint64_t nanoseconds)
 {
     uint64_t due = cpu_ticks() + clock_scale_apply(to_ticks, nanoseconds);

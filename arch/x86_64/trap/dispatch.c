@@ -82,7 +82,12 @@ exception_handler *exception_set_handler(enum exception_vector vector, exception
 
 uint64_t interrupt_count(unsigned vector)
 {
-    return vector < INTERRUPT_VECTORS ? per_cpu()->interrupt_counts[vector] : 0;
+    return interrupt_count_of(per_cpu(), vector);
+}
+
+uint64_t interrupt_count_of(const struct per_cpu *cpu, unsigned vector)
+{
+    return vector < INTERRUPT_VECTORS ? cpu->interrupt_counts[vector] : 0;
 }
 
 const char *interrupt_name(unsigned vector)

@@ -57,6 +57,18 @@ static const struct {
     {stacks.panic_guard, sizeof stacks.panic, "panic stack", "guard page below the panic stack"},
 };
 
+/* By slot. */
+static const struct {
+    const char *name;
+    size_t bytes;
+} slots[IST_COUNT + 1] = {
+    [IST_NMI] = {"NMI", sizeof stacks.nmi},
+    [IST_DOUBLE_FAULT] = {"double fault", sizeof stacks.double_fault},
+    [IST_MACHINE_CHECK] = {"machine check", sizeof stacks.machine_check},
+    [IST_PAGE_FAULT] = {"page fault", sizeof stacks.page_fault},
+    [IST_DEBUG] = {"debug", sizeof stacks.debug},
+};
+
 #define STACK_TOP(stack) ((uintptr_t)(stack) + sizeof(stack))
 
 void cpu_stacks_init(struct per_cpu *cpu)
@@ -75,6 +87,16 @@ bool cpu_stacks_guard_page(unsigned index, virt_addr_t *page)
     }
     *page = virt_of(described[index].guard);
     return true;
+}
+
+size_t trap_stack_bytes(unsigned slot)
+{
+    return slots[slot].bytes;
+}
+
+const char *trap_stack_name(unsigned slot)
+{
+    return slots[slot].name;
 }
 
 void *panic_stack_top(void)

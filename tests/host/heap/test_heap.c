@@ -368,12 +368,12 @@ static void a_heap_needs_memory(void **state)
     struct heap_fixture *small = calloc(1, sizeof *small);
     machine_make(&small->machine, MIB(64));
     machine_range(&small->machine, MIB(1), MIB(1), MEMORY_USABLE);
-    assert_int_equal(machine_start(&small->machine, CPUS_MAX, NULL), FRAME_OK);
+    assert_int_equal(machine_start(&small->machine, 64, NULL), FRAME_OK);
     frame_pool_back(&small->machine.pool, phys_addr(0), MIB(64));
     uint64_t before = frame_pool_free(&small->machine.pool);
     struct heap_config config = {.slabs = fixture.heap.slabs.config};
     config.slabs.frames = &small->machine.pool;
-    config.slabs.cpus = CPUS_MAX; /* 2 MiB of parts */
+    config.slabs.cpus = 64; /* 2 MiB of parts */
     assert_int_equal(heap_init(&small->heap, &config), SLAB_NO_MEMORY);
     assert_int_equal(frame_pool_free(&small->machine.pool), before);
     machine_destroy(&small->machine);

@@ -7,6 +7,7 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <ashlar/vmalloc.h>
+#include <ashlar/world.h>
 
 #include "tests.h"
 
@@ -99,7 +100,7 @@ KERNEL_TEST(heap_blocks_hold_what_is_written)
 KERNEL_TEST(heap_is_sound_after_boot)
 {
     struct slab_problem problem = {.what = NULL};
-    EXPECT(heap_check(&kernel_heap, &problem));
+    EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
     struct frame_ledger ledger;
     frame_pool_ledger(kernel_frames(), &ledger);
     EXPECT_EQUAL((uint64_t)ledger.difference, 0);
@@ -301,14 +302,14 @@ KERNEL_TEST(heap_large_blocks_belong_to_one_heap)
     EXPECT(heap_alloc(tests_heap, 65536) != NULL);
     void *kernels = heap_alloc(&kernel_heap, 65536);
     EXPECT(kernels != NULL);
-    EXPECT(heap_check(tests_heap, &problem));
-    EXPECT(heap_check(&kernel_heap, &problem));
+    EXPECT(WORLD_STOPPED(heap_check(tests_heap, &problem)));
+    EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
     heap_free(tests_heap, kernels);
     EXPECT(reported(SLAB_FOREIGN_POINTER));
     tests_heap_stop();
     EXPECT(reported(SLAB_LIVE_AT_DESTROY));
     EXPECT_EQUAL(last.found, 2);
-    EXPECT(heap_check(&kernel_heap, &problem));
+    EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
     heap_free(&kernel_heap, kernels);
 }
 
@@ -426,5 +427,5 @@ KERNEL_TEST(heap_mixture_keeps_contents)
     }
     heap_free(&kernel_heap, blocks);
     struct slab_problem problem = {.what = NULL};
-    EXPECT(heap_check(&kernel_heap, &problem));
+    EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
 }

@@ -6,6 +6,7 @@
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
+#include <ashlar/world.h>
 
 #define RANGES 300
 #define ROUNDS 20000
@@ -21,7 +22,7 @@ static enum kva_error take(uint64_t bytes, uint64_t alignment, uint32_t guards, 
 static bool arena_is_sound(void)
 {
     struct kva_problem problem;
-    return kva_check(kernel_kva(), &problem);
+    return WORLD_STOPPED(kva_check(kernel_kva(), &problem));
 }
 
 KERNEL_TEST(kva_arena_is_the_layouts)

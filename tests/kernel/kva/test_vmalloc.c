@@ -7,6 +7,7 @@
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <ashlar/vmalloc.h>
+#include <ashlar/world.h>
 
 #define BLOCKS 64
 #define ROUNDS 3000
@@ -17,8 +18,8 @@ static bool all_is_sound(void)
     struct kva_problem kva_problem;
     struct frame_ledger ledger;
     frame_pool_ledger(kernel_frames(), &ledger);
-    return vmalloc_check(&kernel_vmalloc, &problem) && kva_check(kernel_kva(), &kva_problem) &&
-           ledger.difference == 0;
+    return WORLD_STOPPED(vmalloc_check(&kernel_vmalloc, &problem)) &&
+           WORLD_STOPPED(kva_check(kernel_kva(), &kva_problem)) && ledger.difference == 0;
 }
 
 static bool readable(virt_addr_t address)
@@ -104,7 +105,7 @@ KERNEL_TEST(vmalloc_gives_empty_tables_back_at_once)
     vfree(blocks[count - 1]);
     bool dropped = table->table_frames < tables;
     struct vm_problem problem;
-    bool sound = vm_manager_check(kernel_vm_manager(), &problem) && all_is_sound();
+    bool sound = WORLD_STOPPED(vm_manager_check(kernel_vm_manager(), &problem)) && all_is_sound();
     while (count-- > 1) {
         vfree(blocks[count - 1]);
     }

@@ -11,6 +11,7 @@
 #include <ashlar/test.h>
 #include <ashlar/vm_kernel.h>
 #include <ashlar/vmalloc.h>
+#include <ashlar/world.h>
 #include <x86/cpu_stacks.h>
 
 #include "tests/kernel/space/tests.h"
@@ -32,13 +33,13 @@ static struct vm_space user;
 
 static void expect_sound(void)
 {
-    EXPECT(page_audit(&audit));
+    EXPECT(WORLD_STOPPED(page_audit(&audit)));
     EXPECT(audit.what == NULL);
 }
 
 static void expect_problem(const char *what)
 {
-    EXPECT(!page_audit(&audit));
+    EXPECT(!WORLD_STOPPED(page_audit(&audit)));
     EXPECT(audit.problems > 0 && audit.what && strcmp(audit.what, what) == 0);
 }
 
@@ -446,7 +447,7 @@ KERNEL_TEST(audit_finds_tables_that_nobody_owns)
     EXPECT_EQUAL(page_table_init(&table, kernel_frames(), kernel->access, kernel->levels,
                                  kernel->largest_level, kernel),
                  PAGE_TABLE_OK);
-    bool sound = page_audit(&audit);
+    bool sound = WORLD_STOPPED(page_audit(&audit));
     page_table_destroy(&table);
     EXPECT(!sound && strcmp(audit.what, "page tables that nobody owns") == 0);
     EXPECT_EQUAL(audit.run.target.raw, table.root.raw);

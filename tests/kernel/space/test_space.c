@@ -9,6 +9,7 @@
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/world.h>
 #include <x86/cpu.h>
 #include <x86/cpuid.h>
 
@@ -23,8 +24,8 @@ static bool spaces_are_sound(void)
 {
     struct vm_problem problem;
     struct frame_problem frame_problem;
-    return vm_manager_check(kernel_vm_manager(), &problem) &&
-           frame_pool_check(kernel_frames(), &frame_problem);
+    return WORLD_STOPPED(vm_manager_check(kernel_vm_manager(), &problem)) &&
+           WORLD_STOPPED(frame_pool_check(kernel_frames(), &frame_problem));
 }
 
 static uint64_t owned(enum frame_owner owner)

@@ -12,15 +12,25 @@
 #define VECTOR_DEVICES     0x30 /* from here on they are given out: interrupts_allocate() */
 #define VECTOR_DEVICES_END 0xe0 /* the first behind those */
 #define VECTOR_TIMER       0xe0
+#define VECTOR_MAILBOX     0xfd /* another CPU asks for something: kernel/processor/mailbox.c */
 #define VECTOR_APIC_ERROR  0xfe
 #define VECTOR_SPURIOUS    0xff
 
+#define XAPIC_IDS 255 /* identifiers from here on need x2APIC mode */
+
 /*
- * Takes over this CPU's local APIC in the mode it is in (xAPIC or x2APIC), and turns it on if it was off.
+ * Takes over the boot CPU's local APIC and turns it on if it was off. It stays in the mode it is in (xAPIC or
+ * x2APIC), unless some CPU has an identifier, of which `largest` is the largest, that needs x2APIC.
  * Afterwards everything but the NMI is masked and no interrupt is in service. Returns false when the CPU has
  * no local APIC, or its registers cannot be mapped.
  */
-bool apic_initialise(void);
+bool apic_initialise(uint32_t largest);
+
+/* The same for another CPU, on itself. After apic_initialise() has succeeded. */
+void apic_start(void);
+
+/* Where every CPU finds its APIC's registers; NULL in x2APIC mode. */
+volatile void *apic_registers(void);
 
 /* Whether apic_initialise() succeeded, whether it is in x2APIC mode, and this CPU's identifier. */
 bool apic_available(void);
@@ -32,6 +42,17 @@ uint32_t apic_id(void);
  * yet, or its handler is running.
  */
 bool apic_is_pending(unsigned vector);
+
+/*
+ * Raises `vector` (32 .. 255), or an NMI, on the CPU whose APIC has the identifier `id`. Any context. What
+ * this CPU wrote before is visible to the handler.
+ */
+void apic_send(uint32_t id, unsigned vector);
+void apic_send_nmi(uint32_t id);
+
+/* The two messages that start a CPU (SDM 9.4.4): INIT, and STARTUP with the frame below 1 MiB to begin in. */
+void apic_send_init(uint32_t id);
+void apic_send_startup(uint32_t id, phys_addr_t frame);
 
 /* Raises `vector` (32 .. 255) on this CPU, which takes it as soon as interrupts are on. */
 void apic_send_self(unsigned vector);

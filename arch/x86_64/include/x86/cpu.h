@@ -23,6 +23,18 @@ struct cpu_control {
 struct cpu_control cpu_control_wanted(void);
 struct cpu_control cpu_control_actual(void);
 
+/*
+ * For CPUs after the first, each on itself: which features (bit n: enum cpu_feature n) the boot CPU has and
+ * this one lacks; which of those it cannot be without, as the kernel has them in use; the revision of its
+ * microcode, 0 when it is not known.
+ */
+uint64_t cpu_features_lacking(void);
+uint64_t cpu_features_needed(void);
+uint64_t cpu_microcode(void);
+
+/* Gives this CPU's control registers what cpu_control_wanted() says. For each CPU on its own start. */
+void cpu_control_set(void);
+
 /* Loads this CPU's descriptor table, task register and GS base. For each CPU on its own start. */
 void gdt_load(struct per_cpu *cpu);
 

@@ -1,4 +1,7 @@
-/* The stacks that traps of the boot CPU run on when the interrupted one may be broken. */
+/*
+ * The stacks that traps run on when the interrupted one may be broken. The boot CPU's lie in the image, since
+ * the first fault can come before there is any allocator; those of others are allocated by kernel/processor/.
+ */
 #pragma once
 
 #include <x86/per_cpu.h>
@@ -15,5 +18,10 @@ void cpu_stacks_guard(void);
  */
 bool cpu_stacks_guard_page(unsigned index, virt_addr_t *page);
 
-/* Top of the stack that panic reports run on. */
+/* What another CPU's stack for interrupt stack table slot 1 .. IST_COUNT is to be: its length in bytes, and
+ * what it is for ("NMI"). */
+size_t trap_stack_bytes(unsigned slot);
+const char *trap_stack_name(unsigned slot);
+
+/* Top of the stack that panic reports run on; one for all CPUs, since only one of them reports. */
 void *panic_stack_top(void);

@@ -8,6 +8,7 @@
 #include <ashlar/interrupts.h>
 #include <ashlar/types.h>
 #include <x86/interrupt_flag.h>
+#include <x86/per_cpu.h>
 #include <x86/trap_frame.h>
 
 #define INTERRUPT_VECTORS 256
@@ -40,8 +41,9 @@ typedef bool exception_handler(struct trap_frame *frame);
 /* Sets the handler of `vector` (NULL: none) for all CPUs; returns the one before. */
 exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
 
-/* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU since start. */
+/* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU, or by `cpu`, since start. */
 uint64_t interrupt_count(unsigned vector);
+uint64_t interrupt_count_of(const struct per_cpu *cpu, unsigned vector);
 
 /* The name given at registration, the exception's name for vectors below 32, or NULL for a vector without a
  * handler. */
@@ -58,6 +60,17 @@ bool interrupt_active(void);
 static inline void cpu_wait_for_interrupt(void)
 {
     __asm__ volatile("sti; hlt" : : : "memory");
+}
+
+/* The same; the ticks that it took count as idle ones. The caller stays on this CPU. */
+static inline void cpu_rest(void)
+{
+    struct per_cpu *cpu = per_cpu();
+    uint64_t begin = __builtin_ia32_rdtsc();
+    atomic_store_explicit(&cpu->rest_began, begin, memory_order_relaxed);
+    cpu_wait_for_interrupt();
+    atomic_store_explicit(&cpu->rest_began, 0, memory_order_relaxed);
+    cpu->idle_ticks += __builtin_ia32_rdtsc() - begin;
 }
 
 /* Stops this CPU for good, with interrupts off. */

@@ -3,12 +3,13 @@
  * `struct per_cpu`; in user mode swapgs has put it into KERNEL_GS_BASE. The fields are read by offset in one
  * instruction; `self` gives the address for all other uses.
  *
- * Today only CPU 0 runs, and its structure is static (boot_cpu).
+ * CPU 0's structure is static (boot_cpu); the others' are made by kernel/processor/.
  */
 #pragma once
 
 #include <ashlar/lock_types.h>
 #include <ashlar/types.h>
+#include <stdatomic.h>
 #include <x86/segments.h>
 
 struct timer;
@@ -26,7 +27,7 @@ struct fault_history {
 
 struct per_cpu {
     struct per_cpu *self;      /* this structure's address */
-    uint32_t number;           /* 0 .. CPUS_MAX - 1 */
+    uint32_t number;           /* from 0 on, dense */
     uint32_t preempt_depth;    /* preempt_disable()s not yet undone */
     uint32_t interrupt_depth;  /* device interrupt handlers this CPU is inside of */
     uint32_t interrupts_begun; /* 1 from the moment this CPU first lets device interrupts in */
@@ -37,6 +38,12 @@ struct per_cpu {
     struct vm_space *space;            /* the user space that is loaded, or NULL */
     struct fault_history faults;       /* kernel/memory/page_fault.c */
     struct timer *timers;              /* that run, first to expire; interrupts off */
+    uint64_t began;                    /* time-stamp counter when it came into the kernel's hands */
+    uint64_t idle_ticks;               /* spent resting */
+    _Atomic(uint64_t) rest_began;      /* time-stamp counter when it began to rest; 0: it works */
+    int64_t ticks_ahead;               /* of the time-stamp counter, before the boot CPU's */
+    _Atomic(uint32_t) where_asked;     /* 1: an NMI is on its way that asks where this CPU is */
+    _Atomic(uint64_t) where;           /* its answer */
     struct trap_frame *firmware_fault; /* where to note an exception in a firmware call; NULL outside one */
     uint64_t timer_due;                /* when the timer device shall interrupt, in TSC ticks; 0: never */
     uint64_t part_offset;              /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */

@@ -9,6 +9,9 @@ void timer_device_set_rates(uint64_t timer_hertz, uint64_t tsc_hertz);
 /* Prepares it and names the function that its interrupt calls. Returns false when there is none. */
 bool timer_device_initialise(void (*expired)(void));
 
+/* Prepares the device of another CPU, on itself. After timer_device_initialise(). */
+void timer_device_start(void);
+
 /*
  * Makes the device raise its interrupt in `nanoseconds` or a little later, or earlier when the device cannot
  * count that far. 0: at once. Replaces what it was armed for before.

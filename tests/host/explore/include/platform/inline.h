@@ -15,6 +15,16 @@ static inline unsigned cpu_number(void)
     return explore_cpu();
 }
 
+static inline void *cpu_part(void *first)
+{
+    return (char *)first + (size_t)explore_cpu() * CPU_PART_BYTES;
+}
+
+static inline void *cpu_page(void *first)
+{
+    return (char *)first + (size_t)explore_cpu() * FRAME_BYTES;
+}
+
 static inline void preempt_disable(void)
 {
 }

@@ -1,0 +1,46 @@
+/*
+ * Starting the other processors (SDM volume 3, 9.4.4): INIT, then STARTUP, which makes a processor begin in
+ * real mode in a frame below 1 MiB. The code there brings it to 64-bit mode on tables whose root lies below
+ * 4 GiB, and on to the kernel, where each processor finds its own record by its APIC number.
+ *
+ * The frame is never writable and executable at once: its code is written first; while processors run it, it
+ * is read-only at every address. docs/processors.md draws the way.
+ */
+#pragma once
+
+#include <ashlar/types.h>
+#include <x86/per_cpu.h>
+
+enum startup_state {
+    STARTUP_EXPECTED, /* the processor has not come yet */
+    STARTUP_ARRIVED,  /* it runs on the kernel's own tables: written by the processor */
+    STARTUP_GIVEN_UP, /* nobody waits for it any more: written by the boot CPU */
+};
+
+/* One processor to be started. arch/x86_64/processor/startup.S reads its number and its stack. */
+struct startup_cpu {
+    uint32_t apic_id;          /* local APIC or x2APIC identifier */
+    _Atomic(uint32_t) arrived; /* enum startup_state */
+    uint64_t stack_top;        /* where it begins: kernel address, 16-byte aligned */
+    struct per_cpu *cpu;       /* its data, with number and trap stacks filled in */
+};
+
+/*
+ * Writes the start-up code for `frame`, below 1 MiB, to `page`, where the frame is writable now. root: of
+ * page tables that show the kernel's half and, at its physical address, `frame`; below 4 GiB.
+ */
+void startup_code_write(void *page, phys_addr_t frame, phys_addr_t root);
+
+/*
+ * Names the processors that may arrive in the kernel, and the root of its tables. The array stays in place
+ * until startup_forget(): one that is not in it halts at once.
+ */
+void startup_expect(struct startup_cpu *cpus, unsigned count, phys_addr_t root);
+void startup_forget(void);
+
+/* Whether processors of this kind need 10 ms between INIT and STARTUP. */
+bool startup_needs_pause(void);
+
+/* Gives a CPU that is not the boot CPU its number and the tops of its trap stacks, in the order of the slots.
+ */
+void per_cpu_prepare(struct per_cpu *cpu, uint32_t number, const virt_addr_t stack_tops[IST_COUNT]);

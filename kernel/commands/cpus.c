@@ -1,0 +1,120 @@
+/* Monitor command that shows all processors: cpus. */
+#include <ashlar/monitor.h>
+#include <ashlar/platform.h>
+#include <ashlar/processor.h>
+#include <stdatomic.h>
+#include <x86/apic.h>
+#include <x86/interrupt.h>
+#include <x86/per_cpu.h>
+
+static const char *const state_names[PROCESSOR_STATES] = {[PROCESSOR_PARKED] = "parked",
+                                                          [PROCESSOR_STARTING] = "starting",
+                                                          [PROCESSOR_ONLINE] = "online",
+                                                          [PROCESSOR_SILENT] = "silent",
+                                                          [PROCESSOR_REFUSED] = "refused"};
+
+/* What is shown of a processor that runs. */
+struct numbers {
+    uint64_t interrupts; /* from outside, all vectors */
+    uint64_t asked;      /* by other CPUs: interrupts of the mailbox */
+    unsigned idle;       /* share of its time that it has rested, percent */
+};
+
+static struct numbers numbers_of(const struct processor *processor)
+{
+    struct numbers numbers = {.asked = interrupt_count_of(processor->cpu, VECTOR_MAILBOX)};
+    uint64_t now = cpu_ticks() + (uint64_t)processor->ticks_ahead; /* by its counter */
+    uint64_t ran = now - processor->cpu->began;
+    uint64_t rest_began = atomic_load(&processor->cpu->rest_began);
+    uint64_t rested = processor->cpu->idle_ticks + (rest_began != 0 ? now - rest_began : 0);
+    for (unsigned vector = EXCEPTION_COUNT; vector < INTERRUPT_VECTORS; vector++) {
+        numbers.interrupts += interrupt_count_of(processor->cpu, vector);
+    }
+    numbers.idle = ran != 0 ? (unsigned)(min_u64(rested, ran) * 100 / ran) : 0;
+    return numbers;
+}
+
+static bool runs(const struct processor *processor)
+{
+    return atomic_load(&processor->state) == PROCESSOR_ONLINE;
+}
+
+/* What it does at this moment, in a word. */
+static const char *activity(const struct processor *processor)
+{
+    if (processor->cpu == per_cpu()) {
+        return "this command";
+    }
+    return atomic_load(&processor->cpu->rest_began) != 0 ? "rests" : "works";
+}
+
+static void cpu_json(struct json *json, const struct processor *processor)
+{
+    json_object_begin(json, NULL);
+    json_number(json, "cpu", processor->number);
+    json_number(json, "apic_id", processor->apic_id);
+    json_string(json, "state", state_names[atomic_load(&processor->state)]);
+    if (processor->why) {
+        json_string(json, "why", processor->why);
+    }
+    if (runs(processor)) {
+        struct numbers numbers = numbers_of(processor);
+        json_string(json, "does", activity(processor));
+        json_number(json, "interrupts", numbers.interrupts);
+        json_number(json, "asked", numbers.asked);
+        json_number(json, "idle_percent", numbers.idle);
+    }
+    json_object_end(json);
+}
+
+static void print_cpu(const struct processor *processor)
+{
+    const char *state = state_names[atomic_load(&processor->state)];
+    if (!runs(processor)) {
+        monitor_print("  - %6u  %-8s  %s\n", processor->apic_id, state, processor->why ? processor->why : "");
+        return;
+    }
+    struct numbers numbers = numbers_of(processor);
+    monitor_print("%3u %6u  %-8s  %-12s %'10" PRIu64 " %'8" PRIu64 " %4u %%\n", processor->number,
+                  processor->apic_id, state, activity(processor), numbers.interrupts, numbers.asked,
+                  numbers.idle);
+}
+
+static void cpus_json(void)
+{
+    const struct processor *processor;
+    struct json json;
+    monitor_json_begin(&json);
+    json_array_begin(&json, NULL);
+    for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
+        cpu_json(&json, processor);
+    }
+    json_array_end(&json);
+    json_end(&json);
+}
+
+static void cpus_run(struct monitor_call *call)
+{
+    const struct processor *processor;
+    if (call->json) {
+        cpus_json();
+        return;
+    }
+    monitor_print("CPU   APIC  state     does         interrupts    asked   idle\n");
+    for (unsigned i = 0; (processor = processor_at(i)) != NULL && !monitor_interrupted(); i++) {
+        print_cpu(processor);
+    }
+}
+
+MONITOR_COMMAND(
+    cpus, cpus_run, "", "all processors: state, what each does, interrupts, rest",
+    "A line for each processor that the firmware has switched on. 'parked' ones were not started, since\n"
+    "cpus=N asks for fewer; a 'silent' one did not answer; 'refused' ones lack what the kernel uses.\n"
+    "'asked' counts interrupts by which other CPUs asked it for something, 'idle' is the share of its\n"
+    "time that it has rested.\n"
+    "Examples:\n"
+    "  cpus\n"
+    "  cpus -j    [{\"cpu\":0,\"apic_id\":0,\"state\":\"online\",\"does\":\"this "
+    "command\",\"interrupts\":N,\n"
+    "             \"asked\":N,\"idle_percent\":N},...]\n",
+    .flags = MONITOR_JSON);

@@ -1,0 +1,118 @@
+/* What a processor does from its first moment in the kernel on: it comes online, and works when it is idle.
+ */
+#include <ashlar/cpu_request.h>
+#include <ashlar/memory.h>
+#include <ashlar/platform.h>
+#include <ashlar/tlb.h>
+#include <x86/apic.h>
+#include <x86/cpu.h>
+#include <x86/interrupt.h>
+#include <x86/per_cpu.h>
+#include <x86/timer_device.h>
+
+#define LOG_SUBSYSTEM "processors"
+#include <ashlar/log.h>
+
+#include "internal.h"
+
+/* What processors_run() has all CPUs do. Written by the CPU that asks, before it marks the others. */
+static processor_work *shared_work;
+static void *shared_context;
+
+static void work(struct processor *processor)
+{
+    if (atomic_load(&processor->has_work)) {
+        shared_work(shared_context, processor->number);
+        atomic_store(&processor->has_work, false);
+    }
+}
+
+/*
+ * Does what a CPU can do that has nothing to do; rests when there is no more, until an interrupt. From the
+ * last look at its work to the rest interrupts are off, so that none is lost in between.
+ */
+_Noreturn static void idle(struct processor *processor)
+{
+    for (;;) {
+        work(processor);
+        while (frame_pool_idle(kernel_frames())) {
+        }
+        interrupts_disable();
+        if (atomic_load(&processor->has_work)) {
+            interrupts_enable();
+        } else {
+            cpu_rest();
+        }
+    }
+}
+
+/* The next processor that is online from `index` on, but for this CPU; NULL when there is none. */
+static struct processor *other_from(unsigned *index)
+{
+    for (const struct processor *at; (at = processor_at(*index)) != NULL; (*index)++) {
+        if (atomic_load(&at->state) == PROCESSOR_ONLINE && at->number != cpu_number()) {
+            return processor_listed(*index);
+        }
+    }
+    return NULL;
+}
+
+void processors_run(processor_work *run, void *context)
+{
+    struct processor *other;
+    shared_work = run;
+    shared_context = context;
+    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
+        atomic_store(&other->has_work, true);
+        apic_send(other->apic_id, VECTOR_MAILBOX);
+    }
+    run(context, cpu_number());
+    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
+        while (atomic_load(&other->has_work)) {
+            cpu_serve_requests();
+            cpu_relax();
+        }
+    }
+}
+
+/* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
+_Noreturn void processor_enter(void)
+{
+    struct processor *processor = processor_listed(cpu_number());
+    processor->lacks = cpu_features_lacking();
+    processor->microcode = cpu_microcode();
+    if (processor->lacks & cpu_features_needed()) {
+        processor->why = "it lacks what the kernel uses";
+        atomic_store(&processor->state, PROCESSOR_REFUSED);
+        cpu_halt_forever();
+    }
+    cpu_control_set();
+    tlb_cpu_enter();
+    apic_start();
+    timer_device_start();
+    atomic_store(&processor->state, PROCESSOR_ONLINE);
+    interrupts_begin();
+    idle(processor);
+}
+
+void processor_report(const struct processor *processor)
+{
+    const struct processor *boot = processor_at(0);
+    for (unsigned feature = 0; feature < CPU_FEATURE_COUNT; feature++) {
+        if (processor->lacks >> feature & 1) {
+            log_warning("CPU %u lacks %s, which the boot CPU has", processor->number,
+                        cpu_feature_name((enum cpu_feature)feature));
+        }
+    }
+    if (processor->why && atomic_load(&processor->state) == PROCESSOR_REFUSED) {
+        log_error("CPU %u, APIC %u, is not used: %s", processor->number, processor->apic_id, processor->why);
+    }
+    if (processor->microcode != boot->microcode) {
+        log_warning("CPU %u has microcode %#" PRIx64 ", the boot CPU %#" PRIx64, processor->number,
+                    processor->microcode, boot->microcode);
+    }
+    if (processor->ticks_ahead != 0) {
+        log_warning("the time-stamp counter of CPU %u is %" PRId64 " ticks ahead: the clock takes that off",
+                    processor->number, processor->ticks_ahead);
+    }
+}

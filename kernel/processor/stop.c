@@ -1,0 +1,109 @@
+/*
+ * NMIs from one CPU to another: a panic stops all others with them and says where each was; and a CPU that
+ * does not answer is asked where it is. An NMI comes through where interrupts are off.
+ */
+#include <ashlar/console.h>
+#include <ashlar/cpu_request.h>
+#include <ashlar/panic.h>
+#include <ashlar/platform.h>
+#include <ashlar/symbols.h>
+#include <x86/apic.h>
+#include <x86/interrupt.h>
+#include <x86/per_cpu.h>
+
+#define LOG_SUBSYSTEM "processors"
+#include <ashlar/log.h>
+
+#include "internal.h"
+
+#define LOOKS_MAX 2000000 /* for an answer: some milliseconds, on a machine that may be broken */
+
+static exception_handler *next_handler; /* of NMIs that nobody here asked for */
+
+/*
+ * Notes where this CPU was, if another one wants to know it, and stops here if there is a panic. The CPU that
+ * reports is never asked.
+ */
+static bool answer(struct trap_frame *frame)
+{
+    struct per_cpu *cpu = per_cpu();
+    uint32_t asked = 1;
+    if (!atomic_compare_exchange_strong(&cpu->where_asked, &asked, 0)) {
+        return next_handler && next_handler(frame);
+    }
+    atomic_store(&cpu->where, frame->rip);
+    while (panic_active()) {
+        cpu_halt_forever();
+    }
+    return true;
+}
+
+/* Asks a CPU where it is; what it was when it was asked last is forgotten. */
+static void ask(const struct processor *processor)
+{
+    atomic_store(&processor->cpu->where, 0);
+    atomic_store(&processor->cpu->where_asked, 1);
+    apic_send_nmi(processor->apic_id);
+}
+
+static bool is_other(const struct processor *processor)
+{
+    return processor->cpu && processor->cpu != per_cpu() &&
+           atomic_load(&processor->state) == PROCESSOR_ONLINE;
+}
+
+/* Whether it has told where it is, which is waited for a moment. */
+static bool has_told(const struct processor *processor)
+{
+    for (unsigned i = 0; i < LOOKS_MAX && atomic_load(&processor->cpu->where) == 0; i++) {
+        cpu_relax();
+    }
+    return atomic_load(&processor->cpu->where) != 0;
+}
+
+static void stop_others(void)
+{
+    const struct processor *processor;
+    for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
+        if (is_other(processor)) {
+            ask(processor);
+        }
+    }
+    for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
+        if (is_other(processor)) {
+            has_told(processor);
+        }
+    }
+}
+
+static const char *place(const struct processor *processor, char text[SYMBOL_TEXT_BYTES])
+{
+    uint64_t where = atomic_load(&processor->cpu->where);
+    return where != 0 ? symbol_text(virt_addr(where), false, text) : "did not answer the NMI";
+}
+
+static void print_others(void)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    const struct processor *processor;
+    for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
+        if (is_other(processor)) {
+            console_print("CPU %-4u %s\n", processor->number, place(processor, text));
+        }
+    }
+}
+
+void processor_tell_where(unsigned cpu)
+{
+    char text[SYMBOL_TEXT_BYTES];
+    const struct processor *processor = processor_at(cpu);
+    ask(processor);
+    has_told(processor);
+    log_error("CPU %u: %s", cpu, place(processor, text));
+}
+
+void processor_panics_start(void)
+{
+    next_handler = exception_set_handler(EXCEPTION_NMI, answer);
+    panic_set_others(stop_others, print_others);
+}

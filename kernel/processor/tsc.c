@@ -1,0 +1,74 @@
+/*
+ * Comparing time-stamp counters. The boot CPU and another one pass a turn to and fro: the boot CPU reads its
+ * counter, the other its own, the boot CPU again. If both counters agree, the other's reading lies between
+ * the two; if not, the closest round tells by how much they differ, to within the time that the round took.
+ */
+#include <ashlar/clock.h>
+#include <ashlar/cpu_request.h>
+#include <ashlar/platform.h>
+
+#include "internal.h"
+
+#define ROUNDS            4
+#define CLOSE_NANOSECONDS 20000 /* a round this short tells enough */
+
+enum turn { TURN_BOOT, TURN_OTHER };
+
+/* One comparison; lies on the boot CPU's stack. */
+struct comparison {
+    _Atomic(uint32_t) turn; /* enum turn */
+    _Atomic(bool) over;     /* the other need not wait for its turn again */
+    _Atomic(uint64_t) answer;
+};
+
+/* On the other CPU, inside the interrupt that asked for it. */
+static void answer_all(const void *context)
+{
+    struct comparison *comparison = *(struct comparison *const *)context;
+    while (!atomic_load(&comparison->over)) {
+        if (atomic_load(&comparison->turn) == TURN_OTHER) {
+            atomic_store(&comparison->answer, cpu_ticks());
+            atomic_store(&comparison->turn, TURN_BOOT);
+        }
+        cpu_relax();
+    }
+}
+
+/* How far outside [before, after] the answer lies: ahead if positive. */
+static int64_t outside(uint64_t before, uint64_t answer, uint64_t after)
+{
+    if ((int64_t)(answer - after) > 0) {
+        return (int64_t)(answer - after);
+    }
+    return (int64_t)(answer - before) < 0 ? (int64_t)(answer - before) : 0;
+}
+
+int64_t processor_compare_counter(unsigned cpu, struct cpu_set *only)
+{
+    struct comparison comparison = {.turn = TURN_BOOT};
+    struct comparison *pointer = &comparison;
+    uint64_t close = clock_nanoseconds_to_ticks(CLOSE_NANOSECONDS);
+    uint64_t narrowest = UINT64_MAX;
+    int64_t ahead = 0;
+    cpu_set_add(only, cpu);
+    preempt_disable();
+    cpu_request_send(only, answer_all, &pointer);
+    for (unsigned i = 0; i < ROUNDS && narrowest > close; i++) {
+        uint64_t before = cpu_ticks();
+        atomic_store(&comparison.turn, TURN_OTHER);
+        while (atomic_load(&comparison.turn) != TURN_BOOT) {
+            cpu_serve_requests();
+            cpu_relax();
+        }
+        uint64_t after = cpu_ticks();
+        if (after - before < narrowest) {
+            narrowest = after - before;
+            ahead = outside(before, atomic_load(&comparison.answer), after);
+        }
+    }
+    atomic_store(&comparison.over, true);
+    cpu_request_wait();
+    preempt_enable();
+    cpu_set_remove(only, cpu);
+    return ahead;
+}

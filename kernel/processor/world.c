@@ -1,0 +1,88 @@
+/*
+ * Stopping the world: all other CPUs wait at a moment when none of them is in the middle of anything, which
+ * is when preemption is on. Whoever is asked at another moment goes on, and is asked again.
+ */
+#include <ashlar/cpu_request.h>
+#include <ashlar/platform.h>
+#include <ashlar/world.h>
+#include <stdatomic.h>
+#include <x86/apic.h>
+#include <x86/per_cpu.h>
+
+#include "internal.h"
+
+#define LOOKS_PER_ASKING 1000
+
+static struct cpu_set parked;        /* CPUs that wait */
+static _Atomic(uint32_t) stopped_by; /* number + 1 of the CPU that stopped the world; 0: it moves */
+
+void world_start(void *memory, unsigned cpus)
+{
+    cpu_set_init(&parked, memory, cpus);
+}
+
+/*
+ * Who leaves looks again whether somebody else has stopped the world meanwhile, and may have seen this CPU
+ * among those that wait.
+ */
+static void park(void)
+{
+    do {
+        cpu_set_add(&parked, cpu_number());
+        while (atomic_load(&stopped_by) != 0) {
+            cpu_serve_requests();
+            cpu_relax();
+        }
+        cpu_set_remove(&parked, cpu_number());
+    } while (atomic_load(&stopped_by) != 0);
+}
+
+void world_park_if_asked(void)
+{
+    const struct per_cpu *cpu = per_cpu();
+    if (atomic_load(&stopped_by) != 0 && cpu->preempt_depth == 0 && cpu->interrupt_depth == 1) {
+        park();
+    }
+}
+
+/* Whether all that are online but this one wait; asks those that do not when `ask`. */
+static bool all_wait(bool ask)
+{
+    const struct cpu_set *online = cpus_online();
+    bool all = true;
+    for (unsigned cpu = cpu_set_next(online, 0); cpu < online->cpus; cpu = cpu_set_next(online, cpu + 1)) {
+        if (cpu != cpu_number() && !cpu_set_has(&parked, cpu)) {
+            all = false;
+            if (ask) {
+                apic_send(processor_listed(cpu)->apic_id, VECTOR_MAILBOX);
+            }
+        }
+    }
+    return all;
+}
+
+void world_stop(void)
+{
+    if (cpus_present() == 1) {
+        return;
+    }
+    preempt_disable();
+    uint32_t nobody = 0;
+    while (!atomic_compare_exchange_weak(&stopped_by, &nobody, cpu_number() + 1)) {
+        nobody = 0;
+        park();
+    }
+    for (unsigned looks = 0; !all_wait(looks % LOOKS_PER_ASKING == 0); looks++) {
+        cpu_serve_requests();
+        cpu_relax();
+    }
+}
+
+void world_resume(void)
+{
+    if (cpus_present() == 1) {
+        return;
+    }
+    atomic_store(&stopped_by, 0);
+    preempt_enable();
+}

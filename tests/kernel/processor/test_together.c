@@ -1,0 +1,161 @@
+/*
+ * Memory used by all processors at once. Each test lets all of them work on the kernel's own structures, then
+ * asks the validators, and the ledger, which must close to the byte.
+ */
+#include <ashlar/boot.h>
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
+#include <ashlar/processor.h>
+#include <ashlar/string.h>
+#include <ashlar/test.h>
+#include <ashlar/vmalloc.h>
+#include <ashlar/world.h>
+#include <stdatomic.h>
+
+#define ROUNDS 3000
+#define HELD   16 /* blocks that a CPU has at a time */
+#define ORDERS 4  /* frames in blocks of 1, 2, 4 and 8 */
+#define SHARED 32 /* places by which CPUs hand blocks to each other */
+#define BYTES  600
+
+static _Atomic(unsigned) wrong; /* what any CPU has found */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return *state >> 33;
+}
+
+static bool all_is_sound(void)
+{
+    struct frame_problem frame_problem;
+    struct slab_problem heap_problem;
+    struct frame_ledger ledger;
+    world_stop();
+    bool sound = frame_pool_check(kernel_frames(), &frame_problem) && heap_check(&kernel_heap, &heap_problem);
+    frame_pool_ledger(kernel_frames(), &ledger);
+    world_resume();
+    return sound && ledger.difference == 0;
+}
+
+/* ---- Frames: each block carries its own address as long as it is held ---- */
+
+static void take_and_give_frames(void *context, unsigned cpu)
+{
+    phys_addr_t held[HELD] = {{0}};
+    unsigned orders[HELD] = {0};
+    uint64_t random = cpu + 1;
+    (void)context;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned i = (unsigned)(next_random(&random) % HELD);
+        if (held[i].raw != 0) {
+            uint64_t *words = physmap_pointer(held[i]);
+            atomic_fetch_add(&wrong, *words != held[i].raw);
+            frame_free(kernel_frames(), held[i], orders[i]);
+            held[i] = phys_addr(0);
+            continue;
+        }
+        orders[i] = (unsigned)(next_random(&random) % ORDERS);
+        phys_addr_t block = frame_alloc(kernel_frames(), orders[i], OWNER_TEST);
+        if (block.raw != FRAME_NONE.raw) {
+            *(uint64_t *)physmap_pointer(block) = block.raw;
+            held[i] = block;
+        }
+    }
+    for (unsigned i = 0; i < HELD; i++) {
+        if (held[i].raw != 0) {
+            frame_free(kernel_frames(), held[i], orders[i]);
+        }
+    }
+}
+
+KERNEL_TEST(together_frames)
+{
+    struct frame_ledger ledger;
+    atomic_store(&wrong, 0);
+    processors_run(take_and_give_frames, NULL);
+    EXPECT_EQUAL(atomic_load(&wrong), 0);
+    EXPECT(all_is_sound());
+    frame_pool_ledger(kernel_frames(), &ledger);
+    EXPECT_EQUAL(ledger.owner_bytes[OWNER_TEST], 0);
+}
+
+/* ---- The heap: blocks wander from CPU to CPU, and are freed where they arrive ---- */
+
+static _Atomic(uint8_t *) shared[SHARED];
+
+/* A block's first two bytes are its length, all others the length's lowest byte. */
+static uint8_t *make_block(size_t bytes)
+{
+    uint8_t *block = heap_alloc(&kernel_heap, bytes);
+    if (block) {
+        memset(block, (int)(bytes & 0xff), bytes);
+        memcpy(block, &(uint16_t){(uint16_t)bytes}, 2);
+    }
+    return block;
+}
+
+static void check_and_free(uint8_t *block)
+{
+    uint16_t bytes;
+    if (!block) {
+        return;
+    }
+    memcpy(&bytes, block, 2);
+    for (size_t i = 2; i < bytes; i++) {
+        atomic_fetch_add(&wrong, block[i] != (bytes & 0xff));
+    }
+    heap_free(&kernel_heap, block);
+}
+
+static void exchange_blocks(void *context, unsigned cpu)
+{
+    uint64_t random = cpu + 1;
+    (void)context;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t bytes = 2 + next_random(&random) % BYTES;
+        check_and_free(atomic_exchange(&shared[next_random(&random) % SHARED], make_block(bytes)));
+    }
+}
+
+KERNEL_TEST(together_heap)
+{
+    atomic_store(&wrong, 0);
+    processors_run(exchange_blocks, NULL);
+    for (unsigned i = 0; i < SHARED; i++) {
+        check_and_free(atomic_exchange(&shared[i], NULL));
+    }
+    EXPECT_EQUAL(atomic_load(&wrong), 0);
+    EXPECT(all_is_sound());
+}
+
+/* ---- Virtual blocks ---- */
+
+static void make_and_free_virtual(void *context, unsigned cpu)
+{
+    uint64_t random = cpu + 1;
+    (void)context;
+    for (unsigned round = 0; round < ROUNDS / 30; round++) {
+        uint64_t bytes = FRAME_BYTES * (1 + next_random(&random) % 20);
+        volatile uint64_t *block = vmalloc(bytes);
+        if (block) {
+            for (uint64_t i = 0; i < bytes / sizeof *block; i += FRAME_BYTES / sizeof *block) {
+                block[i] = (uint64_t)cpu << 32 | i;
+            }
+            for (uint64_t i = 0; i < bytes / sizeof *block; i += FRAME_BYTES / sizeof *block) {
+                atomic_fetch_add(&wrong, block[i] != ((uint64_t)cpu << 32 | i));
+            }
+            vfree((void *)block);
+        }
+    }
+}
+
+KERNEL_TEST(together_vmalloc)
+{
+    struct vmalloc_problem problem;
+    atomic_store(&wrong, 0);
+    processors_run(make_and_free_virtual, NULL);
+    EXPECT_EQUAL(atomic_load(&wrong), 0);
+    EXPECT(WORLD_STOPPED(vmalloc_check(&kernel_vmalloc, &problem)));
+    EXPECT(all_is_sound());
+}
