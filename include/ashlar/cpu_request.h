@@ -23,7 +23,7 @@ typedef void cpu_request_function(const void *context);
 struct cpu_request_calls {
     /* Interrupts CPU `cpu`, whose handler calls cpu_serve_requests(). All that this CPU has written before
      * must be seen by the handler; where the interrupt is sent by a write that does not wait for earlier ones
-     * (WRMSR to an x2APIC: SDM volume 3, 11.12.3), it is to wait for them first. From any context. */
+     * (WRMSR to an x2APIC: SDM volume 3, 10.12.3), it is to wait for them first. From any context. */
     void (*interrupt)(unsigned cpu);
     /* Says where a CPU is that has not answered in time; a panic follows. NULL: nothing can be said. */
     void (*silent)(unsigned cpu);
@@ -34,7 +34,9 @@ size_t cpu_requests_bytes(unsigned cpus);
 
 /*
  * Makes mailboxes for CPUs 0 .. cpus - 1 in `memory`, which stays in use for good. The calling CPU is online,
- * the others are not yet. Called once at start-up, before any other CPU runs and before there is a space.
+ * the others are not yet. Called once at start-up, before any other CPU runs, and while no tables but the
+ * kernel's are loaded: a set of page tables that was made before has room in its set of CPUs for one alone,
+ * so no other CPU may load it.
  */
 void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_calls *calls);
 

@@ -4,7 +4,7 @@
  *
  * All functions may be called on any CPU at any time, NMI handlers included, and take no lock. Adding and
  * removing are single locked instructions, and so full fences: what the caller read or wrote before is done
- * before, what it reads or writes afterwards is done afterwards (SDM volume 3, 9.2.2). A walk over a set that
+ * before, what it reads or writes afterwards is done afterwards (SDM volume 3, 8.2.2). A walk over a set that
  * others change meanwhile sees each CPU as it was at the moment when its word was read.
  */
 #pragma once

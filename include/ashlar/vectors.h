@@ -8,7 +8,8 @@
  * it yet. Such a vector is *leaving*: it belongs to nobody, and is given out again only once the interrupt
  * has been taken.
  *
- * An instance for each CPU; it has no lock of its own: the caller keeps two calls from overlapping.
+ * An instance for each CPU that devices interrupt; it has no lock of its own: the caller keeps two calls from
+ * overlapping.
  */
 #pragma once
 

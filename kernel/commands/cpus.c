@@ -114,7 +114,6 @@ MONITOR_COMMAND(
     "time that it has rested.\n"
     "Examples:\n"
     "  cpus\n"
-    "  cpus -j    [{\"cpu\":0,\"apic_id\":0,\"state\":\"online\",\"does\":\"this "
-    "command\",\"interrupts\":N,\n"
-    "             \"asked\":N,\"idle_percent\":N},...]\n",
+    "  cpus -j    [{\"cpu\":0,\"apic_id\":0,\"state\":\"online\",\"does\":\"this command\",\n"
+    "             \"interrupts\":N,\"asked\":N,\"idle_percent\":N},...]\n",
     .flags = MONITOR_JSON);

@@ -110,12 +110,11 @@ static void irq_run(struct monitor_call *call)
 MONITOR_COMMAND(
     irq, irq_run, "", "interrupts by vector, and by CPU",
     "All device interrupts with a handler, and every exception or stray interrupt that came, with\n"
-    "how often, in all and, where there are several, on the first four CPUs. 'spurious' are those that were "
-    "withdrawn before the CPU took them. Drivers take vectors\n"
-    "as they start and give them back as they stop; those that nobody has are free.\n"
+    "how often: on all CPUs together and, where there are several, on each of the first four.\n"
+    "'spurious' are those that were withdrawn before the CPU took them. Drivers take vectors as they\n"
+    "start and give them back as they stop; those that nobody has are free.\n"
     "Examples:\n"
     "  irq\n"
-    "  irq -j    "
-    "{\"apic\":\"xapic\",\"free\":N,\"vectors\":[{\"vector\":48,\"name\":\"serial\",\"count\":N,\"by_cpu\":["
-    "N]},...]}\n",
+    "  irq -j    {\"apic\":\"xapic\",\"free\":N,\"vectors\":[{\"vector\":48,\"name\":\"serial\",\n"
+    "            \"count\":N,\"by_cpu\":[N,...]},...]}\n",
     .flags = MONITOR_JSON);

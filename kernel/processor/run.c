@@ -1,5 +1,4 @@
-/* What a processor does from its first moment in the kernel on: it comes online, and works when it is idle.
- */
+/* A processor from its first moment in the kernel on: how it comes online, and what it does when idle. */
 #include <ashlar/cpu_request.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>

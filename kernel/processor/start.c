@@ -24,11 +24,9 @@
 
 #include "internal.h"
 
-#define PAUSE_NANOSECONDS                                                                                    \
-    10000000                       /* between INIT and STARTUP, where it is needed (SDM volume 3, 9.4.4.1)   \
-                                    */
-#define REPEAT_NANOSECONDS 1000000 /* between one STARTUP and the next */
-#define PATIENCE_PART      5       /* of a lock's patience, without an arrival */
+#define PAUSE_NANOSECONDS  10000000 /* between INIT and STARTUP, where needed (SDM volume 3, 8.4.4.1) */
+#define REPEAT_NANOSECONDS 1000000  /* between one STARTUP and the next */
+#define PATIENCE_PART      5        /* a fifth of a lock's patience, without an arrival */
 
 /* Those that are being started. */
 struct starters {

@@ -37,7 +37,7 @@ static uint8_t entry_minimum(uint8_t type)
 
 /* ---- Processors ---- */
 
-#define APIC_ALL   0xffU /* the numbers that address all processors: SDM volume 3, 11.6.2.1 */
+#define APIC_ALL   0xffU /* the numbers that address all processors: SDM volume 3, 10.6.2.1 */
 #define X2APIC_ALL 0xffffffffU
 
 /* What a processor's entry, of either kind, says; false when that one cannot be used. */

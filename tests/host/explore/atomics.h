@@ -1,7 +1,7 @@
 /*
  * Included before everything else in explored sources: their atomic operations on words become steps of the
  * explorer, which decides who goes on after each. A store waits in its CPU's store buffer, as on the machine;
- * a locked instruction empties the buffer first, and so is a fence (SDM volume 3, 9.2.2).
+ * a locked instruction empties the buffer first, and so is a fence (SDM volume 3, 8.2.2).
  */
 #pragma once
 

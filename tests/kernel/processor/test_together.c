@@ -12,6 +12,8 @@
 #include <ashlar/world.h>
 #include <stdatomic.h>
 
+#include "tests/host/support/random.h"
+
 #define ROUNDS 3000
 #define HELD   16 /* blocks that a CPU has at a time */
 #define ORDERS 4  /* frames in blocks of 1, 2, 4 and 8 */
@@ -19,12 +21,6 @@
 #define BYTES  600
 
 static _Atomic(unsigned) wrong; /* what any CPU has found */
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return *state >> 33;
-}
 
 static bool all_is_sound(void)
 {
@@ -47,7 +43,7 @@ static void take_and_give_frames(void *context, unsigned cpu)
     uint64_t random = cpu + 1;
     (void)context;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        unsigned i = (unsigned)(next_random(&random) % HELD);
+        unsigned i = (unsigned)(random_next(&random) % HELD);
         if (held[i].raw != 0) {
             uint64_t *words = physmap_pointer(held[i]);
             atomic_fetch_add(&wrong, *words != held[i].raw);
@@ -55,7 +51,7 @@ static void take_and_give_frames(void *context, unsigned cpu)
             held[i] = phys_addr(0);
             continue;
         }
-        orders[i] = (unsigned)(next_random(&random) % ORDERS);
+        orders[i] = (unsigned)(random_next(&random) % ORDERS);
         phys_addr_t block = frame_alloc(kernel_frames(), orders[i], OWNER_TEST);
         if (block.raw != FRAME_NONE.raw) {
             *(uint64_t *)physmap_pointer(block) = block.raw;
@@ -113,8 +109,8 @@ static void exchange_blocks(void *context, unsigned cpu)
     uint64_t random = cpu + 1;
     (void)context;
     for (unsigned round = 0; round < ROUNDS; round++) {
-        size_t bytes = 2 + next_random(&random) % BYTES;
-        check_and_free(atomic_exchange(&shared[next_random(&random) % SHARED], make_block(bytes)));
+        size_t bytes = 2 + random_next(&random) % BYTES;
+        check_and_free(atomic_exchange(&shared[random_next(&random) % SHARED], make_block(bytes)));
     }
 }
 
@@ -136,7 +132,7 @@ static void make_and_free_virtual(void *context, unsigned cpu)
     uint64_t random = cpu + 1;
     (void)context;
     for (unsigned round = 0; round < ROUNDS / 30; round++) {
-        uint64_t bytes = FRAME_BYTES * (1 + next_random(&random) % 20);
+        uint64_t bytes = FRAME_BYTES * (1 + random_next(&random) % 20);
         volatile uint64_t *block = vmalloc(bytes);
         if (block) {
             for (uint64_t i = 0; i < bytes / sizeof *block; i += FRAME_BYTES / sizeof *block) {

@@ -12,7 +12,7 @@
 #define VECTOR_DEVICES     0x30 /* from here on they are given out: interrupts_allocate() */
 #define VECTOR_DEVICES_END 0xe0 /* the first behind those */
 #define VECTOR_TIMER       0xe0
-#define VECTOR_MAILBOX     0xfd /* another CPU asks for something: kernel/processor/mailbox.c */
+#define VECTOR_MAILBOX     0xfd /* another CPU asks for something: kernel/processor/start.c */
 #define VECTOR_APIC_ERROR  0xfe
 #define VECTOR_SPURIOUS    0xff
 
@@ -50,7 +50,7 @@ bool apic_is_pending(unsigned vector);
 void apic_send(uint32_t id, unsigned vector);
 void apic_send_nmi(uint32_t id);
 
-/* The two messages that start a CPU (SDM 9.4.4): INIT, and STARTUP with the frame below 1 MiB to begin in. */
+/* The two messages that start a CPU (SDM 8.4.4): INIT, and STARTUP with the frame below 1 MiB to begin in. */
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, phys_addr_t frame);
 

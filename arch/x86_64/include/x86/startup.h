@@ -1,5 +1,5 @@
 /*
- * Starting the other processors (SDM volume 3, 9.4.4): INIT, then STARTUP, which makes a processor begin in
+ * Starting the other processors (SDM volume 3, 8.4.4): INIT, then STARTUP, which makes a processor begin in
  * real mode in a frame below 1 MiB. The code there brings it to 64-bit mode on tables whose root lies below
  * 4 GiB, and on to the kernel, where each processor finds its own record by its APIC number.
  *
@@ -41,6 +41,6 @@ void startup_forget(void);
 /* Whether processors of this kind need 10 ms between INIT and STARTUP. */
 bool startup_needs_pause(void);
 
-/* Gives a CPU that is not the boot CPU its number and the tops of its trap stacks, in the order of the slots.
- */
+/* Fills in the data of a CPU that is not the boot CPU: its number, and the tops of its trap stacks, from that
+ * of slot 1 on. */
 void per_cpu_prepare(struct per_cpu *cpu, uint32_t number, const virt_addr_t stack_tops[IST_COUNT]);
