@@ -31,7 +31,7 @@ const char *clock_source(void);
 uint64_t clock_ticks_to_nanoseconds(uint64_t ticks);
 uint64_t clock_nanoseconds_to_ticks(uint64_t nanoseconds);
 
-/* Spins for at least `nanoseconds`; returns at once before clock_initialise(). From any context. */
+/* Spins for at least `nanoseconds`. Not before START_CLOCK. From any context. */
 void clock_wait(uint64_t nanoseconds);
 
 /*

@@ -49,7 +49,8 @@ struct kernel_hooks {
 
     /*
      * Where a processor that has been started goes on, for good. Called on its own stack, interrupts off,
-     * with the kernel's tables, its descriptor tables and its control registers in place.
+     * with the kernel's page tables, its descriptor tables and GS in place. Its control registers have what
+     * it came here with, and it is not online yet.
      */
     void (*processor_enter)(void) __attribute__((noreturn));
 

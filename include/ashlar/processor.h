@@ -22,11 +22,11 @@ enum processor_state {
 };
 
 struct processor {
-    uint32_t number;         /* of the CPU; only those that were to be started have one that counts */
+    uint32_t number;         /* of the CPU; means nothing for one that is parked */
     uint32_t apic_id;        /* of its local APIC */
     uint32_t processor_id;   /* ACPI's own number; 0 when ACPI does not tell */
     _Atomic(uint32_t) state; /* enum processor_state */
-    const char *why;         /* it is not online; NULL: there is no more to say */
+    const char *why;         /* why it is not online, for people; NULL: there is no more to say */
     struct per_cpu *cpu;     /* its own data; NULL when it was not to be started */
     _Atomic(bool) has_work;  /* processors_run() waits for it */
     uint64_t lacks;          /* bit n: it lacks enum cpu_feature n, which the boot CPU has */

@@ -1,6 +1,6 @@
 /*
  * The timeline of start-up: named points in time-stamp counter ticks, the loader's first, then the kernel's.
- * Written by the boot CPU alone, before others run; there is no lock.
+ * Written and read by the boot CPU alone; there is no lock.
  */
 #pragma once
 

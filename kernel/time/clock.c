@@ -1,8 +1,9 @@
 /*
  * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>, and
- * clock_choose() there for which rate is believed. All values are written once, before interrupts are on and
- * other CPUs run, and then only read: no lock. Where the CPUs' counters differ, the clock pays an atomic
- * variable that all share, to stay monotonic.
+ * clock_choose() there for which rate is believed. What it counts by is written once, before interrupts are
+ * on and other CPUs run, and then only read: no lock. Where the CPUs' counters differ, the clock pays an
+ * atomic variable that all share, to stay monotonic. The date is asked for when it is first wanted: by the
+ * monitor, so by one CPU.
  */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/boot.h>

@@ -1,4 +1,4 @@
-/* See <ashlar/timeline.h>. Written by the boot CPU alone, before others run. */
+/* See <ashlar/timeline.h>. */
 #include <ashlar/format.h>
 #include <ashlar/platform.h>
 #include <ashlar/timeline.h>

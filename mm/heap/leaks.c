@@ -58,7 +58,7 @@ static void walk_list(struct walk *walk, struct slab_cache *cache, struct slab_l
     }
 }
 
-static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
+static bool walk_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU uses it */
 {
     struct walk *walk = context;
     if (cache != &walk->scan->heap->tracks) { /* the heap's own: they belong to large blocks */
@@ -184,7 +184,7 @@ static bool number_list(struct heap_scan *scan, struct slab_cache *cache, struct
     return scan->bits <= UINT32_MAX;
 }
 
-static bool number_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU is there */
+static bool number_cache(void *context, struct slab_cache *cache) NO_LOCK_ANALYSIS /* no other CPU uses it */
 {
     return number_list(context, cache, &cache->partial) && number_list(context, cache, &cache->full) &&
            number_list(context, cache, &cache->empty);
