@@ -406,10 +406,10 @@ struct vm_place {
 
 /*
  * The reverse question: where is the frame at `address` mapped? Fills places[] up to `limit` and returns how
- * many there are. A page that was never shared is found at once, others by asking all relatives (docs/
- * spaces.md); device regions, and those of given frames for such a frame, are searched in all spaces. For
- * addresses that are no RAM as well. The frame's own pages do not change meanwhile; pages of a space that is
- * being destroyed are left out, and of a region of given frames that is on its way in or out.
+ * many there are. A page that was never shared is found at once, others by asking all relatives, as
+ * docs/spaces.md explains; device regions, and those of given frames for such a frame, are searched in all
+ * spaces. For addresses that are no RAM as well. The frame's own pages do not change meanwhile; pages of a
+ * space that is being destroyed are left out, and of a region of given frames that is on its way in or out.
  */
 uint64_t vm_frame_places(struct vm_manager *manager, phys_addr_t address, struct vm_place *places,
                          uint64_t limit) EXCLUDES(manager->lock);

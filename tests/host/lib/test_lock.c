@@ -146,7 +146,7 @@ static void a_claim_keeps_newcomers_off_for_a_while(void **state) NO_LOCK_ANALYS
     assert_int_equal(host_preempt_depth, 1);
     lock.gate.claimed = 8;
     spinlock_release(&lock);
-    assert_true(spinlock_try_acquire(&lock)); /* a try is no wait, so it does not come in turn */
+    assert_true(spinlock_try_acquire(&lock)); /* a try does not wait, so it heeds no claim */
     spinlock_release(&lock);
     assert_true(lock_gate_take(&lock.gate, 0));
 }

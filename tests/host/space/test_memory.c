@@ -35,7 +35,7 @@ static void mapping(void **state)
         frame_note_clear(frame_descriptor(&vm.machine.pool, given[i]));
     }
     assert_true(exhaust(map_frames, unmap_all) >= 4);
-    given[5] = given[4] = given[0]; /* a frame that several pages show takes records */
+    given[5] = given[4] = given[0]; /* one frame is shown by three pages */
     assert_true(exhaust(map_frames, unmap_all) >= 8);
     unmap_all();
     for (size_t i = 0; i < 4; i++) {
