@@ -13,7 +13,7 @@
  */
 void cpu_early_init(const struct boot_info *info);
 
-/* The values to which cpu_early_init() sets the control registers of this CPU, to compare them with. */
+/* The values that the control registers of every CPU get at its start, and those that this CPU has. */
 struct cpu_control {
     uint64_t cr0;
     uint64_t cr4;
