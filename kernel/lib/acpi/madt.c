@@ -53,7 +53,7 @@ static bool read_cpu(const uint8_t *entry, struct acpi_cpu *cpu)
 
 /* What is left out of the processors, to be complained of. */
 struct left_out {
-    uint32_t reserved; /* numbers that address all processors, and none */
+    uint32_t reserved; /* the number that addresses all processors, and so is nobody's */
     uint32_t twice;    /* numbers that other entries have, or must have */
     uint32_t large;    /* numbers from ACPI_APIC_IDS on */
 };
