@@ -57,6 +57,10 @@ const struct cpu_set *cpus_online(void);
 /* The calling CPU is online from now on: it has entered the set when this returns, by a full fence. */
 void cpu_enter_online(void);
 
+/* Interrupts another CPU, which is asked nothing: it looks for what there is to do. Not before
+ * cpu_requests_start(). Any context. */
+void cpu_interrupt(unsigned cpu);
+
 /*
  * Asks all CPUs of `cpus` but this one, or with NULL all that are online, to run function(context). The
  * caller has executed a full fence since it wrote what those must see that will not be asked because they

@@ -52,6 +52,11 @@ void cpu_enter_online(void)
     cpu_set_add(&online, cpu_number());
 }
 
+void cpu_interrupt(unsigned cpu)
+{
+    given.interrupt(cpu);
+}
+
 /* All are noted before the first is asked, since it may answer at once. */
 void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function, const void *context)
 {
@@ -69,7 +74,7 @@ void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function
     for (unsigned cpu = cpu_set_next(&mine->waiting, 0); cpu < mine->waiting.cpus;
          cpu = cpu_set_next(&mine->waiting, cpu + 1)) {
         cpu_set_add(&mailboxes[cpu].asked, here);
-        given.interrupt(cpu);
+        cpu_interrupt(cpu);
     }
 }
 

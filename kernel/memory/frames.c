@@ -10,6 +10,7 @@
 #include <ashlar/processor.h>
 #include <ashlar/start.h>
 #include <ashlar/string.h>
+#include <ashlar/world.h>
 #include <x86/control_registers.h>
 #include <x86/interrupt.h>
 
@@ -133,6 +134,23 @@ static const struct frame_policy *chosen_policy(void)
     return bitmap ? &frame_policy_bitmap : &frame_policy_buddy;
 }
 
+/*
+ * For an allocation that found nothing: has what all other CPUs' magazines hold returned. They stand still
+ * meanwhile, at a moment when none of them is in the middle of an operation on its magazines.
+ */
+static bool collect(void *context)
+{
+    (void)context;
+    world_stop();
+    for (unsigned cpu = 0; cpu < frames.config.cpus; cpu++) {
+        if (cpu != cpu_number()) {
+            frame_pool_drain_cpu(&frames, cpu);
+        }
+    }
+    world_resume();
+    return true;
+}
+
 void memory_start(const struct boot_info *info)
 {
     size_t count;
@@ -142,6 +160,7 @@ void memory_start(const struct boot_info *info)
         .map_count = (uint32_t)count,
         .cpus = processors_count(),
         .policy = chosen_policy(),
+        .collect = collect,
         .backing =
             {
                 .base = info->paging.physmap.raw,

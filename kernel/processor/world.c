@@ -6,7 +6,6 @@
 #include <ashlar/platform.h>
 #include <ashlar/world.h>
 #include <stdatomic.h>
-#include <x86/apic.h>
 #include <x86/per_cpu.h>
 
 #include "internal.h"
@@ -54,7 +53,7 @@ static bool all_wait(bool ask)
         if (cpu != cpu_number() && !cpu_set_has(&parked, cpu)) {
             all = false;
             if (ask) {
-                apic_send(processor_listed(cpu)->apic_id, VECTOR_MAILBOX);
+                cpu_interrupt(cpu);
             }
         }
     }

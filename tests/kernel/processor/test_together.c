@@ -76,6 +76,56 @@ KERNEL_TEST(together_frames)
     EXPECT_EQUAL(ledger.owner_bytes[OWNER_TEST], 0);
 }
 
+/* ---- A shortage: what lies in the magazines of CPUs that rest is found ---- */
+
+#define FRAMES_MOST 200000 /* of a machine on which taking all memory takes no minute */
+
+static void leave_frames_in_magazines(void *context, unsigned cpu)
+{
+    phys_addr_t held[HELD];
+    (void)context;
+    (void)cpu;
+    for (unsigned i = 0; i < HELD; i++) {
+        held[i] = frame_alloc(kernel_frames(), 0, OWNER_TEST);
+    }
+    for (unsigned i = 0; i < HELD; i++) {
+        if (held[i].raw != FRAME_NONE.raw) {
+            frame_free(kernel_frames(), held[i], 0);
+        }
+    }
+}
+
+/* Takes all frames there are, each the next one's link; returns the first. */
+static phys_addr_t take_all_frames(void)
+{
+    phys_addr_t first = FRAME_NONE;
+    phys_addr_t frame;
+    while ((frame = frame_alloc(kernel_frames(), 0, OWNER_TEST)).raw != FRAME_NONE.raw) {
+        *(uint64_t *)physmap_pointer(frame) = first.raw;
+        first = frame;
+    }
+    return first;
+}
+
+KERNEL_TEST(together_shortage_finds_what_others_hold)
+{
+    struct frame_statistics statistics;
+    if (frame_pool_free(kernel_frames()) > FRAMES_MOST) {
+        kernel_test_skip("more memory than is taken in a short time");
+        return;
+    }
+    processors_run(leave_frames_in_magazines, NULL);
+    phys_addr_t first = take_all_frames();
+    frame_pool_statistics(kernel_frames(), &statistics);
+    while (first.raw != FRAME_NONE.raw) {
+        phys_addr_t next = phys_addr(*(uint64_t *)physmap_pointer(first));
+        frame_free(kernel_frames(), first, 0);
+        first = next;
+    }
+    EXPECT_EQUAL(statistics.magazine_frames, 0);
+    EXPECT(all_is_sound());
+}
+
 /* ---- The heap: blocks wander from CPU to CPU, and are freed where they arrive ---- */
 
 static _Atomic(uint8_t *) shared[SHARED];
