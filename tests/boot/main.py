@@ -21,6 +21,7 @@ import frame
 import frames
 import matrix
 import monitor
+import processors
 import secure
 import selftests
 import talks
@@ -31,7 +32,7 @@ from tree import ToolError
 
 # Ten boots that together touch everything, for whoever has just changed something: one with all assertions, 5 levels,
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
-QUICK = ("debug.memory.256m", "cpu.la57.on", "memory.960g", "cpus.8", "media.iso", "prompt.commands", "monitor.typing",
+QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
 
 
@@ -39,7 +40,7 @@ def label(name):
     """Which runs of tools/test have a test."""
     if name in QUICK:
         return "quick"
-    return "long" if name.removeprefix("debug.") in (*alone.CASES, *matrix.ODD) else "normal"
+    return "long" if name.removeprefix("debug.") in (*alone.CASES, *matrix.ODD, *processors.LONG) else "normal"
 
 
 def tests(debug):
@@ -50,7 +51,7 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, selftests):
+                   frames, processors, selftests):
         cases.update(module.CASES)
     return cases
 

@@ -1,0 +1,59 @@
+"""Several processors, looked at from outside: that all of them come, every time, and what is said of them."""
+
+import re
+
+from frame import STATUS_PANIC, expect, expect_selftest_passes
+from machine import Machine
+
+BOOTS = 10
+
+
+def every_time(setting):
+    """Eight processors start ten times in a row, and none is lost."""
+    for number in range(BOOTS):
+        with setting.boot(Machine(cpus=8), "selftest=processors_are_all_set_up_alike") as talk:
+            expect_selftest_passes(talk)
+            expect("8 of 8 processors are online" in talk.transcript, f"boot {number + 1} of {BOOTS}", talk)
+
+
+def many(setting):
+    """Two hundred processors."""
+    with setting.boot(Machine(cpus=200, memory="2G"), "selftest=processors_are_all_set_up_alike") as talk:
+        expect_selftest_passes(talk)
+        expect("200 of 200 processors are online" in talk.transcript, "some of 200 processors are lost", talk)
+
+
+def shown(setting):
+    """`cpus` and `irq` show each; one that is not wanted is parked."""
+    with setting.boot(Machine(cpus=4), "cpus=3") as talk:
+        talk.wait_for_prompt()
+        cpus = talk.json("cpus -j")
+        expect([cpu["state"] for cpu in cpus] == ["online", "online", "online", "parked"], f"cpus -j: {cpus}")
+        expect([cpu["apic_id"] for cpu in cpus] == [0, 1, 2, 3], f"cpus -j: {cpus}")
+        expect(cpus[3]["why"] == "fewer are wanted", f"cpus -j: {cpus[3]}")
+        expect(cpus[0]["does"] == "this command" and cpus[1]["does"] == "rests", f"cpus -j: {cpus}")
+        expect(cpus[1]["idle_percent"] > 0, f"a processor that rests has not rested: {cpus[1]}")
+        expect(re.search(r"^ +- +3 +parked +fewer are wanted", talk.command("cpus"), re.MULTILINE), "cpus", talk)
+        vectors = {vector["name"]: vector for vector in talk.json("irq -j")["vectors"]}
+        asked = vectors["other CPUs"]
+        expect(asked["count"] == sum(asked["by_cpu"]) and asked["by_cpu"][1] > 0, f"irq -j: {asked}")
+
+
+def stopped_by_a_panic(setting):
+    """A panic on one processor stops the others and says where they were."""
+    with setting.boot(Machine(cpus=4)) as talk:
+        talk.wait_for_prompt()
+        talk.send("fault panic")
+        status = talk.wait_for_end()
+        expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
+        places = re.findall(r"^CPU ([1-3]) +idle\+0x[0-9a-f]+ ", talk.transcript, re.MULTILINE)
+        expect(places == ["1", "2", "3"], f"where the others were: {places}", talk)
+
+
+CASES = {
+    "processors.every-time": every_time,
+    "processors.shown": shown,
+    "processors.panic": stopped_by_a_panic,
+    "processors.200": many,
+}
+LONG = ("processors.200",)
