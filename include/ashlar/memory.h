@@ -56,5 +56,12 @@ void memory_return_low(phys_addr_t frame, enum frame_owner owner);
 /* The kernel's frames; valid after memory_start(). */
 struct frame_pool *kernel_frames(void);
 
+/*
+ * The ledger of the kernel's frames, and how many of them are free, to the byte: with the world stopped
+ * (<ashlar/world.h>), as a CPU that prepares a zeroed frame, or gives frames back, has some in its hands.
+ */
+void memory_ledger(struct frame_ledger *ledger);
+uint64_t memory_free_frames(void);
+
 /* The kernel's virtual addresses (ARENA_BASE .. ARENA_END, <ashlar/layout.h>); valid once the heap is. */
 struct kva_arena *kernel_kva(void);

@@ -10,7 +10,7 @@
 /*
  * Stops all other CPUs, and returns when they wait. The caller holds no spinlock, and does not wait for
  * anything that another CPU would have to do. Preemption is off until world_resume(). Does nothing where only
- * one CPU runs. Two that stop the world at once do so one after the other.
+ * one CPU runs. Nests. Two that stop the world at once do so one after the other.
  */
 void world_stop(void);
 

@@ -133,7 +133,7 @@ static void show_who(struct monitor_call *call)
 {
     struct frame_ledger ledger;
     unsigned sorted[OWNER_COUNT];
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     unsigned count = sort_owners(&ledger, sorted);
     if (call->json) {
         who_json(&ledger, sorted, count);

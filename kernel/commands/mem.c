@@ -93,7 +93,7 @@ struct account {
 static struct account take_account(void)
 {
     struct account account;
-    frame_pool_ledger(kernel_frames(), &account.ledger);
+    memory_ledger(&account.ledger);
     account.firmware = firmware_bytes();
     account.free = account.ledger.free_bytes + account.ledger.magazine_bytes;
     account.accounted = account.free;

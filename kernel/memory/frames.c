@@ -88,6 +88,21 @@ static bool explain_page_fault(struct trap_frame *frame)
     return next_handler && next_handler(frame);
 }
 
+void memory_ledger(struct frame_ledger *ledger)
+{
+    world_stop();
+    frame_pool_ledger(&frames, ledger);
+    world_resume();
+}
+
+uint64_t memory_free_frames(void)
+{
+    world_stop();
+    uint64_t count = frame_pool_free(&frames);
+    world_resume();
+    return count;
+}
+
 void memory_use_tables(phys_addr_t new_root)
 {
     root = new_root;

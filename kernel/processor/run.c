@@ -18,7 +18,7 @@
 static processor_work *shared_work;
 static void *shared_context;
 
-static void work(struct processor *processor)
+static void do_work(struct processor *processor)
 {
     if (atomic_load(&processor->has_work)) {
         shared_work(shared_context, processor->number);
@@ -33,7 +33,7 @@ static void work(struct processor *processor)
 _Noreturn static void idle(struct processor *processor)
 {
     for (;;) {
-        work(processor);
+        do_work(processor);
         while (frame_pool_idle(kernel_frames())) {
         }
         interrupts_disable();
@@ -56,16 +56,16 @@ static struct processor *other_from(unsigned *index)
     return NULL;
 }
 
-void processors_run(processor_work *run, void *context)
+void processors_run(processor_work *work, void *context)
 {
     struct processor *other;
-    shared_work = run;
+    shared_work = work;
     shared_context = context;
     for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
         atomic_store(&other->has_work, true);
         apic_send(other->apic_id, VECTOR_MAILBOX);
     }
-    run(context, cpu_number());
+    work(context, cpu_number());
     for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
         while (atomic_load(&other->has_work)) {
             cpu_serve_requests();

@@ -14,6 +14,7 @@
 
 static struct cpu_set parked;        /* CPUs that wait */
 static _Atomic(uint32_t) stopped_by; /* number + 1 of the CPU that stopped the world; 0: it moves */
+static unsigned stops;               /* beyond the first, by the CPU that stopped it */
 
 void world_start(void *memory, unsigned cpus)
 {
@@ -66,6 +67,10 @@ void world_stop(void)
         return;
     }
     preempt_disable();
+    if (atomic_load(&stopped_by) == cpu_number() + 1) {
+        stops++;
+        return;
+    }
     uint32_t nobody = 0;
     while (!atomic_compare_exchange_weak(&stopped_by, &nobody, cpu_number() + 1)) {
         nobody = 0;
@@ -82,6 +87,10 @@ void world_resume(void)
     if (cpus_present() == 1) {
         return;
     }
-    atomic_store(&stopped_by, 0);
+    if (stops != 0) {
+        stops--;
+    } else {
+        atomic_store(&stopped_by, 0);
+    }
     preempt_enable();
 }

@@ -16,7 +16,7 @@
 static bool ledger_closes(void)
 {
     struct frame_ledger ledger;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     return ledger.difference == 0;
 }
 
@@ -29,7 +29,7 @@ static bool pool_is_sound(void)
 KERNEL_TEST(frame_ledger_closes_after_boot)
 {
     struct frame_ledger ledger;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     EXPECT_EQUAL(ledger.difference, 0);
     EXPECT(ledger.firmware_bytes > 0);
     EXPECT(ledger.owner_bytes[OWNER_KERNEL] >= boot_info()->kernel.bytes);
@@ -45,7 +45,7 @@ KERNEL_TEST(frame_overhead_is_small)
 {
     struct frame_ledger ledger;
     struct frame_statistics statistics;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     frame_pool_statistics(kernel_frames(), &statistics);
     uint64_t overhead = statistics.state_bytes + statistics.descriptor_bytes;
     EXPECT(overhead <= MIB(1) + (statistics.managed_frames << FRAME_SHIFT) / 2000);

@@ -102,7 +102,7 @@ KERNEL_TEST(heap_is_sound_after_boot)
     struct slab_problem problem = {.what = NULL};
     EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
     struct frame_ledger ledger;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     EXPECT_EQUAL((uint64_t)ledger.difference, 0);
 }
 

@@ -10,16 +10,16 @@ KERNEL_TEST(heap_gives_all_memory_back)
     void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
     EXPECT(blocks != NULL);
     slab_reap(&kernel_heap.slabs);
-    uint64_t before = frame_pool_free(kernel_frames());
+    uint64_t before = memory_free_frames();
     for (unsigned i = 0; i < BLOCKS; i++) {
         blocks[i] = heap_alloc(&kernel_heap, 300);
     }
-    EXPECT(frame_pool_free(kernel_frames()) < before);
+    EXPECT(memory_free_frames() < before);
     for (unsigned i = 0; i < BLOCKS; i++) {
         heap_free(&kernel_heap, blocks[i]);
     }
     slab_reap(&kernel_heap.slabs);
-    EXPECT_EQUAL(frame_pool_free(kernel_frames()), before);
+    EXPECT_EQUAL(memory_free_frames(), before);
     heap_free(&kernel_heap, blocks);
 }
 
@@ -62,7 +62,7 @@ static bool leave_idle_slabs(void **blocks, unsigned count, size_t bytes)
 static uint64_t slab_frames(void)
 {
     struct frame_ledger ledger;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     return ledger.owner_bytes[OWNER_SLABS] / FRAME_BYTES;
 }
 

@@ -143,7 +143,6 @@ KERNEL_TEST(audit_finds_what_the_arena_did_not_give)
     phys_addr_t frame = frame_alloc(kernel_frames(), 0, OWNER_TEST);
     phys_addr_t users = frame_alloc(kernel_frames(), 0, OWNER_USER);
     phys_addr_t freed = frame_alloc(kernel_frames(), 0, OWNER_TEST);
-    frame_free(kernel_frames(), freed, 0);
     EXPECT_EQUAL(kva_alloc(kernel_kva(), &request, &range), KVA_OK);
     uint64_t base = range->base.raw;
     expect_wrong_in_kernel(ARENA_END - MIB(2), frame, PAGE_WRITE, CACHE_WRITE_BACK, NO_REASON);
@@ -152,8 +151,14 @@ KERNEL_TEST(audit_finds_what_the_arena_did_not_give)
     expect_wrong_in_kernel(base, frame, PAGE_EXECUTE, CACHE_WRITE_BACK, OTHER_ACCESS);
     expect_wrong_in_kernel(base, frame, PAGE_READ, CACHE_WRITE_BACK, OTHER_ACCESS);
     expect_wrong_in_kernel(base, frame, PAGE_WRITE, CACHE_UNCACHED, OTHER_CACHE);
+    /* While its neighbour is mapped the page needs no table, which would be made of the freed frame. */
+    EXPECT_EQUAL(page_table_map(kernel_page_table(), virt_addr(base + FRAME_BYTES), frame, FRAME_BYTES,
+                                PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK, PAGE_LEVEL_4K),
+                 PAGE_TABLE_OK);
+    frame_free(kernel_frames(), freed, 0);
     expect_wrong_in_kernel(base, freed, PAGE_WRITE, CACHE_WRITE_BACK,
                            "shows memory that nobody has allocated");
+    unmap(kernel_page_table(), base + FRAME_BYTES);
     expect_wrong_in_kernel(base, nowhere(), PAGE_WRITE, CACHE_WRITE_BACK,
                            "shows memory that nobody has allocated");
     expect_wrong_in_kernel(base, code_segment()->physical_base, PAGE_WRITE, CACHE_WRITE_BACK,
@@ -174,6 +179,7 @@ KERNEL_TEST(audit_finds_pages_left_in_a_freed_block)
     uint64_t base = virt_of(vmalloc_alloc(&kernel_vmalloc, FRAME_BYTES)).raw;
     phys_addr_t frame = frame_alloc(kernel_frames(), 0, OWNER_VMALLOC);
     expect_sound();
+    vmalloc_flush(&kernel_vmalloc); /* else this may be the block with which it flushes all that were freed */
     vmalloc_free(&kernel_vmalloc, virt_pointer(virt_addr(base)));
     EXPECT(kva_look(kernel_kva(), virt_addr(base), &facts) && facts.purpose == &vmalloc_purpose_retired);
     expect_wrong_in_kernel(base, frame, PAGE_WRITE, CACHE_WRITE_BACK, NO_REASON);

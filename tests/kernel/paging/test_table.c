@@ -154,11 +154,11 @@ KERNEL_TEST(pt_views_return_what_they_took)
     walk_by(PAGE_TABLE_TEMPORARY, virt_addr(ROOM), steps); /* makes the slots' table */
     uint64_t tables = kernel_page_table()->table_frames;
     struct frame_ledger before, after;
-    frame_pool_ledger(kernel_frames(), &before);
+    memory_ledger(&before);
     for (unsigned path = 0; path < PAGE_TABLE_PATH_COUNT; path++) {
         EXPECT(walk_by((enum page_table_path)path, virt_addr(ROOM), steps) > 0);
     }
-    frame_pool_ledger(kernel_frames(), &after);
+    memory_ledger(&after);
     EXPECT_EQUAL(after.owner_bytes[OWNER_PAGE_TABLES], before.owner_bytes[OWNER_PAGE_TABLES]);
     EXPECT_EQUAL(kernel_page_table()->table_frames, tables);
     EXPECT_EQUAL(kernel_page_table()->recursive_slot, 0);

@@ -28,7 +28,7 @@ static bool spaces_are_sound(void)
     world_stop();
     bool sound =
         vm_manager_check(kernel_vm_manager(), &problem) && frame_pool_check(kernel_frames(), &frame_problem);
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     world_resume();
     return sound && ledger.difference == 0;
 }
@@ -119,11 +119,11 @@ static void fork_and_write(void *context, unsigned cpu)
         return;
     }
     if (vm_space_map(&parent, &request, &base) == VM_OK) {
-        visit_pages(&parent, base.raw, 1000 * cpu, true);
+        visit_pages(&parent, base.raw, 1000ULL * cpu, true);
         if (vm_space_clone(&parent, &child, "child") == VM_OK) {
-            visit_pages(&parent, base.raw, 1000000 + cpu, true);
-            visit_pages(&child, base.raw, 1000 * cpu, false);
-            visit_pages(&parent, base.raw, 1000000 + cpu, false);
+            visit_pages(&parent, base.raw, 1000000ULL + cpu, true);
+            visit_pages(&child, base.raw, 1000ULL * cpu, false);
+            visit_pages(&parent, base.raw, 1000000ULL + cpu, false);
             vm_space_destroy(&child);
         } else {
             atomic_fetch_add(&wrong, 1);

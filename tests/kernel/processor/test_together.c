@@ -29,7 +29,7 @@ static bool all_is_sound(void)
     struct frame_ledger ledger;
     world_stop();
     bool sound = frame_pool_check(kernel_frames(), &frame_problem) && heap_check(&kernel_heap, &heap_problem);
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     world_resume();
     return sound && ledger.difference == 0;
 }
@@ -72,7 +72,7 @@ KERNEL_TEST(together_frames)
     processors_run(take_and_give_frames, NULL);
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(all_is_sound());
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     EXPECT_EQUAL(ledger.owner_bytes[OWNER_TEST], 0);
 }
 
@@ -110,7 +110,7 @@ static phys_addr_t take_all_frames(void)
 KERNEL_TEST(together_shortage_finds_what_others_hold)
 {
     struct frame_statistics statistics;
-    if (frame_pool_free(kernel_frames()) > FRAMES_MOST) {
+    if (memory_free_frames() > FRAMES_MOST) {
         kernel_test_skip("more memory than is taken in a short time");
         return;
     }

@@ -264,6 +264,7 @@ PROVOCATION provoke_heap_foreign(void)
     uint64_t local[4] = {0};
     block = (uint8_t *)&local[1];
     heap_free(&kernel_heap, block);
+    block = NULL;
 }
 
 PROVOCATION provoke_heap_overrun(void)

@@ -31,7 +31,7 @@ static bool spaces_are_sound(void)
 static uint64_t owned(enum frame_owner owner)
 {
     struct frame_ledger ledger;
-    frame_pool_ledger(kernel_frames(), &ledger);
+    memory_ledger(&ledger);
     return ledger.difference == 0 ? ledger.owner_bytes[owner] : UINT64_MAX;
 }
 
