@@ -86,8 +86,8 @@ _Noreturn void processor_enter(void)
         cpu_halt_forever();
     }
     cpu_control_set();
+    apic_start(); /* before others ask: an APIC that is switched off does not keep what it is sent */
     tlb_cpu_enter();
-    apic_start();
     timer_device_start();
     atomic_store(&processor->state, PROCESSOR_ONLINE);
     interrupts_begin();
