@@ -72,7 +72,8 @@ static uint64_t take_block(struct frame_pool *pool, const struct frame_request *
     return frame;
 }
 
-/* One attempt to serve a checked request; the first frame, or none. */
+/* One attempt to serve a checked request; the first frame, or none. Preemption is off, as long as the block is
+ * neither free nor described. */
 static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
     EXCLUDES(pool->lock)
 {
@@ -115,7 +116,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     struct frame_shortage shortage = {.order = request_order(request), .frames = request->frames};
     uint64_t frame;
     do {
+        preempt_disable();
         frame = take_request(pool, request);
+        preempt_enable();
     } while (frame == FRAME_NUMBER_NONE && !request->try_only && frame_reclaim(pool, &shortage));
     if (frame == FRAME_NUMBER_NONE) {
         return FRAME_NO_MEMORY;

@@ -4,6 +4,9 @@
  * A descriptor may change while it is looked at, because frees of other CPUs and references take no lock. So
  * whatever is done on the strength of a look is one compare-and-exchange of the tag that was seen; if that
  * fails, the look is taken again.
+ *
+ * From the claim of a block until it is free preemption is off: a validator, for which all CPUs are stopped,
+ * finds no block in between.
  */
 #include "internal.h"
 #include "valid.h"
@@ -18,12 +21,25 @@ bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state
                              frame_use(frame_use_owner(use), 0, false, 0));
 }
 
+/* Frees a block if it is allocated and has one reference, no marks and this order. */
+static bool claim_and_free(struct frame_pool *pool, uint64_t frame, unsigned order)
+{
+    preempt_disable();
+    bool claimed = frame_claim(pool, frame, FRAME_ALLOCATED, order);
+    if (claimed) {
+        frame_magazine_free(pool, frame, order);
+    }
+    preempt_enable();
+    return claimed;
+}
+
 enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsigned order)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t frame = block.raw >> FRAME_SHIFT;
     enum frame_error error;
+    preempt_disable();
     spinlock_acquire(&pool->lock);
     do {
         error = frame_diagnose_block(pool, block, order);
@@ -32,6 +48,7 @@ enum frame_error frame_try_free(struct frame_pool *pool, phys_addr_t block, unsi
     if (error == FRAME_OK) {
         frame_magazine_free(pool, frame, order);
     }
+    preempt_enable();
     return error;
 }
 
@@ -41,8 +58,7 @@ void frame_free_slow(struct frame_pool *pool, phys_addr_t block, unsigned order)
     VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
     uint64_t frame = block.raw >> FRAME_SHIFT;
     if (order <= FRAME_ORDER_MAX && is_aligned(block.raw, FRAME_BYTES) && frame < pool->frame_limit &&
-        frame_claim(pool, frame, FRAME_ALLOCATED, order)) {
-        frame_magazine_free(pool, frame, order);
+        claim_and_free(pool, frame, order)) {
         return;
     }
     enum frame_error error = frame_try_free(pool, block, order);

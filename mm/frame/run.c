@@ -76,7 +76,8 @@ static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, u
                : FRAME_WRONG_LENGTH;
 }
 
-/* Gives the blocks of a claimed run back, one under each hold of the lock. */
+/* Gives the blocks of a claimed run back, one under each hold of the lock. Preemption is off from the claim to
+ * the end, as for a block (free.c). */
 static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
     frame_book(pool, frame_descriptor_owner(&pool->descriptors[first]), -(int64_t)frames);
@@ -100,6 +101,7 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
         error = frame_try_free(pool, run, frame_order_below(frames));
         return error == FRAME_WRONG_ORDER ? FRAME_WRONG_LENGTH : error;
     }
+    preempt_disable();
     spinlock_acquire(&pool->lock);
     do {
         error = diagnose_run(pool, run, frames);
@@ -108,6 +110,7 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
     if (error == FRAME_OK) {
         give_run(pool, first, frames);
     }
+    preempt_enable();
     return error;
 }
 
@@ -143,16 +146,18 @@ static uint64_t run_length(struct frame_pool *pool, uint64_t first) REQUIRES(poo
 bool frame_run_put(struct frame_pool *pool, phys_addr_t run)
 {
     uint64_t first = run.raw >> FRAME_SHIFT;
+    preempt_disable();
     spinlock_acquire(&pool->lock);
     uint64_t frames = run_length(pool, first);
     enum frame_error error = diagnose_run(pool, run, frames);
     bool claimed = error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_order_below(frames));
     spinlock_release(&pool->lock);
-    if (error != FRAME_OK) {
-        frame_report(pool, "frame_put", run, frames, error);
-    }
     if (claimed) {
         give_run(pool, first, frames);
+    }
+    preempt_enable();
+    if (error != FRAME_OK) {
+        frame_report(pool, "frame_put", run, frames, error);
     }
     return claimed;
 }

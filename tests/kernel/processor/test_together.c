@@ -3,6 +3,7 @@
  * asks the validators, and the ledger, which must close to the byte.
  */
 #include <ashlar/boot.h>
+#include <ashlar/clock.h>
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/processor.h>
@@ -19,6 +20,7 @@
 #define ORDERS 4  /* frames in blocks of 1, 2, 4 and 8 */
 #define SHARED 32 /* places by which CPUs hand blocks to each other */
 #define BYTES  600
+#define CHECKS 300
 
 static _Atomic(unsigned) wrong; /* what any CPU has found */
 
@@ -203,5 +205,59 @@ KERNEL_TEST(together_vmalloc)
     processors_run(make_and_free_virtual, NULL);
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(WORLD_STOPPED(vmalloc_check(&kernel_vmalloc, &problem)));
+    EXPECT(all_is_sound());
+}
+
+/* ---- Validators beside all of it: while the world stands still, nothing is half done ---- */
+
+static _Atomic(bool) over;
+
+static void take_and_give_runs(uint64_t *random)
+{
+    struct frame_request request = {.frames = 1 + next_random(random) % 70, .owner = OWNER_TEST};
+    phys_addr_t run;
+    if (frame_alloc_request(kernel_frames(), &request, &run) == FRAME_OK) {
+        frame_free_run(kernel_frames(), run, request.frames);
+    }
+    phys_addr_t block = frame_alloc(kernel_frames(), 7, OWNER_TEST);
+    if (block.raw != FRAME_NONE.raw) {
+        frame_free(kernel_frames(), block, 7);
+    }
+}
+
+static void take_and_give_blocks(uint64_t *random)
+{
+    uint8_t *blocks[HELD];
+    for (unsigned i = 0; i < HELD; i++) {
+        blocks[i] = heap_alloc(&kernel_heap, 1 + next_random(random) % (i % 8 == 0 ? 70000 : 5000));
+    }
+    for (unsigned i = 0; i < HELD; i++) {
+        heap_free(&kernel_heap, blocks[i]);
+    }
+}
+
+static void work_or_check(void *context, unsigned cpu)
+{
+    uint64_t random = cpu + 1;
+    (void)context;
+    for (unsigned i = 0; cpu == 0 && i < CHECKS; i++) {
+        clock_wait(next_random(&random) % 200000); /* else nobody comes far */
+        atomic_fetch_add(&wrong, !all_is_sound());
+    }
+    if (cpu == 0) {
+        atomic_store(&over, true);
+    }
+    while (!atomic_load(&over)) {
+        take_and_give_runs(&random);
+        take_and_give_blocks(&random);
+    }
+}
+
+KERNEL_TEST(together_nothing_is_half_done_when_it_is_checked)
+{
+    atomic_store(&wrong, 0);
+    atomic_store(&over, false);
+    processors_run(work_or_check, NULL);
+    EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(all_is_sound());
 }
