@@ -67,17 +67,25 @@ static bool make_mailboxes(unsigned count)
     return true;
 }
 
-/* Makes what each needs, and counts those that have it. */
+static void leave_out(struct processor *processor, const char *why)
+{
+    processor->why = why;
+    log_error("CPU %u, APIC %u, is not started: %s", processor->number, processor->apic_id, why);
+}
+
+/* Makes what each needs, and counts those that have it. In xAPIC mode a message to a number of more than 8 bits
+ * would reach another processor, or all of them (SDM volume 3, 11.6.1). */
 static void make_all(struct starters *starters, unsigned count)
 {
     for (unsigned i = 1; i < count; i++) {
         struct processor *processor = processor_listed(i);
-        if (processor_make(processor, &starters->cpus[starters->count])) {
+        if (processor->apic_id >= XAPIC_IDS && !apic_is_x2apic()) {
+            leave_out(processor, "its APIC number needs x2APIC mode, which this CPU lacks");
+        } else if (processor_make(processor, &starters->cpus[starters->count])) {
             atomic_store(&processor->state, PROCESSOR_STARTING);
             starters->count++;
         } else {
-            processor->why = "no memory for its stacks";
-            log_error("no memory for the stacks of CPU %u: it is not started", i);
+            leave_out(processor, "no memory for its stacks");
         }
     }
 }
