@@ -73,6 +73,14 @@ static void leave_out(struct processor *processor, const char *why)
     log_error("CPU %u, APIC %u, is not started: %s", processor->number, processor->apic_id, why);
 }
 
+static void leave_all_out(unsigned count, const char *why)
+{
+    for (unsigned i = 1; i < count; i++) {
+        processor_listed(i)->why = why;
+    }
+    log_error("the other processors cannot start: %s", why);
+}
+
 /* Makes what each needs, and counts those that have it. In xAPIC mode a message to a number of more than 8 bits
  * would reach another processor, or all of them (SDM volume 3, 11.6.1). */
 static void make_all(struct starters *starters, unsigned count)
@@ -207,15 +215,16 @@ static void report(const struct starters *starters, struct cpu_set *scratch)
     log_info("%u of %u processors are online", processors_online(), starters->count + 1);
 }
 
+/* The page is made first: what processors need is for good, and only made when they can be started. */
 static void start(struct starters *starters, unsigned count, struct cpu_set *scratch)
 {
     struct startup_page page;
-    make_all(starters, count);
-    const char *missing = starters->count != 0 ? startup_page_make(&page) : "nobody to start";
+    const char *missing = startup_page_make(&page);
     if (missing) {
-        log_error("the other processors cannot start: %s", missing);
+        leave_all_out(count, missing);
         return;
     }
+    make_all(starters, count);
     start_all(starters, &page);
     startup_page_free(&page);
     wait_for_online(starters);
@@ -232,7 +241,7 @@ void processors_start(void)
     struct starters starters = {heap_alloc_zeroed(&kernel_heap, count * sizeof *starters.cpus), 0};
     void *words = heap_alloc_zeroed(&kernel_heap, cpu_set_words(count) * sizeof(uint64_t));
     if (!starters.cpus || !words || !make_mailboxes(count)) {
-        log_error("no memory for mailboxes of %u processors: only this one runs", count);
+        leave_all_out(count, "no memory for mailboxes");
     } else {
         struct cpu_set scratch;
         cpu_set_init(&scratch, words, count);
