@@ -5,6 +5,7 @@
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>
+#include <ashlar/lock.h>
 #include <ashlar/platform.h>
 
 #include "internal.h"
@@ -53,20 +54,22 @@ int64_t processor_compare_counter(unsigned cpu, struct cpu_set *only)
     cpu_set_add(only, cpu);
     preempt_disable();
     cpu_request_send(only, answer_all, &pointer);
-    for (unsigned i = 0; i < ROUNDS && narrowest > close; i++) {
+    struct lock_wait wait = lock_wait_begin(1);
+    bool answered = true;
+    for (unsigned i = 0; i < ROUNDS && narrowest > close && answered; i++) {
         uint64_t before = cpu_ticks();
         atomic_store(&comparison.turn, TURN_OTHER);
-        while (atomic_load(&comparison.turn) != TURN_BOOT) {
+        while (!(answered = atomic_load(&comparison.turn) == TURN_BOOT) && lock_wait_goes_on(&wait)) {
             cpu_serve_requests();
             cpu_relax();
         }
         uint64_t after = cpu_ticks();
-        if (after - before < narrowest) {
+        if (answered && after - before < narrowest) {
             narrowest = after - before;
             ahead = outside(before, atomic_load(&comparison.answer), after);
         }
     }
-    atomic_store(&comparison.over, true);
+    atomic_store(&comparison.over, true); /* one that has not answered is named by a panic now */
     cpu_request_wait();
     preempt_enable();
     cpu_set_remove(only, cpu);
