@@ -89,8 +89,11 @@ void heap_large_fill(struct heap *heap, void *pointer, uint64_t bytes, uint64_t 
 /* Examines a block without changing it; false and *report when it is damaged. */
 bool heap_large_examine(struct heap *heap, const struct heap_large *large, struct slab_report *report);
 
-/* Examines a block that is being freed, and poisons it; false when it is damaged: reported. */
+/* Examines a block that is being freed; false when it is damaged: reported. */
 bool heap_large_leave(struct heap *heap, const struct heap_large *large, const void *caller);
+
+/* Poisons a block that is the heap's no more, but whose frames are not free yet. */
+void heap_large_spoil(struct heap *heap, const struct heap_large *large);
 
 /* Moves the red zone of a block to behind `bytes` bytes; false when it is damaged: reported. */
 bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint64_t bytes,

@@ -54,8 +54,10 @@ static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
 static inline __attribute__((always_inline)) void *
 book_run(struct heap *heap, phys_addr_t run, uint64_t frames, uint64_t bytes, union frame_note note)
 {
+    preempt_disable();
     frame_note_set_large(&heap->slabs.config.frames->descriptors[run.raw >> FRAME_SHIFT], note);
     heap_large_book(heap, 1, frames, bytes);
+    preempt_enable();
     return slab_frame_pointer(&heap->slabs, run);
 }
 
@@ -71,6 +73,7 @@ static void *take_run(struct heap *heap, uint64_t bytes, uint64_t alignment, uni
         return NULL;
     }
     note_parts(heap, run.raw >> FRAME_SHIFT, request.frames);
+    heap_large_fill(heap, slab_frame_pointer(&heap->slabs, run), bytes, request.frames);
     return book_run(heap, run, request.frames, bytes, note);
 }
 
@@ -104,18 +107,12 @@ static void *take_virtually(struct heap *heap, uint64_t bytes, uint64_t alignmen
 static void *alloc_run(struct heap *heap, uint64_t bytes, uint64_t alignment, unsigned roomy,
                        const void *caller)
 {
-    void *pointer;
     if (heap->large_policy & SLAB_OWNER) {
-        pointer = take_tracked_run(heap, bytes, alignment, roomy, caller);
-    } else {
-        union frame_note note = heap_note_plain(heap, bytes);
-        note.raw |= roomy;
-        pointer = take_run(heap, bytes, alignment, note);
+        return take_tracked_run(heap, bytes, alignment, roomy, caller);
     }
-    if (pointer) {
-        heap_large_fill(heap, pointer, bytes, heap_large_frames(heap, bytes, roomy));
-    }
-    return pointer;
+    union frame_note note = heap_note_plain(heap, bytes);
+    note.raw |= roomy;
+    return take_run(heap, bytes, alignment, note);
 }
 
 /* Whatever the frame pool's magazines do not serve. Not inlined: the short way below would save its
@@ -172,11 +169,14 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
     if (!heap_large_leave(heap, &large, caller)) {
         return;
     }
+    preempt_disable();
     frame_note_clear(descriptor);
+    heap_large_book(heap, -1, large.frames, large.bytes);
+    preempt_enable();
     if (heap_note_is_tracked(note)) {
         slab_cache_free(&heap->tracks, heap_note_track(note));
     }
-    heap_large_book(heap, -1, large.frames, large.bytes);
+    heap_large_spoil(heap, &large);
     if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
@@ -185,6 +185,18 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
 }
 
 /* ---- Resizing ---- */
+
+static void note_length(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)
+{
+    union frame_note note = descriptor->note;
+    if (heap_note_is_tracked(note)) {
+        heap_note_track(note)->bytes = bytes;
+    } else {
+        union frame_note resized = heap_note_plain(heap, bytes);
+        resized.raw |= note.raw & HEAP_NOTE_ROOMY;
+        frame_note_set_large(descriptor, resized);
+    }
+}
 
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
 {
@@ -195,18 +207,11 @@ bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const v
     if (heap_large_frames(heap, bytes, heap_note_is_roomy(note)) != large.frames) {
         return false;
     }
-    if (!heap_large_stretch(heap, &large, bytes, caller)) {
-        return true;
+    preempt_disable(); /* else a validator could find one of red zone, note and account changed */
+    if (heap_large_stretch(heap, &large, bytes, caller)) {
+        note_length(heap, descriptor, bytes);
+        heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));
     }
-    if (heap_note_is_tracked(note)) {
-        heap_note_track(note)->bytes = bytes;
-    } else {
-        union frame_note resized = heap_note_plain(heap, bytes);
-        resized.raw |= note.raw & HEAP_NOTE_ROOMY;
-        frame_note_set_large(descriptor, resized);
-    }
-    preempt_disable();
-    heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));
     preempt_enable();
     return true;
 }

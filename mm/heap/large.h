@@ -133,15 +133,14 @@ static inline void heap_large_add(_Atomic(int64_t) *account, int64_t value)
                           memory_order_relaxed);
 }
 
-/* Books a block that came (sign 1) or goes (sign -1). */
+/* Books a block that came (sign 1) or goes (sign -1). Preemption is off, and has been since its note was written
+ * or cleared: a validator, for which all CPUs are stopped, counts the notes. */
 static inline void heap_large_book(struct heap *heap, int64_t sign, uint64_t frames, uint64_t bytes)
 {
-    preempt_disable();
     struct heap_large_count *here = heap_large_here(heap);
     heap_large_add(&here->blocks, sign);
     heap_large_add(&here->frames, sign * (int64_t)frames);
     heap_large_add(&here->bytes, sign * (int64_t)bytes);
-    preempt_enable();
 }
 
 /* ---- The short way of freeing ---- */
@@ -159,13 +158,18 @@ static inline phys_addr_t heap_large_frame(const struct heap *heap, const struct
  * magazine is full. The tag of a run is no such block's. Inline, as the fast paths of the classes are.
  */
 static inline __attribute__((always_inline)) bool
-heap_large_free_cached(struct heap *heap, const struct frame_descriptor *descriptor, uint64_t bytes)
+heap_large_free_cached(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)
 {
     unsigned order = frame_tag_order(atomic_load_explicit(&descriptor->tag, memory_order_relaxed));
-    if (heap->large_policy != 0 ||
-        !frame_free_cached(heap->slabs.config.frames, heap_large_frame(heap, descriptor), order)) {
+    if (heap->large_policy != 0) {
         return false;
     }
-    heap_large_book(heap, -1, 1ULL << order, bytes);
-    return true;
+    preempt_disable(); /* as long as it is, nobody takes the block out of the magazine */
+    bool freed = frame_free_cached(heap->slabs.config.frames, heap_large_frame(heap, descriptor), order);
+    if (freed) {
+        frame_note_clear(descriptor);
+        heap_large_book(heap, -1, 1ULL << order, bytes);
+    }
+    preempt_enable();
+    return freed;
 }

@@ -46,13 +46,14 @@ static bool examine_and_report(struct heap *heap, const struct heap_large *large
 
 bool heap_large_leave(struct heap *heap, const struct heap_large *large, const void *caller)
 {
-    if (!examine_and_report(heap, large, caller)) {
-        return false;
-    }
+    return examine_and_report(heap, large, caller);
+}
+
+void heap_large_spoil(struct heap *heap, const struct heap_large *large)
+{
     if (heap->large_policy & SLAB_POISON) {
         memset(large->pointer, SLAB_BYTE_FREE, room(large));
     }
-    return true;
 }
 
 bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint64_t bytes, const void *caller)

@@ -86,7 +86,9 @@ static void *quarantine_add(struct slab_cache *cache, void *object)
 
 void *slab_debug_alloc(struct slab_cache *cache, uint32_t bytes, const void *caller)
 {
+    preempt_disable(); /* a new slab has its record before it is in a list */
     void *object = slab_take_one(cache);
+    preempt_enable();
     if (!object) {
         return NULL;
     }
@@ -104,8 +106,7 @@ void slab_debug_resize(struct slab_cache *cache, void *object, uint32_t bytes, c
     if (!examine_and_report(cache, object, caller)) { /* what is written now would cover the damage */
         return;
     }
-    memset((uint8_t *)object + bytes, SLAB_BYTE_REDZONE, cache->track - bytes);
-    slab_track(cache, object)->bytes = bytes;
+    slab_fill_behind(cache, object, bytes);
 }
 
 static void report_free(struct slab_cache *cache, enum slab_fault fault, void *object, const void *caller)

@@ -11,6 +11,9 @@ uint32_t slab_debug_front(uint32_t alignment)
 
 /* ---- Filling and comparing ---- */
 
+/* While an object is filled preemption is off: a validator, for which all CPUs are stopped, finds it as it was
+ * before or is afterwards. */
+
 static uint64_t sum_of(const void *object, uint32_t bytes)
 {
     const uint8_t *byte = object;
@@ -59,6 +62,7 @@ void slab_fill_free(struct slab_cache *cache, void *object)
 {
     struct slab_track *track = slab_track(cache, object);
     uint8_t *bytes = object;
+    preempt_disable();
     track->bytes = cache->config.bytes;
     memset(bytes - SLAB_REDZONE_MIN, SLAB_BYTE_REDZONE, SLAB_REDZONE_MIN);
     memset(bytes + track->bytes, SLAB_BYTE_REDZONE, cache->track - track->bytes);
@@ -68,6 +72,7 @@ void slab_fill_free(struct slab_cache *cache, void *object)
         track->sum = sum_of(bytes, track->bytes);
     }
     track->state = SLAB_TRACK_FREE;
+    preempt_enable();
 }
 
 void slab_debug_prepare(struct slab_cache *cache, void *object)
@@ -79,12 +84,21 @@ void slab_debug_prepare(struct slab_cache *cache, void *object)
 void slab_fill_live(struct slab_cache *cache, void *object, uint32_t bytes)
 {
     struct slab_track *track = slab_track(cache, object);
+    preempt_disable();
     if (is_poisoned(cache)) {
         memset(object, SLAB_BYTE_FRESH, bytes);
     }
-    memset((uint8_t *)object + bytes, SLAB_BYTE_REDZONE, cache->track - bytes);
-    track->bytes = bytes;
+    slab_fill_behind(cache, object, bytes);
     track->state = SLAB_TRACK_LIVE;
+    preempt_enable();
+}
+
+void slab_fill_behind(struct slab_cache *cache, void *object, uint32_t bytes)
+{
+    preempt_disable();
+    memset((uint8_t *)object + bytes, SLAB_BYTE_REDZONE, cache->track - bytes);
+    slab_track(cache, object)->bytes = bytes;
+    preempt_enable();
 }
 
 /* ---- Examining ---- */

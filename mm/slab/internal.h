@@ -264,6 +264,9 @@ void slab_debug_prepare(struct slab_cache *cache, void *object);
 void slab_fill_free(struct slab_cache *cache, void *object);
 void slab_fill_live(struct slab_cache *cache, void *object, uint32_t bytes);
 
+/* Notes another length of a live object, and writes what is behind it. */
+void slab_fill_behind(struct slab_cache *cache, void *object, uint32_t bytes);
+
 /* Whether bytes [from, to) of an object all are `filling`; if not, notes the damage in the report. */
 bool slab_is_filled(const void *object, int64_t from, int64_t to, uint8_t filling,
                     struct slab_report *report);

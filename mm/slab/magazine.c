@@ -179,6 +179,7 @@ void slab_drain_depot(struct slab_cache *cache)
 {
     struct slab_magazine *magazine;
     do {
+        preempt_disable(); /* while the magazine is in nobody's hands */
         spinlock_acquire(&cache->lock);
         magazine = depot_pop(&cache->depot_full);
         if (magazine) {
@@ -188,6 +189,7 @@ void slab_drain_depot(struct slab_cache *cache)
         }
         spinlock_release(&cache->lock);
         put_away(cache, magazine);
+        preempt_enable();
     } while (magazine);
 }
 
@@ -306,10 +308,10 @@ static void *alloc_once(struct slab_cache *cache)
     } else {
         object = alloc_stocked(cache, cpu);
     }
-    preempt_enable();
     if (object) {
         slab_mark_live(cache, object);
     }
+    preempt_enable();
     return object;
 }
 

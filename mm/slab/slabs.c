@@ -118,24 +118,33 @@ void slab_forget(struct slab_cache *cache, struct slab *slab)
     slab_record_free(cache->pool, &cache->pool->slabs, slab);
 }
 
+/* Returns an empty slab, if there are more than `keep`. Preemption is off while it is in no list, and has its
+ * record still. */
+static bool shrink_by_one(struct slab_cache *cache, uint64_t keep)
+{
+    struct slab *slab = NULL;
+    preempt_disable();
+    spinlock_acquire(&cache->lock);
+    if (cache->empty.count > keep) {
+        slab = cache->empty.last;
+        slab_list_remove(&cache->empty, slab);
+        cache->returned++;
+    }
+    spinlock_release(&cache->lock);
+    if (slab) {
+        release(cache, slab);
+    }
+    preempt_enable();
+    return slab != NULL;
+}
+
 uint64_t slab_shrink(struct slab_cache *cache, uint64_t keep)
 {
     uint64_t frames = 0;
-    for (;;) {
-        struct slab *slab = NULL;
-        spinlock_acquire(&cache->lock);
-        if (cache->empty.count > keep) {
-            slab = cache->empty.last;
-            slab_list_remove(&cache->empty, slab);
-            cache->returned++;
-        }
-        spinlock_release(&cache->lock);
-        if (!slab) {
-            return frames;
-        }
-        release(cache, slab);
+    while (shrink_by_one(cache, keep)) {
         frames += 1ULL << cache->order;
     }
+    return frames;
 }
 
 /* ---- Objects ---- */
