@@ -337,7 +337,7 @@ static inline unsigned frame_magazine_order(unsigned index)
     return index == FRAME_MAGAZINE_ZERO ? 0 : index;
 }
 
-/* Books a checked block out and puts it into a magazine, or into the store. */
+/* Books a checked block out and puts it into a magazine, or into the store. Preemption is off. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
 
 /* ---- cpu/drain.c ---- */

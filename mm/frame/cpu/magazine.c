@@ -176,7 +176,6 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
 {
     struct frame_descriptor *descriptor = &pool->descriptors[frame];
     uint32_t owner = frame_descriptor_owner(descriptor);
-    preempt_disable();
     struct frame_cpu *cpu = frame_cpu_here(pool);
     frame_count_event(&cpu->slow_operations);
     frame_account(cpu, owner, -((int64_t)1 << order));
@@ -188,5 +187,4 @@ void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order
         frame_store_give(pool, frame, order);
         spinlock_release(&pool->lock);
     }
-    preempt_enable();
 }
