@@ -81,8 +81,8 @@ static void leave_all_out(unsigned count, const char *why)
     log_error("the other processors cannot start: %s", why);
 }
 
-/* Makes what each needs, and counts those that have it. In xAPIC mode a message to a number of more than 8 bits
- * would reach another processor, or all of them (SDM volume 3, 11.6.1). */
+/* Makes what each needs, and counts those that have it. In xAPIC mode a message to a number of more than 8
+ * bits would reach another processor, or all of them (SDM volume 3, 11.6.1). */
 static void make_all(struct starters *starters, unsigned count)
 {
     for (unsigned i = 1; i < count; i++) {

@@ -72,8 +72,8 @@ static uint64_t take_block(struct frame_pool *pool, const struct frame_request *
     return frame;
 }
 
-/* One attempt to serve a checked request; the first frame, or none. Preemption is off, as long as the block is
- * neither free nor described. */
+/* One attempt to serve a checked request; the first frame, or none. Preemption is off, as long as the block
+ * is neither free nor described. */
 static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
     EXCLUDES(pool->lock)
 {

@@ -76,8 +76,8 @@ static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, u
                : FRAME_WRONG_LENGTH;
 }
 
-/* Gives the blocks of a claimed run back, one under each hold of the lock. Preemption is off from the claim to
- * the end, as for a block (free.c). */
+/* Gives the blocks of a claimed run back, one under each hold of the lock. Preemption is off from the claim
+ * to the end, as for a block (free.c). */
 static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
     frame_book(pool, frame_descriptor_owner(&pool->descriptors[first]), -(int64_t)frames);

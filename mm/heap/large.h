@@ -133,8 +133,8 @@ static inline void heap_large_add(_Atomic(int64_t) *account, int64_t value)
                           memory_order_relaxed);
 }
 
-/* Books a block that came (sign 1) or goes (sign -1). Preemption is off, and has been since its note was written
- * or cleared: a validator, for which all CPUs are stopped, counts the notes. */
+/* Books a block that came (sign 1) or goes (sign -1). Preemption is off, and has been since its note was
+ * written or cleared: a validator, for which all CPUs are stopped, counts the notes. */
 static inline void heap_large_book(struct heap *heap, int64_t sign, uint64_t frames, uint64_t bytes)
 {
     struct heap_large_count *here = heap_large_here(heap);

@@ -11,8 +11,8 @@ uint32_t slab_debug_front(uint32_t alignment)
 
 /* ---- Filling and comparing ---- */
 
-/* While an object is filled preemption is off: a validator, for which all CPUs are stopped, finds it as it was
- * before or is afterwards. */
+/* While an object is filled preemption is off: a validator, for which all CPUs are stopped, finds it as it
+ * was before or is afterwards. */
 
 static uint64_t sum_of(const void *object, uint32_t bytes)
 {

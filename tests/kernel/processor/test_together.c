@@ -214,7 +214,7 @@ static _Atomic(bool) over;
 
 static void take_and_give_runs(uint64_t *random)
 {
-    struct frame_request request = {.frames = 1 + next_random(random) % 70, .owner = OWNER_TEST};
+    struct frame_request request = {.frames = 1 + random_next(random) % 70, .owner = OWNER_TEST};
     phys_addr_t run;
     if (frame_alloc_request(kernel_frames(), &request, &run) == FRAME_OK) {
         frame_free_run(kernel_frames(), run, request.frames);
@@ -229,7 +229,7 @@ static void take_and_give_blocks(uint64_t *random)
 {
     uint8_t *blocks[HELD];
     for (unsigned i = 0; i < HELD; i++) {
-        blocks[i] = heap_alloc(&kernel_heap, 1 + next_random(random) % (i % 8 == 0 ? 70000 : 5000));
+        blocks[i] = heap_alloc(&kernel_heap, 1 + random_next(random) % (i % 8 == 0 ? 70000 : 5000));
     }
     for (unsigned i = 0; i < HELD; i++) {
         heap_free(&kernel_heap, blocks[i]);
@@ -241,7 +241,7 @@ static void work_or_check(void *context, unsigned cpu)
     uint64_t random = cpu + 1;
     (void)context;
     for (unsigned i = 0; cpu == 0 && i < CHECKS; i++) {
-        clock_wait(next_random(&random) % 200000); /* else nobody comes far */
+        clock_wait(random_next(&random) % 200000); /* else nobody comes far */
         atomic_fetch_add(&wrong, !all_is_sound());
     }
     if (cpu == 0) {
