@@ -3,6 +3,7 @@
  * is when preemption is on. Whoever is asked at another moment goes on, and is asked again.
  */
 #include <ashlar/cpu_request.h>
+#include <ashlar/lock.h>
 #include <ashlar/platform.h>
 #include <ashlar/world.h>
 #include <stdatomic.h>
@@ -45,20 +46,37 @@ void world_park_if_asked(void)
     }
 }
 
-/* Whether all that are online but this one wait; asks those that do not when `ask`. */
-static bool all_wait(bool ask)
+/* The first that is online and does not wait, but for this one; as many as there can be when all do. Asks
+ * those that do not when `ask`. */
+static unsigned first_that_runs(bool ask)
 {
     const struct cpu_set *online = cpus_online();
-    bool all = true;
+    unsigned first = online->cpus;
     for (unsigned cpu = cpu_set_next(online, 0); cpu < online->cpus; cpu = cpu_set_next(online, cpu + 1)) {
         if (cpu != cpu_number() && !cpu_set_has(&parked, cpu)) {
-            all = false;
+            first = cpu < first ? cpu : first;
             if (ask) {
                 cpu_interrupt(cpu);
             }
         }
     }
-    return all;
+    return first;
+}
+
+/* As patient as for a mutex: what others do with preemption off may take them a while, but not for ever. */
+static void wait_for_all(void)
+{
+    struct lock_wait wait = lock_wait_begin(MUTEX_PATIENCE);
+    unsigned cpu;
+    for (unsigned looks = 0; (cpu = first_that_runs(looks % LOOKS_PER_ASKING == 0)) < cpus_present();
+         looks++) {
+        cpu_serve_requests();
+        cpu_relax();
+        if (!lock_wait_goes_on(&wait)) {
+            processor_tell_where(cpu);
+            panic("CPU %u does not stand still for CPU %u", cpu, cpu_number());
+        }
+    }
 }
 
 void world_stop(void)
@@ -76,10 +94,7 @@ void world_stop(void)
         nobody = 0;
         park();
     }
-    for (unsigned looks = 0; !all_wait(looks % LOOKS_PER_ASKING == 0); looks++) {
-        cpu_serve_requests();
-        cpu_relax();
-    }
+    wait_for_all();
 }
 
 void world_resume(void)
