@@ -16,15 +16,18 @@ static struct processor *processors = &boot_processor; /* by index: the boot CPU
 static unsigned known = 1;                             /* entries of it */
 static unsigned numbered = 1;                          /* the first of them: those that are to be started */
 
-/* Fills the list, from index 1 on, with all that are switched on but this one. */
-static void fill(unsigned room)
+/* Fills the list, from index 1 on, with all that are switched on but this one; whether this one is among
+ * them. */
+static bool fill(unsigned room)
 {
     struct acpi_cpus cpus;
     struct acpi_cpu cpu;
+    bool met = false;
     acpi_cpus_start(&cpus, &acpi_info()->madt);
     while (acpi_cpus_next(&cpus, &cpu)) {
         if (cpu.enabled && cpu.apic_id == processors[0].apic_id) {
             processors[0].processor_id = cpu.processor_id;
+            met = true;
         } else if (cpu.enabled && known < room) {
             processors[known].number = known;
             processors[known].apic_id = cpu.apic_id;
@@ -32,6 +35,7 @@ static void fill(unsigned room)
             known++;
         }
     }
+    return met;
 }
 
 unsigned processors_list(void)
@@ -49,7 +53,11 @@ unsigned processors_list(void)
     }
     memcpy(all, &boot_processor, sizeof boot_processor);
     processors = all;
-    fill(enabled);
+    if (!fill(enabled)) {
+        log_warning(
+            "this processor, APIC %u, is none that the firmware has switched on: one of those is left out",
+            processors[0].apic_id);
+    }
     numbered = (unsigned)min_u64(known, processors_count());
     for (unsigned i = numbered; i < known; i++) {
         processors[i].why = "fewer are wanted";
