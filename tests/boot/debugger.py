@@ -221,15 +221,16 @@ def panic(setting, folder):
 
 
 def late(setting, folder):
-    """gdb that comes when the kernel runs already finds it, wherever it is."""
+    """gdb that comes when the kernel runs already finds it, wherever it is and whichever CPU is looked at."""
     socket = folder / "gdb"
     listen = ["-chardev", f"socket,id=gdb,server=on,wait=off,path={socket}", "-gdb", "chardev:gdb"]
-    with setting.boot(Machine(extra=listen)) as talk:
+    with setting.boot(Machine(cpus=2, extra=listen)) as talk:
         talk.wait_for_prompt()
-        commands = [f"target remote {socket}", f"ashlar symbols {setting.build_dir}", "bt", "ashlar log", "ashlar symbols"]
+        commands = [f"target remote {socket}", "thread 2", f"ashlar symbols {setting.build_dir}", "thread 1", "bt", "ashlar log",
+                    "ashlar symbols"]
         text = finish(start_gdb(["gdb", "-q", "-ex", f"source {debug.COMMANDS}", *marked(commands)]))
     print(text)
-    _, symbols, trace, lines, again = outputs(text, commands)
+    _, _, symbols, _, trace, lines, again = outputs(text, commands)
     expect(found(r"kernel is at (0x[0-9a-f]+)", symbols) >= KERNEL_LOWEST, f"symbols:\n{symbols}")
     expect(re.search(r"#\d .*monitor_run", trace), f"bt:\n{trace}")
     check_log(lines, lines.strip().splitlines()[-1])

@@ -132,6 +132,20 @@ For a machine that gdb was attached to late, started with `tools/run ... -- -gdb
 
 def find_slide(linked):
     """How far the kernel was moved, from the CPU whose structure is linked at `linked`; None when there is none."""
+    selected = gdb.selected_thread()
+    try:
+        for thread in gdb.selected_inferior().threads():  # one for each CPU; the selected one may be another
+            thread.switch()
+            slide = find_slide_here(linked)
+            if slide is not None:
+                return slide
+        return None
+    finally:
+        selected.switch()
+
+
+def find_slide_here(linked):
+    """The same, from the CPU that is selected."""
     for name in GS_BASES:
         base = memory.register(name)
         slide = base - linked
