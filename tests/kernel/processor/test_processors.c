@@ -122,6 +122,13 @@ static void check_all_stand_still(void)
     world_resume();
 }
 
+static void pass_time(void)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        cpu_relax();
+    }
+}
+
 static void count_or_stop(void *context, unsigned cpu)
 {
     (void)context;
@@ -135,11 +142,10 @@ static void count_or_stop(void *context, unsigned cpu)
     while (!atomic_load(&counting.over)) {
         preempt_disable();
         atomic_fetch_add(&counting.by_cpu[cpu].first, 1);
-        for (unsigned i = 0; i < 100; i++) {
-            cpu_relax();
-        }
+        pass_time();
         atomic_fetch_add(&counting.by_cpu[cpu].second, 1);
         preempt_enable();
+        pass_time(); /* else it could hardly ever be stopped */
     }
 }
 
