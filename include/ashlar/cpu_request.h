@@ -61,6 +61,9 @@ void cpu_enter_online(void);
  * cpu_requests_start(). Any context. */
 void cpu_interrupt(unsigned cpu);
 
+/* Says where a CPU is that does not do what is waited for, if that can be found out. A panic follows. */
+void cpu_say_where(unsigned cpu);
+
 /*
  * Asks all CPUs of `cpus` but this one, or with NULL all that are online, to run function(context). The
  * caller has executed a full fence since it wrote what those must see that will not be asked because they

@@ -78,11 +78,16 @@ void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function
     }
 }
 
-_Noreturn static void panic_of_silence(unsigned cpu)
+void cpu_say_where(unsigned cpu)
 {
     if (given.silent) {
         given.silent(cpu);
     }
+}
+
+_Noreturn static void panic_of_silence(unsigned cpu)
+{
+    cpu_say_where(cpu);
     panic("CPU %u does not answer what CPU %u asks of it", cpu, cpu_number());
 }
 

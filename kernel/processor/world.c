@@ -73,7 +73,7 @@ static void wait_for_all(void)
         cpu_serve_requests();
         cpu_relax();
         if (!lock_wait_goes_on(&wait)) {
-            processor_tell_where(cpu);
+            cpu_say_where(cpu);
             panic("CPU %u does not stand still for CPU %u", cpu, cpu_number());
         }
     }

@@ -179,7 +179,8 @@ BOOTS = {
                                warnings=[r"memory attributes table has 4294967295 entries of 40 bytes; "]),
     **{f"acpi-{table}-{place}": outside(table, place) for table, place in (
         ("rsdp", "reserved"), ("xsdt", "hole"), ("madt", "reserved"), ("madt", "hole"), ("waet", "device"),
-        ("dsdt", "reserved"), ("everything", "reserved"), ("everything", "device"), ("everything", "hole"), ("everything", "plain"))},
+        ("dsdt", "reserved"), ("everything", "reserved"), ("everything", "device"), ("everything", "hole"),
+        ("everything", "plain"))},
     **{f"acpi-{table}-high-{place}": high(table, place) for table, place in (
         ("rsdp", "hole"), ("xsdt", "reserved"), ("madt", "device"), ("dsdt", "reserved"), ("everything", "reserved"),
         ("everything", "hole"), ("everything", "plain"))},
