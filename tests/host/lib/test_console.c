@@ -154,8 +154,11 @@ static void undoes_itself(void)
 {
     static char object[] = "d";
     EXPECT_EQUAL(strlen(undone), 3);
+    static char other[] = "e";
+    kernel_test_undo_later(undo, other);
     kernel_test_undo_later(undo, object);
-    kernel_test_undone(object);
+    kernel_test_undone(object); /* and the other is still to be undone */
+    kernel_test_undone(other);
 }
 
 static void what_a_failed_test_made_is_undone(void **state)

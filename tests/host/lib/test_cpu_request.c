@@ -79,6 +79,7 @@ static void who_is_online_is_asked_and_nobody_else(void **state)
 {
     (void)state;
     assert_int_equal(cpus_present(), CPUS);
+    assert_int_equal(cpu_set_count(cpus_online()), 1);
     assert_true(cpus_are_several());
     enter(1);
     enter(64);

@@ -65,6 +65,37 @@ static bool thing_check(const bool *sound, struct thing_problem *problem)
     return *sound;
 }
 
+static unsigned stops;
+static unsigned resumes;
+
+static void stop(void)
+{
+    stops++;
+}
+
+static void resume(void)
+{
+    resumes++;
+}
+
+static void others_stand_still_meanwhile(void **state)
+{
+    (void)state;
+    validate_alone(stop, resume);
+    validate_at_random(1);
+    assert_true(validate_begin());
+    assert_int_equal(stops, 1);
+    assert_int_equal(resumes, 0);
+    validate_end();
+    assert_int_equal(resumes, 1);
+    preempt_disable(); /* as who holds a lock has it, for whom another CPU may wait */
+    assert_false(validate_begin());
+    preempt_enable();
+    assert_int_equal(stops, 1);
+    validate_alone(NULL, NULL);
+    validate_at_random(0);
+}
+
 static void the_macro_runs_it_and_panics(void **state)
 {
     (void)state;
@@ -88,9 +119,8 @@ static void the_macro_runs_it_and_panics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(none_until_it_is_asked_for),
-        cmocka_unit_test(about_one_in_so_many),
-        cmocka_unit_test(none_inside_another),
+        cmocka_unit_test(none_until_it_is_asked_for),   cmocka_unit_test(about_one_in_so_many),
+        cmocka_unit_test(none_inside_another),          cmocka_unit_test(others_stand_still_meanwhile),
         cmocka_unit_test(the_macro_runs_it_and_panics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

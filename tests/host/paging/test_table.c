@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <ashlar/cpu_request.h>
+
 #include "fixture.h"
 #include "tests/host/support/host.h"
 
@@ -350,6 +352,41 @@ static void tables_in_use_are_not_destroyed(void **state)
     tables_destroy(&tables);
 }
 
+#define MANY_CPUS 300
+
+/* Such a space takes a frame for its set of CPUs, besides its root. The last test: the CPUs stay. */
+static void a_space_of_many_cpus_has_its_set_in_a_frame(void **state)
+{
+    (void)state;
+    static const struct cpu_request_calls calls = {NULL, NULL};
+    static uint64_t mailboxes[1 << 16];
+    static phys_addr_t held[1 << 12];
+    struct page_table space;
+    size_t count = 0;
+    tables_make(&tables, MIB(16), 4, PAGE_LEVEL_1G);
+    struct frame_pool *pool = &tables.machine.pool;
+    assert_true(cpu_requests_bytes(MANY_CPUS) <= sizeof mailboxes);
+    cpu_requests_start(mailboxes, MANY_CPUS, &calls);
+    uint64_t free = frame_pool_free(pool);
+    assert_int_equal(page_table_init(&space, pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
+                     PAGE_TABLE_OK);
+    assert_int_equal(frame_pool_free(pool), free - 2);
+    assert_false(cpu_set_has(&space.loaded, MANY_CPUS - 1));
+    page_table_destroy(&space);
+    assert_int_equal(frame_pool_free(pool), free);
+    while ((held[count] = frame_alloc(pool, 0, OWNER_TEST)).raw != FRAME_NONE.raw) {
+        count++;
+    }
+    frame_free(pool, held[--count], 0); /* enough for the root alone */
+    assert_int_equal(page_table_init(&space, pool, &tables.physmap, 4, PAGE_LEVEL_1G, &tables.kernel),
+                     PAGE_TABLE_NO_MEMORY);
+    assert_int_equal(frame_pool_free(pool), 1);
+    while (count > 0) {
+        frame_free(pool, held[--count], 0);
+    }
+    tables_destroy(&tables);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_user_space_is_flushed_by_itself, setup, teardown),
         cmocka_unit_test(large_pages_are_cut_no_more_than_needed),
         cmocka_unit_test(tables_in_use_are_not_destroyed),
+        cmocka_unit_test(a_space_of_many_cpus_has_its_set_in_a_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
