@@ -69,7 +69,7 @@ KINDS = {
     "double-fault": Kind(r"double fault: stack overflow", "return recurse_for_ever(",
                          function="recurse_for_ever", outer=("provoke_double_fault", *BELOW),
                          says=(r"rsp is in: guard page below the boot stack",)),
-    "stack-smash": Kind(r"stack smashing detected", "}", function="provoke_stack_smash",
+    "stack-smash": Kind(r"stack smashing detected", "}", function="smash_stack",
                         says=(r"the chain of frames is broken",)),
     "lost-stack": Kind(r"page fault: the stack pointer leads to unmapped memory, at 0xff8$", "movq $0x1000, %rsp", outer=()),
     "assertion": Kind(r"assertion failed: sink == constant \+ 1 at tests/kernel/provoke/faults.c:\d+$", "ASSERT(sink"),

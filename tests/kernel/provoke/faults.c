@@ -161,12 +161,20 @@ PROVOCATION provoke_double_fault(void)
     sink = recurse_for_ever(&start, 0);
 }
 
-PROVOCATION provoke_stack_smash(void)
+__attribute__((noinline)) static void smash_stack(void)
 {
     char buffer[16];
     volatile size_t too_many = 48;
     memset(buffer, 'A', too_many);
     sink = (uint64_t)buffer[sink % sizeof buffer];
+}
+
+/* Between the buffer and the command's frame, in which earlier calls have left much that looks like callers.
+ */
+PROVOCATION provoke_stack_smash(void)
+{
+    smash_stack();
+    sink++;
 }
 
 /* RBP and RSP lead nowhere: the report has to do without frames. */
