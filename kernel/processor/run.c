@@ -3,6 +3,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/tlb.h>
+#include <ashlar/world.h>
 #include <x86/apic.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
@@ -74,13 +75,28 @@ void processors_run(processor_work *work, void *context)
     }
 }
 
+/* Between the look and the stop one could begin to work only by processors_run(), which no other CPU calls as
+ * long as all others rest. */
+bool processors_stop_at_rest(void)
+{
+    const struct processor *other;
+    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
+        if (atomic_load(&other->cpu->rest_began) == 0) {
+            return false;
+        }
+    }
+    world_stop();
+    return true;
+}
+
 /* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
 _Noreturn void processor_enter(void)
 {
     struct processor *processor = processor_listed(cpu_number());
     processor->lacks = cpu_features_lacking();
     processor->microcode = cpu_microcode();
-    if (processor->lacks & cpu_features_needed()) {
+    uint64_t needed = cpu_features_needed() | (apic_is_x2apic() ? 1ULL << CPU_FEATURE_X2APIC : 0);
+    if (processor->lacks & needed) {
         processor->why = "it lacks what the kernel uses";
         atomic_store(&processor->state, PROCESSOR_REFUSED);
         cpu_halt_forever();

@@ -203,7 +203,7 @@ static void compare_counter(struct processor *processor, struct cpu_set *scratch
     }
 }
 
-static void report(const struct starters *starters, struct cpu_set *scratch)
+static void report(const struct starters *starters, unsigned count, struct cpu_set *scratch)
 {
     for (unsigned i = 0; i < starters->count; i++) {
         struct processor *processor = processor_listed(starters->cpus[i].cpu->number);
@@ -212,7 +212,7 @@ static void report(const struct starters *starters, struct cpu_set *scratch)
         }
         processor_report(processor);
     }
-    log_info("%u of %u processors are online", processors_online(), starters->count + 1);
+    log_info("%u of %u processors are online", processors_online(), count);
 }
 
 /* The page is made first: what processors need is for good, and only made when they can be started. */
@@ -228,13 +228,13 @@ static void start(struct starters *starters, unsigned count, struct cpu_set *scr
     start_all(starters, &page);
     startup_page_free(&page);
     wait_for_online(starters);
-    report(starters, scratch);
+    report(starters, count, scratch);
 }
 
 void processors_start(void)
 {
-    unsigned count = processors_list();
     START_REQUIRE(START_DEVICES);
+    unsigned count = processors_list();
     if (count == 1) {
         return;
     }

@@ -32,7 +32,7 @@ static bool answer(struct trap_frame *frame)
         return next_handler && next_handler(frame);
     }
     atomic_store(&cpu->where, frame->rip);
-    while (panic_active()) {
+    if (panic_active()) {
         cpu_halt_forever();
     }
     return true;

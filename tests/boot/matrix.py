@@ -71,7 +71,7 @@ CASES = {
     "cpus.2.pc": Case(Machine(cpus=2, memory="64M", board="pc"), says=["2 of 2 processors are online"]),
     "cpus.3.16g": Case(Machine(cpus=3, memory="16G"), says=["3 of 3 processors are online"]),
     "cpus.4.la57": Case(Machine(cpus=4, cpu="max,la57=on"), cmdline="la57=on",
-                        says=["5 levels", "4 of 4 processors are online"]),
+                        says=["5 levels", "4 of 4 processors are online"], also_debug=True),
     "cpus.8": Case(Machine(cpus=8), says=[" 8 processors, ", "8 of 8 processors are online"]),
     "cpus.wanted": Case(Machine(cpus=4), cmdline="cpus=2", says=["2 of 2 processors are online"]),
     "video.none": Case(Machine(vga="none"), says=NO_SCREEN),

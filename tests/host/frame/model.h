@@ -10,18 +10,7 @@
 #pragma once
 
 #include "fixture.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define MODEL_CHECK(condition)                                                                               \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: model: %s (step %" PRIu64 ")\n", __FILE__, __LINE__, #condition,         \
-                    model->steps);                                                                           \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "tests/host/support/model_check.h"
 
 enum frame_model_frame { MODEL_OUTSIDE, MODEL_FREE, MODEL_USED };
 

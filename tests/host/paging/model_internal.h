@@ -2,18 +2,7 @@
 #pragma once
 
 #include "model.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#define MODEL_CHECK(condition)                                                                               \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: model: %s (step %" PRIu64 ")\n", __FILE__, __LINE__, #condition,         \
-                    model->steps);                                                                           \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
+#include "tests/host/support/model_check.h"
 
 /* The tables that a window lies in. */
 struct page_table *table_model_table(struct table_model *model, const struct table_model_window *window);
