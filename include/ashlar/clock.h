@@ -17,10 +17,11 @@ void clock_initialise(void);
 uint64_t clock_nanoseconds(void);
 
 /*
- * From now on each CPU takes off what its counter is ahead of the boot CPU's (per_cpu()->ticks_ahead), and
- * the clock is kept from going back by what all CPUs have been shown. By the boot CPU.
+ * trust: whether the CPUs' counters agree, as they do at the start. If not, each CPU takes off what its own
+ * is ahead of the boot CPU's (per_cpu()->ticks_ahead), and the clock is kept from going back by what all CPUs
+ * have been shown. By one CPU, when processors are started, and in tests.
  */
-void clock_distrust_counters(void);
+void clock_trust_counters(bool trust);
 
 /* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the
  * start. */

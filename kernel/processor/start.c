@@ -199,7 +199,7 @@ static void compare_counter(struct processor *processor, struct cpu_set *scratch
     processor->ticks_ahead = processor_compare_counter(processor->number, scratch);
     if (processor->ticks_ahead != 0) {
         processor->cpu->ticks_ahead = processor->ticks_ahead;
-        clock_distrust_counters();
+        clock_trust_counters(false);
     }
 }
 

@@ -33,7 +33,7 @@ static struct clock_scale to_ticks;
 static int64_t date_seconds; /* the firmware's date, in seconds since 1970 */
 static uint64_t date_taken;  /* clock_nanoseconds() when it was asked */
 static bool date_known;
-static _Atomic(bool) counters_differ; /* of the CPUs: clock_distrust_counters() */
+static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
 static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
 
 static void set_rate(uint64_t rate, const char *from)
@@ -105,9 +105,10 @@ void clock_initialise(void)
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }
 
-void clock_distrust_counters(void)
+void clock_trust_counters(bool trust)
 {
-    atomic_store_explicit(&counters_differ, true, memory_order_relaxed);
+    atomic_store(&last_shown, clock_nanoseconds());
+    atomic_store_explicit(&counters_differ, !trust, memory_order_relaxed);
 }
 
 /*
