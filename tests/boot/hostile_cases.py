@@ -192,6 +192,10 @@ BOOTS = {
     "acpi-bogus-processors": Boot("quarry=plain acpi=bogus-processors", shows=[
         r"MADT at 0x[0-9a-f]+: 1 processors with the number that addresses all, ignored$",
         r"MADT at 0x[0-9a-f]+: 2 processors that other entries describe, ignored$", *ACPI_WHOLE]),
+    "acpi-absent-processors": Boot("quarry=plain acpi=absent-processors", shows=[
+        r"CPU 1, APIC 7, does not start: it did not answer its start-up messages$",
+        r"CPU 2, APIC 300, is not started: its APIC number needs x2APIC mode, which this CPU lacks$",
+        r"processors: 1 of 3 processors are online$"]),
     "acpi-broken-madt": Boot("quarry=plain acpi=broken-madt", shows=[
         r"MADT at 0x[0-9a-f]+: entry at 44: type 0, length 1, expected 8 to \d+$",
         r"acpi: warning: no table of processors and interrupt controllers: one processor, no interrupt routing$"]),

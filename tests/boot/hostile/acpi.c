@@ -83,16 +83,29 @@ static void add_bytes(uint8_t *madt, const void *bytes, uint32_t count)
     write32(madt + 4, end + count);
 }
 
+static void add_x2apic(uint8_t *madt, uint32_t number)
+{
+    uint8_t entry[16] = {9, 16};
+    write32(entry + 4, number);
+    write32(entry + 8, 1);
+    add_bytes(madt, entry, sizeof entry);
+}
+
 /* Numbers that address all, that a local APIC entry has, and that nobody has. */
 static void add_bogus_processors(uint8_t *madt)
 {
-    static const uint32_t numbers[] = {0xffffffff, 0, 77};
-    for (unsigned i = 0; i < ARRAY_LENGTH(numbers); i++) {
-        uint8_t entry[16] = {9, 16};
-        write32(entry + 4, numbers[i]);
-        write32(entry + 8, 1);
-        add_bytes(madt, entry, sizeof entry);
-    }
+    add_x2apic(madt, 0xffffffff);
+    add_x2apic(madt, 0);
+    add_x2apic(madt, 77);
+}
+
+/* Two that are said to be switched on and are not there; messages reach the number of one only as an x2APIC.
+ */
+static void add_absent_processors(uint8_t *madt)
+{
+    static const uint8_t local[8] = {0, 8, 7, 7, 1};
+    add_bytes(madt, local, sizeof local);
+    add_x2apic(madt, 300);
 }
 
 static uint8_t *distort_madt(uint8_t *madt)
@@ -102,6 +115,8 @@ static uint8_t *distort_madt(uint8_t *madt)
         add_bytes(copy, "\xff\xff\xff", 3);
     } else if (current->acpi == ACPI_BOGUS_PROCESSORS) {
         add_bogus_processors(copy);
+    } else if (current->acpi == ACPI_ABSENT_PROCESSORS) {
+        add_absent_processors(copy);
     } else if (current->acpi == ACPI_BROKEN_MADT) {
         copy[HEADER + 8 + 1] = 1; /* the length of the first entry */
     }
@@ -127,6 +142,7 @@ static bool is_wanted(const uint8_t *table)
     case ACPI_MADT:
     case ACPI_STRAY_BYTES:
     case ACPI_BOGUS_PROCESSORS:
+    case ACPI_ABSENT_PROCESSORS:
     case ACPI_BROKEN_MADT:
         return is_named(table, "APIC");
     case ACPI_WAET:

@@ -31,6 +31,7 @@ static const struct choice acpis[] = {{"rsdp", ACPI_RSDP},
                                       {"extended-checksum", ACPI_EXTENDED_CHECKSUM},
                                       {"stray-bytes", ACPI_STRAY_BYTES},
                                       {"bogus-processors", ACPI_BOGUS_PROCESSORS},
+                                      {"absent-processors", ACPI_ABSENT_PROCESSORS},
                                       {"broken-madt", ACPI_BROKEN_MADT},
                                       {NULL, 0}};
 static const struct choice graphics[] = {{"none", GRAPHICS_NONE},
