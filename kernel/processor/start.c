@@ -210,7 +210,9 @@ static void report(const struct starters *starters, unsigned count, struct cpu_s
         if (atomic_load(&processor->state) == PROCESSOR_ONLINE) {
             compare_counter(processor, scratch);
         }
-        processor_report(processor);
+        if (has_arrived(&starters->cpus[i])) { /* of others nothing is known */
+            processor_report(processor);
+        }
     }
     log_info("%u of %u processors are online", processors_online(), count);
 }
