@@ -10,6 +10,7 @@
 #include <ashlar/hooks.h>
 #include <ashlar/symbols.h>
 #include <ashlar/trap.h>
+#include <x86/segments.h>
 #include <x86/unwind.h>
 
 #include "arch/x86_64/trap/internal.h"
@@ -62,13 +63,22 @@ static bool returns_to_trap_entry(uint64_t address)
     return false;
 }
 
+/* A return address may be all that is left of a trap that is over. */
+static bool is_sound(const struct trap_frame *frame)
+{
+    return frame->vector < UNWIND_NO_TRAP &&
+           (frame->cs == SELECTOR_KERNEL_CODE || frame->cs == SELECTOR_USER_CODE);
+}
+
 /* The step's return address is `address`, found below `stack`. */
 static bool step_to(struct unwind *at, uint64_t address, uint64_t frame_pointer, uint64_t stack)
 {
     struct trap_frame frame;
     if (returns_to_trap_entry(address) && memory_try_read(&frame, virt_addr(stack), sizeof frame)) {
-        *at = unwind_frame(&frame);
-        return true;
+        if (is_sound(&frame)) {
+            *at = unwind_frame(&frame);
+        }
+        return is_sound(&frame);
     }
     if (!in_text(address)) {
         return false;
@@ -161,9 +171,9 @@ static bool rejoin(struct unwind *at)
     for (uint64_t slot = align_up(at->stack, sizeof frame); slot < end && read_word(slot, &frame);
          slot += sizeof frame) {
         if (plausible_frame(slot, frame) && read_word(slot + sizeof frame, &address) && in_text(address) &&
-            follows_call(address)) {
+            follows_call(address) && step_to(at, address, frame, slot + 2 * sizeof frame)) {
             at->scanned = true;
-            return step_to(at, address, frame, slot + 2 * sizeof frame);
+            return true;
         }
     }
     return false;

@@ -12,6 +12,8 @@
 #include <x86/unwind.h>
 #include <x86/user_page.h>
 
+#include "arch/x86_64/trap/internal.h"
+
 #define FLAG_SINGLE_STEP     0x100
 #define FLAG_DIRECTION       0x400
 #define FLAG_ALIGNMENT_CHECK 0x40000
@@ -306,6 +308,21 @@ __attribute__((noinline)) static bool trace_from_handler(struct trap_frame *fram
 __attribute__((noinline)) static void unwind_interrupted(void)
 {
     __asm__ volatile("int3" : : : "memory");
+}
+
+/* What is left on the stack of a trap that is over may look like one under way; its frame tells. */
+KERNEL_TEST(unwind_takes_no_remains_for_a_trap)
+{
+    uint64_t stack[4 + sizeof(struct trap_frame) / sizeof(uint64_t)];
+    memset(stack, 0x93, sizeof stack);
+    stack[0] = (uintptr_t)&stack[2];
+    stack[1] = (uintptr_t)trap_return;
+    struct unwind at = {.address = virt_of((void *)(uintptr_t)unwind_names_the_callers),
+                        .is_return = true,
+                        .trap = UNWIND_NO_TRAP,
+                        .frame_pointer = (uintptr_t)stack,
+                        .stack = (uintptr_t)stack};
+    EXPECT(!unwind_next(&at) || (at.trap == UNWIND_NO_TRAP && unwind_is_code(at.address)));
 }
 
 KERNEL_TEST(unwind_crosses_a_trap)
