@@ -1,7 +1,6 @@
 /*
  * ELF-64 structures: the part that loading a static position-independent x86-64 image needs. Names are those
- * of the specification (System V ABI, "Object Files" and "Program Loading"; x86-64 psABI for the
- * relocations).
+ * of the specification (System V ABI, "Object Files" and "Program Loading").
  */
 #pragma once
 
@@ -41,12 +40,10 @@ enum {
     DT_NEEDED = 1,
     DT_PLTRELSZ = 2,
     DT_RELA = 7,
-    DT_RELASZ = 8,
-    DT_RELAENT = 9,
     DT_REL = 17,
+    DT_RELRSZ = 35,
     DT_RELR = 36,
-
-    R_X86_64_RELATIVE = 8
+    DT_RELRENT = 37
 };
 
 typedef struct {
@@ -82,16 +79,10 @@ typedef struct {
     uint64_t d_val; /* number or address */
 } Elf64_Dyn;
 
-typedef struct {
-    uint64_t r_offset; /* virtual address of the word to relocate */
-    uint64_t r_info;   /* symbol << 32 | type */
-    int64_t r_addend;
-} Elf64_Rela;
+typedef uint64_t Elf64_Relr; /* an even address, or a bitmap whose lowest bit is 1 */
 
-#define ELF64_R_SYM(info)  ((uint32_t)((info) >> 32))
-#define ELF64_R_TYPE(info) ((uint32_t)(info))
+#define ELF64_RELR_WORDS 63 /* that a bitmap is about */
 
 _Static_assert(sizeof(Elf64_Ehdr) == 64, "ELF specification");
 _Static_assert(sizeof(Elf64_Phdr) == 56, "ELF specification");
 _Static_assert(sizeof(Elf64_Dyn) == 16, "ELF specification");
-_Static_assert(sizeof(Elf64_Rela) == 24, "psABI");

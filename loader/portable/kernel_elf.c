@@ -13,10 +13,10 @@
 
 /* What the dynamic table says about relocations: addresses and sizes as they stand in the file. */
 struct relocation_table {
-    bool present;         /* there is a DT_RELA */
-    uint64_t address;     /* DT_RELA: link address of the table */
-    uint64_t bytes;       /* DT_RELASZ */
-    uint64_t entry_bytes; /* DT_RELAENT */
+    bool present;         /* there is a DT_RELR */
+    uint64_t address;     /* DT_RELR: link address of the table */
+    uint64_t bytes;       /* DT_RELRSZ */
+    uint64_t entry_bytes; /* DT_RELRENT */
 };
 
 /* Whether [offset, offset + bytes) lies inside a thing of `limit` bytes. No sum here can wrap. */
@@ -227,20 +227,20 @@ static bool read_dynamic_entry(const Elf64_Dyn *entry, struct relocation_table *
                                struct loader_error *error)
 {
     switch (entry->d_tag) {
-    case DT_RELA:
+    case DT_RELR:
         table->present = true;
         table->address = entry->d_val;
         return true;
-    case DT_RELASZ:
+    case DT_RELRSZ:
         table->bytes = entry->d_val;
         return true;
-    case DT_RELAENT:
+    case DT_RELRENT:
         table->entry_bytes = entry->d_val;
         return true;
     case DT_NEEDED:
         return loader_fail(error, "kernel: needs a shared library (DT_NEEDED)");
     case DT_REL:
-    case DT_RELR:
+    case DT_RELA:
     case DT_PLTRELSZ:
         return loader_fail(error,
                            "kernel: has relocations of a kind it should not have (dynamic tag %" PRId64 ")",
@@ -280,19 +280,19 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
     if (!table->present && table->bytes == 0) {
         return true; /* nothing to relocate */
     }
-    if (!table->present || table->entry_bytes != sizeof(Elf64_Rela) ||
-        table->bytes % sizeof(Elf64_Rela) != 0) {
+    if (!table->present || table->entry_bytes != sizeof(Elf64_Relr) ||
+        table->bytes % sizeof(Elf64_Relr) != 0) {
         return loader_fail(error,
                            "kernel: relocation table at 0x%" PRIx64 " of %" PRIu64
                            " bytes in entries of %" PRIu64 ", not %zu",
-                           table->address, table->bytes, table->entry_bytes, sizeof(Elf64_Rela));
+                           table->address, table->bytes, table->entry_bytes, sizeof(Elf64_Relr));
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
         if (table->address >= segment->address &&
             is_within(table->address - segment->address, table->bytes, segment->file_bytes)) {
             elf->relocation_offset = segment->offset + (table->address - segment->address);
-            elf->relocation_count = table->bytes / sizeof(Elf64_Rela);
+            elf->relocation_entries = table->bytes / sizeof(Elf64_Relr);
             return true;
         }
     }
@@ -301,41 +301,74 @@ static bool locate_relocations(struct kernel_elf *elf, const struct relocation_t
                        table->bytes, table->address);
 }
 
-static Elf64_Rela relocation(const struct kernel_elf *elf, uint64_t index)
+/* Where a walk through the table of relocations is; all zero at its start. */
+struct relocation_walk {
+    uint64_t index;  /* of the next entry of the table */
+    uint64_t bitmap; /* what is left of the bitmap under way; 0: none is */
+    uint64_t word;   /* link address of the word that its lowest bit stands for */
+    uint64_t behind; /* where the words of the next bitmap begin */
+};
+
+/*
+ * Steps to the next word to relocate. An even entry of the table is the address of one; an odd entry is a
+ * bitmap, its lowest bit left out, of the 63 words behind those that the entries before it are about (System
+ * V ABI, "Relative Relocation Table"). Returns false at the table's end.
+ */
+static bool next_relocation(const struct kernel_elf *elf, struct relocation_walk *walk, uint64_t *address)
 {
-    Elf64_Rela relocation;
-    memcpy(&relocation, elf->file + elf->relocation_offset + index * sizeof relocation, sizeof relocation);
-    return relocation;
+    while (walk->bitmap == 0) {
+        if (walk->index == elf->relocation_entries) {
+            return false;
+        }
+        Elf64_Relr entry;
+        memcpy(&entry, elf->file + elf->relocation_offset + walk->index++ * sizeof entry, sizeof entry);
+        if (!(entry & 1)) {
+            *address = entry;
+            walk->behind = entry + sizeof(uint64_t);
+            return true;
+        }
+        walk->bitmap = entry >> 1;
+        walk->word = walk->behind;
+        walk->behind += ELF64_RELR_WORDS * sizeof(uint64_t);
+    }
+    unsigned skipped = (unsigned)__builtin_ctzll(walk->bitmap);
+    *address = walk->word + skipped * sizeof(uint64_t);
+    walk->bitmap = walk->bitmap >> skipped >> 1;
+    walk->word = *address + sizeof(uint64_t);
+    return true;
 }
 
-/* The segment that holds the 8 bytes at a link address; elf->segment_count when none does. */
+/* The segment whose bytes in the file hold the word at a link address; elf->segment_count when none does. */
 static size_t segment_of_word(const struct kernel_elf *elf, uint64_t address)
 {
     size_t i = 0;
     for (; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
         if (address >= segment->address &&
-            is_within(address - segment->address, sizeof(uint64_t), segment->memory_bytes)) {
+            is_within(address - segment->address, sizeof(uint64_t), segment->file_bytes)) {
             break;
         }
     }
     return i;
 }
 
+/* Each word lies in a segment and behind the one before: so none is relocated twice. */
 static bool check_relocations(const struct kernel_elf *elf, struct loader_error *error)
 {
-    for (uint64_t i = 0; i < elf->relocation_count; i++) {
-        Elf64_Rela entry = relocation(elf, i);
-        if (ELF64_R_TYPE(entry.r_info) != R_X86_64_RELATIVE || ELF64_R_SYM(entry.r_info) != 0) {
+    struct relocation_walk walk = {0};
+    uint64_t address;
+    uint64_t end = 0;
+    while (next_relocation(elf, &walk, &address)) {
+        if (segment_of_word(elf, address) == elf->segment_count) {
+            return loader_fail(error, "kernel: a relocation targets 0x%" PRIx64 ", outside every segment",
+                               address);
+        }
+        if (address < end) {
             return loader_fail(
-                error, "kernel: relocation %" PRIu64 " has type %u on symbol %u, not R_X86_64_RELATIVE", i,
-                ELF64_R_TYPE(entry.r_info), ELF64_R_SYM(entry.r_info));
+                error, "kernel: a relocation targets 0x%" PRIx64 ", but the one before ends at 0x%" PRIx64,
+                address, end);
         }
-        if (segment_of_word(elf, entry.r_offset) == elf->segment_count) {
-            return loader_fail(error,
-                               "kernel: relocation %" PRIu64 " targets 0x%" PRIx64 ", outside every segment",
-                               i, entry.r_offset);
-        }
+        end = address + sizeof(uint64_t);
     }
     return true;
 }
@@ -365,14 +398,18 @@ bool kernel_elf_parse(const void *file, size_t bytes, struct kernel_elf *elf, st
            locate_relocations(elf, &table, error) && check_relocations(elf, error);
 }
 
-/* Each relocation is the link address of something; the kernel runs `slide` above that. */
+/* Each word to relocate is the link address of something; the kernel runs `slide` above that. */
 static void relocate(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide)
 {
-    for (uint64_t i = 0; i < elf->relocation_count; i++) {
-        Elf64_Rela entry = relocation(elf, i);
-        uint64_t value = (uint64_t)entry.r_addend + slide;
-        size_t target = segment_of_word(elf, entry.r_offset);
-        memcpy(memory[target] + (entry.r_offset - elf->segments[target].address), &value, sizeof value);
+    struct relocation_walk walk = {0};
+    uint64_t address;
+    while (next_relocation(elf, &walk, &address)) {
+        size_t target = segment_of_word(elf, address);
+        uint8_t *word = memory[target] + (address - elf->segments[target].address);
+        uint64_t value;
+        memcpy(&value, word, sizeof value);
+        value += slide;
+        memcpy(word, &value, sizeof value);
     }
 }
 

@@ -29,8 +29,8 @@ struct kernel_elf {
     uint64_t entry;       /* link address of the first instruction */
     size_t segment_count; /* entries used in `segments`, at least 1 */
     struct kernel_elf_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
-    uint64_t relocation_offset;                            /* of the Elf64_Rela table in the file */
-    uint64_t relocation_count; /* entries; each an R_X86_64_RELATIVE on 8 bytes inside a segment */
+    uint64_t relocation_offset;                            /* of the Elf64_Relr table in the file */
+    uint64_t relocation_entries; /* of that table; all words they are about lie inside segments, ascending */
 };
 
 /*
@@ -39,8 +39,7 @@ struct kernel_elf {
  * Checked: identification, type, machine, header sizes; every table within the file; per PT_LOAD: alignment
  * of 4096, bounds in file and address space, ascending order, no page shared, readable, never writable and
  * executable; entry inside the bytes of an executable segment; no interpreter, no thread-local storage, one
- * PT_DYNAMIC; no needed libraries and no relocations of other kinds; each relocation's type, symbol and
- * target.
+ * PT_DYNAMIC; no needed libraries and no relocations of other kinds than DT_RELR's; each relocation's target.
  *
  * Returns true, or false with the reason in `error`; `*elf` then means nothing.
  */

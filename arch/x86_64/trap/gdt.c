@@ -11,11 +11,6 @@
 
 #define TASK_AVAILABLE (0x89ULL << 40) /* present, ring 0, 64-bit TSS, not busy */
 
-struct __attribute__((packed)) descriptor_table {
-    uint16_t limit;
-    uint64_t base;
-};
-
 static void fill_descriptors(struct per_cpu *cpu)
 {
     uint64_t task = (uintptr_t)&cpu->tss;
@@ -52,8 +47,8 @@ static void reload_segments(void)
 void gdt_load(struct per_cpu *cpu)
 {
     fill_descriptors(cpu);
-    struct descriptor_table table = {sizeof cpu->gdt - 1, (uintptr_t)&cpu->gdt};
-    __asm__ volatile("lgdt %0" : : "m"(table));
+    struct descriptor_table table = {.limit = sizeof cpu->gdt - 1, .base = (uintptr_t)&cpu->gdt};
+    DESCRIPTOR_TABLE_LOAD("lgdt", table);
     reload_segments();
     msr_write(MSR_FS_BASE, 0);
     msr_write(MSR_GS_BASE, (uintptr_t)cpu);

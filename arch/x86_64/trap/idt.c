@@ -60,11 +60,8 @@ static struct gate gate_of(unsigned vector)
 
 void idt_load(void)
 {
-    struct __attribute__((packed)) {
-        uint16_t limit;
-        uint64_t base;
-    } table = {sizeof idt - 1, (uintptr_t)&idt};
-    __asm__ volatile("lidt %0" : : "m"(table));
+    struct descriptor_table table = {.limit = sizeof idt - 1, .base = (uintptr_t)&idt};
+    DESCRIPTOR_TABLE_LOAD("lidt", table);
 }
 
 void idt_init(void)

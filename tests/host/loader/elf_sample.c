@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define SAMPLE_RODATA  0x0000 /* file offsets; the link address is IMAGE_BASE plus these */
-#define SAMPLE_RELA    0x0400
+#define SAMPLE_RELR_AT 0x0400
 #define SAMPLE_DYNAMIC 0x0600
 
 Elf64_Ehdr *sample_header(struct sample *sample)
@@ -16,9 +16,14 @@ Elf64_Phdr *sample_program(struct sample *sample, size_t index)
     return (Elf64_Phdr *)(void *)(sample->bytes + sizeof(Elf64_Ehdr)) + index;
 }
 
-Elf64_Rela *sample_relocation(struct sample *sample, size_t index)
+const uint64_t sample_words[SAMPLE_RELOCATIONS] = {
+    IMAGE_BASE + 0x1004, IMAGE_BASE + 0x3000, IMAGE_BASE + 0x3008,
+    IMAGE_BASE + 0x31f8, IMAGE_BASE + 0x3400, IMAGE_BASE + 0x36f8,
+};
+
+Elf64_Relr *sample_relr(struct sample *sample, size_t index)
 {
-    return (Elf64_Rela *)(void *)(sample->bytes + SAMPLE_RELA) + index;
+    return (Elf64_Relr *)(void *)(sample->bytes + SAMPLE_RELR_AT) + index;
 }
 
 Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index)
@@ -55,16 +60,23 @@ void sample_make(struct sample *sample)
     *sample_program(sample, SAMPLE_PT_DYNAMIC) =
         (Elf64_Phdr){PT_DYNAMIC, PF_R, SAMPLE_DYNAMIC, IMAGE_BASE + SAMPLE_DYNAMIC, 0, 0x50, 0x50, 8};
     *sample_program(sample, SAMPLE_PT_OTHER) = (Elf64_Phdr){0x6474e551, PF_R | PF_W, 0, 0, 0, 0, 0, 0};
-    const Elf64_Rela relocations[SAMPLE_RELOCATIONS] = {
-        {IMAGE_BASE + 0x3000, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x2010)},
-        {IMAGE_BASE + 0x1003, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x1000)}, /* not aligned */
-        {IMAGE_BASE + 0x5008, R_X86_64_RELATIVE, (int64_t)(IMAGE_BASE + 0x3008)}, /* last word of the tail */
+    const Elf64_Relr relocations[SAMPLE_RELR] = {
+        IMAGE_BASE + 0x1004, /* not aligned */
+        IMAGE_BASE + 0x3000,
+        (uint64_t)1 << 63 | 1 << 1 | 1, /* the words at 0x3008 and 0x31f8: first and last of a bitmap's 63 */
+        1,                              /* none of the 63 from 0x3200 on */
+        1 << 2 | 1,                     /* the one at 0x3400: the second of those from 0x33f8 on */
+        IMAGE_BASE + 0x36f8,
     };
-    const Elf64_Dyn dynamic[] = {{DT_RELA, IMAGE_BASE + SAMPLE_RELA},
-                                 {DT_RELASZ, sizeof relocations},
-                                 {DT_RELAENT, sizeof(Elf64_Rela)},
-                                 {0x6ffffff9, SAMPLE_RELOCATIONS}, /* DT_RELACOUNT: of no interest here */
+    for (size_t i = 0; i < SAMPLE_RELOCATIONS; i++) {
+        uint64_t value = IMAGE_BASE + 0x2010 + i;
+        memcpy(sample->bytes + (sample_words[i] - IMAGE_BASE), &value, sizeof value);
+    }
+    const Elf64_Dyn dynamic[] = {{DT_RELR, IMAGE_BASE + SAMPLE_RELR_AT},
+                                 {DT_RELRSZ, sizeof relocations},
+                                 {DT_RELRENT, sizeof(Elf64_Relr)},
+                                 {0x6ffffffb, 0x08000000}, /* DT_FLAGS_1: of no interest here */
                                  {DT_NULL, 0}};
-    memcpy(sample_relocation(sample, 0), relocations, sizeof relocations);
+    memcpy(sample_relr(sample, 0), relocations, sizeof relocations);
     memcpy(sample_dynamic(sample, 0), dynamic, sizeof dynamic);
 }

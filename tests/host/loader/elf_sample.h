@@ -11,7 +11,8 @@
 #define SAMPLE_BYTES       0x3800
 #define SAMPLE_CODE        0x2000
 #define SAMPLE_DATA        0x3000
-#define SAMPLE_RELOCATIONS 3
+#define SAMPLE_RELOCATIONS 6 /* words */
+#define SAMPLE_RELR        6 /* entries of the table that say so */
 #define SAMPLE_SEGMENTS    3
 #define SAMPLE_SPAN        0x6000 /* bytes in memory: data goes on to 0x5010 */
 
@@ -30,7 +31,10 @@ struct sample {
 
 Elf64_Ehdr *sample_header(struct sample *sample);
 Elf64_Phdr *sample_program(struct sample *sample, size_t index);
-Elf64_Rela *sample_relocation(struct sample *sample, size_t index);
+/* An entry of the table of relocations, which has room for one more. */
+Elf64_Relr *sample_relr(struct sample *sample, size_t index);
+/* Link addresses of the words to relocate, ascending; the last one ends where the data in the file ends. */
+extern const uint64_t sample_words[SAMPLE_RELOCATIONS];
 Elf64_Dyn *sample_dynamic(struct sample *sample, size_t index);
 void sample_load(struct sample *sample, size_t index, uint64_t at, uint64_t file, uint64_t memory,
                  uint32_t flags);

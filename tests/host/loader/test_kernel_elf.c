@@ -64,7 +64,7 @@ static void sound_file_is_described(void **state)
     assert_int_equal(elf.bytes, SAMPLE_SPAN);
     assert_int_equal(elf.entry, IMAGE_BASE + SAMPLE_CODE + 0x10);
     assert_int_equal(elf.segment_count, SAMPLE_SEGMENTS);
-    assert_int_equal(elf.relocation_count, SAMPLE_RELOCATIONS);
+    assert_int_equal(elf.relocation_entries, SAMPLE_RELR);
     assert_int_equal(elf.segments[0].flags, 0);
     assert_int_equal(elf.segments[1].flags, BOOT_SEGMENT_EXECUTE);
     assert_int_equal(elf.segments[2].flags, BOOT_SEGMENT_WRITE);
@@ -84,9 +84,8 @@ static void expect_image(const struct kernel_elf *elf, uint64_t slide)
     memcpy(expected + SAMPLE_CODE, sample.bytes + SAMPLE_CODE, 0x900);
     memcpy(expected + SAMPLE_DATA, sample.bytes + SAMPLE_DATA, 0x700);
     for (size_t i = 0; i < SAMPLE_RELOCATIONS; i++) {
-        const Elf64_Rela *entry = sample_relocation(&sample, i);
-        uint64_t value = (uint64_t)entry->r_addend + slide;
-        memcpy(expected + (entry->r_offset - IMAGE_BASE), &value, sizeof value);
+        uint64_t value = IMAGE_BASE + 0x2010 + i + slide;
+        memcpy(expected + (sample_words[i] - IMAGE_BASE), &value, sizeof value);
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
@@ -108,7 +107,7 @@ static void loading_copies_zeroes_and_relocates(void **state)
         expect_nothing_outside(&elf);
         uint64_t word;
         memcpy(&word, memory[SAMPLE_LOAD_DATA], sizeof word);
-        assert_int_equal(word, IMAGE_BASE + 0x2010 + slides[i]);
+        assert_int_equal(word, IMAGE_BASE + 0x2010 + 1 + slides[i]);
     }
 }
 
@@ -236,24 +235,25 @@ static void relocations_are_checked(void **state)
 {
     (void)state;
     Elf64_Dyn *dynamic = sample_dynamic(&sample, 0);
-    REFUSES(dynamic[0].d_tag = 0x6ffffff0, "relocation table at 0x0 of 72 bytes");
+    REFUSES(dynamic[0].d_tag = 0x6ffffff0, "relocation table at 0x0 of 48 bytes");
     REFUSES(dynamic[0].d_val = IMAGE_BASE + 0x1300, "lies in no segment");
     REFUSES(dynamic[0].d_val = UINT64_MAX, "lies in no segment");
     REFUSES(dynamic[0].d_val = IMAGE_BASE + SAMPLE_DATA + 0x6f8, "lies in no segment"); /* the zeroed tail */
-    REFUSES(dynamic[1].d_val = 71, "of 71 bytes");
-    REFUSES(dynamic[1].d_val = (uint64_t)24 * 100000, "lies in no segment");
-    REFUSES(dynamic[2].d_val = 16, "entries of 16");
+    REFUSES(dynamic[1].d_val = 47, "of 47 bytes");
+    REFUSES(dynamic[1].d_val = (uint64_t)8 * 100000, "lies in no segment");
+    REFUSES(dynamic[2].d_val = 24, "entries of 24");
     REFUSES(dynamic[2].d_tag = 0x6ffffff0, "entries of 0");
     REFUSES(dynamic[3].d_tag = DT_NEEDED, "shared library");
     REFUSES(dynamic[3].d_tag = DT_REL, "dynamic tag 17");
-    REFUSES(dynamic[3].d_tag = DT_RELR, "dynamic tag 36");
+    REFUSES(dynamic[3].d_tag = DT_RELA, "dynamic tag 7");
     REFUSES(dynamic[3].d_tag = DT_PLTRELSZ, "dynamic tag 2");
-    REFUSES(sample_relocation(&sample, 1)->r_info = 1, "relocation 1 has type 1 on symbol 0");
-    REFUSES(sample_relocation(&sample, 1)->r_info |= 5ULL << 32, "relocation 1 has type 8 on symbol 5");
-    REFUSES(sample_relocation(&sample, 2)->r_offset += 1, "relocation 2 targets 0xffffffff80005009");
-    REFUSES(sample_relocation(&sample, 0)->r_offset = IMAGE_BASE + 0x1800, "relocation 0 targets");
-    REFUSES(sample_relocation(&sample, 0)->r_offset = IMAGE_BASE - 1, "relocation 0 targets");
-    REFUSES(sample_relocation(&sample, 0)->r_offset = UINT64_MAX - 3, "relocation 0 targets");
+    REFUSES(*sample_relr(&sample, 0) = IMAGE_BASE + 0x1800, "targets 0xffffffff80001800, outside");
+    REFUSES(*sample_relr(&sample, 0) = IMAGE_BASE - 2, "outside");
+    REFUSES(*sample_relr(&sample, 0) = UINT64_MAX - 3, "targets 0xfffffffffffffffc, outside");
+    REFUSES(*sample_relr(&sample, 0) = 3, "targets 0x0, outside");      /* a bitmap of words at no address */
+    REFUSES(*sample_relr(&sample, 5) = IMAGE_BASE + 0x36fa, "outside"); /* its end is in the zeroed tail */
+    REFUSES(*sample_relr(&sample, 1) = IMAGE_BASE + 0x1006, "but the one before ends at 0xffffffff8000100c");
+    REFUSES(*sample_relr(&sample, 5) = IMAGE_BASE + 0x3400, "but the one before ends at 0xffffffff80003408");
 }
 
 static void a_file_without_relocations_is_sound(void **state)
@@ -262,7 +262,7 @@ static void a_file_without_relocations_is_sound(void **state)
     struct kernel_elf elf;
     sample_dynamic(&sample, 0)->d_tag = DT_NULL;
     assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
-    assert_int_equal(elf.relocation_count, 0);
+    assert_int_equal(elf.relocation_entries, 0);
     assert_true(make_room(&elf));
     assert_true(kernel_elf_load(&elf, memory, 0x1000, &error));
     assert_memory_equal(memory[SAMPLE_LOAD_DATA], sample.bytes + SAMPLE_DATA, 0x700);

@@ -44,6 +44,18 @@ struct task_state {
     uint16_t io_map_offset; /* beyond the limit: no port is open to user mode */
 } __attribute__((packed, aligned(4)));
 
+/* What LGDT and LIDT load (SDM volume 3, 3.5.1): ten bytes from `limit` on. The padding before them aligns
+ * the address, as the compact table of the kernel's relocations wants it. */
+struct descriptor_table {
+    uint16_t padding[3];
+    uint16_t limit; /* offset of the last byte */
+    uint64_t base;  /* virtual address */
+};
+
+#define DESCRIPTOR_TABLE_LOAD(instruction, table) __asm__ volatile(instruction " 6+%0" : : "m"(table))
+
+_Static_assert(offsetof(struct descriptor_table, limit) == 6, "DESCRIPTOR_TABLE_LOAD");
+
 _Static_assert(sizeof(struct task_state) == 104, "fixed by the CPU");
 
 struct global_descriptors {
