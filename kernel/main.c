@@ -28,6 +28,7 @@
 
 #include "kernel.h"
 #include "kernel/memory/page_fault.h"
+#include "kernel/task/task.h"
 
 #define LOG_SUBSYSTEM "boot"
 
@@ -40,6 +41,9 @@ const struct kernel_hooks kernel_hooks = {
     .symbol_find = symbol_find,
     .device_map = device_map,
     .processor_enter = processor_enter,
+    .reschedule = thread_preempt,
+    .mutex_sleep = mutex_sleep,
+    .mutex_hand_on = mutex_hand_on,
     .nanoseconds = clock_nanoseconds,
 };
 
@@ -96,6 +100,7 @@ static void start_kernel_addresses(const struct boot_info *info)
     spaces_start();
     start_reached(START_SPACES);
     page_faults_start();
+    threads_start();
 #ifdef ASHLAR_DEBUG
     validate_alone(processors_stop_at_rest, world_resume);
     validate_at_random(VALIDATE_ONE_IN);

@@ -43,6 +43,7 @@ struct timer {
     uint64_t deadline;                    /* clock_nanoseconds() at which it expires */
     void (*expired)(struct timer *timer); /* set by the owner before the start */
     struct timer *next;                   /* the list's own: the next timer to expire on this CPU */
+    uint32_t cpu;                         /* the CPU that started it */
     bool running;                         /* it is in the list */
 };
 
@@ -58,8 +59,23 @@ bool timer_available(void);
  */
 void timer_start(struct timer *timer, uint64_t deadline);
 
-/* Stops the timer; returns whether it was running. On the CPU that started it. */
+/*
+ * Stops the timer; returns whether it was running. On any CPU. When it returns, expired() neither runs nor will
+ * run, unless it is expired() that called it. Of a timer that was started at least once.
+ */
 bool timer_cancel(struct timer *timer);
+
+/* Whether some CPU has a timer that has yet to expire. May be out of date when it returns. */
+bool timers_run(void);
+
+/*
+ * Time slices, for kernel/task/: one runs on this CPU for so long from now on, in place of one that ran before;
+ * whether one runs; and what is called at its end, in interrupt context. Interrupts are off. May be called with
+ * any lock held. Does nothing when timers are not available.
+ */
+void timer_start_slice(uint64_t nanoseconds);
+bool timer_slice_runs(void);
+void timer_set_slice_over(void (*function)(void));
 
 /*
  * A conversion by multiplication: value * multiplier >> 32. Holds for any 64-bit value; the result is exact

@@ -13,6 +13,7 @@
 
 struct boot_info;
 struct kva_purpose;
+struct mutex;
 struct symbol;
 struct trap_frame;
 
@@ -53,6 +54,21 @@ struct kernel_hooks {
      * it came here with, and it is not online yet.
      */
     void (*processor_enter)(void) __attribute__((noreturn));
+
+    /*
+     * Lets another thread run on this CPU if one should, and returns when this one goes on, maybe on another
+     * CPU. Called when somebody has wished it, where preemption comes on while interrupts are on, and at the
+     * end of an interrupt.
+     */
+    void (*reschedule)(void);
+
+    /*
+     * Sleeps until the mutex belongs to this thread, which has tried in vain; false, without the mutex, if
+     * this thread cannot sleep. The other one releases a mutex that somebody sleeps for. On the host NULL:
+     * there all spin.
+     */
+    bool (*mutex_sleep)(struct mutex *mutex);
+    void (*mutex_hand_on)(struct mutex *mutex);
 
     /* As clock_nanoseconds() of <ashlar/clock.h>, for devices that are waited for. Any context. */
     uint64_t (*nanoseconds)(void);

@@ -101,30 +101,36 @@ static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock
 
 /* ---- Mutexes ---- */
 
+/* A wait queue that is ready from the start: <ashlar/wait.h>. */
+#define WAIT_QUEUE_INITIALIZER                                                                               \
+    {                                                                                                        \
+        .lock = IRQ_SPINLOCK_INITIALIZER(LOCK_WAIT_QUEUE)                                                    \
+    }
+
 /* A mutex that is ready from the start. */
 #define MUTEX_INITIALIZER(lock_rank)                                                                         \
     {                                                                                                        \
-        LOCK_ORDER_INITIALIZER(lock_rank, 0).gate = {.both = 0 }                                             \
+        LOCK_ORDER_INITIALIZER(lock_rank, 0).holder = 0, .waiters = WAIT_QUEUE_INITIALIZER                   \
     }
 
 /* Prepares a mutex that nobody uses yet. key: as for spinlock_init(). */
 void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key);
 
 /*
- * Waits until the mutex is ours; who has waited long goes before who comes. Preemption and interrupts are on,
- * and stay on: as long as there are no threads, waiting is spinning. Holding no spinlock, and not in an
- * interrupt handler. Panics when this CPU holds it already, and after MUTEX_PATIENCE times a spinlock's
- * patience.
+ * Waits until the mutex is ours; who has waited long goes before who comes. It tries a moment, and then sleeps;
+ * a CPU's own thread, and any on the host, go on trying, and panic after MUTEX_PATIENCE times a spinlock's
+ * patience. Preemption and interrupts are on, and stay on. Holding no spinlock, and not in an interrupt
+ * handler. Panics when this thread holds it already.
  */
 void mutex_acquire(struct mutex *mutex) ACQUIRES(mutex);
 
 /* Takes the mutex if it is free; returns whether it did. Does not wait: also while holding spinlocks. */
 bool mutex_try_acquire(struct mutex *mutex) TRY_ACQUIRES(true, mutex);
 
-/* Lets others in. The caller holds the mutex. */
+/* Lets others in. The calling thread holds the mutex. */
 void mutex_release(struct mutex *mutex) RELEASES(mutex);
 
-/* Whether this CPU holds the mutex: for assertions. */
+/* Whether this thread holds the mutex: for assertions. */
 bool mutex_is_mine(const struct mutex *mutex);
 
 #include <ashlar/lock_inline.h>

@@ -2,9 +2,9 @@
  * What debug builds check of each lock (docs/architecture.md, "Locks"). The machinery of <ashlar/lock.h>;
  * callers have no use for it.
  *
- * Each CPU keeps which locks it holds and where it took them. It panics, naming both locks, when it waits for
- * a lock that the order does not allow after one that it holds, or that it holds itself; for a mutex where
- * nobody may wait; in an interrupt handler for anything but an irq_spinlock. A lock that is only tried is not
+ * Each CPU keeps which spinlocks it holds, each thread which mutexes, and where they were taken. It panics,
+ * naming both locks, when it waits for a lock that the order does not allow after one that it holds, or that
+ * it holds itself; for a mutex where nobody may wait; when a thread sleeps where it may not; in an interrupt handler for anything but an irq_spinlock. A lock that is only tried is not
  * waited for, so it may be taken in any order and context.
  *
  * It panics, too, when it logs, or allocates or frees memory, while it holds an irq_spinlock; and when an
@@ -33,6 +33,9 @@ void lock_check_log(void);
  * held by the order of ranks. */
 void lock_check_allocate(void);
 
+/* Panics if this thread may not sleep now: it holds a spinlock, or preemption or interrupts are off. */
+void lock_check_sleep(void);
+
 /* Notes that this CPU has taken or released the lock: lock_note_taken() at the place of the call itself. */
 void lock_note_taken(const struct lock_order *lock);
 void lock_note_taken_at(const struct lock_order *lock, uintptr_t where);
@@ -44,6 +47,7 @@ void lock_checks_end(void);
 #define LOCK_CHECK_WAIT(lock, class) lock_check_wait(&(lock)->order, class)
 #define LOCK_CHECK_LOG()             lock_check_log()
 #define LOCK_CHECK_ALLOCATE()        lock_check_allocate()
+#define LOCK_CHECK_SLEEP()           lock_check_sleep()
 #define LOCK_NOTE_TAKEN(lock)        lock_note_taken(&(lock)->order)
 /* For a function that is not inlined: notes the place from which that function was called. */
 #define LOCK_NOTE_TAKEN_BY_CALLER(lock)                                                                      \
@@ -61,6 +65,7 @@ static inline void lock_checks_end(void)
 #define LOCK_CHECK_WAIT(lock, class)    ((void)0)
 #define LOCK_CHECK_LOG()                ((void)0)
 #define LOCK_CHECK_ALLOCATE()           ((void)0)
+#define LOCK_CHECK_SLEEP()              ((void)0)
 #define LOCK_NOTE_TAKEN(lock)           ((void)0)
 #define LOCK_NOTE_TAKEN_BY_CALLER(lock) ((void)0)
 #define LOCK_ALWAYS_INLINE

@@ -27,10 +27,15 @@ enum lock_rank {
     LOCK_SLAB_RECORDS,    /* records about slabs and large blocks */
     LOCK_FRAME_POOL,      /* a frame pool's store */
     LOCK_VECTORS,         /* interrupt vectors and who has them */
+    LOCK_THREADS,         /* the list of all threads */
     LOCK_CONSOLE,         /* the console's sinks */
 
     /* Spinlocks with interrupts off. */
-    LOCK_IO_APIC, /* the IO-APICs' registers */
+    LOCK_IO_APIC,    /* the IO-APICs' registers */
+    LOCK_TIMERS,     /* a CPU's timers */
+    LOCK_WAIT_QUEUE, /* who waits for one thing */
+    LOCK_ENDED,      /* threads that have ended, to be freed */
+    LOCK_RUN_QUEUE,  /* a CPU's ready threads; key: the CPU's number */
 
     LOCK_RANKS,
     LOCK_LAST_MUTEX = LOCK_FIRMWARE,

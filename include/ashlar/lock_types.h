@@ -39,7 +39,7 @@ struct lock_held {
     uintptr_t where; /* return address of the code that took it */
 };
 
-/* The locks that a CPU holds, in the order in which it took them. */
+/* The locks that a CPU holds, or the mutexes that a thread holds, in the order in which it took them. */
 struct locks_held {
     unsigned count;
     struct lock_held held[LOCKS_HELD_MAX];
@@ -55,6 +55,14 @@ struct locks_held {
 
 #endif
 
+/* What a thread's mutexes are; its first part (<ashlar/thread_types.h>). */
+struct thread_locks {
+    uint32_t mutexes; /* that it holds, or waits for */
+#ifdef ASHLAR_DEBUG
+    struct locks_held held; /* the same */
+#endif
+};
+
 struct CAPABILITY("spinlock") spinlock {
     LOCK_ORDER_MEMBER
     struct lock_gate gate;
@@ -66,8 +74,20 @@ struct CAPABILITY("irq_spinlock") irq_spinlock {
     bool interrupts_were_on; /* the holder's: the interrupt flag before it took the lock */
 };
 
+struct waiter;
+
+/* Threads that wait for one thing: <ashlar/wait.h>. */
+struct wait_queue {
+    struct irq_spinlock lock; /* guards the rest */
+    struct waiter *first;     /* the one that came first, unless it had been woken already */
+    struct waiter *last;
+    uint64_t tickets; /* given to waiters */
+};
+
 struct CAPABILITY("mutex") mutex {
     LOCK_ORDER_MEMBER
-    struct lock_gate gate;
-    _Atomic(uint32_t) holder; /* number + 1 of the CPU that holds it; 0: nobody does */
+    _Atomic(uintptr_t) holder; /* thread_self() of who holds it, and MUTEX_AWAITED; 0: free */
+    struct wait_queue waiters;
 };
+
+#define MUTEX_AWAITED ((uintptr_t)1) /* in `holder`: whoever releases it looks into the queue */

@@ -9,14 +9,16 @@
  *                                    `first` is that of CPU 0. Stable only while preemption is off
  *   void *cpu_page(void *first)      the same for an array that has one page of FRAME_BYTES for each CPU
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests
- *   void preempt_enable(void)
+ *   void preempt_enable(void)        where the last one is undone, another thread may run here at once
+ *   void *thread_self(void)          the thread that runs this code: an address that no other has
  *   void cpu_relax(void)             hint inside a spin loop
  *   uint64_t cpu_ticks(void)         time-stamp counter
  *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
  *   bool cpu_in_nmi(void)            whether the innermost trap of this CPU is an NMI or a machine check
  *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while
  *                                    this CPU waits. Interrupts count as on until start-up lets them in
- *   struct locks_held *cpu_locks_held(void)   in debug builds: for <ashlar/lock_check.h>; of this CPU
+ *   struct locks_held *cpu_locks_held(void)      in debug builds, for <ashlar/lock_check.h>: the spinlocks of
+ *   struct locks_held *thread_locks_held(void)   this CPU, the mutexes of this thread
  *   bool interrupts_enabled(void)    whether device interrupts reach this CPU
  *   bool interrupts_disable(void)    keeps them out; returns whether they were let in before. Nests
  *   void interrupts_restore(bool)    undoes one interrupts_disable(), whose result it gets

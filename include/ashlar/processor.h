@@ -27,7 +27,6 @@ struct processor {
     _Atomic(uint32_t) state; /* enum processor_state */
     const char *why;         /* why it is not online, for people; NULL: there is no more to say */
     struct per_cpu *cpu;     /* its own data; NULL when it was not to be started */
-    _Atomic(bool) has_work;  /* processors_run() waits for it */
     uint64_t lacks;          /* bit n: it lacks enum cpu_feature n, which the boot CPU has */
     uint64_t microcode;      /* revision; 0: unknown */
     int64_t ticks_ahead;     /* of its time-stamp counter, before the boot CPU's; 0: they agree */
@@ -52,20 +51,24 @@ void processors_start(void);
  * processors_start(); index 0 is the boot CPU, always. */
 const struct processor *processor_at(unsigned index);
 
+/* The data of CPU `number`; NULL when it has none, as it was not to be started. Any time. */
+struct per_cpu *processor_data(unsigned number);
+
 /* CPUs that run, from 1 on. Any time. */
 unsigned processors_online(void);
 
 /*
- * Runs work(context, cpu) on all CPUs that are online at once, this one too, with interrupts and preemption
- * on; returns when all are done. cpu: the number of the CPU that runs it. For tests and benchmarks, until
- * there are threads: the others are only interrupted in their rest. By one CPU at a time, holding nothing.
+ * Runs work(context, cpu) on all CPUs that are online at once, in a thread that is bound to each; on this one it
+ * is the calling thread. Returns true when all are done; false, and has run nothing, without memory for the
+ * threads. cpu: the number of the CPU that runs it. Holding nothing.
  */
 typedef void processor_work(void *context, unsigned cpu);
-void processors_run(processor_work *work, void *context);
+bool processors_run(processor_work *work, void *context) __attribute__((warn_unused_result));
 
 /*
- * As world_stop() (<ashlar/world.h>), but only if all others rest: then none is in the midst of anything, not
- * even between two locks. Returns false, and stops nobody, if one works.
+ * As world_stop() (<ashlar/world.h>), but only if all other CPUs rest, and no thread is ready, or sleeps while
+ * it holds a mutex: then none is in the midst of anything, not even between two locks. Returns false, and stops
+ * nobody, if one is.
  */
 bool processors_stop_at_rest(void);
 

@@ -12,10 +12,7 @@
  */
 #pragma once
 
-#include <ashlar/cpu_set.h>
 #include <ashlar/thread_types.h>
-
-#define THREAD_ANY_CPU UINT32_MAX
 
 /* What a thread runs; what it returns is what thread_join() gets. */
 typedef uint64_t thread_entry(void *argument);
@@ -68,7 +65,7 @@ void thread_detach(struct thread *thread);
 void thread_kill(struct thread *thread);
 
 /* Whether somebody has killed the calling thread. */
-bool thread_killed(void);
+static inline bool thread_killed(void);
 
 /* Lets another thread of its level or a higher one run, if one is ready here. May be called where waiting is
  * allowed. */
@@ -78,13 +75,10 @@ void thread_yield(void);
 enum wait_result thread_sleep(uint64_t nanoseconds, bool killable);
 
 /*
- * The CPUs that may run the thread from now on; at least one of them is online. The calling thread itself is
- * on one of them when this returns; another thread goes there at its next wait or time slice.
+ * Binds the calling thread to the one CPU, which is online, and goes on there; or, with THREAD_ANY_CPU, lets
+ * it go where there is room. The first thread stays on CPU 0: panics if it is asked to leave.
  */
-void thread_set_cpus(struct thread *thread, const struct cpu_set *cpus);
-
-/* Binds the calling thread to the one CPU, which is online, and goes on there. */
-void thread_bind(unsigned cpu);
+void thread_bind(uint32_t cpu);
 
 /* The thread with that number, or NULL when there is none any more; to be given back by thread_put(). */
 struct thread *thread_find(uint64_t number);
@@ -98,10 +92,11 @@ struct thread_report {
     enum thread_level level;
     enum thread_state state;
     const char *waits_for;  /* NULL: it does not wait */
-    uint64_t waits_on;      /* the number of the thread that holds the mutex it waits for; 0: none, or unknown */
+    uint64_t waits_on;      /* number of the thread that held the mutex it waits for, when it began; 0: none */
     uint64_t waits_since;   /* clock_nanoseconds(); 0: it does not wait */
     uint64_t cpu_ticks;     /* time-stamp counter ticks that it has run for */
     bool killed;
+    bool is_idle; /* a CPU's own */
 };
 
 /*

@@ -5,5 +5,10 @@
 
 static inline struct thread *thread_current(void)
 {
-    return thread_self();
+    return (struct thread *)thread_self();
+}
+
+static inline bool thread_killed(void)
+{
+    return atomic_load(&thread_current()->killed);
 }

@@ -22,10 +22,14 @@ struct vm_space *kernel_lazy_space(void);
 enum vm_error user_space_create(struct vm_space *space, const char *name);
 
 /*
- * Loads a user space on this CPU, or none (NULL: the kernel's own tables). Returns the one that was loaded
- * before, or NULL. Preemption is off, or the caller sees to it that nobody else loads one on this CPU.
+ * Loads a user space for this thread, on whichever CPU it runs, or none (NULL: the kernel's own tables).
+ * Returns the one that it had loaded before, or NULL.
  */
 struct vm_space *space_load(struct vm_space *space);
+
+/* Changes this CPU's tables from one thread's to another's. For kernel/task/, interrupts off. */
+struct thread;
+void space_switch(struct thread *from, const struct thread *to);
 
 /*
  * Between these two calls this CPU's kernel code may touch user pages of the loaded space (SMAP; SDM volume

@@ -31,11 +31,7 @@ struct wait_how {
 #define WAIT_PATIENTLY ((struct wait_how){.deadline = WAIT_FOREVER})
 #define WAIT_KILLABLY  ((struct wait_how){.deadline = WAIT_FOREVER, .killable = true})
 
-/* A queue that is ready from the start, and one that is prepared before use. */
-#define WAIT_QUEUE_INITIALIZER                                                                               \
-    {                                                                                                        \
-        .lock = IRQ_SPINLOCK_INITIALIZER(LOCK_WAIT_QUEUE)                                                    \
-    }
+/* Prepares a queue that nobody uses yet; WAIT_QUEUE_INITIALIZER makes one that is ready from the start. */
 void wait_queue_init(struct wait_queue *queue);
 
 /*

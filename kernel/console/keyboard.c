@@ -6,6 +6,7 @@
 #define LOG_SUBSYSTEM "keyboard"
 #include <ashlar/byte_ring.h>
 #include <ashlar/console.h>
+#include <ashlar/console_input.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/keyboard.h>
 #include <ashlar/log.h>
@@ -18,9 +19,8 @@ static struct keyboard_translator translator; /* the producer's */
 static struct byte_ring ring;
 static bool polled;
 
-static void take_codes(void *context)
+static void take_codes(void)
 {
-    (void)context;
     uint8_t code;
     for (unsigned i = 0; i < CODES_AT_ONCE_MAX && i8042_take(&code); i++) {
         uint8_t bytes[KEYBOARD_BYTES_MAX];
@@ -31,11 +31,18 @@ static void take_codes(void *context)
     }
 }
 
+static void handle(void *context)
+{
+    (void)context;
+    take_codes();
+    console_input_arrived();
+}
+
 static bool read_ring(struct console_input *input, uint8_t *byte)
 {
     (void)input;
     if (polled) {
-        take_codes(NULL);
+        take_codes();
     }
     return byte_ring_take(&ring, byte);
 }
@@ -49,7 +56,7 @@ bool keyboard_initialise(void)
         return false;
     }
     keyboard_translator_initialise(&translator, translates ? KEYBOARD_SET_1 : KEYBOARD_SET_2);
-    static const struct interrupt_user user = {take_codes, NULL, "keyboard"};
+    static const struct interrupt_user user = {handle, NULL, "keyboard"};
     polled = !interrupts_route_legacy(KEYBOARD_INTERRUPT, &user);
     console_add_input(&keyboard_input);
     log_info("PS/2 keyboard, scan code set %u, %s", translates ? 1 : 2, polled ? "polled" : "by interrupt");

@@ -5,6 +5,7 @@
  */
 #define LOG_SUBSYSTEM "serial"
 #include <ashlar/byte_ring.h>
+#include <ashlar/console_input.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/log.h>
 #include <ashlar/serial.h>
@@ -34,6 +35,7 @@ static void take_received(void *context)
     for (unsigned i = 0; i < BYTES_AT_ONCE_MAX && serial_read(&console_port, &byte); i++) {
         byte_ring_put(&received, byte);
     }
+    console_input_arrived();
 }
 
 static bool read_received(struct console_input *input, uint8_t *byte)

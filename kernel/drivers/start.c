@@ -4,6 +4,7 @@
  * been read before. Each step logs what it found, and without a device only what needs it is missing.
  */
 #include <ashlar/clock.h>
+#include <ashlar/console_input.h>
 #include <ashlar/efi_runtime.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/keyboard.h>
@@ -13,9 +14,10 @@
 
 #define POLL_NANOSECONDS 10000000
 
-/* Wakes the CPU from its rest, so that it polls the inputs that have no interrupt. */
+/* Wakes who waits for input, so that he polls the inputs that have no interrupt. */
 static void wake(struct timer *timer)
 {
+    console_input_arrived();
     timer_start(timer, clock_nanoseconds() + POLL_NANOSECONDS);
 }
 

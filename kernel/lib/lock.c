@@ -1,5 +1,4 @@
 /* Waiting for locks, and the end of a deadlock (<ashlar/lock.h>). */
-#include <ashlar/assert.h>
 #include <ashlar/cpu_request.h>
 #include <ashlar/lock.h>
 
@@ -47,10 +46,10 @@ static bool try_to_enter(struct lock_gate *gate, struct waiter *waiter)
     return false;
 }
 
-/* Spins until the lock is ours; returns whether it was within that many patiences. */
-static bool wait_for(struct lock_gate *gate, unsigned patiences)
+/* Spins until the lock is ours; returns whether it was within the patience. */
+static bool wait_for(struct lock_gate *gate)
 {
-    struct lock_wait wait = lock_wait_begin(patiences);
+    struct lock_wait wait = lock_wait_begin(1);
     struct waiter waiter = {.number = cpu_number() + 1, .pauses = 1};
     do {
         for (unsigned i = 0; i < TRIES_PER_READING; i++) {
@@ -69,7 +68,7 @@ static bool wait_for(struct lock_gate *gate, unsigned patiences)
 
 __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 {
-    if (!wait_for(gate, 1)) {
+    if (!wait_for(gate)) {
         panic_of_deadlock(gate);
     }
 }
@@ -77,74 +76,10 @@ __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
-    if (wait_for(&lock->gate, 1)) {
+    if (wait_for(&lock->gate)) {
         LOCK_NOTE_TAKEN_BY_CALLER(lock);
         return true;
     }
     preempt_enable();
     return false;
-}
-
-/* ---- Mutexes ---- */
-
-static uint32_t holder_here(void)
-{
-    return cpu_number() + 1;
-}
-
-bool mutex_is_mine(const struct mutex *mutex)
-{
-    return atomic_load_explicit(&mutex->holder, memory_order_relaxed) == holder_here();
-}
-
-static void set_holder(struct mutex *mutex, uint32_t holder)
-{
-    atomic_store_explicit(&mutex->holder, holder, memory_order_relaxed);
-}
-
-void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
-{
-    (void)rank; /* of no use in release builds */
-    (void)key;
-    *mutex = (struct mutex){LOCK_ORDER_INITIALIZER(rank, key).gate = {.both = 0}};
-}
-
-static void wait_for_mutex(struct mutex *mutex)
-{
-    if (!wait_for(&mutex->gate, MUTEX_PATIENCE)) {
-        panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release",
-              cpu_number(), (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);
-    }
-}
-
-void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
-{
-    LOCK_CHECK_WAIT(mutex, LOCK_MUTEX);
-    if (mutex_is_mine(mutex)) {
-        panic("deadlock: CPU %u takes the mutex at %#" PRIx64 " a second time", cpu_number(),
-              (uintptr_t)mutex);
-    }
-    if (!lock_gate_take(&mutex->gate, 0)) {
-        wait_for_mutex(mutex);
-    }
-    set_holder(mutex, holder_here());
-    LOCK_NOTE_TAKEN_BY_CALLER(mutex);
-}
-
-bool mutex_try_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
-{
-    if (!lock_gate_try_enter(&mutex->gate)) {
-        return false;
-    }
-    set_holder(mutex, holder_here());
-    LOCK_NOTE_TAKEN_BY_CALLER(mutex);
-    return true;
-}
-
-void mutex_release(struct mutex *mutex) NO_LOCK_ANALYSIS
-{
-    ASSERT(mutex_is_mine(mutex));
-    LOCK_NOTE_RELEASED(mutex);
-    set_holder(mutex, 0);
-    lock_gate_leave(&mutex->gate);
 }

@@ -30,8 +30,13 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_SLAB_RECORDS] = "slab records' lock",
     [LOCK_FRAME_POOL] = "frame pool's lock",
     [LOCK_VECTORS] = "interrupt vectors' lock",
+    [LOCK_THREADS] = "list of threads' lock",
     [LOCK_CONSOLE] = "console's lock",
     [LOCK_IO_APIC] = "IO-APIC lock",
+    [LOCK_TIMERS] = "timers' lock",
+    [LOCK_WAIT_QUEUE] = "wait queue's lock",
+    [LOCK_ENDED] = "ended threads' lock",
+    [LOCK_RUN_QUEUE] = "run queue's lock",
 };
 
 /* ---- What is said ---- */
@@ -98,16 +103,28 @@ static void check_order(const struct lock_order *lock, const struct lock_held *h
 }
 
 /* A mutex is waited for with preemption and interrupts on. */
-static void check_may_wait(const struct lock_order *lock, const struct locks_held *locks)
+static void check_may_wait(const struct lock_order *lock, bool may_wait)
 {
-    for (unsigned i = locks->count; i-- > 0;) {
-        if (class_of(locks->held[i].lock) != LOCK_MUTEX) {
-            refuse_after("where it may not wait: it holds", lock, &locks->held[i]);
-        }
+    const struct locks_held *locks = cpu_locks_held();
+    if (locks->count != 0) {
+        refuse_after("where it may not wait: it holds", lock, &locks->held[locks->count - 1]);
     }
-    if (!cpu_may_wait()) {
+    if (!may_wait) {
         refuse("with preemption or interrupts off", lock);
     }
+}
+
+static void check_order_after(const struct lock_order *lock, const struct locks_held *locks)
+{
+    for (unsigned i = 0; i < locks->count; i++) {
+        check_order(lock, &locks->held[i]);
+    }
+}
+
+/* The list that the lock is kept in: mutexes go with the thread, spinlocks stay on the CPU. */
+static struct locks_held *list_for(const struct lock_order *lock)
+{
+    return class_of(lock) == LOCK_MUTEX ? thread_locks_held() : cpu_locks_held();
 }
 
 void lock_check_wait(const struct lock_order *lock, enum lock_class class)
@@ -124,24 +141,45 @@ void lock_check_wait(const struct lock_order *lock, enum lock_class class)
     if (class != LOCK_SPIN_IRQ && cpu_in_interrupt()) {
         refuse("in an interrupt handler, which takes irq_spinlocks only", lock);
     }
-    const struct locks_held *locks = cpu_locks_held();
+    bool may_wait = cpu_may_wait();
+    bool were_on = interrupts_disable(); /* on this CPU, for its list */
     if (class == LOCK_MUTEX) {
-        check_may_wait(lock, locks);
+        check_may_wait(lock, may_wait);
     }
-    for (unsigned i = 0; i < locks->count; i++) {
-        check_order(lock, &locks->held[i]);
+    check_order_after(lock, thread_locks_held());
+    check_order_after(lock, cpu_locks_held());
+    interrupts_restore(were_on);
+}
+
+void lock_check_sleep(void)
+{
+    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
+        return;
     }
+    bool may_wait = cpu_may_wait() && !cpu_in_interrupt();
+    bool were_on = interrupts_disable();
+    const struct locks_held *locks = cpu_locks_held();
+    if (locks->count != 0) {
+        refuse_to("sleeps", &locks->held[locks->count - 1]);
+    }
+    if (!may_wait) {
+        panic("lock: CPU %u sleeps with preemption or interrupts off: see Locks in docs/architecture.md",
+              cpu_number());
+    }
+    interrupts_restore(were_on);
 }
 
 /* Panics if this CPU holds an irq_spinlock. */
 static void check_outside_irq_spinlocks(const char *does)
 {
+    bool were_on = interrupts_disable();
     const struct locks_held *locks = cpu_locks_held();
     for (unsigned i = 0; i < locks->count; i++) {
         if (class_of(locks->held[i].lock) == LOCK_SPIN_IRQ) {
             refuse_to(does, &locks->held[i]);
         }
     }
+    interrupts_restore(were_on);
 }
 
 void lock_check_log(void)
@@ -173,7 +211,7 @@ void lock_note_taken_at(const struct lock_order *lock, uintptr_t where)
         return;
     }
     bool were_on = interrupts_disable();
-    struct locks_held *locks = cpu_locks_held();
+    struct locks_held *locks = list_for(lock);
     if (locks->count == LOCKS_HELD_MAX) {
         panic("lock: CPU %u holds more than %u locks", cpu_number(), LOCKS_HELD_MAX);
     }
@@ -193,7 +231,7 @@ void lock_note_released(const struct lock_order *lock)
         return;
     }
     bool were_on = interrupts_disable();
-    struct locks_held *locks = cpu_locks_held();
+    struct locks_held *locks = list_for(lock);
     unsigned i = locks->count;
     while (i > 0 && locks->held[i - 1].lock != lock) {
         i--;

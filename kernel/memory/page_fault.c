@@ -11,6 +11,7 @@
 #include <ashlar/arch/page_fault_code.h>
 #include <ashlar/console.h>
 #include <ashlar/panic.h>
+#include <ashlar/thread.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/interrupt.h>
@@ -54,9 +55,8 @@ static bool may_touch(const struct trap_frame *frame, virt_addr_t address)
 /* Whether the code that faulted may wait, as resolving a fault takes locks and time. User mode always may. */
 static bool may_wait(const struct trap_frame *frame)
 {
-    const struct per_cpu *cpu = per_cpu();
     return frame->error_code & PAGE_FAULT_USER ||
-           (cpu->preempt_depth == 0 && cpu->interrupt_depth == 0 && frame->rflags & RFLAGS_INTERRUPT);
+           (preempt_is_on() && !cpu_in_interrupt() && frame->rflags & RFLAGS_INTERRUPT);
 }
 
 /*
@@ -97,13 +97,12 @@ static enum vm_fault resolve(const struct trap_frame *frame, virt_addr_t address
 
 bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 {
-    struct fault_history *seen = &per_cpu()->faults;
+    struct fault_history *seen = &thread_current()->faults;
     if (!may_touch(frame, address)) {
         seen->refusal = panic_active() ? seen->refusal : VM_FAULT_SPURIOUS; /* no space said so */
         return false;
     }
     enum vm_fault fault = may_wait(frame) ? resolve(frame, address) : COULD_NOT_WAIT;
-    seen = &per_cpu()->faults; /* it may have waited, and gone on on another CPU */
     if (fault == VM_FAULT_SPURIOUS) {
         return !repeats(seen, frame, address);
     }
@@ -121,7 +120,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
 /* Why the last fault at `address` was refused; one that was resolved if there was none. */
 static enum vm_fault refusal_of(virt_addr_t address)
 {
-    const struct fault_history *seen = &per_cpu()->faults;
+    const struct fault_history *seen = &thread_current()->faults;
     return seen->refused == address.raw ? (enum vm_fault)seen->refusal : VM_FAULT_SPURIOUS;
 }
 

@@ -1,6 +1,7 @@
 /* Loading address spaces on a CPU, and touching what is loaded; see <ashlar/vm_kernel.h>. */
 #include <ashlar/memory.h>
 #include <ashlar/start.h>
+#include <ashlar/thread_types.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
@@ -8,6 +9,7 @@
 struct vm_space *space_load(struct vm_space *space)
 {
     START_REQUIRE(START_SPACES);
+    preempt_disable();
     struct per_cpu *cpu = per_cpu();
     struct vm_space *before = cpu->space;
     if (space) {
@@ -15,10 +17,22 @@ struct vm_space *space_load(struct vm_space *space)
     }
     cpu->space = space;
     tlb_load(space ? &space->own : kernel_page_table());
+    preempt_enable();
     if (before) {
         vm_space_leave(before);
     }
     return before;
+}
+
+/* The space stays entered for the thread that is left. */
+void space_switch(struct thread *from, const struct thread *to)
+{
+    struct per_cpu *cpu = per_cpu();
+    from->space = cpu->space;
+    if (cpu->space != to->space) {
+        cpu->space = to->space;
+        tlb_load(to->space ? &to->space->own : kernel_page_table());
+    }
 }
 
 /* AC may be set whether the CPU has SMAP or not: in the kernel it means nothing else. */

@@ -5,10 +5,9 @@
  */
 #include <ashlar/clock.h>
 #include <ashlar/console.h>
-#include <ashlar/memory.h>
+#include <ashlar/console_input.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
-#include <x86/interrupt.h>
 
 #include "output.h"
 
@@ -97,25 +96,13 @@ static void pause_polling(void)
     }
 }
 
-/*
- * Looks for a byte and, when there is none, rests until an interrupt. Interrupts are off from the look to the
- * rest, or a byte that comes in between would wait for the next interrupt. If the caller has them off, it
- * only pauses. Before it rests, it does one piece of the frame pool's work for idle CPUs, if there is any.
- */
-static int take_or_rest(void)
+static uint8_t poll_byte(void)
 {
-    if (frame_pool_idle(kernel_frames())) {
-        return monitor_take_byte();
-    }
-    bool enabled = interrupts_disable();
-    int byte = monitor_take_byte();
-    if (byte < 0 && enabled) {
-        cpu_rest();
-    } else if (byte < 0) {
+    int byte;
+    while ((byte = monitor_take_byte()) < 0) {
         pause_polling();
     }
-    interrupts_restore(enabled);
-    return byte;
+    return (uint8_t)byte;
 }
 
 uint8_t monitor_wait_byte(void)
@@ -125,9 +112,11 @@ uint8_t monitor_wait_byte(void)
         return (uint8_t)byte;
     }
     console_flush();
-    do {
-        byte = take_or_rest();
-    } while (byte < 0);
+    if (!interrupts_enabled()) {
+        return poll_byte();
+    }
+    const struct wait_how how = {.deadline = WAIT_FOREVER, .from_outside = true};
+    (void)WAIT_UNTIL(&console_readers, (byte = monitor_take_byte()) >= 0, "input", how);
     return (uint8_t)byte;
 }
 

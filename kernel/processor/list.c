@@ -75,6 +75,11 @@ const struct processor *processor_at(unsigned index)
     return index < known ? &processors[index] : NULL;
 }
 
+struct per_cpu *processor_data(unsigned number)
+{
+    return number < numbered ? processors[number].cpu : NULL;
+}
+
 unsigned processors_online(void)
 {
     unsigned online = 0;

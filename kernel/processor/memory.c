@@ -6,13 +6,15 @@
 #include <x86/cpu_stacks.h>
 
 #include "internal.h"
+#include "kernel/task/task.h"
 
 #define CACHE_LINE 64
 
 /* For good: a processor is never taken away again. */
 struct processor_memory {
     struct per_cpu cpu;
-    struct kernel_stack own;              /* it runs here when it runs nothing else */
+    struct thread idle; /* begins on the stack `own`, and runs when no other can */
+    struct kernel_stack own;
     struct kernel_stack traps[IST_COUNT]; /* by slot, from slot 1 on */
 };
 
@@ -56,6 +58,7 @@ bool processor_make(struct processor *processor, struct startup_cpu *record)
         tops[i] = kernel_stack_top(&memory->traps[i]);
     }
     per_cpu_prepare(&memory->cpu, processor->number, tops);
+    thread_make_idle(&memory->idle, &memory->cpu);
     processor->cpu = &memory->cpu;
     record->apic_id = processor->apic_id;
     record->stack_top = kernel_stack_top(&memory->own).raw;

@@ -1,4 +1,4 @@
-/* A processor from its first moment in the kernel on: how it comes online, and what it does when idle. */
+/* A processor from its first moment in the kernel on. */
 #include <ashlar/cpu_request.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
@@ -14,37 +14,7 @@
 #include <ashlar/log.h>
 
 #include "internal.h"
-
-/* What processors_run() has all CPUs do. Written by the CPU that asks, before it marks the others. */
-static processor_work *shared_work;
-static void *shared_context;
-
-static void do_work(struct processor *processor)
-{
-    if (atomic_load(&processor->has_work)) {
-        shared_work(shared_context, processor->number);
-        atomic_store(&processor->has_work, false);
-    }
-}
-
-/*
- * Does what a CPU can do that has nothing to do; rests when there is no more, until an interrupt. From the
- * last look at its work to the rest interrupts are off, so that none is lost in between.
- */
-_Noreturn static void idle(struct processor *processor)
-{
-    for (;;) {
-        do_work(processor);
-        while (frame_pool_idle(kernel_frames())) {
-        }
-        interrupts_disable();
-        if (atomic_load(&processor->has_work)) {
-            interrupts_enable();
-        } else {
-            cpu_rest();
-        }
-    }
-}
+#include "kernel/task/task.h"
 
 /* The next processor that is online from `index` on, but for this CPU; NULL when there is none. */
 static struct processor *other_from(unsigned *index)
@@ -57,26 +27,6 @@ static struct processor *other_from(unsigned *index)
     return NULL;
 }
 
-void processors_run(processor_work *work, void *context)
-{
-    struct processor *other;
-    shared_work = work;
-    shared_context = context;
-    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
-        atomic_store(&other->has_work, true);
-        apic_send(other->apic_id, VECTOR_MAILBOX);
-    }
-    work(context, cpu_number());
-    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
-        while (atomic_load(&other->has_work)) {
-            cpu_serve_requests();
-            cpu_relax();
-        }
-    }
-}
-
-/* Between the look and the stop one could begin to work only by processors_run(), which no other CPU calls as
- * long as all others rest. */
 bool processors_stop_at_rest(void)
 {
     const struct processor *other;
@@ -86,7 +36,11 @@ bool processors_stop_at_rest(void)
         }
     }
     world_stop();
-    return true;
+    if (threads_are_at_rest()) {
+        return true;
+    }
+    world_resume();
+    return false;
 }
 
 /* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
@@ -107,7 +61,8 @@ _Noreturn void processor_enter(void)
     timer_device_start();
     atomic_store(&processor->state, PROCESSOR_ONLINE);
     interrupts_begin();
-    idle(processor);
+    threads_enter();
+    threads_idle();
 }
 
 void processor_report(const struct processor *processor)

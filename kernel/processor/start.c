@@ -23,6 +23,7 @@
 #include <ashlar/log.h>
 
 #include "internal.h"
+#include "kernel/task/task.h"
 
 #define PAUSE_NANOSECONDS  10000000 /* between INIT and STARTUP, where needed (SDM volume 3, 8.4.4.1) */
 #define REPEAT_NANOSECONDS 1000000  /* between one STARTUP and the next */
@@ -44,6 +45,7 @@ static void serve_mailbox(void *context)
     (void)context;
     cpu_serve_requests();
     world_park_if_asked();
+    threads_look();
 }
 
 /* What CPUs need to ask each other for something. */
@@ -54,16 +56,19 @@ static bool make_mailboxes(unsigned count)
     void *mailboxes = heap_alloc_zeroed(&kernel_heap, cpu_requests_bytes(count));
     void *tables = heap_alloc_zeroed(&kernel_heap, tlb_cpus_bytes(count));
     void *parked = heap_alloc_zeroed(&kernel_heap, cpu_set_words(count) * sizeof(uint64_t));
-    if (!mailboxes || !tables || !parked) {
+    void *threads = heap_alloc_zeroed(&kernel_heap, threads_cpus_bytes(count));
+    if (!mailboxes || !tables || !parked || !threads) {
         heap_free(&kernel_heap, mailboxes);
         heap_free(&kernel_heap, tables);
         heap_free(&kernel_heap, parked);
+        heap_free(&kernel_heap, threads);
         return false;
     }
     interrupt_register(VECTOR_MAILBOX, serve_mailbox, NULL, "other CPUs");
     cpu_requests_start(mailboxes, count, &calls);
     tlb_cpus_start(tables, count);
     world_start(parked, count);
+    threads_cpus_start(threads, count);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Stopping the world: all other CPUs wait at a moment when none of them is in the middle of anything, which
- * is when preemption is on. Whoever is asked at another moment goes on, and is asked again.
+ * is when preemption is on, or when it rests. Whoever is asked at another moment goes on, and is asked again.
  */
 #include <ashlar/cpu_request.h>
 #include <ashlar/lock.h>
@@ -41,7 +41,8 @@ static void park(void)
 void world_park_if_asked(void)
 {
     const struct per_cpu *cpu = per_cpu();
-    if (atomic_load(&stopped_by) != 0 && cpu->preempt_depth == 0 && cpu->interrupt_depth == 1) {
+    bool rests = atomic_load_explicit(&cpu->rest_began, memory_order_relaxed) != 0;
+    if (atomic_load(&stopped_by) != 0 && (preempt_is_on() || rests) && cpu->interrupt_depth == 1) {
         park();
     }
 }
@@ -81,10 +82,10 @@ static void wait_for_all(void)
 
 void world_stop(void)
 {
+    preempt_disable();
     if (cpus_present() == 1) {
         return;
     }
-    preempt_disable();
     if (atomic_load(&stopped_by) == cpu_number() + 1) {
         stops++;
         return;
@@ -100,6 +101,7 @@ void world_stop(void)
 void world_resume(void)
 {
     if (cpus_present() == 1) {
+        preempt_enable();
         return;
     }
     if (stops != 0) {

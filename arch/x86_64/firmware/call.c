@@ -4,7 +4,9 @@
  * stack. The trap dispatch asks here before it calls a handler, on a CPU that is in a firmware call.
  */
 #include <ashlar/platform.h>
+#include <ashlar/thread_types.h>
 #include <stdatomic.h>
+#include <x86/extended_state.h>
 #include <x86/firmware_call.h>
 #include <x86/interrupt_flag.h>
 #include <x86/per_cpu.h>
@@ -37,9 +39,13 @@ bool firmware_call(struct firmware_call *call, struct trap_frame *fault)
 {
     bool enabled = interrupts_disable();
     atomic_store(&active, true);
-    per_cpu()->firmware_fault = fault;
+    struct per_cpu *cpu = per_cpu();
+    void *extended = cpu->thread->extended;
+    extended_state_switch(extended, NULL); /* firmware may use these registers */
+    cpu->firmware_fault = fault;
     firmware_call_enter(call);
-    per_cpu()->firmware_fault = NULL;
+    cpu->firmware_fault = NULL;
+    extended_state_switch(NULL, extended);
     atomic_store(&active, false);
     interrupts_restore(enabled);
     return !call->faulted;

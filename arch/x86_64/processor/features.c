@@ -2,7 +2,7 @@
  * Which features the CPU has, and control registers set to known values, whatever the firmware left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
- * global pages, PCID, machine checks, FXSR (UEFI runtime services may use SSE). Everything else is off until
+ * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors). Everything else is off until
  * a subsystem needs it, such as CET, VMX, protection keys, SYSCALL, and above all FSGSBASE: with it, user
  * code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only LA57 stays
  * as it is: it cannot change in long mode.
@@ -11,6 +11,7 @@
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
+#include <x86/extended_state.h>
 #include <x86/msr.h>
 
 #include "internal.h"
@@ -176,7 +177,7 @@ struct cpu_control cpu_control_wanted(void)
                if_present(CPU_FEATURE_MCE, CR4_MACHINE_CHECK) |
                if_present(CPU_FEATURE_PGE, CR4_GLOBAL_PAGES) | if_present(CPU_FEATURE_UMIP, CR4_UMIP) |
                if_present(CPU_FEATURE_PCID, CR4_PCID) | if_present(CPU_FEATURE_SMEP, CR4_SMEP) |
-               if_present(CPU_FEATURE_SMAP, CR4_SMAP),
+               if_present(CPU_FEATURE_SMAP, CR4_SMAP) | if_present(CPU_FEATURE_XSAVE, CR4_XSAVE),
         .efer = EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
         .pat = if_present(CPU_FEATURE_PAT, PAGE_ATTRIBUTE_TABLE),
     };
@@ -209,5 +210,6 @@ void cpu_control_set(void)
     cr3_write(cr3_read() & CR3_ADDRESS_MASK);
     cr4_write(wanted.cr4);
     cr0_write(wanted.cr0);
+    extended_state_enable();
     __asm__ volatile("pushq $2; popfq" : : : "memory", "cc");
 }

@@ -1,11 +1,16 @@
 /* The first steps of the boot CPU; see cpu_early_init() of <x86/cpu.h>. */
+#include <ashlar/lock.h>
 #include <ashlar/stack_protector.h>
+#include <ashlar/thread_types.h>
 #include <x86/cpu.h>
 #include <x86/cpu_stacks.h>
 
 #include "internal.h"
 
-struct per_cpu boot_cpu = {.self = &boot_cpu};
+static struct thread boot_thread; /* told about itself by threads_start() */
+
+struct per_cpu boot_cpu = {.self = &boot_cpu, .preempt_depth = PREEMPT_NO_WISH, .thread = &boot_thread,
+                           .timers_lock = IRQ_SPINLOCK_INITIALIZER(LOCK_TIMERS)};
 
 /* The lowest byte stays 0, so that a string that overruns its buffer cannot reproduce the value. */
 static uint64_t stack_guard_from(const struct boot_seed *seed)

@@ -1,4 +1,5 @@
 /* The C part of how processors start; see <x86/startup.h> and startup.S. */
+#include <ashlar/lock.h>
 #include <ashlar/hooks.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
@@ -85,6 +86,8 @@ void per_cpu_prepare(struct per_cpu *cpu, uint32_t number, const virt_addr_t sta
     memset(cpu, 0, sizeof *cpu);
     cpu->self = cpu;
     cpu->number = number;
+    cpu->preempt_depth = PREEMPT_NO_WISH;
+    cpu->timers_lock = (struct irq_spinlock)IRQ_SPINLOCK_INITIALIZER(LOCK_TIMERS);
     cpu->part_offset = (uint64_t)number * CPU_PART_BYTES;
     cpu->page_offset = (uint64_t)number * FRAME_BYTES;
     for (unsigned i = 0; i < IST_COUNT; i++) {

@@ -140,6 +140,7 @@ static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
     return !trap_from_user(frame) && trap_fix_up(frame);
 }
 
+/* Who has waited in a page fault may have gone on on another CPU. */
 static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
 {
     enum exception_vector vector = (enum exception_vector)frame->vector;
@@ -150,7 +151,7 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
     } else if (vector == EXCEPTION_GENERAL_PROTECTION && !trap_from_user(frame) && trap_fix_up(frame)) {
         return;
     }
-    if (cpu->firmware_fault && firmware_call_end(frame)) {
+    if (per_cpu()->firmware_fault && firmware_call_end(frame)) {
         return;
     }
     exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);
@@ -176,6 +177,14 @@ static void device_interrupt(const struct trap_frame *frame, struct per_cpu *cpu
     cpu->interrupt_depth--;
 }
 
+/* At the end of an interrupt, all that it has changed on this CPU is as it was. */
+static void reschedule_if_wished(void)
+{
+    if (__builtin_expect(preempt_count() == 0, false) && !cpu_in_interrupt()) {
+        kernel_hooks.reschedule();
+    }
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
     struct per_cpu *cpu = per_cpu();
@@ -184,8 +193,10 @@ void trap_dispatch(struct trap_frame *frame)
     cpu->frame = frame;
     if (frame->vector >= EXCEPTION_COUNT) {
         device_interrupt(frame, cpu);
+        cpu->frame = outer;
+        reschedule_if_wished();
     } else {
         exception(frame, cpu);
+        per_cpu()->frame = outer;
     }
-    cpu->frame = outer;
 }

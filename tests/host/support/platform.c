@@ -15,6 +15,7 @@ _Thread_local bool host_in_interrupt;
 _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 struct locks_held host_locks_held[HOST_CPUS];
+struct locks_held host_mutexes_held[HOST_CPUS];
 #endif
 _Thread_local void (*host_meanwhile)(void);
 _Atomic(uint64_t) host_ticks_ahead;

@@ -68,7 +68,7 @@ KERNEL_TEST(together_one_space_is_faulted_by_all)
     volatile uint64_t *words = map_lazy(PAGES);
     EXPECT(words != NULL);
     atomic_store(&wrong, 0);
-    processors_run(touch_all_pages, (void *)words);
+    EXPECT(processors_run(touch_all_pages, (void *)words));
     bool sound = spaces_are_sound();
     EXPECT(unmap_lazy(words, PAGES));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
@@ -135,7 +135,7 @@ static void fork_and_write(void *context, unsigned cpu)
 KERNEL_TEST(together_spaces_fork_beside_writes)
 {
     atomic_store(&wrong, 0);
-    processors_run(fork_and_write, NULL);
+    EXPECT(processors_run(fork_and_write, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(spaces_are_sound());
 }
@@ -204,7 +204,7 @@ KERNEL_TEST(together_nobody_reads_what_came_later)
     atomic_store(&wrong, 0);
     atomic_store(&over, false);
     atomic_store(&shown, 0);
-    processors_run(unmap_or_read, NULL);
+    EXPECT(processors_run(unmap_or_read, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(spaces_are_sound());
 }
@@ -233,7 +233,7 @@ static void change_regions(void *context, unsigned cpu)
 KERNEL_TEST(together_regions_come_and_go)
 {
     atomic_store(&wrong, 0);
-    processors_run(change_regions, NULL);
+    EXPECT(processors_run(change_regions, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(spaces_are_sound());
 }

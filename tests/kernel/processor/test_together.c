@@ -71,7 +71,7 @@ KERNEL_TEST(together_frames)
 {
     struct frame_ledger ledger;
     atomic_store(&wrong, 0);
-    processors_run(take_and_give_frames, NULL);
+    EXPECT(processors_run(take_and_give_frames, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(all_is_sound());
     memory_ledger(&ledger);
@@ -116,7 +116,7 @@ KERNEL_TEST(together_shortage_finds_what_others_hold)
         kernel_test_skip("more memory than is taken in a short time");
         return;
     }
-    processors_run(leave_frames_in_magazines, NULL);
+    EXPECT(processors_run(leave_frames_in_magazines, NULL));
     phys_addr_t first = take_all_frames();
     frame_pool_statistics(kernel_frames(), &statistics);
     while (first.raw != FRAME_NONE.raw) {
@@ -169,7 +169,7 @@ static void exchange_blocks(void *context, unsigned cpu)
 KERNEL_TEST(together_heap)
 {
     atomic_store(&wrong, 0);
-    processors_run(exchange_blocks, NULL);
+    EXPECT(processors_run(exchange_blocks, NULL));
     for (unsigned i = 0; i < SHARED; i++) {
         check_and_free(atomic_exchange(&shared[i], NULL));
     }
@@ -202,7 +202,7 @@ KERNEL_TEST(together_vmalloc)
 {
     struct vmalloc_problem problem;
     atomic_store(&wrong, 0);
-    processors_run(make_and_free_virtual, NULL);
+    EXPECT(processors_run(make_and_free_virtual, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(WORLD_STOPPED(vmalloc_check(&kernel_vmalloc, &problem)));
     EXPECT(all_is_sound());
@@ -257,7 +257,7 @@ KERNEL_TEST(together_nothing_is_half_done_when_it_is_checked)
 {
     atomic_store(&wrong, 0);
     atomic_store(&over, false);
-    processors_run(work_or_check, NULL);
+    EXPECT(processors_run(work_or_check, NULL));
     EXPECT_EQUAL(atomic_load(&wrong), 0);
     EXPECT(all_is_sound());
 }

@@ -124,7 +124,7 @@ static phys_addr_t get(struct vm_pager *pager, uint64_t offset, bool wait)
     (void)pager;
     (void)offset;
     backing.were_on = interrupts_enabled();
-    backing.depth = per_cpu()->preempt_depth;
+    backing.depth = preempt_count() & ~PREEMPT_NO_WISH;
     if (wait && backing.rests) {
         timer_start(&backing.timer, clock_nanoseconds() + MILLISECOND);
         for (unsigned i = 0; i < ROUNDS_MAX && !backing.expired; i++) {

@@ -51,11 +51,11 @@ KERNEL_TEST(cpu_per_cpu_data_is_this_cpus)
 {
     EXPECT_EQUAL(msr_read(MSR_GS_BASE), (uintptr_t)per_cpu());
     EXPECT_EQUAL(per_cpu()->number, cpu_number());
-    uint32_t depth = per_cpu()->preempt_depth;
+    uint32_t depth = preempt_count();
     preempt_disable();
-    EXPECT_EQUAL(per_cpu()->preempt_depth, depth + 1);
+    EXPECT_EQUAL(preempt_count(), depth + 1);
     preempt_enable();
-    EXPECT_EQUAL(per_cpu()->preempt_depth, depth);
+    EXPECT_EQUAL(preempt_count(), depth);
 }
 
 static bool count_and_continue(struct trap_frame *frame)

@@ -36,32 +36,67 @@ static inline void preempt_disable(void)
     __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory", "cc");
 }
 
+/* What follows where preemption comes on and another thread is wished for. Saves all registers itself, so that
+ * its callers, which hardly ever call it, need not save any. */
+__attribute__((preserve_most)) void preempt_reschedule(void);
+
 static inline void preempt_enable(void)
 {
-    __asm__ volatile("decl %%gs:%c0" : : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory", "cc");
+    __asm__ goto("decl %%gs:%c0\n\tjz %l[wished]"
+                 :
+                 : "i"(offsetof(struct per_cpu, preempt_depth))
+                 : "memory", "cc"
+                 : wished);
+    return;
+wished:
+    preempt_reschedule();
+}
+
+/* Each is one instruction, as the thread may go on on another CPU before the next. */
+static inline void *thread_self(void)
+{
+    void *self;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(self) : "i"(offsetof(struct per_cpu, thread)));
+    return self;
 }
 
 static inline bool cpu_in_interrupt(void)
 {
-    return per_cpu()->interrupt_depth != 0;
+    uint32_t depth;
+    __asm__ volatile("movl %%gs:%c1, %0" : "=r"(depth) : "i"(offsetof(struct per_cpu, interrupt_depth)));
+    return depth != 0;
 }
 
+/* The thread goes nowhere from a trap that counts here, so its frame stays this CPU's. */
 static inline bool cpu_in_nmi(void)
 {
-    const struct trap_frame *frame = per_cpu()->frame;
+    const struct trap_frame *frame;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(frame) : "i"(offsetof(struct per_cpu, frame)));
     return frame && (frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK);
 }
 
 static inline bool cpu_may_wait(void)
 {
-    const struct per_cpu *cpu = per_cpu();
-    return cpu->preempt_depth == 0 && (interrupts_enabled() || !cpu->interrupts_begun);
+    return preempt_is_on() && (interrupts_enabled() || !per_cpu()->interrupts_begun);
+}
+
+/* The mutexes that this thread holds or waits for are so many more, or less. */
+static inline void thread_mutexes_add(int count)
+{
+    struct thread_locks *self = (struct thread_locks *)thread_self();
+    self->mutexes += (uint32_t)count;
 }
 
 #ifdef ASHLAR_DEBUG
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &per_cpu()->locks_held;
+}
+
+static inline struct locks_held *thread_locks_held(void)
+{
+    struct thread_locks *self = (struct thread_locks *)thread_self();
+    return &self->held;
 }
 #endif
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <ashlar/lock_types.h>
+#include <ashlar/run_queue.h>
 #include <ashlar/types.h>
 #include <stdatomic.h>
 #include <x86/segments.h>
@@ -16,28 +17,27 @@ struct timer;
 struct trap_frame;
 struct vm_space;
 
-/* The last page fault that no space resolved, and the last spurious ones. */
-struct fault_history {
-    uint64_t refused;     /* address */
-    uint32_t refusal;     /* why: enum vm_fault, or that the space was not asked */
-    uint32_t repeated;    /* spurious ones in a row, at the same address and by the same instruction */
-    uint64_t spurious;    /* address */
-    uint64_t instruction; /* where they were */
-};
+/* In preempt_depth, unless somebody wishes that another thread runs here: so the count is 0 exactly when
+ * preemption comes on and somebody wishes it, and to undo a preempt_disable() and to look are one instruction. */
+#define PREEMPT_NO_WISH 0x80000000u
 
 struct per_cpu {
     struct per_cpu *self;      /* this structure's address */
     uint32_t number;           /* from 0 on, dense */
-    uint32_t preempt_depth;    /* preempt_disable()s not yet undone */
+    uint32_t preempt_depth;    /* preempt_disable()s not yet undone, and PREEMPT_NO_WISH */
     uint32_t interrupt_depth;  /* device interrupt handlers this CPU is inside of */
     uint32_t interrupts_begun; /* 1 from the moment this CPU first lets device interrupts in */
     struct trap_frame *frame;  /* innermost trap frame, or NULL outside any trap */
+    struct thread *thread;     /* that runs; never NULL */
     struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
     struct global_descriptors gdt;     /* this CPU's descriptor table: its TSS differs from the others' */
     uint64_t interrupt_counts[256];    /* by vector; written only by this CPU */
     struct vm_space *space;            /* the user space that is loaded, or NULL */
-    struct fault_history faults;       /* kernel/memory/page_fault.c */
-    struct timer *timers;              /* that run, first to expire; interrupts off */
+    struct run_queue queue;            /* kernel/task/ */
+    struct irq_spinlock timers_lock;
+    struct timer *timers;              /* that run, first to expire; guarded by the lock */
+    struct timer *expiring;            /* whose function runs now; guarded by the lock */
+    uint64_t slice_end;                /* clock_nanoseconds(); 0: no time slice runs. Its own, interrupts off */
     uint64_t began;                    /* time-stamp counter when it came into the kernel's hands */
     uint64_t idle_ticks;               /* spent resting */
     _Atomic(uint64_t) rest_began;      /* time-stamp counter when it began to rest; 0: it works */
@@ -49,12 +49,25 @@ struct per_cpu {
     uint64_t part_offset;              /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
     uint64_t page_offset;              /* number * FRAME_BYTES, always */
 #ifdef ASHLAR_DEBUG
-    struct locks_held locks_held; /* <ashlar/lock_check.h> */
+    struct locks_held locks_held; /* spinlocks; <ashlar/lock_check.h> */
 #endif
 };
 
 _Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "arch/x86_64/trap/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "arch/x86_64/trap/entry.S uses it");
+
+/* Whether preemption is on, here and now: one instruction, so that it is this CPU's depth, whatever comes. */
+static inline uint32_t preempt_count(void)
+{
+    uint32_t count;
+    __asm__ volatile("movl %%gs:%c1, %0" : "=r"(count) : "i"(offsetof(struct per_cpu, preempt_depth)));
+    return count;
+}
+
+static inline bool preempt_is_on(void)
+{
+    return (preempt_count() & ~PREEMPT_NO_WISH) == 0;
+}
 
 /* This CPU's structure; stable only while preemption is off. */
 static inline struct per_cpu *per_cpu(void)

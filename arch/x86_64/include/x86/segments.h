@@ -25,8 +25,8 @@
 #define IST_LEVEL_BYTES 4096
 
 /* Offsets into struct per_cpu that arch/x86_64/trap/entry.S uses; checked in per_cpu.h. */
-#define PER_CPU_RSP0 36
-#define PER_CPU_IST  68
+#define PER_CPU_RSP0 44
+#define PER_CPU_IST  76
 
 #ifndef __ASSEMBLER__
 #include <ashlar/types.h>

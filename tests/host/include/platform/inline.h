@@ -17,7 +17,8 @@ extern _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 #define HOST_CPUS 512 /* more than any test plays */
 
-extern struct locks_held host_locks_held[HOST_CPUS]; /* by CPU */
+extern struct locks_held host_locks_held[HOST_CPUS];   /* by CPU */
+extern struct locks_held host_mutexes_held[HOST_CPUS]; /* by thread, each of which stands for a CPU */
 #endif
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
@@ -52,6 +53,17 @@ static inline void preempt_enable(void)
         host_meanwhile();
     }
 #endif
+}
+
+/* A test that plays several CPUs plays their threads, too. */
+static inline void *thread_self(void)
+{
+    return (void *)(uintptr_t)((host_cpu + 1) * 8);
+}
+
+static inline void thread_mutexes_add(int count)
+{
+    (void)count;
 }
 
 static inline bool interrupts_enabled(void)
@@ -90,6 +102,11 @@ static inline bool cpu_may_wait(void)
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &host_locks_held[host_cpu];
+}
+
+static inline struct locks_held *thread_locks_held(void)
+{
+    return &host_mutexes_held[host_cpu];
 }
 #endif
 

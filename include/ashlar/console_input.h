@@ -1,0 +1,10 @@
+/* Who waits for the console's input. */
+#pragma once
+
+#include <ashlar/wait.h>
+
+/* The queue of those who wait for a byte from console_read(). */
+extern struct wait_queue console_readers;
+
+/* Wakes them: there may be something to read. By inputs, also in interrupt handlers. */
+void console_input_arrived(void);

@@ -1,0 +1,86 @@
+/* Work that all CPUs do at once: processors_run(). */
+#include <ashlar/heap.h>
+#include <ashlar/platform.h>
+#include <ashlar/thread.h>
+
+#include "internal.h"
+
+/* One CPU's part. */
+struct part {
+    processor_work *work;
+    void *context;
+    struct thread *thread; /* bound to the CPU; NULL: it has none, and takes no part */
+};
+
+static uint64_t do_part(void *argument)
+{
+    const struct part *part = argument;
+    part->work(part->context, cpu_number());
+    return 0;
+}
+
+static bool takes_part(unsigned cpu)
+{
+    const struct processor *processor = processor_listed(cpu);
+    return atomic_load(&processor->state) == PROCESSOR_ONLINE && cpu != cpu_number();
+}
+
+static void drop(struct part *parts, unsigned count)
+{
+    for (unsigned cpu = 0; cpu < count; cpu++) {
+        if (parts[cpu].thread) {
+            thread_detach(parts[cpu].thread);
+        }
+    }
+    heap_free(&kernel_heap, parts);
+}
+
+static struct part *make_parts(unsigned count, processor_work *work, void *context)
+{
+    struct part *parts = heap_alloc_zeroed(&kernel_heap, count * sizeof *parts);
+    for (unsigned cpu = 0; parts && cpu < count; cpu++) {
+        struct part *part = &parts[cpu];
+        const struct thread_request request = {
+            .name = "work", .entry = do_part, .argument = part, .level = THREAD_NORMAL, .cpu = cpu};
+        *part = (struct part){work, context, NULL};
+        if (takes_part(cpu) && !(part->thread = thread_create(&request))) {
+            drop(parts, cpu);
+            return NULL;
+        }
+    }
+    return parts;
+}
+
+static bool run_on_all(unsigned count, processor_work *work, void *context)
+{
+    struct part *parts = make_parts(count, work, context);
+    if (!parts) {
+        return false;
+    }
+    for (unsigned cpu = 0; cpu < count; cpu++) {
+        if (parts[cpu].thread) {
+            thread_start(parts[cpu].thread);
+        }
+    }
+    work(context, cpu_number());
+    for (unsigned cpu = 0; cpu < count; cpu++) {
+        if (parts[cpu].thread) {
+            thread_join(parts[cpu].thread, NULL);
+        }
+    }
+    heap_free(&kernel_heap, parts);
+    return true;
+}
+
+bool processors_run(processor_work *work, void *context)
+{
+    if (processors_online() == 1) {
+        work(context, cpu_number());
+        return true;
+    }
+    uint32_t bound = thread_current()->bound;
+    thread_bind(cpu_number());
+    bool done = run_on_all(processors_count(), work, context);
+    thread_bind(bound);
+    return done;
+}

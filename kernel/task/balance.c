@@ -1,0 +1,137 @@
+/*
+ * Which CPU runs what. A thread that wakes goes to the CPU that it ran on last, unless that has something to do
+ * and another has not; a CPU that has nothing to do takes from others' queues.
+ *
+ * Who puts a thread into a queue and who goes to rest must not miss each other. The first enters his queue in
+ * the set of those with something in them, and then looks who is idle; the other enters the set of the idle,
+ * and then looks for queues with something in them. Each entry is a locked instruction, so one of the two sees
+ * the other's.
+ */
+#include <ashlar/cpu_set.h>
+#include <ashlar/platform.h>
+
+#include "internal.h"
+
+struct cpu_set cpus_with_ready;
+struct cpu_set cpus_idle;
+
+size_t threads_cpus_bytes(unsigned cpus)
+{
+    return 2 * cpu_set_words(cpus) * sizeof(uint64_t);
+}
+
+void threads_cpus_start(void *memory, unsigned cpus)
+{
+    _Atomic(uint64_t) *words = memory;
+    cpu_set_init(&cpus_idle, words, cpus);
+    cpu_set_init(&cpus_with_ready, words + cpu_set_words(cpus), cpus);
+}
+
+void lock_both(struct run_queue *one, struct run_queue *other) NO_LOCK_ANALYSIS
+{
+    struct run_queue *low = one->cpu < other->cpu ? one : other;
+    struct run_queue *high = one->cpu < other->cpu ? other : one;
+    irq_spinlock_acquire(&low->lock);
+    if (high != low) {
+        irq_spinlock_acquire(&high->lock);
+    }
+}
+
+void unlock_both(struct run_queue *one, struct run_queue *other) NO_LOCK_ANALYSIS
+{
+    struct run_queue *low = one->cpu < other->cpu ? one : other;
+    struct run_queue *high = one->cpu < other->cpu ? other : one;
+    if (high != low) {
+        irq_spinlock_release(&high->lock);
+    }
+    irq_spinlock_release(&low->lock);
+}
+
+static bool may_run_on(const struct thread *thread, unsigned cpu)
+{
+    uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);
+    return bound == THREAD_ANY_CPU || bound == cpu;
+}
+
+unsigned cpu_for(const struct thread *thread)
+{
+    uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);
+    uint32_t last = atomic_load_explicit(&thread->cpu, memory_order_relaxed);
+    if (bound != THREAD_ANY_CPU) {
+        return bound;
+    }
+    if (cpus_idle.cpus == 0 || cpu_set_has(&cpus_idle, last)) {
+        return last;
+    }
+    unsigned idle = cpu_set_next(&cpus_idle, 0);
+    return idle < cpus_idle.cpus ? idle : last;
+}
+
+static void tell(struct run_queue *queue)
+{
+    atomic_store(&queue->look, true);
+    look_there(queue->cpu);
+}
+
+/* A CPU that runs something of the same level needs no more than a time slice, if none runs yet. */
+void tell_cpu(struct run_queue *queue)
+{
+    bool here = queue->cpu == cpu_number();
+    bool at_once = run_queue_wants(queue, true);
+    if (here && at_once) {
+        wish_here();
+    } else if (here) {
+        slice_begin(false);
+    } else if (at_once || atomic_load_explicit(&queue->ready, memory_order_relaxed) == 1) {
+        tell(queue);
+    }
+}
+
+void tell_idle(const struct run_queue *queue, const struct thread *thread)
+{
+    if (cpus_idle.cpus == 0 || queue->current->is_idle || thread->bound != THREAD_ANY_CPU) {
+        return;
+    }
+    unsigned idle = cpu_set_next(&cpus_idle, 0);
+    if (idle < cpus_idle.cpus) {
+        tell(run_queue_of(idle));
+    }
+}
+
+/* The first in the queue that may run on `cpu`; it looks at the first few only, as a lock is held. */
+static struct thread *first_for(const struct run_queue *queue, unsigned cpu)
+{
+    unsigned looks = 0;
+    for (unsigned level = 0; level < THREAD_LEVELS; level++) {
+        for (struct thread *at = queue->first[level]; at && looks < 16; at = at->next, looks++) {
+            if (may_run_on(at, cpu)) {
+                return at;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool steal_from(struct run_queue *victim, struct run_queue *queue)
+{
+    lock_both(victim, queue);
+    struct thread *thread = first_for(victim, queue->cpu);
+    if (thread) {
+        run_queue_remove(victim, thread);
+        atomic_store_explicit(&thread->cpu, queue->cpu, memory_order_relaxed);
+        run_queue_add(queue, thread);
+    }
+    unlock_both(victim, queue);
+    return thread != NULL;
+}
+
+bool steal(struct run_queue *queue)
+{
+    const struct cpu_set *full = &cpus_with_ready;
+    for (unsigned cpu = cpu_set_next(full, 0); cpu < full->cpus; cpu = cpu_set_next(full, cpu + 1)) {
+        if (cpu != queue->cpu && steal_from(run_queue_of(cpu), queue)) {
+            return true;
+        }
+    }
+    return false;
+}

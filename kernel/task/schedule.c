@@ -1,0 +1,294 @@
+/*
+ * Leaving a thread and going on with another; sleeping and waking. docs/threads.md tells the whole.
+ *
+ * A thread belongs to the run queue of one CPU, and its state changes only with that queue's lock held. The
+ * lock is held over the switch, too: taken by the thread that leaves, released by the one that goes on, on the
+ * same CPU. So whoever gets the lock finds the thread off its stack, if it is not the one that runs there.
+ */
+#include <ashlar/assert.h>
+#include <ashlar/clock.h>
+#include <ashlar/platform.h>
+
+#include "internal.h"
+
+static void lock(struct run_queue *queue) NO_LOCK_ANALYSIS
+{
+    irq_spinlock_acquire(&queue->lock);
+}
+
+static void unlock(struct run_queue *queue) NO_LOCK_ANALYSIS
+{
+    irq_spinlock_release(&queue->lock);
+}
+
+static void set_state(struct thread *thread, enum thread_state state)
+{
+    atomic_store_explicit(&thread->state, (uint32_t)state, memory_order_relaxed);
+}
+
+static bool is(const struct thread *thread, enum thread_state state)
+{
+    return atomic_load_explicit(&thread->state, memory_order_relaxed) == (uint32_t)state;
+}
+
+/* ---- Into a queue ---- */
+
+/* Into a queue: the thread waits, or is new, and both its queue and this one are locked. */
+static void make_ready(struct thread *thread, struct run_queue *queue)
+{
+    queue->hopeless -= thread->hopeless;
+    queue->holding -= thread->sleeps_holding;
+    thread->hopeless = false;
+    thread->sleeps_holding = false;
+    set_state(thread, THREAD_READY);
+    atomic_store_explicit(&thread->cpu, queue->cpu, memory_order_relaxed);
+    run_queue_add(queue, thread);
+    tell_cpu(queue);
+    tell_idle(queue, thread);
+}
+
+/* Locks the queue that the thread belongs to and the one that it had best go to; it may change both until
+ * then. */
+static struct run_queue *lock_for(struct thread *thread, struct run_queue **wanted)
+{
+    for (;;) {
+        struct run_queue *queue = run_queue_of(atomic_load_explicit(&thread->cpu, memory_order_relaxed));
+        *wanted = run_queue_of(cpu_for(thread));
+        lock_both(queue, *wanted);
+        if (atomic_load_explicit(&thread->cpu, memory_order_relaxed) == queue->cpu) {
+            return queue;
+        }
+        unlock_both(queue, *wanted);
+    }
+}
+
+/* A thread that had to leave its CPU is off its stack, and can be let go where it may run. Until then nobody
+ * else makes it ready. */
+static void move_on(struct thread *thread)
+{
+    struct run_queue *wanted;
+    struct run_queue *queue = lock_for(thread, &wanted);
+    thread->moves = false;
+    make_ready(thread, wanted);
+    unlock_both(queue, wanted);
+}
+
+/* ---- The switch ---- */
+
+/* The last part of a switch, by the thread that goes on: on this CPU its queue's lock is held. */
+static void finish_switch(void)
+{
+    struct run_queue *queue = run_queue_here();
+    struct thread *left = queue->left;
+    queue->left = NULL;
+    if (run_queue_wants(queue, false)) {
+        slice_begin(true);
+    }
+    bool ended = left && is(left, THREAD_ENDED);
+    bool moves = left && left->moves;
+    unlock(queue);
+    if (ended) {
+        left->left(left);
+    } else if (moves) {
+        move_on(left);
+    }
+}
+
+/* What runs next. A CPU without a thread of its own rests in the place of its first one, which waits. */
+static struct thread *choose(struct run_queue *queue)
+{
+    struct thread *next;
+    while (!(next = run_queue_first(queue)) && !queue->idle) {
+        atomic_store_explicit(&queue->look, false, memory_order_relaxed);
+        unlock(queue);
+        rest_here(queue);
+        lock(queue);
+    }
+    if (!next) {
+        return queue->idle;
+    }
+    run_queue_remove(queue, next);
+    return next;
+}
+
+/* The thread that runs here has got another state, or is in the queue again. Interrupts are off, and the queue
+ * is locked; afterwards it is not. Returns when the thread goes on. */
+static void leave(struct run_queue *queue)
+{
+    struct thread *self = queue->current;
+    struct thread *next = choose(queue);
+    wish_over();
+    atomic_store_explicit(&queue->look, false, memory_order_relaxed);
+    set_state(next, THREAD_RUNNING);
+    if (next != self) {
+        queue->current = next;
+        queue->left = self;
+        change_thread(self, next);
+    }
+    finish_switch();
+}
+
+void thread_preempt(void)
+{
+    bool were_on = interrupts_disable();
+    struct run_queue *queue = run_queue_here();
+    struct thread *self = queue->current;
+    lock(queue);
+    set_state(self, THREAD_READY);
+    if (!self->is_idle) {
+        run_queue_add(queue, self);
+        tell_idle(queue, self);
+    }
+    leave(queue);
+    interrupts_restore(were_on);
+}
+
+void thread_yield(void)
+{
+    LOCK_CHECK_SLEEP();
+    thread_preempt();
+}
+
+/* ---- Sleeping and waking ---- */
+
+void thread_note_wait(const char *what, uint64_t on)
+{
+    struct thread *self = thread_current();
+    atomic_store_explicit(&self->waits_on, on, memory_order_relaxed);
+    atomic_store_explicit(&self->waits_since, what ? clock_nanoseconds() : 0, memory_order_relaxed);
+    atomic_store_explicit(&self->waits_for, what, memory_order_relaxed);
+}
+
+void thread_park(bool hopeless)
+{
+    LOCK_CHECK_SLEEP();
+    bool were_on = interrupts_disable();
+    struct run_queue *queue = run_queue_here();
+    struct thread *self = queue->current;
+    lock(queue);
+    if (self->wake_pending) {
+        self->wake_pending = false;
+        unlock(queue);
+    } else {
+        self->hopeless = hopeless;
+        self->sleeps_holding = self->locks.mutexes != 0;
+        queue->hopeless += hopeless;
+        queue->holding += self->sleeps_holding;
+        set_state(self, THREAD_WAITING);
+        leave(queue);
+    }
+    interrupts_restore(were_on);
+}
+
+void thread_wake(struct thread *thread)
+{
+    bool were_on = interrupts_disable();
+    struct run_queue *wanted;
+    struct run_queue *queue = lock_for(thread, &wanted);
+    if (is(thread, THREAD_WAITING) && !thread->moves) {
+        make_ready(thread, wanted);
+    } else {
+        thread->wake_pending = true;
+    }
+    unlock_both(queue, wanted);
+    interrupts_restore(were_on);
+}
+
+/* Who is in a handler need do nothing: the interrupt's end looks. Where interrupts are off, one comes as soon
+ * as they are on. */
+void thread_offer(void)
+{
+    if (cpu_in_interrupt()) {
+        return;
+    }
+    if (interrupts_enabled()) {
+        preempt_disable();
+        preempt_enable();
+    } else if (wish_is_here()) {
+        look_there(cpu_number());
+    }
+}
+
+void threads_look(void)
+{
+    struct run_queue *queue = run_queue_here();
+    lock(queue);
+    if (run_queue_wants(queue, true)) {
+        wish_here();
+    } else if (run_queue_wants(queue, false)) {
+        slice_begin(false);
+    }
+    unlock(queue);
+}
+
+/* In the interrupt of the timer. */
+void threads_slice_over(void)
+{
+    struct run_queue *queue = run_queue_here();
+    lock(queue);
+    if (run_queue_wants(queue, false)) {
+        wish_here();
+    }
+    unlock(queue);
+}
+
+/* ---- The first moment of a thread, and the last ---- */
+
+void thread_exit(uint64_t value)
+{
+    LOCK_CHECK_SLEEP();
+    interrupts_disable();
+    struct run_queue *queue = run_queue_here();
+    struct thread *self = queue->current;
+    ASSERT(!self->is_idle && self->stack.bytes != 0 && self->locks.mutexes == 0);
+    self->value = value;
+    lock(queue);
+    set_state(self, THREAD_ENDED);
+    leave(queue);
+    panic("thread %" PRIu64 " goes on after its end", self->number);
+}
+
+static void begin(void)
+{
+    finish_switch();
+    interrupts_restore(true);
+    struct thread *self = thread_current();
+    thread_exit(self->entry(self->argument));
+}
+
+void thread_set_entry(struct thread *thread, thread_entry *entry, void *argument)
+{
+    thread->entry = entry;
+    thread->argument = argument;
+    prepare_thread(thread, begin);
+}
+
+void thread_start(struct thread *thread)
+{
+    bool were_on = interrupts_disable();
+    struct run_queue *wanted;
+    struct run_queue *queue = lock_for(thread, &wanted);
+    make_ready(thread, wanted);
+    unlock_both(queue, wanted);
+    interrupts_restore(were_on);
+    thread_offer();
+}
+
+
+void thread_bind(uint32_t cpu)
+{
+    LOCK_CHECK_SLEEP();
+    struct thread *self = thread_current();
+    bool were_on = interrupts_disable();
+    struct run_queue *queue = run_queue_here();
+    lock(queue);
+    atomic_store_explicit(&self->bound, cpu, memory_order_relaxed);
+    if (cpu == THREAD_ANY_CPU || cpu == queue->cpu) {
+        unlock(queue);
+    } else {
+        self->moves = true; /* who runs here next wakes it, and so it goes where it may run */
+        set_state(self, THREAD_WAITING);
+        leave(queue);
+    }
+    interrupts_restore(were_on);
+}
