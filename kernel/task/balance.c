@@ -119,7 +119,7 @@ static bool steal_from(struct run_queue *victim, struct run_queue *queue)
     if (thread) {
         run_queue_remove(victim, thread);
         atomic_store_explicit(&thread->cpu, queue->cpu, memory_order_relaxed);
-        run_queue_add(queue, thread);
+        run_queue_add(queue, thread, false);
     }
     unlock_both(victim, queue);
     return thread != NULL;

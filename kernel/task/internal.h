@@ -9,6 +9,9 @@
 
 /* ---- machine.c: what of it depends on the CPU; the explorer of interleavings has its own ---- */
 
+/* Prepares it; slice_over: what is called when a time slice of a CPU is over, on that CPU, interrupts off. */
+void machine_start(void (*slice_over)(void));
+
 /* This CPU's run queue, interrupts off; and that of any. */
 struct run_queue *run_queue_here(void);
 struct run_queue *run_queue_of(unsigned cpu);
@@ -20,6 +23,9 @@ bool wish_is_here(void);
 
 /* Interrupts another CPU, which calls threads_look(). */
 void look_there(unsigned cpu);
+
+/* Interrupts this CPU as soon as interrupts are on, so that the wish is seen. */
+void look_here_soon(void);
 
 /* Begins a time slice on this CPU if none runs, or in any case. Interrupts are off. */
 void slice_begin(bool anew);
@@ -41,8 +47,8 @@ void rest_here(struct run_queue *queue);
 
 void run_queue_init(struct run_queue *queue, unsigned cpu);
 
-/* Puts a thread in behind all others of its level. */
-void run_queue_add(struct run_queue *queue, struct thread *thread);
+/* Puts a thread in, behind all others of its level or before them. */
+void run_queue_add(struct run_queue *queue, struct thread *thread, bool in_front);
 void run_queue_remove(struct run_queue *queue, struct thread *thread);
 
 /* The first of the highest level that there is; NULL: the queue is empty. */

@@ -5,6 +5,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
 #include <ashlar/vm_kernel.h>
+#include <x86/apic.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/thread.h>
@@ -41,6 +42,24 @@ bool wish_is_here(void)
 void look_there(unsigned cpu)
 {
     cpu_interrupt(cpu);
+}
+
+void look_here_soon(void)
+{
+    if (apic_available()) {
+        apic_send_self(VECTOR_WISH);
+    }
+}
+
+static void end_at_once(void *context)
+{
+    (void)context; /* the interrupt's end looks at the wish */
+}
+
+void machine_start(void (*slice_over)(void))
+{
+    interrupt_register(VECTOR_WISH, end_at_once, NULL, "wishes");
+    timer_set_slice_over(slice_over);
 }
 
 void slice_begin(bool anew)

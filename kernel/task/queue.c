@@ -19,14 +19,14 @@ enum thread_level thread_level_now(const struct thread *thread)
     return thread->level == THREAD_IDLE && thread->locks.mutexes != 0 ? THREAD_NORMAL : thread->level;
 }
 
-void run_queue_add(struct run_queue *queue, struct thread *thread)
+void run_queue_add(struct run_queue *queue, struct thread *thread, bool in_front)
 {
     enum thread_level level = thread_level_now(thread);
     thread->queued = level;
-    thread->next = NULL;
-    thread->previous = queue->last[level];
+    thread->next = in_front ? queue->first[level] : NULL;
+    thread->previous = in_front ? NULL : queue->last[level];
     *(thread->previous ? &thread->previous->next : &queue->first[level]) = thread;
-    queue->last[level] = thread;
+    *(thread->next ? &thread->next->previous : &queue->last[level]) = thread;
     uint32_t ready = atomic_load_explicit(&queue->ready, memory_order_relaxed);
     atomic_store_explicit(&queue->ready, ready + 1, memory_order_relaxed);
     if (ready == 0 && cpus_with_ready.cpus != 0) {

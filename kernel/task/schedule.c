@@ -42,7 +42,7 @@ static void make_ready(struct thread *thread, struct run_queue *queue)
     thread->sleeps_holding = false;
     set_state(thread, THREAD_READY);
     atomic_store_explicit(&thread->cpu, queue->cpu, memory_order_relaxed);
-    run_queue_add(queue, thread);
+    run_queue_add(queue, thread, false);
     tell_cpu(queue);
     tell_idle(queue, thread);
 }
@@ -128,7 +128,8 @@ static void leave(struct run_queue *queue)
     finish_switch();
 }
 
-void thread_preempt(void)
+/* Lets others go first; whoever has to make room for a higher level goes on before all others of its own. */
+static void let_others(bool yields)
 {
     bool were_on = interrupts_disable();
     struct run_queue *queue = run_queue_here();
@@ -136,17 +137,22 @@ void thread_preempt(void)
     lock(queue);
     set_state(self, THREAD_READY);
     if (!self->is_idle) {
-        run_queue_add(queue, self);
+        run_queue_add(queue, self, !yields && run_queue_wants(queue, true));
         tell_idle(queue, self);
     }
     leave(queue);
     interrupts_restore(were_on);
 }
 
+void thread_preempt(void)
+{
+    let_others(false);
+}
+
 void thread_yield(void)
 {
     LOCK_CHECK_SLEEP();
-    thread_preempt();
+    let_others(true);
 }
 
 /* ---- Sleeping and waking ---- */
@@ -205,7 +211,7 @@ void thread_offer(void)
         preempt_disable();
         preempt_enable();
     } else if (wish_is_here()) {
-        look_there(cpu_number());
+        look_here_soon();
     }
 }
 

@@ -4,7 +4,6 @@
  * A thread is referred to by the handle of who made it, by itself until it has left its stack, and by those who
  * found it by its number. The last to let go has it freed.
  */
-#include <ashlar/clock.h>
 #include <ashlar/format.h>
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
@@ -165,7 +164,7 @@ void threads_start(void)
     self->runs_since = cpu_ticks();
     run_already(self, per_cpu());
     thread_list_add(self);
-    timer_set_slice_over(threads_slice_over);
+    machine_start(threads_slice_over);
 }
 
 void thread_make_idle(struct thread *thread, struct per_cpu *cpu)

@@ -12,6 +12,7 @@
 #define VECTOR_DEVICES     0x30 /* from here on they are given out: interrupts_allocate() */
 #define VECTOR_DEVICES_END 0xe0 /* the first behind those */
 #define VECTOR_TIMER       0xe0
+#define VECTOR_WISH        0xfc /* this CPU wishes to look which thread should run: kernel/task/machine.c */
 #define VECTOR_MAILBOX     0xfd /* another CPU asks for something: kernel/processor/start.c */
 #define VECTOR_APIC_ERROR  0xfe
 #define VECTOR_SPURIOUS    0xff
