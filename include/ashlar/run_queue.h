@@ -23,7 +23,9 @@ struct run_queue {
     struct thread *current;  /* the thread that the CPU runs */
     struct thread *idle;     /* the CPU's own; NULL: its first thread rests in its place */
     struct thread *left;     /* the one that ran before, from a switch to its end */
-    uint32_t hopeless;       /* waits that only another thread can end: begun here, less those ended here */
+    uint32_t live;           /* threads: begun here, less those ended here; the sum of all CPUs' is of meaning */
+    uint32_t hopeless;       /* the same of waits that only another thread can end */
     uint32_t holding;        /* the same, of threads that sleep while they hold mutexes or wait for one */
+    _Atomic(uint32_t) wakes; /* threads that were put in after a wait */
     _Atomic(bool) look;      /* another CPU has put something in, and this one shall look */
 };

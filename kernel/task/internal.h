@@ -110,6 +110,11 @@ void thread_offer(void);
 void thread_list_add(struct thread *thread);
 void thread_list_remove(struct thread *thread);
 
+/* ---- nobody.c ---- */
+
+/* By a CPU that is about to rest, interrupts off: panics if no thread will ever run again. */
+void panic_if_nobody_is_left(void);
+
 /* ---- free.c ---- */
 
 /* Gives back the memory of a thread that nobody refers to. */

@@ -36,6 +36,7 @@ static bool is(const struct thread *thread, enum thread_state state)
 /* Into a queue: the thread waits, or is new, and both its queue and this one are locked. */
 static void make_ready(struct thread *thread, struct run_queue *queue)
 {
+    atomic_store(&queue->wakes, atomic_load_explicit(&queue->wakes, memory_order_relaxed) + 1);
     queue->hopeless -= thread->hopeless;
     queue->holding -= thread->sleeps_holding;
     thread->hopeless = false;
@@ -249,6 +250,7 @@ void thread_exit(uint64_t value)
     ASSERT(!self->is_idle && self->stack.bytes != 0 && self->locks.mutexes == 0);
     self->value = value;
     lock(queue);
+    queue->live--;
     set_state(self, THREAD_ENDED);
     leave(queue);
     panic("thread %" PRIu64 " goes on after its end", self->number);
@@ -274,6 +276,7 @@ void thread_start(struct thread *thread)
     bool were_on = interrupts_disable();
     struct run_queue *wanted;
     struct run_queue *queue = lock_for(thread, &wanted);
+    wanted->live++;
     make_ready(thread, wanted);
     unlock_both(queue, wanted);
     interrupts_restore(were_on);

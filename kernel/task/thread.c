@@ -163,6 +163,7 @@ void threads_start(void)
     self->level = THREAD_NORMAL;
     self->runs_since = cpu_ticks();
     run_already(self, per_cpu());
+    per_cpu()->queue.live = 1;
     thread_list_add(self);
     machine_start(threads_slice_over);
 }
