@@ -70,8 +70,8 @@ enum file_whence { FILE_FROM_START, FILE_FROM_HERE, FILE_FROM_END, FILE_FROM_DAT
  */
 struct file_operations {
     int (*open)(struct file *file); /* it is complete but for what this sets */
-    int64_t (*read)(struct file *file, struct file_buffer *buffer, uint64_t offset);
-    int64_t (*write)(struct file *file, struct file_buffer *buffer, uint64_t offset);
+    int64_t (*read)(struct file *file, struct file_buffer *buffer, uint64_t *offset);
+    int64_t (*write)(struct file *file, struct file_buffer *buffer, uint64_t *offset);
     unsigned (*ready)(struct file *file); /* enum file_ready, or'ed */
     /* What is notified when ready() may say something else; NULL: never. */
     struct fs_event *(*event)(struct file *file);
@@ -88,6 +88,7 @@ struct file {
     _Atomic(uint32_t) flags; /* enum file_flags */
     struct mutex seeking;    /* guards `position` */
     uint64_t position;       /* of the next byte, or in a directory */
+    bool unprivileged;       /* whoever opened it was not user 0 */
     void *own;               /* what its operations keep */
 };
 
@@ -145,6 +146,14 @@ int file_entries(struct file *file, bool (*emit)(void *context, const struct fil
 /* Whether it can be used without waiting: enum file_ready, or'ed; and what to wait for else, or NULL. */
 unsigned file_ready(struct file *file);
 struct fs_event *file_event(struct file *file);
+
+/*
+ * A regular file is either open for writing or executed (Linux's ETXTBSY). The first begins to execute it,
+ * and fails with -ETXTBSY while somebody has it open for writing; until the second, opening it for writing
+ * and truncating it fail so.
+ */
+int file_begin_execution(struct file *file);
+void file_end_execution(struct file *file);
 
 /*
  * Who gives the pages of a regular file to spaces, with a reference; NULL for other files. Pages beyond the

@@ -67,9 +67,9 @@ static inline uint64_t fs_device(uint32_t major, uint32_t minor)
            (minor & 0xffU);
 }
 
-/* Somebody may wait for something to happen. What it consists of is up to who provides the waiting. */
+/* Somebody may wait for something to happen. Room for what whoever provides the waiting keeps. */
 struct fs_event {
-    void *waiting; /* starts as NULL */
+    uint64_t room[8]; /* all 0 at the start, and when nobody waits any more */
 };
 
 struct fs_config {

@@ -1,0 +1,83 @@
+/* chmod, chown and utimensat: who may change what of a node; see <ashlar/fs.h>. */
+#include "internal.h"
+
+/* Whether `who` may change the owner and the group as wanted. */
+static bool may_give(const struct fs_identity *who, const struct fs_node *node,
+                     const struct fs_change *change)
+{
+    bool owns = who->user == node->user;
+    bool user = !change->set_user || (owns && change->user == node->user);
+    bool group = !change->set_group ||
+                 (owns && (fs_identity_in_group(who, change->group) || change->group == node->group));
+    return who->user == 0 || (user && group);
+}
+
+/* Times of now may be set by whoever may write; others, and permissions, only by the owner. */
+static int check(const struct fs_identity *who, struct fs_node *node, const struct fs_change *change)
+{
+    bool owns = who->user == 0 || who->user == node->user;
+    bool times = change->set_accessed || change->set_modified;
+    if (!may_give(who, node, change) || (change->set_mode && !owns)) {
+        return -EPERM;
+    }
+    if (!times || owns) {
+        return 0;
+    }
+    if (!change->now) {
+        return -EPERM;
+    }
+    return fs_node_allows(node, who, FS_MAY_WRITE);
+}
+
+/* What runs as somebody does so no longer when it is given away; and only members set a group. */
+static uint32_t new_mode(const struct fs_identity *who, const struct fs_node *node,
+                         const struct fs_change *change)
+{
+    uint32_t mode = node->mode;
+    if ((change->set_user || change->set_group) && fs_kind(node) != FS_DIRECTORY) {
+        mode &= mode & 010 ? ~(uint32_t)(FS_SET_USER | FS_SET_GROUP) : ~(uint32_t)FS_SET_USER;
+    }
+    if (change->set_mode) {
+        mode = fs_kind(node) | (change->mode & FS_PERMISSIONS);
+        if (who->user != 0 && !fs_identity_in_group(who, node->group)) {
+            mode &= ~(uint32_t)FS_SET_GROUP;
+        }
+    }
+    return mode;
+}
+
+int path_change(const struct fs_view *view, struct path path, const struct fs_change *change)
+{
+    struct fs_node *node = path.entry->node;
+    uint64_t now = node->fs->config.now();
+    if (change->set_mode && fs_kind(node) == FS_SYMLINK) {
+        return -EOPNOTSUPP;
+    }
+    mutex_acquire(&node->fs->names); /* owner and permissions change under it: nobody does between */
+    int error = check(&view->who, node, change);
+    if (error == 0) {
+        uint32_t mode = new_mode(&view->who, node, change);
+        spinlock_acquire(&node->lock);
+        node->mode = mode;
+        node->user = change->set_user ? change->user : node->user;
+        node->group = change->set_group ? change->group : node->group;
+        node->accessed = !change->set_accessed ? node->accessed : change->now ? now : change->accessed;
+        node->modified = !change->set_modified ? node->modified : change->now ? now : change->modified;
+        node->changed = now;
+        spinlock_release(&node->lock);
+    }
+    mutex_release(&node->fs->names);
+    return error;
+}
+
+int fs_change(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+              const struct fs_change *change)
+{
+    struct path path;
+    int error = fs_find(view, at, name, flags, &path);
+    if (error == 0) {
+        error = path_change(view, path, change);
+        path_put(path);
+    }
+    return error;
+}

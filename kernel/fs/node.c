@@ -1,0 +1,209 @@
+/* Nodes: what stands in them, who may use them, and when they go; see internal.h. */
+#include "internal.h"
+
+#define DAY_NANOSECONDS (UINT64_C(86400) * 1000000000)
+
+/* A new node's group and mode: a directory may hand its own group on (S_ISGID); its maker has seen to that.
+ */
+static void set_up(struct fs_node *node, struct fs *fs, const struct fs_identity *who, uint32_t mode)
+{
+    memset(node, 0, sizeof *node);
+    node->fs = fs;
+    atomic_init(&node->references, 1);
+    node->number = atomic_fetch_add_explicit(&fs->next_number, 1, memory_order_relaxed);
+    spinlock_init(&node->lock, LOCK_FILE_NODE, node->number);
+    node->mode = mode;
+    node->user = who->user;
+    node->group = who->group;
+    node->accessed = node->modified = node->changed = fs->config.now();
+}
+
+/* Counts one node more, unless there are as many as may be. */
+static bool count_node(struct fs *fs)
+{
+    uint64_t nodes = atomic_load_explicit(&fs->nodes, memory_order_relaxed);
+    do {
+        if (nodes >= fs->config.nodes_max) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&fs->nodes, &nodes, nodes + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+static int fill(struct fs_node *node, const char *target)
+{
+    if (fs_kind(node) == FS_SYMLINK) {
+        node->target = heap_duplicate(node->fs->config.heap, target, strlen(target) + 1);
+        return node->target ? 0 : -ENOMEM;
+    }
+    if (fs_kind(node) == FS_REGULAR) {
+        fs_regular_init(node);
+    }
+    return 0;
+}
+
+int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, uint64_t special,
+                 const char *target, struct fs_node **made)
+{
+    if (!count_node(fs)) {
+        return -ENOSPC;
+    }
+    struct fs_node *node = heap_alloc(fs->config.heap, sizeof *node);
+    if (node) {
+        set_up(node, fs, who, mode);
+        node->special = special;
+    }
+    if (!node || fill(node, target) != 0) {
+        heap_free(fs->config.heap, node);
+        atomic_fetch_sub_explicit(&fs->nodes, 1, memory_order_relaxed);
+        return -ENOMEM;
+    }
+    *made = node;
+    return 0;
+}
+
+void fs_node_free(struct fs_node *node)
+{
+    struct fs *fs = node->fs;
+    heap_free(fs->config.heap, node);
+    atomic_fetch_sub_explicit(&fs->nodes, 1, memory_order_relaxed);
+}
+
+void fs_node_get(struct fs_node *node)
+{
+    uint32_t before = atomic_fetch_add_explicit(&node->references, 1, memory_order_relaxed);
+    ASSERT(before != 0 && before < FS_REFERENCES_MAX);
+}
+
+void fs_node_put(struct fs_node *node)
+{
+    if (atomic_fetch_sub_explicit(&node->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    switch (fs_kind(node)) {
+    case FS_REGULAR:
+        fs_regular_end(node); /* what maps it keeps it */
+        return;
+    case FS_SYMLINK:
+        heap_free(node->fs->config.heap, node->target);
+        break;
+    case FS_DIRECTORY:
+        ASSERT(!node->directory.tree);
+        break;
+    default:
+        break;
+    }
+    fs_node_free(node);
+}
+
+/* ---- Permissions ---- */
+
+bool fs_identity_in_group(const struct fs_identity *who, uint32_t group)
+{
+    bool in_group = who->group == group;
+    for (uint32_t i = 0; i < who->group_count && !in_group; i++) {
+        in_group = who->groups[i] == group;
+    }
+    return in_group;
+}
+
+/* User 0 may all, but execute only what is executable for somebody. */
+static bool root_may(uint32_t mode, unsigned wanted)
+{
+    return !(wanted & FS_MAY_EXECUTE) || (mode & FS_KIND) == FS_DIRECTORY || (mode & 0111);
+}
+
+int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned wanted)
+{
+    spinlock_acquire(&node->lock);
+    uint32_t mode = node->mode;
+    uint32_t user = node->user;
+    uint32_t group = node->group;
+    spinlock_release(&node->lock);
+    if (who->user == 0) {
+        return root_may(mode, wanted) ? 0 : -EACCES;
+    }
+    unsigned allowed = mode;
+    if (who->user == user) {
+        allowed = mode >> 6;
+    } else if (fs_identity_in_group(who, group)) {
+        allowed = mode >> 3;
+    }
+    return (wanted & ~allowed & 7) == 0 ? 0 : -EACCES;
+}
+
+/* ---- Times ---- */
+
+void fs_node_modified(struct fs_node *node)
+{
+    uint64_t now = node->fs->config.now();
+    spinlock_acquire(&node->lock);
+    node->modified = node->changed = now;
+    spinlock_release(&node->lock);
+}
+
+void fs_node_changed(struct fs_node *node)
+{
+    fs_node_link(node, 0);
+}
+
+void fs_node_accessed(struct fs_node *node)
+{
+    uint64_t now = node->fs->config.now();
+    spinlock_acquire(&node->lock);
+    if (node->accessed <= node->modified || node->accessed <= node->changed ||
+        now - node->accessed >= DAY_NANOSECONDS) {
+        node->accessed = now;
+    }
+    spinlock_release(&node->lock);
+}
+
+void fs_node_link(struct fs_node *node, int more)
+{
+    uint64_t now = node->fs->config.now();
+    spinlock_acquire(&node->lock);
+    node->links += (uint32_t)more;
+    node->changed = now;
+    spinlock_release(&node->lock);
+}
+
+/* ---- Telling ---- */
+
+/* Length and frames, which depend on the kind; the node's lock is held. */
+static void fill_sizes(struct fs_node *node, struct fs_status *status) REQUIRES(node->lock)
+{
+    switch (fs_kind(node)) {
+    case FS_REGULAR:
+        status->bytes = node->regular.bytes;
+        status->frames = node->regular.frames;
+        break;
+    case FS_DIRECTORY:
+        status->bytes = FS_DIRECTORY_BYTES + node->directory.count * FS_ENTRY_BYTES;
+        break;
+    case FS_SYMLINK:
+        status->bytes = strlen(node->target);
+        break;
+    default:
+        break;
+    }
+}
+
+void fs_node_status(struct fs_node *node, struct fs_status *status)
+{
+    spinlock_acquire(&node->lock);
+    *status = (struct fs_status){
+        .device = 1,
+        .number = node->number,
+        .mode = node->mode,
+        .links = node->links,
+        .user = node->user,
+        .group = node->group,
+        .special = node->special,
+        .accessed = node->accessed,
+        .modified = node->modified,
+        .changed = node->changed,
+    };
+    fill_sizes(node, status);
+    spinlock_release(&node->lock);
+}

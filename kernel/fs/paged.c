@@ -1,0 +1,232 @@
+/*
+ * The pages of regular files, and how they get to spaces: each regular file is a pager. All who share a page
+ * have the same frame, of which the file keeps one reference and each page-table entry another.
+ */
+#include "paged.h"
+
+#define CUT_FRAMES 32 /* taken out in one hold of the node's lock */
+
+/* ---- Frames ---- */
+
+static bool count_frame(struct fs *fs)
+{
+    uint64_t frames = atomic_load_explicit(&fs->frames, memory_order_relaxed);
+    do {
+        if (frames >= fs->config.frames_max) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&fs->frames, &frames, frames + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+int fs_paged_alloc(struct fs *fs, bool zeroed, phys_addr_t *frame)
+{
+    struct frame_pool *pool = fs->config.frames;
+    if (!count_frame(fs)) {
+        return -ENOSPC;
+    }
+    *frame = zeroed ? frame_alloc_zeroed(pool, fs->config.owner) : frame_alloc(pool, 0, fs->config.owner);
+    if (frame->raw == 0) {
+        atomic_fetch_sub_explicit(&fs->frames, 1, memory_order_relaxed);
+        return -ENOMEM;
+    }
+    frame_note_clear(frame_descriptor(pool, *frame)); /* it will be the spaces' */
+    return 0;
+}
+
+void fs_paged_free(struct fs *fs, phys_addr_t frame)
+{
+    atomic_fetch_sub_explicit(&fs->frames, 1, memory_order_relaxed);
+    frame_put(fs->config.frames, frame);
+}
+
+/* ---- Places ---- */
+
+/* The page with a reference, the node's lock held; none for a hole, or where it can have no more references.
+ */
+static phys_addr_t get(struct fs_node *node, uint64_t index) REQUIRES(node->lock)
+{
+    phys_addr_t frame = fs_pages_find(&node->regular.pages, index);
+    if (frame.raw != 0 && frame_try_get(node->fs->config.frames, frame) != FRAME_OK) {
+        return FRAME_NONE;
+    }
+    return frame;
+}
+
+phys_addr_t fs_paged_get(struct fs_node *node, uint64_t index)
+{
+    spinlock_acquire(&node->lock);
+    phys_addr_t frame = get(node, index);
+    spinlock_release(&node->lock);
+    return frame;
+}
+
+/* What fs_paged_insert() has, from one try to the next. */
+struct insertion {
+    void *spares;   /* nodes */
+    unsigned count; /* how many */
+    unsigned lacks; /* how many the way to the page lacked; 0: it is there */
+    bool within;    /* only where the file reaches to */
+};
+
+static int try_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, struct insertion *insertion)
+    REQUIRES(node->lock)
+{
+    struct fs_regular *regular = &node->regular;
+    phys_addr_t there = get(node, index);
+    if (there.raw != 0) {
+        insertion->lacks = 0;
+        *frame = there;
+        return 0;
+    }
+    if (fs_pages_find(&regular->pages, index).raw != 0) {
+        return -ENOMEM; /* it can have no more references */
+    }
+    if (insertion->within && index << FRAME_SHIFT >= regular->bytes) {
+        return -ENXIO;
+    }
+    insertion->lacks = fs_pages_insert(&regular->pages, index, *frame, &insertion->spares, insertion->count);
+    if (insertion->lacks == 0) {
+        regular->frames++;
+        frame_get(node->fs->config.frames, *frame);
+    }
+    return 0;
+}
+
+/* Gets the nodes that are lacking. */
+static int get_spares(struct heap *heap, struct insertion *insertion)
+{
+    for (; insertion->count < insertion->lacks; insertion->count++) {
+        void *spare = heap_alloc_zeroed(heap, FS_PAGES_NODE_BYTES);
+        if (!spare) {
+            return -ENOMEM;
+        }
+        fs_pages_add_spare(&insertion->spares, spare);
+    }
+    return 0;
+}
+
+int fs_paged_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, bool within)
+{
+    struct insertion insertion = {.within = within};
+    int error;
+    do {
+        error = get_spares(node->fs->config.heap, &insertion);
+        if (error == 0) {
+            spinlock_acquire(&node->lock);
+            error = try_insert(node, index, frame, &insertion);
+            spinlock_release(&node->lock);
+        }
+    } while (error == 0 && insertion.lacks > insertion.count);
+    fs_pages_free(node->fs, insertion.spares);
+    return error;
+}
+
+/* ---- Cutting ---- */
+
+/* Zeros behind the end in its page: they show when the file grows again. */
+static void clear_tail(struct fs_node *node, uint64_t bytes)
+{
+    phys_addr_t frame = bytes % FRAME_BYTES ? fs_paged_get(node, bytes >> FRAME_SHIFT) : FRAME_NONE;
+    if (frame.raw != 0) {
+        char *memory = frame_pointer(node->fs->config.frames, frame);
+        memset(memory + bytes % FRAME_BYTES, 0, FRAME_BYTES - bytes % FRAME_BYTES);
+        frame_put(node->fs->config.frames, frame);
+    }
+}
+
+/* Takes up to CUT_FRAMES pages out from `index` on; returns how many. */
+static unsigned take_some(struct fs_node *node, uint64_t index, phys_addr_t frames[CUT_FRAMES])
+{
+    void *emptied = NULL;
+    unsigned count = 0;
+    spinlock_acquire(&node->lock);
+    while (count < CUT_FRAMES &&
+           (frames[count] = fs_pages_take(&node->regular.pages, &index, &emptied)).raw) {
+        count++;
+    }
+    node->regular.frames -= count;
+    spinlock_release(&node->lock);
+    fs_pages_free(node->fs, emptied);
+    return count;
+}
+
+static void cut_from(struct fs_node *node, uint64_t index)
+{
+    phys_addr_t frames[CUT_FRAMES];
+    unsigned count;
+    do {
+        count = take_some(node, index, frames);
+        for (unsigned i = 0; i < count; i++) {
+            fs_paged_free(node->fs, frames[i]);
+        }
+    } while (count == CUT_FRAMES);
+}
+
+void fs_paged_cut(struct fs_node *node, uint64_t bytes)
+{
+    clear_tail(node, bytes);
+    cut_from(node, align_up(bytes, FRAME_BYTES) >> FRAME_SHIFT);
+}
+
+/* ---- For spaces ---- */
+
+static struct fs_node *node_of(struct vm_pager *pager)
+{
+    return (struct fs_node *)(void *)((char *)pager - offsetof(struct fs_node, regular.pager));
+}
+
+/* A page of zeros in a hole. */
+static phys_addr_t fill_hole(struct fs_node *node, uint64_t index)
+{
+    phys_addr_t frame;
+    if (fs_paged_alloc(node->fs, true, &frame) != 0) {
+        return FRAME_NONE;
+    }
+    phys_addr_t there = frame;
+    int error = fs_paged_insert(node, index, &there, true);
+    if (error || there.raw != frame.raw) {
+        fs_paged_free(node->fs, frame);
+    }
+    return error ? FRAME_NONE : there;
+}
+
+static phys_addr_t give_page(struct vm_pager *pager, uint64_t offset, bool wait)
+{
+    struct fs_node *node = node_of(pager);
+    spinlock_acquire(&node->lock);
+    bool inside = offset < node->regular.bytes;
+    bool hole = inside && fs_pages_find(&node->regular.pages, offset >> FRAME_SHIFT).raw == 0;
+    phys_addr_t frame = inside ? get(node, offset >> FRAME_SHIFT) : FRAME_NONE;
+    spinlock_release(&node->lock);
+    return hole && wait ? fill_hole(node, offset >> FRAME_SHIFT) : frame;
+}
+
+static void release(struct vm_pager *pager)
+{
+    struct fs_node *node = node_of(pager);
+    cut_from(node, 0);
+    fs_node_free(node);
+}
+
+void fs_regular_init(struct fs_node *node)
+{
+    mutex_init(&node->regular.writing, LOCK_FILE_CONTENTS, 0);
+    node->regular.pager = (struct vm_pager){.get = give_page, .release = release};
+    atomic_init(&node->regular.pager.references, 1);
+}
+
+void fs_regular_end(struct fs_node *node)
+{
+    vm_pager_put(&node->regular.pager);
+}
+
+struct vm_pager *file_pager(struct file *file)
+{
+    if (fs_kind(file->node) != FS_REGULAR) {
+        return NULL;
+    }
+    vm_pager_get(&file->node->regular.pager);
+    return &file->node->regular.pager;
+}
