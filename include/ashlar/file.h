@@ -88,7 +88,10 @@ struct file {
     _Atomic(uint32_t) flags; /* enum file_flags */
     struct mutex seeking;    /* guards `position` */
     uint64_t position;       /* of the next byte, or in a directory */
-    bool unprivileged;       /* whoever opened it was not user 0 */
+    /* Whoever opened it was not user 0, and maybe not in the file's group either: set-ID bits go when it is
+     * written to. */
+    bool unprivileged;
+    bool outsider;
     void *own;               /* what its operations keep */
 };
 

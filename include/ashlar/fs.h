@@ -212,6 +212,7 @@ int fs_truncate(const struct fs_view *view, const struct path *at, const char *n
 /* What is to be changed of a node. */
 struct fs_change {
     bool set_mode;     /* permissions, to `mode` */
+    bool chown;        /* who it belongs to, as far as the next two say: set-ID bits go in any case */
     bool set_user;     /* owner, to `user` */
     bool set_group;    /* group, to `group` */
     bool set_accessed; /* times: see below */

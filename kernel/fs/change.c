@@ -34,12 +34,12 @@ static uint32_t new_mode(const struct fs_identity *who, const struct fs_node *no
                          const struct fs_change *change)
 {
     uint32_t mode = node->mode;
-    if ((change->set_user || change->set_group) && fs_kind(node) != FS_DIRECTORY) {
-        mode &= mode & 010 ? ~(uint32_t)(FS_SET_USER | FS_SET_GROUP) : ~(uint32_t)FS_SET_USER;
+    if (change->chown && fs_kind(node) != FS_DIRECTORY) {
+        mode = fs_without_set_ids(mode, fs_is_outsider(node, who));
     }
     if (change->set_mode) {
         mode = fs_kind(node) | (change->mode & FS_PERMISSIONS);
-        if (who->user != 0 && !fs_identity_in_group(who, node->group)) {
+        if (fs_is_outsider(node, who)) {
             mode &= ~(uint32_t)FS_SET_GROUP;
         }
     }

@@ -87,14 +87,18 @@ static int64_t use_here(struct file *file, struct file_buffer *buffer,
     return result;
 }
 
-static int64_t use_at(struct file *file, struct file_buffer *buffer, int64_t offset,
+/* What is wrong with the position comes before what is wrong with the file. */
+static int64_t use_at(struct file *file, struct file_buffer *buffer, int64_t offset, int error,
                       int64_t (*use)(struct file *file, struct file_buffer *buffer, uint64_t *offset))
 {
     uint64_t position = (uint64_t)offset;
+    if (offset < 0) {
+        return -EINVAL;
+    }
     if (file->operations->stream) {
         return -ESPIPE;
     }
-    return offset < 0 ? -EINVAL : use(file, buffer, &position);
+    return error ? error : use(file, buffer, &position);
 }
 
 int64_t file_read(struct file *file, struct file_buffer *buffer)
@@ -111,14 +115,12 @@ int64_t file_write(struct file *file, struct file_buffer *buffer)
 
 int64_t file_read_at(struct file *file, struct file_buffer *buffer, int64_t offset)
 {
-    int error = check_read(file);
-    return error ? error : use_at(file, buffer, offset, file->operations->read);
+    return use_at(file, buffer, offset, check_read(file), file->operations->read);
 }
 
 int64_t file_write_at(struct file *file, struct file_buffer *buffer, int64_t offset)
 {
-    int error = check_write(file);
-    return error ? error : use_at(file, buffer, offset, file->operations->write);
+    return use_at(file, buffer, offset, check_write(file), file->operations->write);
 }
 
 /* ---- Positions ---- */
@@ -178,7 +180,7 @@ int file_truncate(struct file *file, int64_t bytes)
     if (bytes < 0 || !writes || fs_kind(file->node) != FS_REGULAR) {
         return -EINVAL;
     }
-    return fs_regular_truncate(file->node, (uint64_t)bytes, file->unprivileged);
+    return fs_regular_truncate(file->node, (uint64_t)bytes, file->unprivileged, file->outsider);
 }
 
 void file_status(struct file *file, struct fs_status *status)

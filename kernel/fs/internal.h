@@ -89,6 +89,13 @@ void fs_node_put(struct fs_node *node);
 /* Whether `who` may do all of `wanted` (enum fs_permission): 0 or -EACCES. */
 int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned wanted);
 
+/* The mode without those set-ID bits that go when somebody changes the contents or the owner. outsider: who
+ * is not in the group, and not user 0. */
+uint32_t fs_without_set_ids(uint32_t mode, bool outsider);
+
+/* Whether `who` is neither user 0 nor in the node's group. */
+bool fs_is_outsider(const struct fs_node *node, const struct fs_identity *who);
+
 /* Whether `who` is the group, or in it. */
 bool fs_identity_in_group(const struct fs_identity *who, uint32_t group);
 
@@ -147,6 +154,9 @@ struct fs_walk {
 int fs_walk_begin(struct fs_walk *walk, const struct fs_view *view, const struct path *at, const char *name);
 /* Goes to the directory that the path's last name lies in, or would. */
 int fs_walk_parent(struct fs_walk *walk);
+/* Looks the last name up, in that directory: *entry gets a reference, or is NULL. Fails with -ENAMETOOLONG.
+ */
+int fs_walk_look(const struct fs_walk *walk, struct fs_entry **entry);
 /* Follows the link that the path ends in: to its directory of the last name. */
 int fs_walk_follow(struct fs_walk *walk, struct fs_node *link);
 /* From there to what it names, which must exist. */
@@ -195,8 +205,8 @@ void fs_pages_free(struct fs *fs, void *emptied);
 void fs_regular_init(struct fs_node *node);
 /* Frees the node when nobody maps it any more. */
 void fs_regular_end(struct fs_node *node);
-/* unprivileged: and whoever asks is not user 0, so that set-ID bits go. */
-int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged);
+/* unprivileged, outsider: as in struct file, of whoever asks. */
+int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider);
 int64_t fs_regular_seek(struct fs_node *node, uint64_t from, bool data);
 extern const struct file_operations fs_regular_operations;
 

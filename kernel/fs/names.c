@@ -97,7 +97,11 @@ int fs_create(struct fs_walk *walk, uint32_t mode, uint64_t special, const char 
 /* Whether the walk ends in a name that can be given to something new; `names` is held. */
 static int check_free(const struct fs_walk *walk, bool directory)
 {
-    struct fs_entry *there = fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes);
+    struct fs_entry *there;
+    int error = fs_walk_look(walk, &there);
+    if (error) {
+        return error;
+    }
     if (there) {
         fs_entry_put(there);
         return -EEXIST;
@@ -241,16 +245,16 @@ static int bad_last(enum fs_last last, bool as_directory)
 static int remove(struct fs_walk *walk, bool as_directory, struct fs_entry **removed)
 {
     struct fs_node *directory = fs_walk_node(walk);
-    struct fs_entry *entry = fs_directory_find(directory, walk->name, walk->bytes);
-    if (!entry) {
-        return -ENOENT;
+    int error = fs_walk_look(walk, removed);
+    struct fs_entry *entry = *removed;
+    if (error || !entry) {
+        return error ? error : -ENOENT;
     }
-    *removed = entry;
     struct fs_node *node = entry->node;
     if (!as_directory && walk->slash) {
         return fs_kind(node) == FS_DIRECTORY ? -EISDIR : -ENOTDIR;
     }
-    int error = fs_may_remove(walk->view, directory, entry, as_directory);
+    error = fs_may_remove(walk->view, directory, entry, as_directory);
     if (error) {
         return error;
     }

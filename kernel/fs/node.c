@@ -108,6 +108,16 @@ bool fs_identity_in_group(const struct fs_identity *who, uint32_t group)
     return in_group;
 }
 
+bool fs_is_outsider(const struct fs_node *node, const struct fs_identity *who)
+{
+    return who->user != 0 && !fs_identity_in_group(who, node->group);
+}
+
+uint32_t fs_without_set_ids(uint32_t mode, bool outsider)
+{
+    return mode & ~(uint32_t)(FS_SET_USER | (mode & 010 || outsider ? FS_SET_GROUP : 0));
+}
+
 /* User 0 may all, but execute only what is executable for somebody. */
 static bool root_may(uint32_t mode, unsigned wanted)
 {

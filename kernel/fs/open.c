@@ -17,9 +17,8 @@ static int make_file(struct opening *opening, struct fs_walk *walk)
 {
     struct fs *fs = opening->view->fs;
     mutex_acquire(&fs->names);
-    int error = 0;
-    opening->entry = fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes);
-    if (!opening->entry) { /* still */
+    int error = fs_walk_look(walk, &opening->entry);
+    if (error == 0 && !opening->entry) { /* still */
         error = fs_create(walk, FS_REGULAR | opening->mode, 0, NULL, &opening->entry);
         opening->made = error == 0;
     }
@@ -38,8 +37,10 @@ static int create(struct opening *opening, struct fs_walk *walk)
         if (walk->slash) {
             return -EISDIR;
         }
-        opening->entry = fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes);
-        int error = opening->entry ? 0 : make_file(opening, walk);
+        int error = fs_walk_look(walk, &opening->entry);
+        if (error == 0 && !opening->entry) {
+            error = make_file(opening, walk);
+        }
         if (error || stays || opening->made || fs_kind(opening->entry->node) != FS_SYMLINK) {
             return error == 0 && !opening->made && (opening->flags & FILE_EXCLUSIVE) ? -EEXIST : error;
         }
@@ -155,6 +156,7 @@ int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path p
     file->path = path;
     file->fs = view->fs;
     file->unprivileged = view->who.user != 0;
+    file->outsider = fs_is_outsider(node, &view->who);
     atomic_init(&file->references, 1);
     atomic_init(&file->flags, flags & ~(unsigned)(FILE_CREATE | FILE_EXCLUSIVE | FILE_TRUNCATE |
                                                   FILE_NO_TERMINAL | FILE_CLOSE_ON_EXEC));
@@ -199,7 +201,7 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
     }
     fs_entry_put(opening.entry);
     if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_kind((*file)->node) == FS_REGULAR) {
-        error = fs_regular_truncate((*file)->node, 0, view->who.user != 0);
+        error = fs_regular_truncate((*file)->node, 0, (*file)->unprivileged, (*file)->outsider);
         if (error) {
             file_put(*file);
         }

@@ -244,7 +244,9 @@ int fs_truncate(const struct fs_view *view, const struct path *at, const char *n
         error = fs_kind(node) == FS_DIRECTORY ? -EISDIR : -EINVAL;
     } else {
         error = fs_node_allows(node, &view->who, FS_MAY_WRITE);
-        error = error ? error : fs_regular_truncate(node, bytes, view->who.user != 0);
+        error = error
+                    ? error
+                    : fs_regular_truncate(node, bytes, view->who.user != 0, fs_is_outsider(node, &view->who));
     }
     path_put(path);
     return error;

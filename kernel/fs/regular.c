@@ -134,10 +134,10 @@ static void set_length(struct fs_node *node, uint64_t bytes) REQUIRES(node->regu
 }
 
 /* What runs as its owner does so no longer when another has written to it. */
-static void drop_set_ids(struct fs_node *node)
+static void drop_set_ids(struct fs_node *node, bool outsider)
 {
     spinlock_acquire(&node->lock);
-    node->mode &= ~(uint32_t)(FS_SET_USER | (node->mode & 010 ? FS_SET_GROUP : 0));
+    node->mode = fs_without_set_ids(node->mode, outsider);
     spinlock_release(&node->lock);
 }
 
@@ -180,7 +180,7 @@ static int64_t regular_write(struct file *file, struct file_buffer *buffer, uint
     }
     if (result > 0) {
         if (file->unprivileged) {
-            drop_set_ids(node);
+            drop_set_ids(node, file->outsider);
         }
         *position = offset + (uint64_t)result;
         fs_node_modified(node);
@@ -191,7 +191,7 @@ static int64_t regular_write(struct file *file, struct file_buffer *buffer, uint
 
 /* ---- Length ---- */
 
-int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged)
+int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider)
 {
     mutex_acquire(&node->regular.writing);
     bool executed = node->regular.writers < 0;
@@ -202,7 +202,7 @@ int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged)
             fs_paged_cut(node, bytes);
         }
         if (unprivileged) {
-            drop_set_ids(node);
+            drop_set_ids(node, outsider);
         }
         fs_node_modified(node);
     }

@@ -28,9 +28,6 @@ static int check_names(const struct move *move, unsigned flags)
 {
     struct fs_entry *from = move->from.at;
     struct fs_entry *to = move->to.at;
-    if (!move->entry) {
-        return -ENOENT;
-    }
     if (move->target && (flags & FS_RENAME_NO_REPLACE)) {
         return -EEXIST;
     }
@@ -130,9 +127,14 @@ static void settle(struct move *move)
 static int move_entry(struct move *move, unsigned flags, struct fs_entry **parent)
 {
     const struct fs_walk *to = &move->to;
-    move->entry = fs_directory_find(fs_walk_node(&move->from), move->from.name, move->from.bytes);
-    move->target = fs_directory_find(fs_walk_node(to), to->name, to->bytes);
-    int error = check_names(move, flags);
+    int error = fs_walk_look(&move->from, &move->entry);
+    if (error || !move->entry) {
+        return error ? error : -ENOENT;
+    }
+    error = fs_walk_look(to, &move->target);
+    if (error == 0) {
+        error = check_names(move, flags);
+    }
     if (error || (move->target && move->target->node == move->entry->node)) {
         return error; /* two names of one file: nothing happens */
     }
@@ -160,9 +162,6 @@ static int walk_both(struct move *move, const struct fs_view *view, const struct
 {
     int error = fs_walk_begin(&move->from, view, old_at, old_name);
     int second = fs_walk_begin(&move->to, view, new_at, new_name);
-    if (second == -ENOENT || second == -ENAMETOOLONG) {
-        return error == -ENAMETOOLONG || error == -ENOENT ? error : second; /* by the text alone */
-    }
     if (error == 0) {
         error = fs_walk_parent(&move->from);
     }

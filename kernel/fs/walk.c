@@ -72,7 +72,14 @@ static int next_name(struct fs_walk *walk)
     if (bytes <= 2 && memcmp(walk->name, "..", bytes) == 0) {
         walk->last = bytes == 1 ? FS_LAST_DOT : FS_LAST_DOT_DOT;
     }
-    return bytes <= FS_NAME_MAX ? 0 : -ENAMETOOLONG;
+    return 0;
+}
+
+int fs_walk_look(const struct fs_walk *walk, struct fs_entry **entry)
+{
+    *entry =
+        walk->bytes <= FS_NAME_MAX ? fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes) : NULL;
+    return walk->bytes <= FS_NAME_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* Goes on with the text of a link, then with what is left. */
@@ -112,9 +119,10 @@ static int step(struct fs_walk *walk, bool follow, struct fs_entry **link)
     if (walk->last != FS_LAST_NAME) {
         return 0;
     }
-    struct fs_entry *child = fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes);
-    if (!child) {
-        return -ENOENT;
+    struct fs_entry *child;
+    int error = fs_walk_look(walk, &child);
+    if (error || !child) {
+        return error ? error : -ENOENT;
     }
     if (follow && fs_kind(child->node) == FS_SYMLINK) {
         *link = child;

@@ -1,0 +1,532 @@
+/*
+ * The file layer against Linux: random operations on few names, done here and by the system calls of the
+ * machine that runs the test, in a new directory of /dev/shm; both must give the same results, errors and
+ * contents. As user 0 the permissions of others are tried, too.
+ *
+ * Arguments: operations, first seed.
+ */
+#include "fixture.h"
+#include "tests/host/support/random.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FILES      8
+#define BYTES_MOST 40000
+
+static struct fs_fixture fixture;
+static uint64_t seed;
+static struct {
+    struct file *ours;
+    int theirs; /* -1: none */
+} files[FILES];
+static bool is_root;
+static unsigned long steps;
+
+static unsigned below(unsigned bound)
+{
+    return random_number(&seed) % bound;
+}
+
+static int real_errno_of(long result)
+{
+    return result < 0 ? -errno : (int)result;
+}
+
+/* A path of few names: so that operations meet. */
+static void random_path(char *to)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "..", ".", "link", "e", "", "missing"};
+    unsigned parts = 1 + below(3);
+    size_t at = 0;
+    for (unsigned i = 0; i < parts; i++) {
+        at += (size_t)sprintf(to + at, "%s%s", i ? "/" : "", names[below(below(4) ? 8 : 10)]);
+    }
+    if (below(8) == 0) {
+        strcpy(to + at, below(2) ? "/" : "/.");
+        at = strlen(to);
+    }
+    if (below(200) == 0) {
+        memset(to, 'n', 256 + below(2) - 1);
+        to[256 + below(2) - 1] = 0;
+    }
+    if (to[0] == '/') { /* an absolute path is another thing on each side */
+        to[0] = 'a';
+    }
+}
+
+/* Nothing may lead out of the test's directory: ".." at its top is where the two differ. */
+static bool leads_out(const char *path)
+{
+    int depth = 0;
+    char copy[600];
+    strcpy(copy, path);
+    for (char *part = strtok(copy, "/"); part; part = strtok(NULL, "/")) {
+        depth += strcmp(part, "..") == 0 ? -1 : strcmp(part, ".") == 0 ? 0 : 1;
+        if (depth < 0 || strcmp(part, "link") == 0) {
+            return strstr(path, "..") != NULL;
+        }
+    }
+    return false;
+}
+
+static void pick_path(char *to)
+{
+    do {
+        random_path(to);
+    } while (leads_out(to));
+}
+
+static void expect(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs)
+{
+    if (ours != theirs) {
+        fail_msg("step %lu: %s(%s, %s): %lld here, %lld on Linux", steps, what, a, b ? b : "-",
+                 (long long)ours, (long long)theirs);
+    }
+}
+
+/* ---- Comparing ---- */
+
+static void compare_status(const char *what, const char *path, const struct fs_status *ours,
+                           const struct stat *theirs)
+{
+    expect(what, path, "mode", ours->mode, theirs->st_mode);
+    expect(what, path, "links", ours->links, (int64_t)theirs->st_nlink);
+    if ((ours->mode & FS_KIND) != FS_DIRECTORY) {
+        expect(what, path, "bytes", (int64_t)ours->bytes, theirs->st_size);
+    }
+    if (is_root) {
+        expect(what, path, "user", ours->user, theirs->st_uid);
+        expect(what, path, "group", ours->group, theirs->st_gid);
+    }
+}
+
+static void do_stat(void)
+{
+    char path[600];
+    struct fs_status ours;
+    struct stat theirs;
+    bool follow = below(2);
+    pick_path(path);
+    int here = fs_status(&fixture.view, NULL, path, follow ? 0 : FS_AT_NO_FOLLOW, &ours);
+    int there = real_errno_of(fstatat(AT_FDCWD, path, &theirs, follow ? 0 : AT_SYMLINK_NOFOLLOW));
+    expect("stat", path, NULL, here, there);
+    if (here == 0) {
+        compare_status("stat", path, &ours, &theirs);
+    }
+}
+
+/* ---- Names ---- */
+
+static void do_mkdir(void)
+{
+    char path[600];
+    static const unsigned modes[] = {0755, 0777, 0700, 01777, 0500, 02775};
+    unsigned mode = modes[below(6)];
+    pick_path(path);
+    expect("mkdir", path, NULL, fs_mkdir(&fixture.view, NULL, path, mode), real_errno_of(mkdir(path, mode)));
+}
+
+static void do_unlink(void)
+{
+    char path[600];
+    bool directory = below(2);
+    pick_path(path);
+    expect(directory ? "rmdir" : "unlink", path, NULL,
+           fs_unlink(&fixture.view, NULL, path, directory ? FS_AT_REMOVE_DIRECTORY : 0),
+           real_errno_of(unlinkat(AT_FDCWD, path, directory ? AT_REMOVEDIR : 0)));
+}
+
+static void do_symlink(void)
+{
+    static const char *const targets[] = {"a", "b", "c/a", "link", "a/", "missing", "./b", "d/link", ""};
+    const char *target = targets[below(9)];
+    char path[600];
+    pick_path(path);
+    expect("symlink", target, path, fs_symlink(&fixture.view, target, NULL, path),
+           real_errno_of(symlink(target, path)));
+}
+
+static void do_link(void)
+{
+    char from[600];
+    char to[600];
+    bool follow = below(2);
+    pick_path(from);
+    pick_path(to);
+    if (fixture.view.who.user != 0) {
+        return; /* where fs.protected_hardlinks is set, Linux refuses more */
+    }
+    expect("link", from, to, fs_link(&fixture.view, NULL, from, NULL, to, follow ? FS_AT_FOLLOW : 0),
+           real_errno_of(linkat(AT_FDCWD, from, AT_FDCWD, to, follow ? AT_SYMLINK_FOLLOW : 0)));
+}
+
+static void do_rename(void)
+{
+    char from[600];
+    char to[600];
+    unsigned flags = below(4) == 0 ? FS_RENAME_NO_REPLACE : 0;
+    pick_path(from);
+    pick_path(to);
+    expect("rename", from, to, fs_rename(&fixture.view, NULL, from, NULL, to, flags),
+           real_errno_of(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)));
+}
+
+static void do_readlink(void)
+{
+    char path[600];
+    char ours[300] = "";
+    char theirs[300] = "";
+    size_t room = below(3) ? 200 : below(3);
+    pick_path(path);
+    expect("readlink", path, NULL, fs_readlink(&fixture.view, NULL, path, ours, room),
+           real_errno_of(readlink(path, theirs, room)));
+    assert_string_equal(ours, theirs);
+}
+
+static void do_mknod(void)
+{
+    char path[600];
+    static const unsigned kinds[] = {FS_REGULAR, 0, FS_PIPE, FS_SOCKET, FS_DIRECTORY, 0050000};
+    unsigned mode = kinds[below(6)] | (below(2) ? 0644 : 0600);
+    pick_path(path);
+    expect("mknod", path, NULL, fs_mknod(&fixture.view, NULL, path, mode, 0),
+           real_errno_of(mknod(path, mode, 0)));
+}
+
+static void do_access(void)
+{
+    char path[600];
+    unsigned wanted = below(8);
+    pick_path(path);
+    /* With AT_EACCESS: by the same identity as all the rest. */
+    expect("access", path, NULL, fs_access(&fixture.view, NULL, path, wanted, 0),
+           real_errno_of(syscall(439 /* faccessat2 */, AT_FDCWD, path, wanted, AT_EACCESS)));
+}
+
+static void do_chmod(void)
+{
+    char path[600];
+    static const unsigned modes[] = {0755, 0644, 0000, 04755, 02755, 02644, 0111, 01777, 0222, 0777};
+    const struct fs_change change = {.set_mode = true, .mode = modes[below(10)]};
+    pick_path(path);
+    expect("chmod", path, NULL, fs_change(&fixture.view, NULL, path, 0, &change),
+           real_errno_of(chmod(path, change.mode)));
+}
+
+static void do_chown(void)
+{
+    char path[600];
+    const struct fs_change change = {.chown = true,
+                                     .set_user = below(2),
+                                     .set_group = below(2),
+                                     .user = below(2) * 1000,
+                                     .group = below(2) * 1000};
+    pick_path(path);
+    expect("chown", path, NULL, fs_change(&fixture.view, NULL, path, FS_AT_NO_FOLLOW, &change),
+           real_errno_of(lchown(path, change.set_user ? change.user : (uid_t)-1,
+                                change.set_group ? change.group : (gid_t)-1)));
+}
+
+static void do_truncate(void)
+{
+    char path[600];
+    int64_t bytes = below(4) ? (int64_t)below(BYTES_MOST) : (int64_t)below(2) - 1;
+    pick_path(path);
+    expect("truncate", path, NULL, fs_truncate(&fixture.view, NULL, path, (uint64_t)bytes),
+           real_errno_of(truncate(path, bytes)));
+}
+
+static uint32_t group_of(unsigned i)
+{
+    struct fs_status status;
+    file_status(files[i].ours, &status);
+    return status.group;
+}
+
+static void become(unsigned user)
+{
+    if (!is_root) {
+        return;
+    }
+    setfsuid(0); /* who may take any group */
+    setfsgid(user);
+    setfsuid(user);
+    fixture.view.who.user = fixture.view.who.group = user;
+    for (unsigned i = 0; i < FILES; i++) { /* Linux asks who writes, not who opened */
+        if (files[i].ours) {
+            files[i].ours->unprivileged = user != 0;
+            files[i].ours->outsider = user != 0 && group_of(i) != user;
+        }
+    }
+}
+
+/* Somebody else, for a while: his permissions count. */
+static void do_become(void)
+{
+    become(below(2) * 1000);
+}
+
+/* ---- Open files ---- */
+
+static void close_file(unsigned i)
+{
+    if (files[i].ours) {
+        file_put(files[i].ours);
+        close(files[i].theirs);
+        files[i].ours = NULL;
+    }
+}
+
+static void do_open(void)
+{
+    char path[600];
+    unsigned i = below(FILES);
+    static const unsigned more[] = {0,
+                                    FILE_CREATE,
+                                    FILE_CREATE | FILE_EXCLUSIVE,
+                                    FILE_CREATE | FILE_TRUNCATE,
+                                    FILE_TRUNCATE,
+                                    FILE_DIRECTORY,
+                                    FILE_NO_FOLLOW,
+                                    FILE_APPEND | FILE_CREATE,
+                                    FILE_CREATE | FILE_NO_FOLLOW,
+                                    FILE_NO_ACCESS_TIME,
+                                    FILE_PLACE,
+                                    FILE_PLACE | FILE_NO_FOLLOW};
+    unsigned flags = below(3) | more[below(12)] | FILE_NO_WAIT;
+    unsigned mode = below(2) ? 0644 : 0200;
+    pick_path(path);
+    close_file(i);
+    int here = fs_open(&fixture.view, NULL, path, flags, mode, &files[i].ours);
+    files[i].theirs = (int)syscall(SYS_open, path, flags, mode);
+    int there = files[i].theirs < 0 ? real_errno_of(-1) : 0;
+    if (here != 0) {
+        files[i].ours = NULL;
+    }
+    if (here == -ELOOP && there == -EACCES && (flags & FILE_CREATE)) {
+        return; /* a link in a sticky directory: Linux takes it for what fs.protected_regular is about */
+    }
+    if (here != there) {
+        struct stat status = {0};
+        lstat(path, &status);
+        fail_msg("step %lu: mode there %o, user %u, as %u: open(%s, %o): %d here, %d on Linux", steps,
+                 status.st_mode, status.st_uid, fixture.view.who.user, path, flags, here, there);
+    }
+}
+
+/* An open file, of none a number beyond. */
+static unsigned pick_file(void)
+{
+    unsigned i = below(FILES);
+    return files[i].ours ? i : FILES;
+}
+
+static bool is_regular(unsigned i)
+{
+    return (files[i].ours->node && files[i].ours->operations->read && !files[i].ours->operations->stream);
+}
+
+static void do_write(void)
+{
+    static uint8_t data[BYTES_MOST];
+    struct file_memory memory;
+    unsigned i = pick_file();
+    size_t bytes = below(4) ? below(300) : below(BYTES_MOST);
+    int64_t offset = below(5) ? (int64_t)below(BYTES_MOST) : (int64_t)below(3) - 1;
+    if (i == FILES) {
+        return;
+    }
+    random_fill(&seed, data, bytes);
+    if (below(2)) {
+        expect("write", "", NULL, fs_put(files[i].ours, data, bytes),
+               real_errno_of(write(files[i].theirs, data, bytes)));
+    } else {
+        expect("pwrite", "", NULL, file_write_at(files[i].ours, file_memory(&memory, data, bytes), offset),
+               real_errno_of(pwrite(files[i].theirs, data, bytes, offset)));
+    }
+}
+
+static void do_read(void)
+{
+    static uint8_t ours[BYTES_MOST];
+    static uint8_t theirs[BYTES_MOST];
+    struct file_memory memory;
+    unsigned i = pick_file();
+    size_t bytes = below(BYTES_MOST);
+    int64_t offset = below(5) ? (int64_t)below(BYTES_MOST) : (int64_t)below(3) - 1;
+    if (i == FILES) {
+        return;
+    }
+    int64_t here;
+    if (below(2)) {
+        here = fs_take(files[i].ours, ours, bytes);
+        expect("read", "", NULL, here, real_errno_of(read(files[i].theirs, theirs, bytes)));
+    } else {
+        here = file_read_at(files[i].ours, file_memory(&memory, ours, bytes), offset);
+        expect("pread", "", NULL, here, real_errno_of(pread(files[i].theirs, theirs, bytes, offset)));
+    }
+    if (here > 0) {
+        assert_memory_equal(ours, theirs, (size_t)here);
+    }
+}
+
+static void do_seek(void)
+{
+    unsigned i = pick_file();
+    unsigned whence = below(3);
+    int64_t offset = (int64_t)below(BYTES_MOST) - BYTES_MOST / 4;
+    if (i == FILES || (!is_regular(i) && whence == 2)) {
+        return;
+    }
+    if (files[i].ours->operations->read == NULL) {
+        return; /* a directory's positions are anybody's own */
+    }
+    expect("lseek", "", NULL, file_seek(files[i].ours, offset, whence),
+           real_errno_of(lseek(files[i].theirs, offset, (int)whence)));
+}
+
+static void do_ftruncate(void)
+{
+    unsigned i = pick_file();
+    int64_t bytes = (int64_t)below(BYTES_MOST) - 2;
+    if (i != FILES) {
+        expect("ftruncate", "", NULL, file_truncate(files[i].ours, bytes),
+               real_errno_of(ftruncate(files[i].theirs, bytes)));
+    }
+}
+
+static void do_fstat(void)
+{
+    struct fs_status ours;
+    struct stat theirs;
+    unsigned i = pick_file();
+    if (i != FILES) {
+        file_status(files[i].ours, &ours);
+        assert_int_equal(fstat(files[i].theirs, &theirs), 0);
+        compare_status("fstat", "", &ours, &theirs);
+    }
+}
+
+/* ---- The whole tree ---- */
+
+static unsigned ours_listed;
+
+static bool check_entry(void *context, const struct file_entry *entry)
+{
+    const char *folder = context;
+    char path[1000];
+    struct stat theirs;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->name);
+    if (lstat(path, &theirs) != 0) {
+        fail_msg("step %lu: %s is not on Linux", steps, path);
+    }
+    expect("readdir", path, "kind", entry->mode, theirs.st_mode & S_IFMT);
+    ours_listed++;
+    return true;
+}
+
+static void compare_tree(const char *folder)
+{
+    struct file *file;
+    unsigned theirs_listed = 0;
+    assert_int_equal(fs_open(&fixture.view, NULL, folder, FILE_DIRECTORY, 0, &file), 0);
+    ours_listed = 0;
+    assert_int_equal(file_entries(file, check_entry, (void *)(uintptr_t)folder), 0);
+    file_put(file);
+    unsigned listed = ours_listed;
+    DIR *directory = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char path[1000];
+        struct fs_status ours;
+        struct stat theirs;
+        theirs_listed++;
+        if (strcmp(entry->d_name, "..") == 0) {
+            continue; /* of the test's directory: somewhere else on each side */
+        }
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        expect("tree", path, NULL, fs_status(&fixture.view, NULL, path, FS_AT_NO_FOLLOW, &ours), 0);
+        assert_int_equal(lstat(path, &theirs), 0);
+        compare_status("tree", path, &ours, &theirs);
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+            compare_tree(path);
+        }
+    }
+    closedir(directory);
+    expect("tree", folder, "names", listed, theirs_listed);
+}
+
+static void run(unsigned long count, uint64_t first_seed)
+{
+    static void (*const operations[])(void) = {
+        do_stat,     do_mkdir,  do_mkdir,    do_unlink, do_unlink,    do_symlink, do_link,
+        do_rename,   do_rename, do_readlink, do_mknod,  do_access,    do_chmod,   do_chown,
+        do_truncate, do_become, do_open,     do_open,   do_open,      do_write,   do_write,
+        do_write,    do_read,   do_read,     do_seek,   do_ftruncate, do_fstat};
+    char folder[] = "/dev/shm/ashlar-fs.XXXXXX";
+    char remove[100];
+    seed = first_seed * 0x9e3779b97f4a7c15ULL + 1;
+    is_root = geteuid() == 0;
+    umask(022);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_int_equal(chdir(folder), 0);
+    fs_fixture_start(&fixture);
+    fixture.view.mask = 022;
+    const struct fs_change open_to_all = {.set_mode = true, .mode = 0777};
+    assert_int_equal(path_change(&fixture.view, fixture.view.root, &open_to_all), 0);
+    if (!is_root) {
+        const struct fs_change owner = {
+            .chown = true, .set_user = true, .set_group = true, .user = geteuid(), .group = getegid()};
+        path_change(&fixture.view, fixture.view.root, &owner);
+        fixture.view.who.user = geteuid();
+        fixture.view.who.group = getegid();
+    }
+    for (steps = 0; steps < count; steps++) {
+        operations[below(sizeof operations / sizeof operations[0])]();
+        if (steps % 500 == 499) {
+            become(0);
+            compare_tree(".");
+        }
+    }
+    become(0);
+    for (unsigned i = 0; i < FILES; i++) {
+        close_file(i);
+    }
+    compare_tree(".");
+    fs_fixture_stop(&fixture);
+    assert_int_equal(chdir("/"), 0);
+    snprintf(remove, sizeof remove, "rm -rf %s", folder);
+    assert_int_equal(system(remove), 0);
+}
+
+static unsigned long wanted = 3000;
+static uint64_t first = 1;
+
+static void test_random(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 8; i++) {
+        run(wanted, first + i);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random)};
+    wanted = argc > 1 ? strtoul(argv[1], NULL, 0) : wanted;
+    first = argc > 2 ? strtoul(argv[2], NULL, 0) : first;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
