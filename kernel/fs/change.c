@@ -12,12 +12,20 @@ static bool may_give(const struct fs_identity *who, const struct fs_node *node,
     return who->user == 0 || (user && group);
 }
 
+/* Whether the change takes set-ID bits: then it is one of permissions, too. */
+static bool takes_set_ids(const struct fs_identity *who, const struct fs_node *node,
+                          const struct fs_change *change)
+{
+    return change->chown && fs_kind(node) != FS_DIRECTORY &&
+           fs_without_set_ids(node->mode, fs_is_outsider(node, who)) != node->mode;
+}
+
 /* Times of now may be set by whoever may write; others, and permissions, only by the owner. */
 static int check(const struct fs_identity *who, struct fs_node *node, const struct fs_change *change)
 {
     bool owns = who->user == 0 || who->user == node->user;
     bool times = change->set_accessed || change->set_modified;
-    if (!may_give(who, node, change) || (change->set_mode && !owns)) {
+    if (!may_give(who, node, change) || (!owns && (change->set_mode || takes_set_ids(who, node, change)))) {
         return -EPERM;
     }
     if (!times || owns) {
