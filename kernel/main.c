@@ -7,6 +7,7 @@
 #include <ashlar/clock.h>
 #include <ashlar/command_line.h>
 #include <ashlar/console.h>
+#include <ashlar/files.h>
 #include <ashlar/hooks.h>
 #include <ashlar/interrupts.h>
 #include <ashlar/log.h>
@@ -17,6 +18,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/power.h>
 #include <ashlar/processor.h>
+#include <ashlar/random.h>
 #include <ashlar/start.h>
 #include <ashlar/symbols.h>
 #include <ashlar/test.h>
@@ -115,6 +117,7 @@ void kernel_main(const struct boot_info *info)
     if (complaint) {
         panic("%s", complaint);
     }
+    random_start(info->seed.bytes);
 #ifdef ASHLAR_DEBUG
     loader_tables_audit(info);
 #endif
@@ -138,6 +141,8 @@ void kernel_main(const struct boot_info *info)
     timeline_mark("kernel.devices");
     processors_start();
     timeline_mark("kernel.processors");
+    files_start(info);
+    timeline_mark("kernel.files");
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();

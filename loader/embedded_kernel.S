@@ -11,6 +11,13 @@ embedded_kernel_end:
 embedded_kernel_checksum:
     .incbin "kernel.checksum"
 
+/* The SHA-256 of the initrd that Secure Boot allows, behind words by which tools/image finds it: zeros for none. */
+    .section .rdata, "dr"
+    .ascii "SHA-256 of \\EFI\\BOOT\\initrd.cpio: "
+    .globl embedded_initrd_hash
+embedded_initrd_hash:
+    .fill 32, 1, 0
+
 /*
  * All that the loader keeps begins as zeros, so that .data would have no bytes in the file. shim takes a section
  * without bytes, which lies at offset 0, for one inside the headers, and refuses the file.

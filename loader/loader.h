@@ -127,6 +127,13 @@ bool memory_normalise(struct loader *loader);
  * has it. */
 bool memory_survey(struct loader *loader);
 
+/*
+ * volume.c: opens the file at `path` on the volume that the loader was started from, and tells its length (0
+ * when the firmware does not). EFI_NOT_FOUND when there is none, or no volume; EFI_INVALID_PARAMETER for a
+ * directory.
+ */
+EFI_STATUS volume_open(const struct loader *loader, const CHAR16 *path, EFI_FILE_HANDLE *file, UINT64 *bytes);
+
 /* The steps, each in the file of its name. */
 bool processor_check(struct loader *loader);
 bool settings_collect(struct loader *loader);
@@ -134,6 +141,8 @@ void firmware_describe(struct loader *loader);
 void video_describe(struct loader *loader);
 void seed_collect(struct loader *loader);
 bool kernel_image_load(struct loader *loader);
+/* An initrd that cannot be had is a warning: the kernel starts without. */
+void initrd_read(struct loader *loader);
 bool acpi_tables_copy(struct loader *loader);
 /* After boot services: the file that the kernel was loaded from is free memory. */
 void kernel_image_release(struct loader *loader);

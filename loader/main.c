@@ -62,6 +62,7 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
         return false;
     }
     stage_mark(loader, "loader.kernel");
+    initrd_read(loader);
     if (!memory_survey(loader) || !acpi_tables_copy(loader)) {
         return false;
     }

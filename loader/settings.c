@@ -11,55 +11,18 @@
 
 static const CHAR16 configuration_path[] = L"\\EFI\\BOOT\\ashlar.cfg";
 
-static EFI_STATUS open_volume(const struct loader *loader, EFI_FILE_HANDLE *root)
-{
-    EFI_GUID guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
-    EFI_FILE_IO_INTERFACE *volume = NULL;
-    if (!loader->loaded_image->DeviceHandle) {
-        return EFI_NOT_FOUND;
-    }
-    EFI_STATUS status =
-        loader->boot->HandleProtocol(loader->loaded_image->DeviceHandle, &guid, (void **)&volume);
-    if (status == EFI_UNSUPPORTED) {
-        return EFI_NOT_FOUND; /* started from memory or from a network: there is no file beside us */
-    }
-    return EFI_ERROR(status) ? status : volume->OpenVolume(volume, root);
-}
-
-/* Whether an open file is a directory, whose entries Read() would give (UEFI 2.10, 13.5). */
-static bool is_directory(EFI_FILE_HANDLE file)
-{
-    static union {
-        EFI_FILE_INFO info;
-        uint8_t room[sizeof(EFI_FILE_INFO) + sizeof configuration_path + 512];
-    } space;
-    EFI_GUID guid = EFI_FILE_INFO_ID;
-    UINTN bytes = sizeof space;
-    return !EFI_ERROR(file->GetInfo(file, &guid, &bytes, &space)) &&
-           (space.info.Attribute & EFI_FILE_DIRECTORY);
-}
-
 /* Reads up to `capacity` bytes of the configuration file; EFI_NOT_FOUND when there is none. */
 static EFI_STATUS read_configuration(const struct loader *loader, void *out, UINTN capacity, UINTN *bytes)
 {
-    EFI_FILE_HANDLE root = NULL;
-    EFI_FILE_HANDLE file = NULL;
-    EFI_STATUS status = open_volume(loader, &root);
+    EFI_FILE_HANDLE file;
+    UINT64 ignored;
+    EFI_STATUS status = volume_open(loader, configuration_path, &file, &ignored);
     if (EFI_ERROR(status)) {
         return status;
     }
-    status = root->Open(root, &file, (CHAR16 *)configuration_path, EFI_FILE_MODE_READ, 0);
-    if (!EFI_ERROR(status)) {
-        *bytes = capacity;
-        if (is_directory(file)) {
-            message_warning("\\EFI\\BOOT\\ashlar.cfg is a directory; it is ignored");
-            status = EFI_NOT_FOUND;
-        } else {
-            status = file->Read(file, bytes, out);
-        }
-        file->Close(file);
-    }
-    root->Close(root);
+    *bytes = capacity;
+    status = file->Read(file, bytes, out);
+    file->Close(file);
     return status;
 }
 
@@ -72,6 +35,10 @@ static void configuration_text(struct loader *loader, char *out, size_t capacity
     out[0] = 0;
     EFI_STATUS status = read_configuration(loader, file, sizeof file, &bytes);
     if (status == EFI_NOT_FOUND) {
+        return;
+    }
+    if (status == EFI_INVALID_PARAMETER) {
+        message_warning("\\EFI\\BOOT\\ashlar.cfg is a directory; it is ignored");
         return;
     }
     if (EFI_ERROR(status)) {

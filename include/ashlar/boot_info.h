@@ -15,7 +15,7 @@
 #include <ashlar/types.h>
 
 #define BOOT_INFO_MAGIC   0x52414c4853410a00ULL /* "\0\nASHLAR" read as a little-endian number */
-#define BOOT_INFO_VERSION 2
+#define BOOT_INFO_VERSION 3
 
 /*
  * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value
@@ -26,6 +26,7 @@ enum memory_type {
     MEMORY_BOOT_RECLAIMABLE, /* RAM the firmware's boot services and the loader used; free once the kernel has
                                 dropped the identity map and uses a GDT and IDT of its own */
     MEMORY_BOOT_INFO,        /* this structure and all it refers to */
+    MEMORY_INITRD,           /* the initrd: RAM that is free once it has been unpacked */
     MEMORY_PAGE_TABLES,      /* the page tables the loader built */
     MEMORY_KERNEL,           /* kernel image and boot stack */
     MEMORY_PERSISTENT,       /* byte-addressable persistent memory */
@@ -179,6 +180,8 @@ struct boot_info {
     uint32_t stage_count;                      /* entries used in `stages` */
     struct boot_stage stages[BOOT_STAGES_MAX]; /* the loader's timeline, oldest first */
     struct boot_table firmware_copies;         /* struct boot_copy: of ACPI tables */
+    phys_addr_t initrd_base; /* \EFI\BOOT\initrd.cpio as it was read, in memory of type MEMORY_INITRD */
+    uint64_t initrd_bytes;   /* its length; 0 when there is none */
 };
 
 _Static_assert(sizeof(struct memory_range) == 24, "part of the contract");

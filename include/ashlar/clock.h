@@ -154,3 +154,7 @@ bool clock_date_from_seconds(int64_t seconds, struct clock_date *date);
  * firmware has no clock.
  */
 bool clock_date_now(struct clock_date *date);
+
+/* Nanoseconds since 1970, by the same date; as long as nobody has asked for that, since the start of the
+ * loader. */
+uint64_t clock_epoch_nanoseconds(void);

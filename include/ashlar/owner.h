@@ -18,8 +18,8 @@
     X(SLABS, "slabs")                     X(HEAP, "large heap blocks")                                       \
     X(VMALLOC, "virtual blocks")          X(STACKS, "stacks")                                                \
     X(KVA, "kernel address records")                                                                         \
-    X(USER, "user memory")                X(FILES, "files")                                                  \
-    X(INITRD, "initrd")                   X(CACHE, "file cache")                                             \
+    X(USER, "user memory")                X(CACHE, "files")                                                  \
+    X(INITRD, "initrd")                                                                                      \
     X(DMA, "device buffers")              X(CONSOLE, "console")                                              \
     X(TEST, "tests")                      X(OTHER, "other")                                                  \
     /* what the firmware keeps, and what is kept from use */                                                 \

@@ -10,6 +10,8 @@ const char *memory_type_name(enum memory_type type)
         return "boot-reclaimable";
     case MEMORY_BOOT_INFO:
         return "boot-info";
+    case MEMORY_INITRD:
+        return "initrd";
     case MEMORY_PAGE_TABLES:
         return "page-tables";
     case MEMORY_KERNEL:

@@ -165,6 +165,12 @@ void clock_wait(uint64_t nanoseconds)
     }
 }
 
+uint64_t clock_epoch_nanoseconds(void)
+{
+    uint64_t before = date_known ? (uint64_t)date_seconds * NANOSECONDS_PER_SECOND - date_taken : 0;
+    return before + clock_nanoseconds();
+}
+
 bool clock_date_now(struct clock_date *date)
 {
     if (!date_known) {

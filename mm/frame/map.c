@@ -10,6 +10,8 @@ enum frame_owner frame_owner_of_type(enum memory_type type)
         return OWNER_BOOT_RECLAIMABLE;
     case MEMORY_BOOT_INFO:
         return OWNER_BOOT_INFO;
+    case MEMORY_INITRD:
+        return OWNER_INITRD;
     case MEMORY_PAGE_TABLES:
         return OWNER_PAGE_TABLES;
     case MEMORY_KERNEL:

@@ -5,6 +5,7 @@ who may write; files with several names are several files.
 """
 
 import gzip
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,8 @@ TRAILER = "TRAILER!!!"
 KINDS = {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}
 BLOCK = 512
 NAME_MAX = 4095
+HASH_MARK = b"SHA-256 of \\EFI\\BOOT\\initrd.cpio: "  # in the loader, before the hash (loader/embedded_kernel.S)
+HASH_BYTES = 32
 DATA_MAX = (1 << 32) - 1
 
 # What every initrd gets: the devices that the kernel has, by their numbers.
@@ -100,3 +103,14 @@ def contents_of(path):
 def packed(data):
     """The same, packed by gzip; the same bytes give the same bytes."""
     return gzip.compress(data, 9, mtime=0)
+
+
+def allow(efi, data, target):
+    """Writes to `target` the program with the hash of an initrd in it: of the only one that it takes under Secure Boot."""
+    program = bytearray(Path(efi).read_bytes())
+    at = program.find(HASH_MARK) + len(HASH_MARK)
+    if program.count(HASH_MARK) != 1 or at + HASH_BYTES > len(program):
+        raise ToolError(f"{efi} has no place for the hash of an initrd: it is not Ashlar, or damaged")
+    program[at:at + HASH_BYTES] = hashlib.sha256(data).digest()
+    Path(target).write_bytes(program)
+    return Path(target)

@@ -14,6 +14,7 @@ from tree import ToolError, fixed_time_environment, run_quietly
 
 EFI_PATH = "/EFI/BOOT/BOOTX64.EFI"
 CONFIG_PATH = "/EFI/BOOT/ashlar.cfg"
+INITRD_PATH = "/EFI/BOOT/initrd.cpio"
 SECTOR = 512
 MIB = 1 << 20
 LEAST_FAT_BYTES = 36 * MIB
@@ -24,13 +25,15 @@ PARTITION_GUID = "a5b1a400-0001-4000-8000-000000000002"
 ESP_TYPE_GUID = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 
 
-def contents_of(efi, cmdline=None):
-    """What a bootable medium holds: the product, and the command line in ashlar.cfg when there is one."""
+def contents_of(efi, cmdline=None, initrd=None):
+    """What a bootable medium holds: the product, the command line in ashlar.cfg and an initrd (bytes) when there are."""
     if not Path(efi).is_file():
         raise ToolError(f"{efi} does not exist: build first (cmake --build ...)")
     contents = {EFI_PATH: Path(efi)}
     if cmdline is not None:
         contents[CONFIG_PATH] = cmdline if isinstance(cmdline, bytes) else cmdline.encode() + b"\n"
+    if initrd is not None:
+        contents[INITRD_PATH] = initrd
     return contents
 
 

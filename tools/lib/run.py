@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import initrd
 import machine
 import media
 import patience
@@ -33,6 +34,8 @@ def parse(arguments):
     parser.add_argument("--secure-boot", nargs="?", choices=["signed", "unsigned"], const="signed",
                         help="firmware that checks signatures; 'unsigned' shows the refusal")
     parser.add_argument("--screenshot", metavar="FILE", type=Path, help="save the screen at the prompt as PNG, and end")
+    parser.add_argument("--initrd", metavar="FILE|FOLDER", type=Path,
+                        help="files for the kernel: an initrd (cpio, maybe packed by gzip), or a folder to make one of")
     parser.add_argument("--dry-run", action="store_true", help="build nothing, print the QEMU command")
     add_machine_options(parser)
     return parser.parse_args(arguments)
@@ -95,11 +98,14 @@ def serial_arguments():
 def make_medium(options, folder):
     """Makes the medium to boot from, signed if wanted."""
     efi = tree.efi_program(options.build_dir)
+    files = initrd.contents_of(options.initrd) if options.initrd else None
     if options.secure_boot == "signed":
+        if files is not None:
+            efi = initrd.allow(efi, files, Path(folder) / "allowing.efi")
         machine.sign(efi, Path(folder) / "BOOTX64.EFI")
         efi = Path(folder) / "BOOTX64.EFI"
     medium = Path(folder) / "medium.img"
-    media.MAKERS[options.media](medium, media.contents_of(efi, options.cmdline or None))
+    media.MAKERS[options.media](medium, media.contents_of(efi, options.cmdline or None, files))
     return medium
 
 

@@ -46,6 +46,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     fs_view_root(&fixture.fs, &fixture.view);
     struct frame_ledger ledger;
     frame_pool_ledger(&fixture.heap.machine.pool, &ledger);
-    require(ledger.owner_bytes[OWNER_FILES] == 0);
+    require(ledger.owner_bytes[OWNER_CACHE] == 0);
     return 0;
 }

@@ -39,7 +39,7 @@ void fs_fixture_start_limited(struct fs_fixture *fixture, uint64_t frames_max, u
     }
     const struct fs_config config = {.frames = &fixture->heap.machine.pool,
                                      .heap = &fixture->heap.heap,
-                                     .owner = OWNER_FILES,
+                                     .owner = OWNER_CACHE,
                                      .frames_max = frames_max,
                                      .nodes_max = nodes_max,
                                      .seed = 0x5eed,
@@ -71,8 +71,8 @@ void fs_fixture_stop(struct fs_fixture *fixture)
     fs_view_put(&fixture->view);
     fs_destroy(&fixture->fs);
     frame_pool_ledger(&fixture->heap.machine.pool, &ledger);
-    if (ledger.owner_bytes[OWNER_FILES] != 0) {
-        panic("%" PRIu64 " bytes of files are left", ledger.owner_bytes[OWNER_FILES]);
+    if (ledger.owner_bytes[OWNER_CACHE] != 0) {
+        panic("%" PRIu64 " bytes of files are left", ledger.owner_bytes[OWNER_CACHE]);
     }
     fixture_check(&fixture->heap);
     fixture_stop(&fixture->heap);

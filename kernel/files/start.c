@@ -1,0 +1,92 @@
+/* The kernel's tree of files, and the initrd; see <ashlar/files.h>. */
+#include <ashlar/boot.h>
+#include <ashlar/clock.h>
+#include <ashlar/files.h>
+#include <ashlar/initrd.h>
+#include <ashlar/memory.h>
+#include <ashlar/platform.h>
+#include <ashlar/random.h>
+#include <ashlar/start.h>
+
+#define LOG_SUBSYSTEM "files"
+#include <ashlar/log.h>
+
+static struct fs tree;
+
+struct fs *kernel_files(void)
+{
+    return &tree;
+}
+
+/* There are no threads yet: nobody could make true what is waited for. */
+static int wait_for_nobody(struct fs_event *event, struct mutex *held)
+{
+    (void)event;
+    (void)held;
+    return -EDEADLK;
+}
+
+static void notify_nobody(struct fs_event *event)
+{
+    (void)event;
+}
+
+/* Three quarters of the memory may be files; and names a part of what is left. */
+static int make_tree(const struct boot_info *info)
+{
+    uint64_t free = memory_free_frames();
+    uint64_t seed;
+    random_bytes(&seed, sizeof seed);
+    const struct fs_config config = {.frames = kernel_frames(),
+                                     .heap = &kernel_heap,
+                                     .owner = OWNER_CACHE,
+                                     .frames_max = free - free / 4 + (info->initrd_bytes >> FRAME_SHIFT),
+                                     .nodes_max = free,
+                                     .seed = seed,
+                                     .now = clock_epoch_nanoseconds,
+                                     .random = random_bytes,
+                                     .wait = wait_for_nobody,
+                                     .notify = notify_nobody};
+    return fs_init(&tree, &config);
+}
+
+static void must_make_tree(const struct boot_info *info)
+{
+    if (make_tree(info) != 0) {
+        panic("files: no memory for the root directory");
+    }
+}
+
+/* Gives the memory of the initrd to the pool. */
+static void return_memory(void)
+{
+    enum frame_error error = frame_pool_reclaim(kernel_frames(), MEMORY_INITRD);
+    if (error != FRAME_OK) {
+        log_warning("the memory of the initrd stays in use: %s", frame_error_name(error));
+    }
+}
+
+static void unpack(const struct boot_info *info)
+{
+    char complaint[INITRD_COMPLAINT_BYTES];
+    const void *archive = physmap_pointer(info->initrd_base);
+    if (initrd_unpack(&tree, archive, info->initrd_bytes, complaint)) {
+        struct fs_totals totals;
+        fs_totals(&tree, &totals);
+        log_info("initrd: %" PRIu64 " files in %" PRIu64 " KiB", totals.nodes - 1, totals.frames << 2);
+    } else {
+        log_warning("initrd: %s; there are no files", complaint);
+        fs_destroy(&tree); /* what was unpacked of it */
+        must_make_tree(info);
+    }
+    return_memory();
+}
+
+void files_start(const struct boot_info *info)
+{
+    START_REQUIRE(START_DEVICES);
+    must_make_tree(info);
+    if (info->initrd_bytes != 0) {
+        unpack(info);
+    }
+}
