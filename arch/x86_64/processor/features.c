@@ -2,8 +2,8 @@
  * Which features the CPU has, and control registers set to known values, whatever the firmware left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
- * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors). Everything else is off until
- * a subsystem needs it, such as CET, VMX, protection keys, SYSCALL, and above all FSGSBASE: with it, user
+ * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors), SYSCALL. Everything else
+ * is off until a subsystem needs it, such as CET, VMX, protection keys, SYSENTER, and above all FSGSBASE: with it, user
  * code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only LA57 stays
  * as it is: it cannot change in long mode.
  */
@@ -13,6 +13,7 @@
 #include <x86/cpu.h>
 #include <x86/extended_state.h>
 #include <x86/msr.h>
+#include <x86/user_mode.h>
 
 #include "internal.h"
 
@@ -178,7 +179,7 @@ struct cpu_control cpu_control_wanted(void)
                if_present(CPU_FEATURE_PGE, CR4_GLOBAL_PAGES) | if_present(CPU_FEATURE_UMIP, CR4_UMIP) |
                if_present(CPU_FEATURE_PCID, CR4_PCID) | if_present(CPU_FEATURE_SMEP, CR4_SMEP) |
                if_present(CPU_FEATURE_SMAP, CR4_SMAP) | if_present(CPU_FEATURE_XSAVE, CR4_XSAVE),
-        .efer = EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
+        .efer = EFER_SYSCALL | EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
         .pat = if_present(CPU_FEATURE_PAT, PAGE_ATTRIBUTE_TABLE),
     };
 }
@@ -202,6 +203,7 @@ struct cpu_control cpu_control_actual(void)
 void cpu_control_set(void)
 {
     struct cpu_control wanted = cpu_control_wanted();
+    system_call_entry_set();
     msr_write(MSR_EFER, wanted.efer);
     if (wanted.pat) {
         msr_write(MSR_PAT, wanted.pat);

@@ -3,7 +3,8 @@
  *
  * An exception (vectors 0 .. 31) is offered, in this order: to an address space, if it is a page fault that
  * one may resolve; to the fixup table, if the faulting instruction is in it; to the firmware call that this
- * CPU is in; to the registered handler; and last to the hook panic_exception, which explains it. A device
+ * CPU is in; to the registered handler; if user mode raised it, to the handler for programs; and last to the
+ * hook panic_exception, which explains it. A device
  * interrupt (32 .. 255) goes to its one registered handler, then to the interrupt controller's
  * end-of-interrupt. All are counted by vector.
  *
@@ -32,6 +33,7 @@ struct interrupt_slot {
 
 static struct interrupt_slot slots[INTERRUPT_VECTORS - EXCEPTION_COUNT];
 static _Atomic(exception_handler *) exception_handlers[EXCEPTION_COUNT];
+static _Atomic(exception_handler *) user_handler; /* of what user mode raised and nobody else took */
 static void (*end_of_interrupt)(unsigned vector);
 
 /* An instruction that may fault, and where to continue then; both relative to the word itself. */
@@ -78,6 +80,11 @@ void interrupt_set_end(void (*end)(unsigned vector))
 exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler)
 {
     return atomic_exchange(&exception_handlers[vector], handler);
+}
+
+exception_handler *user_exception_set_handler(exception_handler *handler)
+{
+    return atomic_exchange(&user_handler, handler);
 }
 
 uint64_t interrupt_count(unsigned vector)
@@ -140,6 +147,14 @@ static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
     return !trap_from_user(frame) && trap_fix_up(frame);
 }
 
+/* A broken user state faults at the return to it, which is in the kernel, and is the program's fault. */
+static bool user_exception(struct trap_frame *frame)
+{
+    bool users = trap_from_user(frame) || frame->rip == (uintptr_t)trap_iretq;
+    exception_handler *handler = atomic_load_explicit(&user_handler, memory_order_acquire);
+    return users && handler && handler(frame);
+}
+
 /* Who has waited in a page fault may have gone on on another CPU. */
 static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
 {
@@ -155,7 +170,7 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
         return;
     }
     exception_handler *handler = atomic_load_explicit(&exception_handlers[vector], memory_order_acquire);
-    if (!handler || !handler(frame)) {
+    if ((!handler || !handler(frame)) && !user_exception(frame)) {
         kernel_hooks.panic_exception(frame);
     }
 }

@@ -4,7 +4,7 @@
  * Every vector has a stub of 16 bytes that pushes its number (and a 0 where the CPU pushes no error code) and joins
  * one of three paths:
  *   common    most vectors, on the stack that was interrupted (or RSP0 when user mode was)
- *   paranoid  NMI, double fault, machine check, debug: each on a stack of its own, at any instruction, even
+ *   paranoid  NMI, double fault, machine check, debug in the kernel: each on a stack of its own, at any instruction, even
  *             between entry from user mode and its swapgs
  *   page fault: arrives on a stack of its own and moves to the interrupted one if that is usable
  * All build a struct trap_frame and call trap_dispatch(frame), which returns with interrupts off.
@@ -12,48 +12,9 @@
 #include <x86/stack_reach.h>
 #include <x86/segments.h>
 
-    .set FRAME_WORDS, 22
-    .set TRAP_FRAME_BYTES, FRAME_WORDS * 8
-    .set FRAME_RIP, 136
-    .set FRAME_CS, 144
-    .set FRAME_RSP, 160
+#include "frame.inc"
+
     .set MSR_GS_BASE, 0xc0000101
-
-.macro PUSH_REGISTERS
-    pushq %rax
-    pushq %rbx
-    pushq %rcx
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %rbp
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-.endm
-
-.macro POP_REGISTERS
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rbp
-    popq %rdi
-    popq %rsi
-    popq %rdx
-    popq %rcx
-    popq %rbx
-    popq %rax
-.endm
 
 /* AC, DF and NT come from the interrupted code: the kernel wants them clear. Works without SMAP too, unlike CLAC. */
 .macro CLEAR_FLAGS
@@ -76,7 +37,7 @@ trap_stubs:
     .endif
     pushq $vector
     .if vector == 1
-    jmp trap_debug
+    jmp trap_debug_entry
     .elseif vector == 2
     jmp trap_nmi
     .elseif vector == 8
@@ -113,7 +74,8 @@ trap_return: /* the unwinder knows this return address: the frame is at the stac
     testb $3, FRAME_CS(%rsp)
     jz trap_exit
     swapgs
-trap_exit:
+    .globl trap_exit, trap_iretq
+trap_exit: /* arch/x86_64/user/entry.S comes here, too */
     POP_REGISTERS
     addq $16, %rsp
 trap_iretq:
@@ -160,6 +122,26 @@ trap_iretq:
     PARANOID trap_nmi, IST_NMI
     PARANOID trap_double_fault, IST_DOUBLE_FAULT
     PARANOID trap_machine_check, IST_MACHINE_CHECK
+
+/* A debug exception of user mode moves to the stack for what comes from there, so that its handler may wait, or end the
+ * program. One of the kernel's stays: it may be that the first instruction of an entry was to be executed. */
+    .type trap_debug_entry, @function
+    .balign 16
+trap_debug_entry:
+    testb $3, FRAME_CS - FRAME_VECTOR(%rsp)
+    jz trap_debug
+    PUSH_REGISTERS
+    CLEAR_FLAGS
+    swapgs
+    movq %rsp, %rsi
+    movq %gs:PER_CPU_RSP0, %rdi
+    subq $TRAP_FRAME_BYTES, %rdi
+    movq %rdi, %rbx
+    movl $FRAME_WORDS, %ecx
+    rep movsq
+    movq %rbx, %rsp
+    jmp trap_call
+    .size trap_debug_entry, . - trap_debug_entry
 
 /*
  * The page fault starts on its own stack, because the interrupted one may be the page that is missing. If it is not, the

@@ -1,31 +1,17 @@
 /* Running a user program in an address space of its own. */
 #include "program.h"
 
-#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <x86/interrupt.h>
-#include <x86/per_cpu.h>
-
-#define FLAGS_FIXED 0x2
-
-/* test_user_mode.c: enters user mode; comes back when a handler sends the frame to user_mode_leave. */
-void user_mode_run(uint64_t rip, uint64_t rsp, uint64_t rflags);
-extern const uint8_t user_mode_leave[];
-extern uint64_t user_mode_stack;
+#include <x86/user_mode.h>
 
 static struct user_program *running;
 
 static bool go_home(struct trap_frame *frame)
 {
     running->from_user = trap_from_user(frame);
-    running->result = frame->rax;
-    frame->rip = (uintptr_t)user_mode_leave;
-    frame->rsp = user_mode_stack;
-    frame->cs = SELECTOR_KERNEL_CODE;
-    frame->ss = SELECTOR_KERNEL_DATA;
-    frame->rflags = FLAGS_FIXED;
-    return true;
+    user_mode_end(frame->rax);
 }
 
 static bool map(struct vm_space *space, struct vm_request request, uint64_t base)
@@ -58,9 +44,7 @@ bool user_program_make(struct user_program *program, const uint8_t *code, size_t
     }
     frame_note_clear(frame_descriptor(frames, program->code));
     memcpy(frame_pointer(frames, program->code), code, bytes);
-    program->kernel_stack = heap_alloc_aligned(&kernel_heap, USER_KERNEL_STACK_BYTES, 16);
-    if (!program->kernel_stack || user_space_create(&program->space, "program") != VM_OK) {
-        heap_free(&kernel_heap, program->kernel_stack);
+    if (user_space_create(&program->space, "program") != VM_OK) {
         frame_free(frames, program->code, 0);
         return false;
     }
@@ -74,21 +58,16 @@ bool user_program_make(struct user_program *program, const uint8_t *code, size_t
 void user_program_run(struct user_program *program)
 {
     exception_handler *before = exception_set_handler(EXCEPTION_BREAKPOINT, go_home);
-    bool were_enabled = interrupts_disable();
-    uint64_t stack_before = per_cpu()->tss.rsp0;
-    per_cpu()->tss.rsp0 = (uintptr_t)program->kernel_stack + USER_KERNEL_STACK_BYTES;
+    struct trap_frame frame = user_mode_frame(USER_PROGRAM_CODE, USER_PROGRAM_STACK_TOP);
     running = program;
     space_load(&program->space);
-    user_mode_run(USER_PROGRAM_CODE, USER_PROGRAM_STACK_TOP, FLAGS_FIXED | RFLAGS_INTERRUPT);
+    program->result = user_mode_run(&frame);
     space_load(NULL);
-    per_cpu()->tss.rsp0 = stack_before;
-    interrupts_restore(were_enabled);
     exception_set_handler(EXCEPTION_BREAKPOINT, before);
 }
 
 void user_program_drop(struct user_program *program)
 {
     vm_space_destroy(&program->space);
-    heap_free(&kernel_heap, program->kernel_stack);
     frame_free(kernel_frames(), program->code, 0);
 }

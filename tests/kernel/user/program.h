@@ -10,12 +10,10 @@
 #define USER_PROGRAM_DATA        0x600000ULL /* zeros, of MIB(2) */
 #define USER_PROGRAM_STACK_TOP   0x7ffff0000000ULL
 #define USER_PROGRAM_STACK_BYTES KIB(64)
-#define USER_KERNEL_STACK_BYTES  KIB(8) /* of the kernel, for what comes from user mode */
 
 struct user_program {
     struct vm_space space; /* what it runs in */
     phys_addr_t code;      /* the frame with its code */
-    uint8_t *kernel_stack; /* where the kernel runs when it comes from there */
     uint64_t result;       /* its RAX at the end */
     bool from_user;        /* it was user mode that ended it */
 };

@@ -2,20 +2,18 @@
  * An excursion to user mode and back: every kind of entry from there has to find the kernel's GS and stack,
  * and every return has to leave the user's. The user program is a handful of instructions in the test page.
  */
-#include <ashlar/heap.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/msr.h>
+#include <x86/user_mode.h>
 #include <x86/user_page.h>
-
-#include "program.h"
 
 #define USER_GS_BASE     0x0000555500000000ULL
 #define FLAG_SINGLE_STEP 0x100
-#define FLAGS_FIXED      0x2
+#define RESULT           0x0123456789abcdefULL
 #define BAD_SELECTOR     0x1233 /* beyond the table, ring 3 */
 
 /* What the user program does, one after the other; each is one trap. */
@@ -41,56 +39,10 @@ static struct {
     unsigned return_faults;
 } seen;
 
-static uint8_t *kernel_stack; /* of USER_KERNEL_STACK_BYTES, while the test runs */
-
-/* user_mode_run(rip, rsp, rflags) comes back when a handler sets RIP to user_mode_leave and RSP to
- * user_mode_stack. */
-void user_mode_run(uint64_t rip, uint64_t rsp, uint64_t rflags);
-extern const uint8_t user_mode_leave[];
-uint64_t user_mode_stack;
-
-__asm__(".pushsection .text.user_mode_run, \"ax\"\n"
-        ".globl user_mode_run, user_mode_leave\n"
-        ".type user_mode_run, @function\n"
-        "user_mode_run:\n"
-        "    pushq %rbp\n"
-        "    pushq %rbx\n"
-        "    pushq %r12\n"
-        "    pushq %r13\n"
-        "    pushq %r14\n"
-        "    pushq %r15\n"
-        "    movq %rsp, user_mode_stack(%rip)\n"
-        "    pushq $0x23\n" /* SELECTOR_USER_DATA */
-        "    pushq %rsi\n"
-        "    pushq %rdx\n"
-        "    pushq $0x2b\n" /* SELECTOR_USER_CODE */
-        "    pushq %rdi\n"
-        "    swapgs\n"
-        "    iretq\n"
-        "user_mode_leave:\n"
-        "    popq %r15\n"
-        "    popq %r14\n"
-        "    popq %r13\n"
-        "    popq %r12\n"
-        "    popq %rbx\n"
-        "    popq %rbp\n"
-        "    ret\n"
-        ".size user_mode_run, . - user_mode_run\n"
-        ".popsection\n");
-
-static void go_home(struct trap_frame *frame)
-{
-    frame->rip = (uintptr_t)user_mode_leave;
-    frame->rsp = user_mode_stack;
-    frame->cs = SELECTOR_KERNEL_CODE;
-    frame->ss = SELECTOR_KERNEL_DATA;
-    frame->rflags = FLAGS_FIXED;
-}
-
+/* At the top of the stack for what comes from user mode: also a debug exception, which begins elsewhere. */
 static bool on_kernel_stack(const struct trap_frame *frame)
 {
-    uint64_t end = (uintptr_t)frame + sizeof *frame;
-    return frame->vector == EXCEPTION_DEBUG || end == (uintptr_t)kernel_stack + USER_KERNEL_STACK_BYTES;
+    return (uintptr_t)(frame + 1) == per_cpu()->tss.rsp0;
 }
 
 static void note(const struct trap_frame *frame)
@@ -105,18 +57,17 @@ static void note(const struct trap_frame *frame)
 }
 
 /* The return to the broken CS faults in the kernel, at the IRET, with the user's GS. */
-static void handle_return_fault(struct trap_frame *frame)
+static _Noreturn void handle_return_fault(void)
 {
     seen.return_faults++;
     seen.gs_right = seen.gs_right && msr_read(MSR_GS_BASE) == (uintptr_t)&boot_cpu;
-    go_home(frame);
+    user_mode_end(RESULT);
 }
 
 static bool handle(struct trap_frame *frame)
 {
     if (!trap_from_user(frame)) {
-        handle_return_fault(frame);
-        return true;
+        handle_return_fault();
     }
     note(frame);
     switch (frame->vector) {
@@ -150,25 +101,25 @@ KERNEL_TEST(user_mode_enters_and_leaves_with_the_right_gs)
 {
     exception_handler *handlers[STEPS] = {handle, handle, handle, handle, handle, NULL};
     seen = (typeof(seen)){0, true, true, true, true, 0};
-    kernel_stack = heap_alloc_aligned(&kernel_heap, USER_KERNEL_STACK_BYTES, 16);
-    EXPECT(kernel_stack != NULL);
-    bool were_enabled = interrupts_disable();
     virt_addr_t page = user_page_map(USER_PAGE_CODE);
     memcpy(user_page_contents(), program, sizeof program);
-    uint64_t stack_before = per_cpu()->tss.rsp0;
-    per_cpu()->tss.rsp0 = (uintptr_t)kernel_stack + USER_KERNEL_STACK_BYTES;
     exchange_handlers(handlers);
-    msr_write(MSR_KERNEL_GS_BASE, USER_GS_BASE);
+    user_bases_load(0, USER_GS_BASE);
+    struct task_state before = per_cpu()->tss;
+    struct trap_frame frame = user_mode_frame(page.raw, page.raw + FRAME_BYTES);
+    frame.rflags |= FLAG_SINGLE_STEP;
 
-    user_mode_run(page.raw, page.raw + FRAME_BYTES, FLAGS_FIXED | FLAG_SINGLE_STEP);
+    uint64_t result = user_mode_run(&frame);
 
+    bool interrupts_kept = interrupts_enabled();
     uint64_t user_gs = msr_read(MSR_KERNEL_GS_BASE);
-    msr_write(MSR_KERNEL_GS_BASE, 0);
+    user_bases_load(0, 0);
     exchange_handlers(handlers);
-    per_cpu()->tss.rsp0 = stack_before;
     user_page_unmap();
-    interrupts_restore(were_enabled);
-    heap_free(&kernel_heap, kernel_stack);
+    EXPECT_EQUAL(result, RESULT);
+    EXPECT(interrupts_kept);
+    EXPECT(memcmp(&before, &per_cpu()->tss, sizeof before) == 0);
+    EXPECT(per_cpu()->frame == NULL);
     EXPECT(seen.vectors_right);
     EXPECT_EQUAL(seen.step, STEPS);
     EXPECT(seen.from_user);

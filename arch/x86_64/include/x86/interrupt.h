@@ -41,6 +41,13 @@ typedef bool exception_handler(struct trap_frame *frame);
 /* Sets the handler of `vector` (NULL: none) for all CPUs; returns the one before. */
 exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
 
+/*
+ * Sets the handler of what user mode raises and no other handler takes (NULL: none), a return to user mode
+ * with a broken state included: its frame is the kernel's, at the IRET. Returns the one before. It runs on
+ * the stack for what comes from user mode, but for an NMI and a machine check.
+ */
+exception_handler *user_exception_set_handler(exception_handler *handler);
+
 /* Interrupts of `vector` (0 .. 255, exceptions too) seen by this CPU, or by `cpu`, since start. */
 uint64_t interrupt_count(unsigned vector);
 uint64_t interrupt_count_of(const struct per_cpu *cpu, unsigned vector);

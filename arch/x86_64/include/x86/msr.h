@@ -4,6 +4,7 @@
 #include <ashlar/types.h>
 
 #define MSR_APIC_BASE      0x1b
+#define MSR_SYSENTER_CS    0x174
 #define MSR_MISC_ENABLE    0x1a0 /* Intel only */
 #define MSR_PAT            0x277
 #define MSR_EFER           0xc0000080

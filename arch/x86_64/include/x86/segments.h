@@ -24,8 +24,10 @@
  */
 #define IST_LEVEL_BYTES 4096
 
-/* Offsets into struct per_cpu that arch/x86_64/trap/entry.S uses; checked in per_cpu.h. */
+/* Offsets into struct per_cpu that arch/x86_64/trap/entry.S and arch/x86_64/user/entry.S use; checked in
+ * per_cpu.h. */
 #define PER_CPU_RSP0 44
+#define PER_CPU_RSP2 60
 #define PER_CPU_IST  76
 
 #ifndef __ASSEMBLER__
@@ -35,8 +37,8 @@
 struct task_state {
     uint32_t reserved0;
     uint64_t rsp0; /* stack for traps from user mode */
-    uint64_t rsp1; /* unused rings */
-    uint64_t rsp2;
+    uint64_t rsp1; /* unused ring */
+    uint64_t rsp2; /* the same: a system call leaves the user's stack pointer here, for two instructions */
     uint64_t reserved1;
     uint64_t ist[7]; /* ist[n - 1] is slot n's stack */
     uint64_t reserved2;

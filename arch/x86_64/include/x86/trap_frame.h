@@ -9,14 +9,17 @@
 struct trap_frame {
     uint64_t r15, r14, r13, r12, r11, r10, r9, r8; /* pushed by the entry code, as are the next */
     uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector;     /* 0 .. 255, pushed by the entry stub */
-    uint64_t error_code; /* pushed by the CPU for the vectors that have one, else 0 by the stub */
+    uint64_t vector;     /* 0 .. 255, pushed by the entry stub; or TRAP_SYSTEM_CALL */
+    uint64_t error_code; /* pushed by the CPU for the vectors that have one, else 0 by the stub; of a system
+                            call its number, as RAX will hold the answer */
     uint64_t rip;        /* the CPU's own frame: SDM volume 3, 6.14.2 */
     uint64_t cs;
     uint64_t rflags;
     uint64_t rsp;
     uint64_t ss;
 };
+
+#define TRAP_SYSTEM_CALL 256 /* no vector: the instruction SYSCALL */
 
 _Static_assert(sizeof(struct trap_frame) == 176, "arch/x86_64/trap/entry.S builds this by pushes");
 _Static_assert(offsetof(struct trap_frame, vector) == 120, "arch/x86_64/trap/entry.S uses these offsets");
