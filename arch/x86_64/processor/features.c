@@ -179,7 +179,8 @@ struct cpu_control cpu_control_wanted(void)
                if_present(CPU_FEATURE_PGE, CR4_GLOBAL_PAGES) | if_present(CPU_FEATURE_UMIP, CR4_UMIP) |
                if_present(CPU_FEATURE_PCID, CR4_PCID) | if_present(CPU_FEATURE_SMEP, CR4_SMEP) |
                if_present(CPU_FEATURE_SMAP, CR4_SMAP) | if_present(CPU_FEATURE_XSAVE, CR4_XSAVE),
-        .efer = EFER_SYSCALL | EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
+        .efer =
+            EFER_SYSCALL | EFER_LONG_MODE | EFER_LONG_ACTIVE | if_present(CPU_FEATURE_NX, EFER_NO_EXECUTE),
         .pat = if_present(CPU_FEATURE_PAT, PAGE_ATTRIBUTE_TABLE),
     };
 }

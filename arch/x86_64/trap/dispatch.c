@@ -147,12 +147,18 @@ static bool page_fault(struct trap_frame *frame, const struct per_cpu *cpu)
     return !trap_from_user(frame) && trap_fix_up(frame);
 }
 
-/* A broken user state faults at the return to it, which is in the kernel, and is the program's fault. */
 static bool user_exception(struct trap_frame *frame)
 {
-    bool users = trap_from_user(frame) || frame->rip == (uintptr_t)trap_iretq;
     exception_handler *handler = atomic_load_explicit(&user_handler, memory_order_acquire);
-    return users && handler && handler(frame);
+    return trap_from_user(frame) && handler && handler(frame);
+}
+
+/* The exceptions that instructions of the fixup table may raise, other than page faults: those of a return to
+ * a broken state are these three. */
+static bool may_be_fixed_up(enum exception_vector vector)
+{
+    return vector == EXCEPTION_GENERAL_PROTECTION || vector == EXCEPTION_STACK_SEGMENT ||
+           vector == EXCEPTION_SEGMENT_NOT_PRESENT;
 }
 
 /* Who has waited in a page fault may have gone on on another CPU. */
@@ -163,7 +169,7 @@ static void exception(struct trap_frame *frame, const struct per_cpu *cpu)
         if (page_fault(frame, cpu)) {
             return;
         }
-    } else if (vector == EXCEPTION_GENERAL_PROTECTION && !trap_from_user(frame) && trap_fix_up(frame)) {
+    } else if (may_be_fixed_up(vector) && !trap_from_user(frame) && trap_fix_up(frame)) {
         return;
     }
     if (per_cpu()->firmware_fault && firmware_call_end(frame)) {

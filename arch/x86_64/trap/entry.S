@@ -15,6 +15,7 @@
 #include "frame.inc"
 
     .set MSR_GS_BASE, 0xc0000101
+    .set GENERAL_PROTECTION, 13
 
 /* AC, DF and NT come from the interrupted code: the kernel wants them clear. Works without SMAP too, unlike CLAC. */
 .macro CLEAR_FLAGS
@@ -74,12 +75,17 @@ trap_return: /* the unwinder knows this return address: the frame is at the stac
     testb $3, FRAME_CS(%rsp)
     jz trap_exit
     swapgs
-    .globl trap_exit, trap_iretq
+    .globl trap_exit
 trap_exit: /* arch/x86_64/user/entry.S comes here, too */
     POP_REGISTERS
     addq $16, %rsp
 trap_iretq:
     iretq
+trap_cannot_return: /* by way of the fixup table, registers as the user's: a general protection fault of user mode, then */
+    pushq $0
+    pushq $GENERAL_PROTECTION
+    PUSH_REGISTERS
+    jmp trap_call
     .size trap_common, . - trap_common
 
 /*
@@ -192,6 +198,8 @@ trap_page_fault_return:
     .balign 4
     .long trap_move_frame - .
     .long trap_cannot_move - .
+    .long trap_iretq - .
+    .long trap_cannot_return - .
 
 /* void call_on_stack(void (*function)(void *argument), void *argument, void *stack_top): a backtrace crosses it. */
     .section .text.call_on_stack, "ax"

@@ -16,9 +16,6 @@ extern const uint8_t trap_double_fault_return[];
 extern const uint8_t trap_machine_check_return[];
 extern const uint8_t trap_page_fault_return[];
 
-/* The instruction that returns from a trap: with a broken user state it faults, in the kernel. */
-extern const uint8_t trap_iretq[];
-
 /* Called by entry.S with interrupts off, and returns so. */
 void trap_dispatch(struct trap_frame *frame);
 

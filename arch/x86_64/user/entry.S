@@ -124,4 +124,10 @@ user_vectors_clear:
     ret
     .size user_vectors_clear, . - user_vectors_clear
 
+    .section .bss.system_call_run, "aw", @nobits
+    .globl system_call_run /* the handler */
+    .balign 8
+system_call_run:
+    .skip 8
+
     .section .note.GNU-stack, "", @progbits

@@ -1,6 +1,5 @@
 /* User mode; see <x86/user_mode.h>. The entry itself is entry.S. */
 #include <ashlar/assert.h>
-#include <ashlar/error_number.h>
 #include <stdatomic.h>
 #include <x86/interrupt.h>
 #include <x86/msr.h>
@@ -23,18 +22,10 @@ _Static_assert(SELECTOR_USER_CODE == SELECTOR_USER_DATA + 8, "SYSRET wants it");
 #define FLAGS_FIXED 0x2
 
 /* Of entry.S. */
+extern _Atomic(system_call_handler *) system_call_run;
 void system_call_entry(void);
 uint64_t user_mode_switch(const struct trap_frame *frame);
 _Noreturn void user_mode_switch_back(uint64_t result);
-
-static void refuse(struct trap_frame *frame)
-{
-    frame->rax = (uint64_t)-ENOSYS;
-}
-
-/* Read by entry.S. */
-extern _Atomic(system_call_handler *) system_call_run;
-_Atomic(system_call_handler *) system_call_run = refuse;
 
 system_call_handler *system_call_set_handler(system_call_handler *handler)
 {

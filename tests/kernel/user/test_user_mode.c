@@ -56,7 +56,8 @@ static void note(const struct trap_frame *frame)
     seen.step++;
 }
 
-/* The return to the broken CS faults in the kernel, at the IRET, with the user's GS. */
+/* The return to the broken CS faults in the kernel, at the IRET, with the user's GS; and is handed on as the
+ * program's. */
 static _Noreturn void handle_return_fault(void)
 {
     seen.return_faults++;
@@ -66,7 +67,7 @@ static _Noreturn void handle_return_fault(void)
 
 static bool handle(struct trap_frame *frame)
 {
-    if (!trap_from_user(frame)) {
+    if (frame->cs == BAD_SELECTOR) {
         handle_return_fault();
     }
     note(frame);

@@ -42,9 +42,9 @@ typedef bool exception_handler(struct trap_frame *frame);
 exception_handler *exception_set_handler(enum exception_vector vector, exception_handler *handler);
 
 /*
- * Sets the handler of what user mode raises and no other handler takes (NULL: none), a return to user mode
- * with a broken state included: its frame is the kernel's, at the IRET. Returns the one before. It runs on
- * the stack for what comes from user mode, but for an NMI and a machine check.
+ * Sets the handler of what user mode raises and no other handler takes (NULL: none); returns the one before.
+ * A return to user mode with a broken state counts as a general protection fault there, by that state. The
+ * handler runs on the stack for what comes from user mode, but for an NMI and a machine check.
  */
 exception_handler *user_exception_set_handler(exception_handler *handler);
 

@@ -15,7 +15,7 @@
  */
 typedef void system_call_handler(struct trap_frame *frame);
 
-/* Sets the handler for all CPUs; returns the one before. The first one answers that there is no such call. */
+/* Sets the handler for all CPUs; returns the one before. There is one before user mode is entered. */
 system_call_handler *system_call_set_handler(system_call_handler *handler);
 
 /* Tells this CPU where system calls enter. For each CPU on its own start, by cpu_control_set(). */
@@ -26,8 +26,8 @@ void system_call_entry_set(void);
  * until user_mode_end(): returns what that is given. Whatever comes from user mode meanwhile uses the stack
  * below the caller's. Preemption on; the interrupt flag is the frame's, and afterwards the caller's again.
  *
- * The caller answers for the frame: a user code segment, and no flags that the kernel keeps for itself. A
- * state that the CPU refuses is an exception of the user's (user_exception_set_handler()).
+ * The caller answers for the frame: CS asks for ring 3, and RFLAGS has none that the kernel keeps for itself.
+ * A state that the CPU refuses is an exception of the user's (user_exception_set_handler()).
  */
 uint64_t user_mode_run(const struct trap_frame *frame);
 
