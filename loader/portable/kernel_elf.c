@@ -6,8 +6,8 @@
  * file before they are looked at, so the file may lie at any address.
  */
 #include "kernel_elf.h"
-#include "elf64.h"
 
+#include <ashlar/elf64.h>
 #include <ashlar/layout.h>
 #include <ashlar/string.h>
 

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "loader/portable/elf64.h"
 #include "loader/portable/kernel_elf.h"
+#include <ashlar/elf64.h>
 #include <ashlar/layout.h>
 
 #define SAMPLE_BYTES       0x3800

@@ -1,6 +1,6 @@
 /*
- * ELF-64 structures: the part that loading a static position-independent x86-64 image needs. Names are those
- * of the specification (System V ABI, "Object Files" and "Program Loading").
+ * ELF-64 structures: the part that loading the kernel and programs needs, on x86-64. Names are those of the
+ * specification (System V ABI, "Object Files" and "Program Loading").
  */
 #pragma once
 
@@ -24,12 +24,14 @@ enum {
 };
 
 enum {
+    ET_EXEC = 2,
     ET_DYN = 3,
     EM_X86_64 = 62,
 
     PT_LOAD = 1,
     PT_DYNAMIC = 2,
     PT_INTERP = 3,
+    PT_PHDR = 6,
     PT_TLS = 7,
 
     PF_X = 1,
