@@ -4,6 +4,7 @@
 const struct command_line_known command_line_options[] = {
     {"nokaslr", OPTION_FLAG, NULL, 0, 0,
      "loads the kernel at its link address, maps memory at fixed addresses"},
+    {"norandom", OPTION_FLAG, NULL, 0, 0, "places programs' memory at the same addresses every time"},
     {"la57", OPTION_CHOICE, "on|off", 0, 0,
      "5-level paging where the CPU has it (default: as the firmware runs)"},
     {"selftest", OPTION_OPTIONAL_TEXT, NULL, 0, 0,

@@ -115,6 +115,7 @@ static struct program_segment in_pages(const Elf64_Phdr *header)
         .bytes = align_up(before + header->p_memsz, FRAME_BYTES),
         .offset = header->p_filesz ? header->p_offset - before : 0,
         .file_bytes = header->p_filesz ? before + header->p_filesz : 0,
+        .has_zeros = header->p_memsz > header->p_filesz,
         .access = header->p_flags & (PF_R | PF_W | PF_X),
     };
 }

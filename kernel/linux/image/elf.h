@@ -28,6 +28,7 @@ struct program_segment {
     uint64_t bytes;      /* page-aligned, not 0 */
     uint64_t offset;     /* in the file, page-aligned */
     uint64_t file_bytes; /* from `address` on, not rounded; 0: zeros only */
+    bool has_zeros;      /* there are zeros behind file_bytes: in the same page the file's bytes must go */
     unsigned access;     /* PF_R, PF_W, PF_X; never the last two together */
 };
 

@@ -79,6 +79,8 @@ static void a_sound_file_is_described(void **state)
     assert_int_equal(data->offset, 0x3000);
     assert_int_equal(data->file_bytes, 0x1100);
     assert_int_equal(data->bytes, 0x5000);
+    assert_true(data->has_zeros);
+    assert_false(program.segments[CODE].has_zeros);
     assert_int_equal(data->access, PF_R | PF_W);
     assert_int_equal(program.segments[CODE].bytes, 0x2000);
 }

@@ -1,0 +1,179 @@
+/* Monitor command that runs a program: run. */
+#include <ashlar/error_number.h>
+#include <ashlar/fw_cfg.h>
+#include <ashlar/memory.h>
+#include <ashlar/monitor.h>
+#include <ashlar/string.h>
+
+#include "kernel/linux/memory_file.h"
+#include "kernel/linux/process.h"
+
+#define STRINGS_BYTES 1024
+#define FILE_PREFIX   "opt/ashlar/"
+#define PATH_BYTES    64
+
+/* Arguments and environment as program_run() wants them. */
+struct strings_buffer {
+    struct program_strings strings;
+    char bytes[STRINGS_BYTES];
+};
+
+static bool add(struct strings_buffer *buffer, const char *text)
+{
+    uint64_t bytes = strlen(text) + 1;
+    if (bytes > sizeof buffer->bytes - buffer->strings.length) {
+        return false;
+    }
+    memcpy(buffer->bytes + buffer->strings.length, text, bytes);
+    buffer->strings.length += bytes;
+    return true;
+}
+
+static bool make_strings(struct strings_buffer *buffer, const struct monitor_call *call)
+{
+    static const char *const environment[] = {"PATH=/bin", "HOME=/", "TERM=dumb"};
+    buffer->strings = (struct program_strings){.bytes = buffer->bytes,
+                                               .argument_count = call->argument_count,
+                                               .variable_count = ARRAY_LENGTH(environment)};
+    bool fits = true;
+    for (unsigned i = 0; i < call->argument_count; i++) {
+        fits = fits && add(buffer, call->arguments[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(environment); i++) {
+        fits = fits && add(buffer, environment[i]);
+    }
+    return fits && add(buffer, call->arguments[0]);
+}
+
+/* A file that QEMU hands in is the only kind there is yet. */
+static int open_handed_in(struct memory_file *file, const char *name)
+{
+    char path[PATH_BYTES] = FILE_PREFIX;
+    struct fw_cfg_file handed;
+    size_t bytes = strlen(name) + 1;
+    if (bytes > sizeof path - strlen(FILE_PREFIX)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(path + strlen(FILE_PREFIX), name, bytes);
+    if (!fw_cfg_find(path, &handed)) {
+        return -ENOENT;
+    }
+    int error = memory_file_create(file, name, handed.bytes);
+    if (error == 0) {
+        fw_cfg_begin(&handed);
+        for (uint64_t at = 0; at < handed.bytes; at += FRAME_BYTES) {
+            fw_cfg_read(memory_file_page(file, at), min_u64(FRAME_BYTES, handed.bytes - at));
+        }
+    }
+    return error;
+}
+
+/* ---- The last line ---- */
+
+static uint64_t resolved(const struct program_report *report)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
+        count += report->faults[i];
+    }
+    return count;
+}
+
+static void print_report(const char *name, const struct program_report *report)
+{
+    unsigned signal = report->status & 0x7f;
+    monitor_print("%s: ", name);
+    if (signal) {
+        monitor_print("ended by signal %u; ", signal);
+    } else {
+        monitor_print("exit %u; ", (unsigned)(report->status >> 8));
+    }
+    monitor_print("%" PRIu64 " ticks, %" PRIu64 " calls, %" PRIu64 " faults", report->ticks, report->calls,
+                  resolved(report));
+    const char *before = " (";
+    for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
+        if (report->faults[i]) {
+            monitor_print("%s%" PRIu64 " %s", before, report->faults[i], vm_fault_name((enum vm_fault)i));
+            before = ", ";
+        }
+    }
+    monitor_print("%s; peak %" PRIu64 " KiB, %" PRIu64 " tables, ", before[0] == ',' ? ")" : "",
+                  report->peak * (FRAME_BYTES >> 10), report->tables);
+    if (report->frames_kept) {
+        monitor_print("%" PRId64 " frames did not come back\n", report->frames_kept);
+    } else {
+        monitor_print("all frames back\n");
+    }
+}
+
+static void print_json(const struct program_report *report)
+{
+    struct json json;
+    unsigned signal = report->status & 0x7f;
+    monitor_json_begin(&json);
+    json_object_begin(&json, NULL);
+    json_number(&json, "exit", signal ? 128 + signal : report->status >> 8);
+    json_number(&json, "signal", signal);
+    json_number(&json, "ticks", report->ticks);
+    json_number(&json, "calls", report->calls);
+    json_object_begin(&json, "faults");
+    for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
+        if (report->faults[i]) {
+            json_number(&json, vm_fault_name((enum vm_fault)i), report->faults[i]);
+        }
+    }
+    json_object_end(&json);
+    json_number(&json, "peak_bytes", report->peak * FRAME_BYTES);
+    json_number(&json, "tables", report->tables);
+    json_number(&json, "frames_kept", (uint64_t)report->frames_kept);
+    json_object_end(&json);
+    json_end(&json);
+}
+
+static const char *why(int error)
+{
+    switch (error) {
+    case -ENOENT:
+        return "there is no such program";
+    case -ENAMETOOLONG:
+        return "its name is too long";
+    case -ENOEXEC:
+        return "it is no program for this kernel; the log says why";
+    case -E2BIG:
+        return "too many arguments";
+    default:
+        return "there is no memory for it";
+    }
+}
+
+static void run_run(struct monitor_call *call)
+{
+    struct memory_file file;
+    struct program_report report;
+    static struct strings_buffer buffer;
+    if (!make_strings(&buffer, call)) {
+        monitor_error(call, "too many arguments");
+        return;
+    }
+    int error = open_handed_in(&file, call->arguments[0]);
+    if (error == 0) {
+        error = program_run(&file.file, &buffer.strings, &report);
+        memory_file_destroy(&file);
+    }
+    if (error) {
+        monitor_error(call, "%.40s: %s", call->arguments[0], why(error));
+    } else if (call->json) {
+        print_json(&report);
+    } else {
+        print_report(call->arguments[0], &report);
+    }
+}
+
+MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its end",
+                "PROGRAM is a static Linux program for x86-64 that QEMU hands in:\n"
+                "    -fw_cfg name=opt/ashlar/hello,file=hello\n"
+                "Its last line tells how it ended, time-stamp counter ticks, system calls, page faults by\n"
+                "kind, the most memory it had, page tables at its end, and whether all came back.\n"
+                "Example:\n"
+                "  run hello world\n",
+                .arguments_min = 1, .arguments_max = MONITOR_WORDS_MAX - 1, .flags = MONITOR_JSON);

@@ -1,0 +1,208 @@
+/* From a program's file to a process that can begin; see process.h. image/ has what is pure. */
+#define LOG_SUBSYSTEM "program"
+#include <ashlar/heap.h>
+#include <ashlar/log.h>
+#include <ashlar/random.h>
+#include <ashlar/string.h>
+#include <x86/cpuid.h>
+#include <x86/user_mode.h>
+
+#include "image/elf.h"
+#include "process.h"
+
+#define AROUND_PAGES       16     /* of the file, that one fault brings in */
+#define STACK_GUARD        MIB(1) /* below the stack, as Linux keeps free */
+#define STACK_LARGEST      GIB(1) /* whatever the limit says */
+#define ARGUMENTS_LARGEST  MIB(6) /* of strings and pointers together (Linux: 3/4 of 8 MiB) */
+#define TICKS_EACH_SECOND  100    /* AT_CLKTCK: of times() */
+#define SIGNAL_STACK_BYTES 2048   /* AT_MINSIGSTKSZ without XSAVE */
+
+static unsigned access_of(const struct program_segment *segment)
+{
+    return (segment->access ? VM_READ : VM_NONE) | (segment->access & PF_W ? VM_WRITE : 0) |
+           (segment->access & PF_X ? VM_EXECUTE : 0);
+}
+
+static enum vm_error map_at(struct process *process, struct vm_request request, uint64_t address)
+{
+    virt_addr_t got;
+    if (request.bytes == 0) {
+        return VM_OK;
+    }
+    request.fixed = true;
+    request.address = virt_addr(address);
+    return vm_space_map(&process->space, &request, &got);
+}
+
+/* The file's pages are the pager's, copied when they are written; what lies behind them is zeros. */
+static enum vm_error map_segment(struct process *process, const struct program_file *file,
+                                 const struct program_segment *segment, uint64_t move)
+{
+    uint64_t shown = align_up(segment->file_bytes, FRAME_BYTES);
+    uint64_t address = segment->address + move;
+    enum vm_error error = map_at(process,
+                                 (struct vm_request){.name = "program",
+                                                     .source = VM_PAGER,
+                                                     .bytes = shown,
+                                                     .access = access_of(segment),
+                                                     .pager = file->pager,
+                                                     .offset = segment->offset,
+                                                     .around = AROUND_PAGES},
+                                 address);
+    if (error != VM_OK) {
+        return error;
+    }
+    return map_at(process,
+                  (struct vm_request){.name = "program data",
+                                      .source = VM_ZERO,
+                                      .bytes = segment->bytes - shown,
+                                      .access = access_of(segment)},
+                  address + shown);
+}
+
+/* The rest of the page in which the file's part ends shows what follows in the file: zeros belong there. In a
+ * segment that cannot be written nobody can tell, and Linux leaves it so, too. */
+static bool clear_tail(const struct program_segment *segment, uint64_t move)
+{
+    uint64_t end = segment->address + move + segment->file_bytes;
+    return !segment->has_zeros || !(segment->access & PF_W) ||
+           clear_user(user_addr(end), align_up(end, FRAME_BYTES) - end);
+}
+
+static int map_program(struct process *process, const struct program_file *file,
+                       const struct program_elf *program, uint64_t move)
+{
+    for (unsigned i = 0; i < program->segment_count; i++) {
+        const struct program_segment *segment = &program->segments[i];
+        enum vm_error error = map_segment(process, file, segment, move);
+        if (error == VM_OK && !clear_tail(segment, move)) {
+            error = VM_NO_MEMORY;
+        }
+        if (error != VM_OK) {
+            log_warning("%s: segment at 0x%" PRIx64 ": %s", process->name, segment->address + move,
+                        vm_error_name(error));
+            return error == VM_NO_MEMORY ? -ENOMEM : -ENOEXEC;
+        }
+    }
+    process->image_base = program->base + move;
+    process->image_end = program->end + move;
+    return 0;
+}
+
+static int refuse(const struct process *process, const struct program_error *error)
+{
+    log_warning("%s: %s", process->name, error->text);
+    return -ENOEXEC;
+}
+
+static int read_program(const struct process *process, struct program_file *file, struct program_elf *program)
+{
+    struct program_error error = {"cannot be read"};
+    uint8_t header[sizeof(Elf64_Ehdr)];
+    size_t bytes = (size_t)min_u64(sizeof header, file->bytes);
+    if (!file->read(file, header, 0, bytes) ||
+        !program_elf_header(header, bytes, file->bytes, program, &error)) {
+        return refuse(process, &error);
+    }
+    size_t table_bytes = program->header_count * sizeof(Elf64_Phdr);
+    void *table = heap_alloc(&kernel_heap, table_bytes);
+    if (!table) {
+        return -ENOMEM;
+    }
+    bool sound = file->read(file, table, program->table_offset, table_bytes) &&
+                 program_elf_segments(table, file->bytes, program, &error);
+    heap_free(&kernel_heap, table);
+    return sound ? 0 : refuse(process, &error);
+}
+
+/* An interpreter would be one more program to map, and AT_BASE its address. */
+static int find_interpreter(const struct process *process, struct program_file *file,
+                            const struct program_elf *program)
+{
+    char name[64] = "";
+    if (!program->has_interpreter) {
+        return 0;
+    }
+    file->read(file, name, program->interpreter_offset,
+               (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
+    log_warning("%s: its interpreter %s is not there", process->name, name);
+    return -ENOENT;
+}
+
+static bool write_stack(void *context, uint64_t address, const void *bytes, uint64_t length)
+{
+    (void)context;
+    return copy_to_user(user_addr(address), bytes, length);
+}
+
+static int make_stack(struct process *process, const struct program_elf *program, uint64_t move,
+                      uint64_t stack_top, const struct program_strings *strings, uint64_t *pointer)
+{
+    uint64_t bytes = align_down(min_u64(process->limits[LIMIT_STACK].soft, STACK_LARGEST), FRAME_BYTES);
+    struct vm_request request = {.name = "stack",
+                                 .source = VM_STACK,
+                                 .bytes = bytes,
+                                 .access = VM_READ | VM_WRITE,
+                                 .guard = STACK_GUARD};
+    enum vm_error error = map_at(process, request, stack_top - bytes);
+    if (error != VM_OK) {
+        return -ENOMEM;
+    }
+    const struct auxiliary vector[] = {
+        {AT_HWCAP, cpuid(1, 0).edx},
+        {AT_PAGESZ, FRAME_BYTES},
+        {AT_CLKTCK, TICKS_EACH_SECOND},
+        {AT_PHDR, program->headers ? program->headers + move : 0},
+        {AT_PHENT, sizeof(Elf64_Phdr)},
+        {AT_PHNUM, program->header_count},
+        {AT_BASE, 0},
+        {AT_FLAGS, 0},
+        {AT_ENTRY, program->entry + move},
+        {AT_UID, 0},
+        {AT_EUID, 0},
+        {AT_GID, 0},
+        {AT_EGID, 0},
+        {AT_SECURE, 0},
+        {AT_HWCAP2, 0},
+        {AT_MINSIGSTKSZ, SIGNAL_STACK_BYTES},
+    };
+    struct program_stack stack = {.top = stack_top,
+                                  .lowest = stack_top - min_u64(bytes / 4, ARGUMENTS_LARGEST),
+                                  .strings = *strings,
+                                  .vector = vector,
+                                  .vector_count = ARRAY_LENGTH(vector),
+                                  .write = write_stack};
+    random_bytes(stack.random, sizeof stack.random);
+    switch (program_stack_build(&stack, pointer)) {
+    case PROGRAM_STACK_OK:
+        return 0;
+    case PROGRAM_STACK_TOO_LONG:
+        return -E2BIG;
+    case PROGRAM_STACK_NOT_WRITTEN:
+        break;
+    }
+    return -ENOMEM;
+}
+
+int process_load(struct process *process, struct program_file *file, const struct program_strings *strings,
+                 struct trap_frame *frame)
+{
+    struct program_elf program;
+    uint64_t pointer;
+    int error = read_program(process, file, &program);
+    error = error ? error : find_interpreter(process, file, &program);
+    if (error) {
+        return error;
+    }
+    struct placement placement = placement_choose(program.alignment);
+    uint64_t move = program.moves ? placement.program - align_down(program.base, program.alignment) : 0;
+    error = map_program(process, file, &program, move);
+    error = error ? error : make_stack(process, &program, move, placement.stack_top, strings, &pointer);
+    if (error) {
+        return error;
+    }
+    process->heap_base = process->heap_end = process->image_end + placement.heap_gap;
+    process->map_base = placement.map_base;
+    *frame = user_mode_frame(program.entry + move, pointer);
+    return 0;
+}
