@@ -150,7 +150,7 @@ static void run_run(struct monitor_call *call)
 {
     struct memory_file file;
     struct program_report report;
-    static struct strings_buffer buffer;
+    struct strings_buffer buffer;
     if (!make_strings(&buffer, call)) {
         monitor_error(call, "too many arguments");
         return;

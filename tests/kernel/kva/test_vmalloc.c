@@ -91,24 +91,28 @@ KERNEL_TEST(vmalloc_long_blocks_have_large_pages)
 /* A freed block waits for a flush, its page table does not: validators, which know of no such wait, agree. */
 KERNEL_TEST(vmalloc_gives_empty_tables_back_at_once)
 {
-    static void *blocks[PAGE_TABLE_ENTRIES + 1];
     const struct page_table *table = kernel_page_table();
-    unsigned count = 0;
+    void **last = NULL; /* each block has the address of the one before */
     bool grown = false;
     vmalloc_flush(&kernel_vmalloc);
-    while (!grown && count < ARRAY_LENGTH(blocks)) {
+    for (unsigned count = 0; !grown && count <= PAGE_TABLE_ENTRIES; count++) {
         uint64_t tables = table->table_frames;
-        void *block = vmalloc(FRAME_BYTES);
+        void **block = vmalloc(FRAME_BYTES);
+        EXPECT(block != NULL);
+        *block = last;
+        last = block;
         grown = table->table_frames > tables; /* so it is the first one of its page table */
-        blocks[count++] = block;
     }
     uint64_t tables = table->table_frames;
-    vfree(blocks[count - 1]);
+    void **rest = *last;
+    vfree(last);
     bool dropped = table->table_frames < tables;
     struct vm_problem problem;
     bool sound = WORLD_STOPPED(vm_manager_check(kernel_vm_manager(), &problem)) && all_is_sound();
-    while (count-- > 1) {
-        vfree(blocks[count - 1]);
+    while (rest) {
+        last = rest;
+        rest = *last;
+        vfree(last);
     }
     vmalloc_flush(&kernel_vmalloc);
     EXPECT(grown);

@@ -23,9 +23,9 @@
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
-#include <x86/user_page.h>
 
 #include "internal.h"
+#include "tests/kernel/user/page.h"
 
 #define PROVOCATION __attribute__((noinline)) static void
 

@@ -10,9 +10,9 @@
 #include <x86/interrupt.h>
 #include <x86/msr.h>
 #include <x86/unwind.h>
-#include <x86/user_page.h>
 
 #include "arch/x86_64/trap/internal.h"
+#include "tests/kernel/user/page.h"
 
 #define FLAG_SINGLE_STEP     0x100
 #define FLAG_DIRECTION       0x400

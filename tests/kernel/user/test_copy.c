@@ -1,4 +1,5 @@
 /* Copies from and to user memory: where each ends, what it leaves, and memory that goes meanwhile. */
+#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/processor.h>
 #include <ashlar/string.h>
@@ -190,18 +191,18 @@ KERNEL_TEST(user_copy_survives_that_its_memory_goes)
 }
 
 #define ROUNDS 2000
+#define COPIED (3 * FRAME_BYTES / 2)
 
 static bool copied_well;
 
 /* The boot CPU copies; the others unmap and map what it copies to. */
 static void copy_or_unmap(void *context, unsigned cpu)
 {
-    static const uint8_t bytes[3 * FRAME_BYTES / 2] = {1};
-    (void)context;
+    const uint8_t *bytes = context;
     for (unsigned i = 0; i < ROUNDS; i++) {
         if (cpu == 0) {
-            uint64_t copied = copy_some_to_user(user_addr(BASE), bytes, sizeof bytes);
-            copied_well = copied_well && copied <= sizeof bytes && access_is_off();
+            uint64_t copied = copy_some_to_user(user_addr(BASE), bytes, COPIED);
+            copied_well = copied_well && copied <= COPIED && access_is_off();
         } else if (vm_space_unmap(&space, virt_addr(BASE), END - BASE) == VM_OK) {
             map(BASE,
                 (struct vm_request){.source = VM_ZERO, .bytes = END - BASE, .access = VM_READ | VM_WRITE});
@@ -216,8 +217,11 @@ KERNEL_TEST(user_copy_survives_other_cpus_that_unmap)
         return;
     }
     EXPECT(begin());
+    void *bytes = heap_alloc_zeroed(&kernel_heap, COPIED);
+    EXPECT(bytes != NULL);
     copied_well = true;
-    processors_run(copy_or_unmap, NULL);
+    processors_run(copy_or_unmap, bytes);
+    heap_free(&kernel_heap, bytes);
     EXPECT(copied_well);
     struct vm_problem problem;
     EXPECT(vm_space_check(&space, &problem));

@@ -9,7 +9,8 @@
 #include <x86/interrupt.h>
 #include <x86/msr.h>
 #include <x86/user_mode.h>
-#include <x86/user_page.h>
+
+#include "page.h"
 
 #define USER_GS_BASE     0x0000555500000000ULL
 #define FLAG_SINGLE_STEP 0x100

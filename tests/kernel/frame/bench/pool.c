@@ -72,12 +72,15 @@ KERNEL_BENCH(frame_array_o0, "frame.array.o0")
 
 KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
 {
-    static uint8_t orders[BATCH];
     struct frame_pool *pool = kernel_frames();
     uint64_t random = 88172645463325252ULL;
     const unsigned operations = 10000;
     phys_addr_t *blocks = take_room(bench);
-    if (blocks == NULL) {
+    uint8_t *orders = heap_alloc(&kernel_heap, BATCH);
+    if (blocks == NULL || orders == NULL) {
+        bench_skip(bench, "not enough memory");
+        heap_free(&kernel_heap, blocks);
+        heap_free(&kernel_heap, orders);
         return;
     }
     bench_start(bench);
@@ -99,4 +102,5 @@ KERNEL_BENCH(frame_mix, "frame.mix.o0-4")
         }
     }
     heap_free(&kernel_heap, blocks);
+    heap_free(&kernel_heap, orders);
 }

@@ -2,7 +2,8 @@
 #include <ashlar/bench.h>
 #include <ashlar/string.h>
 #include <x86/user_mode.h>
-#include <x86/user_page.h>
+
+#include "tests/kernel/user/page.h"
 
 #define CALLS 1000
 

@@ -1,6 +1,6 @@
 /*
  * One page that user mode may touch, for tests and provoked faults that need no address space: it has page
- * tables of its own, which are entered into the root's empty user half.
+ * tables of its own, of frames of the pool, which are entered into the root's empty user half.
  */
 #pragma once
 
@@ -19,5 +19,5 @@ virt_addr_t user_page_map(enum user_page_kind kind);
 /* The page's FRAME_BYTES bytes through the kernel's own mapping. */
 uint8_t *user_page_contents(void);
 
-/* Takes the mapping away. */
+/* Takes the mapping away, and the contents. */
 void user_page_unmap(void);
