@@ -7,8 +7,8 @@
 #include <ashlar/format.h>
 #include <ashlar/log.h>
 #include <ashlar/string.h>
+#include <ashlar/thread.h>
 #include <x86/control_registers.h>
-#include <x86/per_cpu.h>
 
 #include "process.h"
 
@@ -66,7 +66,7 @@ static const char *access_name(uint64_t error_code)
  * the space; then CR2 still has it. */
 static enum signal_number explain_page_fault(const struct trap_frame *frame, char reason[REASON_BYTES])
 {
-    const struct fault_history *seen = &per_cpu()->faults;
+    const struct fault_history *seen = &thread_current()->faults;
     enum vm_fault refusal = (enum vm_fault)seen->refusal;
     bool asked = !vm_fault_resolved(refusal);
     format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code),

@@ -220,7 +220,7 @@ KERNEL_TEST(user_copy_survives_other_cpus_that_unmap)
     void *bytes = heap_alloc_zeroed(&kernel_heap, COPIED);
     EXPECT(bytes != NULL);
     copied_well = true;
-    processors_run(copy_or_unmap, bytes);
+    EXPECT(processors_run(copy_or_unmap, bytes));
     heap_free(&kernel_heap, bytes);
     EXPECT(copied_well);
     struct vm_problem problem;
