@@ -49,8 +49,7 @@ static void log_waits(void)
     thread_walk_begin(&walk);
     while (thread_walk_next(&walk, &report)) {
         if (report.waits_for) {
-            log_error("thread %" PRIu64 ", %s, waits for %s (held by thread %" PRIu64 ")", report.number,
-                      report.name, report.waits_for, report.waits_on);
+            log_error("thread %" PRIu64 ", %s, waits for %s", report.number, report.name, report.waits_for);
         }
     }
     thread_walk_end(&walk);

@@ -1,7 +1,7 @@
 /* Threads: from their making to their end. */
 #include <ashlar/clock.h>
-#include <ashlar/heap.h>
-#include <ashlar/memory.h>
+#include <ashlar/kernel_stack.h>
+#include <ashlar/lock.h>
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
 #include <ashlar/test.h>
@@ -185,14 +185,16 @@ KERNEL_TEST(threads_of_one_level_take_turns)
         EXPECT(threads[i] != NULL);
         thread_start(threads[i]);
     }
-    uint64_t start = clock_nanoseconds();
-    while (clock_nanoseconds() - start < 100000000) {
+    struct lock_wait patience = lock_wait_begin(MUTEX_PATIENCE);
+    bool all = false;
+    while (!all && lock_wait_goes_on(&patience)) {
+        all = counts[0] != 0 && counts[1] != 0 && counts[2] != 0;
     }
     atomic_store(&over, true);
     for (unsigned i = 0; i < 3; i++) {
         thread_join(threads[i], NULL);
     }
-    EXPECT(counts[0] != 0 && counts[1] != 0 && counts[2] != 0);
+    EXPECT(all);
 }
 
 /* ---- Several CPUs ---- */

@@ -42,14 +42,11 @@ __attribute__((preserve_most)) void preempt_reschedule(void);
 
 static inline void preempt_enable(void)
 {
-    __asm__ goto("decl %%gs:%c0\n\tjz %l[wished]"
-                 :
-                 : "i"(offsetof(struct per_cpu, preempt_depth))
-                 : "memory", "cc"
-                 : wished);
-    return;
-wished:
-    preempt_reschedule();
+    bool wished; /* which is in the flags, and goes nowhere else */
+    __asm__ volatile("decl %%gs:%c1" : "=@ccz"(wished) : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory");
+    if (__builtin_expect(wished, false)) {
+        preempt_reschedule();
+    }
 }
 
 /* Each is one instruction, as the thread may go on on another CPU before the next. */
