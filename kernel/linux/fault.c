@@ -62,15 +62,19 @@ static const char *access_name(uint64_t error_code)
     return error_code & PAGE_FAULT_WRITE ? "write" : "read";
 }
 
-/* What the space said of a page fault, and what that means for the program. A kernel address was not shown to
- * the space; then CR2 still has it. */
+/* What the space said of a page fault, and what that means for the program. For a kernel address the space
+ * was not asked: so nothing has faulted since, and CR2 still has it. */
 static enum signal_number explain_page_fault(const struct trap_frame *frame, char reason[REASON_BYTES])
 {
     const struct fault_history *seen = &thread_current()->faults;
     enum vm_fault refusal = (enum vm_fault)seen->refusal;
-    bool asked = !vm_fault_resolved(refusal);
+    uint64_t last = cr2_read();
+    bool asked = (int64_t)last >= 0 && !vm_fault_resolved(refusal);
     format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code),
-           asked ? seen->refused : cr2_read(), asked ? vm_fault_name(refusal) : "not a program's address");
+           asked ? seen->refused : last, asked ? vm_fault_name(refusal) : "not a program's address");
+    if (!asked) {
+        return SIGNAL_SEGV;
+    }
     if (refusal == VM_FAULT_PAGER_FAILED) {
         return SIGNAL_BUS;
     }

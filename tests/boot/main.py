@@ -22,6 +22,7 @@ import frames
 import matrix
 import monitor
 import processors
+import programs
 import secure
 import selftests
 import talks
@@ -51,7 +52,7 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, processors, selftests):
+                   frames, processors, programs, selftests):
         cases.update(module.CASES)
     return cases
 

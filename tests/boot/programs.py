@@ -1,0 +1,140 @@
+"""Programs: static Linux programs, built here, run under Ashlar, and say what they say under Linux."""
+
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from frame import expect, expect_in
+from machine import Machine
+from tree import ROOT
+
+SOURCES = ROOT / "tests/programs"
+LAST_LINE = re.compile(r"^program: (?:exit (\d+)|ended by signal (\d+)); .* faults.*, all frames back$")
+LOG_LINE = re.compile(r"^(?:\x1b\[[0-9;]*m)?\[ *\d+\.\d+\] .*$")
+
+
+def build(folder, name, *options):
+    """A static program of tests/programs/NAME.c."""
+    program = Path(folder) / name
+    subprocess.run(["clang", "-O1", "-Wall", "-static", *options, SOURCES / f"{name}.c", "-o", program], check=True)
+    return program
+
+
+def handed_in(program, **machine):
+    """A machine to which QEMU hands the program in."""
+    return Machine(extra=["-fw_cfg", f"name=opt/ashlar/program,file={program}"], **machine)
+
+
+def run(talk, arguments=""):
+    """Runs it at the prompt: what it printed, without the log, its exit status and its signal (0: none)."""
+    lines = talk.command(f"run program {arguments}".rstrip()).splitlines()
+    found = LAST_LINE.match(lines[-1])
+    expect(found, "the last line is: " + lines[-1], talk)
+    logged = [line for line in lines[:-1] if LOG_LINE.match(line)]
+    said = [line for line in lines[:-1] if not LOG_LINE.match(line)]
+    return said, logged, int(found[1] or 0), int(found[2] or 0)
+
+
+def hello(*options):
+    """Prints, gets its argument, and its status comes back; a second time too; and as JSON."""
+    def test(setting):
+        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "hello", *options)), "pager=off") as talk:
+            talk.wait_for_prompt()
+            for argument in ("you", "again"):
+                said, _, status, _ = run(talk, argument)
+                expect(said == [f"hello, {argument}"] and status == 7, f"it said {said} and ended with {status}", talk)
+            answer = talk.command("run -j program").splitlines()[-1]
+            expect_in('"exit":7,"signal":0,', answer)
+            expect_in('"frames_kept":0', answer)
+            expect_in("agree", talk.command("vm check"))
+            expect_in("no such program", talk.command("run nobody"))
+    return test
+
+
+def places(setting):
+    """With norandom a program's memory is where it was; without, elsewhere."""
+    def addresses(cmdline):
+        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "where")), cmdline) as talk:
+            talk.wait_for_prompt()
+            return [run(talk)[0] for _ in range(2)]
+    first, second = addresses("pager=off norandom")
+    expect(first == second and len(first) == 4, f"with norandom: {first}, {second}")
+    first, second = addresses("pager=off")
+    for one, other in zip(first[1:], second[1:]):  # the first is that of its code, which cannot be moved
+        expect(one != other, f"twice at the same place: {one}")
+
+
+def like_linux(name):
+    """Says under Ashlar, line by line, what it says here, under Linux."""
+    def test(setting):
+        expect(platform.system() == "Linux" and os.uname().machine == "x86_64", "this is no Linux to compare with")
+        with tempfile.TemporaryDirectory() as folder:
+            program = build(folder, name)
+            wanted = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
+            with setting.boot(handed_in(program), "pager=off") as talk:
+                talk.wait_for_prompt()
+                said, _, status, _ = run(talk)
+                differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
+                expect(said == wanted and status == 0, "\n".join(differing) or f"{len(said)} lines, not {len(wanted)}", talk)
+                expect_in("agree", talk.command("vm check"))
+    return test
+
+
+FAULTS = {  # argument: signal, and what the log says of it
+    "null": (11, "SIGSEGV: write at 0x0: nothing lies there; by the instruction at 0x"),
+    "kernel": (11, "SIGSEGV: read at 0xffff800000000000: not a program's address"),
+    "far": (11, "SIGSEGV: exception 13"),
+    "code": (11, "SIGSEGV: write at 0x"),
+    "stack": (11, "beyond the stack's limit"),
+    "execute": (11, "SIGSEGV: execute at 0x"),
+    "divide": (8, "SIGFPE"),
+    "undefined": (4, "SIGILL"),
+    "breakpoint": (5, "SIGTRAP"),
+    "step": (5, "SIGTRAP"),
+    "privileged": (11, "SIGSEGV: exception 13"),
+    "interrupt": (11, "SIGSEGV: exception 13"),
+    "return": (11, "SIGSEGV"),
+}
+
+
+def faults(setting):
+    """What a program does wrong ends it, with a line that says what; and nobody else."""
+    with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "wrong")), "pager=off") as talk:
+        talk.wait_for_prompt()
+        for argument, (signal, text) in FAULTS.items():
+            said, logged, _, ended_by = run(talk, argument)
+            expect(ended_by == signal and said == [], f"{argument}: ended by {ended_by}, said {said}", talk)
+            expect_in(text, "\n".join(logged))
+        said, logged, status, _ = run(talk, "unknown")
+        expect(said == ["38"] and status == 0, f"unknown calls: {said}, {status}", talk)
+        expect(len([line for line in logged if "not there" in line]) == 2, f"of two numbers: {logged}")
+        _, logged, _, _ = run(talk, "unknown")
+        expect(logged == [], f"a second time: {logged}")
+        expect_in("agree", talk.command("vm check"))
+
+
+def refused(setting):
+    """Files that are no programs, each with a line in the log."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = build(folder, "hello")
+        whole = program.read_bytes()
+        for damage, text in ((b"\x7fELG" + whole[4:], "not an ELF file"), (whole[:100], "pass the file's end"), (b"", "too few")):
+            program.write_bytes(damage)
+            with setting.boot(handed_in(program), "pager=off") as talk:
+                talk.wait_for_prompt()
+                answer = talk.command("run program")
+                expect_in("no program for this kernel", answer)
+                expect_in(text, answer)
+
+
+CASES = {
+    "program.hello": hello(),
+    "program.hello.pie": hello("-static-pie", "-fPIE"),
+    "program.places": places,
+    "program.memory": like_linux("memory"),
+    "program.faults": faults,
+    "program.refused": refused,
+}
