@@ -88,8 +88,7 @@ static void print_report(const char *name, const struct program_report *report)
     } else {
         monitor_print("exit %u; ", (unsigned)(report->status >> 8));
     }
-    monitor_print("%" PRIu64 " ticks, %" PRIu64 " calls, %" PRIu64 " faults", report->ticks, report->calls,
-                  resolved(report));
+    monitor_print("%" PRIu64 " ticks, %" PRIu64 " faults", report->ticks, resolved(report));
     const char *before = " (";
     for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
         if (report->faults[i]) {
@@ -115,7 +114,6 @@ static void print_json(const struct program_report *report)
     json_number(&json, "exit", signal ? 128 + signal : report->status >> 8);
     json_number(&json, "signal", signal);
     json_number(&json, "ticks", report->ticks);
-    json_number(&json, "calls", report->calls);
     json_object_begin(&json, "faults");
     for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
         if (report->faults[i]) {
@@ -172,7 +170,7 @@ static void run_run(struct monitor_call *call)
 MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its end",
                 "PROGRAM is a static Linux program for x86-64 that QEMU hands in:\n"
                 "    -fw_cfg name=opt/ashlar/hello,file=hello\n"
-                "Its last line tells how it ended, time-stamp counter ticks, system calls, page faults by\n"
+                "Its last line tells how it ended, time-stamp counter ticks, page faults by\n"
                 "kind, the most memory it had, page tables at its end, and whether all came back.\n"
                 "Example:\n"
                 "  run hello world\n",

@@ -127,7 +127,6 @@ struct placement placement_choose(uint64_t alignment);
 struct program_report {
     uint64_t status; /* as wait4() tells it */
     uint64_t ticks;  /* time-stamp counter, from its first instruction to its end */
-    uint64_t calls;  /* system calls */
     uint64_t faults[VM_FAULT_COUNT];
     uint64_t peak;       /* resident pages */
     uint64_t tables;     /* frames of page tables at its end */

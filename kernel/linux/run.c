@@ -19,7 +19,6 @@ static void run_loaded(struct process *process, const struct trap_frame *frame, 
     report->ticks = cpu_ticks() - began;
     user_bases_load(0, 0);
     process_note_peak(process);
-    report->calls = process->calls;
     report->peak = process->peak;
     report->tables = vm_space_tables(&process->space);
     memcpy(report->faults, process->space.faults, sizeof report->faults);
