@@ -29,6 +29,7 @@
 #include <x86/cpu.h>
 
 #include "kernel.h"
+#include "kernel/linux/process.h"
 #include "kernel/memory/page_fault.h"
 #include "kernel/task/task.h"
 
@@ -139,6 +140,7 @@ void kernel_main(const struct boot_info *info)
     devices_start(info);
     start_reached(START_DEVICES);
     timeline_mark("kernel.devices");
+    programs_start();
     processors_start();
     timeline_mark("kernel.processors");
     files_start(info);

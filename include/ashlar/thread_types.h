@@ -8,7 +8,7 @@
 
 #define THREAD_NAME_BYTES 24 /* with the terminator */
 
-struct process;
+struct task;
 struct trap_frame;
 struct vm_space;
 
@@ -79,7 +79,9 @@ struct thread {
     struct thread_link link;
     uint64_t (*entry)(void *argument);
     void *argument;
-    struct process *process;   /* whose it is; NULL: the kernel's */
+    struct task *task;         /* what it is of a program; NULL: the kernel's own */
+    uint64_t fs_base;          /* of user mode; only where there is `extended` */
+    uint64_t gs_base;
 
     const char *_Atomic waits_for;  /* for people; NULL: it does not wait */
     _Atomic(uint64_t) waits_since;    /* clock_nanoseconds() */

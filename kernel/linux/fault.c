@@ -86,7 +86,7 @@ static void tell_place(struct process *process, const struct trap_frame *frame, 
                        const char *reason)
 {
     struct vm_region_facts region;
-    bool found = vm_space_find(&process->space, virt_addr(frame->rip), &region);
+    bool found = vm_space_find(&process->memory->space, virt_addr(frame->rip), &region);
     const char *name = !found ? "no region" : region.name[0] ? region.name : "memory of mmap()";
     log_warning("%s (%u): %s: %s; by the instruction at 0x%" PRIx64 ", %s + 0x%" PRIx64, process->name,
                 process->number, signal, reason, frame->rip, name,
@@ -95,9 +95,9 @@ static void tell_place(struct process *process, const struct trap_frame *frame, 
 
 bool process_exception(struct trap_frame *frame)
 {
-    struct process *process = process_current();
+    struct task *task = thread_current()->task;
     char reason[REASON_BYTES];
-    if (!process || frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK ||
+    if (!task || frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK ||
         frame->vector == EXCEPTION_DOUBLE_FAULT) {
         return false;
     }
@@ -108,6 +108,6 @@ bool process_exception(struct trap_frame *frame)
         format(reason, sizeof reason, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
                frame->error_code);
     }
-    tell_place(process, frame, signal_name(signal), reason);
-    process_end(process, PROCESS_KILLED(signal));
+    tell_place(task->process, frame, signal_name(signal), reason);
+    task_end(PROCESS_KILLED(signal));
 }

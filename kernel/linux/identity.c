@@ -20,7 +20,8 @@ int64_t call_getpid(const struct trap_frame *frame)
 
 int64_t call_gettid(const struct trap_frame *frame)
 {
-    return call_getpid(frame);
+    (void)frame;
+    return task_current()->number;
 }
 
 /* The kernel started it. */
@@ -53,7 +54,7 @@ int64_t call_getegid(const struct trap_frame *frame)
 
 int64_t call_exit(const struct trap_frame *frame)
 {
-    process_end(process_current(), PROCESS_EXITED(argument_1(frame)));
+    task_end(PROCESS_EXITED(argument_1(frame)));
 }
 
 int64_t call_exit_group(const struct trap_frame *frame)
@@ -63,7 +64,7 @@ int64_t call_exit_group(const struct trap_frame *frame)
 
 int64_t call_arch_prctl(const struct trap_frame *frame)
 {
-    struct process *process = process_current();
+    struct thread *thread = thread_current();
     uint64_t address = argument_2(frame);
     switch ((uint32_t)argument_1(frame)) {
     case ARCH_SET_FS:
@@ -71,13 +72,13 @@ int64_t call_arch_prctl(const struct trap_frame *frame)
         if (address >= USER_END) {
             return -EPERM;
         }
-        *((uint32_t)argument_1(frame) == ARCH_SET_FS ? &process->fs_base : &process->gs_base) = address;
-        user_bases_load(process->fs_base, process->gs_base);
+        *((uint32_t)argument_1(frame) == ARCH_SET_FS ? &thread->fs_base : &thread->gs_base) = address;
+        user_bases_load(thread->fs_base, thread->gs_base);
         return 0;
     case ARCH_GET_FS:
-        return put_user_64(user_addr(address), process->fs_base) ? 0 : -EFAULT;
+        return put_user_64(user_addr(address), thread->fs_base) ? 0 : -EFAULT;
     case ARCH_GET_GS:
-        return put_user_64(user_addr(address), process->gs_base) ? 0 : -EFAULT;
+        return put_user_64(user_addr(address), thread->gs_base) ? 0 : -EFAULT;
     default:
         return -EINVAL;
     }
@@ -85,8 +86,8 @@ int64_t call_arch_prctl(const struct trap_frame *frame)
 
 int64_t call_set_tid_address(const struct trap_frame *frame)
 {
-    process_current()->clear_on_exit = user_addr(argument_1(frame));
-    return process_current()->number;
+    task_current()->clear_on_exit = user_addr(argument_1(frame));
+    return task_current()->number;
 }
 
 int64_t call_set_robust_list(const struct trap_frame *frame)
@@ -94,6 +95,6 @@ int64_t call_set_robust_list(const struct trap_frame *frame)
     if (argument_2(frame) != ROBUST_LIST_BYTES) {
         return -EINVAL;
     }
-    process_current()->robust_list = user_addr(argument_1(frame));
+    task_current()->robust_list = user_addr(argument_1(frame));
     return 0;
 }

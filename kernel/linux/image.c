@@ -31,7 +31,7 @@ static enum vm_error map_at(struct process *process, struct vm_request request, 
     }
     request.fixed = true;
     request.address = virt_addr(address);
-    return vm_space_map(&process->space, &request, &got);
+    return vm_space_map(&process->memory->space, &request, &got);
 }
 
 /* The file's pages are the pager's, copied when they are written; what lies behind them is zeros. */
@@ -84,8 +84,8 @@ static int map_program(struct process *process, const struct program_file *file,
             return error == VM_NO_MEMORY ? -ENOMEM : -ENOEXEC;
         }
     }
-    process->image_base = program->base + move;
-    process->image_end = program->end + move;
+    process->memory->image_base = program->base + move;
+    process->memory->image_end = program->end + move;
     return 0;
 }
 
@@ -201,8 +201,8 @@ int process_load(struct process *process, struct program_file *file, const struc
     if (error) {
         return error;
     }
-    process->heap_base = process->heap_end = process->image_end + placement.heap_gap;
-    process->map_base = placement.map_base;
+    process->memory->heap_base = process->memory->heap_end = process->memory->image_end + placement.heap_gap;
+    process->memory->map_base = placement.map_base;
     *frame = user_mode_frame(program.entry + move, pointer);
     return 0;
 }

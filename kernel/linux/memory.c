@@ -53,7 +53,7 @@ static unsigned access_of(uint64_t protection, int64_t *error)
  * data. */
 static bool within_limits(const struct process *process, uint64_t bytes, unsigned access)
 {
-    uint64_t now = process->space.region_bytes;
+    uint64_t now = process->memory->space.region_bytes;
     bool data = access & VM_WRITE;
     return bytes <= UINT64_MAX - now && now + bytes <= process->limits[LIMIT_SPACE].soft &&
            (!data || now + bytes <= process->limits[LIMIT_DATA].soft);
@@ -69,20 +69,20 @@ static int64_t unmap_range(struct process *process, uint64_t base, uint64_t byte
         return 0;
     }
     process_note_peak(process);
-    return error_of_space(vm_space_unmap(&process->space, virt_addr(base), end - base));
+    return error_of_space(vm_space_unmap(&process->memory->space, virt_addr(base), end - base));
 }
 
 static int64_t place_fixed(struct process *process, struct vm_request *request, bool replace)
 {
     virt_addr_t address;
     request->fixed = true;
-    enum vm_error error = vm_space_map(&process->space, request, &address);
+    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     if (error == VM_OVERLAP && replace) {
         int64_t unmapped = unmap_range(process, request->address.raw, request->bytes);
         if (unmapped != 0) {
             return unmapped;
         }
-        error = vm_space_map(&process->space, request, &address);
+        error = vm_space_map(&process->memory->space, request, &address);
     }
     return error == VM_OK ? (int64_t)request->address.raw : error_of_space(error);
 }
@@ -99,11 +99,11 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
         }
     }
     request->fixed = false;
-    request->address = virt_addr(process->map_base);
-    enum vm_error error = vm_space_map(&process->space, request, &address);
+    request->address = virt_addr(process->memory->map_base);
+    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     if (error == VM_NO_ROOM) {
         request->address = virt_addr(0);
-        error = vm_space_map(&process->space, request, &address);
+        error = vm_space_map(&process->memory->space, request, &address);
     }
     return error == VM_OK ? (int64_t)address.raw : error_of_space(error);
 }
@@ -113,7 +113,7 @@ static void populate(struct process *process, uint64_t base, uint64_t bytes, uns
 {
     enum vm_access wanted = access & VM_WRITE ? VM_WRITE : VM_READ;
     for (uint64_t at = base; access != VM_NONE && at < base + bytes; at += FRAME_BYTES) {
-        if (!vm_fault_resolved(vm_space_fault(&process->space, virt_addr(at), wanted))) {
+        if (!vm_fault_resolved(vm_space_fault(&process->memory->space, virt_addr(at), wanted))) {
             return;
         }
     }
@@ -213,7 +213,7 @@ int64_t call_mprotect(const struct trap_frame *frame)
     if (error) {
         return error;
     }
-    return error_of_space(vm_space_protect(&process_current()->space, virt_addr(address),
+    return error_of_space(vm_space_protect(&process_current()->memory->space, virt_addr(address),
                                            align_up(bytes, FRAME_BYTES), access));
 }
 
@@ -222,7 +222,7 @@ static bool is_mapped(struct process *process, uint64_t base, uint64_t end)
 {
     struct vm_region_facts region;
     while (base < end) {
-        if (!vm_space_find(&process->space, virt_addr(base), &region)) {
+        if (!vm_space_find(&process->memory->space, virt_addr(base), &region)) {
             return false;
         }
         base = region.base.raw + region.bytes;
@@ -269,7 +269,7 @@ int64_t call_madvise(const struct trap_frame *frame)
 
 static bool move_heap_end(struct process *process, uint64_t end)
 {
-    uint64_t old = align_up(process->heap_end, FRAME_BYTES);
+    uint64_t old = align_up(process->memory->heap_end, FRAME_BYTES);
     uint64_t new = align_up(end, FRAME_BYTES);
     if (new < old) {
         return unmap_range(process, new, old - new) == 0;
@@ -290,8 +290,8 @@ int64_t call_brk(const struct trap_frame *frame)
 {
     struct process *process = process_current();
     uint64_t end = argument_1(frame);
-    if (end >= process->heap_base && end <= USER_END && move_heap_end(process, end)) {
-        process->heap_end = end;
+    if (end >= process->memory->heap_base && end <= USER_END && move_heap_end(process, end)) {
+        process->memory->heap_end = end;
     }
-    return (int64_t)process->heap_end;
+    return (int64_t)process->memory->heap_end;
 }

@@ -1,9 +1,10 @@
 /* Making and ending processes; see process.h. */
 #include "process.h"
 
+#include <ashlar/heap.h>
+#include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <stdatomic.h>
-#include <x86/per_cpu.h>
 #include <x86/user_mode.h>
 
 #define NO_LIMIT    UINT64_MAX
@@ -12,13 +13,6 @@
 #define STACK_BYTES MIB(8)
 
 static _Atomic(uint32_t) last_number;
-
-struct process *process_current(void)
-{
-    return (struct process *)per_cpu()->space;
-}
-
-_Static_assert(offsetof(struct process, space) == 0, "process_current() relies on it");
 
 static const char *last_part(const char *path)
 {
@@ -48,34 +42,61 @@ static void set_limits(struct process *process)
     process->limits[LIMIT_NICE] = process->limits[LIMIT_REALTIME] = (struct limit){0, 0};
 }
 
-int process_create(struct process *process, const char *name)
+static void set_names(struct process *process, const char *name)
 {
-    memset(process, 0, sizeof *process);
     copy_cut(process->name, sizeof process->name, last_part(name));
     process->path[0] = '/';
     copy_cut(process->path + 1, sizeof process->path - 1, name[0] == '/' ? name + 1 : name);
-    if (user_space_create(&process->space, process->name) != VM_OK) {
-        return -ENOMEM;
+}
+
+static struct memory *make_memory(const char *name)
+{
+    struct memory *memory = heap_alloc_zeroed(&kernel_heap, sizeof *memory);
+    if (memory && user_space_create(&memory->space, name) != VM_OK) {
+        heap_free(&kernel_heap, memory);
+        return NULL;
     }
-    process->number = atomic_fetch_add(&last_number, 1) + 1;
+    return memory;
+}
+
+struct process *process_create(const char *name)
+{
+    struct process *process = heap_alloc_zeroed(&kernel_heap, sizeof *process);
+    if (!process) {
+        return NULL;
+    }
+    set_names(process, name);
     set_limits(process);
-    return 0;
+    process->memory = make_memory(process->name);
+    if (!process->memory) {
+        heap_free(&kernel_heap, process);
+        return NULL;
+    }
+    process->memory->users = 1;
+    process->number = atomic_fetch_add(&last_number, 1) + 1;
+    return process;
 }
 
 void process_destroy(struct process *process)
 {
-    vm_space_destroy(&process->space);
+    if (atomic_fetch_sub(&process->memory->users, 1) == 1) {
+        vm_space_destroy(&process->memory->space);
+        heap_free(&kernel_heap, process->memory);
+    }
+    heap_free(&kernel_heap, process);
 }
 
 void process_note_peak(struct process *process)
 {
-    process->peak = max_u64(process->peak, process->space.resident);
+    struct memory *memory = process->memory;
+    memory->peak = max_u64(memory->peak, memory->space.resident);
 }
 
-_Noreturn void process_end(struct process *process, uint64_t status)
+_Noreturn void task_end(uint64_t status)
 {
-    if (process->clear_on_exit.raw != 0) {
-        put_user_32(process->clear_on_exit, 0);
+    struct task *task = task_current();
+    if (task->clear_on_exit.raw != 0) {
+        put_user_32(task->clear_on_exit, 0);
     }
     user_mode_end(status);
 }

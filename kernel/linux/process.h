@@ -1,14 +1,15 @@
 /*
  * Processes: programs that run, on Linux's system call interface. docs/programs.md explains how.
  *
- * A process has one thread, for the present, and that is the caller of program_run(). What is here belongs to
- * that thread alone, but for the space.
+ * A process has one thread, for the present. What is here belongs to that thread alone, but for the space.
  */
 #pragma once
 
 #include <ashlar/error_number.h>
+#include <ashlar/thread.h>
 #include <ashlar/user_copy.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/wait.h>
 #include <x86/trap_frame.h>
 
 #include "image/stack.h"
@@ -56,32 +57,51 @@ enum signal_number {
     SIGNAL_SEGV = 11,
 };
 
+/* What all threads have in common that run in one space. */
+struct memory {
+    struct vm_space space;
+    _Atomic(uint32_t) users; /* processes that have it: more than one after vfork() */
+    uint64_t image_base;     /* of the program's first segment */
+    uint64_t image_end;      /* behind its last one */
+    uint64_t heap_base;      /* where brk() begins */
+    uint64_t heap_end;       /* what brk() was given last */
+    uint64_t map_base;       /* mmap() looks for room from here upwards */
+    uint64_t peak;           /* of resident pages, up to the last time that some went */
+};
+
+/* A program that runs. */
 struct process {
-    struct vm_space space;         /* what it runs in: first, so that the loaded space tells the process */
-    uint32_t number;               /* its pid, from 1 on */
+    struct memory *memory;
+    uint32_t number;               /* its pid: that of its first thread */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
     char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
     struct limit limits[LIMITS];   /* enforced: data, stack, space */
-    uint64_t image_base;           /* of the program's first segment */
-    uint64_t image_end;            /* behind its last one */
-    uint64_t heap_base;            /* where brk() begins */
-    uint64_t heap_end;             /* what brk() was given last */
-    uint64_t map_base;             /* mmap() looks for room from here upwards */
-    uint64_t fs_base;              /* as arch_prctl() set them */
-    uint64_t gs_base;
-    user_addr_t clear_on_exit; /* set_tid_address(); 0: none */
-    user_addr_t robust_list;   /* set_robust_list(); 0: none */
-    uint64_t calls;            /* system calls made */
-    uint64_t peak;             /* of resident pages, up to the last time that some went */
 };
 
-/* The process whose space this CPU has loaded. Only on behalf of a program. */
-struct process *process_current(void);
+/* One of its threads: what Linux keeps for each, beyond the kernel's own thread. Belongs to that thread. */
+struct task {
+    struct process *process;
+    struct thread *thread;
+    uint32_t number;           /* its tid */
+    user_addr_t clear_on_exit; /* set_tid_address(); 0: none */
+    user_addr_t robust_list;   /* set_robust_list(); 0: none */
+};
 
-/* Gives a new process its space, limits and number. Returns 0 or -ENOMEM. `name`: of its program. */
-int process_create(struct process *process, const char *name);
+/* The calling thread's; only of one of a program. */
+static inline struct task *task_current(void)
+{
+    return thread_current()->task;
+}
 
-/* Returns all that it has. Its space is not loaded. */
+static inline struct process *process_current(void)
+{
+    return task_current()->process;
+}
+
+/* Makes a process with an empty space, and a number. NULL: there is no memory. `name`: of its program. */
+struct process *process_create(const char *name);
+
+/* Returns all that it has. No thread is in its space any more. */
 void process_destroy(struct process *process);
 
 /* Notes how many pages are resident: before some go. */
@@ -134,7 +154,7 @@ struct program_report {
                             program runs */
 };
 
-/* Runs the program to its end, on this thread. Returns 0, or why it could not start. */
+/* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
 int program_run(struct program_file *file, const struct program_strings *strings,
                 struct program_report *report);
 
@@ -146,5 +166,8 @@ bool process_exception(struct trap_frame *frame);
 /* table.c: carries a system call out. */
 void process_system_call(struct trap_frame *frame);
 
-/* Ends the program: program_run() returns. */
-_Noreturn void process_end(struct process *process, uint64_t status);
+/* Ends the calling task, whose process ends with it. status: as wait4() tells it. */
+_Noreturn void task_end(uint64_t status);
+
+/* Lets programs run: what comes from user mode goes here. Once. */
+void programs_start(void);

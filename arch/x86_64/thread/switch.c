@@ -4,6 +4,7 @@
 #include <x86/extended_state.h>
 #include <x86/per_cpu.h>
 #include <x86/thread.h>
+#include <x86/user_mode.h>
 
 #define FLAGS_AT_FIRST 2 /* the bit that is always set */
 
@@ -30,6 +31,9 @@ void thread_switch(struct thread *from, struct thread *to)
     from->trap_stack = cpu->tss.rsp0;
     cpu->tss.rsp0 = to->trap_stack;
     extended_state_switch(from->extended, to->extended);
+    if (to->extended) {
+        user_bases_load(to->fs_base, to->gs_base);
+    }
     cpu->thread = to;
     thread_switch_stacks(&from->stack_pointer, to->stack_pointer);
 }
