@@ -60,8 +60,8 @@ bool timer_available(void);
 void timer_start(struct timer *timer, uint64_t deadline);
 
 /*
- * Stops the timer; returns whether it was running. On any CPU. When it returns, expired() neither runs nor will
- * run, unless it is expired() that called it. Of a timer that was started at least once.
+ * Stops the timer; returns whether it was running. On any CPU. When it returns, expired() neither runs nor
+ * will run, unless it is expired() that called it. Of a timer that was started at least once.
  */
 bool timer_cancel(struct timer *timer);
 
@@ -69,9 +69,9 @@ bool timer_cancel(struct timer *timer);
 bool timers_run(void);
 
 /*
- * Time slices, for kernel/task/: one runs on this CPU for so long from now on, in place of one that ran before;
- * whether one runs; and what is called at its end, in interrupt context. Interrupts are off. May be called with
- * any lock held. Does nothing when timers are not available.
+ * Time slices, for kernel/task/: one runs on this CPU for so long from now on, in place of one that ran
+ * before; whether one runs; and what is called at its end, in interrupt context. Interrupts are off. May be
+ * called with any lock held. Does nothing when timers are not available.
  */
 void timer_start_slice(uint64_t nanoseconds);
 bool timer_slice_runs(void);

@@ -117,10 +117,10 @@ static inline void irq_spinlock_release(struct irq_spinlock *lock) RELEASES(lock
 void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key);
 
 /*
- * Waits until the mutex is ours; who has waited long goes before who comes. It tries a moment, and then sleeps;
- * a CPU's own thread, and any on the host, go on trying, and panic after MUTEX_PATIENCE times a spinlock's
- * patience. Preemption and interrupts are on, and stay on. Holding no spinlock, and not in an interrupt
- * handler. Panics when this thread holds it already.
+ * Waits until the mutex is ours; who has waited long goes before who comes. It tries a moment, and then
+ * sleeps; a CPU's own thread, and any on the host, go on trying, and panic after MUTEX_PATIENCE times a
+ * spinlock's patience. Preemption and interrupts are on, and stay on. Holding no spinlock, and not in an
+ * interrupt handler. Panics when this thread holds it already.
  */
 void mutex_acquire(struct mutex *mutex) ACQUIRES(mutex);
 

@@ -4,8 +4,9 @@
  *
  * Each CPU keeps which spinlocks it holds, each thread which mutexes, and where they were taken. It panics,
  * naming both locks, when it waits for a lock that the order does not allow after one that it holds, or that
- * it holds itself; for a mutex where nobody may wait; when a thread sleeps where it may not; in an interrupt handler for anything but an irq_spinlock. A lock that is only tried is not
- * waited for, so it may be taken in any order and context.
+ * it holds itself; for a mutex where nobody may wait; when a thread sleeps where it may not; in an interrupt
+ * handler for anything but an irq_spinlock. A lock that is only tried is not waited for, so it may be taken
+ * in any order and context.
  *
  * It panics, too, when it logs, or allocates or frees memory, while it holds an irq_spinlock; and when an
  * interrupt handler allocates or frees, since it may have interrupted the allocator.

@@ -45,4 +45,8 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
 #define CODE_PLACE_BYTES 160
 const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES]);
 
+/* The rest of preempt_enable() where another thread is wished for. Saves all registers itself, so that its
+ * callers, which hardly ever call it, need not save any. */
+__attribute__((preserve_most)) void preempt_reschedule(void);
+
 #include <platform/inline.h>

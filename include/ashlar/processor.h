@@ -58,17 +58,17 @@ struct per_cpu *processor_data(unsigned number);
 unsigned processors_online(void);
 
 /*
- * Runs work(context, cpu) on all CPUs that are online at once, in a thread that is bound to each; on this one it
- * is the calling thread. Returns true when all are done; false, and has run nothing, without memory for the
- * threads. cpu: the number of the CPU that runs it. Holding nothing.
+ * Runs work(context, cpu) on all CPUs that are online at once, in a thread that is bound to each; on this one
+ * it is the calling thread. Returns true when all are done; false, and has run nothing, without memory for
+ * the threads. cpu: the number of the CPU that runs it. Holding nothing.
  */
 typedef void processor_work(void *context, unsigned cpu);
 bool processors_run(processor_work *work, void *context) __attribute__((warn_unused_result));
 
 /*
- * As world_stop() (<ashlar/world.h>), but only if all other CPUs rest, and no thread is ready, or sleeps while
- * it holds a mutex: then none is in the midst of anything, not even between two locks. Returns false, and stops
- * nobody, if one is.
+ * As world_stop() (<ashlar/world.h>), but only if all other CPUs rest, and no thread is ready, or sleeps
+ * while it holds a mutex: then none is in the midst of anything, not even between two locks. Returns false,
+ * and stops nobody, if one is.
  */
 bool processors_stop_at_rest(void);
 

@@ -1,6 +1,6 @@
 /*
- * Threads: what runs. A thread is a kernel stack between guard pages, saved registers, and what its traps keep
- * of it. The boot stack is the first thread; each CPU has one more that runs when no other can.
+ * Threads: what runs. A thread is a kernel stack between guard pages, saved registers, and what its traps
+ * keep of it. The boot stack is the first thread; each CPU has one more that runs when no other can.
  *
  * Each CPU has a queue of the threads that are ready for it (docs/threads.md). There are three levels; a CPU
  * runs the highest that is ready, and threads of one level in turn, a time slice each. A CPU without work
@@ -91,10 +91,10 @@ struct thread_report {
     unsigned cpu; /* that it runs on, or ran on last */
     enum thread_level level;
     enum thread_state state;
-    const char *waits_for;  /* NULL: it does not wait */
-    uint64_t waits_on;      /* number of the thread that held the mutex it waits for, when it began; 0: none */
-    uint64_t waits_since;   /* clock_nanoseconds(); 0: it does not wait */
-    uint64_t cpu_ticks;     /* time-stamp counter ticks that it has run for */
+    const char *waits_for; /* NULL: it does not wait */
+    uint64_t waits_on;     /* number of the thread that held the mutex it waits for, when it began; 0: none */
+    uint64_t waits_since;  /* clock_nanoseconds(); 0: it does not wait */
+    uint64_t cpu_ticks;    /* time-stamp counter ticks that it has run for */
     bool killed;
     bool is_idle; /* a CPU's own */
 };

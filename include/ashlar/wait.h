@@ -1,18 +1,18 @@
 /*
  * Waiting for something to come true, and waking who waits.
  *
- * A wait queue holds the threads that wait for one thing. Who waits enters the queue, looks whether it has come
- * true already, and rests; who makes it true wakes the queue afterwards. A wake that comes between the look and
- * the rest is not lost: then the thread does not rest at all. WAIT_UNTIL() does all of it:
+ * A wait queue holds the threads that wait for one thing. Who waits enters the queue, looks whether it has
+ * come true already, and rests; who makes it true wakes the queue afterwards. A wake that comes between the
+ * look and the rest is not lost: then the thread does not rest at all. WAIT_UNTIL() does all of it:
  *
  *     waiter:  enum wait_result result = WAIT_UNTIL(&ring->readers, !ring_is_empty(ring), "input", how);
  *     waker:   ring_add(ring, byte);
  *              wake_one(&ring->readers);
  *
  * Waits are not allowed while a spinlock is held, with preemption or interrupts off, in a handler, nor by the
- * thread of an idle CPU: debug builds panic. A mutex may be held. Waking is allowed in any context but that of
- * an NMI, and while spinlocks are held; the lock of a queue is an irq_spinlock that comes after timers' and
- * before those of the CPUs' run queues.
+ * thread of an idle CPU: debug builds panic. A mutex may be held. Waking is allowed in any context but that
+ * of an NMI, and while spinlocks are held; the lock of a queue is an irq_spinlock that comes after timers'
+ * and before those of the CPUs' run queues.
  */
 #pragma once
 
@@ -23,9 +23,9 @@
 
 /* How to wait. */
 struct wait_how {
-    uint64_t deadline;  /* clock_nanoseconds() at which the wait ends in any case; WAIT_FOREVER: none */
-    bool killable;      /* thread_kill() ends it */
-    bool from_outside;  /* a device or a person wakes it: it does not count as one that waits for ever */
+    uint64_t deadline; /* clock_nanoseconds() at which the wait ends in any case; WAIT_FOREVER: none */
+    bool killable;     /* thread_kill() ends it */
+    bool from_outside; /* a device or a person wakes it: it does not count as one that waits for ever */
 };
 
 #define WAIT_PATIENTLY ((struct wait_how){.deadline = WAIT_FOREVER})
@@ -35,8 +35,9 @@ struct wait_how {
 void wait_queue_init(struct wait_queue *queue);
 
 /*
- * Waits until `condition` is true; it is worked out anew after each wake, without any lock. Returns WAIT_WOKEN
- * when it is true, else why the wait ended before. what: a constant text for people, such as "input".
+ * Waits until `condition` is true; it is worked out anew after each wake, without any lock. Returns
+ * WAIT_WOKEN when it is true, else why the wait ended before. what: a constant text for people, such as
+ * "input".
  */
 #define WAIT_UNTIL(queue, condition, what, how)                                                              \
     ({                                                                                                       \

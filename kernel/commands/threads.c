@@ -82,7 +82,8 @@ static void threads_run(struct monitor_call *call)
         threads_json();
         return;
     }
-    monitor_print("number  %-*s CPU  level      state        ms run  waits for\n", THREAD_NAME_BYTES - 1, "name");
+    monitor_print("number  %-*s CPU  level      state        ms run  waits for\n", THREAD_NAME_BYTES - 1,
+                  "name");
     thread_walk_begin(&walk);
     while (!monitor_interrupted() && thread_walk_next(&walk, &report)) {
         print_thread(&report);
@@ -90,12 +91,13 @@ static void threads_run(struct monitor_call *call)
     thread_walk_end(&walk);
 }
 
-MONITOR_COMMAND(threads, threads_run, "", "all threads: CPU, level, state, time run, what each waits for",
-                "A line for each thread. 'main' is the one that started the kernel and runs the monitor, 'idle N'\n"
-                "what CPU N runs when it has nothing else to do. CPU is the one that runs the thread or ran it\n"
-                "last. Of a thread that waits, the line says for what and how long, and of a mutex who held it.\n"
-                "Examples:\n"
-                "  threads\n"
-                "  threads -j    [{\"number\":1,\"name\":\"main\",\"cpu\":0,\"level\":\"normal\",\n"
-                "                \"state\":\"runs\",\"cpu_ns\":N,\"killed\":false},...]\n",
-                .flags = MONITOR_JSON);
+MONITOR_COMMAND(
+    threads, threads_run, "", "all threads: CPU, level, state, time run, what each waits for",
+    "A line for each thread. 'main' is the one that started the kernel and runs the monitor, 'idle N'\n"
+    "what CPU N runs when it has nothing else to do. CPU is the one that runs the thread or ran it\n"
+    "last. Of a thread that waits, the line says for what and how long, and of a mutex who held it.\n"
+    "Examples:\n"
+    "  threads\n"
+    "  threads -j    [{\"number\":1,\"name\":\"main\",\"cpu\":0,\"level\":\"normal\",\n"
+    "                \"state\":\"runs\",\"cpu_ns\":N,\"killed\":false},...]\n",
+    .flags = MONITOR_JSON);

@@ -1,7 +1,8 @@
 /*
- * Mutexes (<ashlar/lock.h>). The word says which thread holds it: to take a free one is one locked instruction,
- * and so is releasing one that nobody sleeps for. Sleeping is the business of kernel/task/mutex.c, which is
- * asked through the hooks; where there is nobody to ask, as on the host, waiting is trying.
+ * Mutexes (<ashlar/lock.h>). The word says which thread holds it: to take a free one is one locked
+ * instruction, and so is releasing one that nobody sleeps for. Sleeping is the business of
+ * kernel/task/mutex.c, which is asked through the hooks; where there is nobody to ask, as on the host,
+ * waiting is trying.
  */
 #include <ashlar/assert.h>
 #include <ashlar/cpu_request.h>

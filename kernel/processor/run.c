@@ -6,6 +6,7 @@
 #include <ashlar/world.h>
 #include <x86/apic.h>
 #include <x86/cpu.h>
+#include <x86/extended_state.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/timer_device.h>
@@ -56,6 +57,7 @@ _Noreturn void processor_enter(void)
         cpu_halt_forever();
     }
     cpu_control_set();
+    extended_state_enable();
     apic_start(); /* before others ask: an APIC that is switched off does not keep what it is sent */
     tlb_cpu_enter();
     timer_device_start();

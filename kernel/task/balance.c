@@ -1,31 +1,16 @@
 /*
- * Which CPU runs what. A thread that wakes goes to the CPU that it ran on last, unless that has something to do
- * and another has not; a CPU that has nothing to do takes from others' queues.
+ * Which CPU runs what. A thread that wakes goes to the CPU that it ran on last, unless that has something to
+ * do and another has not; a CPU that has nothing to do takes from others' queues.
  *
  * Who puts a thread into a queue and who goes to rest must not miss each other. The first enters his queue in
  * the set of those with something in them, and then looks who is idle; the other enters the set of the idle,
- * and then looks for queues with something in them. Each entry is a locked instruction, so one of the two sees
- * the other's.
+ * and then looks for queues with something in them. Each entry is a locked instruction, so one of the two
+ * sees the other's.
  */
 #include <ashlar/cpu_set.h>
 #include <ashlar/platform.h>
 
 #include "internal.h"
-
-struct cpu_set cpus_with_ready;
-struct cpu_set cpus_idle;
-
-size_t threads_cpus_bytes(unsigned cpus)
-{
-    return 2 * cpu_set_words(cpus) * sizeof(uint64_t);
-}
-
-void threads_cpus_start(void *memory, unsigned cpus)
-{
-    _Atomic(uint64_t) *words = memory;
-    cpu_set_init(&cpus_idle, words, cpus);
-    cpu_set_init(&cpus_with_ready, words + cpu_set_words(cpus), cpus);
-}
 
 void lock_both(struct run_queue *one, struct run_queue *other) NO_LOCK_ANALYSIS
 {

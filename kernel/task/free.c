@@ -1,7 +1,7 @@
 /*
- * The end of a thread's memory. A thread cannot free the stack that it runs on, and who finds it gone may have
- * interrupts off; so a thread that nobody waits for is put on a list, and freed by the next that makes a thread,
- * or by a CPU that has nothing to do.
+ * The end of a thread's memory. A thread cannot free the stack that it runs on, and who finds it gone may
+ * have interrupts off; so a thread that nobody waits for is put on a list, and freed by the next that makes a
+ * thread, or by a CPU that has nothing to do.
  */
 #include <ashlar/heap.h>
 #include <ashlar/kernel_stack.h>

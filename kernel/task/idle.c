@@ -6,8 +6,8 @@
 #include "internal.h"
 
 /*
- * Interrupts are off from the last look to the rest, so that none is lost in between. This CPU is in the set of
- * the idle before it looks into others' queues: see balance.c.
+ * Interrupts are off from the last look to the rest, so that none is lost in between. This CPU is in the set
+ * of the idle before it looks into others' queues: see balance.c.
  */
 static void work_or_rest(struct run_queue *queue)
 {
@@ -16,6 +16,7 @@ static void work_or_rest(struct run_queue *queue)
         cpu_set_add(&cpus_idle, queue->cpu);
     }
     if (atomic_load(&queue->ready) == 0 && !steal(queue)) {
+        panic_if_nobody_is_left();
         rest_here(queue);
     }
     if (cpus_idle.cpus != 0) {

@@ -39,8 +39,8 @@ void prepare_thread(struct thread *thread, void (*begin)(void));
 /* Whether waiting till a moment works: there are timers. */
 bool can_be_timed(void);
 
-/* Interrupts are off: does one piece of what a CPU does that has nothing to do, or rests until an interrupt if
- * there is none; not if something is in the queue, or looked for. Comes back with interrupts off. */
+/* Interrupts are off: does one piece of what a CPU does that has nothing to do, or rests until an interrupt
+ * if there is none; not if something is in the queue, or looked for. Comes back with interrupts off. */
 void rest_here(struct run_queue *queue);
 
 /* ---- queue.c: all with the queue's lock held ---- */

@@ -96,7 +96,6 @@ void rest_here(struct run_queue *queue)
     bool worked = frame_pool_idle(kernel_frames());
     interrupts_disable();
     if (!worked && atomic_load(&queue->ready) == 0 && !atomic_load(&queue->look)) {
-        panic_if_nobody_is_left();
         cpu_rest();
         interrupts_disable();
     }

@@ -1,11 +1,11 @@
 /*
  * Sleeping for a mutex; what needs no sleep is in kernel/lib/mutex.c.
  *
- * Who sleeps is in the mutex's queue, and the word says so (MUTEX_AWAITED); both change under the queue's lock
- * only. Whoever releases a mutex that is awaited wakes the first in the queue and leaves the mutex free: another
- * thread that runs may take it before, which keeps mutexes that many want from passing at the speed of
- * switches. But one that was woken in vain comes back to the front, and the next time the mutex is handed to it
- * directly. So nobody waits for ever.
+ * Who sleeps is in the mutex's queue, and the word says so (MUTEX_AWAITED); both change under the queue's
+ * lock only. Whoever releases a mutex that is awaited wakes the first in the queue and leaves the mutex free:
+ * another thread that runs may take it before, which keeps mutexes that many want from passing at the speed
+ * of switches. But one that was woken in vain comes back to the front, and the next time the mutex is handed
+ * to it directly. So nobody waits for ever.
  */
 #include <ashlar/platform.h>
 
@@ -14,7 +14,8 @@
 
 #define HOLDER(word) ((word) & ~MUTEX_AWAITED)
 
-/* With the queue locked: takes the mutex if it is free, else notes that somebody sleeps; whether it took it. */
+/* With the queue locked: takes the mutex if it is free, else notes that somebody sleeps; whether it took it.
+ */
 static bool take_or_note(struct mutex *mutex)
 {
     uintptr_t self = (uintptr_t)thread_self();

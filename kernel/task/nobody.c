@@ -2,9 +2,9 @@
  * The end of a machine in which every thread waits for another: better a panic that names what each waits for
  * than a machine that is silent for ever.
  *
- * It has come when all CPUs have nothing to do, no timer runs, and every thread is in a wait that only another
- * thread can end. A wait is begun by a CPU that has something to do, and its end is counted: so what was read
- * is true of one moment if all were idle before and after, and no wait has ended in between.
+ * It has come when all CPUs have nothing to do, no timer runs, and every thread is in a wait that only
+ * another thread can end. A wait is begun by a CPU that has something to do, and its end is counted: so what
+ * was read is true of one moment if all were idle before and after, and no wait has ended in between.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>

@@ -1,5 +1,22 @@
 /* A CPU's queue of threads that are ready: a list for each level. See internal.h. */
+#include <ashlar/cpu_set.h>
+
 #include "internal.h"
+
+struct cpu_set cpus_with_ready;
+struct cpu_set cpus_idle;
+
+size_t threads_cpus_bytes(unsigned cpus)
+{
+    return 2 * cpu_set_words(cpus) * sizeof(uint64_t);
+}
+
+void threads_cpus_start(void *memory, unsigned cpus)
+{
+    _Atomic(uint64_t) *words = memory;
+    cpu_set_init(&cpus_idle, words, cpus);
+    cpu_set_init(&cpus_with_ready, words + cpu_set_words(cpus), cpus);
+}
 
 void run_queue_init(struct run_queue *queue, unsigned cpu)
 {
@@ -10,9 +27,9 @@ void run_queue_init(struct run_queue *queue, unsigned cpu)
 }
 
 /*
- * A thread of the idle level that holds a mutex is lent the normal one: else those who wait for the mutex would
- * wait for all normal threads on its CPU. Higher it need not be: threads of one level take turns, so whoever
- * holds a mutex runs within so many time slices as threads are ready.
+ * A thread of the idle level that holds a mutex is lent the normal one: else those who wait for the mutex
+ * would wait for all normal threads on its CPU. Higher it need not be: threads of one level take turns, so
+ * whoever holds a mutex runs within so many time slices as threads are ready.
  */
 enum thread_level thread_level_now(const struct thread *thread)
 {

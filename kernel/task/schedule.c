@@ -2,8 +2,9 @@
  * Leaving a thread and going on with another; sleeping and waking. docs/threads.md tells the whole.
  *
  * A thread belongs to the run queue of one CPU, and its state changes only with that queue's lock held. The
- * lock is held over the switch, too: taken by the thread that leaves, released by the one that goes on, on the
- * same CPU. So whoever gets the lock finds the thread off its stack, if it is not the one that runs there.
+ * lock is held over the switch, too: taken by the thread that leaves, released by the one that goes on, on
+ * the same CPU. So whoever gets the lock finds the thread off its stack, if it is not the one that runs
+ * there.
  */
 #include <ashlar/assert.h>
 #include <ashlar/clock.h>
@@ -102,6 +103,7 @@ static struct thread *choose(struct run_queue *queue)
     while (!(next = run_queue_first(queue)) && !queue->idle) {
         atomic_store_explicit(&queue->look, false, memory_order_relaxed);
         unlock(queue);
+        panic_if_nobody_is_left();
         rest_here(queue);
         lock(queue);
     }
@@ -112,8 +114,8 @@ static struct thread *choose(struct run_queue *queue)
     return next;
 }
 
-/* The thread that runs here has got another state, or is in the queue again. Interrupts are off, and the queue
- * is locked; afterwards it is not. Returns when the thread goes on. */
+/* The thread that runs here has got another state, or is in the queue again. Interrupts are off, and the
+ * queue is locked; afterwards it is not. Returns when the thread goes on. */
 static void leave(struct run_queue *queue)
 {
     struct thread *self = queue->current;
@@ -282,7 +284,6 @@ void thread_start(struct thread *thread)
     interrupts_restore(were_on);
     thread_offer();
 }
-
 
 void thread_bind(uint32_t cpu)
 {

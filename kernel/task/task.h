@@ -7,14 +7,15 @@
  * START_ADDRESSES. */
 void threads_start(void);
 
-/* Lets threads use several CPUs; memory: what threads_cpus_bytes() says, zeroed, for good. Before others run. */
+/* Lets threads use several CPUs; memory: what threads_cpus_bytes() says, zeroed, for good. Before others run.
+ */
 size_t threads_cpus_bytes(unsigned cpus);
 void threads_cpus_start(void *memory, unsigned cpus);
 
 struct per_cpu;
 
-/* Makes the thread of a CPU that is to be started: it is what that CPU begins as, and runs when it has nothing
- * else to do. */
+/* Makes the thread of a CPU that is to be started: it is what that CPU begins as, and runs when it has
+ * nothing else to do. */
 void thread_make_idle(struct thread *thread, struct per_cpu *cpu);
 
 /* The thread made so is the one that runs here, and is listed from now on. By each started CPU. */

@@ -1,8 +1,8 @@
 /*
  * The life of a thread; see <ashlar/thread.h>.
  *
- * A thread is referred to by the handle of who made it, by itself until it has left its stack, and by those who
- * found it by its number. The last to let go has it freed.
+ * A thread is referred to by the handle of who made it, by itself until it has left its stack, and by those
+ * who found it by its number. The last to let go has it freed.
  */
 #include <ashlar/format.h>
 #include <ashlar/heap.h>
@@ -84,8 +84,8 @@ static uint64_t idle(void *unused)
 }
 
 /*
- * The boot CPU's own thread is made together with the first thread that needs it: till then the first one rests
- * in its place, and a machine that needs no threads spends nothing on them.
+ * The boot CPU's own thread is made together with the first thread that needs it: till then the first one
+ * rests in its place, and a machine that needs no threads spends nothing on them.
  */
 static bool idle_thread_exists(void)
 {
@@ -189,7 +189,8 @@ void threads_enter(void)
 
 static enum wait_result join(struct thread *thread, uint64_t *value, struct wait_how how)
 {
-    enum wait_result result = WAIT_UNTIL(&thread->joiners, atomic_load(&thread->gone), "the end of a thread", how);
+    enum wait_result result =
+        WAIT_UNTIL(&thread->joiners, atomic_load(&thread->gone), "the end of a thread", how);
     if (result == WAIT_WOKEN) {
         if (value) {
             *value = thread->value;

@@ -1,9 +1,9 @@
 /*
  * Wait queues; see <ashlar/wait.h>.
  *
- * Whoever wakes takes the waiter out of the queue and wakes its thread, both under the queue's lock. Who waits
- * looks whether it was taken out under the same lock, each time it comes back from sleep, so it is not gone
- * before its waker is done with it.
+ * Whoever wakes takes the waiter out of the queue and wakes its thread, both under the queue's lock. Who
+ * waits looks whether it was taken out under the same lock, each time it comes back from sleep, so it is not
+ * gone before its waker is done with it.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>

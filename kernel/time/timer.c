@@ -1,7 +1,7 @@
 /*
  * Timers; see <ashlar/clock.h>. Each CPU keeps its running timers in a list by deadline, and its device armed
- * for the first, or for the end of the time slice that runs. A list has a lock, as any CPU may cancel a timer.
- * The function of a timer runs without it: so it may start the timer again, and wake threads.
+ * for the first, or for the end of the time slice that runs. A list has a lock, as any CPU may cancel a
+ * timer. The function of a timer runs without it: so it may start the timer again, and wake threads.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>

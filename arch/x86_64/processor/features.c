@@ -2,16 +2,15 @@
  * Which features the CPU has, and control registers set to known values, whatever the firmware left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
- * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors), SYSCALL. Everything else
- * is off until a subsystem needs it, such as CET, VMX, protection keys, SYSENTER, and above all FSGSBASE: with it, user
- * code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only LA57 stays
- * as it is: it cannot change in long mode.
+ * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors), SYSCALL. Everything
+ * else is off until a subsystem needs it, such as CET, VMX, protection keys, SYSENTER, and above all FSGSBASE: with
+ * it, user code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only
+ * LA57 stays as it is: it cannot change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
-#include <x86/extended_state.h>
 #include <x86/msr.h>
 #include <x86/user_mode.h>
 
@@ -213,6 +212,5 @@ void cpu_control_set(void)
     cr3_write(cr3_read() & CR3_ADDRESS_MASK);
     cr4_write(wanted.cr4);
     cr0_write(wanted.cr0);
-    extended_state_enable();
     __asm__ volatile("pushq $2; popfq" : : : "memory", "cc");
 }

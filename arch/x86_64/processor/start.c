@@ -4,12 +4,15 @@
 #include <ashlar/thread_types.h>
 #include <x86/cpu.h>
 #include <x86/cpu_stacks.h>
+#include <x86/extended_state.h>
 
 #include "internal.h"
 
 static struct thread boot_thread; /* told about itself by threads_start() */
 
-struct per_cpu boot_cpu = {.self = &boot_cpu, .preempt_depth = PREEMPT_NO_WISH, .thread = &boot_thread,
+struct per_cpu boot_cpu = {.self = &boot_cpu,
+                           .preempt_depth = PREEMPT_NO_WISH,
+                           .thread = &boot_thread,
                            .timers_lock = IRQ_SPINLOCK_INITIALIZER(LOCK_TIMERS)};
 
 /* The lowest byte stays 0, so that a string that overruns its buffer cannot reproduce the value. */
@@ -31,6 +34,7 @@ __attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *
     idt_init();
     cpu_features_find();
     cpu_control_set();
+    extended_state_enable();
     cpu_stacks_guard();
     __stack_chk_guard = stack_guard_from(&info->seed);
 }

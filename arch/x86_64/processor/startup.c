@@ -1,6 +1,6 @@
 /* The C part of how processors start; see <x86/startup.h> and startup.S. */
-#include <ashlar/lock.h>
 #include <ashlar/hooks.h>
+#include <ashlar/lock.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <stdatomic.h>

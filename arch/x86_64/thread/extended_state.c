@@ -32,7 +32,8 @@ size_t extended_state_bytes(void)
     return cpu_has(CPU_FEATURE_XSAVE) ? cpuid(0xd, 0).ebx : FXSAVE_BYTES;
 }
 
-/* The header of XSAVE says with zeros that every component is as at the start; but MXCSR is loaded even so. */
+/* The header of XSAVE says with zeros that every component is as at the start; but MXCSR is loaded even so.
+ */
 void extended_state_init(void *room)
 {
     const uint16_t control_word = CONTROL_WORD_AT_FIRST;

@@ -1,6 +1,4 @@
 /* From one thread to another; see <x86/thread.h>. */
-#include <ashlar/hooks.h>
-#include <ashlar/platform.h>
 #include <x86/extended_state.h>
 #include <x86/per_cpu.h>
 #include <x86/thread.h>
@@ -36,11 +34,4 @@ void thread_switch(struct thread *from, struct thread *to)
     }
     cpu->thread = to;
     thread_switch_stacks(&from->stack_pointer, to->stack_pointer);
-}
-
-__attribute__((preserve_most)) void preempt_reschedule(void)
-{
-    if (interrupts_enabled()) {
-        kernel_hooks.reschedule();
-    }
 }

@@ -105,8 +105,11 @@ KERNEL_TEST(thread_that_is_detached_is_freed)
 
 KERNEL_TEST(thread_that_never_ran_can_be_dropped)
 {
-    const struct thread_request request = {
-        .name = "never", .entry = add_one, .level = THREAD_NORMAL, .cpu = THREAD_ANY_CPU, .has_user_state = true};
+    const struct thread_request request = {.name = "never",
+                                           .entry = add_one,
+                                           .level = THREAD_NORMAL,
+                                           .cpu = THREAD_ANY_CPU,
+                                           .has_user_state = true};
     struct thread *thread = thread_create(&request);
     unsigned count = thread_count();
     EXPECT(thread != NULL);
@@ -283,7 +286,8 @@ KERNEL_TEST(threads_are_found_and_listed)
         EXPECT(report.number > last);
         last = report.number;
         seen++;
-        found_self = found_self || (report.number == thread_current()->number && report.state == THREAD_RUNNING);
+        found_self =
+            found_self || (report.number == thread_current()->number && report.state == THREAD_RUNNING);
     }
     thread_walk_end(&walk);
     EXPECT(found_self);

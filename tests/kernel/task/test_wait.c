@@ -87,7 +87,8 @@ KERNEL_TEST(wait_many_sleep_at_once)
     EXPECT_EQUAL(wrong, 0);
 }
 
-/* Wakes and times that come at the same moment: a wake is either taken, or it goes to the one that waits on. */
+/* Wakes and times that come at the same moment: a wake is either taken, or it goes to the one that waits on.
+ */
 static struct wait_queue race = WAIT_QUEUE_INITIALIZER;
 static _Atomic(unsigned) tokens;
 static _Atomic(unsigned) taken;
@@ -294,8 +295,8 @@ KERNEL_TEST(mutex_lends_its_holder_a_level)
     atomic_store(&is_held, false);
     atomic_store(&is_done, false);
     struct thread *low = thread_create(&request);
-    request = (struct thread_request){
-        .name = "busy", .entry = run_on, .level = THREAD_NORMAL, .cpu = cpu_number()};
+    request =
+        (struct thread_request){.name = "busy", .entry = run_on, .level = THREAD_NORMAL, .cpu = cpu_number()};
     struct thread *busy = thread_create(&request);
     EXPECT(low != NULL && busy != NULL);
     thread_start(low);

@@ -36,14 +36,13 @@ static inline void preempt_disable(void)
     __asm__ volatile("incl %%gs:%c0" : : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory", "cc");
 }
 
-/* What follows where preemption comes on and another thread is wished for. Saves all registers itself, so that
- * its callers, which hardly ever call it, need not save any. */
-__attribute__((preserve_most)) void preempt_reschedule(void);
-
 static inline void preempt_enable(void)
 {
     bool wished; /* which is in the flags, and goes nowhere else */
-    __asm__ volatile("decl %%gs:%c1" : "=@ccz"(wished) : "i"(offsetof(struct per_cpu, preempt_depth)) : "memory");
+    __asm__ volatile("decl %%gs:%c1"
+                     : "=@ccz"(wished)
+                     : "i"(offsetof(struct per_cpu, preempt_depth))
+                     : "memory");
     if (__builtin_expect(wished, false)) {
         preempt_reschedule();
     }

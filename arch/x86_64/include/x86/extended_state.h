@@ -10,7 +10,7 @@
 
 #define EXTENDED_STATE_ALIGN 64
 
-/* Lets user mode use the registers, on this CPU; part of cpu_control_set(). */
+/* Lets user mode use the registers, on this CPU. After cpu_control_set(). */
 void extended_state_enable(void);
 
 /* How much room a thread's registers take. The same on all CPUs. */

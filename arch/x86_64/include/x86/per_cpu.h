@@ -18,7 +18,8 @@ struct trap_frame;
 struct vm_space;
 
 /* In preempt_depth, unless somebody wishes that another thread runs here: so the count is 0 exactly when
- * preemption comes on and somebody wishes it, and to undo a preempt_disable() and to look are one instruction. */
+ * preemption comes on and somebody wishes it, and to undo a preempt_disable() and to look are one
+ * instruction. */
 #define PREEMPT_NO_WISH 0x80000000u
 
 struct per_cpu {
@@ -30,20 +31,20 @@ struct per_cpu {
     struct trap_frame *frame;  /* innermost trap frame, or NULL outside any trap */
     struct thread *thread;     /* that runs; never NULL */
     struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
-    struct global_descriptors gdt;     /* this CPU's descriptor table: its TSS differs from the others' */
-    uint64_t interrupt_counts[256];    /* by vector; written only by this CPU */
-    struct vm_space *space;            /* the user space that is loaded, or NULL */
-    struct run_queue queue;            /* kernel/task/ */
+    struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
+    uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
+    struct vm_space *space;         /* the user space that is loaded, or NULL */
+    struct run_queue queue;         /* kernel/task/ */
     struct irq_spinlock timers_lock;
-    struct timer *timers;              /* that run, first to expire; guarded by the lock */
-    struct timer *expiring;            /* whose function runs now; guarded by the lock */
-    uint64_t slice_end;                /* clock_nanoseconds(); 0: no time slice runs. Its own, interrupts off */
-    uint64_t began;                    /* time-stamp counter when it came into the kernel's hands */
-    uint64_t idle_ticks;               /* spent resting */
-    _Atomic(uint64_t) rest_began;      /* time-stamp counter when it began to rest; 0: it works */
-    int64_t ticks_ahead;               /* of the time-stamp counter, before the boot CPU's */
-    _Atomic(uint32_t) where_asked;     /* 1: an NMI is on its way that asks where this CPU is */
-    _Atomic(uint64_t) where;           /* its answer */
+    struct timer *timers;          /* that run, first to expire; guarded by the lock */
+    struct timer *expiring;        /* whose function runs now; guarded by the lock */
+    uint64_t slice_end;            /* clock_nanoseconds(); 0: no time slice runs. Its own, interrupts off */
+    uint64_t began;                /* time-stamp counter when it came into the kernel's hands */
+    uint64_t idle_ticks;           /* spent resting */
+    _Atomic(uint64_t) rest_began;  /* time-stamp counter when it began to rest; 0: it works */
+    int64_t ticks_ahead;           /* of the time-stamp counter, before the boot CPU's */
+    _Atomic(uint32_t) where_asked; /* 1: an NMI is on its way that asks where this CPU is */
+    _Atomic(uint64_t) where;       /* its answer */
     struct trap_frame *firmware_fault; /* where to note an exception in a firmware call; NULL outside one */
     uint64_t timer_due;                /* when the timer device shall interrupt, in TSC ticks; 0: never */
     uint64_t part_offset;              /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
