@@ -36,7 +36,7 @@ def print_cpu(base, cpu):
     """All about one CPU."""
     print(f"CPU {memory.integer(cpu['number'])}: struct per_cpu at {base:#x}")
     print(f"  at {memory.place(memory.register('pc'))}")
-    print(f"  preempt depth {memory.integer(cpu['preempt_depth'])}, "
+    print(f"  preempt depth {memory.integer(cpu['preempt_depth']) & 0x7fffffff}, "
           f"interrupt depth {memory.integer(cpu['interrupt_depth'])}")
     print_frame(cpu)
     print(f"  stacks: traps from user mode {memory.integer(cpu['tss']['rsp0']):#x}")
