@@ -102,14 +102,22 @@ static void check_order(const struct lock_order *lock, const struct lock_held *h
     }
 }
 
-/* A mutex is waited for with preemption and interrupts on. */
-static void check_may_wait(const struct lock_order *lock, bool may_wait)
+/* The spinlocks that this thread holds. While preemption and interrupts are on it holds none, and may go to
+ * another CPU at any moment; else it stays on this one, whose list it is. */
+static const struct locks_held *spinlocks_held(void)
 {
-    const struct locks_held *locks = cpu_locks_held();
+    static const struct locks_held none;
+    return cpu_may_wait() && interrupts_enabled() ? &none : cpu_locks_held();
+}
+
+/* A mutex is waited for with preemption and interrupts on. */
+static void check_may_wait(const struct lock_order *lock)
+{
+    const struct locks_held *locks = spinlocks_held();
     if (locks->count != 0) {
         refuse_after("where it may not wait: it holds", lock, &locks->held[locks->count - 1]);
     }
-    if (!may_wait) {
+    if (!cpu_may_wait()) {
         refuse("with preemption or interrupts off", lock);
     }
 }
@@ -141,14 +149,11 @@ void lock_check_wait(const struct lock_order *lock, enum lock_class class)
     if (class != LOCK_SPIN_IRQ && cpu_in_interrupt()) {
         refuse("in an interrupt handler, which takes irq_spinlocks only", lock);
     }
-    bool may_wait = cpu_may_wait();
-    bool were_on = interrupts_disable(); /* on this CPU, for its list */
     if (class == LOCK_MUTEX) {
-        check_may_wait(lock, may_wait);
+        check_may_wait(lock);
     }
     check_order_after(lock, thread_locks_held());
-    check_order_after(lock, cpu_locks_held());
-    interrupts_restore(were_on);
+    check_order_after(lock, spinlocks_held());
 }
 
 void lock_check_sleep(void)
@@ -156,30 +161,25 @@ void lock_check_sleep(void)
     if (atomic_load_explicit(&ended, memory_order_relaxed)) {
         return;
     }
-    bool may_wait = cpu_may_wait() && !cpu_in_interrupt();
-    bool were_on = interrupts_disable();
-    const struct locks_held *locks = cpu_locks_held();
+    const struct locks_held *locks = spinlocks_held();
     if (locks->count != 0) {
         refuse_to("sleeps", &locks->held[locks->count - 1]);
     }
-    if (!may_wait) {
+    if (!cpu_may_wait() || cpu_in_interrupt()) {
         panic("lock: CPU %u sleeps with preemption or interrupts off: see Locks in docs/architecture.md",
               cpu_number());
     }
-    interrupts_restore(were_on);
 }
 
 /* Panics if this CPU holds an irq_spinlock. */
 static void check_outside_irq_spinlocks(const char *does)
 {
-    bool were_on = interrupts_disable();
-    const struct locks_held *locks = cpu_locks_held();
+    const struct locks_held *locks = spinlocks_held();
     for (unsigned i = 0; i < locks->count; i++) {
         if (class_of(locks->held[i].lock) == LOCK_SPIN_IRQ) {
             refuse_to(does, &locks->held[i]);
         }
     }
-    interrupts_restore(were_on);
 }
 
 void lock_check_log(void)
