@@ -92,7 +92,7 @@ struct file {
      * written to. */
     bool unprivileged;
     bool outsider;
-    void *own;               /* what its operations keep */
+    void *own; /* what its operations keep */
 };
 
 /* ---- Opening, closing ---- */
@@ -141,7 +141,9 @@ struct file_entry {
 /*
  * Calls `emit` for the entries from the file's position on until it returns false, and leaves the position at
  * that entry. An entry that is there all the time is seen once. Fails with -ENOTDIR; with -ENOENT for a
- * directory that was removed. `emit` is called with a mutex of the file's held: see above.
+ * directory that was removed. `emit` is called with the mutex of the
+ * file's position held: it may ask for status and text of names (fs_status(), fs_readlink()), but use no
+ * files.
  */
 int file_entries(struct file *file, bool (*emit)(void *context, const struct file_entry *entry),
                  void *context);

@@ -67,7 +67,8 @@ static int64_t take_out(struct file *file, struct fs_pipe *pipe, struct file_buf
         if (copied < part) {
             break;
         }
-        if (pipe->head % FRAME_BYTES == 0) {
+        /* A full pipe's newest bytes may lie in the frame of its oldest. */
+        if (pipe->head % FRAME_BYTES == 0 && pipe->tail - pipe->head <= PIPE_BYTES - FRAME_BYTES) {
             fs_paged_free(file->fs, *frame);
             *frame = FRAME_NONE;
         }

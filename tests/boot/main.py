@@ -19,6 +19,7 @@ import devices
 import faults
 import frame
 import frames
+import initrds
 import matrix
 import monitor
 import processors
@@ -52,7 +53,7 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, processors, programs, selftests):
+                   frames, initrds, processors, programs, selftests):
         cases.update(module.CASES)
     return cases
 

@@ -317,7 +317,8 @@ static void do_open(void)
         files[i].ours = NULL;
     }
     if ((here == -ELOOP || here == -ENXIO) && there == -EACCES && (flags & FILE_CREATE)) {
-        return; /* no regular file in a sticky directory: Linux takes it for what fs.protected_regular is about */
+        return; /* no regular file in a sticky directory: Linux takes it for what fs.protected_regular is
+                   about */
     }
     if (here != there) {
         struct stat status = {0};
