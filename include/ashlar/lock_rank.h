@@ -12,8 +12,8 @@ enum lock_rank {
     LOCK_FILE_SEEKING,  /* the position of an open file */
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
     LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe */
-    LOCK_SPACE_CHANGE, /* an address space's structure; key: the space's number */
-    LOCK_FIRMWARE,     /* the firmware's runtime services and the buffers they are given */
+    LOCK_SPACE_CHANGE,  /* an address space's structure; key: the space's number */
+    LOCK_FIRMWARE,      /* the firmware's runtime services and the buffers they are given */
 
     /* Spinlocks. */
     LOCK_FILE_NODE,       /* a node: its attributes, names in a directory, pages; key: its number */

@@ -73,6 +73,13 @@ struct fs_entry {
     bool gone;                    /* unlinked; changes with `names` held */
 };
 
+/* ---- limits.c ---- */
+
+/* Counts one node more, unless there are as many as may be. */
+bool fs_count_node(struct fs *fs);
+/* Gives the memory of a node back, of which nothing is used any more, and counts it out. */
+void fs_node_free(struct fs_node *node);
+
 /* ---- node.c ---- */
 
 static inline uint32_t fs_kind(const struct fs_node *node)
@@ -209,9 +216,6 @@ void fs_regular_end(struct fs_node *node);
 int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider);
 int64_t fs_regular_seek(struct fs_node *node, uint64_t from, bool data);
 extern const struct file_operations fs_regular_operations;
-
-/* The memory of a node, once nothing of it is used. */
-void fs_node_free(struct fs_node *node);
 
 /* ---- pipe.c, device.c, directory.c ---- */
 

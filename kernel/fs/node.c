@@ -18,19 +18,6 @@ static void set_up(struct fs_node *node, struct fs *fs, const struct fs_identity
     node->accessed = node->modified = node->changed = fs->config.now();
 }
 
-/* Counts one node more, unless there are as many as may be. */
-static bool count_node(struct fs *fs)
-{
-    uint64_t nodes = atomic_load_explicit(&fs->nodes, memory_order_relaxed);
-    do {
-        if (nodes >= fs->config.nodes_max) {
-            return false;
-        }
-    } while (!atomic_compare_exchange_weak_explicit(&fs->nodes, &nodes, nodes + 1, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    return true;
-}
-
 static int fill(struct fs_node *node, const char *target)
 {
     if (fs_kind(node) == FS_SYMLINK) {
@@ -46,7 +33,7 @@ static int fill(struct fs_node *node, const char *target)
 int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, uint64_t special,
                  const char *target, struct fs_node **made)
 {
-    if (!count_node(fs)) {
+    if (!fs_count_node(fs)) {
         return -ENOSPC;
     }
     struct fs_node *node = heap_alloc(fs->config.heap, sizeof *node);
@@ -61,13 +48,6 @@ int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, ui
     }
     *made = node;
     return 0;
-}
-
-void fs_node_free(struct fs_node *node)
-{
-    struct fs *fs = node->fs;
-    heap_free(fs->config.heap, node);
-    atomic_fetch_sub_explicit(&fs->nodes, 1, memory_order_relaxed);
 }
 
 void fs_node_get(struct fs_node *node)

@@ -1,4 +1,5 @@
-/* What stb_image needs of the C library's <stdlib.h>: declared only, since what calls it is left out of the kernel. */
+/* What stb_image needs of the C library's <stdlib.h>: declared only, since the kernel has no caller.
+ */
 #pragma once
 
 #include <stddef.h>

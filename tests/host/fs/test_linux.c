@@ -5,8 +5,7 @@
  *
  * Arguments: operations, first seed.
  */
-#include "fixture.h"
-#include "tests/host/support/random.h"
+#include "linux.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,99 +22,9 @@
 
 #include <cmocka.h>
 
-#define FILES      8
-#define BYTES_MOST 40000
-
-static struct fs_fixture fixture;
-static uint64_t seed;
-static struct {
-    struct file *ours;
-    int theirs; /* -1: none */
-} files[FILES];
-static bool is_root;
-static unsigned long steps;
-
-static unsigned below(unsigned bound)
-{
-    return random_number(&seed) % bound;
-}
-
-static int real_errno_of(long result)
-{
-    return result < 0 ? -errno : (int)result;
-}
-
-/* A path of few names: so that operations meet. */
-static void random_path(char *to)
-{
-    static const char *const names[] = {"a", "b", "c", "d", "..", ".", "link", "e", "", "missing"};
-    unsigned parts = 1 + below(3);
-    size_t at = 0;
-    for (unsigned i = 0; i < parts; i++) {
-        at += (size_t)sprintf(to + at, "%s%s", i ? "/" : "", names[below(below(4) ? 8 : 10)]);
-    }
-    if (below(8) == 0) {
-        strcpy(to + at, below(2) ? "/" : "/.");
-        at = strlen(to);
-    }
-    if (below(200) == 0) {
-        memset(to, 'n', 256 + below(2) - 1);
-        to[256 + below(2) - 1] = 0;
-    }
-    if (to[0] == '/') { /* an absolute path is another thing on each side */
-        to[0] = 'a';
-    }
-}
-
-/* Nothing may lead out of the test's directory: ".." at its top is where the two differ. */
-static bool leads_out(const char *path)
-{
-    int depth = 0;
-    char copy[600];
-    strcpy(copy, path);
-    for (char *part = strtok(copy, "/"); part; part = strtok(NULL, "/")) {
-        depth += strcmp(part, "..") == 0 ? -1 : strcmp(part, ".") == 0 ? 0 : 1;
-        if (depth < 0 || strcmp(part, "link") == 0) {
-            return strstr(path, "..") != NULL;
-        }
-    }
-    return false;
-}
-
-static void pick_path(char *to)
-{
-    do {
-        random_path(to);
-    } while (leads_out(to));
-}
-
-static void expect(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs)
-{
-    if (ours != theirs) {
-        fail_msg("step %lu: %s(%s, %s): %lld here, %lld on Linux", steps, what, a, b ? b : "-",
-                 (long long)ours, (long long)theirs);
-    }
-}
-
-/* ---- Comparing ---- */
-
-static void compare_status(const char *what, const char *path, const struct fs_status *ours,
-                           const struct stat *theirs)
-{
-    expect(what, path, "mode", ours->mode, theirs->st_mode);
-    expect(what, path, "links", ours->links, (int64_t)theirs->st_nlink);
-    if ((ours->mode & FS_KIND) != FS_DIRECTORY) {
-        expect(what, path, "bytes", (int64_t)ours->bytes, theirs->st_size);
-    }
-    if (is_root) {
-        expect(what, path, "user", ours->user, theirs->st_uid);
-        expect(what, path, "group", ours->group, theirs->st_gid);
-    }
-}
-
 static void do_stat(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     struct fs_status ours;
     struct stat theirs;
     bool follow = below(2);
@@ -132,7 +41,7 @@ static void do_stat(void)
 
 static void do_mkdir(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     static const unsigned modes[] = {0755, 0777, 0700, 01777, 0500, 02775};
     unsigned mode = modes[below(6)];
     pick_path(path);
@@ -141,7 +50,7 @@ static void do_mkdir(void)
 
 static void do_unlink(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     bool directory = below(2);
     pick_path(path);
     expect(directory ? "rmdir" : "unlink", path, NULL,
@@ -153,7 +62,7 @@ static void do_symlink(void)
 {
     static const char *const targets[] = {"a", "b", "c/a", "link", "a/", "missing", "./b", "d/link", ""};
     const char *target = targets[below(9)];
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     pick_path(path);
     expect("symlink", target, path, fs_symlink(&fixture.view, target, NULL, path),
            real_errno_of(symlink(target, path)));
@@ -161,8 +70,8 @@ static void do_symlink(void)
 
 static void do_link(void)
 {
-    char from[600];
-    char to[600];
+    char from[LINUX_PATH_BYTES];
+    char to[LINUX_PATH_BYTES];
     bool follow = below(2);
     pick_path(from);
     pick_path(to);
@@ -175,8 +84,8 @@ static void do_link(void)
 
 static void do_rename(void)
 {
-    char from[600];
-    char to[600];
+    char from[LINUX_PATH_BYTES];
+    char to[LINUX_PATH_BYTES];
     unsigned flags = below(4) == 0 ? FS_RENAME_NO_REPLACE : 0;
     pick_path(from);
     pick_path(to);
@@ -186,7 +95,7 @@ static void do_rename(void)
 
 static void do_readlink(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     char ours[300] = "";
     char theirs[300] = "";
     size_t room = below(3) ? 200 : below(3);
@@ -198,7 +107,7 @@ static void do_readlink(void)
 
 static void do_mknod(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     static const unsigned kinds[] = {FS_REGULAR, 0, FS_PIPE, FS_SOCKET, FS_DIRECTORY, 0050000};
     unsigned mode = kinds[below(6)] | (below(2) ? 0644 : 0600);
     pick_path(path);
@@ -208,7 +117,7 @@ static void do_mknod(void)
 
 static void do_access(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     unsigned wanted = below(8);
     pick_path(path);
     /* With AT_EACCESS: by the same identity as all the rest. */
@@ -218,7 +127,7 @@ static void do_access(void)
 
 static void do_chmod(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     static const unsigned modes[] = {0755, 0644, 0000, 04755, 02755, 02644, 0111, 01777, 0222, 0777};
     const struct fs_change change = {.set_mode = true, .mode = modes[below(10)]};
     pick_path(path);
@@ -228,7 +137,7 @@ static void do_chmod(void)
 
 static void do_chown(void)
 {
-    char path[600];
+    char path[LINUX_PATH_BYTES];
     const struct fs_change change = {.chown = true,
                                      .set_user = below(2),
                                      .set_group = below(2),
@@ -242,18 +151,11 @@ static void do_chown(void)
 
 static void do_truncate(void)
 {
-    char path[600];
-    int64_t bytes = below(4) ? (int64_t)below(BYTES_MOST) : (int64_t)below(2) - 1;
+    char path[LINUX_PATH_BYTES];
+    int64_t bytes = below(4) ? (int64_t)below(LINUX_BYTES_MOST) : (int64_t)below(2) - 1;
     pick_path(path);
     expect("truncate", path, NULL, fs_truncate(&fixture.view, NULL, path, (uint64_t)bytes),
            real_errno_of(truncate(path, bytes)));
-}
-
-static uint32_t group_of(unsigned i)
-{
-    struct fs_status status;
-    file_status(files[i].ours, &status);
-    return status.group;
 }
 
 static void become(unsigned user)
@@ -265,7 +167,7 @@ static void become(unsigned user)
     setfsgid(user);
     setfsuid(user);
     fixture.view.who.user = fixture.view.who.group = user;
-    for (unsigned i = 0; i < FILES; i++) { /* Linux asks who writes, not who opened */
+    for (unsigned i = 0; i < LINUX_FILES; i++) { /* Linux asks who writes, not who opened */
         if (files[i].ours) {
             files[i].ours->unprivileged = user != 0;
             files[i].ours->outsider = user != 0 && group_of(i) != user;
@@ -277,148 +179,6 @@ static void become(unsigned user)
 static void do_become(void)
 {
     become(below(2) * 1000);
-}
-
-/* ---- Open files ---- */
-
-static void close_file(unsigned i)
-{
-    if (files[i].ours) {
-        file_put(files[i].ours);
-        close(files[i].theirs);
-        files[i].ours = NULL;
-    }
-}
-
-static void do_open(void)
-{
-    char path[600];
-    unsigned i = below(FILES);
-    static const unsigned more[] = {0,
-                                    FILE_CREATE,
-                                    FILE_CREATE | FILE_EXCLUSIVE,
-                                    FILE_CREATE | FILE_TRUNCATE,
-                                    FILE_TRUNCATE,
-                                    FILE_DIRECTORY,
-                                    FILE_NO_FOLLOW,
-                                    FILE_APPEND | FILE_CREATE,
-                                    FILE_CREATE | FILE_NO_FOLLOW,
-                                    FILE_NO_ACCESS_TIME,
-                                    FILE_PLACE,
-                                    FILE_PLACE | FILE_NO_FOLLOW};
-    unsigned flags = below(3) | more[below(12)] | FILE_NO_WAIT;
-    unsigned mode = below(2) ? 0644 : 0200;
-    pick_path(path);
-    close_file(i);
-    int here = fs_open(&fixture.view, NULL, path, flags, mode, &files[i].ours);
-    files[i].theirs = (int)syscall(SYS_open, path, flags, mode);
-    int there = files[i].theirs < 0 ? real_errno_of(-1) : 0;
-    if (here != 0) {
-        files[i].ours = NULL;
-    }
-    if ((here == -ELOOP || here == -ENXIO) && there == -EACCES && (flags & FILE_CREATE)) {
-        return; /* no regular file in a sticky directory: Linux takes it for what fs.protected_regular is
-                   about */
-    }
-    if (here != there) {
-        struct stat status = {0};
-        lstat(path, &status);
-        fail_msg("step %lu: mode there %o, user %u, as %u: open(%s, %o): %d here, %d on Linux", steps,
-                 status.st_mode, status.st_uid, fixture.view.who.user, path, flags, here, there);
-    }
-}
-
-/* An open file, of none a number beyond. */
-static unsigned pick_file(void)
-{
-    unsigned i = below(FILES);
-    return files[i].ours ? i : FILES;
-}
-
-static bool is_regular(unsigned i)
-{
-    return (files[i].ours->node && files[i].ours->operations->read && !files[i].ours->operations->stream);
-}
-
-static void do_write(void)
-{
-    static uint8_t data[BYTES_MOST];
-    struct file_memory memory;
-    unsigned i = pick_file();
-    size_t bytes = below(4) ? below(300) : below(BYTES_MOST);
-    int64_t offset = below(5) ? (int64_t)below(BYTES_MOST) : (int64_t)below(3) - 1;
-    if (i == FILES) {
-        return;
-    }
-    random_fill(&seed, data, bytes);
-    if (below(2)) {
-        expect("write", "", NULL, fs_put(files[i].ours, data, bytes),
-               real_errno_of(write(files[i].theirs, data, bytes)));
-    } else {
-        expect("pwrite", "", NULL, file_write_at(files[i].ours, file_memory(&memory, data, bytes), offset),
-               real_errno_of(pwrite(files[i].theirs, data, bytes, offset)));
-    }
-}
-
-static void do_read(void)
-{
-    static uint8_t ours[BYTES_MOST];
-    static uint8_t theirs[BYTES_MOST];
-    struct file_memory memory;
-    unsigned i = pick_file();
-    size_t bytes = below(BYTES_MOST);
-    int64_t offset = below(5) ? (int64_t)below(BYTES_MOST) : (int64_t)below(3) - 1;
-    if (i == FILES) {
-        return;
-    }
-    int64_t here;
-    if (below(2)) {
-        here = fs_take(files[i].ours, ours, bytes);
-        expect("read", "", NULL, here, real_errno_of(read(files[i].theirs, theirs, bytes)));
-    } else {
-        here = file_read_at(files[i].ours, file_memory(&memory, ours, bytes), offset);
-        expect("pread", "", NULL, here, real_errno_of(pread(files[i].theirs, theirs, bytes, offset)));
-    }
-    if (here > 0) {
-        assert_memory_equal(ours, theirs, (size_t)here);
-    }
-}
-
-static void do_seek(void)
-{
-    unsigned i = pick_file();
-    unsigned whence = below(3);
-    int64_t offset = (int64_t)below(BYTES_MOST) - BYTES_MOST / 4;
-    if (i == FILES || (!is_regular(i) && whence == 2)) {
-        return;
-    }
-    if (files[i].ours->operations->read == NULL) {
-        return; /* a directory's positions are anybody's own */
-    }
-    expect("lseek", "", NULL, file_seek(files[i].ours, offset, whence),
-           real_errno_of(lseek(files[i].theirs, offset, (int)whence)));
-}
-
-static void do_ftruncate(void)
-{
-    unsigned i = pick_file();
-    int64_t bytes = (int64_t)below(BYTES_MOST) - 2;
-    if (i != FILES) {
-        expect("ftruncate", "", NULL, file_truncate(files[i].ours, bytes),
-               real_errno_of(ftruncate(files[i].theirs, bytes)));
-    }
-}
-
-static void do_fstat(void)
-{
-    struct fs_status ours;
-    struct stat theirs;
-    unsigned i = pick_file();
-    if (i != FILES) {
-        file_status(files[i].ours, &ours);
-        assert_int_equal(fstat(files[i].theirs, &theirs), 0);
-        compare_status("fstat", "", &ours, &theirs);
-    }
 }
 
 /* ---- The whole tree ---- */
@@ -503,7 +263,7 @@ static void run(unsigned long count, uint64_t first_seed)
         }
     }
     become(0);
-    for (unsigned i = 0; i < FILES; i++) {
+    for (unsigned i = 0; i < LINUX_FILES; i++) {
         close_file(i);
     }
     compare_tree(".");
