@@ -63,6 +63,7 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
     }
     stage_mark(loader, "loader.kernel");
     initrd_read(loader);
+    stage_mark(loader, "loader.initrd");
     if (!memory_survey(loader) || !acpi_tables_copy(loader)) {
         return false;
     }
