@@ -13,13 +13,13 @@
 #define FRAME_OWNERS(X)                                                                                      \
     /* what the kernel uses frames for */                                                                    \
     X(KERNEL, "kernel image")             X(BOOT_INFO, "boot information")                                   \
+    X(INITRD, "initrd")                                                                                      \
     X(BOOT_RECLAIMABLE, "boot services")  X(PAGE_TABLES, "page tables")                                      \
     X(DESCRIPTORS, "frame descriptors")   X(POOL, "allocator state")                                         \
     X(SLABS, "slabs")                     X(HEAP, "large heap blocks")                                       \
     X(VMALLOC, "virtual blocks")          X(STACKS, "stacks")                                                \
     X(KVA, "kernel address records")                                                                         \
     X(USER, "user memory")                X(CACHE, "files")                                                  \
-    X(INITRD, "initrd")                                                                                      \
     X(DMA, "device buffers")              X(CONSOLE, "console")                                              \
     X(TEST, "tests")                      X(OTHER, "other")                                                  \
     /* what the firmware keeps, and what is kept from use */                                                 \

@@ -47,7 +47,7 @@ static void the_validator_names_each_fault(void **state)
     (void)state;
     assert_null(memory_ranges_check(sound, ARRAY_LENGTH(sound), NULL));
     assert_null(memory_ranges_check(NULL, 0, NULL));
-    expect_fault(1, (struct memory_range){{0x1000}, 0x4000, 12, 0}, "has an unknown type");
+    expect_fault(1, (struct memory_range){{0x1000}, 0x4000, MEMORY_TYPE_COUNT, 0}, "has an unknown type");
     expect_fault(1, (struct memory_range){{0x1000}, 0, MEMORY_USABLE, 0}, "is empty");
     expect_fault(1, (struct memory_range){{0x1800}, 0x1000, MEMORY_USABLE, 0}, "is not page-aligned");
     expect_fault(1, (struct memory_range){{0x1000}, 0x1001, MEMORY_USABLE, 0}, "is not page-aligned");

@@ -257,7 +257,7 @@ static void refuses_what_is_no_map(void **state)
     expect_refusal((struct memory_map_input){raw, 0, 48, NULL, 0}, workspace, enough, MOST, "0 bytes");
     expect_refusal((struct memory_map_input){raw, 95, 48, NULL, 0}, workspace, enough, MOST, "95 bytes");
     expect_refusal((struct memory_map_input){raw, 96, 48, &wrapping, 1}, workspace, enough, MOST, "claim 0");
-    expect_refusal((struct memory_map_input){raw, 96, 48, &untyped, 1}, workspace, enough, MOST, "type 12");
+    expect_refusal((struct memory_map_input){raw, 96, 48, &untyped, 1}, workspace, enough, MOST, "type 13");
     expect_refusal((struct memory_map_input){raw, 96, 48, NULL, 0}, workspace, 63, MOST, "63 bytes");
     expect_refusal((struct memory_map_input){raw, 96, 48, NULL, 0}, (char *)workspace + 4, enough - 4, MOST,
                    "8-byte aligned");
