@@ -164,7 +164,7 @@ int program_run(struct program_file *file, const struct program_strings *strings
 bool process_exception(struct trap_frame *frame);
 
 /* table.c: carries a system call out. */
-void process_system_call(struct trap_frame *frame);
+uint64_t process_system_call(struct trap_frame *frame);
 
 /* Ends the calling task, whose process ends with it. status: as wait4() tells it. */
 _Noreturn void task_end(uint64_t status);

@@ -40,11 +40,8 @@ static int64_t refuse(const struct trap_frame *frame)
     return -ENOSYS;
 }
 
-void process_system_call(struct trap_frame *frame)
+uint64_t process_system_call(struct trap_frame *frame)
 {
     uint64_t number = frame->rax;
-    if (__builtin_expect(number >= NUMBERS, 0)) {
-        number = NUMBERS - 1; /* which nobody has */
-    }
-    frame->rax = (uint64_t)functions[by_number[number]](frame);
+    return (uint64_t)(number < NUMBERS ? functions[by_number[number]] : refuse)(frame);
 }

@@ -41,7 +41,8 @@ def run(talk, arguments=""):
 def hello(*options):
     """Prints, gets its argument, and its status comes back; a second time too; and as JSON."""
     def test(setting):
-        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "hello", *options)), "pager=off") as talk:
+        with tempfile.TemporaryDirectory() as folder, \
+                setting.boot(handed_in(build(folder, "hello", *options)), "pager=off") as talk:
             talk.wait_for_prompt()
             for argument in ("you", "again"):
                 said, _, status, _ = run(talk, argument)

@@ -33,16 +33,16 @@ system_call_entry:
     xorl %ebp, %ebp /* the end of backtraces */
     sti
     call *system_call_run(%rip)
+    movq %rax, FRAME_RAX(%rsp)
     cli
     /* SYSRET takes RIP from RCX and RFLAGS from R11, and sets the segments. A RIP that is not canonical would fault in
      * the kernel, with the user's stack, on some CPUs (SDM volume 2, SYSRET): all that is not plain goes by IRET. */
     movq FRAME_RIP(%rsp), %rcx
     movq FRAME_RFLAGS(%rsp), %r11
-    movq %rcx, %rax
-    shrq $USER_ADDRESS_BITS, %rax
-    jnz 1f
     cmpq FRAME_RCX(%rsp), %rcx
     jne 1f
+    shrq $USER_ADDRESS_BITS, %rcx
+    jnz 1f
     cmpq FRAME_R11(%rsp), %r11
     jne 1f
     testl $FLAGS_BY_IRET, %r11d

@@ -51,7 +51,7 @@ static void note_gs(void)
     seen.gs_right = seen.gs_right && msr_read(MSR_GS_BASE) == (uintptr_t)&boot_cpu;
 }
 
-static void answer(struct trap_frame *frame)
+static uint64_t answer(struct trap_frame *frame)
 {
     note_gs();
     seen.flags = rflags_read();
@@ -62,10 +62,10 @@ static void answer(struct trap_frame *frame)
         seen.ending = true;
         user_mode_end(frame->r8);
     }
-    frame->rax++;
     if (change) {
         change(frame);
     }
+    return frame->rax + 1;
 }
 
 static bool end_by_exception(struct trap_frame *frame)

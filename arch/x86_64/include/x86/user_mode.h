@@ -10,10 +10,10 @@
 #include <x86/trap_frame.h>
 
 /*
- * Carries a system call out: puts the answer into frame->rax, or changes more of the frame. Called with
- * interrupts on, on the stack for what comes from user mode; may wait, and may end user mode.
+ * Carries a system call out: returns the answer, which RAX gets; may change all else of the frame. Called
+ * with interrupts on, on the stack for what comes from user mode; may wait, and may end user mode.
  */
-typedef void system_call_handler(struct trap_frame *frame);
+typedef uint64_t system_call_handler(struct trap_frame *frame);
 
 /* Sets the handler for all CPUs; returns the one before. There is one before user mode is entered. */
 system_call_handler *system_call_set_handler(system_call_handler *handler);
