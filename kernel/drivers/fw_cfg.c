@@ -40,7 +40,7 @@ static bool is_there(void)
 
 bool fw_cfg_find(const char *name, struct fw_cfg_file *file)
 {
-    uint32_t count;
+    uint32_t count = 0;
     struct entry entry;
     if (!is_there()) {
         return false;

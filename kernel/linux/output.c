@@ -97,10 +97,13 @@ int64_t call_writev(const struct trap_frame *frame)
         }
         uint64_t bytes = min_u64(part.bytes, WRITE_LARGEST - (uint64_t)done);
         int64_t written = write_console(user_addr(part.base), bytes);
-        if (written < (int64_t)bytes) {
-            return done ? done + max_u64(0, written < 0 ? 0 : (uint64_t)written) : written;
+        if (written < 0) {
+            return done ? done : written;
         }
         done += written;
+        if (written < (int64_t)bytes) {
+            break;
+        }
     }
     return done;
 }
