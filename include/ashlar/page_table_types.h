@@ -35,4 +35,5 @@ struct page_table {
     phys_addr_t loaded_frame;       /* the set's memory, where it is not; else FRAME_NONE */
     struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
     uint64_t table_frames;          /* tables in use, the root included, shared ones not */
+    _Atomic(uint64_t) tables_waiting; /* tables out of use that wait for a flush, in batches */
 };

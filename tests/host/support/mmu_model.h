@@ -66,6 +66,9 @@ void mmu_model_fill_after_flush(bool on);
 /* Aborts, saying which, when a stale translation is still cached. */
 void mmu_model_check(void);
 
+/* The same, but what spans nothing but addresses in [base, end) may be stale if its frame is not free yet. */
+void mmu_model_check_beside(uint64_t base, uint64_t end);
+
 /* Whether a CPU may still write to the frame without setting a dirty bit that anybody will look at: through a
  * cached translation that the tables have no more. */
 bool mmu_model_writes_unseen(phys_addr_t frame);
