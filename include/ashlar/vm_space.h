@@ -151,7 +151,7 @@ void vm_pager_put(struct vm_pager *pager);
 /* ---- What a manager and a space are made with ---- */
 
 #define VM_HOLD_PAGES   64  /* pages of work in one hold of a space's spinlock */
-#define VM_ROUND_PAUSES 127 /* pauses of unmapping between two flushes, so 8,192 pages of work */
+#define VM_ROUND_PAUSES 128 /* pauses of unmapping between two flushes, so some 8,192 pages of work */
 
 struct vm_manager_config {
     struct frame_pool *frames;              /* where pages come from */

@@ -15,7 +15,8 @@
  *
  * Tables that have become empty wait in the batch for the next flush, the round's after this or the last.
  *
- * What goes in one hold waits nowhere: it is unmapped at once, and flushed before the lock is let go.
+ * A region that is no longer than a hold waits nowhere: it is unmapped at once, and flushed before the lock is
+ * let go.
  */
 #include "share/family.h"
 
@@ -139,16 +140,14 @@ static void hide_pages(struct vm_space *space, const struct vm_region *region, u
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
 }
 
-/* Hides the pages from `base` on, as many as a round has; returns the end of them, and in *pauses how often
- * the locks were let go. */
+/* Hides the pages from `base` on, as many as a round has; returns the end of them. */
 static uint64_t hide_round(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
-                           uint64_t base, unsigned *pauses) REQUIRES(space->change, space->lock)
+                           uint64_t base) REQUIRES(space->change, space->lock)
 {
     struct page_translation page;
     uint64_t at = base;
-    *pauses = 0;
-    while (at < vm_region_end(region) && (hold->left != 0 || *pauses < VM_ROUND_PAUSES)) {
-        *pauses += vm_hold_renew(hold);
+    for (unsigned pauses = 0; at < vm_region_end(region) && (hold->left != 0 || pauses < VM_ROUND_PAUSES);) {
+        pauses += vm_hold_renew(hold);
         uint64_t next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
         if (page.mapped || page.level == PAGE_LEVEL_4K) {
             hide_pages(space, region, at, next, page.level, hold->batch);
@@ -234,21 +233,15 @@ static void clear_round(struct vm_space *space, struct vm_hold *hold, const stru
     }
 }
 
-/* Where a round is over before the first pause, its pages can go at once, with the same flush. */
 static void drop_in_rounds(struct vm_space *space, struct vm_hold *hold, struct vm_region *region)
     REQUIRES(space->change, space->lock)
 {
-    unsigned pauses;
     vm_region_set_access(region, VM_NONE, region->access);
     hold->defers = true;
     for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
-        next = hide_round(space, hold, region, at, &pauses);
-        if (pauses == 0 && next == vm_region_end(region)) {
-            drop_pages(space, region, at, next, hold->batch);
-        } else {
-            tlb_batch_finish(hold->batch);
-            clear_round(space, hold, region, at, next);
-        }
+        next = hide_round(space, hold, region, at);
+        tlb_batch_finish(hold->batch);
+        clear_round(space, hold, region, at, next);
     }
     hold->defers = false;
 }
