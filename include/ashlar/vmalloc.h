@@ -18,7 +18,7 @@
 #define VMALLOC_RETIRED_RANGES 24 /* retired blocks that cause a flush */
 #define VMALLOC_RETIRED_PAGES  48 /* pages in them that cause one; not more than a magazine takes back */
 
-/* What the range of a retired block is for, as the arena sees it: nothing is mapped there. */
+/* What the range of a retired block is for, as the arena sees it: nothing is mapped there, or in a moment. */
 extern const struct kva_purpose vmalloc_purpose_retired;
 
 struct vmalloc {
@@ -103,7 +103,8 @@ struct vmalloc_problem {
 /*
  * Verifies all blocks: every page is mapped, writable and not executable, to a frame whose descriptor leads
  * back to the block; guard pages and retired blocks are not mapped. Returns whether all is well; if not,
- * *problem says what is not. No other CPU uses the instance meanwhile.
+ * *problem says what is not. No other CPU uses the instance meanwhile; it may be in the midst of that, holding
+ * no lock.
  */
 bool vmalloc_check(struct vmalloc *vmalloc, struct vmalloc_problem *problem) EXCLUDES(vmalloc->lock);
 

@@ -57,24 +57,25 @@ void cpu_interrupt(unsigned cpu)
     given.interrupt(cpu);
 }
 
-/* All are noted before the first is asked, since it may answer at once. */
+/* Those of one word are noted before the first of them is asked, since it may answer at once. */
 void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function, const void *context)
 {
     const struct cpu_set *from = cpus ? cpus : &online;
+    const unsigned words = cpu_set_words(from->cpus);
     unsigned here = cpu_number();
     struct mailbox *mine = &mailboxes[here];
     mine->function = function;
     mine->context = context;
-    for (unsigned i = 0; i < cpu_set_words(from->cpus); i++) {
+    for (unsigned i = 0; i < words; i++) {
         uint64_t word = atomic_load_explicit(&from->words[i], memory_order_relaxed);
         word &= i == here / CPU_SET_WORD_BITS ? ~cpu_set_bit(here) : UINT64_MAX;
         DEBUG_ASSERT(atomic_load_explicit(&mine->waiting.words[i], memory_order_relaxed) == 0);
         atomic_store_explicit(&mine->waiting.words[i], word, memory_order_relaxed);
-    }
-    for (unsigned cpu = cpu_set_next(&mine->waiting, 0); cpu < mine->waiting.cpus;
-         cpu = cpu_set_next(&mine->waiting, cpu + 1)) {
-        cpu_set_add(&mailboxes[cpu].asked, here);
-        cpu_interrupt(cpu);
+        for (; word != 0; word &= word - 1) {
+            unsigned cpu = i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word);
+            cpu_set_add(&mailboxes[cpu].asked, here);
+            cpu_interrupt(cpu);
+        }
     }
 }
 
@@ -91,34 +92,74 @@ _Noreturn static void panic_of_silence(unsigned cpu)
     panic("CPU %u does not answer what CPU %u asks of it", cpu, cpu_number());
 }
 
-void cpu_request_wait(void)
+static bool is_empty(const struct cpu_set *set)
 {
-    const struct cpu_set *waiting = &mailboxes[cpu_number()].waiting;
+    const unsigned words = cpu_set_words(set->cpus);
+    for (unsigned i = 0; i < words; i++) {
+        if (atomic_load_explicit(&set->words[i], memory_order_acquire) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static __attribute__((noinline)) void wait_patiently(const struct cpu_set *waiting)
+{
     struct lock_wait wait = lock_wait_begin(1);
-    unsigned first;
-    while ((first = cpu_set_next(waiting, 0)) < waiting->cpus) {
+    while (!is_empty(waiting)) {
         cpu_serve_requests();
         cpu_relax();
         if (!lock_wait_goes_on(&wait)) {
-            panic_of_silence(first);
+            panic_of_silence(cpu_set_next(waiting, 0));
         }
     }
 }
 
-/* Whoever asks is taken out first: so nobody is served twice when a function waits for a lock, and serves. */
-void cpu_serve_requests(void)
+/* Those who answer before the second look cost no look at the clock. */
+void cpu_request_wait(void)
 {
-    if (!cpus_are_several()) {
+    const struct cpu_set *waiting = &mailboxes[cpu_number()].waiting;
+    if (is_empty(waiting)) {
         return;
     }
+    cpu_serve_requests();
+    cpu_relax();
+    if (!is_empty(waiting)) {
+        wait_patiently(waiting);
+    }
+}
+
+/*
+ * Whoever asks is taken out first: so nobody is served twice when a function waits for a lock, and serves.
+ * Each is looked at once, so that those who ask again and again are left to the next call.
+ */
+static __attribute__((noinline)) void serve(struct mailbox *mine, unsigned here)
+{
+    const unsigned words = cpu_set_words(mine->asked.cpus);
     bool were_on = interrupts_disable();
-    unsigned here = cpu_number();
-    struct cpu_set *asked = &mailboxes[here].asked;
-    for (unsigned cpu = cpu_set_next(asked, 0); cpu < asked->cpus; cpu = cpu_set_next(asked, cpu + 1)) {
-        if (cpu_set_remove(asked, cpu)) {
+    for (unsigned i = 0; i < words; i++) {
+        uint64_t left = UINT64_MAX;
+        uint64_t word;
+        while ((word = left & atomic_load_explicit(&mine->asked.words[i], memory_order_acquire)) != 0) {
+            unsigned cpu = i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word);
+            left = ~(word ^ (word - 1)); /* those above it */
+            cpu_set_remove(&mine->asked, cpu);
             mailboxes[cpu].function(mailboxes[cpu].context);
             cpu_set_remove(&mailboxes[cpu].waiting, here);
         }
     }
     interrupts_restore(were_on);
+}
+
+/* Nearly always nobody asks: who begins to meanwhile is served by his interrupt, or the next time. */
+void cpu_serve_requests(void)
+{
+    if (!cpus_are_several()) {
+        return;
+    }
+    unsigned here = cpu_number();
+    struct mailbox *mine = &mailboxes[here];
+    if (!is_empty(&mine->asked)) {
+        serve(mine, here);
+    }
 }

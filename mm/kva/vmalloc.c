@@ -14,6 +14,11 @@
  *
  * A long block is flushed on its own: it would fill the lists, and the lock would be held for long.
  *
+ * What is whole. Mapping and unmapping a block takes no lock for long, so others may look in their midst. Two
+ * stores say when a block is whole: its range has an owner (`object`) from when its last page is mapped, and
+ * the purpose of a retired block from before its first page is unmapped. What has no owner yet is not looked
+ * at by the validator, and of what is retired it asks only when it is in the list that nothing is mapped.
+ *
  * Locks. One spinlock guards the retired lists. Under it: the arena's, the page table's, the frame pool's,
  * and the flush itself, which waits for other CPUs: they answer by an interrupt, which spinlocks let in.
  *
@@ -392,8 +397,7 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
     struct kva_request wanted = {.bytes = request->bytes,
                                  .alignment = request->alignment,
                                  .guard_pages = 1,
-                                 .purpose = request->purpose ? request->purpose : &vmalloc_purpose,
-                                 .object = vmalloc};
+                                 .purpose = request->purpose ? request->purpose : &vmalloc_purpose};
     struct kva_range *range;
     if (wants_large(vmalloc, request)) {
         wanted.alignment = max_u64(wanted.alignment, page_level_bytes(PAGE_LEVEL_2M));
@@ -412,6 +416,7 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
         abandon(vmalloc, range, mapped);
         return KVA_NO_MEMORY;
     }
+    kva_range_set_object(range, vmalloc);
     *block = virt_pointer(range->base);
     return KVA_OK;
 }
