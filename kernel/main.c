@@ -97,7 +97,7 @@ static void start_kernel_addresses(const struct boot_info *info)
     start_reached(START_SPACES);
     page_faults_start();
 #ifdef ASHLAR_DEBUG
-    validate_alone(processors_stop_at_rest, world_resume);
+    validate_alone(world_stop, world_resume);
     validate_at_random(VALIDATE_ONE_IN);
 #endif
 }

@@ -258,8 +258,8 @@ void page_table_hide(struct page_table *table, page_table_entry_t *slots, virt_a
 
 /*
  * The second step: makes holes of slots that show nothing present, and whose memory is the caller's already.
- * Of `whole`, which they are a part of, nobody but the caller changes anything before the batch is flushed: so
- * a table that has become empty waits in the batch if it spans nothing else, and is flushed at once if it
+ * Of `whole`, which they are a part of, nobody but the caller changes anything before the batch is flushed:
+ * so a table that has become empty waits in the batch if it spans nothing else, and is flushed at once if it
  * does.
  */
 void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,

@@ -63,11 +63,5 @@ unsigned processors_online(void);
 typedef void processor_work(void *context, unsigned cpu);
 void processors_run(processor_work *work, void *context);
 
-/*
- * As world_stop() (<ashlar/world.h>), but only if all others rest: then none is in the midst of anything, not
- * even between two locks. Returns false, and stops nobody, if one works.
- */
-bool processors_stop_at_rest(void);
-
 /* Where a processor goes on that has been started: <ashlar/hooks.h>. */
 void processor_enter(void) __attribute__((noreturn));

@@ -103,8 +103,8 @@ struct vmalloc_problem {
 /*
  * Verifies all blocks: every page is mapped, writable and not executable, to a frame whose descriptor leads
  * back to the block; guard pages and retired blocks are not mapped. Returns whether all is well; if not,
- * *problem says what is not. No other CPU uses the instance meanwhile; it may be in the midst of that, holding
- * no lock.
+ * *problem says what is not. No other CPU uses the instance meanwhile; it may be in the midst of that,
+ * holding no lock.
  */
 bool vmalloc_check(struct vmalloc *vmalloc, struct vmalloc_problem *problem) EXCLUDES(vmalloc->lock);
 

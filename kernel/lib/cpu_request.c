@@ -12,6 +12,7 @@ struct mailbox {
 bool cpu_mailboxes_are_there;
 static struct mailbox *mailboxes; /* by CPU */
 static struct cpu_set online;
+static unsigned set_words; /* of each set here */
 static struct cpu_request_calls given;
 
 size_t cpu_requests_bytes(unsigned cpus)
@@ -24,12 +25,12 @@ void cpu_requests_start(void *memory, unsigned cpus, const struct cpu_request_ca
 {
     struct mailbox *boxes = memory;
     _Atomic(uint64_t) *words = (_Atomic(uint64_t) *)(boxes + cpus);
-    unsigned length = cpu_set_words(cpus);
+    set_words = cpu_set_words(cpus);
     cpu_set_init(&online, words, cpus);
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
         boxes[cpu] = (struct mailbox){.function = NULL};
-        cpu_set_init(&boxes[cpu].asked, words += length, cpus);
-        cpu_set_init(&boxes[cpu].waiting, words += length, cpus);
+        cpu_set_init(&boxes[cpu].asked, words += set_words, cpus);
+        cpu_set_init(&boxes[cpu].waiting, words += set_words, cpus);
     }
     given = *calls;
     mailboxes = boxes;
@@ -92,23 +93,27 @@ _Noreturn static void panic_of_silence(unsigned cpu)
     panic("CPU %u does not answer what CPU %u asks of it", cpu, cpu_number());
 }
 
-static bool is_empty(const struct cpu_set *set)
+static inline bool is_empty(const struct cpu_set *set)
 {
-    const unsigned words = cpu_set_words(set->cpus);
-    for (unsigned i = 0; i < words; i++) {
-        if (atomic_load_explicit(&set->words[i], memory_order_acquire) != 0) {
-            return false;
-        }
-    }
-    return true;
+    uint64_t any = 0;
+    unsigned i = 0;
+    do {
+        any |= atomic_load_explicit(&set->words[i], memory_order_acquire);
+    } while (++i < set_words);
+    return any == 0;
+}
+
+static inline void serve_and_pause(void)
+{
+    cpu_serve_requests();
+    cpu_relax();
 }
 
 static __attribute__((noinline)) void wait_patiently(const struct cpu_set *waiting)
 {
     struct lock_wait wait = lock_wait_begin(1);
     while (!is_empty(waiting)) {
-        cpu_serve_requests();
-        cpu_relax();
+        serve_and_pause();
         if (!lock_wait_goes_on(&wait)) {
             panic_of_silence(cpu_set_next(waiting, 0));
         }
@@ -122,8 +127,7 @@ void cpu_request_wait(void)
     if (is_empty(waiting)) {
         return;
     }
-    cpu_serve_requests();
-    cpu_relax();
+    serve_and_pause();
     if (!is_empty(waiting)) {
         wait_patiently(waiting);
     }
@@ -135,9 +139,8 @@ void cpu_request_wait(void)
  */
 static __attribute__((noinline)) void serve(struct mailbox *mine, unsigned here)
 {
-    const unsigned words = cpu_set_words(mine->asked.cpus);
     bool were_on = interrupts_disable();
-    for (unsigned i = 0; i < words; i++) {
+    for (unsigned i = 0; i < set_words; i++) {
         uint64_t left = UINT64_MAX;
         uint64_t word;
         while ((word = left & atomic_load_explicit(&mine->asked.words[i], memory_order_acquire)) != 0) {

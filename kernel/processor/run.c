@@ -75,20 +75,6 @@ void processors_run(processor_work *work, void *context)
     }
 }
 
-/* Between the look and the stop one could begin to work only by processors_run(), which no other CPU calls as
- * long as all others rest. */
-bool processors_stop_at_rest(void)
-{
-    const struct processor *other;
-    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
-        if (atomic_load(&other->cpu->rest_began) == 0) {
-            return false;
-        }
-    }
-    world_stop();
-    return true;
-}
-
 /* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
 _Noreturn void processor_enter(void)
 {

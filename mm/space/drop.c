@@ -10,13 +10,13 @@
  *
  * In between the locks are let go and nothing is flushed. A CPU may go on using what it remembers of a hidden
  * page meanwhile; that is harmless, since the page's frame is still there, and still counted: the tables
- * themselves are the list of what waits for the flush. Nothing can come in its place, since no fault finds the
- * region. A round has a bound, so that not much memory waits at a time.
+ * themselves are the list of what waits for the flush. Nothing can come in its place, since no fault finds
+ * the region. A round has a bound, so that not much memory waits at a time.
  *
  * Tables that have become empty wait in the batch for the next flush, the round's after this or the last.
  *
- * A region that is no longer than a hold waits nowhere: it is unmapped at once, and flushed before the lock is
- * let go.
+ * A region that is no longer than a hold waits nowhere: it is unmapped at once, and flushed before the lock
+ * is let go.
  */
 #include "share/family.h"
 
@@ -135,8 +135,8 @@ static void hide_pages(struct vm_space *space, const struct vm_region *region, u
                         pages_of(base, end), batch);
         return;
     }
-    enum page_table_error error = page_table_protect(space->table, virt_addr(base), end - base,
-                                                     PAGE_INACCESSIBLE, (enum page_cache)region->cache, batch);
+    enum page_table_error error = page_table_protect(
+        space->table, virt_addr(base), end - base, PAGE_INACCESSIBLE, (enum page_cache)region->cache, batch);
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
 }
 
@@ -210,8 +210,8 @@ static void clear_large(struct vm_space *space, const struct vm_region *region, 
         put_frame(space->manager->config.frames, frame, FRAME_ORDER_2M);
     }
     uint64_t tables = space->table->table_frames;
-    enum page_table_error error = page_table_set(space->table, virt_addr(base), (page_table_entry_t){0},
-                                                 PAGE_LEVEL_2M, &old, batch);
+    enum page_table_error error =
+        page_table_set(space->table, virt_addr(base), (page_table_entry_t){0}, PAGE_LEVEL_2M, &old, batch);
     ASSERT(error == PAGE_TABLE_OK); /* it is there */
     if (space->table->table_frames != tables) {
         tlb_batch_finish(batch);

@@ -77,4 +77,3 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
     }
     return VM_OK;
 }
-

@@ -1,6 +1,6 @@
 /*
- * The midst of allocating and freeing virtual blocks: whenever the CPU under test has let go of its last lock,
- * another one finds that blocks and ranges are sound.
+ * The midst of allocating and freeing virtual blocks: whenever the CPU under test has let go of its last
+ * lock, another one finds that blocks and ranges are sound.
  */
 #include <setjmp.h>
 #include <stdarg.h>

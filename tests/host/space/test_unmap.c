@@ -115,7 +115,8 @@ static void a_table_that_others_want_is_flushed_first(void **state)
     touched = 0;
     map_zeros(BASE, THERE * PAGE);
     fill(&space, BASE + THERE * PAGE, OURS * PAGE, PAGE);
-    BETWEEN(touch_when_the_table_is_gone, vm_space_unmap(&space, virt_addr(BASE + THERE * PAGE), OURS * PAGE));
+    BETWEEN(touch_when_the_table_is_gone,
+            vm_space_unmap(&space, virt_addr(BASE + THERE * PAGE), OURS * PAGE));
     assert_int_equal(touched, 1);
     for (uint64_t i = 0; i < THERE; i++) {
         assert_int_equal(*touch(BASE + i * PAGE, MMU_READ, VM_FAULT_COUNT), i);

@@ -483,11 +483,6 @@ void mmu_model_check_beside(uint64_t base, uint64_t end)
     }
 }
 
-void mmu_model_check(void)
-{
-    mmu_model_check_beside(0, 0);
-}
-
 bool mmu_model_writes_unseen(phys_addr_t frame)
 {
     for (uint64_t i = 0; i < mmu.tlb->count; i++) {

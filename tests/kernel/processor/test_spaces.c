@@ -281,8 +281,7 @@ static void use_and_unmap(void *context, unsigned cpu)
 
 KERNEL_TEST(together_a_long_stretch_goes_in_four_rounds)
 {
-    struct vm_request request = {
-        .source = VM_ZERO, .access = RW, .bytes = LONG_BYTES, .alignment = MIB(2)};
+    struct vm_request request = {.source = VM_ZERO, .access = RW, .bytes = LONG_BYTES, .alignment = MIB(2)};
     if (processors_online() < LONG_CPUS || memory_free_frames() < 2 * LONG_BYTES / FRAME_BYTES) {
         kernel_test_skip("fewer than 4 processors, or less than 128 MiB free");
         return;
