@@ -144,11 +144,11 @@ static __attribute__((noinline)) void serve(struct mailbox *mine, unsigned here)
         uint64_t left = UINT64_MAX;
         uint64_t word;
         while ((word = left & atomic_load_explicit(&mine->asked.words[i], memory_order_acquire)) != 0) {
-            unsigned cpu = i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word);
+            struct mailbox *asking = &mailboxes[i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word)];
             left = ~(word ^ (word - 1)); /* those above it */
-            cpu_set_remove(&mine->asked, cpu);
-            mailboxes[cpu].function(mailboxes[cpu].context);
-            cpu_set_remove(&mailboxes[cpu].waiting, here);
+            atomic_fetch_and(&mine->asked.words[i], ~(word & -word));
+            asking->function(asking->context);
+            cpu_set_remove(&asking->waiting, here);
         }
     }
     interrupts_restore(were_on);

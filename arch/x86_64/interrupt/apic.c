@@ -239,11 +239,11 @@ static void send(uint32_t id, uint32_t command)
         return;
     }
     bool enabled = interrupts_disable();
-    for (unsigned i = 0; i < PENDING_LOOKS_MAX && (apic_read(APIC_COMMAND) & COMMAND_PENDING); i++) {
+    for (unsigned i = 0; i < PENDING_LOOKS_MAX && (registers[APIC_COMMAND / 4] & COMMAND_PENDING); i++) {
         __asm__ volatile("pause");
     }
-    apic_write(APIC_COMMAND_HIGH, id << 24);
-    apic_write(APIC_COMMAND, command);
+    registers[APIC_COMMAND_HIGH / 4] = id << 24;
+    registers[APIC_COMMAND / 4] = command;
     interrupts_restore(enabled);
 }
 
