@@ -177,7 +177,9 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
         slab_cache_free(&heap->tracks, heap_note_track(note));
     }
     heap_large_spoil(heap, &large);
-    if (frame_tag_state(tag) == FRAME_ALLOCATED) {
+    if (heap_note_is_roomy(note)) {
+        heap_large_free_grown(heap, &large);
+    } else if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
         frame_free_run(pool, run, large.frames);
@@ -186,31 +188,40 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
 
 /* ---- Resizing ---- */
 
-static void note_length(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)
+void heap_large_note_length(struct heap *heap, const struct heap_large *large, uint64_t frames,
+                            uint64_t bytes)
 {
+    phys_addr_t frame = slab_frame_of(&heap->slabs, large->pointer);
+    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
     union frame_note note = descriptor->note;
     if (heap_note_is_tracked(note)) {
         heap_note_track(note)->bytes = bytes;
     } else {
-        union frame_note resized = heap_note_plain(heap, bytes);
-        resized.raw |= note.raw & HEAP_NOTE_ROOMY;
-        frame_note_set_large(descriptor, resized);
+        unsigned roomy = note.number & HEAP_NOTE_ROOMY;
+        note = heap_note_plain(heap, bytes);
+        note.raw |= roomy;
     }
+    if (frames != large->frames) {
+        note.raw |= HEAP_NOTE_ROOMY;
+    }
+    frame_note_set_large(descriptor, note);
+    struct heap_large_count *here = heap_large_here(heap);
+    heap_large_add(&here->frames, (int64_t)(frames - large->frames));
+    heap_large_add(&here->bytes, (int64_t)(bytes - large->bytes));
 }
 
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
 {
     phys_addr_t frame = slab_frame_of(&heap->slabs, pointer);
-    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
-    union frame_note note = descriptor->note;
+    union frame_note note = frame_descriptor(heap->slabs.config.frames, frame)->note;
     struct heap_large large = heap_large_of(heap, frame, note);
-    if (heap_large_frames(heap, bytes, heap_note_is_roomy(note)) != large.frames) {
-        return false;
+    uint64_t frames = heap_large_frames(heap, bytes, heap_note_is_roomy(note));
+    if (bytes > HEAP_BYTES_MAX || frames != large.frames) {
+        return frames >= large.frames && heap_large_grow(heap, &large, bytes, caller);
     }
     preempt_disable(); /* else a validator could find one of red zone, note and account changed */
     if (heap_large_stretch(heap, &large, bytes, caller)) {
-        note_length(heap, descriptor, bytes);
-        heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));
+        heap_large_note_length(heap, &large, frames, bytes);
     }
     preempt_enable();
     return true;

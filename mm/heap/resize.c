@@ -32,7 +32,7 @@ static bool may_stay(size_t usable, size_t bytes)
     return bytes <= usable && (bytes > usable / 2 || usable <= HEAP_BYTES_MIN);
 }
 
-/* Notes the new length of a block that may stay; false when it must move after all. */
+/* Notes the new length of a block that may stay, or grows; false when it must move after all. */
 static bool note_length(struct heap *heap, const struct heap_facts *facts, size_t bytes, const void *caller)
 {
     void *object = facts->object.object;
@@ -83,6 +83,7 @@ void *heap_resize(struct heap *heap, void *pointer, size_t bytes)
         return NULL;
     }
     size_t room = facts.kind == HEAP_LARGE ? facts.room : usable; /* a red zone can move */
-    bool stays = may_stay(room, bytes) && note_length(heap, &facts, bytes, caller);
+    bool may_grow = facts.kind == HEAP_LARGE && bytes > room;
+    bool stays = (may_grow || may_stay(room, bytes)) && note_length(heap, &facts, bytes, caller);
     return stays ? pointer : move(heap, pointer, usable, bytes, caller);
 }
