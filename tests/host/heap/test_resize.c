@@ -10,6 +10,7 @@
 #include "mm/slab/internal.h"
 #include "reports.h"
 #include "tests/host/support/random.h"
+#include "virtual_fixture.h"
 
 static struct heap_statistics statistics_now(void)
 {
@@ -223,6 +224,55 @@ static void a_block_grows_under_policies(void **state)
     fixture_stop(&watched);
 }
 
+static uint64_t grown_to[2]; /* the lengths that the source was asked for last */
+static char *grows_there;    /* where the source has room for the exact length */
+
+static void *grow_elsewhere(void *context, void *pointer, uint64_t bytes)
+{
+    struct virtual_source *source = context;
+    grown_to[0] = grown_to[1];
+    grown_to[1] = bytes;
+    if (!grows_there || bytes % KIB(64) == 0) { /* none with room */
+        return NULL;
+    }
+    memcpy(grows_there, pointer, VIRTUAL_BYTES);
+    source->taken[0] = false;
+    source->taken[1] = true;
+    return grows_there;
+}
+
+/* A virtual block grows by way of its source, with room if that has it, and else is copied. */
+static void a_virtual_block_grows_by_its_source(void **state)
+{
+    (void)state;
+    static struct virtual_source source;
+    virtual_start(&fixture.heap, &source, 2, 0);
+    char *block = fixture.heap.virtually.alloc(&source, VIRTUAL_BYTES);
+    block[5] = 9;
+    fixture.heap.virtually.grow = grow_elsewhere;
+    grows_there = (char *)source.pages[1];
+    char *grown = heap_resize(&fixture.heap, block, KIB(300));
+    assert_ptr_equal(grown, grows_there);
+    assert_int_equal(grown[5], 9);
+    assert_int_equal(grown_to[0], KIB(320));
+    assert_int_equal(grown_to[1], KIB(300));
+    assert_int_equal(statistics_now().virtual_blocks, 1);
+    assert_int_equal(statistics_now().large_blocks, 0);
+    slab_fail_every(&fixture.heap.slabs, 1); /* an allocation that shall fail does not grow instead */
+    assert_null(heap_resize(&fixture.heap, grown, KIB(500)));
+    slab_fail_every(&fixture.heap.slabs, 0);
+    assert_int_equal(grown_to[1], KIB(300));
+    grows_there = NULL;
+    char *moved = heap_resize(&fixture.heap, grown, KIB(340));
+    assert_non_null(moved);
+    assert_int_equal(grown_to[1], KIB(340));
+    assert_int_equal(moved[5], 9);
+    assert_int_equal(statistics_now().virtual_blocks, 0);
+    assert_int_equal(statistics_now().large_blocks, 1);
+    heap_free(&fixture.heap, moved);
+    assert_int_equal(fixture.reports, 0);
+}
+
 #define AREA MIB(16) /* what a run of 9 MiB is cut from, aligned */
 
 /*
@@ -305,6 +355,7 @@ int main(void)
         TEST(a_block_that_grows_has_room),
         TEST(a_block_takes_all_that_follows_or_nothing),
         TEST(a_block_grows_under_policies),
+        TEST(a_virtual_block_grows_by_its_source),
         TEST(a_block_grows_without_room_if_it_must),
         TEST(the_largest_request_is_served_under_any_policy),
     };
