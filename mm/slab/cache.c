@@ -182,6 +182,8 @@ static void choose_stock(struct slab_cache *cache)
     cache->capacity = (uint32_t)min_u64(max_u64(capacity, 4), SLAB_MAGAZINE_SLOTS);
     uint64_t bytes = min_u64(DEPOT_BYTES_MAX, cache->limit / 1024);
     cache->depot_limit = max_u64(bytes / ((uint64_t)cache->capacity * cache->stride), 2);
+    cache->keep_limit = (uint32_t)max_u64(bytes / (FRAME_BYTES << cache->order), 1);
+    cache->keep = 1;
 }
 
 /* ---- Life of a cache ---- */
@@ -302,7 +304,7 @@ static void drain_all(struct slab_cache *cache)
     }
     slab_drain_depot(cache);
     slab_debug_release(cache);
-    slab_shrink(cache, 0);
+    slab_shrink(cache, true);
 }
 
 static uint64_t abandon(struct slab_cache *cache, struct slab_list *list)
@@ -408,7 +410,7 @@ static bool reap_cache(void *context, struct slab_cache *cache)
     drain_magazines(cache);
     slab_drain_depot(cache);
     slab_debug_release(cache);
-    slab_shrink(cache, 0);
+    slab_shrink(cache, true);
     spinlock_acquire(&cache->lock);
     *frames += (cache->returned - before) << cache->order;
     spinlock_release(&cache->lock);

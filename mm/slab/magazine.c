@@ -147,13 +147,16 @@ static void empty_into_slabs(struct slab_cache *cache, struct slab_magazine *mag
         }
     }
     set_count(magazine, 0);
+    bool surplus = slab_note_emptied(cache);
     spinlock_release(&cache->lock);
+    if (surplus) {
+        slab_shrink(cache, false);
+    }
     if (twice) {
         struct slab_report report = {
             .fault = SLAB_DOUBLE_FREE, .cache = cache, .pointer = twice, .object = twice};
         slab_report(cache->pool, &report);
     }
-    slab_shrink(cache, SLAB_EMPTY_KEPT);
 }
 
 static void put_away(struct slab_cache *cache, struct slab_magazine *magazine)
@@ -406,7 +409,7 @@ void slab_magazine_free(struct slab_cache *cache, void *object)
     }
     preempt_enable();
     if (direct) {
-        slab_shrink(cache, SLAB_EMPTY_KEPT);
+        slab_shrink(cache, false);
     }
 }
 
