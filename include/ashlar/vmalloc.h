@@ -72,11 +72,11 @@ enum kva_error vmalloc_try_free(struct vmalloc *vmalloc, void *block, const stru
     EXCLUDES(vmalloc->lock);
 
 /*
- * Makes a block longer: `request` says how long it is to be, whose it is (its purpose) and who owns the frames
- * that are added. Its pages are mapped at other addresses, those behind them are arbitrary; nothing is copied.
- * Returns the first byte there. NULL, and nothing has changed, when there is no memory, no free address range,
- * or `block` is not the first byte of such a block or as long already. Nobody uses the block meanwhile. The
- * time it takes grows with the length.
+ * Makes a block longer: `request` says how long it is to be, whose it is (its purpose) and who owns the
+ * frames that are added. Its pages are mapped at other addresses, and what those behind them hold is
+ * arbitrary; nothing is copied. Returns the first byte there. NULL, and nothing has changed, when there is no
+ * memory, no free address range, or `block` is not the first byte of such a block or as long already. Nobody
+ * uses the block meanwhile. The time it takes grows with the length.
  */
 void *vmalloc_grow(struct vmalloc *vmalloc, void *block, const struct vmalloc_request *request)
     EXCLUDES(vmalloc->lock);

@@ -1,7 +1,8 @@
 /*
- * Large blocks that grow where they are. The frames that follow are taken if all of them are free, as blocks
- * of their own, each with a note that leads to the first frame, as the further pieces of a run have. With the
- * room that a growing block gets, there are few of them: four where it has become twice as long.
+ * Large blocks that stay where they are when they are resized. A block that grows takes room. The frames that
+ * follow are taken if all of them are free, as blocks of their own, each with a note that leads to the first
+ * frame, as the further pieces of a run have. With the room that a growing block gets, there are few of them:
+ * four where it has become twice as long.
  */
 #include "large.h"
 
@@ -43,7 +44,33 @@ static bool take_behind(struct heap *heap, uint64_t first, uint64_t from, uint64
     return true;
 }
 
-bool heap_large_grow(struct heap *heap, const struct heap_large *large, uint64_t bytes, const void *caller)
+/* Notes a block's length, and the frames that it has now. Preemption is off. */
+static void note_length(struct heap *heap, const struct heap_large *large, uint64_t frames, uint64_t bytes)
+{
+    phys_addr_t frame = slab_frame_of(&heap->slabs, large->pointer);
+    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
+    union frame_note note = descriptor->note;
+    if (heap_note_is_tracked(note)) {
+        heap_note_track(note)->bytes = bytes;
+    } else {
+        unsigned roomy = note.number & HEAP_NOTE_ROOMY;
+        note = heap_note_plain(heap, bytes);
+        note.raw |= roomy;
+    }
+    if (frames != large->frames) {
+        note.raw |= HEAP_NOTE_ROOMY;
+    }
+    frame_note_set_large(descriptor, note);
+    struct heap_large_count *here = heap_large_here(heap);
+    heap_large_add(&here->frames, (int64_t)(frames - large->frames));
+    heap_large_add(&here->bytes, (int64_t)(bytes - large->bytes));
+}
+
+/*
+ * Takes the frames behind a block that are needed for `bytes` bytes and some room. False, and nothing has
+ * changed, if they are not all free. A damaged block is reported, and keeps its length.
+ */
+static bool grow(struct heap *heap, const struct heap_large *large, uint64_t bytes, const void *caller)
 {
     uint64_t first = slab_frame_of(&heap->slabs, large->pointer).raw >> FRAME_SHIFT;
     uint64_t room = large->frames << FRAME_SHIFT;
@@ -57,12 +84,29 @@ bool heap_large_grow(struct heap *heap, const struct heap_large *large, uint64_t
     preempt_disable();
     bool sound = heap_large_stretch(heap, large, bytes, caller);
     if (sound) {
-        heap_large_note_length(heap, large, frames, bytes);
+        note_length(heap, large, frames, bytes);
     }
     preempt_enable();
     if (!sound) {
         free_blocks(heap, first + large->frames, first + frames);
     }
+    return true;
+}
+
+bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
+{
+    phys_addr_t frame = slab_frame_of(&heap->slabs, pointer);
+    union frame_note note = frame_descriptor(heap->slabs.config.frames, frame)->note;
+    struct heap_large large = heap_large_of(heap, frame, note);
+    uint64_t frames = heap_large_frames(heap, bytes, heap_note_is_roomy(note));
+    if (bytes > HEAP_BYTES_MAX || frames != large.frames) {
+        return frames >= large.frames && grow(heap, &large, bytes, caller);
+    }
+    preempt_disable(); /* else a validator could find one of red zone, note and account changed */
+    if (heap_large_stretch(heap, &large, bytes, caller)) {
+        note_length(heap, &large, frames, bytes);
+    }
+    preempt_enable();
     return true;
 }
 

@@ -55,27 +55,17 @@ void *heap_large_alloc_roomy(struct heap *heap, uint64_t bytes, const void *call
  */
 void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, const void *caller);
 
+/* Adds up the CPUs' accounts. */
+void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+
+/* ---- grow.c: blocks that are resized where they are ---- */
+
 /*
  * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
  * would need fewer frames, or more and those that follow are not all free. A damaged one is reported, and
  * keeps its length.
  */
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
-
-/* Notes a block's length, and the frames that it has now. Preemption is off. */
-void heap_large_note_length(struct heap *heap, const struct heap_large *large, uint64_t frames,
-                            uint64_t bytes);
-
-/* Adds up the CPUs' accounts. */
-void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
-
-/* ---- grow.c ---- */
-
-/*
- * Takes the frames behind a block that are needed for `bytes` bytes and some room, if they are free. False,
- * and nothing has changed, if not. A damaged block is reported, and keeps its length.
- */
-bool heap_large_grow(struct heap *heap, const struct heap_large *large, uint64_t bytes, const void *caller);
 
 /* Frees the frames of a block with room, which may have grown. */
 void heap_large_free_grown(struct heap *heap, const struct heap_large *large);

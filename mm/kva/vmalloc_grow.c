@@ -1,8 +1,8 @@
 /*
- * Blocks that become longer without a copy. A longer range of addresses is taken, the block's pages are mapped
- * there as well, and further ones behind them. Until that has succeeded nothing has happened to the block; then
- * the descriptors of its frames are made to lead to the new range, and the old one is unmapped, flushed and
- * given back.
+ * Blocks that become longer without a copy. A longer range of addresses is taken, the block's pages are
+ * mapped there as well, and further ones behind them. Until that has succeeded nothing has happened to the
+ * block; then the descriptors of its frames are made to lead to the new range, and the old one is unmapped,
+ * flushed and given back.
  */
 #include <ashlar/assert.h>
 

@@ -53,8 +53,8 @@ void virtual_start(struct heap *heap, struct virtual_source *source, unsigned co
     source->count = count;
     source->least = least;
     heap->virtually = (struct heap_virtual){.alloc = virtual_alloc,
-                                             .free = virtual_free,
-                                             .find = virtual_find,
-                                             .visit = virtual_visit,
-                                             .context = source};
+                                            .free = virtual_free,
+                                            .find = virtual_find,
+                                            .visit = virtual_visit,
+                                            .context = source};
 }
