@@ -350,14 +350,10 @@ static void the_largest_request_is_served_under_any_policy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(resizing_keeps_the_contents),
-        TEST(resizing_large_blocks_is_noted),
-        TEST(a_block_that_grows_has_room),
-        TEST(a_block_takes_all_that_follows_or_nothing),
-        TEST(a_block_grows_under_policies),
-        TEST(a_virtual_block_grows_by_its_source),
-        TEST(a_block_grows_without_room_if_it_must),
-        TEST(the_largest_request_is_served_under_any_policy),
+        TEST(resizing_keeps_the_contents),           TEST(resizing_large_blocks_is_noted),
+        TEST(a_block_that_grows_has_room),           TEST(a_block_takes_all_that_follows_or_nothing),
+        TEST(a_block_grows_under_policies),          TEST(a_virtual_block_grows_by_its_source),
+        TEST(a_block_grows_without_room_if_it_must), TEST(the_largest_request_is_served_under_any_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
