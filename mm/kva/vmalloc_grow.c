@@ -2,7 +2,7 @@
  * Blocks that become longer without a copy. A longer range of addresses is taken, the block's pages are
  * mapped there as well, and further ones behind them. Until that has succeeded nothing has happened to the
  * block; then the descriptors of its frames are made to lead to the new range, and the old one is unmapped,
- * flushed and given back.
+ * flushed and given back. The new range is nobody's until then, so validators look at one of the two at most.
  */
 #include <ashlar/assert.h>
 
@@ -94,8 +94,7 @@ static bool map_all(struct vmalloc *vmalloc, const struct vmalloc_request *reque
 
 static void *try_grow(struct vmalloc *vmalloc, const struct vmalloc_request *request, struct kva_range *from)
 {
-    struct kva_request wanted = {
-        .bytes = request->bytes, .guard_pages = 1, .purpose = from->purpose, .object = vmalloc};
+    struct kva_request wanted = {.bytes = request->bytes, .guard_pages = 1, .purpose = from->purpose};
     struct kva_range *to;
     if (vmalloc_wants_large(vmalloc, request)) {
         wanted.alignment = page_level_bytes(PAGE_LEVEL_2M);
@@ -104,6 +103,7 @@ static void *try_grow(struct vmalloc *vmalloc, const struct vmalloc_request *req
         return NULL;
     }
     give_up(vmalloc, from, from->bytes, from->bytes, to);
+    kva_range_set_object(to, vmalloc);
     return virt_pointer(to->base);
 }
 
