@@ -10,6 +10,7 @@ enum lock_rank {
 
     /* Mutexes. */
     LOCK_SPACE_CHANGE, /* an address space's structure; key: the space's number */
+    LOCK_DATE,         /* what date the firmware told, and when */
     LOCK_FIRMWARE,     /* the firmware's runtime services and the buffers they are given */
 
     /* Spinlocks. */

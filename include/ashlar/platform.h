@@ -11,7 +11,9 @@
  *   void preempt_disable(void)       nothing else runs on this CPU until the matching enable; nests
  *   void preempt_enable(void)
  *   void cpu_relax(void)             hint inside a spin loop
- *   uint64_t cpu_ticks(void)         time-stamp counter
+ *   uint64_t cpu_ticks(void)         time-stamp counter of this CPU
+ *   uint64_t cpu_common_ticks(void)  the same, less what it is known to be ahead of CPU 0's: what different CPUs
+ *                                    read can be compared. Only while preemption is off
  *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
  *   bool cpu_in_nmi(void)            whether the innermost trap of this CPU is an NMI or a machine check
  *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while

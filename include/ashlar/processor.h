@@ -59,6 +59,7 @@ unsigned processors_online(void);
  * Runs work(context, cpu) on all CPUs that are online at once, this one too, with interrupts and preemption
  * on; returns when all are done. cpu: the number of the CPU that runs it. For tests and benchmarks, until
  * there are threads: the others are only interrupted in their rest. By one CPU at a time, holding nothing.
+ * One that does not end its work within the patience of a mutex is named by a panic.
  */
 typedef void processor_work(void *context, unsigned cpu);
 void processors_run(processor_work *work, void *context);

@@ -15,6 +15,7 @@ void lock_checks_end(void)
 static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_UNRANKED] = "lock without a rank",
     [LOCK_SPACE_CHANGE] = "space's change mutex",
+    [LOCK_DATE] = "date mutex",
     [LOCK_FIRMWARE] = "firmware mutex",
     [LOCK_SPACE] = "space's lock",
     [LOCK_DEVICE_MAPPINGS] = "device mappings' lock",

@@ -1,5 +1,6 @@
 /* A processor from its first moment in the kernel on: how it comes online, and what it does when idle. */
 #include <ashlar/cpu_request.h>
+#include <ashlar/lock.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/tlb.h>
@@ -57,6 +58,20 @@ static struct processor *other_from(unsigned *index)
     return NULL;
 }
 
+/* As patient as for a mutex: the work may take long, but not for ever. */
+static void wait_for_work(const struct processor *other)
+{
+    struct lock_wait wait = lock_wait_begin(MUTEX_PATIENCE);
+    while (atomic_load(&other->has_work)) {
+        cpu_serve_requests();
+        cpu_relax();
+        if (!lock_wait_goes_on(&wait)) {
+            cpu_say_where(other->number);
+            panic("CPU %u does not end the work that CPU %u waits for", other->number, cpu_number());
+        }
+    }
+}
+
 void processors_run(processor_work *work, void *context)
 {
     struct processor *other;
@@ -68,10 +83,7 @@ void processors_run(processor_work *work, void *context)
     }
     work(context, cpu_number());
     for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
-        while (atomic_load(&other->has_work)) {
-            cpu_serve_requests();
-            cpu_relax();
-        }
+        wait_for_work(other);
     }
 }
 
@@ -83,8 +95,7 @@ _Noreturn void processor_enter(void)
     processor->microcode = cpu_microcode();
     uint64_t needed = cpu_features_needed() | (apic_is_x2apic() ? 1ULL << CPU_FEATURE_X2APIC : 0);
     if (processor->lacks & needed) {
-        processor->why = "it lacks what the kernel uses";
-        atomic_store(&processor->state, PROCESSOR_REFUSED);
+        processor_refuse(processor);
         cpu_halt_forever();
     }
     cpu_control_set();
@@ -108,7 +119,7 @@ void processor_report(const struct processor *processor)
     if (processor->why && atomic_load(&processor->state) == PROCESSOR_REFUSED) {
         log_error("CPU %u, APIC %u, is not used: %s", processor->number, processor->apic_id, processor->why);
     }
-    if (processor->microcode != boot->microcode) {
+    if (processor->microcode != 0 && processor->microcode != boot->microcode) {
         log_warning("CPU %u has microcode %#" PRIx64 ", the boot CPU %#" PRIx64, processor->number,
                     processor->microcode, boot->microcode);
     }

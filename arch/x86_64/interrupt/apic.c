@@ -201,11 +201,6 @@ void apic_start(void)
     take_over();
 }
 
-volatile void *apic_registers(void)
-{
-    return registers;
-}
-
 bool apic_available(void)
 {
     return available;
@@ -225,6 +220,15 @@ uint32_t apic_id(void)
 bool apic_is_pending(unsigned vector)
 {
     return has_bit(APIC_REQUESTED, vector) || has_bit(APIC_IN_SERVICE, vector);
+}
+
+/* Waits until the last message has left. In x2APIC mode nothing tells, and the write itself has sent it. */
+void apic_wait_sent(void)
+{
+    for (unsigned i = 0; !x2apic && i < PENDING_LOOKS_MAX && (apic_read(APIC_COMMAND) & COMMAND_PENDING);
+         i++) {
+        __asm__ volatile("pause");
+    }
 }
 
 /*

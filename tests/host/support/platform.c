@@ -18,6 +18,7 @@ struct locks_held host_locks_held[HOST_CPUS];
 #endif
 _Thread_local void (*host_meanwhile)(void);
 _Atomic(uint64_t) host_ticks_ahead;
+_Thread_local uint64_t host_counter_ahead;
 _Thread_local struct host_panic_trap *host_panic_trap;
 
 const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES])

@@ -74,3 +74,10 @@ static inline uint64_t cpu_ticks(void)
 {
     return __builtin_ia32_rdtsc();
 }
+
+static inline uint64_t cpu_common_ticks(void)
+{
+    uint64_t ticks = __builtin_ia32_rdtsc();
+    __asm__ volatile("subq %%gs:%c1, %0" : "+r"(ticks) : "i"(offsetof(struct per_cpu, ticks_ahead)) : "cc");
+    return ticks;
+}

@@ -105,7 +105,15 @@ static inline void cpu_relax(void)
 /* How far the clock of all CPUs is ahead: a test adds to it what passes while none of them runs. */
 extern _Atomic(uint64_t) host_ticks_ahead;
 
+/* How far the counter of this CPU is ahead of CPU 0's: 0 unless a test says otherwise. */
+extern _Thread_local uint64_t host_counter_ahead;
+
 static inline uint64_t cpu_ticks(void)
 {
-    return __builtin_ia32_rdtsc() + host_ticks_ahead;
+    return __builtin_ia32_rdtsc() + host_ticks_ahead + host_counter_ahead;
+}
+
+static inline uint64_t cpu_common_ticks(void)
+{
+    return cpu_ticks() - host_counter_ahead;
 }

@@ -72,3 +72,8 @@ static inline uint64_t cpu_ticks(void)
 {
     return 0;
 }
+
+static inline uint64_t cpu_common_ticks(void)
+{
+    return 0;
+}
