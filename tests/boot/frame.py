@@ -25,6 +25,10 @@ class Failure(Exception):
     """A boot test's finding."""
 
 
+class NotRun(Exception):
+    """What a boot test needs cannot be had here; the message says what."""
+
+
 @dataclass
 class Setting:
     """What a boot test is given."""

@@ -19,6 +19,7 @@ from serial import Conversation, ConversationError
 from tree import ToolError
 
 KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
+         "eight": machine.Machine(cpus=8),
          "hostile": machine.Machine(disk="virtio", entropy=False),
          "hostile-4g": machine.Machine(disk="virtio", entropy=False, memory="4G")}
 FIRST_OUTPUT = "\x1b"  # the firmware has its console and looks for disks next
