@@ -32,6 +32,7 @@ EFI_ERROR = 1 << 63
 RAM_TYPES = ("usable", "boot-reclaimable", "boot-info", "page-tables", "kernel")
 OTHER_TYPES = ("persistent", "acpi-reclaimable", "acpi-nvs", "runtime", "mmio", "reserved", "unusable")
 RUNTIME_TYPES = (5, 6)
+SELFTEST_SECONDS = patience.seconds(100)
 
 
 class Failed(Exception):
@@ -156,7 +157,7 @@ def check_memory(left, kernel):
 
 def check_selftest(conversation):
     """The kernel's own tests pass."""
-    conversation.command("selftest")
+    conversation.command("selftest", SELFTEST_SECONDS)
     report = ktap.parse(conversation.transcript)
     check(report.good, report.summary())
 

@@ -4,7 +4,7 @@ import itertools
 import re
 from dataclasses import dataclass, field
 
-from frame import expect, expect_in, expect_selftest_passes
+from frame import expect, expect_in, expect_selftest_passes, selftest_seconds
 from machine import Machine, parse_memory
 
 
@@ -43,7 +43,7 @@ class Case:
     def run(self, setting):
         """Boots and checks."""
         with setting.boot(self.machine, f"selftest {self.cmdline}".strip(), self.medium, cold=True) as talk:
-            expect_selftest_passes(talk)
+            expect_selftest_passes(talk, selftest_seconds(self.machine.cpus))
             check_total(self.machine, talk.transcript)
             for text in self.says:
                 expect_in(text, talk.transcript)

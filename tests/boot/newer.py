@@ -1,7 +1,7 @@
 """Machines that only a newer QEMU emulates: x2APIC mode, and more processors than APIC numbers of eight bits can name."""
 
 import newer_emulator
-from frame import NotRun, expect_in, expect_selftest_passes
+from frame import NotRun, expect_in, expect_selftest_passes, selftest_seconds
 from machine import Machine
 
 IOMMU = ["-device", "intel-iommu,intremap=on,eim=on"]  # without it firmware uses no number above 254
@@ -26,7 +26,7 @@ def boots(cmdline, says, **details):
     """A test that boots such a machine; all that it runs must pass, and all of `says` be said."""
     def test(setting):
         with setting.boot(newer(**details), cmdline, cold=True) as talk:
-            expect_selftest_passes(talk)
+            expect_selftest_passes(talk, selftest_seconds(details.get("cpus", 1)))
             for text in says:
                 expect_in(text, talk.transcript)
     return test
