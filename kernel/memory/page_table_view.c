@@ -60,7 +60,7 @@ static enum page_table_error window_make(struct page_table_view *view, uint64_t 
 
 /* ---- Temporary: slots for every CPU above the image, made when they are first needed ---- */
 
-#define GROUP_BYTES MIB(2)                                         /* one table maps the slots of a group ... */
+#define GROUP_BYTES MIB(2) /* one table maps the slots of a group ... */
 #define GROUP_CPUS  (GROUP_BYTES / (PAGE_TABLE_SLOTS * FRAME_BYTES)) /* ... of so many CPUs */
 
 static struct page_table_temporary *all_groups(unsigned cpus) REQUIRES(temporary_lock)

@@ -1,8 +1,8 @@
 /*
  * Where processors begin: a frame below 1 MiB with the start-up code, and page tables that show it at its
  * physical address beside the kernel's half. A processor takes the tables' root as a 32-bit number, so it
- * lies below 4 GiB, and is a copy of one that may lie anywhere. Below 4 GiB lies, too, what it reads before it
- * switches paging on: the table of those that may come.
+ * lies below 4 GiB, and is a copy of one that may lie anywhere. Below 4 GiB lies, too, what it reads before
+ * it switches paging on: the table of those that may come.
  *
  * No address shows the frame writable while another shows it executable: it is written through the physmap,
  * made read-only there, and only then mapped for execution.

@@ -5,7 +5,8 @@
  * A message may be lost: STARTUP is repeated for those that have not come. One that has not come after a
  * while in which nobody came is given up, by an exchange that one of the two sides wins: either the processor
  * has arrived, or it halts for good when it arrives after all. It gets another INIT, so that it runs no
- * longer in the start-up page, which goes back. So does one that told that it lacks what the page switches on.
+ * longer in the start-up page, which goes back. So does one that told that it lacks what the page switches
+ * on.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>
@@ -164,8 +165,8 @@ static void note_absent(struct processor *processor, uint32_t answer)
     }
 }
 
-/* Gives up those that did not arrive. Each gets another INIT, and has stopped when this returns: none runs in the
- * start-up page any more. */
+/* Gives up those that did not arrive. Each gets another INIT, and has stopped when this returns: none runs in
+ * the start-up page any more. */
 static void give_up_absent(const struct starters *starters)
 {
     bool any = false;

@@ -38,9 +38,5 @@ CASES = {
                           cpus=3, extra=[*MOST, *IOMMU, *another(299)]),
     "newer.x2apic.la57": boots("selftest la57=on", ["apic: x2APIC mode", "5 levels", "3 of 3 processors are online"],
                                cpus=2, cpu="max,la57=on", extra=[*MOST, *IOMMU, *another(299, ",la57=on")]),
-    "newer.x2apic.lacking": boots(
-        "selftest=processor_list_begins_with_this_one",
-        ["CPU 1 lacks x2apic, which the boot CPU has", "CPU 1, APIC 7, is not used: it lacks what the kernel uses",
-         "2 of 3 processors are online"], extra=[*MOST, *IOMMU, *another(7, ",x2apic=off"), *another(299)]),
     "newer.300": boots("selftest", ["300 of 300 processors are online"], cpus=300, memory="2G", extra=IOMMU),
 }

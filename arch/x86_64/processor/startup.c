@@ -21,9 +21,9 @@ extern uint64_t startup_kernel_root, startup_physmap;
 extern void (*startup_function)(struct startup_cpu *record) __attribute__((noreturn));
 
 _Static_assert(sizeof(struct startup_cpu) == 24 && offsetof(struct startup_cpu, arrived) == 4 &&
-                   offsetof(struct startup_cpu, stack_top) == 8 && offsetof(struct startup_table, x2apic) == 4 &&
-                   offsetof(struct startup_table, cpus) == 8 && STARTUP_EXPECTED == 0 &&
-                   STARTUP_LACKS_NX == 3 && STARTUP_LACKS_LA57 == 4,
+                   offsetof(struct startup_cpu, stack_top) == 8 &&
+                   offsetof(struct startup_table, x2apic) == 4 && offsetof(struct startup_table, cpus) == 8 &&
+                   STARTUP_EXPECTED == 0 && STARTUP_LACKS_NX == 3 && STARTUP_LACKS_LA57 == 4,
                "startup.S knows them");
 
 static void put32(void *page, const uint8_t *at, uint32_t value)

@@ -206,8 +206,8 @@ void rom_close(void);
 EFI_STATUS memory_take(void);
 void memory_give_back(void);
 
-/* levels.c: turns 5-level paging on, if the case wants it, at the child's first call; goes back to 4 levels where there
- * are 5 meanwhile, and on to 5 again. */
+/* levels.c: turns 5-level paging on, if the case wants it, at the child's first call; goes back to 4 levels
+ * where there are 5 meanwhile, and on to 5 again. */
 void levels_begin(void);
 void levels_change(void);
 

@@ -2,8 +2,8 @@
  * Firmware that runs with 5-level paging: its own 4-level tables below one entry of a table above them (SDM
  * volume 3, 4.5.2). The switch stays: a case with it boots.
  *
- * It is made at the child's first call, and undone while the firmware ends its boot services: then, as when it starts a
- * child, it has all processors take part, with this one's CR4 and the tables that it made itself.
+ * It is made at the child's first call, and undone while the firmware ends its boot services: then, as when
+ * it starts a child, it has all processors take part, with this one's CR4 and the tables that it made itself.
  */
 #include "hostile.h"
 #include <ashlar/string.h>

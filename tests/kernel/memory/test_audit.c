@@ -246,8 +246,9 @@ static void protect(virt_addr_t page, unsigned access)
 }
 
 /*
- * The page lies among small ones, since the code before and behind it is read-only for the physmap and what lies
- * around the image is not: so nothing is cut, which other CPUs, whose own data may lie there, would not survive.
+ * The page lies among small ones, since the code before and behind it is read-only for the physmap and what
+ * lies around the image is not: so nothing is cut, which other CPUs, whose own data may lie there, would not
+ * survive.
  */
 KERNEL_TEST(audit_finds_code_that_the_physmap_writes)
 {
