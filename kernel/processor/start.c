@@ -16,6 +16,7 @@
 #include <ashlar/page_table.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/timeline.h>
 #include <x86/apic.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
@@ -196,7 +197,9 @@ static void start_all(const struct starters *starters)
         clock_wait(PAUSE_NANOSECONDS);
     }
     send_startups(starters);
+    timeline_mark("processors.sent");
     wait_for_answers(starters);
+    timeline_mark("processors.answered");
     give_up_absent(starters);
 }
 

@@ -38,6 +38,7 @@ QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", 
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
 
 
+LONG = (*alone.CASES, *budget.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
@@ -45,7 +46,7 @@ def label(name):
     """Which runs of tools/test have a test."""
     if name in QUICK:
         return "quick"
-    return "long" if name.removeprefix("debug.") in (*alone.CASES, *matrix.LONG, *newer.CASES, *processors.LONG) else "normal"
+    return "long" if name.removeprefix("debug.") in LONG else "normal"
 
 
 def tests(debug):
