@@ -87,6 +87,12 @@ void processors_run(processor_work *work, void *context)
     }
 }
 
+void processor_refuse(struct processor *processor)
+{
+    processor->why = "it lacks what the kernel uses";
+    atomic_store(&processor->state, PROCESSOR_REFUSED);
+}
+
 /* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
 _Noreturn void processor_enter(void)
 {
