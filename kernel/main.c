@@ -66,7 +66,11 @@ static void run_tests_if_asked(void)
     if (command_line_has(boot_command_line(), "selftest")) {
         command_line_get(boot_command_line(), "selftest", pattern, sizeof pattern);
         const struct kernel_test_order by_name = {0};
+#ifdef ASHLAR_DEBUG
+        end_tests(interleaved_tests_run(pattern, &by_name));
+#else
         end_tests(kernel_tests_run(pattern, &by_name));
+#endif
     }
 }
 

@@ -64,5 +64,23 @@ unsigned processors_online(void);
 typedef void processor_work(void *context, unsigned cpu);
 void processors_run(processor_work *work, void *context);
 
+/*
+ * Runs work(context, cpu) on one CPU, and returns when it is done; otherwise as processors_run(). Returns
+ * false, and runs nothing, when there is no such CPU online.
+ */
+bool processor_run_on(unsigned cpu, processor_work *work, void *context);
+
+/*
+ * Has another CPU start work(context, cpu) and does not wait; otherwise as processor_run_on(). The next
+ * processors_run() or processor_run_on() comes when it is done.
+ */
+bool processor_begin_on(unsigned cpu, processor_work *work, void *context);
+
+/*
+ * Asks another CPU, which is online, by an NMI where it is: returns the address of the instruction that it
+ * was about to execute, or 0 when it has not answered in some milliseconds. Any context but an NMI's.
+ */
+uint64_t processor_where(unsigned cpu);
+
 /* Where a processor goes on that has been started: <ashlar/hooks.h>. */
 void processor_enter(void) __attribute__((noreturn));

@@ -74,7 +74,9 @@ void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function
         atomic_store_explicit(&mine->waiting.words[i], word, memory_order_relaxed);
         for (; word != 0; word &= word - 1) {
             unsigned cpu = i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word);
+            cpu_interleave();
             cpu_set_add(&mailboxes[cpu].asked, here);
+            cpu_interleave();
             cpu_interrupt(cpu);
         }
     }
@@ -147,8 +149,10 @@ static __attribute__((noinline)) void serve(struct mailbox *mine, unsigned here)
             struct mailbox *asking = &mailboxes[i * CPU_SET_WORD_BITS + (unsigned)__builtin_ctzll(word)];
             left = ~(word ^ (word - 1)); /* those above it */
             atomic_fetch_and(&mine->asked.words[i], ~(word & -word));
+            cpu_interleave();
             asking->function(asking->context);
             cpu_set_remove(&asking->waiting, here);
+            cpu_interleave();
         }
     }
     interrupts_restore(were_on);

@@ -47,8 +47,9 @@ static bool try_to_enter(struct lock_gate *gate, struct waiter *waiter)
     return false;
 }
 
-/* Spins until the lock is ours; returns whether it was within that many patiences. */
-static bool wait_for(struct lock_gate *gate, unsigned patiences)
+/* Spins until the lock is ours; returns whether it was within that many patiences. serves: answers other CPUs
+ * meanwhile, as whoever has the lock may wait for an answer of this one. */
+static bool wait_for(struct lock_gate *gate, unsigned patiences, bool serves)
 {
     struct lock_wait wait = lock_wait_begin(patiences);
     struct waiter waiter = {.number = cpu_number() + 1, .pauses = 1};
@@ -57,7 +58,9 @@ static bool wait_for(struct lock_gate *gate, unsigned patiences)
             if (try_to_enter(gate, &waiter)) {
                 return true;
             }
-            cpu_serve_requests(); /* whoever has the lock may wait for an answer of this CPU */
+            if (serves) {
+                cpu_serve_requests();
+            }
             for (unsigned j = 0; j < waiter.pauses; j++) {
                 cpu_relax();
             }
@@ -69,7 +72,7 @@ static bool wait_for(struct lock_gate *gate, unsigned patiences)
 
 __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 {
-    if (!wait_for(gate, 1)) {
+    if (!wait_for(gate, 1, true)) {
         panic_of_deadlock(gate);
     }
 }
@@ -77,7 +80,7 @@ __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
-    if (wait_for(&lock->gate, 1)) {
+    if (wait_for(&lock->gate, 1, false)) {
         LOCK_NOTE_TAKEN_BY_CALLER(lock);
         return true;
     }
@@ -111,7 +114,7 @@ void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
 
 static void wait_for_mutex(struct mutex *mutex)
 {
-    if (!wait_for(&mutex->gate, MUTEX_PATIENCE)) {
+    if (!wait_for(&mutex->gate, MUTEX_PATIENCE, true)) {
         panic("deadlock: CPU %u waits for the mutex at %#" PRIx64 ", which CPU %u does not release",
               cpu_number(), (uintptr_t)mutex, atomic_load_explicit(&mutex->holder, memory_order_relaxed) - 1);
     }
@@ -124,8 +127,10 @@ void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
         panic("deadlock: CPU %u takes the mutex at %#" PRIx64 " a second time", cpu_number(),
               (uintptr_t)mutex);
     }
+    cpu_interleave();
     if (!lock_gate_take(&mutex->gate, 0)) {
         wait_for_mutex(mutex);
+        LOCK_NOTE_WAITED(mutex);
     }
     set_holder(mutex, holder_here());
     LOCK_NOTE_TAKEN_BY_CALLER(mutex);

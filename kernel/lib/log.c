@@ -49,7 +49,9 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
     uint64_t ticks = cpu_common_ticks();
     preempt_enable();
     log_ring_append(&ring, level, subsystem, ticks, cpu, &text);
+    cpu_interleave();
     atomic_thread_fence(memory_order_seq_cst);
+    cpu_interleave();
     log_show_pending();
 }
 

@@ -87,6 +87,49 @@ void processors_run(processor_work *work, void *context)
     }
 }
 
+static void give_work(struct processor *processor, processor_work *work, void *context)
+{
+    shared_work = work;
+    shared_context = context;
+    atomic_store(&processor->has_work, true);
+    apic_send(processor->apic_id, VECTOR_MAILBOX);
+}
+
+static struct processor *online_by_number(unsigned cpu)
+{
+    bool online = cpu < processors_count() && processor_at(cpu) != NULL &&
+                  atomic_load(&processor_at(cpu)->state) == PROCESSOR_ONLINE;
+    return online ? processor_listed(cpu) : NULL;
+}
+
+bool processor_begin_on(unsigned cpu, processor_work *work, void *context)
+{
+    struct processor *processor = online_by_number(cpu);
+    if (!processor || cpu == cpu_number()) {
+        return false;
+    }
+    give_work(processor, work, context);
+    return true;
+}
+
+bool processor_run_on(unsigned cpu, processor_work *work, void *context)
+{
+    struct processor *processor = online_by_number(cpu);
+    if (!processor) {
+        return false;
+    }
+    if (cpu == cpu_number()) {
+        work(context, cpu);
+        return true;
+    }
+    give_work(processor, work, context);
+    while (atomic_load(&processor->has_work)) {
+        cpu_serve_requests();
+        cpu_relax();
+    }
+    return true;
+}
+
 void processor_refuse(struct processor *processor)
 {
     processor->why = "it lacks what the kernel uses";

@@ -20,6 +20,7 @@ import devices
 import faults
 import frame
 import frames
+import interleave
 import matrix
 import monitor
 import newer
@@ -36,6 +37,8 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
+
+LONG = (*alone.CASES, *matrix.ODD, *processors.LONG, *interleave.LONG, *faults.LONG)
 
 
 LONG = (*alone.CASES, *budget.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
@@ -55,6 +58,7 @@ def tests(debug):
     cases.update(alone.CASES)
     if debug:
         cases.update(faults.DEBUG_CASES)
+        cases.update(interleave.CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, newer, processors, selftests):

@@ -15,6 +15,9 @@ _Thread_local bool host_in_interrupt;
 _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 struct locks_held host_locks_held[HOST_CPUS];
+#ifdef ASHLAR_LOCK_STATISTICS
+struct lock_counts host_lock_counts[HOST_CPUS][LOCK_RANKS];
+#endif
 #endif
 _Thread_local void (*host_meanwhile)(void);
 _Atomic(uint64_t) host_ticks_ahead;

@@ -58,6 +58,7 @@ static void touch_all_pages(void *context, unsigned cpu)
 {
     volatile uint64_t *words = context;
     for (uint64_t page = 0; page < PAGES; page++) {
+        cpu_interleave();
         *word_of(words, page, cpu) = page << 32 | cpu;
     }
     for (uint64_t page = 0; page < PAGES; page++) {
@@ -100,6 +101,7 @@ static void visit_pages(struct vm_space *space, uint64_t base, uint64_t value, b
     user_access_begin();
     for (uint64_t page = 0; page < PAGES; page++) {
         uint64_t address = base + page * FRAME_BYTES;
+        cpu_interleave();
         bool right = write ? write_user(address, value + page) : user_holds(address, value + page);
         atomic_fetch_add(&wrong, !right);
     }
@@ -194,6 +196,7 @@ static void unmap_or_read(void *context, unsigned cpu)
     }
     for (uint64_t page = 0; !atomic_load(&over); page = (page + 1) % PAGES) {
         uint64_t base = atomic_load(&shown);
+        cpu_interleave();
         uint64_t value = 0;
         if (base != 0 && memory_try_read(&value, virt_addr(base + page * FRAME_BYTES), sizeof value)) {
             atomic_fetch_add(&wrong, value != 0 && value != page + 1);
@@ -306,6 +309,7 @@ static void change_regions(void *context, unsigned cpu)
 {
     (void)context;
     for (unsigned round = 0; round < ROUNDS / 4; round++) {
+        cpu_interleave();
         volatile uint64_t *words = map_lazy(8);
         if (!words) {
             atomic_fetch_add(&wrong, 1);

@@ -1,6 +1,7 @@
 /* The machine's side of <ashlar/platform.h>: the CPU's own data is one %gs-relative instruction away. */
 #pragma once
 
+#include <ashlar/interleave.h>
 #include <ashlar/types.h>
 #include <x86/interrupt_flag.h>
 #include <x86/per_cpu.h>
@@ -58,16 +59,30 @@ static inline bool cpu_may_wait(void)
     return cpu->preempt_depth == 0 && (interrupts_enabled() || !cpu->interrupts_begun);
 }
 
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &per_cpu()->locks_held;
 }
 #endif
 
+#ifdef ASHLAR_LOCK_STATISTICS
+static inline struct lock_counts *cpu_lock_counts(void)
+{
+    return per_cpu()->lock_counts;
+}
+#endif
+
 static inline void cpu_relax(void)
 {
     __builtin_ia32_pause();
+}
+
+static inline void cpu_interleave(void)
+{
+#ifdef ASHLAR_DEBUG
+    interleave_point();
+#endif
 }
 
 static inline uint64_t cpu_ticks(void)

@@ -18,6 +18,9 @@ extern _Thread_local bool host_in_nmi;
 #define HOST_CPUS 512 /* more than any test plays */
 
 extern struct locks_held host_locks_held[HOST_CPUS]; /* by CPU */
+#ifdef ASHLAR_LOCK_STATISTICS
+extern struct lock_counts host_lock_counts[HOST_CPUS][LOCK_RANKS];
+#endif
 #endif
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
@@ -86,10 +89,17 @@ static inline bool cpu_may_wait(void)
     return host_preempt_depth == 0 && interrupts_enabled();
 }
 
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &host_locks_held[host_cpu];
+}
+#endif
+
+#ifdef ASHLAR_LOCK_STATISTICS
+static inline struct lock_counts *cpu_lock_counts(void)
+{
+    return host_lock_counts[host_cpu];
 }
 #endif
 
@@ -100,6 +110,10 @@ static inline void cpu_relax(void)
     if (++turns % 64 == 0) { /* more threads than processors: let the one that holds the lock run */
         sched_yield();
     }
+}
+
+static inline void cpu_interleave(void)
+{
 }
 
 /* How far the clock of all CPUs is ahead: a test adds to it what passes while none of them runs. */

@@ -68,6 +68,10 @@ static inline void cpu_relax(void)
     explore_spin();
 }
 
+static inline void cpu_interleave(void)
+{
+}
+
 static inline uint64_t cpu_ticks(void)
 {
     return 0;
