@@ -7,6 +7,8 @@ struct mailbox {
     struct cpu_set waiting;         /* who has not answered this CPU: it puts them in, they leave */
     cpu_request_function *function; /* what it asks for */
     const void *context;
+    _Atomic(uint64_t) requests; /* that this CPU has made; it alone writes this and the next */
+    _Atomic(uint64_t) answers;  /* that it has given */
 };
 
 bool cpu_mailboxes_are_there;
@@ -58,6 +60,22 @@ void cpu_interrupt(unsigned cpu)
     given.interrupt(cpu);
 }
 
+static inline void count(_Atomic(uint64_t) *counter)
+{
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, before + 1, memory_order_relaxed);
+}
+
+struct cpu_request_counts cpu_request_counts(unsigned cpu)
+{
+    if (cpu >= online.cpus) {
+        return (struct cpu_request_counts){0, 0};
+    }
+    return (struct cpu_request_counts){
+        .asked = atomic_load_explicit(&mailboxes[cpu].requests, memory_order_relaxed),
+        .answered = atomic_load_explicit(&mailboxes[cpu].answers, memory_order_relaxed)};
+}
+
 /* Those of one word are noted before the first of them is asked, since it may answer at once. */
 void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function, const void *context)
 {
@@ -67,6 +85,7 @@ void cpu_request_send(const struct cpu_set *cpus, cpu_request_function *function
     struct mailbox *mine = &mailboxes[here];
     mine->function = function;
     mine->context = context;
+    count(&mine->requests);
     for (unsigned i = 0; i < words; i++) {
         uint64_t word = atomic_load_explicit(&from->words[i], memory_order_relaxed);
         word &= i == here / CPU_SET_WORD_BITS ? ~cpu_set_bit(here) : UINT64_MAX;
@@ -152,6 +171,7 @@ static __attribute__((noinline)) void serve(struct mailbox *mine, unsigned here)
             cpu_interleave();
             asking->function(asking->context);
             cpu_set_remove(&asking->waiting, here);
+            count(&mine->answers);
             cpu_interleave();
         }
     }

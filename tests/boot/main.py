@@ -59,6 +59,7 @@ def tests(debug):
     if debug:
         cases.update(faults.DEBUG_CASES)
         cases.update(interleave.CASES)
+        cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, newer, processors, selftests):

@@ -33,6 +33,14 @@ def shown(setting):
         expect(cpus[3]["why"] == "fewer are wanted", f"cpus -j: {cpus[3]}")
         expect(cpus[0]["does"] == "this command" and cpus[1]["does"] == "rests", f"cpus -j: {cpus}")
         expect(cpus[1]["idle_percent"] > 0, f"a processor that rests has not rested: {cpus[1]}")
+        expect(cpus[0]["asked"] > 0 and cpus[0]["answered"] == 0, f"the boot CPU has asked others, and nobody else: {cpus}")
+        expect(cpus[1]["answered"] == cpus[2]["answered"] > 0, f"both others have answered it: {cpus}")
+        frames = {}
+        for magazine in talk.json("frames -j")["magazines"]:
+            frames[magazine["cpu"]] = frames.get(magazine["cpu"], 0) + (magazine["blocks"] << magazine["order"])
+        expect([cpu["magazine_frames"] for cpu in cpus[1:3]] == [frames[1], frames[2]], f"cpus: {cpus}, frames: {frames}")
+        expect(all(0 < cpu["magazine_frames"] <= cpu["magazine_room"] for cpu in cpus[:3]), f"cpus -j: {cpus}")
+        expect("ASHLAR_LOCK_STATISTICS" in talk.json("lock -j")["error"], "a build that does not count locks does not say so")
         expect(re.search(r"^ +- +3 +parked +fewer are wanted", talk.command("cpus"), re.MULTILINE), "cpus", talk)
         vectors = {vector["name"]: vector for vector in talk.json("irq -j")["vectors"]}
         asked = vectors["other CPUs"]
@@ -67,6 +75,39 @@ def lacking(setting):
             expect_in("1 of 2 processors are online", talk.transcript)
 
 
+def locks_counted(setting):
+    """A build with lock statistics shows by rank what locks have cost."""
+    with setting.boot(Machine(cpus=2)) as talk:
+        talk.wait_for_prompt()
+        first = {lock["lock"]: lock for lock in talk.json("lock -j")}
+        text = talk.command("lock")
+        second = {lock["lock"]: lock for lock in talk.json("lock -j")}
+        console = "console's lock"
+        expect(second[console]["acquisitions"] > first[console]["acquisitions"], f"nobody has taken it: {second[console]}")
+        for lock in second.values():
+            expect(lock["contended"] <= lock["acquisitions"], f"more waits than acquisitions: {lock}")
+            expect(("longest_hold_taken_at" in lock) == (lock["longest_hold_ticks"] > 0), f"a hold without a place: {lock}")
+        pool = second["frame pool's lock"]
+        expect("mm/frame/" in pool["longest_hold_taken_at"] and pool["longest_hold_cpu"] in (0, 1), f"the pool's lock: {pool}")
+        expect(re.search(r"^frame pool's lock +[0-9,]+ +[0-9,]+ +[0-9,]+\n    CPU [01], taken at \S+ \(mm/frame/", text,
+                         re.MULTILINE), f"lock:\n{text}")
+
+
+def deadlock_noted(setting):
+    """A build that notes locks says of each processor what it holds, since when, and where it took it."""
+    with setting.boot(Machine(cpus=2)) as talk:
+        talk.wait_for_prompt()
+        talk.send("fault deadlock-of-two")
+        status = talk.wait_for_end()
+        expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
+        place = r"for [0-9,]+ ticks, taken at \w+\+0x[0-9a-f]+ \(tests/kernel/provoke/processors.c:\d+\)$"
+        for pattern in (r"^reason:  lock: CPU 1 waits for the vmalloc lock 0x\w+ in the wrong order: it holds the table slots' lock",
+                        rf"^CPU 0 +holds the vmalloc lock 0x[0-9a-f]+ {place}",
+                        rf"^CPU 1 +holds the table slots' lock 0x[0-9a-f]+ {place}"):
+            expect(re.search(pattern, talk.transcript, re.MULTILINE), f"nothing matches {pattern!r}", talk)
+
+
+DEBUG_CASES = {"processors.locks": locks_counted, "processors.deadlock": deadlock_noted}
 CASES = {
     "processors.every-time": every_time,
     "processors.shown": shown,

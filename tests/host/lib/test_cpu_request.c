@@ -89,6 +89,14 @@ static void who_is_online_is_asked_and_nobody_else(void **state)
         assert_int_equal(served[i], i == 1 || i == 64 || i == CPUS - 1);
         assert_int_equal(interrupts[i], served[i]);
     }
+    const struct cpu_request_counts asking = cpu_request_counts(0);
+    const struct cpu_request_counts answering_one = cpu_request_counts(64);
+    assert_int_equal(asking.asked, 1); /* three at once */
+    assert_int_equal(asking.answered, 0);
+    assert_int_equal(answering_one.asked, 0);
+    assert_int_equal(answering_one.answered, 1);
+    assert_int_equal(cpu_request_counts(2).answered, 0);
+    assert_int_equal(cpu_request_counts(CPUS).asked, 0);
 }
 
 static void those_of_a_set_are_asked_but_not_who_asks(void **state)
