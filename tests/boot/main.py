@@ -37,11 +37,7 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
-
-LONG = (*alone.CASES, *matrix.ODD, *processors.LONG, *interleave.LONG, *faults.LONG)
-
-
-LONG = (*alone.CASES, *budget.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
+LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
