@@ -50,5 +50,16 @@ void heap_guard_start(void);
 /* Opens the serial port and the screen, as far as they exist and the command line wants them. */
 void consoles_start(void);
 
+#ifdef ASHLAR_DEBUG
+struct kernel_test_order;
+
+/*
+ * As kernel_tests_run() (<ashlar/test.h>); with `interleave=SEED` of the command line, in the interleaving
+ * that the seed gives, and with `interleave-seeds=COUNT`, once for each of so many seeds from there on, until
+ * one fails. Logs how each run was told from others (<ashlar/interleave.h>).
+ */
+unsigned interleaved_tests_run(const char *pattern, const struct kernel_test_order *order);
+#endif
+
 /* Prints who we are and what we run on: version, CPU, firmware, paging, memory map, timeline. */
 void banner_print(void);

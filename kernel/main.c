@@ -73,7 +73,11 @@ static void run_tests_if_asked(void)
     if (command_line_has(boot_command_line(), "selftest")) {
         command_line_get(boot_command_line(), "selftest", pattern, sizeof pattern);
         const struct kernel_test_order by_name = {0};
+#ifdef ASHLAR_DEBUG
+        end_tests(interleaved_tests_run(pattern, &by_name));
+#else
         end_tests(kernel_tests_run(pattern, &by_name));
+#endif
     }
 }
 
@@ -105,7 +109,7 @@ static void start_kernel_addresses(const struct boot_info *info)
     page_faults_start();
     threads_start();
 #ifdef ASHLAR_DEBUG
-    validate_alone(processors_stop_at_rest, world_resume);
+    validate_alone(world_stop, world_resume);
     validate_at_random(VALIDATE_ONE_IN);
 #endif
 }

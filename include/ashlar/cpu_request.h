@@ -57,6 +57,15 @@ const struct cpu_set *cpus_online(void);
 /* The calling CPU is online from now on: it has entered the set when this returns, by a full fence. */
 void cpu_enter_online(void);
 
+/* What a CPU has had to do with requests since it came online. */
+struct cpu_request_counts {
+    uint64_t asked;    /* times that it has asked others for something, however many at once */
+    uint64_t answered; /* requests of others that it has answered */
+};
+
+/* Those of CPU `cpu`; 0 until cpu_requests_start(), and for a CPU that cannot be online. Any context. */
+struct cpu_request_counts cpu_request_counts(unsigned cpu);
+
 /* Interrupts another CPU, which is asked nothing: it looks for what there is to do. Not before
  * cpu_requests_start(). Any context. */
 void cpu_interrupt(unsigned cpu);

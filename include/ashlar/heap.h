@@ -28,7 +28,10 @@ struct heap_virtual_block {
 /* A source of virtually contiguous pages, for what is too large for a run. All NULL: there is none. */
 struct heap_virtual {
     void *(*alloc)(void *context, uint64_t bytes); /* page-aligned, or NULL */
-    bool (*free)(void *context, void *pointer);    /* false: not the start of such a block */
+    /* Makes a block longer, by mapping its pages elsewhere: returns where. NULL, and nothing has changed,
+     * without memory. Or NULL: there is no such way. */
+    void *(*grow)(void *context, void *pointer, uint64_t bytes);
+    bool (*free)(void *context, void *pointer); /* false: not the start of such a block */
     /* Finds the block that a pointer, of any value, lies in; false when it lies in none. */
     bool (*find)(void *context, const void *pointer, struct heap_virtual_block *block);
     /* Calls `visit` for each block by address until it returns false. */

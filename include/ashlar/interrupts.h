@@ -1,7 +1,7 @@
 /*
  * Device interrupts for drivers, and the start of the interrupt controllers. docs/traps.md, "Vectors", tells
  * how they are given out. All of it is called on the boot CPU, which takes the interrupts of all devices;
- * only cpu_idle() is for any CPU.
+ * another one that takes vectors or gives any back is refused by a panic. Only cpu_idle() is for any CPU.
  */
 #pragma once
 

@@ -76,7 +76,7 @@ struct kva_range {
     uint8_t state;                     /* enum kva_state */
     uint32_t reserved;                 /* fills the word */
     const struct kva_purpose *purpose; /* what it is for */
-    void *object;                      /* the owner's */
+    void *object;                      /* the owner's; NULL while it is not ready to be looked at */
     struct kva_range *lower;           /* the range that ends where this one starts, or NULL */
     struct kva_range *higher;          /* the range that starts where this one ends, or NULL */
     struct kva_range *next;            /* free: in the list of its class; taken: the owner's */
@@ -171,6 +171,12 @@ enum kva_error kva_find(struct kva_arena *arena, virt_addr_t address, struct kva
  */
 enum kva_error kva_claim(struct kva_arena *arena, virt_addr_t address, const struct kva_purpose *from,
                          const struct kva_purpose *to, struct kva_range **range) EXCLUDES(arena->lock);
+
+/* Gives an allocated range another owner, or its first. The caller owns it; no lock is needed. */
+static inline void kva_range_set_object(struct kva_range *range, void *object)
+{
+    __atomic_store_n(&range->object, object, __ATOMIC_RELEASE);
+}
 
 /* Frees all held ranges for good, so that they are joined with their free neighbours. */
 void kva_reap(struct kva_arena *arena) EXCLUDES(arena->lock);

@@ -25,6 +25,6 @@
 #define IMAGE_BASE      UINT64_C(0xffffffff80000000) /* kernel's link address; + a multiple of 4 KiB */
 #define IMAGE_END       UINT64_C(0xffffffffc0000000) /* the slid image ends below */
 
-/* Slots for temporary mappings, two pages for each CPU: what one table maps is enough for 256 CPUs. */
+/* Slots for temporary mappings, two pages for each CPU: room for 65,536 CPUs. */
 #define TEMPORARY_BASE  UINT64_C(0xffffffffc0000000)
-#define TEMPORARY_BYTES MIB(2)
+#define TEMPORARY_BYTES MIB(512)

@@ -72,7 +72,8 @@ static inline bool spinlock_try_acquire(struct spinlock *lock) TRY_ACQUIRES(true
 /*
  * As spinlock_acquire(), but returns false, without the lock, where that one panics. For code that explains a
  * mistake of this CPU: if the CPU made it while it held the lock, the lock never comes free. From any
- * context.
+ * context, an NMI's and what faults in one included: so it answers nobody meanwhile (cpu_serve_requests()),
+ * since it may have interrupted just that.
  */
 bool spinlock_acquire_in_time(struct spinlock *lock) TRY_ACQUIRES(true, lock);
 

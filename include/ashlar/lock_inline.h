@@ -18,23 +18,30 @@ static inline bool lock_gate_take(struct lock_gate *gate, uint64_t seen)
                                                    memory_order_relaxed);
 }
 
-static inline void lock_gate_enter(struct lock_gate *gate)
+/* Whether it had to wait. */
+static inline bool lock_gate_enter(struct lock_gate *gate)
 {
+    cpu_interleave();
     if (__builtin_expect(!lock_gate_take(gate, 0), false)) {
         lock_gate_wait(gate);
+        return true;
     }
+    return false;
 }
 
 /* Goes ahead of the CPU that has claimed the lock, too: who only tries might find it claimed for ever. */
 static inline bool lock_gate_try_enter(struct lock_gate *gate)
 {
+    cpu_interleave();
     uint64_t seen = atomic_load_explicit(&gate->both, memory_order_relaxed);
     return !(seen & LOCK_HELD) && lock_gate_take(gate, seen);
 }
 
 static inline void lock_gate_leave(struct lock_gate *gate)
 {
+    cpu_interleave();
     atomic_store_explicit(&gate->held, 0, memory_order_release);
+    cpu_interleave();
 }
 
 static inline void spinlock_init(struct spinlock *lock, enum lock_rank rank, uint64_t key)
@@ -48,7 +55,9 @@ LOCK_ALWAYS_INLINE static inline void spinlock_acquire(struct spinlock *lock) NO
 {
     LOCK_CHECK_WAIT(lock, LOCK_SPIN);
     preempt_disable();
-    lock_gate_enter(&lock->gate);
+    if (lock_gate_enter(&lock->gate)) {
+        LOCK_NOTE_WAITED(lock);
+    }
     LOCK_NOTE_TAKEN(lock);
 }
 
@@ -74,7 +83,9 @@ LOCK_ALWAYS_INLINE static inline void irq_spinlock_acquire(struct irq_spinlock *
 {
     LOCK_CHECK_WAIT(lock, LOCK_SPIN_IRQ);
     bool were_on = interrupts_disable();
-    lock_gate_enter(&lock->gate);
+    if (lock_gate_enter(&lock->gate)) {
+        LOCK_NOTE_WAITED(lock);
+    }
     lock->interrupts_were_on = were_on;
     LOCK_NOTE_TAKEN(lock);
 }

@@ -13,6 +13,7 @@ enum lock_rank {
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
     LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe */
     LOCK_SPACE_CHANGE,  /* an address space's structure; key: the space's number */
+    LOCK_DATE,          /* what date the firmware told, and when */
     LOCK_FIRMWARE,      /* the firmware's runtime services and the buffers they are given */
 
     /* Spinlocks. */

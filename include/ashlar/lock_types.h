@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ashlar/lock_annotations.h>
+#include <ashlar/lock_check.h>
 #include <ashlar/lock_rank.h>
 #include <ashlar/types.h>
 #include <stdatomic.h>
@@ -24,7 +25,7 @@ struct lock_gate {
 
 #define LOCK_HELD UINT64_C(1) /* in `both` */
 
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
 
 /* Place in the order of locks; the first member of each lock. */
 struct lock_order {
@@ -37,12 +38,21 @@ struct lock_order {
 struct lock_held {
     const struct lock_order *lock;
     uintptr_t where; /* return address of the code that took it */
+    uint64_t since;  /* cpu_ticks() when it was taken */
 };
 
 /* The locks that a CPU holds, or the mutexes that a thread holds, in the order in which it took them. */
 struct locks_held {
     unsigned count;
     struct lock_held held[LOCKS_HELD_MAX];
+};
+
+/* What one CPU has done with all locks of a rank. Only it writes, interrupts off; others may read. */
+struct lock_counts {
+    _Atomic(uint64_t) acquisitions; /* tries that succeeded too */
+    _Atomic(uint64_t) contended;    /* of them, those that had to wait */
+    _Atomic(uint64_t) hold_most;    /* the longest hold, in ticks */
+    _Atomic(uintptr_t) hold_where;  /* return address of what took the lock then; 0: none was released */
 };
 
 #define LOCK_ORDER_MEMBER                           struct lock_order order;
@@ -58,7 +68,7 @@ struct locks_held {
 /* What a thread's mutexes are; its first part (<ashlar/thread_types.h>). */
 struct thread_locks {
     uint32_t mutexes; /* that it holds, or waits for */
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
     struct locks_held held; /* the same */
 #endif
 };

@@ -94,7 +94,7 @@ void log_show_pending(void);
 
 struct log_record {
     uint64_t sequence;             /* number of the line, from 0 */
-    uint64_t ticks;                /* cpu_ticks() when it was written */
+    uint64_t ticks;                /* cpu_common_ticks() when it was written */
     uint64_t lost;                 /* lines missing between the one read before and this one */
     const char *subsystem;         /* as given */
     enum log_level level;          /* as given */

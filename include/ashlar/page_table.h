@@ -248,6 +248,23 @@ uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slot
 void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       struct tlb_batch *batch) EXCLUDES(table->lock);
 
+/*
+ * The first step of taking pages away in two: makes inaccessible what `count` slots one after the other show,
+ * the first of which is that of the page at `base`. Their memory stays where it is, in the table, until the
+ * batch has been flushed: so that any number can wait for one flush.
+ */
+void page_table_hide(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                     struct tlb_batch *batch) EXCLUDES(table->lock);
+
+/*
+ * The second step: makes holes of slots that show nothing present, and whose memory is the caller's already.
+ * Of `whole`, which they are a part of, nobody but the caller changes anything before the batch is flushed:
+ * so a table that has become empty waits in the batch if it spans nothing else, and is flushed at once if it
+ * does.
+ */
+void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                      const struct tlb_range *whole, struct tlb_batch *batch) EXCLUDES(table->lock);
+
 /* page_table_set() for the slot of the page at `base`, which is no hole, without its checks. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);

@@ -45,9 +45,10 @@ struct page_table_access {
  */
 typedef void *page_table_reach(void *context, virt_addr_t address);
 
-/* Slots for every CPU, held by page_table_hold() in the tables in force. */
+/* Slots for CPUs from `first_cpu` on, held by page_table_hold() in the tables in force. */
 struct page_table_temporary {
     struct page_table_access access; /* the way through them */
+    unsigned first_cpu;              /* whose slots come first */
     virt_addr_t base;                /* of the first slot */
     page_table_entry_t *slots;       /* entries, PAGE_TABLE_SLOTS for each CPU */
     page_table_reach *reach;         /* how a slot is used; NULL: as a pointer */
@@ -56,9 +57,9 @@ struct page_table_temporary {
 
 #define PAGE_TABLE_SLOTS 2
 
-/* Fills *way; the slots hold nothing. */
-void page_table_temporary_init(struct page_table_temporary *way, virt_addr_t base, page_table_entry_t *slots,
-                               page_table_reach *reach, void *context);
+/* Fills *way; the slots hold nothing. Only CPUs that have slots go this way, each with preemption off. */
+void page_table_temporary_init(struct page_table_temporary *way, unsigned first_cpu, virt_addr_t base,
+                               page_table_entry_t *slots, page_table_reach *reach, void *context);
 
 /* The tables in force, which name their own root (page_table_make_recursive()). */
 struct page_table_recursive {

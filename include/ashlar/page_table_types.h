@@ -29,10 +29,11 @@ struct page_table {
     page_table_entry_t pml4[2]; /* by bit 63: leads to the PML4 of addresses that are canonical with 4 levels;
                                    with 4 the root, with 5 as its first and its last entry. 0 when there is
                                    none, or it is not known: then one walks from the root. Read unlocked */
-    _Atomic(uint64_t) generation;   /* flushes begun: what was cached before the last one is stale */
-    struct cpu_set loaded;          /* CPUs that have it loaded, for tables that share the kernel's half */
-    _Atomic(uint64_t) loaded_word;  /* the set's memory, where one word is enough */
-    phys_addr_t loaded_frame;       /* the set's memory, where it is not; else FRAME_NONE */
-    struct page_table *next_sharer; /* (L of the kernel's) all that share its upper half, from it on */
-    uint64_t table_frames;          /* tables in use, the root included, shared ones not */
+    _Atomic(uint64_t) generation;     /* flushes begun: what was cached before the last one is stale */
+    struct cpu_set loaded;            /* CPUs that have it loaded, for tables that share the kernel's half */
+    _Atomic(uint64_t) loaded_word;    /* the set's memory, where one word is enough */
+    phys_addr_t loaded_frame;         /* the set's memory, where it is not; else FRAME_NONE */
+    struct page_table *next_sharer;   /* (L of the kernel's) all that share its upper half, from it on */
+    uint64_t table_frames;            /* tables in use, the root included, shared ones not */
+    _Atomic(uint64_t) tables_waiting; /* tables out of use that wait for a flush, in batches */
 };

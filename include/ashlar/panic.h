@@ -10,9 +10,11 @@
  */
 #pragma once
 
+#include <ashlar/lock_check.h>
 #include <ashlar/platform.h>
 #include <stdarg.h>
 
+struct per_cpu;
 struct trap_frame;
 
 /*
@@ -32,3 +34,16 @@ bool panic_active(void);
  * each, where it was. Without them nothing is stopped, which is right while the boot CPU is the only one.
  */
 void panic_set_others(void (*stop)(void), void (*print)(void));
+
+/*
+ * In builds that note locks, prints a line for each lock that a CPU holds: which, since when, taken where.
+ * For the report, when that CPU stands still. cpu: NULL stands for this one.
+ */
+#ifdef LOCKS_ARE_NOTED
+void panic_print_locks_held(const struct per_cpu *cpu);
+#else
+static inline void panic_print_locks_held(const struct per_cpu *cpu)
+{
+    (void)cpu;
+}
+#endif

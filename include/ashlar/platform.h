@@ -12,13 +12,19 @@
  *   void preempt_enable(void)        where the last one is undone, another thread may run here at once
  *   void *thread_self(void)          the thread that runs this code: an address that no other has
  *   void cpu_relax(void)             hint inside a spin loop
- *   uint64_t cpu_ticks(void)         time-stamp counter
+ *   void cpu_interleave(void)        a point where other CPUs may go ahead, in the kernel's builds with all
+ *                                    assertions (<ashlar/interleave.h>); nothing elsewhere
+ *   uint64_t cpu_ticks(void)         time-stamp counter of this CPU
+ *   uint64_t cpu_common_ticks(void)  the same, less what it is known to be ahead of CPU 0's: what different
+ *                                    CPUs read can be compared. Only while preemption is off
  *   bool cpu_in_interrupt(void)      whether this CPU is inside a device interrupt's handler
  *   bool cpu_in_nmi(void)            whether the innermost trap of this CPU is an NMI or a machine check
  *   bool cpu_may_wait(void)          whether preemption and interrupts are on, so that others can go on while
  *                                    this CPU waits. Interrupts count as on until start-up lets them in
- *   struct locks_held *cpu_locks_held(void)      in debug builds, for <ashlar/lock_check.h>: the spinlocks of
- *   struct locks_held *thread_locks_held(void)   this CPU, the mutexes of this thread
+ *   struct locks_held *cpu_locks_held(void)      where locks are noted, for <ashlar/lock_check.h>: the
+ *                                                spinlocks of this CPU
+ *   struct locks_held *thread_locks_held(void)   the mutexes of this thread
+ *   struct lock_counts *cpu_lock_counts(void)    in builds with lock statistics: of this CPU, by rank
  *   bool interrupts_enabled(void)    whether device interrupts reach this CPU
  *   bool interrupts_disable(void)    keeps them out; returns whether they were let in before. Nests
  *   void interrupts_restore(bool)    undoes one interrupts_disable(), whose result it gets

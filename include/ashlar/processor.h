@@ -66,11 +66,21 @@ typedef void processor_work(void *context, unsigned cpu);
 bool processors_run(processor_work *work, void *context) __attribute__((warn_unused_result));
 
 /*
- * As world_stop() (<ashlar/world.h>), but only if all other CPUs rest, and no thread is ready, or sleeps
- * while it holds a mutex: then none is in the midst of anything, not even between two locks. Returns false,
- * and stops nobody, if one is.
+ * Runs work(context, cpu) on one CPU, and returns when it is done; otherwise as processors_run(). Returns
+ * false, and runs nothing, when there is no such CPU online, or no memory.
  */
-bool processors_stop_at_rest(void);
+bool processor_run_on(unsigned cpu, processor_work *work, void *context);
+
+/*
+ * Has another CPU start work(context, cpu) and does not wait; otherwise as processor_run_on().
+ */
+bool processor_begin_on(unsigned cpu, processor_work *work, void *context);
+
+/*
+ * Asks another CPU, which is online, by an NMI where it is: returns the address of the instruction that it
+ * was about to execute, or 0 when it has not answered in some milliseconds. Any context but an NMI's.
+ */
+uint64_t processor_where(unsigned cpu);
 
 /* Where a processor goes on that has been started: <ashlar/hooks.h>. */
 void processor_enter(void) __attribute__((noreturn));

@@ -25,7 +25,6 @@ struct run_queue {
     struct thread *left;    /* the one that ran before, from a switch to its end */
     uint32_t live;     /* threads: begun here, less those ended here; the sum of all CPUs' is of meaning */
     uint32_t hopeless; /* the same of waits that only another thread can end */
-    uint32_t holding;  /* the same, of threads that sleep while they hold mutexes or wait for one */
     _Atomic(uint32_t) wakes; /* threads that were put in after a wait */
     _Atomic(bool) look;      /* another CPU has put something in, and this one shall look */
 };

@@ -148,5 +148,9 @@ struct slab_cache {
     uint64_t random;                    /* state of the placement's generator */
     uint64_t grown;                     /* slabs made, ever */
     uint64_t returned;                  /* slabs given back, ever */
+    uint32_t keep;                      /* empty slabs that stay */
+    uint32_t keep_limit;                /* constant: most that do */
+    uint32_t came_back;                 /* magazines emptied into slabs since one was made */
+    uint32_t missed;                    /* slabs returned, and not made again since */
     struct slab_quarantine *quarantine; /* objects that rest, or NULL */
 };

@@ -59,7 +59,6 @@ struct thread {
     bool wake_pending;       /* it was woken while it did not wait: its next rest is over at once (Q) */
     bool moves;              /* it may not go on on this CPU, and is woken when it is off it (Q) */
     bool hopeless;           /* only another thread can end its wait (Q) */
-    bool sleeps_holding;     /* it sleeps, and holds mutexes or waits for one (Q) */
     enum thread_level level;
     enum thread_level queued; /* in which list of the run queue it is (Q) */
     struct thread *next;      /* in the run queue (Q) */

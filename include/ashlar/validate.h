@@ -3,8 +3,8 @@
  * whole structure that it is about to use, so that damage is found near its cause.
  *
  * A validator needs a structure that nobody else is in the midst of changing. The kernel gives the two
- * functions that stop all other CPUs for it, if they rest, and let them go on; a host test switches
- * validators on while it has one thread.
+ * functions that stop all other CPUs for it and let them go on; a host test switches validators on while it
+ * has one thread.
  */
 #pragma once
 
@@ -16,10 +16,10 @@
 void validate_at_random(uint32_t odds);
 
 /*
- * From now on stop() is called before a validator and resume() after it; none runs where stop() returns
- * false, or where a CPU may not wait. Before other CPUs run.
+ * From now on stop() is called before a validator and resume() after it; none runs where a CPU may not wait.
+ * Before other CPUs run.
  */
-void validate_alone(bool (*stop)(void), void (*resume)(void));
+void validate_alone(void (*stop)(void), void (*resume)(void));
 
 /*
  * Whether a validator shall run now. If so, validate_end() must be called after it; until then this returns

@@ -150,7 +150,8 @@ void vm_pager_put(struct vm_pager *pager);
 
 /* ---- What a manager and a space are made with ---- */
 
-#define VM_HOLD_PAGES 64 /* pages of work in one hold of a space's spinlock */
+#define VM_HOLD_PAGES   64  /* pages of work in one hold of a space's spinlock */
+#define VM_ROUND_PAUSES 128 /* pauses of unmapping between two flushes, so some 8,192 pages of work */
 
 struct vm_manager_config {
     struct frame_pool *frames;              /* where pages come from */
@@ -433,6 +434,6 @@ bool vm_space_check(struct vm_space *space, struct vm_problem *problem) EXCLUDES
 
 /* The same for all spaces of a manager, and for what they share: every family and its relatives know each
  * other, the frame pool's ledger closes, and no owner shows more frames than it has, or
- * less if it is an exclusive one. It holds a reference to each space that it looks at, so that none goes
- * under its hands; but sums over all are right only while nobody makes, changes or destroys one. */
+ * less if it is an exclusive one. No other CPU makes, changes or destroys a space meanwhile; it may be in the
+ * midst of that, holding no lock and stopped with preemption on. */
 bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem) EXCLUDES(manager->lock);

@@ -18,7 +18,7 @@
 #define VMALLOC_RETIRED_RANGES 24 /* retired blocks that cause a flush */
 #define VMALLOC_RETIRED_PAGES  48 /* pages in them that cause one; not more than a magazine takes back */
 
-/* What the range of a retired block is for, as the arena sees it: nothing is mapped there. */
+/* What the range of a retired block is for, as the arena sees it: nothing is mapped there, or in a moment. */
 extern const struct kva_purpose vmalloc_purpose_retired;
 
 struct vmalloc {
@@ -71,6 +71,16 @@ void vmalloc_free(struct vmalloc *vmalloc, void *block) EXCLUDES(vmalloc->lock);
 enum kva_error vmalloc_try_free(struct vmalloc *vmalloc, void *block, const struct kva_purpose *purpose)
     EXCLUDES(vmalloc->lock);
 
+/*
+ * Makes a block longer: `request` says how long it is to be, whose it is (its purpose) and who owns the
+ * frames that are added. Its pages are mapped at other addresses, and what those behind them hold is
+ * arbitrary; nothing is copied. Returns the first byte there. NULL, and nothing has changed, when there is no
+ * memory, no free address range, or `block` is not the first byte of such a block or as long already. Nobody
+ * uses the block meanwhile. The time it takes grows with the length.
+ */
+void *vmalloc_grow(struct vmalloc *vmalloc, void *block, const struct vmalloc_request *request)
+    EXCLUDES(vmalloc->lock);
+
 /* Usable length of an ordinary block, in bytes; 0 for any other pointer. */
 uint64_t vmalloc_bytes(struct vmalloc *vmalloc, const void *block);
 
@@ -103,7 +113,8 @@ struct vmalloc_problem {
 /*
  * Verifies all blocks: every page is mapped, writable and not executable, to a frame whose descriptor leads
  * back to the block; guard pages and retired blocks are not mapped. Returns whether all is well; if not,
- * *problem says what is not. No other CPU uses the instance meanwhile.
+ * *problem says what is not. No other CPU uses the instance meanwhile; it may be in the midst of that,
+ * holding no lock.
  */
 bool vmalloc_check(struct vmalloc *vmalloc, struct vmalloc_problem *problem) EXCLUDES(vmalloc->lock);
 

@@ -1,11 +1,13 @@
 /* Monitor command that shows all processors: cpus. */
+#include <ashlar/cpu_request.h>
 #include <ashlar/monitor.h>
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
 #include <stdatomic.h>
-#include <x86/apic.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
+
+#include "frames.h"
 
 static const char *const state_names[PROCESSOR_STATES] = {[PROCESSOR_PARKED] = "parked",
                                                           [PROCESSOR_STARTING] = "starting",
@@ -15,14 +17,16 @@ static const char *const state_names[PROCESSOR_STATES] = {[PROCESSOR_PARKED] = "
 
 /* What is shown of a processor that runs. */
 struct numbers {
-    uint64_t interrupts; /* from outside, all vectors */
-    uint64_t asked;      /* by other CPUs: interrupts of the mailbox */
-    unsigned idle;       /* share of its time that it has rested, percent */
+    uint64_t interrupts;                /* from outside, all vectors */
+    struct cpu_request_counts requests; /* shootdowns and others */
+    uint64_t frames;                    /* in its magazines */
+    uint64_t frames_room;               /* that these have room for */
+    unsigned idle;                      /* share of its time that it has rested, percent */
 };
 
 static struct numbers numbers_of(const struct processor *processor)
 {
-    struct numbers numbers = {.asked = interrupt_count_of(processor->cpu, VECTOR_MAILBOX)};
+    struct numbers numbers = {.requests = cpu_request_counts(processor->number)};
     uint64_t now = cpu_ticks() + (uint64_t)processor->ticks_ahead; /* by its counter */
     uint64_t ran = now - processor->cpu->began;
     uint64_t rest_began = atomic_load(&processor->cpu->rest_began);
@@ -30,6 +34,7 @@ static struct numbers numbers_of(const struct processor *processor)
     for (unsigned vector = EXCEPTION_COUNT; vector < INTERRUPT_VECTORS; vector++) {
         numbers.interrupts += interrupt_count_of(processor->cpu, vector);
     }
+    numbers.frames = frames_in_magazines(kernel_frames(), processor->number, &numbers.frames_room);
     numbers.idle = ran != 0 ? (unsigned)(min_u64(rested, ran) * 100 / ran) : 0;
     return numbers;
 }
@@ -61,7 +66,10 @@ static void cpu_json(struct json *json, const struct processor *processor)
         struct numbers numbers = numbers_of(processor);
         json_string(json, "does", activity(processor));
         json_number(json, "interrupts", numbers.interrupts);
-        json_number(json, "asked", numbers.asked);
+        json_number(json, "asked", numbers.requests.asked);
+        json_number(json, "answered", numbers.requests.answered);
+        json_number(json, "magazine_frames", numbers.frames);
+        json_number(json, "magazine_room", numbers.frames_room);
         json_number(json, "idle_percent", numbers.idle);
     }
     json_object_end(json);
@@ -75,9 +83,9 @@ static void print_cpu(const struct processor *processor)
         return;
     }
     struct numbers numbers = numbers_of(processor);
-    monitor_print("%3u %6u  %-8s  %-12s %'10" PRIu64 " %'8" PRIu64 " %4u %%\n", processor->number,
-                  processor->apic_id, state, activity(processor), numbers.interrupts, numbers.asked,
-                  numbers.idle);
+    monitor_print("%3u %6u  %-8s  %-12s %'10" PRIu64 " %'8" PRIu64 " %'8" PRIu64 " %'7" PRIu64 " %4u %%\n",
+                  processor->number, processor->apic_id, state, activity(processor), numbers.interrupts,
+                  numbers.requests.asked, numbers.requests.answered, numbers.frames, numbers.idle);
 }
 
 static void cpus_json(void)
@@ -100,7 +108,7 @@ static void cpus_run(struct monitor_call *call)
         cpus_json();
         return;
     }
-    monitor_print("CPU   APIC  state     does         interrupts    asked   idle\n");
+    monitor_print("CPU   APIC  state     does         interrupts    asked answered  frames   idle\n");
     for (unsigned i = 0; (processor = processor_at(i)) != NULL && !monitor_interrupted(); i++) {
         print_cpu(processor);
     }
@@ -110,10 +118,13 @@ MONITOR_COMMAND(
     cpus, cpus_run, "", "all processors: state, what each does, interrupts, rest",
     "A line for each processor that the firmware has switched on. 'parked' ones were not started, since\n"
     "cpus=N asks for fewer; a 'silent' one did not answer; 'refused' ones lack what the kernel uses.\n"
-    "'asked' counts interrupts by which other CPUs asked it for something, 'idle' is the share of its\n"
-    "time that it has rested.\n"
+    "'asked' counts how often it has asked others for something, mostly to forget translations, 'answered'\n"
+    "what others have asked of it. 'frames' are those in its magazines, 'idle' is the share of its time "
+    "that\n"
+    "it has rested.\n"
     "Examples:\n"
     "  cpus\n"
     "  cpus -j    [{\"cpu\":0,\"apic_id\":0,\"state\":\"online\",\"does\":\"this command\",\n"
-    "             \"interrupts\":N,\"asked\":N,\"idle_percent\":N},...]\n",
+    "             \"interrupts\":N,\"asked\":N,\"answered\":N,\"magazine_frames\":N,\"magazine_room\":N,\n"
+    "             \"idle_percent\":N},...]\n",
     .flags = MONITOR_JSON);

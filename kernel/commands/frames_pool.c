@@ -17,6 +17,19 @@ static struct stock stock_of(const struct frame_pool *pool, unsigned cpu, unsign
     return (struct stock){top - magazine->bottom, magazine->end - magazine->bottom};
 }
 
+uint64_t frames_in_magazines(const struct frame_pool *pool, unsigned cpu, uint64_t *capacity)
+{
+    uint64_t frames = 0;
+    *capacity = 0;
+    for (unsigned i = 0; i < FRAME_MAGAZINES; i++) {
+        struct stock stock = stock_of(pool, cpu, i);
+        unsigned order = i == FRAME_MAGAZINE_ZERO ? 0 : i;
+        frames += stock.blocks << order;
+        *capacity += stock.capacity << order;
+    }
+    return frames;
+}
+
 /* Whether all of an arena is free. */
 static bool is_whole(const struct frame_arena *arena)
 {

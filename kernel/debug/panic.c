@@ -181,6 +181,7 @@ static void report(void *unused)
     }
     exception_report_control_registers();
     print_backtrace();
+    panic_print_locks_held(NULL);
     if (print_others) {
         print_others();
     }
@@ -203,10 +204,10 @@ static unsigned begin(void)
         cpu_halt_forever();
     }
     unsigned level = atomic_fetch_add(&depth, 1) + 1;
-    lock_checks_end();
     if (level == 1 && stop_others) {
         stop_others();
     }
+    lock_checks_end(); /* not before: what others hold is noted until they stand still */
     if (level > 2) {
         end_machine();
     }

@@ -4,8 +4,8 @@
  * The services were never given virtual addresses (SetVirtualAddressMap): they run at their physical
  * addresses, in page tables that have the runtime regions there, code read-only, data not executable, and the
  * kernel's half. All arguments lie in static buffers here, so the firmware never touches user memory or a
- * kernel stack other than its own. The kernel uses no SSE registers, so none need to be saved; CR4.OSFXSR
- * stays on for the firmware.
+ * kernel stack other than its own. It may use SSE and x87 registers, which the kernel does not: what is in
+ * them is saved, and CR4.OSFXSR stays on for the firmware.
  *
  * A call that faults is abandoned: the exception returns to firmware_call_abandon, the fault is logged, and
  * the services are not called again, because the state in which the firmware was interrupted is unknown.

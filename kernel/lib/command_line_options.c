@@ -14,6 +14,12 @@ const struct command_line_known command_line_options[] = {
     {"frames", OPTION_CHOICE, "buddy|bitmap", 0, 0,
      "how free memory is kept; bitmap suits small machines (default: buddy)"},
     {"cpus", OPTION_NUMBER, NULL, 1, UINT32_MAX, "starts at most this many processors (default: all)"},
+#ifdef ASHLAR_DEBUG
+    {"interleave", OPTION_NUMBER, NULL, 1, UINT32_MAX,
+     "in the tests of selftest CPUs pause where this seed says (docs/debugging.md)"},
+    {"interleave-seeds", OPTION_NUMBER, NULL, 1, UINT32_MAX,
+     "runs the tests with so many seeds, one after the other (default: 1)"},
+#endif
     {"debug", OPTION_TEXT, NULL, 0, 0, "debug policies, each explained in its subsystem's chapter"},
     {"log", OPTION_CHOICE, "error|warning|info|debug", 0, 0,
      "shows messages up to this level (default: info)"},

@@ -46,8 +46,9 @@ static bool try_to_enter(struct lock_gate *gate, struct waiter *waiter)
     return false;
 }
 
-/* Spins until the lock is ours; returns whether it was within the patience. */
-static bool wait_for(struct lock_gate *gate)
+/* Spins until the lock is ours; returns whether it was within the patience. serves: answers other CPUs
+ * meanwhile, as whoever has the lock may wait for an answer of this one. */
+static bool wait_for(struct lock_gate *gate, bool serves)
 {
     struct lock_wait wait = lock_wait_begin(1);
     struct waiter waiter = {.number = cpu_number() + 1, .pauses = 1};
@@ -56,7 +57,9 @@ static bool wait_for(struct lock_gate *gate)
             if (try_to_enter(gate, &waiter)) {
                 return true;
             }
-            cpu_serve_requests(); /* whoever has the lock may wait for an answer of this CPU */
+            if (serves) {
+                cpu_serve_requests();
+            }
             for (unsigned j = 0; j < waiter.pauses; j++) {
                 cpu_relax();
             }
@@ -68,7 +71,7 @@ static bool wait_for(struct lock_gate *gate)
 
 __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 {
-    if (!wait_for(gate)) {
+    if (!wait_for(gate, true)) {
         panic_of_deadlock(gate);
     }
 }
@@ -76,7 +79,7 @@ __attribute__((preserve_most)) void lock_gate_wait(struct lock_gate *gate)
 bool spinlock_acquire_in_time(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
     preempt_disable();
-    if (wait_for(&lock->gate)) {
+    if (wait_for(&lock->gate, false)) {
         LOCK_NOTE_TAKEN_BY_CALLER(lock);
         return true;
     }

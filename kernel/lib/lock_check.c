@@ -5,40 +5,6 @@
 
 #include <ashlar/format.h>
 
-static atomic_bool ended; /* a panic has begun */
-
-void lock_checks_end(void)
-{
-    atomic_store_explicit(&ended, true, memory_order_relaxed);
-}
-
-static const char *const rank_names[LOCK_RANKS] = {
-    [LOCK_UNRANKED] = "lock without a rank",
-    [LOCK_SPACE_CHANGE] = "space's change mutex",
-    [LOCK_FIRMWARE] = "firmware mutex",
-    [LOCK_SPACE] = "space's lock",
-    [LOCK_DEVICE_MAPPINGS] = "device mappings' lock",
-    [LOCK_VMALLOC] = "vmalloc lock",
-    [LOCK_ARENA] = "arena's lock",
-    [LOCK_TABLE_SLOTS] = "table slots' lock",
-    [LOCK_PAGE_TABLE] = "page table's lock",
-    [LOCK_FAMILY] = "family lock",
-    [LOCK_SPACE_NUMBERS] = "space numbers' lock",
-    [LOCK_SLAB_POOL] = "slab pool's lock",
-    [LOCK_SLAB_GUARD] = "slab guard's lock",
-    [LOCK_SLAB_CACHE] = "slab cache's lock",
-    [LOCK_SLAB_RECORDS] = "slab records' lock",
-    [LOCK_FRAME_POOL] = "frame pool's lock",
-    [LOCK_VECTORS] = "interrupt vectors' lock",
-    [LOCK_THREADS] = "list of threads' lock",
-    [LOCK_CONSOLE] = "console's lock",
-    [LOCK_IO_APIC] = "IO-APIC lock",
-    [LOCK_TIMERS] = "timers' lock",
-    [LOCK_WAIT_QUEUE] = "wait queue's lock",
-    [LOCK_ENDED] = "ended threads' lock",
-    [LOCK_RUN_QUEUE] = "run queue's lock",
-};
-
 /* ---- What is said ---- */
 
 #define TEXT_BYTES 128
@@ -46,7 +12,7 @@ static const char *const rank_names[LOCK_RANKS] = {
 /* "slab cache's lock 0xffff800000001234", with its key where it has one. */
 static const char *name_lock(const struct lock_order *lock, char text[TEXT_BYTES])
 {
-    size_t length = format(text, TEXT_BYTES, "%s %#" PRIx64, rank_names[lock->rank], (uintptr_t)lock);
+    size_t length = format(text, TEXT_BYTES, "%s %#" PRIx64, lock_rank_name(lock->rank), (uintptr_t)lock);
     if (lock->key != 0) {
         format(text + length, TEXT_BYTES - length, " (key %" PRIu64 ")", lock->key);
     }
@@ -129,15 +95,9 @@ static void check_order_after(const struct lock_order *lock, const struct locks_
     }
 }
 
-/* The list that the lock is kept in: mutexes go with the thread, spinlocks stay on the CPU. */
-static struct locks_held *list_for(const struct lock_order *lock)
-{
-    return class_of(lock) == LOCK_MUTEX ? thread_locks_held() : cpu_locks_held();
-}
-
 void lock_check_wait(const struct lock_order *lock, enum lock_class class)
 {
-    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
+    if (lock_checks_have_ended()) {
         return;
     }
     if (lock->rank == LOCK_UNRANKED) {
@@ -158,7 +118,7 @@ void lock_check_wait(const struct lock_order *lock, enum lock_class class)
 
 void lock_check_sleep(void)
 {
-    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
+    if (lock_checks_have_ended()) {
         return;
     }
     const struct locks_held *locks = spinlocks_held();
@@ -184,14 +144,14 @@ static void check_outside_irq_spinlocks(const char *does)
 
 void lock_check_log(void)
 {
-    if (!atomic_load_explicit(&ended, memory_order_relaxed) && !cpu_in_nmi()) {
+    if (!lock_checks_have_ended() && !cpu_in_nmi()) {
         check_outside_irq_spinlocks("logs");
     }
 }
 
 void lock_check_allocate(void)
 {
-    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
+    if (lock_checks_have_ended()) {
         return;
     }
     check_outside_irq_spinlocks("allocates or frees memory");
@@ -200,51 +160,6 @@ void lock_check_allocate(void)
               "docs/architecture.md",
               cpu_number());
     }
-}
-
-/* ---- What is kept ---- */
-
-/* Interrupts are off while the list changes: a handler's own locks come and go in between. */
-void lock_note_taken_at(const struct lock_order *lock, uintptr_t where)
-{
-    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
-        return;
-    }
-    bool were_on = interrupts_disable();
-    struct locks_held *locks = list_for(lock);
-    if (locks->count == LOCKS_HELD_MAX) {
-        panic("lock: CPU %u holds more than %u locks", cpu_number(), LOCKS_HELD_MAX);
-    }
-    locks->held[locks->count] = (struct lock_held){lock, where};
-    locks->count++;
-    interrupts_restore(were_on);
-}
-
-__attribute__((noinline)) void lock_note_taken(const struct lock_order *lock)
-{
-    lock_note_taken_at(lock, (uintptr_t)__builtin_return_address(0));
-}
-
-void lock_note_released(const struct lock_order *lock)
-{
-    if (atomic_load_explicit(&ended, memory_order_relaxed)) {
-        return;
-    }
-    bool were_on = interrupts_disable();
-    struct locks_held *locks = list_for(lock);
-    unsigned i = locks->count;
-    while (i > 0 && locks->held[i - 1].lock != lock) {
-        i--;
-    }
-    if (i == 0) {
-        char text[TEXT_BYTES];
-        panic("lock: CPU %u releases the %s, which it does not hold", cpu_number(), name_lock(lock, text));
-    }
-    for (; i < locks->count; i++) {
-        locks->held[i - 1] = locks->held[i];
-    }
-    locks->count--;
-    interrupts_restore(were_on);
 }
 
 #endif

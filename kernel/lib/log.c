@@ -46,9 +46,12 @@ void log_write_list(enum log_level level, const char *subsystem, const char *for
     text.length = min_u64(length, LOG_TEXT_BYTES);
     preempt_disable();
     unsigned cpu = cpu_number();
+    uint64_t ticks = cpu_common_ticks();
     preempt_enable();
-    log_ring_append(&ring, level, subsystem, cpu_ticks(), cpu, &text);
+    log_ring_append(&ring, level, subsystem, ticks, cpu, &text);
+    cpu_interleave();
     atomic_thread_fence(memory_order_seq_cst);
+    cpu_interleave();
     log_show_pending();
 }
 
@@ -62,7 +65,9 @@ void log_write(enum log_level level, const char *subsystem, const char *format, 
 
 static bool window_is_over(struct log_limit *limit)
 {
-    uint64_t now = cpu_ticks();
+    preempt_disable();
+    uint64_t now = cpu_common_ticks();
+    preempt_enable();
     uint64_t window = atomic_load_explicit(&limit->window, memory_order_relaxed);
     return (window == 0 || now - window >= LOG_LIMIT_TICKS) &&
            atomic_compare_exchange_strong_explicit(&limit->window, &window, now | 1, memory_order_relaxed,

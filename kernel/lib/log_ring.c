@@ -1,6 +1,7 @@
 /* The ring of log lines; see log_ring.h. */
 #include "log_ring.h"
 
+#include <ashlar/platform.h>
 #include <ashlar/string.h>
 
 static struct log_slot *slot_of(const struct log_ring *ring, uint64_t sequence)
@@ -28,6 +29,7 @@ bool log_ring_begin(struct log_ring *ring, uint64_t *sequence)
                                                           memory_order_relaxed, memory_order_relaxed)) {
         return false;
     }
+    cpu_interleave();
     atomic_thread_fence(memory_order_release); /* a reader that sees a new word sees the new state too */
     return true;
 }
@@ -79,6 +81,7 @@ static bool copy_if_finished(struct log_slot *slot, uint64_t sequence, struct lo
         return false;
     }
     copy_record(slot, record);
+    cpu_interleave();
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&slot->state, memory_order_relaxed) == finished(sequence);
 }

@@ -27,7 +27,7 @@ void mutex_init(struct mutex *mutex, enum lock_rank rank, uint64_t key)
     (void)rank; /* of no use in release builds */
     (void)key;
     *mutex = (struct mutex)MUTEX_INITIALIZER(rank);
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
     mutex->order.key = key;
 #endif
 }
@@ -83,8 +83,10 @@ void mutex_acquire(struct mutex *mutex) NO_LOCK_ANALYSIS
               (uintptr_t)mutex);
     }
     thread_mutexes_add(1); /* before: it must not be preempted as one that has none */
+    cpu_interleave();
     if (!take(mutex)) {
         wait_for(mutex);
+        LOCK_NOTE_WAITED(mutex);
     }
     LOCK_NOTE_TAKEN_BY_CALLER(mutex);
 }

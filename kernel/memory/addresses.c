@@ -71,6 +71,13 @@ static void *heap_block_alloc(void *context, uint64_t bytes)
     return kernel_vmalloc.arena ? vmalloc_request(&kernel_vmalloc, &request) : NULL; /* not made yet */
 }
 
+static void *heap_block_grow(void *context, void *pointer, uint64_t bytes)
+{
+    const struct vmalloc_request request = {.bytes = bytes, .purpose = &heap_block, .owner = OWNER_VMALLOC};
+    (void)context;
+    return vmalloc_grow(&kernel_vmalloc, pointer, &request);
+}
+
 static bool heap_block_free(void *context, void *pointer)
 {
     (void)context;
@@ -107,8 +114,11 @@ static void heap_block_visit(void *context, bool (*visit)(void *to, const struct
     }
 }
 
-const struct heap_virtual heap_virtual_blocks = {
-    .alloc = heap_block_alloc, .free = heap_block_free, .find = heap_block_find, .visit = heap_block_visit};
+const struct heap_virtual heap_virtual_blocks = {.alloc = heap_block_alloc,
+                                                 .grow = heap_block_grow,
+                                                 .free = heap_block_free,
+                                                 .find = heap_block_find,
+                                                 .visit = heap_block_visit};
 
 void addresses_each_block(void (*visit)(void *context, const void *base, uint64_t bytes), void *context)
 {

@@ -98,6 +98,11 @@ void heap_start(const struct boot_info *info, const struct heap_virtual *virtual
                                            .backtrace = note_callers},
                                  .virtually = *virtually};
     memcpy(&config.slabs.seed, info->seed.bytes, sizeof config.slabs.seed);
+#ifdef ASHLAR_DEBUG
+    if (command_line_has(boot_command_line(), "interleave")) {
+        config.slabs.seed = 0; /* what a seed has found is to be found again */
+    }
+#endif
     config.slabs.seed |= 1;
     enum slab_error error = heap_init(&kernel_heap, &config);
     if (error == SLAB_BAD_DEBUG) {

@@ -1,6 +1,7 @@
 /* The five ways to the kernel's page tables on the machine: see <ashlar/page_table_view.h>. */
 #include <ashlar/assert.h>
 #include <ashlar/boot.h>
+#include <ashlar/heap.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/page_table_view.h>
@@ -9,9 +10,10 @@
 
 #define OFFSET_WINDOW 0x0000400000000000ULL /* in the lower half, of tables that have nothing else there */
 
-static struct page_table_temporary temporary;
 /* Guards the making of the slots. */
 static struct spinlock temporary_lock = SPINLOCK_INITIALIZER(LOCK_TABLE_SLOTS);
+/* By group of CPUs; without slots until a CPU of the group needs them, then as they are for good. */
+static struct page_table_temporary *temporaries GUARDED_BY(temporary_lock);
 
 /* ---- Windows: all RAM in the lower half of tables of their own, as the physmap has it ---- */
 
@@ -58,27 +60,50 @@ static enum page_table_error window_make(struct page_table_view *view, uint64_t 
 
 /* ---- Temporary: slots for every CPU above the image, made when they are first needed ---- */
 
-#define TEMPORARY_CPUS (TEMPORARY_BYTES / (PAGE_TABLE_SLOTS * FRAME_BYTES)) /* those after them have none */
+#define GROUP_BYTES MIB(2) /* one table maps the slots of a group ... */
+#define GROUP_CPUS  (GROUP_BYTES / (PAGE_TABLE_SLOTS * FRAME_BYTES)) /* ... of so many CPUs */
+
+static struct page_table_temporary *all_groups(unsigned cpus) REQUIRES(temporary_lock)
+{
+    if (!temporaries) {
+        size_t groups = (cpus + GROUP_CPUS - 1) / GROUP_CPUS;
+        temporaries = heap_alloc_zeroed(&kernel_heap, groups * sizeof *temporaries);
+    }
+    return temporaries;
+}
+
+/* The way of a group of CPUs; NULL when there is no memory. */
+static struct page_table_temporary *group_way(unsigned group) REQUIRES(temporary_lock)
+{
+    unsigned cpus = kernel_frames()->config.cpus;
+    struct page_table_temporary *groups = all_groups(cpus);
+    if (!groups || groups[group].slots) {
+        return groups ? &groups[group] : NULL;
+    }
+    unsigned first = group * GROUP_CPUS;
+    virt_addr_t base = virt_addr(TEMPORARY_BASE + group * GROUP_BYTES);
+    uint64_t bytes = min_u64(cpus - first, GROUP_CPUS) * PAGE_TABLE_SLOTS * FRAME_BYTES;
+    page_table_entry_t *slots;
+    if (page_table_hold(kernel_page_table(), base, bytes, &slots) != PAGE_TABLE_OK) {
+        return NULL;
+    }
+    page_table_temporary_init(&groups[group], first, base, slots, NULL, NULL);
+    return &groups[group];
+}
 
 static enum page_table_error temporary_open(struct page_table_view *view)
 {
-    page_table_entry_t *slots;
-    enum page_table_error error = PAGE_TABLE_OK;
-    if (cpu_number() >= TEMPORARY_CPUS) {
+    if (cpu_number() >= TEMPORARY_BYTES / GROUP_BYTES * GROUP_CPUS) {
         return PAGE_TABLE_UNREACHABLE;
     }
     spinlock_acquire(&temporary_lock);
-    if (!temporary.slots) {
-        error = page_table_hold(
-            kernel_page_table(), virt_addr(TEMPORARY_BASE),
-            min_u64(kernel_frames()->config.cpus, TEMPORARY_CPUS) * PAGE_TABLE_SLOTS * FRAME_BYTES, &slots);
-        if (error == PAGE_TABLE_OK) {
-            page_table_temporary_init(&temporary, virt_addr(TEMPORARY_BASE), slots, NULL, NULL);
-        }
-    }
+    const struct page_table_temporary *way = group_way(cpu_number() / GROUP_CPUS);
     spinlock_release(&temporary_lock);
-    view->access = &temporary.access;
-    return error;
+    if (!way) {
+        return PAGE_TABLE_NO_MEMORY;
+    }
+    view->access = &way->access;
+    return PAGE_TABLE_OK;
 }
 
 /* ---- All ---- */

@@ -27,20 +27,25 @@ bool processor_make(struct processor *processor, struct startup_cpu *record);
 
 /* ---- page.c ---- */
 
-/* The frame below 1 MiB that processors begin in, and the tables that they begin on. */
+/* What processors begin with: the frame below 1 MiB with the code, the tables that they begin on, and the
+ * table of those that may come. */
 struct startup_page {
-    phys_addr_t frame; /* FRAME_NONE: there is none */
-    phys_addr_t root;  /* of the tables; below 4 GiB */
+    struct startup_places places;
+    unsigned table_order;        /* of the blocks of frames that the table is */
+    struct startup_table *table; /* the same by its kernel address; with room for `count` */
 };
 
 /* Makes it: the frame holds the start-up code; it is executable in these tables and read-only everywhere.
  * Returns NULL, or what is missing, and then nothing is kept. */
-const char *startup_page_make(struct startup_page *page);
+const char *startup_page_make(struct startup_page *page, unsigned count);
 
 /* Gives all of it back. No processor runs there, nor can begin to. */
 void startup_page_free(struct startup_page *page);
 
 /* ---- run.c ---- */
+
+/* Refuses one that lacks something needed, as its `lacks` says. */
+void processor_refuse(struct processor *processor);
 
 /* Logs what is odd about a processor that has come online, or why it has not. */
 void processor_report(const struct processor *processor);

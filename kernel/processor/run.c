@@ -1,9 +1,7 @@
 /* A processor from its first moment in the kernel on. */
-#include <ashlar/cpu_request.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/tlb.h>
-#include <ashlar/world.h>
 #include <x86/apic.h>
 #include <x86/cpu.h>
 #include <x86/extended_state.h>
@@ -17,31 +15,10 @@
 #include "internal.h"
 #include "kernel/task/task.h"
 
-/* The next processor that is online from `index` on, but for this CPU; NULL when there is none. */
-static struct processor *other_from(unsigned *index)
+void processor_refuse(struct processor *processor)
 {
-    for (const struct processor *at; (at = processor_at(*index)) != NULL; (*index)++) {
-        if (atomic_load(&at->state) == PROCESSOR_ONLINE && at->number != cpu_number()) {
-            return processor_listed(*index);
-        }
-    }
-    return NULL;
-}
-
-bool processors_stop_at_rest(void)
-{
-    const struct processor *other;
-    for (unsigned i = 0; (other = other_from(&i)) != NULL; i++) {
-        if (atomic_load(&other->cpu->rest_began) == 0) {
-            return false;
-        }
-    }
-    world_stop();
-    if (threads_are_at_rest()) {
-        return true;
-    }
-    world_resume();
-    return false;
+    processor->why = "it lacks what the kernel uses";
+    atomic_store(&processor->state, PROCESSOR_REFUSED);
 }
 
 /* Takes no lock and logs nothing until it is online: from then on it hears what others ask of it. */
@@ -52,8 +29,7 @@ _Noreturn void processor_enter(void)
     processor->microcode = cpu_microcode();
     uint64_t needed = cpu_features_needed() | (apic_is_x2apic() ? 1ULL << CPU_FEATURE_X2APIC : 0);
     if (processor->lacks & needed) {
-        processor->why = "it lacks what the kernel uses";
-        atomic_store(&processor->state, PROCESSOR_REFUSED);
+        processor_refuse(processor);
         cpu_halt_forever();
     }
     cpu_control_set();
@@ -79,7 +55,7 @@ void processor_report(const struct processor *processor)
     if (processor->why && atomic_load(&processor->state) == PROCESSOR_REFUSED) {
         log_error("CPU %u, APIC %u, is not used: %s", processor->number, processor->apic_id, processor->why);
     }
-    if (processor->microcode != boot->microcode) {
+    if (processor->microcode != 0 && processor->microcode != boot->microcode) {
         log_warning("CPU %u has microcode %#" PRIx64 ", the boot CPU %#" PRIx64, processor->number,
                     processor->microcode, boot->microcode);
     }

@@ -5,7 +5,8 @@
  * A message may be lost: STARTUP is repeated for those that have not come. One that has not come after a
  * while in which nobody came is given up, by an exchange that one of the two sides wins: either the processor
  * has arrived, or it halts for good when it arrives after all. It gets another INIT, so that it runs no
- * longer in the start-up page, which goes back.
+ * longer in the start-up page, which goes back. So does one that told that it lacks what the page switches
+ * on.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>
@@ -15,6 +16,7 @@
 #include <ashlar/page_table.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/timeline.h>
 #include <x86/apic.h>
 #include <x86/cpu.h>
 #include <x86/interrupt.h>
@@ -31,7 +33,8 @@
 
 /* Those that are being started. */
 struct starters {
-    struct startup_cpu *cpus; /* their records */
+    struct startup_page page;
+    struct startup_cpu *cpus; /* their records, in the page's table */
     unsigned count;
 };
 
@@ -103,27 +106,28 @@ static void make_all(struct starters *starters, unsigned count)
     }
 }
 
-static bool has_arrived(const struct startup_cpu *record)
+/* Whether it has arrived or told why it cannot. */
+static bool has_answered(const struct startup_cpu *record)
 {
-    return atomic_load(&record->arrived) == STARTUP_ARRIVED;
+    return atomic_load(&record->arrived) != STARTUP_EXPECTED;
 }
 
-static void send_startups(const struct starters *starters, phys_addr_t frame)
+static void send_startups(const struct starters *starters)
 {
     for (unsigned i = 0; i < starters->count; i++) {
-        if (!has_arrived(&starters->cpus[i])) {
-            apic_send_startup(starters->cpus[i].apic_id, frame);
+        if (!has_answered(&starters->cpus[i])) {
+            apic_send_startup(starters->cpus[i].apic_id, starters->page.places.frame);
         }
     }
 }
 
-static unsigned count_arrived(const struct starters *starters)
+static unsigned count_answered(const struct starters *starters)
 {
-    unsigned arrived = 0;
+    unsigned answered = 0;
     for (unsigned i = 0; i < starters->count; i++) {
-        arrived += has_arrived(&starters->cpus[i]);
+        answered += has_answered(&starters->cpus[i]);
     }
-    return arrived;
+    return answered;
 }
 
 static struct lock_wait patience(void)
@@ -133,62 +137,83 @@ static struct lock_wait patience(void)
     return wait;
 }
 
-static void wait_for_arrivals(const struct starters *starters, phys_addr_t frame)
+static void wait_for_answers(const struct starters *starters)
 {
     struct lock_wait wait = patience();
     uint64_t sent = clock_nanoseconds();
     unsigned before = 0;
-    unsigned arrived;
-    while ((arrived = count_arrived(starters)) < starters->count && lock_wait_goes_on(&wait)) {
-        if (arrived > before) {
-            before = arrived;
+    unsigned answered;
+    while ((answered = count_answered(starters)) < starters->count && lock_wait_goes_on(&wait)) {
+        if (answered > before) {
+            before = answered;
             wait = patience();
         }
         if (clock_nanoseconds() - sent >= REPEAT_NANOSECONDS) {
-            send_startups(starters, frame);
+            send_startups(starters);
             sent = clock_nanoseconds();
         }
         cpu_relax();
     }
 }
 
-static void give_up_silent(const struct starters *starters)
+/* Notes of a processor that did not arrive why not. */
+static void note_absent(struct processor *processor, uint32_t answer)
 {
-    for (unsigned i = 0; i < starters->count; i++) {
-        struct startup_cpu *record = &starters->cpus[i];
-        uint32_t expected = STARTUP_EXPECTED;
-        if (atomic_compare_exchange_strong(&record->arrived, &expected, STARTUP_GIVEN_UP)) {
-            struct processor *processor = processor_listed(record->cpu->number);
-            apic_send_init(record->apic_id);
-            processor->why = "it did not answer its start-up messages";
-            atomic_store(&processor->state, PROCESSOR_SILENT);
-            log_error("CPU %u, APIC %u, does not start: %s", processor->number, processor->apic_id,
-                      processor->why);
-        }
+    if (answer == STARTUP_EXPECTED) {
+        processor->why = "it did not answer its start-up messages";
+        atomic_store(&processor->state, PROCESSOR_SILENT);
+        log_error("CPU %u, APIC %u, does not start: %s", processor->number, processor->apic_id,
+                  processor->why);
+    } else {
+        enum cpu_feature lacks = answer == STARTUP_LACKS_NX ? CPU_FEATURE_NX : CPU_FEATURE_LA57;
+        processor->lacks = 1ULL << lacks;
+        processor_refuse(processor);
     }
 }
 
-static void start_all(const struct starters *starters, const struct startup_page *page)
+/* Gives up those that did not arrive. Each gets another INIT, and has stopped when this returns: none runs in
+ * the start-up page any more. */
+static void give_up_absent(const struct starters *starters)
 {
-    startup_expect(starters->cpus, starters->count, kernel_page_table()->root);
+    bool any = false;
+    for (unsigned i = 0; i < starters->count; i++) {
+        struct startup_cpu *record = &starters->cpus[i];
+        uint32_t answer = STARTUP_EXPECTED;
+        atomic_compare_exchange_strong(&record->arrived, &answer, STARTUP_GIVEN_UP);
+        if (answer != STARTUP_ARRIVED) {
+            apic_send_init(record->apic_id);
+            note_absent(processor_listed(record->cpu->number), answer);
+            any = true;
+        }
+    }
+    if (any) {
+        apic_wait_sent();
+        clock_wait(PAUSE_NANOSECONDS);
+    }
+}
+
+static void start_all(const struct starters *starters)
+{
+    startup_expect(starters->page.table, starters->count, kernel_page_table()->root);
     for (unsigned i = 0; i < starters->count; i++) {
         apic_send_init(starters->cpus[i].apic_id);
     }
     if (startup_needs_pause()) {
         clock_wait(PAUSE_NANOSECONDS);
     }
-    send_startups(starters, page->frame);
-    wait_for_arrivals(starters, page->frame);
-    give_up_silent(starters);
-    startup_forget();
+    send_startups(starters);
+    timeline_mark("processors.sent");
+    wait_for_answers(starters);
+    timeline_mark("processors.answered");
+    give_up_absent(starters);
 }
 
 /* Each that has arrived comes online, or says why it cannot; that takes it a moment. */
-static void wait_for_online(const struct starters *starters)
+static void wait_for_online(unsigned count)
 {
     struct lock_wait wait = lock_wait_begin(1);
-    for (unsigned i = 0; i < starters->count; i++) {
-        struct processor *processor = processor_listed(starters->cpus[i].cpu->number);
+    for (unsigned i = 1; i < count; i++) {
+        struct processor *processor = processor_listed(i);
         while (atomic_load(&processor->state) == PROCESSOR_STARTING && lock_wait_goes_on(&wait)) {
             cpu_relax();
         }
@@ -208,14 +233,16 @@ static void compare_counter(struct processor *processor, struct cpu_set *scratch
     }
 }
 
-static void report(const struct starters *starters, unsigned count, struct cpu_set *scratch)
+/* Of those that were left out or are silent nothing is known, and what there was to say has been said. */
+static void report(unsigned count, struct cpu_set *scratch)
 {
-    for (unsigned i = 0; i < starters->count; i++) {
-        struct processor *processor = processor_listed(starters->cpus[i].cpu->number);
-        if (atomic_load(&processor->state) == PROCESSOR_ONLINE) {
+    for (unsigned i = 1; i < count; i++) {
+        struct processor *processor = processor_listed(i);
+        uint32_t state = atomic_load(&processor->state);
+        if (state == PROCESSOR_ONLINE) {
             compare_counter(processor, scratch);
         }
-        if (has_arrived(&starters->cpus[i])) { /* of others nothing is known */
+        if (state == PROCESSOR_ONLINE || state == PROCESSOR_REFUSED) {
             processor_report(processor);
         }
     }
@@ -223,19 +250,20 @@ static void report(const struct starters *starters, unsigned count, struct cpu_s
 }
 
 /* The page is made first: what processors need is for good, and only made when they can be started. */
-static void start(struct starters *starters, unsigned count, struct cpu_set *scratch)
+static void start(unsigned count, struct cpu_set *scratch)
 {
-    struct startup_page page;
-    const char *missing = startup_page_make(&page);
+    struct starters starters = {0};
+    const char *missing = startup_page_make(&starters.page, count);
     if (missing) {
         leave_all_out(count, missing);
         return;
     }
-    make_all(starters, count);
-    start_all(starters, &page);
-    startup_page_free(&page);
-    wait_for_online(starters);
-    report(starters, count, scratch);
+    starters.cpus = starters.page.table->cpus;
+    make_all(&starters, count);
+    start_all(&starters);
+    startup_page_free(&starters.page);
+    wait_for_online(count);
+    report(count, scratch);
 }
 
 void processors_start(void)
@@ -245,16 +273,14 @@ void processors_start(void)
     if (count == 1) {
         return;
     }
-    struct starters starters = {heap_alloc_zeroed(&kernel_heap, count * sizeof *starters.cpus), 0};
     void *words = heap_alloc_zeroed(&kernel_heap, cpu_set_words(count) * sizeof(uint64_t));
-    if (!starters.cpus || !words || !make_mailboxes(count)) {
+    if (!words || !make_mailboxes(count)) {
         leave_all_out(count, "no memory for mailboxes");
     } else {
         struct cpu_set scratch;
         cpu_set_init(&scratch, words, count);
         processor_panics_start();
-        start(&starters, count, &scratch);
+        start(count, &scratch);
     }
     heap_free(&kernel_heap, words);
-    heap_free(&kernel_heap, starters.cpus);
 }

@@ -22,14 +22,15 @@ static exception_handler *next_handler; /* of NMIs that nobody here asked for */
 
 /*
  * Notes where this CPU was, if another one wants to know it, and stops here if there is a panic. The CPU that
- * reports is never asked.
+ * reports is never asked; an NMI that comes to it all the same is passed over, so that the report gets to its
+ * end.
  */
 static bool answer(struct trap_frame *frame)
 {
     struct per_cpu *cpu = per_cpu();
     uint32_t asked = 1;
     if (!atomic_compare_exchange_strong(&cpu->where_asked, &asked, 0)) {
-        return next_handler && next_handler(frame);
+        return panic_active() || (next_handler && next_handler(frame));
     }
     atomic_store(&cpu->where, frame->rip);
     if (panic_active()) {
@@ -38,12 +39,16 @@ static bool answer(struct trap_frame *frame)
     return true;
 }
 
-/* Asks a CPU where it is; what it was when it was asked last is forgotten. */
+/*
+ * Asks a CPU where it is; what it was when it was asked last is forgotten. One NMI is on its way at a time:
+ * two may come as one, and of two that come the second would be one that nobody has asked with.
+ */
 static void ask(const struct processor *processor)
 {
     atomic_store(&processor->cpu->where, 0);
-    atomic_store(&processor->cpu->where_asked, 1);
-    apic_send_nmi(processor->apic_id);
+    if (atomic_exchange(&processor->cpu->where_asked, 1) == 0) {
+        apic_send_nmi(processor->apic_id);
+    }
 }
 
 static bool is_other(const struct processor *processor)
@@ -89,16 +94,24 @@ static void print_others(void)
     for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
         if (is_other(processor)) {
             console_print("CPU %-4u %s\n", processor->number, place(processor, text));
+            panic_print_locks_held(processor->cpu);
         }
     }
+}
+
+uint64_t processor_where(unsigned cpu)
+{
+    const struct processor *processor = processor_at(cpu);
+    ask(processor);
+    has_told(processor);
+    return atomic_load(&processor->cpu->where);
 }
 
 void processor_tell_where(unsigned cpu)
 {
     char text[SYMBOL_TEXT_BYTES];
     const struct processor *processor = processor_at(cpu);
-    ask(processor);
-    has_told(processor);
+    processor_where(cpu);
     log_error("CPU %u: %s", cpu, place(processor, text));
 }
 

@@ -1,4 +1,4 @@
-/* Work that all CPUs do at once: processors_run(). */
+/* Work for all CPUs at once, or for one of them, in threads that are bound to them. */
 #include <ashlar/heap.h>
 #include <ashlar/platform.h>
 #include <ashlar/thread.h>
@@ -83,4 +83,50 @@ bool processors_run(processor_work *work, void *context)
     bool done = run_on_all(processors_count(), work, context);
     thread_bind(bound);
     return done;
+}
+
+/* The thread that does it on that CPU, not started; NULL without the CPU, or memory. */
+static struct thread *thread_on(unsigned cpu, thread_entry *entry, struct part *part)
+{
+    const struct thread_request request = {
+        .name = "work", .entry = entry, .argument = part, .level = THREAD_NORMAL, .cpu = cpu};
+    bool online = cpu < processors_count() && processor_at(cpu) != NULL &&
+                  atomic_load(&processor_listed(cpu)->state) == PROCESSOR_ONLINE;
+    return online ? thread_create(&request) : NULL;
+}
+
+bool processor_run_on(unsigned cpu, processor_work *work, void *context)
+{
+    struct part part = {work, context, NULL};
+    part.thread = thread_on(cpu, do_part, &part);
+    if (!part.thread) {
+        return false;
+    }
+    thread_start(part.thread);
+    thread_join(part.thread, NULL);
+    return true;
+}
+
+static uint64_t do_part_alone(void *argument)
+{
+    do_part(argument);
+    heap_free(&kernel_heap, argument);
+    return 0;
+}
+
+bool processor_begin_on(unsigned cpu, processor_work *work, void *context)
+{
+    struct part *part = heap_alloc(&kernel_heap, sizeof *part);
+    if (!part) {
+        return false;
+    }
+    *part = (struct part){work, context, NULL};
+    struct thread *thread = thread_on(cpu, do_part_alone, part);
+    if (!thread) {
+        heap_free(&kernel_heap, part);
+        return false;
+    }
+    thread_start(thread);
+    thread_detach(thread);
+    return true;
 }

@@ -37,19 +37,3 @@ void threads_idle(void)
         }
     }
 }
-
-bool threads_are_at_rest(void)
-{
-    uint32_t holding = 0;
-    for (unsigned cpu = 0; cpu < processors_count(); cpu++) {
-        if (processor_data(cpu)) {
-            const struct run_queue *queue = run_queue_of(cpu);
-            bool rests = queue->current->is_idle || queue->current->state == THREAD_WAITING;
-            if (atomic_load(&queue->ready) != 0 || (cpu != cpu_number() && !rests)) {
-                return false;
-            }
-            holding += queue->holding;
-        }
-    }
-    return holding == 0;
-}

@@ -21,7 +21,7 @@ void threads_cpus_start(void *memory, unsigned cpus)
 void run_queue_init(struct run_queue *queue, unsigned cpu)
 {
     *queue = (struct run_queue){.lock = IRQ_SPINLOCK_INITIALIZER(LOCK_RUN_QUEUE), .cpu = cpu};
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
     queue->lock.order.key = cpu + 1;
 #endif
 }

@@ -39,9 +39,7 @@ static void make_ready(struct thread *thread, struct run_queue *queue)
 {
     atomic_store(&queue->wakes, atomic_load_explicit(&queue->wakes, memory_order_relaxed) + 1);
     queue->hopeless -= thread->hopeless;
-    queue->holding -= thread->sleeps_holding;
     thread->hopeless = false;
-    thread->sleeps_holding = false;
     set_state(thread, THREAD_READY);
     atomic_store_explicit(&thread->cpu, queue->cpu, memory_order_relaxed);
     run_queue_add(queue, thread, false);
@@ -180,9 +178,7 @@ void thread_park(bool hopeless)
         unlock(queue);
     } else {
         self->hopeless = hopeless;
-        self->sleeps_holding = self->locks.mutexes != 0;
         queue->hopeless += hopeless;
-        queue->holding += self->sleeps_holding;
         set_state(self, THREAD_WAITING);
         leave(queue);
     }

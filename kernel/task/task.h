@@ -27,9 +27,6 @@ _Noreturn void threads_idle(void);
 /* Looks whether another CPU has put something into this one's queue. By the handler of its interrupt. */
 void threads_look(void);
 
-/* With the world stopped: whether no thread but the one that runs here is in the midst of anything. */
-bool threads_are_at_rest(void);
-
 /* For the hooks: <ashlar/hooks.h>. */
 void thread_preempt(void);
 bool mutex_sleep(struct mutex *mutex);

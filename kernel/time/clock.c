@@ -2,8 +2,8 @@
  * The clock: the CPU's time-stamp counter, at a rate found once at start; see <ashlar/clock.h>, and
  * clock_choose() there for which rate is believed. What it counts by is written once, before interrupts are
  * on and other CPUs run, and then only read: no lock. Where the CPUs' counters differ, the clock pays an
- * atomic variable that all share, to stay monotonic. The date is asked for when it is first wanted: by the
- * monitor, so by one CPU.
+ * atomic variable that all share, to stay monotonic. The date is asked for when it is first wanted, under a
+ * mutex, as asking may take the firmware a while.
  */
 #define LOG_SUBSYSTEM "clock"
 #include <ashlar/boot.h>
@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <x86/cpuid.h>
 #include <x86/interrupt_flag.h>
-#include <x86/per_cpu.h>
 #include <x86/timer_device.h>
 
 #include "reference.h"
@@ -30,9 +29,11 @@ static uint64_t hertz;  /* its rate */
 static const char *source = "none";
 static struct clock_scale to_nanoseconds;
 static struct clock_scale to_ticks;
-static int64_t date_seconds; /* the firmware's date, in seconds since 1970 */
-static uint64_t date_taken;  /* clock_nanoseconds() when it was asked */
-static bool date_known;
+static struct mutex date_lock = MUTEX_INITIALIZER(LOCK_DATE);
+static int64_t date_seconds GUARDED_BY(date_lock); /* the firmware's date, in seconds since 1970 */
+static uint64_t date_taken GUARDED_BY(date_lock);  /* clock_nanoseconds() when it was asked */
+static bool date_known GUARDED_BY(date_lock);
+static _Atomic(uint64_t) epoch; /* of 1970, what the clock shows 0 at; 0: the date is not known */
 static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
 static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
 
@@ -118,7 +119,7 @@ void clock_trust_counters(bool trust)
 static uint64_t corrected_nanoseconds(void)
 {
     bool enabled = interrupts_disable(); /* the reading and the correction are of one CPU */
-    uint64_t ticks = cpu_ticks() - (uint64_t)per_cpu()->ticks_ahead;
+    uint64_t ticks = cpu_common_ticks();
     interrupts_restore(enabled);
     uint64_t now = clock_scale_apply(to_nanoseconds, ticks - origin);
     uint64_t shown = atomic_load(&last_shown);
@@ -167,21 +168,29 @@ void clock_wait(uint64_t nanoseconds)
 
 uint64_t clock_epoch_nanoseconds(void)
 {
-    uint64_t before = date_known ? (uint64_t)date_seconds * NANOSECONDS_PER_SECOND - date_taken : 0;
-    return before + clock_nanoseconds();
+    return atomic_load_explicit(&epoch, memory_order_relaxed) + clock_nanoseconds();
+}
+
+/* Asks the firmware, if that has not answered yet; returns whether the date is known. */
+static bool find_date(void) REQUIRES(date_lock)
+{
+    struct clock_date firmware;
+    if (!date_known && efi_get_time(&firmware) == EFI_STATUS_SUCCESS) {
+        date_taken = clock_nanoseconds();
+        date_seconds = clock_date_to_seconds(&firmware);
+        date_known = true;
+        atomic_store_explicit(&epoch, (uint64_t)date_seconds * NANOSECONDS_PER_SECOND - date_taken,
+                              memory_order_relaxed);
+    }
+    return date_known;
 }
 
 bool clock_date_now(struct clock_date *date)
 {
-    if (!date_known) {
-        struct clock_date firmware;
-        if (efi_get_time(&firmware) != EFI_STATUS_SUCCESS) {
-            return false;
-        }
-        date_taken = clock_nanoseconds();
-        date_seconds = clock_date_to_seconds(&firmware);
-        date_known = true;
-    }
+    mutex_acquire(&date_lock);
+    bool known = find_date();
     int64_t since = (int64_t)((clock_nanoseconds() - date_taken) / NANOSECONDS_PER_SECOND);
-    return clock_date_from_seconds(date_seconds + since, date);
+    int64_t seconds = date_seconds + since;
+    mutex_release(&date_lock);
+    return known && clock_date_from_seconds(seconds, date);
 }

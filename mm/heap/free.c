@@ -60,7 +60,7 @@ static inline __attribute__((always_inline)) void free_any(struct heap *heap, vo
     union frame_note note = descriptor->note;
     bool starts = is_aligned(address, FRAME_BYTES) && heap_large_starts(descriptor);
     uint64_t bytes = starts ? heap_note_bytes(heap, note) : 0;
-    if (bytes != 0 && heap_large_free_cached(heap, descriptor, bytes)) {
+    if (bytes != 0 && !heap_note_is_roomy(note) && heap_large_free_cached(heap, descriptor, bytes)) {
         return;
     }
     if (bytes != 0) {

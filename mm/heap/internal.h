@@ -55,14 +55,20 @@ void *heap_large_alloc_roomy(struct heap *heap, uint64_t bytes, const void *call
  */
 void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, const void *caller);
 
+/* Adds up the CPUs' accounts. */
+void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+
+/* ---- grow.c: blocks that are resized where they are ---- */
+
 /*
  * Makes the block that starts at `pointer` `bytes` long where it is. False, and nothing has changed, when it
- * would need more or fewer frames. A damaged one is reported, and keeps its length.
+ * would need fewer frames, or more and those that follow are not all free. A damaged one is reported, and
+ * keeps its length.
  */
 bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller);
 
-/* Adds up the CPUs' accounts. */
-void heap_large_sum(const struct heap *heap, struct heap_statistics *statistics);
+/* Frees the frames of a block with room, which may have grown. */
+void heap_large_free_grown(struct heap *heap, const struct heap_large *large);
 
 /* ---- large_walk.c ---- */
 

@@ -177,41 +177,11 @@ void heap_large_free(struct heap *heap, struct frame_descriptor *descriptor, con
         slab_cache_free(&heap->tracks, heap_note_track(note));
     }
     heap_large_spoil(heap, &large);
-    if (frame_tag_state(tag) == FRAME_ALLOCATED) {
+    if (heap_note_is_roomy(note)) {
+        heap_large_free_grown(heap, &large);
+    } else if (frame_tag_state(tag) == FRAME_ALLOCATED) {
         frame_free(pool, run, frame_tag_order(tag));
     } else {
         frame_free_run(pool, run, large.frames);
     }
-}
-
-/* ---- Resizing ---- */
-
-static void note_length(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)
-{
-    union frame_note note = descriptor->note;
-    if (heap_note_is_tracked(note)) {
-        heap_note_track(note)->bytes = bytes;
-    } else {
-        union frame_note resized = heap_note_plain(heap, bytes);
-        resized.raw |= note.raw & HEAP_NOTE_ROOMY;
-        frame_note_set_large(descriptor, resized);
-    }
-}
-
-bool heap_large_resize(struct heap *heap, void *pointer, uint64_t bytes, const void *caller)
-{
-    phys_addr_t frame = slab_frame_of(&heap->slabs, pointer);
-    struct frame_descriptor *descriptor = frame_descriptor(heap->slabs.config.frames, frame);
-    union frame_note note = descriptor->note;
-    struct heap_large large = heap_large_of(heap, frame, note);
-    if (heap_large_frames(heap, bytes, heap_note_is_roomy(note)) != large.frames) {
-        return false;
-    }
-    preempt_disable(); /* else a validator could find one of red zone, note and account changed */
-    if (heap_large_stretch(heap, &large, bytes, caller)) {
-        note_length(heap, descriptor, bytes);
-        heap_large_add(&heap_large_here(heap)->bytes, (int64_t)(bytes - large.bytes));
-    }
-    preempt_enable();
-    return true;
 }

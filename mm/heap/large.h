@@ -155,7 +155,8 @@ static inline phys_addr_t heap_large_frame(const struct heap *heap, const struct
 /*
  * Frees a block, `bytes` long, of a power of two of frames and without policy (so that no record tracks it)
  * into this CPU's magazine of frames. False, and nothing has changed, when it is another kind of block or the
- * magazine is full. The tag of a run is no such block's. Inline, as the fast paths of the classes are.
+ * magazine is full. The tag of a run is no such block's. Not for one with room, which may have grown
+ * beyond its tag. Inline, as the fast paths of the classes are.
  */
 static inline __attribute__((always_inline)) bool
 heap_large_free_cached(struct heap *heap, struct frame_descriptor *descriptor, uint64_t bytes)

@@ -23,8 +23,8 @@ bool heap_large_find(struct heap *heap, const void *pointer, struct heap_large *
         return false;
     }
     frame_pool_look(pool, phys_addr(address), &facts);
-    if (facts.managed && facts.state == FRAME_RUN_PART && facts.owner == OWNER_HEAP &&
-        facts.note.number == HEAP_NOTE_PART) {
+    bool part = facts.state == FRAME_RUN_PART || facts.state == FRAME_ALLOCATED;
+    if (facts.managed && part && facts.owner == OWNER_HEAP && facts.note.number == HEAP_NOTE_PART) {
         frame_pool_look(pool, phys_addr(heap_note_first_frame(facts.note) << FRAME_SHIFT), &facts);
     }
     return describe(heap, &facts, large);

@@ -64,6 +64,8 @@ bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint6
     if (!examine_and_report(heap, large, caller)) { /* what is written now would cover the damage */
         return false;
     }
-    memset((char *)large->pointer + bytes, SLAB_BYTE_REDZONE, room(large) - bytes);
+    if (bytes < room(large)) {
+        memset((char *)large->pointer + bytes, SLAB_BYTE_REDZONE, room(large) - bytes);
+    }
     return true;
 }

@@ -2,7 +2,7 @@
  * Resizing: a block stays where it is while that wastes at most half of it; else its contents move to a new
  * one. A large block that grows once is likely to grow again: it gets room for that.
  */
-#include "internal.h"
+#include "large.h"
 #include "valid.h"
 
 /* The class of a block, if it is one without debug policy; NULL for all else. It decides nothing about
@@ -32,7 +32,7 @@ static bool may_stay(size_t usable, size_t bytes)
     return bytes <= usable && (bytes > usable / 2 || usable <= HEAP_BYTES_MIN);
 }
 
-/* Notes the new length of a block that may stay; false when it must move after all. */
+/* Notes the new length of a block that may stay, or grows; false when it must move after all. */
 static bool note_length(struct heap *heap, const struct heap_facts *facts, size_t bytes, const void *caller)
 {
     void *object = facts->object.object;
@@ -46,6 +46,20 @@ static bool note_length(struct heap *heap, const struct heap_facts *facts, size_
         slab_debug_resize(facts->object.cache, object, asked, caller);
     }
     return true;
+}
+
+/* Makes a virtual block longer without a copy, and with room if there is memory for that; NULL if there is no
+ * way. */
+static void *grow_virtually(struct heap *heap, void *pointer, size_t bytes)
+{
+    const struct heap_virtual *source = &heap->virtually;
+    /* While some allocations are made to fail, the block moves: an allocation counts. */
+    if (!source->grow || bytes > HEAP_BYTES_MAX || slab_is_failing(&heap->slabs, &heap->large_failing)) {
+        return NULL;
+    }
+    uint64_t roomy = heap_large_frames(heap, bytes, true) << FRAME_SHIFT;
+    void *grown = source->grow(source->context, pointer, roomy);
+    return grown ? grown : source->grow(source->context, pointer, bytes);
 }
 
 static void *move(struct heap *heap, void *pointer, size_t usable, size_t bytes, const void *caller)
@@ -82,7 +96,12 @@ void *heap_resize(struct heap *heap, void *pointer, size_t bytes)
         heap_free_for(heap, pointer, caller);
         return NULL;
     }
+    void *grown = facts.kind == HEAP_VIRTUAL && bytes > usable ? grow_virtually(heap, pointer, bytes) : NULL;
+    if (grown) {
+        return grown;
+    }
     size_t room = facts.kind == HEAP_LARGE ? facts.room : usable; /* a red zone can move */
-    bool stays = may_stay(room, bytes) && note_length(heap, &facts, bytes, caller);
+    bool may_grow = facts.kind == HEAP_LARGE && bytes > room;
+    bool stays = (may_grow || may_stay(room, bytes)) && note_length(heap, &facts, bytes, caller);
     return stays ? pointer : move(heap, pointer, usable, bytes, caller);
 }

@@ -37,7 +37,7 @@ bool kva_look_stopped(const struct kva_arena *arena, virt_addr_t address, struct
                                 .guard_bytes = (uint64_t)range->guard_pages << FRAME_SHIFT};
     if (facts->state == KVA_TAKEN) {
         facts->purpose = range->purpose;
-        facts->object = range->object;
+        facts->object = __atomic_load_n(&range->object, __ATOMIC_ACQUIRE);
     }
     return true;
 }

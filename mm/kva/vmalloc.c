@@ -14,6 +14,11 @@
  *
  * A long block is flushed on its own: it would fill the lists, and the lock would be held for long.
  *
+ * What is whole. Mapping and unmapping a block takes no lock for long, so others may look in their midst. Two
+ * stores say when a block is whole: its range has an owner (`object`) from when its last page is mapped, and
+ * the purpose of a retired block from before its first page is unmapped. What has no owner yet is not looked
+ * at by the validator, and of what is retired it asks only when it is in the list that nothing is mapped.
+ *
  * Locks. One spinlock guards the retired lists. Under it: the arena's, the page table's, the frame pool's,
  * and the flush itself, which waits for other CPUs: they answer by an interrupt, which spinlocks let in.
  *
@@ -107,24 +112,19 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
     vmalloc->frames_head = head;
 }
 
-/*
- * Unmaps the first `bytes` bytes of a range and adds the frames to a list. No large page is split.
- */
-static void unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t bytes,
-                  struct tlb_batch *batch, phys_addr_t *frames)
+void vmalloc_unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t from, uint64_t bytes,
+                   struct tlb_batch *batch, phys_addr_t *frames)
 {
     struct collector collector = {vmalloc->frames, frames};
     enum page_table_error error =
-        page_table_unmap(vmalloc->table, range->base, bytes, batch, collect, &collector);
+        page_table_unmap(vmalloc->table, virt_add(range->base, from), bytes, batch, collect, &collector);
     if (error != PAGE_TABLE_OK) {
         unmap_failed(range, error);
     }
 }
 
-/*
- * Frees the frames of a list. The orders are constants, so that the compiler inlines the fast path for each.
- */
-static void free_frames(struct frame_pool *frames, phys_addr_t frame)
+/* The orders are constants, so that the compiler inlines the fast path for each. */
+void vmalloc_free_frames(struct frame_pool *frames, phys_addr_t frame)
 {
     while (frame.raw != 0) {
         const struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
@@ -142,7 +142,7 @@ static void free_frames(struct frame_pool *frames, phys_addr_t frame)
 /* Gives back what was retired and flushed. */
 static void give_back(struct vmalloc *vmalloc, const struct remains *remains)
 {
-    free_frames(vmalloc->frames, remains->frames);
+    vmalloc_free_frames(vmalloc->frames, remains->frames);
     for (struct kva_range *range = remains->ranges, *next; range; range = next) {
         next = range->next;
         kva_release(vmalloc->arena, range);
@@ -196,7 +196,7 @@ static __attribute__((noinline)) void retire_alone(struct vmalloc *vmalloc, stru
     struct remains remains = {range, FRAME_NONE};
     range->next = NULL;
     tlb_batch_start(&batch, vmalloc->table);
-    unmap(vmalloc, range, mapped, &batch, &remains.frames);
+    vmalloc_unmap(vmalloc, range, 0, mapped, &batch, &remains.frames);
     tlb_batch_finish(&batch);
     give_back(vmalloc, &remains);
 }
@@ -335,8 +335,7 @@ static __attribute__((noinline)) bool map_small(struct vmalloc *vmalloc,
     return mapped;
 }
 
-/* Whether a block has room for 2 MiB pages. */
-static bool wants_large(const struct vmalloc *vmalloc, const struct vmalloc_request *request)
+bool vmalloc_wants_large(const struct vmalloc *vmalloc, const struct vmalloc_request *request)
 {
     return request->bytes >= page_level_bytes(PAGE_LEVEL_2M) && !request->small_pages &&
            vmalloc->table->largest_level >= PAGE_LEVEL_2M;
@@ -344,20 +343,20 @@ static bool wants_large(const struct vmalloc *vmalloc, const struct vmalloc_requ
 
 _Static_assert((1 << FRAME_ORDER_2M) % FRAME_BATCH == 0, "batches end where a large page may start");
 
-/* Maps a range of more than a page; returns how much of it is mapped: less only when memory has run out. */
-static __attribute__((noinline)) uint64_t fill(struct vmalloc *vmalloc, const struct vmalloc_request *request,
-                                               struct kva_range *range)
+__attribute__((noinline)) uint64_t vmalloc_fill(struct vmalloc *vmalloc,
+                                                const struct vmalloc_request *request,
+                                                struct kva_range *range, uint64_t at)
 {
     uint64_t large_bytes = page_level_bytes(PAGE_LEVEL_2M);
-    bool large = wants_large(vmalloc, request);
-    uint64_t at = 0;
+    bool large = vmalloc_wants_large(vmalloc, request);
     while (at < range->bytes) {
         if (large && is_aligned(at, large_bytes) && range->bytes - at >= large_bytes &&
             map_large(vmalloc, request, range, at)) {
             at += large_bytes;
             continue;
         }
-        uint64_t count = min_u64((range->bytes - at) >> FRAME_SHIFT, FRAME_BATCH);
+        uint64_t count =
+            min_u64((range->bytes - at) >> FRAME_SHIFT, FRAME_BATCH - (at >> FRAME_SHIFT) % FRAME_BATCH);
         if (!map_small(vmalloc, request, range, at, count)) {
             break;
         }
@@ -366,9 +365,7 @@ static __attribute__((noinline)) uint64_t fill(struct vmalloc *vmalloc, const st
     return at;
 }
 
-/* Whether there may be memory for it. Without this check a request that is far too long would take all frames
- * before it fails. */
-static bool has_hope(const struct vmalloc *vmalloc, uint64_t bytes)
+bool vmalloc_has_hope(const struct vmalloc *vmalloc, uint64_t bytes)
 {
     uint64_t pages = bytes >> FRAME_SHIFT;
     return pages < VMALLOC_RETIRED_PAGES || pages <= frame_pool_free(vmalloc->frames);
@@ -392,10 +389,9 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
     struct kva_request wanted = {.bytes = request->bytes,
                                  .alignment = request->alignment,
                                  .guard_pages = 1,
-                                 .purpose = request->purpose ? request->purpose : &vmalloc_purpose,
-                                 .object = vmalloc};
+                                 .purpose = request->purpose ? request->purpose : &vmalloc_purpose};
     struct kva_range *range;
-    if (wants_large(vmalloc, request)) {
+    if (vmalloc_wants_large(vmalloc, request)) {
         wanted.alignment = max_u64(wanted.alignment, page_level_bytes(PAGE_LEVEL_2M));
     }
     enum kva_error error = kva_alloc(vmalloc->arena, &wanted, &range);
@@ -405,13 +401,14 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
     uint64_t mapped = 0;
     if (range->bytes == FRAME_BYTES) {
         mapped = fill_one(vmalloc, request, range);
-    } else if (has_hope(vmalloc, range->bytes)) {
-        mapped = fill(vmalloc, request, range);
+    } else if (vmalloc_has_hope(vmalloc, range->bytes)) {
+        mapped = vmalloc_fill(vmalloc, request, range, 0);
     }
     if (mapped < range->bytes) {
         abandon(vmalloc, range, mapped);
         return KVA_NO_MEMORY;
     }
+    kva_range_set_object(range, vmalloc);
     *block = virt_pointer(range->base);
     return KVA_OK;
 }

@@ -98,22 +98,33 @@ static bool check_block(struct vmalloc *vmalloc, const struct kva_facts *facts,
     if (problem->what) {
         return false;
     }
-    uint64_t expected = range->purpose == &vmalloc_purpose_retired ? 0 : range->bytes;
-    if (inspection.mapped != expected) {
-        return complain(problem, "bytes mapped of a block", range->base, inspection.mapped, expected);
+    if (range->purpose != &vmalloc_purpose_retired && inspection.mapped != range->bytes) {
+        return complain(problem, "bytes mapped of a block", range->base, inspection.mapped, range->bytes);
     }
     return is_unmapped(vmalloc, range->base.raw - FRAME_BYTES, problem) &&
            is_unmapped(vmalloc, range->base.raw + range->bytes, problem);
 }
 
-/* Counts the retired ranges and their frames. */
+static void count_mapped(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
+{
+    (void)base;
+    (void)entry;
+    *(uint64_t *)context += page_level_bytes(level);
+}
+
+/* Counts the retired ranges and their frames. In the list a block is unmapped; before, it is about to be. */
 static bool check_retired(struct vmalloc *vmalloc, struct vmalloc_problem *problem) REQUIRES(vmalloc->lock)
 {
     uint64_t ranges = 0;
     uint64_t pages = 0;
     for (const struct kva_range *range = vmalloc->retired; range; range = range->next) {
+        uint64_t mapped = 0;
         if (range->purpose != &vmalloc_purpose_retired) {
             return complain(problem, "a block in use is retired", range->base, 0, 0);
+        }
+        page_table_each(vmalloc->table, range->base, range->bytes, count_mapped, &mapped);
+        if (mapped != 0) {
+            return complain(problem, "bytes mapped of a retired block", range->base, mapped, 0);
         }
         ranges++;
     }

@@ -21,7 +21,7 @@ static page_table_entry_t *temporary_open(const struct page_table_access *access
     (void)address;
     (void)level;
     const struct page_table_temporary *way = access->context;
-    unsigned slot = cpu_number() * PAGE_TABLE_SLOTS;
+    unsigned slot = (cpu_number() - way->first_cpu) * PAGE_TABLE_SLOTS;
     if (page_entry_present(entry_read(&way->slots[slot]))) {
         slot++;
     }
@@ -33,7 +33,7 @@ static page_table_entry_t *temporary_open(const struct page_table_access *access
 static void temporary_close(const struct page_table_access *access, page_table_entry_t *entries)
 {
     const struct page_table_temporary *way = access->context;
-    unsigned first = cpu_number() * PAGE_TABLE_SLOTS;
+    unsigned first = (cpu_number() - way->first_cpu) * PAGE_TABLE_SLOTS;
     for (unsigned slot = first; slot < first + PAGE_TABLE_SLOTS; slot++) {
         virt_addr_t address = virt_add(way->base, slot * FRAME_BYTES);
         if (page_entry_present(entry_read(&way->slots[slot])) &&
@@ -46,14 +46,15 @@ static void temporary_close(const struct page_table_access *access, page_table_e
     panic("page tables: closed a table that is in no slot of this CPU");
 }
 
-void page_table_temporary_init(struct page_table_temporary *way, virt_addr_t base, page_table_entry_t *slots,
-                               page_table_reach *reach, void *context)
+void page_table_temporary_init(struct page_table_temporary *way, unsigned first_cpu, virt_addr_t base,
+                               page_table_entry_t *slots, page_table_reach *reach, void *context)
 {
     *way = (struct page_table_temporary){
         .access = {.path = PAGE_TABLE_TEMPORARY,
                    .open = temporary_open,
                    .close = temporary_close,
                    .context = way},
+        .first_cpu = first_cpu,
         .base = base,
         .slots = slots,
         .reach = reach,

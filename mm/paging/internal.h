@@ -44,13 +44,18 @@ static inline page_table_entry_t entry_read(const page_table_entry_t *entry)
 /* What the entry names is written before the entry can be seen. */
 static inline void entry_write(page_table_entry_t *entry, page_table_entry_t value)
 {
+    cpu_interleave();
     __atomic_store_n(&entry->raw, value.raw, __ATOMIC_RELEASE);
+    cpu_interleave();
 }
 
 /* Writes and returns what was there, with the accessed and dirty bits as they were in that instant. */
 static inline page_table_entry_t entry_exchange(page_table_entry_t *entry, page_table_entry_t value)
 {
-    return (page_table_entry_t){__atomic_exchange_n(&entry->raw, value.raw, __ATOMIC_ACQ_REL)};
+    cpu_interleave();
+    page_table_entry_t before = {__atomic_exchange_n(&entry->raw, value.raw, __ATOMIC_ACQ_REL)};
+    cpu_interleave();
+    return before;
 }
 
 static inline page_table_entry_t table_entry(const struct page_table *table, phys_addr_t at, uint64_t address,

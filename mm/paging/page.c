@@ -95,18 +95,20 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     return old;
 }
 
-/* Takes out the tables on the way to `address` that are empty, from `level` up. */
-static void shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
+/* Takes out the tables on the way to `address` that are empty, from `level` up; returns the level of the last
+ * one's entries, or one below if none went. */
+static unsigned shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
     REQUIRES(table->lock)
 {
     for (; level < table->levels && !is_kept(table, address, level + 1); level++) {
         const struct page_walk_step parent = way_find(table, address, level + 1);
         phys_addr_t child = page_entry_table_address(parent.entry);
         if (table_used(table, child) != 0) {
-            return;
+            break;
         }
         table_drop(table, parent.table, address, level + 1, child, batch);
     }
+    return level - 1;
 }
 
 static enum page_table_error set_locked(const struct setting *setting, page_table_entry_t *old)
@@ -269,5 +271,56 @@ void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt
     spinlock_acquire(&table->lock);
     DEBUG_ASSERT(!page_entry_is_hole(entry_read(slot)) && !page_entry_is_hole(leaf));
     entry_replace(slot, base.raw, PAGE_LEVEL_4K, leaf, batch);
+    spinlock_release(&table->lock);
+}
+
+/* ---- Pages that go in two steps: hidden, and when that is flushed, cleared ---- */
+
+void page_table_hide(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                     struct tlb_batch *batch)
+{
+    DEBUG_ASSERT(page_table_is_valid(table));
+    uint64_t common = UINT64_MAX;
+    spinlock_acquire(&table->lock);
+    for (unsigned i = 0; i < count; i++) {
+        if (page_entry_present(entry_read(&slots[i]))) { /* the CPU may set accessed and dirty meanwhile */
+            uint64_t old = __atomic_fetch_and(&slots[i].raw, ~PAGE_ENTRY_PRESENT, __ATOMIC_ACQ_REL);
+            entry_write(&slots[i], page_entry_with_access((page_table_entry_t){old}, PAGE_INACCESSIBLE));
+            common &= old;
+        }
+    }
+    spinlock_release(&table->lock);
+    if (common != UINT64_MAX) {
+        tlb_batch_add(batch, base, (uint64_t)count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
+    }
+}
+
+/* Whether all that an entry above `level` spans around `address` lies in [first, last]. */
+static bool spans_only(uint64_t address, unsigned level, uint64_t first, uint64_t last)
+{
+    uint64_t bytes = page_level_bytes(level + 1);
+    uint64_t base = align_down(address, bytes);
+    return base >= first && base + (bytes - 1) <= last;
+}
+
+void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                      const struct tlb_range *whole, struct tlb_batch *batch)
+{
+    DEBUG_ASSERT(page_table_is_valid(table));
+    phys_addr_t at = phys_addr(align_down((uintptr_t)slots, FRAME_BYTES) - table->access->offset);
+    int64_t cleared = 0;
+    spinlock_acquire(&table->lock);
+    for (unsigned i = 0; i < count; i++) {
+        DEBUG_ASSERT(!page_entry_present(entry_read(&slots[i])));
+        cleared += !page_entry_is_hole(slots[i]);
+        entry_write(&slots[i], (page_table_entry_t){0});
+    }
+    table_use(table, at, -cleared);
+    if (cleared != 0 && table_used(table, at) == 0) {
+        unsigned level = shrink(table, base.raw, PAGE_LEVEL_4K, batch);
+        if (!spans_only(base.raw, level, whole->base.raw, whole->base.raw + whole->bytes - 1)) {
+            tlb_batch_finish(batch);
+        }
+    }
     spinlock_release(&table->lock);
 }

@@ -160,7 +160,9 @@ static __attribute__((noinline)) void flush_by_generation(struct page_table *tab
                                                           bool only_global)
 {
     preempt_disable();
+    cpu_interleave();
     uint64_t made = atomic_fetch_add(&table->generation, 1) + 1;
+    cpu_interleave();
     if (cpus_are_several()) {
         drop_everywhere(&(struct request){table, ranges, count, only_global, made});
     } else {
@@ -209,12 +211,14 @@ static void enter_set(struct page_table *table)
 {
     if (cpus_are_several()) {
         cpu_set_add(&table->loaded, cpu_number());
+        cpu_interleave();
     }
 }
 
 static void leave_set(struct page_table *table)
 {
     if (cpus_are_several()) {
+        cpu_interleave();
         cpu_set_remove(&table->loaded, cpu_number());
     }
 }

@@ -139,7 +139,7 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
     ASSERT(levels == PAGE_LEVEL_PML4 || levels == PAGE_LEVEL_PML5);
     ASSERT(largest_level >= PAGE_LEVEL_4K && largest_level <= PAGE_LEVEL_1G);
     ASSERT(!kernel || (kernel->levels == levels && !kernel->kernel));
-    phys_addr_t root = frame_alloc_zeroed(frames, OWNER_PAGE_TABLES);
+    phys_addr_t root = frame_alloc_zeroed(frames, OWNER_POOL); /* until it is among those that are counted */
     if (root.raw == FRAME_NONE.raw) {
         return PAGE_TABLE_NO_MEMORY;
     }
@@ -158,14 +158,17 @@ enum page_table_error page_table_init(struct page_table *table, struct frame_poo
     if (levels == PAGE_LEVEL_PML4) {
         table->pml4[0] = table->pml4[1] = page_entry_table(root, true);
     }
-    frame_note_set_root(frame_descriptor(frames, root), table);
     if (kernel && !make_set(table)) {
         frame_free(frames, root, 0);
         return PAGE_TABLE_NO_MEMORY;
     }
+    preempt_disable();
+    frame_change_owner(frames, root, OWNER_POOL, OWNER_PAGE_TABLES);
+    frame_note_set_root(frame_descriptor(frames, root), table);
     if (kernel) {
         share_upper_half(table, kernel);
     }
+    preempt_enable();
     return PAGE_TABLE_OK;
 }
 

@@ -45,6 +45,7 @@ void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table)
     frame_note_set_next(frame_descriptor(batch->table->frames, table), batch->tables);
     batch->tables = table;
     batch->local = true; /* each number has copies of the entry that named it */
+    atomic_fetch_add_explicit(&batch->table->tables_waiting, 1, memory_order_relaxed);
 }
 
 /* Tables without a range are left when a full batch was flushed in the midst of unmapping what they held. */
@@ -65,6 +66,7 @@ static void free_tables(struct tlb_batch *batch)
         phys_addr_t table = batch->tables;
         batch->tables = frame_note_next(frame_descriptor(frames, table));
         frame_free(frames, table, 0);
+        atomic_fetch_sub_explicit(&batch->table->tables_waiting, 1, memory_order_relaxed);
     }
 }
 

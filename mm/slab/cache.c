@@ -28,7 +28,8 @@
 #include "internal.h"
 #include "valid.h"
 
-#define DEPOT_BYTES_MAX MIB(1) /* objects in a depot; less on machines with less than 1 GiB */
+#define DEPOT_BYTES_MAX     MIB(1) /* objects in a depot; less on machines with less than 1 GiB */
+#define DEPOT_MAGAZINES_MAX 256    /* full ones: whoever searches them holds the cache's lock */
 
 /* ---- Pools ---- */
 
@@ -181,7 +182,10 @@ static void choose_stock(struct slab_cache *cache)
     uint64_t capacity = KIB(32) / cache->stride;
     cache->capacity = (uint32_t)min_u64(max_u64(capacity, 4), SLAB_MAGAZINE_SLOTS);
     uint64_t bytes = min_u64(DEPOT_BYTES_MAX, cache->limit / 1024);
-    cache->depot_limit = max_u64(bytes / ((uint64_t)cache->capacity * cache->stride), 2);
+    uint64_t magazines = bytes / ((uint64_t)cache->capacity * cache->stride);
+    cache->depot_limit = min_u64(max_u64(magazines, 2), DEPOT_MAGAZINES_MAX);
+    cache->keep_limit = (uint32_t)max_u64(bytes / (FRAME_BYTES << cache->order), 1);
+    cache->keep = 1;
 }
 
 /* ---- Life of a cache ---- */
@@ -236,9 +240,10 @@ static enum slab_error make_quarantine(struct slab_cache *cache)
 
 static void free_quarantine(struct slab_cache *cache)
 {
-    if (cache->quarantine) {
-        frame_free(cache->pool->config.frames, slab_frame_of(cache->pool, cache->quarantine), 0);
-        cache->quarantine = NULL;
+    struct slab_quarantine *quarantine = cache->quarantine;
+    cache->quarantine = NULL;
+    if (quarantine) {
+        frame_free(cache->pool->config.frames, slab_frame_of(cache->pool, quarantine), 0);
     }
 }
 
@@ -302,18 +307,29 @@ static void drain_all(struct slab_cache *cache)
     }
     slab_drain_depot(cache);
     slab_debug_release(cache);
-    slab_shrink(cache, 0);
+    slab_shrink(cache, true);
 }
 
+/* Gives up the slabs of a list, which have live objects, each under a hold of the lock and with preemption
+ * off until it has no record either; returns how many objects are live. */
 static uint64_t abandon(struct slab_cache *cache, struct slab_list *list)
 {
     uint64_t live = 0;
-    while (list->first) {
-        struct slab *slab = list->first;
-        live += cache->per_slab - slab->free_count;
-        slab_list_remove(list, slab);
-        slab_forget(cache, slab);
-    }
+    struct slab *slab;
+    do {
+        preempt_disable();
+        spinlock_acquire(&cache->lock);
+        slab = list->first;
+        if (slab) {
+            slab_list_remove(list, slab);
+        }
+        spinlock_release(&cache->lock);
+        if (slab) {
+            live += cache->per_slab - slab->free_count;
+            slab_forget(cache, slab);
+        }
+        preempt_enable();
+    } while (slab);
     return live;
 }
 
@@ -328,9 +344,7 @@ uint64_t slab_cache_destroy(struct slab_cache *cache)
         cpu_relax();
     }
     drain_all(cache);
-    spinlock_acquire(&cache->lock);
     uint64_t live = abandon(cache, &cache->partial) + abandon(cache, &cache->full);
-    spinlock_release(&cache->lock);
     live += slab_guard_forget(pool->guard, cache);
     free_quarantine(cache);
     spinlock_acquire(&pool->lock);
@@ -408,7 +422,7 @@ static bool reap_cache(void *context, struct slab_cache *cache)
     drain_magazines(cache);
     slab_drain_depot(cache);
     slab_debug_release(cache);
-    slab_shrink(cache, 0);
+    slab_shrink(cache, true);
     spinlock_acquire(&cache->lock);
     *frames += (cache->returned - before) << cache->order;
     spinlock_release(&cache->lock);

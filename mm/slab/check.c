@@ -220,7 +220,6 @@ bool slab_cache_check(struct slab_cache *cache, struct slab_problem *found)
 
 struct pool_check {
     struct slab_problem *problem; /* where the first mistake is noted */
-    bool sound;                   /* none was found so far */
     uint64_t slabs;               /* records that the caches account for */
     uint64_t magazines;           /* the same */
 };
@@ -237,15 +236,17 @@ static uint64_t count_magazines(struct slab_cache *cache) REQUIRES(cache->lock)
     return count;
 }
 
-static bool check_next(void *context, struct slab_cache *cache)
+/* Also one that is being destroyed: it is whole between the steps of that. */
+static bool check_next(struct slab_cache *cache, struct pool_check *check)
 {
-    struct pool_check *check = context;
-    check->sound = slab_cache_check(cache, check->problem);
+    if (!slab_cache_check(cache, check->problem)) {
+        return false;
+    }
     spinlock_acquire(&cache->lock);
     check->slabs += cache->partial.count + cache->full.count + cache->empty.count;
     check->magazines += count_magazines(cache);
     spinlock_release(&cache->lock);
-    return check->sound;
+    return true;
 }
 
 static bool check_records(struct slab_pool *pool, const struct slab_records *records, const char *what,
@@ -263,9 +264,13 @@ static bool check_records(struct slab_pool *pool, const struct slab_records *rec
 
 bool slab_check(struct slab_pool *pool, struct slab_problem *found)
 {
-    struct pool_check check = {.problem = found, .sound = true};
-    slab_for_each_cache(pool, check_next, &check);
-    return check.sound && check_records(pool, &pool->slabs, "slab records in use", check.slabs, found) &&
+    struct pool_check check = {.problem = found};
+    for (unsigned i = 0; i < SLAB_NUMBERS; i++) {
+        if (pool->caches[i] && !check_next(pool->caches[i], &check)) {
+            return false;
+        }
+    }
+    return check_records(pool, &pool->slabs, "slab records in use", check.slabs, found) &&
            check_records(pool, &pool->magazines, "magazine records in use", check.magazines, found) &&
            (!pool->guard || slab_guard_check(pool->guard, found));
 }

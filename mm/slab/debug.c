@@ -49,7 +49,7 @@ static void give_back(struct slab_cache *cache, void *object, const void *caller
     spinlock_acquire(&cache->lock);
     slab_give(cache, object);
     spinlock_release(&cache->lock);
-    slab_shrink(cache, SLAB_EMPTY_KEPT);
+    slab_shrink(cache, false);
 }
 
 void slab_debug_release(struct slab_cache *cache)

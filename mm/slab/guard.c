@@ -127,11 +127,9 @@ static uint64_t place(struct slab_guard *guard, const struct slab_cache *cache, 
     return at_the_beginning ? 0 : align_down(FRAME_BYTES - bytes, cache->config.alignment);
 }
 
-void *slab_guard_alloc(struct slab_guard *guard, struct slab_cache *cache, uint32_t bytes, const void *caller)
+static void *alloc_slot(struct slab_guard *guard, struct slab_cache *cache, uint32_t bytes,
+                        const void *caller)
 {
-    if (bytes > FRAME_BYTES) {
-        return NULL;
-    }
     uint32_t number = take_slot(guard);
     if (number == SLAB_GUARD_SLOTS_MAX) {
         return NULL;
@@ -157,6 +155,14 @@ void *slab_guard_alloc(struct slab_guard *guard, struct slab_cache *cache, uint3
     slot->bytes = bytes;
     slot->live = true;
     spinlock_release(&guard->lock);
+    return object;
+}
+
+void *slab_guard_alloc(struct slab_guard *guard, struct slab_cache *cache, uint32_t bytes, const void *caller)
+{
+    preempt_disable(); /* while the slot is neither live nor free */
+    void *object = bytes <= FRAME_BYTES ? alloc_slot(guard, cache, bytes, caller) : NULL;
+    preempt_enable();
     return object;
 }
 
@@ -219,6 +225,13 @@ static enum slab_fault diagnose(const struct slab_guard_slot *slot, const struct
     return pointer == slot->object ? SLAB_FAULT_NONE : SLAB_INTERIOR_POINTER;
 }
 
+/* Hides the page of a claimed slot and frees the slot. */
+static void hide_slot(struct slab_guard *guard, uint32_t number)
+{
+    guard->config.hide(guard->config.context, page_of(guard, number));
+    give_slot(guard, number);
+}
+
 /* Ends an object's life. Of several CPUs that free it one succeeds: only that one may touch its page. */
 static bool claim(struct slab_guard *guard, struct slab_guard_slot *slot)
 {
@@ -253,6 +266,7 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
 {
     struct slab_guard_slot *slot = slot_at(guard, pointer);
     enum slab_fault fault = diagnose(slot, claimed, pointer);
+    preempt_disable(); /* while the slot is neither live nor free */
     if (fault == SLAB_FAULT_NONE && !claim(guard, slot)) {
         fault = SLAB_DOUBLE_FREE;
     }
@@ -264,14 +278,14 @@ void slab_guard_free(struct slab_guard *guard, const struct slab_cache *claimed,
     if (fault == SLAB_FAULT_NONE && !is_content_right(guard, slot, &report)) {
         unclaim(guard, slot);
     }
+    if (report.fault == SLAB_FAULT_NONE) {
+        slab_who_note(guard->pool, &slot->freed, caller);
+        hide_slot(guard, (uint32_t)(slot - guard->slots));
+    }
+    preempt_enable();
     if (report.fault != SLAB_FAULT_NONE) {
         slab_report(guard->pool, &report);
-        return;
     }
-    slab_who_note(guard->pool, &slot->freed, caller);
-    uint32_t number = (uint32_t)(slot - guard->slots);
-    guard->config.hide(guard->config.context, page_of(guard, number));
-    give_slot(guard, number);
 }
 
 /* ---- Resizing ---- */
@@ -313,11 +327,12 @@ uint64_t slab_guard_forget(struct slab_guard *guard, const struct slab_cache *ca
 {
     uint64_t live = 0;
     for (uint32_t i = 0; guard && i < guard->config.slots; i++) {
+        preempt_disable();
         if (forget_slot(guard, &guard->slots[i], cache)) {
-            guard->config.hide(guard->config.context, page_of(guard, i));
-            give_slot(guard, i);
+            hide_slot(guard, i);
             live++;
         }
+        preempt_enable();
     }
     return live;
 }

@@ -200,13 +200,17 @@ void *slab_take_one(struct slab_cache *cache) EXCLUDES(cache->lock);
 /* Gives one object back to its slab. False when it is there already. */
 bool slab_give(struct slab_cache *cache, void *object) REQUIRES(cache->lock);
 
-/* Returns empty slabs to the frame pool until only `keep` are left; the number of frames returned. */
-uint64_t slab_shrink(struct slab_cache *cache, uint64_t keep) EXCLUDES(cache->lock);
+/* Returns empty slabs to the frame pool: all, or those beyond what use says shall stay; the number of frames
+ * returned. */
+uint64_t slab_shrink(struct slab_cache *cache, bool all) EXCLUDES(cache->lock);
+
+#define SLAB_CAME_BACK_MANY 128 /* magazines that come back, and no slab is made: fewer empty slabs stay */
+
+/* Notes that a magazine was emptied into slabs; whether some of these are to be returned now. */
+bool slab_note_emptied(struct slab_cache *cache) REQUIRES(cache->lock);
 
 /* Gives up a slab with live objects: its frames stay owned, but lead to no cache any more. */
 void slab_forget(struct slab_cache *cache, struct slab *slab);
-
-#define SLAB_EMPTY_KEPT 1 /* empty slabs kept against a repeated crossing of the border */
 
 void slab_list_add(struct slab_list *list, struct slab *slab);
 void slab_list_remove(struct slab_list *list, struct slab *slab);

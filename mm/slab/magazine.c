@@ -147,13 +147,16 @@ static void empty_into_slabs(struct slab_cache *cache, struct slab_magazine *mag
         }
     }
     set_count(magazine, 0);
+    bool surplus = slab_note_emptied(cache);
     spinlock_release(&cache->lock);
+    if (surplus) {
+        slab_shrink(cache, false);
+    }
     if (twice) {
         struct slab_report report = {
             .fault = SLAB_DOUBLE_FREE, .cache = cache, .pointer = twice, .object = twice};
         slab_report(cache->pool, &report);
     }
-    slab_shrink(cache, SLAB_EMPTY_KEPT);
 }
 
 static void put_away(struct slab_cache *cache, struct slab_magazine *magazine)
@@ -166,6 +169,7 @@ static void put_away(struct slab_cache *cache, struct slab_magazine *magazine)
 
 void slab_drain_part(struct slab_cache *cache, struct slab_cpu *cpu)
 {
+    preempt_disable(); /* while the magazines are in nobody's hands */
     struct slab_magazine *previous = cpu->previous;
     struct slab_magazine *loaded = cpu->loaded;
     load(cache, cpu, NULL);
@@ -173,6 +177,7 @@ void slab_drain_part(struct slab_cache *cache, struct slab_cpu *cpu)
     atomic_store_explicit(&cpu->drain, 0, memory_order_relaxed);
     put_away(cache, previous);
     put_away(cache, loaded);
+    preempt_enable();
 }
 
 void slab_drain_depot(struct slab_cache *cache)
@@ -337,24 +342,30 @@ void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)
 
 /* ---- Freeing ---- */
 
-/* Puts the full previous magazine into the depot, or empties it into slabs when the depot has enough. */
-static void store_previous(struct slab_cache *cache, struct slab_cpu *cpu)
+/*
+ * Puts the full previous magazine into the depot, or empties it into slabs when the depot has enough. Returns
+ * an empty one: of the depot, or the same; NULL when there is none.
+ */
+static struct slab_magazine *trade_previous(struct slab_cache *cache, struct slab_cpu *cpu)
 {
     struct slab_magazine *previous = cpu->previous;
+    struct slab_magazine *empty = previous;
     set_previous(cpu, NULL);
     spinlock_acquire(&cache->lock);
     bool room = cache->depot_count < cache->depot_limit;
     if (room) {
         depot_push(&cache->depot_full, previous);
         cache->depot_count++;
+        empty = depot_pop(&cache->depot_empty);
     }
     spinlock_release(&cache->lock);
     if (room) {
         slab_count(&cpu->exchanges);
     } else {
-        put_away(cache, previous);
+        empty_into_slabs(cache, previous);
         slab_count(&cpu->drains);
     }
+    return empty;
 }
 
 /* Makes room in the loaded magazine; false when there is no memory for another one. Preemption is off. */
@@ -375,13 +386,11 @@ static bool make_room(struct slab_cache *cache, struct slab_cpu *cpu)
         share_room(cache, cpu);
         return true;
     }
-    if (cpu->previous) {
-        store_previous(cache, cpu);
-    }
+    struct slab_magazine *empty = cpu->previous ? trade_previous(cache, cpu) : NULL;
     note_count(cpu); /* it is full */
     set_previous(cpu, cpu->loaded);
     set_loaded(cpu, NULL);
-    load(cache, cpu, empty_magazine(cache));
+    load(cache, cpu, empty ? empty : empty_magazine(cache));
     return cpu->loaded != NULL;
 }
 
@@ -406,7 +415,7 @@ void slab_magazine_free(struct slab_cache *cache, void *object)
     }
     preempt_enable();
     if (direct) {
-        slab_shrink(cache, SLAB_EMPTY_KEPT);
+        slab_shrink(cache, false);
     }
 }
 

@@ -118,17 +118,19 @@ void slab_forget(struct slab_cache *cache, struct slab *slab)
     slab_record_free(cache->pool, &cache->pool->slabs, slab);
 }
 
-/* Returns an empty slab, if there are more than `keep`. Preemption is off while it is in no list, and has its
+/* Returns an empty slab, if there are more than stay. Preemption is off while it is in no list, and has its
  * record still. */
-static bool shrink_by_one(struct slab_cache *cache, uint64_t keep)
+static bool shrink_by_one(struct slab_cache *cache, bool all)
 {
     struct slab *slab = NULL;
     preempt_disable();
     spinlock_acquire(&cache->lock);
-    if (cache->empty.count > keep) {
+    cache->keep = all ? 1 : cache->keep;
+    if (cache->empty.count > (all ? 0 : cache->keep)) {
         slab = cache->empty.last;
         slab_list_remove(&cache->empty, slab);
         cache->returned++;
+        cache->missed++;
     }
     spinlock_release(&cache->lock);
     if (slab) {
@@ -138,13 +140,37 @@ static bool shrink_by_one(struct slab_cache *cache, uint64_t keep)
     return slab != NULL;
 }
 
-uint64_t slab_shrink(struct slab_cache *cache, uint64_t keep)
+uint64_t slab_shrink(struct slab_cache *cache, bool all)
 {
     uint64_t frames = 0;
-    while (shrink_by_one(cache, keep)) {
+    while (shrink_by_one(cache, all)) {
         frames += 1ULL << cache->order;
     }
     return frames;
+}
+
+/*
+ * How many empty slabs stay follows use. For each one that is made though one was returned before, one more
+ * stays from now on, up to a depot's worth. Where none is made while many magazines come back, half as many.
+ */
+static void note_made(struct slab_cache *cache) REQUIRES(cache->lock)
+{
+    cache->grown++;
+    cache->came_back = 0;
+    if (cache->missed > 0) {
+        cache->missed--;
+        cache->keep += cache->keep < cache->keep_limit;
+    }
+}
+
+bool slab_note_emptied(struct slab_cache *cache)
+{
+    if (++cache->came_back == SLAB_CAME_BACK_MANY) {
+        cache->came_back = 0;
+        cache->missed /= 2;
+        cache->keep = (uint32_t)max_u64(cache->keep / 2, 1);
+    }
+    return cache->empty.count > cache->keep;
 }
 
 /* ---- Objects ---- */
@@ -190,7 +216,7 @@ uint32_t slab_take(struct slab_cache *cache, struct slab *fresh, _Atomic(void *)
     spinlock_acquire(&cache->lock);
     if (fresh) {
         slab_list_add(&cache->empty, fresh);
-        cache->grown++;
+        note_made(cache);
     }
     while (taken < count) {
         struct slab *slab = cache->partial.first ? cache->partial.first : cache->empty.first;

@@ -1,7 +1,7 @@
 /*
  * Holds of bounded work. Whoever works through a range holds the space's lock for at most VM_HOLD_PAGES pages
  * of work, flushes what it made stale, lets the lock go, and takes it again: so that a page fault of another
- * CPU waits for a bounded time, whatever the length of the range.
+ * CPU waits for a bounded time, whatever the length of the range. Unmapping flushes less often (pages.c).
  *
  * Whoever changes the structure has `change` for the whole operation, so that the regions it knows stay
  * between two holds; pages come meanwhile, by faults. Whoever only looks has no more than the lock, and looks
@@ -23,10 +23,11 @@ static void take_locks(const struct vm_hold *hold) NO_LOCK_ANALYSIS
     }
 }
 
-/* What lost rights is flushed first: another CPU may be told then, by what it finds, that it has. */
+/* What lost rights is flushed first: another CPU may be told then, by what it finds, that it has. Of a region
+ * on its way out it finds nothing. */
 static void release_locks(const struct vm_hold *hold) NO_LOCK_ANALYSIS
 {
-    if (hold->batch && !tlb_batch_is_empty(hold->batch)) {
+    if (hold->batch && !hold->defers && !tlb_batch_is_empty(hold->batch)) {
         tlb_batch_finish(hold->batch);
     }
     if (hold->other) {
@@ -51,7 +52,7 @@ void vm_hold_begin_both(struct vm_hold *hold, struct vm_space *space, struct vm_
 
 void vm_hold_end(struct vm_hold *hold, struct vm_space *space) NO_LOCK_ANALYSIS
 {
-    ASSERT(hold->space == space);
+    ASSERT(hold->space == space && !hold->defers);
     release_locks(hold);
 }
 

@@ -99,6 +99,8 @@ struct vm_hold {
     struct vm_space *other;  /* locked as well, or NULL */
     struct tlb_batch *batch; /* flushed before the locks are let go; NULL: nothing becomes stale */
     unsigned left;           /* pages of work that there is time for in this hold */
+    bool defers;             /* what is stale lies in a region on its way out, and waits for a flush of the
+                                holder's own */
 };
 
 /* Takes the space's lock. */
@@ -243,9 +245,11 @@ bool vm_block_is_cuttable(const struct vm_space *space, phys_addr_t block);
 enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint64_t address,
                           struct tlb_batch *batch) REQUIRES(space->lock);
 
+/* ---- drop.c: pages that go ---- */
+
 /* Unmaps all pages of a region that is not in the tree, in as many holds as it takes, and drops what they
- * held. */
-void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
+ * held. The region may allow nothing afterwards, and `before` says what it did. */
+void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_region *region)
     REQUIRES(space->change, space->lock);
 
 /*

@@ -121,6 +121,17 @@ static void expect_not_loaded(struct vm_space *space)
     }
 }
 
+/* What is left of an empty space. Nobody stops this CPU in the midst: a space has its number, and a root that
+ * is counted, or it has neither. */
+static void forget(struct vm_space *space)
+{
+    preempt_disable();
+    vm_space_leave_family(space);
+    vm_number_return(space);
+    return_tables(space);
+    preempt_enable();
+}
+
 void vm_space_destroy(struct vm_space *space)
 {
     struct vm_work work;
@@ -135,7 +146,5 @@ void vm_space_destroy(struct vm_space *space)
     vm_range_remove(space, &work, space->base, space->end); /* cuts nothing, so no spares */
     vm_work_unlock(space, &work);
     vm_work_end(space, &work);
-    vm_space_leave_family(space);
-    vm_number_return(space);
-    return_tables(space);
+    forget(space);
 }

@@ -1,5 +1,5 @@
 /*
- * The pages of regions: what the page tables hold for them, and what goes when they go.
+ * The pages of regions: what the page tables hold for them. How they go is in drop.c.
  *
  * Behind a page of a private region lies either the zero page, which nobody counts, or a frame with a
  * reference for each page that shows it. A private page is writable only where the frame has no other
@@ -76,90 +76,4 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
         split_block(space, vm_page_frame(&page), align_down(address, MIB(2)));
     }
     return VM_OK;
-}
-
-/* ---- Dropping ---- */
-
-/* What page_table_unmap() hands to drop_page(), and that to drop_leaf(). */
-struct dropping {
-    struct vm_space *space;
-    const struct vm_region *region;
-    struct tlb_batch *batch;
-};
-
-/* Drops what a leaf, inaccessible or not, shows. */
-static void drop_leaf(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
-{
-    const struct dropping *dropping = context;
-    const struct vm_region *region = dropping->region;
-    struct vm_space *space = dropping->space;
-    phys_addr_t frame = page_entry_leaf_address(entry, level);
-    if (!vm_region_has_frames(region) || frame.raw == space->manager->zero_frame.raw) {
-        return;
-    }
-    if (region->shared && entry.raw & PAGE_ENTRY_DIRTY && region->pager->dirty) {
-        region->pager->dirty(region->pager, base.raw - region->base + region->offset, frame);
-    }
-    if (region->source == VM_FRAMES) {
-        vm_given_remove(space, frame);
-    }
-    space->resident -= page_level_bytes(level) / FRAME_BYTES;
-    tlb_batch_put(dropping->batch, frame, level == PAGE_LEVEL_2M ? FRAME_ORDER_2M : 0);
-}
-
-static void drop_page(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
-{
-    const struct page_translation page = {.leaf = entry, .level = level};
-    switch (page_entry_kind(entry, level)) {
-    case ENTRY_LEAF:
-    case ENTRY_INACCESSIBLE:
-        drop_leaf(context, base, entry, level);
-        return;
-    case ENTRY_SWAPPED: /* nobody is there to take the slot */
-    case ENTRY_ABSENT:  /* of these unmapping tells nobody */
-    case ENTRY_TABLE:
-    case ENTRY_HELD:
-        break;
-    }
-    vm_entry_is_foreign(&page, base.raw);
-}
-
-/* Ends all writing to the pages, also through translations that say "dirty already": so the dirty bits that
- * drop_page() finds are the last, and what a pager then reads is all that was written. */
-static void end_writing(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                        struct tlb_batch *batch) REQUIRES(space->lock)
-{
-    unsigned access = vm_page_access(space, region) & ~(unsigned)PAGE_WRITE;
-    enum page_table_error error =
-        page_table_protect(space->table, virt_addr(base), end - base, access, CACHE_WRITE_BACK, batch);
-    ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
-    tlb_batch_finish(batch);
-}
-
-/* Unmaps the pages of [base, end), a step. */
-static void drop_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                       struct tlb_batch *batch) REQUIRES(space->lock)
-{
-    struct dropping dropping = {space, region, batch};
-    if (region->shared && region->pager->dirty) {
-        end_writing(space, region, base, end, batch);
-    }
-    enum page_table_error error =
-        page_table_unmap(space->table, virt_addr(base), end - base, batch, drop_page, &dropping);
-    ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
-}
-
-void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
-{
-    struct page_translation page;
-    if (region->source == VM_NOTHING) {
-        return;
-    }
-    for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
-        vm_hold_renew(hold);
-        next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
-        if (page.mapped || page.level == PAGE_LEVEL_4K) {
-            drop_pages(space, region, at, next, hold->batch);
-        }
-    }
 }

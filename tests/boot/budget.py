@@ -12,6 +12,8 @@ from machine import Machine
 
 MOST_INSTRUCTIONS = 40_000_000
 MOST_GROWTH = 1_000_000  # instructions for having 960 GiB instead of 256 MiB
+MOST_FOR_PROCESSORS = 3_000_000  # for having 8 instead of one
+SECONDS_OF_MANY = patience.seconds(300)
 SECONDS = patience.seconds(220)  # for what is counted; nothing is judged by it
 
 
@@ -32,4 +34,23 @@ def within_budget(setting):
     expect(large <= small + MOST_GROWTH, f"{large} instructions with 960 GiB, {large - small} more than with 256 MiB")
 
 
-CASES = {"budget.instructions": within_budget}
+def kernel_instructions(setting, cpus):
+    """Instructions in the kernel until the prompt, less those in which it waits for the other processors to come."""
+    with setting.boot(Machine(cpus=cpus, icount=True)) as talk:
+        talk.wait_for_prompt(SECONDS_OF_MANY)
+        ticks = {stage["name"]: stage["ticks"] for stage in talk.json("boot -j")["stages"]}
+    waited = ticks.get("processors.answered", 0) - ticks.get("processors.sent", 0)
+    print(f"{cpus} processors: {ticks['kernel.ready'] - ticks['kernel.entry']} instructions, of them {waited} of waiting")
+    expect((waited > 0) == (cpus > 1), f"{waited} instructions of waiting for {cpus - 1} other processors")
+    return ticks["kernel.ready"] - ticks["kernel.entry"] - waited
+
+
+def processors_within_budget(setting, cpus=8):
+    """Eight processors cost little more than one. What firmware does with them is not counted."""
+    with ThreadPoolExecutor() as pool:
+        one, all_of_them = pool.map(lambda count: kernel_instructions(setting, count), (1, cpus))
+    expect(all_of_them <= one + MOST_FOR_PROCESSORS, f"{all_of_them - one} instructions more with {cpus} processors")
+
+
+CASES = {"budget.instructions": within_budget, "budget.processors": processors_within_budget}
+LONG = ("budget.processors",)  # OVMF has each processor wait for some time

@@ -227,14 +227,26 @@ def late(setting, folder):
     with setting.boot(Machine(cpus=2, extra=listen)) as talk:
         talk.wait_for_prompt()
         commands = [f"target remote {socket}", "thread 2", f"ashlar symbols {setting.build_dir}", "thread 1", "bt", "ashlar log",
-                    "ashlar symbols"]
+                    "ashlar symbols", "ashlar cpus", "ashlar bt 1", "ashlar bt 0", "ashlar bt 7", "ashlar bt", "thread"]
         text = finish(start_gdb(["gdb", "-q", "-ex", f"source {debug.COMMANDS}", *marked(commands)]))
     print(text)
-    _, _, symbols, _, trace, lines, again = outputs(text, commands)
+    _, _, symbols, _, trace, lines, again, cpus, other, boot, missing, unsaid, selected = outputs(text, commands)
     expect(found(r"kernel is at (0x[0-9a-f]+)", symbols) >= KERNEL_LOWEST, f"symbols:\n{symbols}")
     expect(re.search(r"#\d .*monitor_run", trace), f"bt:\n{trace}")
     check_log(lines, lines.strip().splitlines()[-1])
     expect_in("symbols are loaded, at", again)
+    check_cpus(cpus, other, boot)
+    expect_in("there is no CPU 7", missing)
+    expect_in("which CPU?", unsaid)
+    expect_in("Current thread is 1 ", selected)
+
+
+def check_cpus(cpus, other, boot):
+    """A line for each CPU, and a backtrace of each."""
+    for number in (0, 1):
+        expect(re.search(rf"^ +{number}  (rests|works|trap \d+) +\d+ +\d+ +\d+  0x\w+ <", cpus, re.MULTILINE), f"cpus:\n{cpus}")
+    expect(re.search(r"^#\d .*idle .*\n(#\d .*\n)*#\d .*processor_enter ", other, re.MULTILINE), f"bt 1:\n{other}")
+    expect(re.search(r"^#\d .*monitor_run ", boot, re.MULTILINE), f"bt 0:\n{boot}")
 
 
 CASES = {

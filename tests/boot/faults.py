@@ -1,7 +1,7 @@
 """Faults on purpose: `fault KIND` ends in a panic that classifies it and names the right function and line."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices import LOOKS, is_halted
 from frame import STATUS_PANIC, expect
@@ -28,6 +28,7 @@ class Kind:
     outer: tuple = BELOW  # and below it, in this order
     cmdline: str = ""  # boot options
     stacks: tuple = ()  # regular expressions found in what is logged before the panic
+    reporter: str = "0"  # a regular expression for the number of the CPU that reports
 
 
 KINDS = {
@@ -188,26 +189,63 @@ DEBUG_KINDS = {
 }
 
 
+TWO_SOURCE = "tests/kernel/provoke/processors.c"
+TWO = Machine(cpus=2)
+KINDS |= {  # these take two processors
+    "deadlock-of-two": Kind(r"deadlock: CPU [01] waits for the lock at 0x[0-9a-f]+, which nobody releases$", 'panic("deadlock',
+                            function="panic_of_deadlock", source="kernel/lib/lock.c", outer=("lock_gate_wait",), reporter="[01]",
+                            says=(r"^CPU [01] +(wait_for|lock_gate_wait|cpu_serve_requests)\+",)),
+    "deaf-cpu": Kind(r"CPU 1 does not answer what CPU 0 asks of it$", 'panic("CPU %u does not answer',
+                     source="kernel/lib/cpu_request.c", function="panic_of_silence",
+                     outer=("tlb_flush", "provoke_deaf_cpu", *BELOW),
+                     says=(r"^CPU 1 +be_deaf\+.*processors.c:\d+", r"CPU 1: be_deaf\+")),
+    "nmi-storm": Kind(r"non-maskable interrupt", "", source=TWO_SOURCE, function="provoke_nmi_storm",
+                      says=(r"^CPU 1 +(send_nmis|apic_send_nmi|send|apic_write)\+",)),
+}
+TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm")
+# On a processor other than 0: its own stack, and other callers. All kinds in the long run, some in every one.
+BELOW_ELSEWHERE = ("idle", "processor_enter")
+STACKS_ELSEWHERE = {  # where the boot stack has a guard page, and where RSP may be just at the stack's end
+    "stack-overflow": ("the boot stack", "kernel stack of CPU 1"),
+    "double-fault": ("guard page below the boot stack", "(guard page below )?kernel stack of CPU 1"),
+}
+SOME_ELSEWHERE = ("null", "stack-overflow", "double-fault", "lost-stack", "panic-in-interrupt", "heap-double-free", "deadlock",
+                  "lazy-denied")
+
+
 def lines_with(text, source):
     """Numbers of the lines of a source file that hold `text`."""
     lines = (ROOT / source).read_text(encoding="utf-8").splitlines()
     return {number for number, line in enumerate(lines, 1) if text in line}
 
 
-def provoke(setting, name, machine=None):
+def elsewhere(name, kind):
+    """What the same kind must say on CPU 1."""
+    def moved(text):
+        return re.sub(r"CPU 0\b", "CPU 1", text).replace(*STACKS_ELSEWHERE.get(name, ("", "")))
+    known = {*BELOW, *HEAP_BELOW}
+    outer = tuple(step for step in kind.outer if step not in known)
+    below = BELOW_ELSEWHERE if len(outer) < len(kind.outer) else ()
+    return replace(kind, reason=moved(kind.reason), says=tuple(map(moved, kind.says)), outer=(*outer, *below),
+                   stacks=tuple(map(moved, kind.stacks)), reporter="1")
+
+
+def provoke(setting, name, machine=None, kind=None, where=""):
     """Boots, provokes one kind, waits for the end; returns what was said from the report on."""
-    kind = {**KINDS, **DEBUG_KINDS}.get(name)
+    kind = kind or {**KINDS, **DEBUG_KINDS}.get(name)
+    machine = machine or (TWO if name in TAKE_TWO else None)
     cmdline = kind.cmdline if kind else ""
     with setting.boot(machine or Machine(), cmdline or None) as talk:
         talk.wait_for_prompt()
-        talk.send(f"fault {name}")
+        talk.send(f"fault {name}{where}")
         if name == "nmi":
             talk.wait_for("waiting for an NMI")
             talk.control("inject-nmi")
         status = talk.wait_for_end()
         expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
-        before, _, report = talk.transcript.partition("=== PANIC on CPU 0 ===")
-        expect(report, "there is no panic report", talk)
+        pieces = re.split(rf"=== PANIC on CPU {kind.reporter if kind else 0} ===", talk.transcript, maxsplit=1)
+        expect(len(pieces) == 2, "there is no panic report", talk)
+        before, report = pieces
         for pattern in kind.stacks if kind else ():
             expect(re.search(pattern, before), f"nothing before the panic matches {pattern!r}:\n{before[-3000:]}")
         return report
@@ -228,7 +266,17 @@ def check_order(wanted, names, report):
 def check(setting, name):
     """One kind: its report says what it must, in the right place, in few lines."""
     kind = {**KINDS, **DEBUG_KINDS}[name]
-    report = provoke(setting, name)
+    judge(name, kind, provoke(setting, name))
+
+
+def check_elsewhere(setting, name):
+    """The same on another processor than the first."""
+    kind = elsewhere(name, {**KINDS, **DEBUG_KINDS}[name])
+    judge(name, kind, provoke(setting, name, TWO, kind, " cpu=1"))
+
+
+def judge(name, kind, report):
+    """Whether the report says what it must of the kind."""
     function = kind.function or "provoke_" + name.replace("-", "_")
     for pattern in (rf"^reason:  {kind.reason}", r"^next:    \S", r"^last log lines:", *kind.says):
         expect(re.search(pattern, report, re.MULTILINE), f"nothing matches {pattern!r} in:\n{report}")
@@ -272,8 +320,10 @@ def wrong_kind(setting):
     """A kind that does not exist is answered in one line, and `fault` alone lists every kind."""
     with setting.boot(Machine()) as talk:
         talk.wait_for_prompt()
-        answer = talk.command("fault frobnicate")
-        expect("frobnicate" in answer and "\n" not in answer, f"an unknown kind answers: {answer!r}")
+        for line, said in (("frobnicate", "frobnicate"), ("null cpu=7", "CPU 7 is not online"), ("null cpu=x", "cpu=x"),
+                           ("null 1", "'1' is not cpu=N")):
+            answer = talk.command(f"fault {line}")
+            expect(said in answer and "\n" not in answer, f"fault {line} answers: {answer!r}")
         listed = set(talk.json("fault -j"))
         tested = {*KINDS, *DEBUG_KINDS, "panic-in-panic", "nmi"}
         expect(listed == tested, f"kinds without a test: {listed - tested}; tests without a kind: {tested - listed}")
@@ -281,5 +331,9 @@ def wrong_kind(setting):
 
 CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in KINDS}
 DEBUG_CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in DEBUG_KINDS}
+LONG = {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setting, name))
+        for name in KINDS if name not in (*TAKE_TWO, *SOME_ELSEWHERE)}
+CASES |= {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setting, name)) for name in SOME_ELSEWHERE}
+CASES |= LONG
 CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.real-machine": real_machine,
           "fault.nmi": nmi, "fault.unknown": wrong_kind}

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" /
 # pylint: disable=wrong-import-position
 import ktap  # noqa: E402
 import media  # noqa: E402
+import patience  # noqa: E402
 import serial  # noqa: E402
 import started  # noqa: E402
 import tree  # noqa: E402
@@ -23,6 +24,10 @@ CDROM_MEDIA = "iso"
 
 class Failure(Exception):
     """A boot test's finding."""
+
+
+class NotRun(Exception):
+    """What a boot test needs cannot be had here; the message says what."""
 
 
 @dataclass
@@ -62,9 +67,15 @@ def expect_in(needle, text):
         raise Failure(f"{needle!r} is not in:\n{text}")
 
 
-def expect_selftest_passes(talk):
+def selftest_seconds(cpus):
+    """How long `selftest` may take, from the firmware on: what all processors do at once takes the longer the more there are,
+    as two of the host's run them all."""
+    return patience.seconds(60 + 12 * cpus)
+
+
+def expect_selftest_passes(talk, seconds=serial.SECONDS):
     """Waits for the end of a machine that was booted with `selftest`: a perfect report, and the status of success."""
-    _, ending = talk.wait_for(r"ashlar loader: error: [^\r\n]*", or_end=True)
+    _, ending = talk.wait_for(r"ashlar loader: error: [^\r\n]*", seconds, or_end=True)
     expect(ending is None, f"the loader refused: {ending and ending[0]}")
     status = talk.wait_for_end()
     report = ktap.parse(talk.transcript)

@@ -27,6 +27,8 @@ class Boot:
     devices: list = field(default_factory=list)  # more arguments for QEMU
     cpu: str = ""                                # QEMU's model; "" is the richest
     memory: str = Machine.memory                 # how much RAM there is
+    cpus: int = Machine.cpus                     # how many processors
+    selftest: bool = False                       # run the kernel's own tests, too
     firmware_map: str = ""                       # how the raw map has to look: a name in hostile_matrix.RAW_MAPS
 
 
@@ -217,5 +219,7 @@ BOOTS = {
     "low-memory-only": Boot("low-memory=1 refuse=limit", config=f"{CONFIG} la57=on", command_line=f"{CONFIG} la57=on",
                             said=[r"kept low-memory-only low=17$"], shows=[r"^paging +5 levels"]),
     "five-levels": Boot("levels=5", said=[r"levels five-levels la57=1$"], shows=[r"^paging +5 levels"]),
+    "five-levels-cpus": Boot("levels=5", said=[r"levels five-levels-cpus la57=1$"], cpus=3, selftest=True,
+                             shows=[r"^paging +5 levels", r"processors: 3 of 3 processors are online$"]),
     "memory-tight": Boot("spare-pages=1024"),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools" / "lib"))
 
+import ktap  # noqa: E402
 import media  # noqa: E402
 import patience  # noqa: E402
 import started  # noqa: E402
@@ -31,6 +32,7 @@ EFI_ERROR = 1 << 63
 RAM_TYPES = ("usable", "boot-reclaimable", "boot-info", "page-tables", "kernel")
 OTHER_TYPES = ("persistent", "acpi-reclaimable", "acpi-nvs", "runtime", "mmio", "reserved", "unusable")
 RUNTIME_TYPES = (5, 6)
+SELFTEST_SECONDS = patience.seconds(100)
 
 
 class Failed(Exception):
@@ -61,11 +63,11 @@ def make_stick(folder, build, lines, config):
     return image
 
 
-def boot(build, lines, config, converse, devices=(), cpu="", memory=Machine.memory):
+def boot(build, lines, config, converse, devices=(), **details):
     """Boots a stick with these cases and hands the conversation to `converse`; failures end with the transcript."""
     with tempfile.TemporaryDirectory(prefix="ashlar-hostile.") as folder:
         stick = make_stick(folder, build, lines, config)
-        described = Machine(disk="virtio", entropy=False, cpu=cpu, memory=memory, extra=list(devices))
+        described = Machine(disk="virtio", entropy=False, extra=list(devices), **details)
         described.prepare_firmware(folder)
         with Conversation(described, folder, stick, started.state_of(build, described)) as conversation:
             try:
@@ -106,8 +108,11 @@ def run_boot(name, build):
             video = fields("".join(re.findall(r"^hostile: video .*", said, re.MULTILINE)[:1]))
             check_screen(case, video, conversation, folder)
         check_monitor(case, left, conversation)
+        if case.selftest:
+            check_selftest(conversation)
 
-    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices, case.cpu, case.memory)
+    boot(build, [f"{name} {case.words}"], case.config, converse, case.devices,
+         cpu=case.cpu, memory=case.memory, cpus=case.cpus)
 
 
 def check_loader(case, said):
@@ -148,6 +153,13 @@ def check_memory(left, kernel):
     for kind in OTHER_TYPES:
         check(totals.get(kind, 0) == int(left[kind]),
               f"the kernel finds {totals.get(kind, 0)} bytes {kind}, there are {left[kind]}")
+
+
+def check_selftest(conversation):
+    """The kernel's own tests pass."""
+    conversation.command("selftest", SELFTEST_SECONDS)
+    report = ktap.parse(conversation.transcript)
+    check(report.good, report.summary())
 
 
 def check_monitor(case, left, conversation):

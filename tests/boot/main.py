@@ -2,6 +2,7 @@
 
     main.py --list [--debug]       names, one a line, each with its label, for ctest
     main.py BUILD_DIR NAME         runs one test
+    main.py BUILD_DIR NAME TIMES   runs it again and again, until it fails or has passed so often
 """
 
 import inspect
@@ -20,8 +21,10 @@ import faults
 import frame
 import frames
 import initrds
+import interleave
 import matrix
 import monitor
+import newer
 import processors
 import programs
 import secure
@@ -36,24 +39,28 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
+LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
+STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
 def label(name):
     """Which runs of tools/test have a test."""
     if name in QUICK:
         return "quick"
-    return "long" if name.removeprefix("debug.") in (*alone.CASES, *matrix.ODD, *processors.LONG) else "normal"
+    return "long" if name.removeprefix("debug.") in LONG else "normal"
 
 
 def tests(debug):
     """All tests by name; of the build with all assertions only those that are worth a second boot."""
-    cases = {name: case.run for name, case in {**matrix.CASES, **matrix.ODD}.items() if case.also_debug or not debug}
+    cases = {name: case.run for name, case in {**matrix.CASES, **matrix.LONG}.items() if case.also_debug or not debug}
     cases.update(alone.CASES)
     if debug:
         cases.update(faults.DEBUG_CASES)
+        cases.update(interleave.CASES)
+        cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, processors, programs, selftests):
+                   frames, initrds, newer, processors, programs, selftests):
         cases.update(module.CASES)
     return cases
 
@@ -69,9 +76,22 @@ def run(build_dir, name):
         with tempfile.TemporaryDirectory(prefix="ashlar-boot.") as folder:
             more = [Path(folder)] if "folder" in inspect.signature(test).parameters else []
             test(setting, *more)
+    except frame.NotRun as reason:
+        print(f"boot.{name} was not run: {reason}", file=sys.stderr)
+        return STATUS_NOT_RUN
     except (frame.Failure, ToolError) as failure:
         print(f"boot.{name}: {failure}", file=sys.stderr)
         return 1
+    return 0
+
+
+def run_again(build_dir, name, times):
+    """Runs one test so many times, or until it does not pass; returns the process's status."""
+    for number in range(1, int(times) + 1):
+        status = run(build_dir, name)
+        print(f"boot.{name}: time {number} of {times}: {'passed' if status == 0 else f'status {status}'}", flush=True)
+        if status != 0:
+            return status
     return 0
 
 
@@ -80,7 +100,7 @@ def main(arguments):
     if arguments[:1] == ["--list"]:
         print("\n".join(f"{name} {label(name)}" for name in tests("--debug" in arguments)))
         return 0
-    return run(*arguments)
+    return run_again(*arguments) if len(arguments) > 2 else run(*arguments)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import itertools
 import re
 from dataclasses import dataclass, field
 
-from frame import expect, expect_in, expect_selftest_passes
+from frame import expect, expect_in, expect_selftest_passes, selftest_seconds
 from machine import Machine, parse_memory
 
 
@@ -43,7 +43,7 @@ class Case:
     def run(self, setting):
         """Boots and checks."""
         with setting.boot(self.machine, f"selftest {self.cmdline}".strip(), self.medium, cold=True) as talk:
-            expect_selftest_passes(talk)
+            expect_selftest_passes(talk, selftest_seconds(self.machine.cpus))
             check_total(self.machine, talk.transcript)
             for text in self.says:
                 expect_in(text, talk.transcript)
@@ -73,6 +73,8 @@ CASES = {
     "cpus.4.la57": Case(Machine(cpus=4, cpu="max,la57=on"), cmdline="la57=on",
                         says=["5 levels", "4 of 4 processors are online"], also_debug=True),
     "cpus.8": Case(Machine(cpus=8), says=[" 8 processors, ", "8 of 8 processors are online"]),
+    "cpus.8.64m": Case(Machine(cpus=8, memory="64M", board="pc", cpu="max,la57=on"), cmdline="la57=on",
+                       says=["5 levels", "8 of 8 processors are online"]),
     "cpus.wanted": Case(Machine(cpus=4), cmdline="cpus=2", says=["2 of 2 processors are online"]),
     "video.none": Case(Machine(vga="none"), says=NO_SCREEN),
     "video.cirrus": Case(Machine(vga="cirrus"), says=A_SCREEN),
@@ -94,8 +96,20 @@ CASES = {
     "kaslr.off": Case(Machine(), cmdline="nokaslr", says=["physmap at 0xffff800000000000", "slid by 0"]),
 }
 
-# Machines that nobody has, for the long run: every odd size of memory with every processor and board.
+# For the long run. Machines that nobody has: every odd size of memory with every processor and board.
 ODD_MEMORY = ("65M", "97M", "255M", "257M", "1023M", "1025M", "2G", "2816M", "2817M", "3583M", "4097M", "5G", "127G", "257G")
 ODD_PROCESSORS = {"qemu64": ("qemu64", 1), "la57": ("max,la57=on", 3), "cpus-16": ("", 16)}
-ODD = {f"odd.{memory.lower()}.{name}.{board}": Case(Machine(memory=memory, cpu=cpu, cpus=cpus, board=board), also_debug=True)
-       for memory, (name, (cpu, cpus)), board in itertools.product(ODD_MEMORY, ODD_PROCESSORS.items(), ("q35", "pc"))}
+LONG = {f"odd.{memory.lower()}.{name}.{board}": Case(Machine(memory=memory, cpu=cpu, cpus=cpus, board=board), also_debug=True)
+        for memory, (name, (cpu, cpus)), board in itertools.product(ODD_MEMORY, ODD_PROCESSORS.items(), ("q35", "pc"))}
+
+
+def several(cpus, memory, board, levels):
+    """A usual machine with so many processors."""
+    says = [f"{levels} levels", *([f"{cpus} of {cpus} processors are online"] if cpus > 1 else [])]
+    return Case(Machine(cpus=cpus, memory=memory, board=board, cpu="max,la57=on"), says=says, also_debug=cpus == 8,
+                cmdline=f"la57={'on' if levels == 5 else 'off'}")
+
+
+# And usual machines, with every number of processors.
+LONG |= {f"several.{cpus}.{memory.lower()}.{board}.{levels}-levels": several(cpus, memory, board, levels)
+         for cpus, memory, board, levels in itertools.product((1, 2, 3, 8), ("64M", "256M", "16G"), ("q35", "pc"), (4, 5))}

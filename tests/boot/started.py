@@ -19,6 +19,10 @@ from serial import Conversation, ConversationError
 from tree import ToolError
 
 KINDS = {"plain": machine.Machine(), "counted": machine.Machine(icount=True),
+         "eight": machine.Machine(cpus=8),
+         # what is not to differ from boot to boot: nothing that is random in it
+         "interleaved": machine.Machine(memory="64M", cpus=3, cpu="max,rdrand=off,rdseed=off", icount=True, entropy=False,
+                                        vga="none"),
          "hostile": machine.Machine(disk="virtio", entropy=False),
          "hostile-4g": machine.Machine(disk="virtio", entropy=False, memory="4G")}
 FIRST_OUTPUT = "\x1b"  # the firmware has its console and looks for disks next

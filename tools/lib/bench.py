@@ -37,10 +37,13 @@ def parse(arguments):
     parser.add_argument("--vs-linux", action="store_true",
                         help="the benchmarks in the kernel, and beside them those of Debian's Linux, which is downloaded")
     parser.add_argument("--memory", metavar="SIZE", default="2G", help="RAM of the machine measured in (default 2G)")
+    parser.add_argument("--cpus", metavar="N", type=int, default=1, help="virtual CPUs of that machine (default 1)")
     parser.add_argument("-r", "--rounds", metavar="N", type=int, help="samples per benchmark on the host")
     options = parser.parse_args(arguments)
     if options.host and options.vs_linux:
         raise tree.ToolError("--vs-linux compares kernels: it cannot be had with --host alone")
+    if options.cpus < 1:
+        raise tree.ToolError("a machine has at least one CPU")
     machine.parse_memory(options.memory)
     return options
 
@@ -65,7 +68,7 @@ def measure_kernel(options):
     progress("building the product")
     tree.configure(tree.DEFAULT_BUILD, "default")
     tree.build(tree.DEFAULT_BUILD)
-    described = machine.Machine(memory=options.memory, icount=True, vga="none", entropy=False)
+    described = machine.Machine(memory=options.memory, cpus=options.cpus, icount=True, vga="none", entropy=False)
     progress("measuring in the kernel")
     with tempfile.TemporaryDirectory(prefix="ashlar-bench.") as folder:
         medium = Path(folder) / "medium.img"

@@ -70,6 +70,7 @@ class Machine:
     secure_boot: bool = False      # firmware that checks signatures, with the test keys enrolled
     reboot: bool = False           # a reset starts the machine again instead of ending it
     firmware: Path = None          # firmware image; None chooses
+    emulator: tuple = (EMULATOR,)  # how QEMU is started
     debug_log: Path = None         # where the debug console (port 0xe9) is written
     extra: list = field(default_factory=list)  # more arguments for QEMU, verbatim
 
@@ -90,7 +91,7 @@ class Machine:
 
     def command(self, folder, medium, serial=("-serial", "stdio"), display=("-display", "none")):
         """The QEMU command; `folder` is what prepare_firmware() filled, `medium` a disk image or ISO."""
-        return [EMULATOR, "-nodefaults", "-no-user-config", *self.platform(),
+        return [*self.emulator, "-nodefaults", "-no-user-config", *self.platform(),
                 *self._firmware(Path(folder) / "firmware.fd"), *self._medium(medium), *VGA[self.vga],
                 *(["-device", "virtio-rng-pci"] if self.entropy else []),
                 *(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"] if self.exit_device else []),

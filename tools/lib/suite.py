@@ -49,11 +49,13 @@ class Outcome:
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
         return f"{len(self.passed)} passed, {len(self.failed)} failed{skipped}"
 
+    def remarks(self):
+        """A line for each test that did not pass."""
+        return [*(f"not run: {name}" for name in self.skipped), *(f"failed: {name}" for name in self.failed)]
+
     def report(self):
-        """Names what failed, and says the last line; returns the process's status."""
-        for name in self.failed:
-            print(f"failed: {name}")
-        print(self.line(), flush=True)
+        """Names what did not pass, and says the last line; returns the process's status."""
+        print("\n".join([*self.remarks(), self.line()]), flush=True)
         return 1 if self.failed else 0
 
 
@@ -209,10 +211,10 @@ def commit_under_test():
     return f"{commit} and changes" if changed else commit
 
 
-def keep_long_result(line, failed, path=LONG_RESULTS):
-    """Puts the result of a whole long run in place of the last one, what failed below it; the comments stay."""
+def keep_long_result(line, remarks, path=LONG_RESULTS):
+    """Puts the result of a whole long run in place of the last one, what did not pass below it; the comments stay."""
     comments = [old for old in path.read_text(encoding="utf-8").splitlines() if old.startswith("#")]
-    path.write_text("\n".join([*comments, line, *(f"failed: {name}" for name in failed)]) + "\n", encoding="utf-8")
+    path.write_text("\n".join([*comments, line, *remarks]) + "\n", encoding="utf-8")
 
 
 def run_suite(options):
@@ -232,7 +234,7 @@ def run_suite(options):
             run_tests(tree.ROOT / FOLDERS[preset], [test.name for test in tests], PARALLEL[options.mode], outcome)
     if options.mode == "long" and not options.pattern:
         keep_long_result(result_line(outcome, time.monotonic() - started, time.strftime("%Y-%m-%d", time.gmtime()), commit),
-                         outcome.failed)
+                         outcome.remarks())
     return outcome.report()
 
 

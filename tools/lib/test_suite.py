@@ -60,10 +60,10 @@ class LongResults(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "results.txt"
             path.write_text("# comment\nold\nfailed: x\n", encoding="utf-8")
-            outcome = suite.Outcome(passed=["a"], failed=["b"])
-            suite.keep_long_result(suite.result_line(outcome, 5400, "2030-01-02", "abc"), outcome.failed, path)
+            outcome = suite.Outcome(passed=["a"], failed=["b"], skipped=["c"])
+            suite.keep_long_result(suite.result_line(outcome, 5400, "2030-01-02", "abc"), outcome.remarks(), path)
             self.assertEqual(path.read_text(encoding="utf-8"),
-                             "# comment\n2030-01-02  abc  1 passed, 1 failed, 90 minutes\nfailed: b\n")
+                             "# comment\n2030-01-02  abc  1 passed, 1 failed, 1 skipped, 90 minutes\nnot run: c\nfailed: b\n")
 
 
 class Patience(unittest.TestCase):

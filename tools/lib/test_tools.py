@@ -13,6 +13,7 @@ import ktap
 import lint
 import machine
 import media
+import newer_emulator
 import run
 import suite
 import tree
@@ -94,6 +95,29 @@ class MachineCommand(unittest.TestCase):
             with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
                 self.assertEqual(machine._sees(process, b"BdsDxe", b"KVM internal error", 5), proof, script)
                 process.kill()
+
+
+class NewerEmulator(unittest.TestCase):
+    """It comes from where this machine has Debian from, or there is a reason why not."""
+
+    def test_mirror(self):
+        listing = "Debian|Debian-Security|main|http://a\nOther|Other|main|http://b\nDebian|Debian|main|http://c\n"
+        self.assertEqual(newer_emulator.mirror_among(listing), "http://c")
+        with self.assertRaisesRegex(tree.ToolError, "no source of Debian"):
+            newer_emulator.mirror_among("Other|Other|main|http://b\n")
+
+    def test_unavailable(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(newer_emulator, "CACHE", Path(folder) / "there"), \
+             mock.patch.object(newer_emulator, "_mirror", return_value=f"file:{folder}/nowhere"):
+            with self.assertRaisesRegex(newer_emulator.Unavailable, "^no newer QEMU: apt-get failed"):
+                newer_emulator.provide()
+            self.assertFalse((Path(folder) / "there").exists())
+
+    def test_command(self):
+        found = newer_emulator.emulator_in(Path("/x"))
+        command = machine.Machine(emulator=found.command, firmware=found.firmware).command("/f", "/m")
+        self.assertEqual(command[0], "/x/usr/lib64/ld-linux-x86-64.so.2")
+        self.assertIn("/x/usr/bin/qemu-system-x86_64", command[:5])
 
 
 class Checksum(unittest.TestCase):

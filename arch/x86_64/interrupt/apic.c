@@ -201,11 +201,6 @@ void apic_start(void)
     take_over();
 }
 
-volatile void *apic_registers(void)
-{
-    return registers;
-}
-
 bool apic_available(void)
 {
     return available;
@@ -227,6 +222,15 @@ bool apic_is_pending(unsigned vector)
     return has_bit(APIC_REQUESTED, vector) || has_bit(APIC_IN_SERVICE, vector);
 }
 
+/* Waits until the last message has left. In x2APIC mode nothing tells, and the write itself has sent it. */
+void apic_wait_sent(void)
+{
+    for (unsigned i = 0; !x2apic && i < PENDING_LOOKS_MAX && (apic_read(APIC_COMMAND) & COMMAND_PENDING);
+         i++) {
+        __asm__ volatile("pause");
+    }
+}
+
 /*
  * Sends a command to the APIC `id`. In memory it takes two writes, between which no interrupt handler may
  * send one of its own, and the one before must have left.
@@ -239,11 +243,11 @@ static void send(uint32_t id, uint32_t command)
         return;
     }
     bool enabled = interrupts_disable();
-    for (unsigned i = 0; i < PENDING_LOOKS_MAX && (apic_read(APIC_COMMAND) & COMMAND_PENDING); i++) {
+    for (unsigned i = 0; i < PENDING_LOOKS_MAX && (registers[APIC_COMMAND / 4] & COMMAND_PENDING); i++) {
         __asm__ volatile("pause");
     }
-    apic_write(APIC_COMMAND_HIGH, id << 24);
-    apic_write(APIC_COMMAND, command);
+    registers[APIC_COMMAND_HIGH / 4] = id << 24;
+    registers[APIC_COMMAND / 4] = command;
     interrupts_restore(enabled);
 }
 

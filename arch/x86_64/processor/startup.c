@@ -1,4 +1,5 @@
 /* The C part of how processors start; see <x86/startup.h> and startup.S. */
+#include <ashlar/boot.h>
 #include <ashlar/hooks.h>
 #include <ashlar/lock.h>
 #include <ashlar/platform.h>
@@ -12,17 +13,18 @@
 
 /* Of startup.S. */
 extern const uint8_t startup_begin[], startup_end[], startup_code_32[], startup_code_64[], startup_gdt[],
-    startup_gdt_pointer[], startup_far_32[], startup_far_64[], startup_cr4[], startup_root[], startup_entry[];
+    startup_gdt_pointer[], startup_far_32[], startup_far_64[], startup_cr4[], startup_root[], startup_table[],
+    startup_entry[];
 void startup_arrive(void);
 
-/* What startup.S looks at, and its variables. */
-extern uint64_t startup_kernel_root;
-extern volatile void *startup_apic_registers;
-extern struct startup_cpu *startup_cpus;
+/* Variables of startup.S. */
+extern uint64_t startup_kernel_root, startup_physmap;
 extern void (*startup_function)(struct startup_cpu *record) __attribute__((noreturn));
-extern uint32_t startup_count;
 
-_Static_assert(sizeof(struct startup_cpu) == 24 && offsetof(struct startup_cpu, stack_top) == 8,
+_Static_assert(sizeof(struct startup_cpu) == 24 && offsetof(struct startup_cpu, arrived) == 4 &&
+                   offsetof(struct startup_cpu, stack_top) == 8 &&
+                   offsetof(struct startup_table, x2apic) == 4 && offsetof(struct startup_table, cpus) == 8 &&
+                   STARTUP_EXPECTED == 0 && STARTUP_LACKS_NX == 3 && STARTUP_LACKS_LA57 == 4,
                "startup.S knows them");
 
 static void put32(void *page, const uint8_t *at, uint32_t value)
@@ -30,16 +32,17 @@ static void put32(void *page, const uint8_t *at, uint32_t value)
     memcpy((uint8_t *)page + (at - startup_begin), &value, sizeof value);
 }
 
-void startup_code_write(void *page, phys_addr_t frame, phys_addr_t root)
+void startup_code_write(void *page, const struct startup_places *places)
 {
-    uint32_t base = (uint32_t)frame.raw;
+    uint32_t base = (uint32_t)places->frame.raw;
     uint64_t entry = (uintptr_t)startup_arrive;
     memcpy(page, startup_begin, (size_t)(startup_end - startup_begin));
     put32(page, startup_gdt_pointer + 2, base + (uint32_t)(startup_gdt - startup_begin));
     put32(page, startup_far_32, base + (uint32_t)(startup_code_32 - startup_begin));
     put32(page, startup_far_64, base + (uint32_t)(startup_code_64 - startup_begin));
     put32(page, startup_cr4, (uint32_t)(CR4_PAE | (cr4_read() & CR4_LA57)));
-    put32(page, startup_root, (uint32_t)root.raw);
+    put32(page, startup_root, (uint32_t)places->root.raw);
+    put32(page, startup_table, (uint32_t)places->table.raw);
     memcpy((uint8_t *)page + (startup_entry - startup_begin), &entry, sizeof entry);
 }
 
@@ -57,19 +60,14 @@ __attribute__((noreturn)) static void enter(struct startup_cpu *record)
     kernel_hooks.processor_enter();
 }
 
-void startup_expect(struct startup_cpu *cpus, unsigned count, phys_addr_t root)
+void startup_expect(struct startup_table *table, unsigned count, phys_addr_t root)
 {
     startup_kernel_root = root.raw;
-    startup_apic_registers = apic_registers();
+    startup_physmap = (uintptr_t)physmap_pointer(phys_addr(0));
     startup_function = enter;
-    startup_cpus = cpus;
-    startup_count = count;
-}
-
-void startup_forget(void)
-{
-    startup_cpus = NULL;
-    startup_count = 0;
+    table->x2apic = apic_is_x2apic();
+    table->count = count;
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* Older than AMD's family 15 and Intel's family 6, both of which begin before 64-bit mode: nobody today. */

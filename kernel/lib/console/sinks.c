@@ -30,6 +30,7 @@ static void release(void) RELEASES(console_lock) NO_LOCK_ANALYSIS
     }
     /* Orders the release before the look for lines that came meanwhile: see log_show_pending(). */
     atomic_thread_fence(memory_order_seq_cst);
+    cpu_interleave();
 }
 
 static void write_to_sinks(const char *text, size_t bytes) REQUIRES(console_lock)

@@ -182,7 +182,7 @@ static void check_tables(struct page_audit *audit, const struct source *source)
     for (uint32_t at = 0; source->next(source->context, &at, &set);) {
         struct page_table_problem problem;
         audit->sets++;
-        audit->tables += set.table->table_frames;
+        audit->tables += set.table->table_frames + atomic_load(&set.table->tables_waiting);
         if (!page_table_check(set.table, &problem)) {
             const struct page_run where = {.base = problem.address};
             audit->unsound = audit->unsound.what ? audit->unsound : problem;

@@ -138,6 +138,9 @@ static bool fill_large(struct vm_space *space, const struct vm_case *fault) REQU
     if (block.raw == 0 || !set_large_leaf(space, fault, leaf)) {
         return false;
     }
+    enum frame_error error =
+        frame_change_owner(space->manager->config.frames, block, OWNER_POOL, space->owner);
+    ASSERT(error == FRAME_OK);
     vm_reverse_set(space, block, align_down(fault->page, MIB(2)));
     space->resident += MIB(2) / FRAME_BYTES;
     need->block = FRAME_NONE;

@@ -5,9 +5,10 @@
  */
 #include "mm/space/internal.h"
 
+/* The block is nobody's page yet: so it is not the owner's of pages. */
 static void obtain_large(struct vm_space *space, struct vm_need *need)
 {
-    struct frame_request request = {.frames = MIB(2) / FRAME_BYTES, .owner = space->owner, .zeroed = true};
+    struct frame_request request = {.frames = MIB(2) / FRAME_BYTES, .owner = OWNER_POOL, .zeroed = true};
     if (frame_alloc_request(space->manager->config.frames, &request, &need->block) != FRAME_OK) {
         need->block = FRAME_NONE;
     }

@@ -275,6 +275,12 @@ static bool check_regions(struct vm_space *space, struct census *census, struct 
            vm_problem_set(problem, "number of resident pages", 0, space->resident, census->resident);
 }
 
+/* Frames that are tables, or were until they began to wait for a flush. */
+static uint64_t frames_of(const struct page_table *table)
+{
+    return table->table_frames + atomic_load_explicit(&table->tables_waiting, memory_order_relaxed);
+}
+
 static bool check_space(struct vm_space *space, struct census *census, struct vm_problem *problem)
 {
     struct page_table_problem tables;
@@ -285,7 +291,7 @@ static bool check_space(struct vm_space *space, struct census *census, struct vm
         return vm_problem_set(problem, tables.what, tables.address.raw, tables.found, tables.expected);
     }
     bool shares = space->own.kernel && space->own.kernel == space->manager->config.kernel;
-    census->owned[OWNER_PAGE_TABLES] += shares ? 0 : space->own.table_frames; /* tables_of() counts these */
+    census->owned[OWNER_PAGE_TABLES] += shares ? 0 : frames_of(&space->own); /* tables_of() counts these */
     return sound;
 }
 
@@ -325,7 +331,7 @@ static uint64_t tables_of(struct page_table *kernel)
     uint64_t frames = 0;
     spinlock_acquire(&kernel->lock);
     for (const struct page_table *table = kernel; table; table = table->next_sharer) {
-        frames += table->table_frames;
+        frames += frames_of(table);
     }
     spinlock_release(&kernel->lock);
     return frames;
@@ -345,11 +351,10 @@ bool vm_manager_check(struct vm_manager *manager, struct vm_problem *problem)
 {
     struct census census = {.manager = manager};
     uint32_t spaces = 0;
-    struct vm_space *space;
-    for (uint32_t number = 0; (space = vm_space_get_next(manager, &number)); spaces++) {
-        bool sound = check_found(space, number - 1, &census, problem);
-        vm_space_put(space);
-        if (!sound) {
+    for (uint32_t number = 0; number < manager->space_numbers.limit; number++) {
+        struct vm_space *space = vm_number_space(manager, number); /* a dying one has pages, too */
+        spaces += space != NULL;
+        if (space && !check_found(space, number, &census, problem)) {
             return false;
         }
     }

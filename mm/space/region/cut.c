@@ -10,7 +10,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
         if (region->pager) {
             vm_pager_put(region->pager);
         }
-        vm_device_release(space, region, region->base, region->bytes, region->access);
+        vm_device_release(space, region, region->base, region->bytes, region->before);
         slab_cache_free(&space->manager->regions, region);
         region = next;
     }

@@ -206,8 +206,10 @@ void rom_close(void);
 EFI_STATUS memory_take(void);
 void memory_give_back(void);
 
-/* levels.c: turns 5-level paging on, if the case wants it, for good. */
-EFI_STATUS levels_begin(void);
+/* levels.c: turns 5-level paging on, if the case wants it, at the child's first call; goes back to 4 levels
+ * where there are 5 meanwhile, and on to 5 again. */
+void levels_begin(void);
+void levels_change(void);
 
 /* protocols.c: who can be found. */
 EFI_STATUS EFIAPI hostile_handle_protocol(EFI_HANDLE handle, EFI_GUID *guid, VOID **interface);

@@ -1,6 +1,9 @@
 /*
  * Firmware that runs with 5-level paging: its own 4-level tables below one entry of a table above them (SDM
  * volume 3, 4.5.2). The switch stays: a case with it boots.
+ *
+ * It is made at the child's first call, and undone while the firmware ends its boot services: then, as when
+ * it starts a child, it has all processors take part, with this one's CR4 and the tables that it made itself.
  */
 #include "hostile.h"
 #include <ashlar/string.h>
@@ -38,25 +41,44 @@ static bool cpu_has_la57(void)
     return c & CPUID_7_LA57;
 }
 
-EFI_STATUS levels_begin(void)
+static EFI_PHYSICAL_ADDRESS pages; /* one for the code, one for the table; 0: there are 4 levels */
+static uint64_t other_root;        /* of the tables that are not in force */
+
+static bool make_pages(void)
 {
-    EFI_PHYSICAL_ADDRESS pages = UINT32_MAX; /* one for the code, one for the table */
-    if (current->levels != 5) {
-        return EFI_SUCCESS;
-    }
-    if (!cpu_has_la57()) {
-        return EFI_UNSUPPORTED;
-    }
-    EFI_STATUS status = firmware->AllocatePages(AllocateMaxAddress, EfiBootServicesCode, 2, &pages);
-    if (EFI_ERROR(status)) {
-        return status;
+    pages = UINT32_MAX;
+    if (!cpu_has_la57() ||
+        EFI_ERROR(firmware->AllocatePages(AllocateMaxAddress, EfiBootServicesCode, 2, &pages))) {
+        pages = 0;
+        return false;
     }
     uint64_t *root = (uint64_t *)(uintptr_t)(pages + FRAME_BYTES);
     memset(root, 0, FRAME_BYTES);
     root[0] = cr3_read() | ENTRY_PRESENT;
+    other_root = (uintptr_t)root;
     memcpy((void *)(uintptr_t)pages, levels_switch, (size_t)(levels_switch_end - levels_switch));
-    switch_function *call = (switch_function *)(uintptr_t)pages;
-    call(pages, (uintptr_t)root);
+    return true;
+}
+
+void levels_change(void)
+{
+    if (pages != 0) {
+        switch_function *call = (switch_function *)(uintptr_t)pages;
+        uint64_t root = cr3_read();
+        call(pages, other_root);
+        other_root = root;
+    }
+}
+
+void levels_begin(void)
+{
+    static bool begun;
+    if (begun || current->levels != 5) {
+        return;
+    }
+    begun = true;
+    if (make_pages()) {
+        levels_change();
+    }
     say("levels %s la57=%u", current->name, (cr4_read() & CR4_LA57) != 0);
-    return EFI_SUCCESS;
 }

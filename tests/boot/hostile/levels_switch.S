@@ -1,6 +1,6 @@
 /*
- * void levels_switch(uint64_t base in rcx, uint64_t root in rdx): from 4-level to 5-level paging and back to the
- * caller. LA57 only changes with paging off, and paging is only off outside long mode (SDM volume 3, 4.1.2), so the
+ * void levels_switch(uint64_t base in rcx, uint64_t root in rdx): from 4-level to 5-level paging, or the other way,
+ * with tables from that root, and back to the caller. LA57 only changes with paging off, and paging is only off outside long mode (SDM volume 3, 4.1.2), so the
  * way leads through 32-bit code. It runs as a copy at `base`, below 4 GiB and identity-mapped.
  */
     .set CR4_LA57, 1 << 12
@@ -36,13 +36,13 @@ code_32:
     andl $0x7fffffff, %eax
     movl %eax, %cr0                 /* paging off, long mode left; EFER.LME stays */
     movl %cr4, %eax
-    orl $CR4_LA57, %eax
+    xorl $CR4_LA57, %eax
     movl %eax, %cr4
     movl (root - levels_switch)(%ebx), %eax
     movl %eax, %cr3
     movl %cr0, %eax
     orl $0x80000000, %eax
-    movl %eax, %cr0                 /* paging on with 5 levels, long mode entered */
+    movl %eax, %cr0                 /* paging on, long mode entered */
     ljmpl *(far_64 - levels_switch)(%ebx)
 
     .code64

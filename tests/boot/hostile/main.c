@@ -176,9 +176,6 @@ static EFI_STATUS surround(void)
     if (!EFI_ERROR(status)) {
         status = memory_take();
     }
-    if (!EFI_ERROR(status)) {
-        status = levels_begin();
-    }
     failed(status, "prepare the case");
     return status;
 }

@@ -444,7 +444,9 @@ EFI_STATUS EFIAPI hostile_exit_boot_services(EFI_HANDLE image, UINTN key)
     if (exits <= current->stale) {
         make_stale();
     }
+    levels_change();
     EFI_STATUS status = firmware->ExitBootServices(image, key);
+    levels_change();
     if (!EFI_ERROR(status)) {
         graphics_at_exit();
         say_expectation();

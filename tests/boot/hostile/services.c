@@ -142,6 +142,7 @@ static void watch_exit(uint32_t slot)
 void *gate_decide(uint32_t slot)
 {
     watch_exit(slot);
+    levels_begin();
     return inject(slot) ? (void *)injected_failure : targets[slot];
 }
 

@@ -19,10 +19,10 @@ mistake(online_too_late shootdown.c "    cpu_enter_online();\n    tlb_drop_every
 # Waiting.
 mistake(freed_too_early shootdown.c "    cpu_request_wait();\n" "")
 mistake(answered_too_early cpu_request.c
-        "            mailboxes[cpu].function(mailboxes[cpu].context);\n            cpu_set_remove(&mailboxes[cpu].waiting, here);"
-        "            cpu_set_remove(&mailboxes[cpu].waiting, here);\n            mailboxes[cpu].function(mailboxes[cpu].context);")
+        "            asking->function(asking->context);\n            cpu_set_remove(&asking->waiting, here);"
+        "            cpu_set_remove(&asking->waiting, here);\n            asking->function(asking->context);")
 mistake(not_interrupted cpu_request.c "        cpu_interrupt(cpu);" "")
-mistake(served_by_nobody_who_waits cpu_request.c "        cpu_serve_requests();\n        cpu_relax();" "        cpu_relax();")
+mistake(served_by_nobody_who_waits cpu_request.c "    cpu_serve_requests();\n    cpu_relax();" "    cpu_relax();")
 
 # Generations.
 mistake(loaded_between_two_flushes shootdown.c " && kept->clean == generation" "")

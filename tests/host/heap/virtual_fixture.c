@@ -52,5 +52,9 @@ void virtual_start(struct heap *heap, struct virtual_source *source, unsigned co
     memset(source->taken, 0, sizeof source->taken);
     source->count = count;
     source->least = least;
-    heap->virtually = (struct heap_virtual){virtual_alloc, virtual_free, virtual_find, virtual_visit, source};
+    heap->virtually = (struct heap_virtual){.alloc = virtual_alloc,
+                                            .free = virtual_free,
+                                            .find = virtual_find,
+                                            .visit = virtual_visit,
+                                            .context = source};
 }

@@ -89,6 +89,14 @@ static void who_is_online_is_asked_and_nobody_else(void **state)
         assert_int_equal(served[i], i == 1 || i == 64 || i == CPUS - 1);
         assert_int_equal(interrupts[i], served[i]);
     }
+    const struct cpu_request_counts asking = cpu_request_counts(0);
+    const struct cpu_request_counts answering_one = cpu_request_counts(64);
+    assert_int_equal(asking.asked, 1); /* three at once */
+    assert_int_equal(asking.answered, 0);
+    assert_int_equal(answering_one.asked, 0);
+    assert_int_equal(answering_one.answered, 1);
+    assert_int_equal(cpu_request_counts(2).answered, 0);
+    assert_int_equal(cpu_request_counts(CPUS).asked, 0);
 }
 
 static void those_of_a_set_are_asked_but_not_who_asks(void **state)
@@ -141,6 +149,29 @@ static void nothing_is_served_twice(void **state)
     assert_int_equal(served[1], 1);
 }
 
+static void who_spins_for_a_lock_answers_unless_it_explains_a_mistake(void **state) NO_LOCK_ANALYSIS
+{
+    (void)state;
+    struct host_panic_trap trap;
+    bool panicked;
+    struct spinlock lock = SPINLOCK_INITIALIZER(LOCK_FRAME_POOL);
+    enter(1);
+    answering = false;
+    lock.gate.held = 1;
+    lock_set_patience(1000);
+    preempt_disable();
+    cpu_request_send(NULL, count, &served);
+    struct host_cpu left = host_play(1);
+    assert_false(spinlock_acquire_in_time(&lock));
+    assert_int_equal(served[1], 0);
+    CATCH_PANIC(trap, panicked, spinlock_acquire(&lock));
+    assert_true(panicked);
+    assert_int_equal(served[1], 1);
+    host_play_end(left);
+    cpu_request_wait();
+    preempt_enable();
+}
+
 static void who_does_not_answer_in_time_is_named(void **state)
 {
     (void)state;
@@ -175,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup(those_of_a_set_are_asked_but_not_who_asks, setup),
         cmocka_unit_test_setup(two_may_ask_each_other_at_once, setup),
         cmocka_unit_test_setup(nothing_is_served_twice, setup),
+        cmocka_unit_test_setup(who_spins_for_a_lock_answers_unless_it_explains_a_mistake, setup),
         cmocka_unit_test_setup(who_does_not_answer_in_time_is_named, setup),
         cmocka_unit_test(a_machine_of_one_cpu_asks_nobody),
     };

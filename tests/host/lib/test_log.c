@@ -293,6 +293,25 @@ static void time_is_ticks_until_the_clock_is_known(void **state)
     log_set_clock(0, 0);
 }
 
+/* Where the counters of CPUs differ, lines have the time of CPU 0's, and places are not flooded for it. */
+static void lines_of_a_cpu_that_is_ahead_have_the_common_time(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    struct log_record record;
+    uint64_t before = cpu_ticks();
+    assert_true(log_limit_passes(&limit, LOG_INFO, "ahead"));
+    uint64_t window = limit.window;
+    host_counter_ahead = UINT64_C(1) << 60;
+    log_info("from far ahead");
+    assert_true(log_limit_passes(&limit, LOG_INFO, "ahead"));
+    host_counter_ahead = 0;
+    struct log_reader reader = log_reader_last(1);
+    assert_true(log_read(&reader, &record));
+    assert_in_range(record.ticks, before, cpu_ticks());
+    assert_in_range(limit.window, window, cpu_ticks() | 1);
+}
+
 static void flooding_places_are_limited(void **state)
 {
     (void)state;
@@ -362,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_line_from_within_the_console_comes_after),
         cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(time_is_ticks_until_the_clock_is_known),
+        cmocka_unit_test(lines_of_a_cpu_that_is_ahead_have_the_common_time),
         cmocka_unit_test(flooding_places_are_limited),
         cmocka_unit_test(what_a_test_provokes_is_no_warning),
         cmocka_unit_test(level_names_are_parsed),

@@ -63,7 +63,7 @@ static void make(unsigned levels)
     assert_int_equal(tables_map(&tables, OFFSET_WINDOW, 0, MEMORY, PAGE_WRITE, PAGE_LEVEL_2M), PAGE_TABLE_OK);
     assert_int_equal(page_table_hold(&tables.kernel, virt_addr(SLOTS), 2 * FRAME_BYTES, &slots),
                      PAGE_TABLE_OK);
-    page_table_temporary_init(&temporary, virt_addr(SLOTS), slots, through_mmu, NULL);
+    page_table_temporary_init(&temporary, 0, virt_addr(SLOTS), slots, through_mmu, NULL);
     page_table_recursive_init(&recursive, &tables.kernel, through_mmu, NULL);
     page_table_make_recursive(&tables.kernel, RECURSIVE);
     tables_check(&tables.kernel);
@@ -298,6 +298,33 @@ static void nothing_is_mapped_over_the_recursive_room_or_held_pages(void **state
     destroy();
 }
 
+/* Slots need not be those of CPU 0 and the following: each group of CPUs has its own. */
+static void slots_begin_with_the_first_cpu_of_their_group(void **state)
+{
+    (void)state;
+    enum { FIRST_CPU = 256 };
+    static struct page_table_temporary group;
+    struct page_walk_step steps[PAGE_WALK_STEPS_MAX];
+    page_table_entry_t *slots;
+    make(4);
+    assert_int_equal(page_table_hold(&tables.kernel, virt_addr(SLOTS + MIB(2)), 4 * FRAME_BYTES, &slots),
+                     PAGE_TABLE_OK);
+    page_table_temporary_init(&group, FIRST_CPU, virt_addr(SLOTS + MIB(2)), slots, through_mmu, NULL);
+    for (unsigned cpu = FIRST_CPU; cpu < FIRST_CPU + 2; cpu++) {
+        struct host_cpu left = host_play(cpu);
+        page_table_entry_t *root = group.access.open(&group.access, tables.kernel.root, virt_addr(0), 4);
+        assert_ptr_equal(root, through_mmu(NULL, virt_addr(SLOTS + MIB(2) + (cpu - FIRST_CPU) * KIB(8))));
+        group.access.close(&group.access, root);
+        assert_true(page_table_walk(&tables.kernel, &group.access, virt_addr(SLOTS), steps) >= 2);
+        host_play_end(left);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(slots[i].raw, page_entry_held().raw);
+        slots[i] = page_entry_leaf(phys_addr(0), PAGE_LEVEL_4K, 0, CACHE_WRITE_BACK);
+    }
+    destroy();
+}
+
 /* A CPU has two slots, so two tables may be open at once; what is in none of them cannot be closed. */
 static void two_tables_are_open_at_once(void **state)
 {
@@ -340,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_pages_are_at_no_time_there),
         cmocka_unit_test(all_ways_see_the_same_tables),
+        cmocka_unit_test(slots_begin_with_the_first_cpu_of_their_group),
         cmocka_unit_test(a_non_canonical_address_has_no_steps),
         cmocka_unit_test(all_ways_change_tables),
         cmocka_unit_test(the_recursive_room_shows_a_table_that_is_new),

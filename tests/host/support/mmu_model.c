@@ -470,11 +470,13 @@ bool mmu_cached_is_replaced(const struct cached *entry)
     return false;
 }
 
-void mmu_model_check(void)
+void mmu_model_check_beside(uint64_t base, uint64_t end)
 {
     for (uint64_t i = 0; i < mmu.tlb->count; i++) {
         const struct cached *entry = &mmu.tlb->cache[i];
-        if (mmu_cached_is_stale(entry)) {
+        bool inside = entry->base >= base && entry->base + SPAN(entry->level) <= end;
+        bool kept = !entry->owned || mmu_frame_is_allocated(entry->target);
+        if (!(inside && kept) && mmu_cached_is_stale(entry)) {
             mmu_model_fail(entry->table ? "a stale table is cached" : "a stale translation is cached",
                            entry->base, entry->target);
         }

@@ -63,8 +63,15 @@ void mmu_model_fill_between(bool on);
 /* From now on also after each flush: what was not cleared before it is cached again; and no more. */
 void mmu_model_fill_after_flush(bool on);
 
-/* Aborts, saying which, when a stale translation is still cached. */
-void mmu_model_check(void);
+/* Aborts, saying which, when a stale translation is still cached. What spans nothing but addresses in
+ * [base, end) may be, as long as its frame is not free. */
+void mmu_model_check_beside(uint64_t base, uint64_t end);
+
+/* The same with no exception. */
+static inline void mmu_model_check(void)
+{
+    mmu_model_check_beside(0, 0);
+}
 
 /* Whether a CPU may still write to the frame without setting a dirty bit that anybody will look at: through a
  * cached translation that the tables have no more. */

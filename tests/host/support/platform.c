@@ -16,9 +16,13 @@ _Thread_local bool host_in_nmi;
 #ifdef ASHLAR_DEBUG
 struct locks_held host_locks_held[HOST_CPUS];
 struct locks_held host_mutexes_held[HOST_CPUS];
+#ifdef ASHLAR_LOCK_STATISTICS
+struct lock_counts host_lock_counts[HOST_CPUS][LOCK_RANKS];
+#endif
 #endif
 _Thread_local void (*host_meanwhile)(void);
 _Atomic(uint64_t) host_ticks_ahead;
+_Thread_local uint64_t host_counter_ahead;
 _Thread_local struct host_panic_trap *host_panic_trap;
 
 const char *code_place(uintptr_t address, char text[CODE_PLACE_BYTES])

@@ -111,3 +111,67 @@ KERNEL_TEST(efi_fault_in_firmware_ends_the_call_alone)
     EXPECT_EQUAL(interrupts_enabled(), enabled);
     EXPECT(!firmware_call_active());
 }
+
+/* What controls SSE and x87 instructions, and one register of each. */
+struct float_state {
+    uint32_t mxcsr;
+    uint16_t control;
+    uint16_t status;
+    uint64_t sse;
+};
+
+#define EMPTY_CONTROL 0x037f /* what UEFI promises (2.3.4.1): nothing traps */
+#define EMPTY_MXCSR   0x1f80
+
+static void float_read(struct float_state *state)
+{
+    __asm__ volatile("stmxcsr %0; fnstcw %1; fnstsw %2; movq %%xmm3, %3"
+                     : "=m"(state->mxcsr), "=m"(state->control), "=m"(state->status), "=r"(state->sse));
+}
+
+/* The status is left to the x87: no value is on its stack. */
+static void float_write(const struct float_state *state)
+{
+    __asm__ volatile("fninit; ldmxcsr %0; fldcw %1; movq %2, %%xmm3"
+                     :
+                     : "m"(state->mxcsr), "m"(state->control), "r"(state->sse));
+}
+
+/* A service: tells what it was called with, and leaves something else. */
+__attribute__((ms_abi)) static uint64_t look_at_floats(struct float_state *seen)
+{
+    const struct float_state other = {.mxcsr = 0x9f80, .control = 0x0f7f, .sse = 1};
+    float_read(seen);
+    float_write(&other);
+    return 7;
+}
+
+/* A program may have unmasked every exception, and have a value on the x87's stack. */
+KERNEL_TEST(efi_call_finds_float_registers_as_promised_and_keeps_them)
+{
+    static uint64_t stack[512] __attribute__((aligned(16)));
+    static struct float_state seen;
+    const struct float_state program = {.mxcsr = 0x0000, .control = 0x0000, .sse = 0x0123456789abcdef};
+    struct float_state before;
+    struct float_state after;
+    struct trap_frame fault = {0};
+    struct firmware_call call = {.function = (uintptr_t)look_at_floats,
+                                 .arguments = {(uintptr_t)&seen},
+                                 .root = kernel_page_table()->root.raw,
+                                 .stack_top = (uintptr_t)stack + sizeof stack};
+    float_write(&program);
+    __asm__ volatile("fld1");
+    float_read(&before);
+    bool returned = firmware_call(&call, &fault);
+    float_read(&after);
+    float_write(&(struct float_state){.mxcsr = EMPTY_MXCSR, .control = EMPTY_CONTROL});
+    EXPECT(returned);
+    EXPECT_EQUAL(call.result, 7);
+    EXPECT_EQUAL(seen.mxcsr, EMPTY_MXCSR);
+    EXPECT_EQUAL(seen.control, EMPTY_CONTROL);
+    EXPECT_EQUAL(seen.status, 0);
+    EXPECT_EQUAL(after.mxcsr, before.mxcsr);
+    EXPECT_EQUAL(after.control, before.control);
+    EXPECT_EQUAL(after.status, before.status);
+    EXPECT_EQUAL(after.sse, program.sse);
+}

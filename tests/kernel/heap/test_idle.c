@@ -1,6 +1,7 @@
 /* What the heap has and does not need: it is given back when asked for, and when memory runs out. */
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
+#include <ashlar/processor.h>
 #include <ashlar/test.h>
 #include <ashlar/world.h>
 
@@ -23,20 +24,24 @@ KERNEL_TEST(heap_gives_all_memory_back)
     heap_free(&kernel_heap, blocks);
 }
 
-#define HELD_MAX 4096
+/* Blocks that free memory is in at most: magazines of every CPU give single frames. */
+static unsigned held_max(void)
+{
+    return 4096 + 256 * processors_count();
+}
 
 struct held {
     phys_addr_t block; /* of 2^order frames */
     unsigned order;
 };
 
-/* Takes all free memory, the largest blocks first; returns how many they are, HELD_MAX when too many. */
+/* Takes all free memory, the largest blocks first; returns how many they are, held_max() when too many. */
 static unsigned hold_all_memory(struct held *held)
 {
     unsigned count = 0;
     for (unsigned order = FRAME_ORDERS; order-- > 0;) {
         struct frame_request request = {.frames = 1ULL << order, .owner = OWNER_TEST, .try_only = true};
-        while (count < HELD_MAX &&
+        while (count < held_max() &&
                frame_alloc_request(kernel_frames(), &request, &held[count].block) == FRAME_OK) {
             held[count++].order = order;
         }
@@ -70,7 +75,7 @@ static uint64_t slab_frames(void)
  * many blocks there are then. */
 static unsigned hold_idle_memory(struct held *held, unsigned count)
 {
-    while (count < HELD_MAX && (held[count].block = frame_alloc(kernel_frames(), 0, OWNER_TEST)).raw != 0) {
+    while (count < held_max() && (held[count].block = frame_alloc(kernel_frames(), 0, OWNER_TEST)).raw != 0) {
         held[count++].order = 0;
     }
     return count;
@@ -91,7 +96,7 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
     struct slab_statistics before = {0};
     struct slab_statistics after = {0};
     void **blocks = heap_alloc_array(&kernel_heap, BLOCKS, sizeof *blocks);
-    struct held *held = heap_alloc(&kernel_heap, HELD_MAX * sizeof(struct held));
+    struct held *held = heap_alloc(&kernel_heap, held_max() * sizeof(struct held));
     bool made = held && blocks && leave_idle_slabs(blocks, BLOCKS, BYTES);
     unsigned all = 0, more = 0;
     uint64_t given = 0;
@@ -107,7 +112,7 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
     }
     heap_free(&kernel_heap, blocks);
     heap_free(&kernel_heap, held);
-    EXPECT(made && all + more < HELD_MAX);
+    EXPECT(made && all + more < held_max());
     EXPECT(before.empty_slabs + before.cached + before.resting > 0);
     EXPECT_EQUAL(after.empty_slabs + after.cached, 0);
     EXPECT(given > 0 && more >= given);

@@ -282,3 +282,27 @@ KERNEL_TEST(heap_frees_its_own_virtual_blocks_only)
     EXPECT(facts.kind == HEAP_NONE);
     tests_heap_stop();
 }
+
+/* A virtual block that grows keeps its frames, at other addresses. */
+KERNEL_TEST(heap_grows_virtual_blocks_without_a_copy)
+{
+    EXPECT(start(NULL));
+    uint64_t *block = tests_heap->virtually.alloc(NULL, KIB(36));
+    EXPECT(block != NULL);
+    block[100] = 0x100;
+    block[KIB(36) / 8 - 1] = 0x1ff;
+    phys_addr_t frame = page_table_translate(kernel_page_table(), virt_of(block)).target;
+    int64_t free = frame_pool_free(kernel_frames());
+    uint64_t *grown = heap_resize(tests_heap, block, KIB(40) + 1);
+    EXPECT(grown != NULL && grown != block);
+    EXPECT_EQUAL(page_table_translate(kernel_page_table(), virt_of(grown)).target.raw, frame.raw);
+    EXPECT(free - frame_pool_free(kernel_frames()) < 9); /* three, and what there is of tables and records */
+    EXPECT_EQUAL(heap_usable_size(tests_heap, grown), KIB(48));
+    EXPECT_EQUAL(heap_usable_size(tests_heap, block), 0);
+    EXPECT_EQUAL(grown[100], 0x100);
+    EXPECT_EQUAL(grown[KIB(36) / 8 - 1], 0x1ff);
+    grown[KIB(48) / 8 - 1] = 1;
+    heap_free(tests_heap, grown);
+    EXPECT_EQUAL(reports, 0);
+    tests_heap_stop();
+}

@@ -3,11 +3,13 @@
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/page_table_view.h>
+#include <ashlar/processor.h>
 #include <ashlar/sealed.h>
 #include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/trap.h>
 #include <ashlar/vm_kernel.h>
+#include <stdatomic.h>
 
 #include "tests/kernel/space/tests.h"
 
@@ -193,6 +195,31 @@ KERNEL_TEST(pt_views_load_the_user_space_again)
     EXPECT(space_load(NULL) == &user);
     EXPECT_EQUAL(rounds, PAGE_TABLE_PATH_COUNT);
     tests_space_destroy(&user);
+}
+
+static _Atomic(unsigned) saw_the_same; /* CPUs */
+
+/* One that is moved in between would look through another one's slots. */
+static void look_through_own_slots(void *context, unsigned cpu)
+{
+    struct page_walk_step usual[PAGE_WALK_STEPS_MAX] = {0};
+    struct page_walk_step temporary[PAGE_WALK_STEPS_MAX] = {0};
+    virt_addr_t address = virt_of(context);
+    (void)cpu;
+    unsigned count = walk_by(PAGE_TABLE_PHYSMAP, address, usual);
+    bool same = count > 0 && walk_by(PAGE_TABLE_TEMPORARY, address, temporary) == count;
+    for (unsigned i = 0; same && i < count; i++) {
+        same = temporary[i].table.raw == usual[i].table.raw;
+    }
+    atomic_fetch_add(&saw_the_same, same);
+}
+
+KERNEL_TEST(pt_temporary_slots_are_there_for_every_cpu)
+{
+    static int here;
+    atomic_store(&saw_the_same, 0);
+    EXPECT(processors_run(look_through_own_slots, &here));
+    EXPECT_EQUAL(atomic_load(&saw_the_same), processors_online());
 }
 
 /* What no address may write, a window's may not either. */

@@ -4,6 +4,7 @@
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
 #include <ashlar/test.h>
+#include <ashlar/trap.h>
 #include <ashlar/world.h>
 #include <stdatomic.h>
 #include <x86/cpu.h>
@@ -200,4 +201,41 @@ static void stop_and_go(void *context, unsigned cpu)
 KERNEL_TEST(world_is_stopped_by_one_at_a_time)
 {
     run_counting(stop_and_go);
+}
+
+#define QUESTIONS 300
+
+struct questions {
+    _Atomic(bool) over;
+    _Atomic(unsigned) answers;
+};
+
+/* CPU 1 asks CPU 0 where it is, again and again: by NMIs, which come at any instruction. */
+static void ask_or_work(void *context, unsigned cpu)
+{
+    struct questions *questions = context;
+    uint64_t value;
+    if (cpu == 1) {
+        for (unsigned i = 0; i < QUESTIONS; i++) {
+            atomic_fetch_add(&questions->answers, processor_where(0) != 0);
+        }
+        atomic_store(&questions->over, true);
+    }
+    while (cpu == 0 && !atomic_load(&questions->over)) {
+        heap_free(&kernel_heap, heap_alloc(&kernel_heap, 5000));
+        memory_try_read(&value, virt_addr(8),
+                        sizeof value); /* a page fault inside of which an NMI may come */
+    }
+}
+
+KERNEL_TEST(processors_work_on_while_nmis_ask_where_they_are)
+{
+    struct questions questions = {.over = false};
+    if (processors_online() < 2) {
+        kernel_test_skip("there is one processor");
+        return;
+    }
+    EXPECT(processors_run(ask_or_work, &questions));
+    EXPECT_EQUAL(atomic_load(&questions.answers), QUESTIONS);
+    EXPECT(cpu_may_wait());
 }

@@ -12,6 +12,8 @@
 #include <ashlar/vm_kernel.h>
 #include <ashlar/world.h>
 #include <stdatomic.h>
+#include <x86/apic.h>
+#include <x86/interrupt.h>
 
 #define PAGES  32
 #define ROUNDS 8
@@ -56,6 +58,7 @@ static void touch_all_pages(void *context, unsigned cpu)
 {
     volatile uint64_t *words = context;
     for (uint64_t page = 0; page < PAGES; page++) {
+        cpu_interleave();
         *word_of(words, page, cpu) = page << 32 | cpu;
     }
     for (uint64_t page = 0; page < PAGES; page++) {
@@ -98,6 +101,7 @@ static void visit_pages(struct vm_space *space, uint64_t base, uint64_t value, b
     user_access_begin();
     for (uint64_t page = 0; page < PAGES; page++) {
         uint64_t address = base + page * FRAME_BYTES;
+        cpu_interleave();
         bool right = write ? write_user(address, value + page) : user_holds(address, value + page);
         atomic_fetch_add(&wrong, !right);
     }
@@ -192,6 +196,7 @@ static void unmap_or_read(void *context, unsigned cpu)
     }
     for (uint64_t page = 0; !atomic_load(&over); page = (page + 1) % PAGES) {
         uint64_t base = atomic_load(&shown);
+        cpu_interleave();
         uint64_t value = 0;
         if (base != 0 && memory_try_read(&value, virt_addr(base + page * FRAME_BYTES), sizeof value)) {
             atomic_fetch_add(&wrong, value != 0 && value != page + 1);
@@ -209,12 +214,102 @@ KERNEL_TEST(together_nobody_reads_what_came_later)
     EXPECT(spaces_are_sound());
 }
 
+/* ---- A long stretch that all use goes in a few rounds of interrupts ---- */
+
+#define LONG_BYTES  MIB(64)
+#define LONG_CPUS   4 /* that use it */
+#define ROUNDS_MOST 4
+
+static struct vm_space long_space;
+static virt_addr_t long_base;
+static _Atomic(unsigned) users;  /* CPUs that have touched their part, and have the space loaded */
+static uint64_t rounds;          /* flushes of the space while it went */
+static uint64_t interrupts_seen; /* by the one of the others that saw fewest */
+
+/* Loads the space and touches this CPU's part of it. */
+static void use_part(unsigned cpu)
+{
+    uint64_t bytes = LONG_BYTES / LONG_CPUS;
+    for (uint64_t at = cpu * bytes; at < (cpu + 1) * bytes; at += FRAME_BYTES) {
+        atomic_fetch_add(&wrong, !write_user(long_base.raw + at, at));
+    }
+    atomic_fetch_add(&users, 1);
+    while (atomic_load(&users) < LONG_CPUS) {
+        cpu_relax();
+    }
+}
+
+static uint64_t fewest_interrupts(void)
+{
+    uint64_t fewest = UINT64_MAX;
+    for (unsigned cpu = 1; cpu < LONG_CPUS; cpu++) {
+        fewest = min_u64(fewest, interrupt_count_of(processor_at(cpu)->cpu, VECTOR_MAILBOX));
+    }
+    return fewest;
+}
+
+static void unmap_what_others_use(void)
+{
+    uint64_t generation = atomic_load(&long_space.own.generation);
+    uint64_t interrupts = fewest_interrupts();
+    atomic_fetch_add(&wrong, vm_space_unmap(&long_space, long_base, LONG_BYTES) != VM_OK);
+    rounds = atomic_load(&long_space.own.generation) - generation;
+    interrupts_seen = fewest_interrupts() - interrupts;
+    atomic_store(&over, true);
+}
+
+static void use_and_unmap(void *context, unsigned cpu)
+{
+    (void)context;
+    if (cpu >= LONG_CPUS) {
+        return;
+    }
+    preempt_disable();
+    struct vm_space *before = space_load(&long_space);
+    preempt_enable();
+    user_access_begin();
+    use_part(cpu);
+    if (cpu == 0) {
+        unmap_what_others_use();
+    }
+    while (!atomic_load(&over)) {
+        cpu_relax();
+    }
+    atomic_fetch_add(&wrong, write_user(long_base.raw + cpu * FRAME_BYTES, 1));
+    user_access_end();
+    preempt_disable();
+    space_load(before);
+    preempt_enable();
+}
+
+KERNEL_TEST(together_a_long_stretch_goes_in_four_rounds)
+{
+    struct vm_request request = {.source = VM_ZERO, .access = RW, .bytes = LONG_BYTES, .alignment = MIB(2)};
+    if (processors_online() < LONG_CPUS || memory_free_frames() < 2 * LONG_BYTES / FRAME_BYTES) {
+        kernel_test_skip("fewer than 4 processors, or less than 128 MiB free");
+        return;
+    }
+    EXPECT_EQUAL(user_space_create(&long_space, "long"), VM_OK);
+    EXPECT_EQUAL(vm_space_map(&long_space, &request, &long_base), VM_OK);
+    atomic_store(&wrong, 0);
+    atomic_store(&users, 0);
+    atomic_store(&over, false);
+    EXPECT(processors_run(use_and_unmap, NULL));
+    EXPECT_EQUAL(atomic_load(&wrong), 0);
+    EXPECT(rounds >= 1 && rounds <= ROUNDS_MOST);
+    EXPECT(interrupts_seen >= 1);
+    EXPECT_EQUAL(long_space.resident, 0);
+    vm_space_destroy(&long_space);
+    EXPECT(spaces_are_sound());
+}
+
 /* ---- Map, unmap and protect by all, each its own regions of the one space ---- */
 
 static void change_regions(void *context, unsigned cpu)
 {
     (void)context;
     for (unsigned round = 0; round < ROUNDS / 4; round++) {
+        cpu_interleave();
         volatile uint64_t *words = map_lazy(8);
         if (!words) {
             atomic_fetch_add(&wrong, 1);

@@ -19,6 +19,12 @@ void provoke_log_locked(void);
 void provoke_alloc_locked(void);
 void provoke_alloc_in_handler(void);
 
+/* ---- processors.c: mistakes that take two CPUs ---- */
+
+void provoke_deadlock_of_two(void);
+void provoke_deaf_cpu(void);
+void provoke_nmi_storm(void);
+
 /* ---- twice.c: what is registered already ---- */
 
 void provoke_timer_twice(void);

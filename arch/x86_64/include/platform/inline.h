@@ -1,6 +1,7 @@
 /* The machine's side of <ashlar/platform.h>: the CPU's own data is one %gs-relative instruction away. */
 #pragma once
 
+#include <ashlar/interleave.h>
 #include <ashlar/types.h>
 #include <x86/interrupt_flag.h>
 #include <x86/per_cpu.h>
@@ -83,7 +84,7 @@ static inline void thread_mutexes_add(int count)
     self->mutexes += (uint32_t)count;
 }
 
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &per_cpu()->locks_held;
@@ -96,12 +97,33 @@ static inline struct locks_held *thread_locks_held(void)
 }
 #endif
 
+#ifdef ASHLAR_LOCK_STATISTICS
+static inline struct lock_counts *cpu_lock_counts(void)
+{
+    return per_cpu()->lock_counts;
+}
+#endif
+
 static inline void cpu_relax(void)
 {
     __builtin_ia32_pause();
 }
 
+static inline void cpu_interleave(void)
+{
+#ifdef ASHLAR_DEBUG
+    interleave_point();
+#endif
+}
+
 static inline uint64_t cpu_ticks(void)
 {
     return __builtin_ia32_rdtsc();
+}
+
+static inline uint64_t cpu_common_ticks(void)
+{
+    uint64_t ticks = __builtin_ia32_rdtsc();
+    __asm__ volatile("subq %%gs:%c1, %0" : "+r"(ticks) : "i"(offsetof(struct per_cpu, ticks_ahead)) : "cc");
+    return ticks;
 }

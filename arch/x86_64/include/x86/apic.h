@@ -30,9 +30,6 @@ bool apic_initialise(uint32_t largest);
 /* The same for another CPU, on itself. After apic_initialise() has succeeded. */
 void apic_start(void);
 
-/* Where every CPU finds its APIC's registers; NULL in x2APIC mode. */
-volatile void *apic_registers(void);
-
 /* Whether apic_initialise() succeeded, whether it is in x2APIC mode, and this CPU's identifier. */
 bool apic_available(void);
 bool apic_is_x2apic(void);
@@ -54,6 +51,9 @@ void apic_send_nmi(uint32_t id);
 /* The two messages that start a CPU (SDM 8.4.4): INIT, and STARTUP with the frame below 1 MiB to begin in. */
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, phys_addr_t frame);
+
+/* Waits until the last message that this CPU has sent is on its way. */
+void apic_wait_sent(void);
 
 /* Raises `vector` (32 .. 255) on this CPU, which takes it as soon as interrupts are on. */
 void apic_send_self(unsigned vector);

@@ -49,8 +49,11 @@ struct per_cpu {
     uint64_t timer_due;                /* when the timer device shall interrupt, in TSC ticks; 0: never */
     uint64_t part_offset;              /* number * CPU_PART_BYTES, always (<ashlar/platform.h>) */
     uint64_t page_offset;              /* number * FRAME_BYTES, always */
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
     struct locks_held locks_held; /* spinlocks; <ashlar/lock_check.h> */
+#endif
+#ifdef ASHLAR_LOCK_STATISTICS
+    struct lock_counts lock_counts[LOCK_RANKS];
 #endif
 };
 

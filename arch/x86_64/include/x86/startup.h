@@ -12,9 +12,11 @@
 #include <x86/per_cpu.h>
 
 enum startup_state {
-    STARTUP_EXPECTED, /* the processor has not come yet */
-    STARTUP_ARRIVED,  /* it runs on the kernel's own tables: written by the processor */
-    STARTUP_GIVEN_UP, /* nobody waits for it any more: written by the boot CPU */
+    STARTUP_EXPECTED,   /* the processor has not come yet */
+    STARTUP_ARRIVED,    /* it runs on the kernel's own tables: written by the processor */
+    STARTUP_GIVEN_UP,   /* nobody waits for it any more: written by the boot CPU */
+    STARTUP_LACKS_NX,   /* it cannot come, as it has no such feature: written by the processor, which halts */
+    STARTUP_LACKS_LA57, /* the same */
 };
 
 /* One processor to be started. arch/x86_64/processor/startup.S reads its number and its stack. */
@@ -25,18 +27,25 @@ struct startup_cpu {
     struct per_cpu *cpu;       /* its data, with number and trap stacks filled in */
 };
 
-/*
- * Writes the start-up code for `frame`, below 1 MiB, to `page`, where the frame is writable now. root: of
- * page tables that show the kernel's half and, at its physical address, `frame`; below 4 GiB.
- */
-void startup_code_write(void *page, phys_addr_t frame, phys_addr_t root);
+/* All of them. A processor looks here before it switches paging on: in memory below 4 GiB. */
+struct startup_table {
+    uint32_t count;            /* of those that may arrive; one that is not among them halts at once */
+    uint32_t x2apic;           /* 1: they are to switch x2APIC mode on */
+    struct startup_cpu cpus[]; /* in any order */
+};
 
-/*
- * Names the processors that may arrive in the kernel, and the root of its tables. The array stays in place
- * until startup_forget(): one that is not in it halts at once.
- */
-void startup_expect(struct startup_cpu *cpus, unsigned count, phys_addr_t root);
-void startup_forget(void);
+/* What the start-up code has to know; all lies below 4 GiB. */
+struct startup_places {
+    phys_addr_t frame; /* where it runs, below 1 MiB */
+    phys_addr_t root;  /* of page tables that show the kernel's half and, at its physical address, `frame` */
+    phys_addr_t table; /* the struct startup_table */
+};
+
+/* Writes the start-up code to `page`, where its frame is writable now. */
+void startup_code_write(void *page, const struct startup_places *places);
+
+/* Lets the first `count` processors of the table arrive, on the kernel's tables, whose root this is. */
+void startup_expect(struct startup_table *table, unsigned count, phys_addr_t root);
 
 /* Whether processors of this kind need 10 ms between INIT and STARTUP. */
 bool startup_needs_pause(void);

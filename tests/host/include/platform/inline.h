@@ -19,6 +19,9 @@ extern _Thread_local bool host_in_nmi;
 
 extern struct locks_held host_locks_held[HOST_CPUS];   /* by CPU */
 extern struct locks_held host_mutexes_held[HOST_CPUS]; /* by thread, each of which stands for a CPU */
+#ifdef ASHLAR_LOCK_STATISTICS
+extern struct lock_counts host_lock_counts[HOST_CPUS][LOCK_RANKS];
+#endif
 #endif
 /* Or NULL: what other CPUs do whenever this one has let go of its last lock. Checked builds only. */
 extern _Thread_local void (*host_meanwhile)(void);
@@ -98,7 +101,7 @@ static inline bool cpu_may_wait(void)
     return host_preempt_depth == 0 && interrupts_enabled();
 }
 
-#ifdef ASHLAR_DEBUG
+#ifdef LOCKS_ARE_NOTED
 static inline struct locks_held *cpu_locks_held(void)
 {
     return &host_locks_held[host_cpu];
@@ -107,6 +110,13 @@ static inline struct locks_held *cpu_locks_held(void)
 static inline struct locks_held *thread_locks_held(void)
 {
     return &host_mutexes_held[host_cpu];
+}
+#endif
+
+#ifdef ASHLAR_LOCK_STATISTICS
+static inline struct lock_counts *cpu_lock_counts(void)
+{
+    return host_lock_counts[host_cpu];
 }
 #endif
 
@@ -119,10 +129,22 @@ static inline void cpu_relax(void)
     }
 }
 
+static inline void cpu_interleave(void)
+{
+}
+
 /* How far the clock of all CPUs is ahead: a test adds to it what passes while none of them runs. */
 extern _Atomic(uint64_t) host_ticks_ahead;
 
+/* How far the counter of this CPU is ahead of CPU 0's: 0 unless a test says otherwise. */
+extern _Thread_local uint64_t host_counter_ahead;
+
 static inline uint64_t cpu_ticks(void)
 {
-    return __builtin_ia32_rdtsc() + host_ticks_ahead;
+    return __builtin_ia32_rdtsc() + host_ticks_ahead + host_counter_ahead;
+}
+
+static inline uint64_t cpu_common_ticks(void)
+{
+    return cpu_ticks() - host_counter_ahead;
 }

@@ -68,7 +68,16 @@ static inline void cpu_relax(void)
     explore_spin();
 }
 
+static inline void cpu_interleave(void)
+{
+}
+
 static inline uint64_t cpu_ticks(void)
+{
+    return 0;
+}
+
+static inline uint64_t cpu_common_ticks(void)
 {
     return 0;
 }
