@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-struct fs_fixture fixture;
+struct fs_fixture compared;
 uint64_t seed;
 struct linux_file files[LINUX_FILES];
 bool is_root;
@@ -71,7 +71,7 @@ void pick_path(char *to)
     } while (leads_out(to));
 }
 
-void expect(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs)
+void agree(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs)
 {
     if (ours != theirs) {
         fail_msg("step %lu: %s(%s, %s): %lld here, %lld on Linux", steps, what, a, b ? b : "-",
@@ -84,14 +84,14 @@ void expect(const char *what, const char *a, const char *b, int64_t ours, int64_
 void compare_status(const char *what, const char *path, const struct fs_status *ours,
                     const struct stat *theirs)
 {
-    expect(what, path, "mode", ours->mode, theirs->st_mode);
-    expect(what, path, "links", ours->links, (int64_t)theirs->st_nlink);
+    agree(what, path, "mode", ours->mode, theirs->st_mode);
+    agree(what, path, "links", ours->links, (int64_t)theirs->st_nlink);
     if ((ours->mode & FS_KIND) != FS_DIRECTORY) {
-        expect(what, path, "bytes", (int64_t)ours->bytes, theirs->st_size);
+        agree(what, path, "bytes", (int64_t)ours->bytes, theirs->st_size);
     }
     if (is_root) {
-        expect(what, path, "user", ours->user, theirs->st_uid);
-        expect(what, path, "group", ours->group, theirs->st_gid);
+        agree(what, path, "user", ours->user, theirs->st_uid);
+        agree(what, path, "group", ours->group, theirs->st_gid);
     }
 }
 
@@ -133,7 +133,7 @@ void do_open(void)
     unsigned mode = below(2) ? 0644 : 0200;
     pick_path(path);
     close_file(i);
-    int here = fs_open(&fixture.view, NULL, path, flags, mode, &files[i].ours);
+    int here = fs_open(&compared.view, NULL, path, flags, mode, &files[i].ours);
     files[i].theirs = (int)syscall(SYS_open, path, flags, mode);
     int there = files[i].theirs < 0 ? real_errno_of(-1) : 0;
     if (here != 0) {
@@ -147,7 +147,7 @@ void do_open(void)
         struct stat status = {0};
         lstat(path, &status);
         fail_msg("step %lu: mode there %o, user %u, as %u: open(%s, %o): %d here, %d on Linux", steps,
-                 status.st_mode, status.st_uid, fixture.view.who.user, path, flags, here, there);
+                 status.st_mode, status.st_uid, compared.view.who.user, path, flags, here, there);
     }
 }
 
@@ -175,10 +175,10 @@ void do_write(void)
     }
     random_fill(&seed, data, bytes);
     if (below(2)) {
-        expect("write", "", NULL, fs_put(files[i].ours, data, bytes),
+        agree("write", "", NULL, fs_put(files[i].ours, data, bytes),
                real_errno_of(write(files[i].theirs, data, bytes)));
     } else {
-        expect("pwrite", "", NULL, file_write_at(files[i].ours, file_memory(&memory, data, bytes), offset),
+        agree("pwrite", "", NULL, file_write_at(files[i].ours, file_memory(&memory, data, bytes), offset),
                real_errno_of(pwrite(files[i].theirs, data, bytes, offset)));
     }
 }
@@ -197,10 +197,10 @@ void do_read(void)
     int64_t here;
     if (below(2)) {
         here = fs_take(files[i].ours, ours, bytes);
-        expect("read", "", NULL, here, real_errno_of(read(files[i].theirs, theirs, bytes)));
+        agree("read", "", NULL, here, real_errno_of(read(files[i].theirs, theirs, bytes)));
     } else {
         here = file_read_at(files[i].ours, file_memory(&memory, ours, bytes), offset);
-        expect("pread", "", NULL, here, real_errno_of(pread(files[i].theirs, theirs, bytes, offset)));
+        agree("pread", "", NULL, here, real_errno_of(pread(files[i].theirs, theirs, bytes, offset)));
     }
     if (here > 0) {
         assert_memory_equal(ours, theirs, (size_t)here);
@@ -218,7 +218,7 @@ void do_seek(void)
     if (files[i].ours->operations->read == NULL) {
         return; /* a directory's positions are anybody's own */
     }
-    expect("lseek", "", NULL, file_seek(files[i].ours, offset, whence),
+    agree("lseek", "", NULL, file_seek(files[i].ours, offset, whence),
            real_errno_of(lseek(files[i].theirs, offset, (int)whence)));
 }
 
@@ -227,7 +227,7 @@ void do_ftruncate(void)
     unsigned i = pick_file();
     int64_t bytes = (int64_t)below(LINUX_BYTES_MOST) - 2;
     if (i != LINUX_FILES) {
-        expect("ftruncate", "", NULL, file_truncate(files[i].ours, bytes),
+        agree("ftruncate", "", NULL, file_truncate(files[i].ours, bytes),
                real_errno_of(ftruncate(files[i].theirs, bytes)));
     }
 }

@@ -10,7 +10,7 @@
 #define LINUX_BYTES_MOST 40000
 #define LINUX_PATH_BYTES 600
 
-extern struct fs_fixture fixture;
+extern struct fs_fixture compared;
 extern uint64_t seed;
 extern struct linux_file {
     struct file *ours;
@@ -25,7 +25,7 @@ int real_errno_of(long result);
 /* A path of few names, so that operations meet, which does not lead out of the test's directory. */
 void pick_path(char to[LINUX_PATH_BYTES]);
 /* Fails unless both say the same. */
-void expect(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs);
+void agree(const char *what, const char *a, const char *b, int64_t ours, int64_t theirs);
 void compare_status(const char *what, const char *path, const struct fs_status *ours,
                     const struct stat *theirs);
 

@@ -29,9 +29,9 @@ static void do_stat(void)
     struct stat theirs;
     bool follow = below(2);
     pick_path(path);
-    int here = fs_status(&fixture.view, NULL, path, follow ? 0 : FS_AT_NO_FOLLOW, &ours);
+    int here = fs_status(&compared.view, NULL, path, follow ? 0 : FS_AT_NO_FOLLOW, &ours);
     int there = real_errno_of(fstatat(AT_FDCWD, path, &theirs, follow ? 0 : AT_SYMLINK_NOFOLLOW));
-    expect("stat", path, NULL, here, there);
+    agree("stat", path, NULL, here, there);
     if (here == 0) {
         compare_status("stat", path, &ours, &theirs);
     }
@@ -45,7 +45,7 @@ static void do_mkdir(void)
     static const unsigned modes[] = {0755, 0777, 0700, 01777, 0500, 02775};
     unsigned mode = modes[below(6)];
     pick_path(path);
-    expect("mkdir", path, NULL, fs_mkdir(&fixture.view, NULL, path, mode), real_errno_of(mkdir(path, mode)));
+    agree("mkdir", path, NULL, fs_mkdir(&compared.view, NULL, path, mode), real_errno_of(mkdir(path, mode)));
 }
 
 static void do_unlink(void)
@@ -53,8 +53,8 @@ static void do_unlink(void)
     char path[LINUX_PATH_BYTES];
     bool directory = below(2);
     pick_path(path);
-    expect(directory ? "rmdir" : "unlink", path, NULL,
-           fs_unlink(&fixture.view, NULL, path, directory ? FS_AT_REMOVE_DIRECTORY : 0),
+    agree(directory ? "rmdir" : "unlink", path, NULL,
+           fs_unlink(&compared.view, NULL, path, directory ? FS_AT_REMOVE_DIRECTORY : 0),
            real_errno_of(unlinkat(AT_FDCWD, path, directory ? AT_REMOVEDIR : 0)));
 }
 
@@ -64,7 +64,7 @@ static void do_symlink(void)
     const char *target = targets[below(9)];
     char path[LINUX_PATH_BYTES];
     pick_path(path);
-    expect("symlink", target, path, fs_symlink(&fixture.view, target, NULL, path),
+    agree("symlink", target, path, fs_symlink(&compared.view, target, NULL, path),
            real_errno_of(symlink(target, path)));
 }
 
@@ -75,10 +75,10 @@ static void do_link(void)
     bool follow = below(2);
     pick_path(from);
     pick_path(to);
-    if (fixture.view.who.user != 0) {
+    if (compared.view.who.user != 0) {
         return; /* where fs.protected_hardlinks is set, Linux refuses more */
     }
-    expect("link", from, to, fs_link(&fixture.view, NULL, from, NULL, to, follow ? FS_AT_FOLLOW : 0),
+    agree("link", from, to, fs_link(&compared.view, NULL, from, NULL, to, follow ? FS_AT_FOLLOW : 0),
            real_errno_of(linkat(AT_FDCWD, from, AT_FDCWD, to, follow ? AT_SYMLINK_FOLLOW : 0)));
 }
 
@@ -89,7 +89,7 @@ static void do_rename(void)
     unsigned flags = below(4) == 0 ? FS_RENAME_NO_REPLACE : 0;
     pick_path(from);
     pick_path(to);
-    expect("rename", from, to, fs_rename(&fixture.view, NULL, from, NULL, to, flags),
+    agree("rename", from, to, fs_rename(&compared.view, NULL, from, NULL, to, flags),
            real_errno_of(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)));
 }
 
@@ -100,7 +100,7 @@ static void do_readlink(void)
     char theirs[300] = "";
     size_t room = below(3) ? 200 : below(3);
     pick_path(path);
-    expect("readlink", path, NULL, fs_readlink(&fixture.view, NULL, path, ours, room),
+    agree("readlink", path, NULL, fs_readlink(&compared.view, NULL, path, ours, room),
            real_errno_of(readlink(path, theirs, room)));
     assert_string_equal(ours, theirs);
 }
@@ -111,7 +111,7 @@ static void do_mknod(void)
     static const unsigned kinds[] = {FS_REGULAR, 0, FS_PIPE, FS_SOCKET, FS_DIRECTORY, 0050000};
     unsigned mode = kinds[below(6)] | (below(2) ? 0644 : 0600);
     pick_path(path);
-    expect("mknod", path, NULL, fs_mknod(&fixture.view, NULL, path, mode, 0),
+    agree("mknod", path, NULL, fs_mknod(&compared.view, NULL, path, mode, 0),
            real_errno_of(mknod(path, mode, 0)));
 }
 
@@ -121,7 +121,7 @@ static void do_access(void)
     unsigned wanted = below(8);
     pick_path(path);
     /* With AT_EACCESS: by the same identity as all the rest. */
-    expect("access", path, NULL, fs_access(&fixture.view, NULL, path, wanted, 0),
+    agree("access", path, NULL, fs_access(&compared.view, NULL, path, wanted, 0),
            real_errno_of(syscall(439 /* faccessat2 */, AT_FDCWD, path, wanted, AT_EACCESS)));
 }
 
@@ -131,7 +131,7 @@ static void do_chmod(void)
     static const unsigned modes[] = {0755, 0644, 0000, 04755, 02755, 02644, 0111, 01777, 0222, 0777};
     const struct fs_change change = {.set_mode = true, .mode = modes[below(10)]};
     pick_path(path);
-    expect("chmod", path, NULL, fs_change(&fixture.view, NULL, path, 0, &change),
+    agree("chmod", path, NULL, fs_change(&compared.view, NULL, path, 0, &change),
            real_errno_of(chmod(path, change.mode)));
 }
 
@@ -144,7 +144,7 @@ static void do_chown(void)
                                      .user = below(2) * 1000,
                                      .group = below(2) * 1000};
     pick_path(path);
-    expect("chown", path, NULL, fs_change(&fixture.view, NULL, path, FS_AT_NO_FOLLOW, &change),
+    agree("chown", path, NULL, fs_change(&compared.view, NULL, path, FS_AT_NO_FOLLOW, &change),
            real_errno_of(lchown(path, change.set_user ? change.user : (uid_t)-1,
                                 change.set_group ? change.group : (gid_t)-1)));
 }
@@ -154,7 +154,7 @@ static void do_truncate(void)
     char path[LINUX_PATH_BYTES];
     int64_t bytes = below(4) ? (int64_t)below(LINUX_BYTES_MOST) : (int64_t)below(2) - 1;
     pick_path(path);
-    expect("truncate", path, NULL, fs_truncate(&fixture.view, NULL, path, (uint64_t)bytes),
+    agree("truncate", path, NULL, fs_truncate(&compared.view, NULL, path, (uint64_t)bytes),
            real_errno_of(truncate(path, bytes)));
 }
 
@@ -166,7 +166,7 @@ static void become(unsigned user)
     setfsuid(0); /* who may take any group */
     setfsgid(user);
     setfsuid(user);
-    fixture.view.who.user = fixture.view.who.group = user;
+    compared.view.who.user = compared.view.who.group = user;
     for (unsigned i = 0; i < LINUX_FILES; i++) { /* Linux asks who writes, not who opened */
         if (files[i].ours) {
             files[i].ours->unprivileged = user != 0;
@@ -194,7 +194,7 @@ static bool check_entry(void *context, const struct file_entry *entry)
     if (lstat(path, &theirs) != 0) {
         fail_msg("step %lu: %s is not on Linux", steps, path);
     }
-    expect("readdir", path, "kind", entry->mode, theirs.st_mode & S_IFMT);
+    agree("readdir", path, "kind", entry->mode, theirs.st_mode & S_IFMT);
     ours_listed++;
     return true;
 }
@@ -203,7 +203,7 @@ static void compare_tree(const char *folder)
 {
     struct file *file;
     unsigned theirs_listed = 0;
-    assert_int_equal(fs_open(&fixture.view, NULL, folder, FILE_DIRECTORY, 0, &file), 0);
+    assert_int_equal(fs_open(&compared.view, NULL, folder, FILE_DIRECTORY, 0, &file), 0);
     ours_listed = 0;
     assert_int_equal(file_entries(file, check_entry, (void *)(uintptr_t)folder), 0);
     file_put(file);
@@ -218,7 +218,7 @@ static void compare_tree(const char *folder)
             continue; /* of the test's directory: somewhere else on each side */
         }
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        expect("tree", path, NULL, fs_status(&fixture.view, NULL, path, FS_AT_NO_FOLLOW, &ours), 0);
+        agree("tree", path, NULL, fs_status(&compared.view, NULL, path, FS_AT_NO_FOLLOW, &ours), 0);
         assert_int_equal(lstat(path, &theirs), 0);
         compare_status("tree", path, &ours, &theirs);
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
@@ -226,7 +226,7 @@ static void compare_tree(const char *folder)
         }
     }
     closedir(directory);
-    expect("tree", folder, "names", listed, theirs_listed);
+    agree("tree", folder, "names", listed, theirs_listed);
 }
 
 static void run(unsigned long count, uint64_t first_seed)
@@ -244,16 +244,16 @@ static void run(unsigned long count, uint64_t first_seed)
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chmod(folder, 0777), 0);
     assert_int_equal(chdir(folder), 0);
-    fs_fixture_start(&fixture);
-    fixture.view.mask = 022;
+    fs_fixture_start(&compared);
+    compared.view.mask = 022;
     const struct fs_change open_to_all = {.set_mode = true, .mode = 0777};
-    assert_int_equal(path_change(&fixture.view, fixture.view.root, &open_to_all), 0);
+    assert_int_equal(path_change(&compared.view, compared.view.root, &open_to_all), 0);
     if (!is_root) {
         const struct fs_change owner = {
             .chown = true, .set_user = true, .set_group = true, .user = geteuid(), .group = getegid()};
-        path_change(&fixture.view, fixture.view.root, &owner);
-        fixture.view.who.user = geteuid();
-        fixture.view.who.group = getegid();
+        path_change(&compared.view, compared.view.root, &owner);
+        compared.view.who.user = geteuid();
+        compared.view.who.group = getegid();
     }
     for (steps = 0; steps < count; steps++) {
         operations[below(sizeof operations / sizeof operations[0])]();
@@ -267,7 +267,7 @@ static void run(unsigned long count, uint64_t first_seed)
         close_file(i);
     }
     compare_tree(".");
-    fs_fixture_stop(&fixture);
+    fs_fixture_stop(&compared);
     assert_int_equal(chdir("/"), 0);
     snprintf(remove, sizeof remove, "rm -rf %s", folder);
     assert_int_equal(system(remove), 0);

@@ -11,27 +11,33 @@ struct host_panic_trap {
 
 extern _Thread_local struct host_panic_trap *host_panic_trap;
 
-#ifdef ASHLAR_DEBUG
 /* The locks that a panic leaves held count as held no more, nor does preemption stay off for them: tests of
  * one panic after the other need that. */
-static inline unsigned host_locks_count(void)
+struct host_locks {
+    unsigned spinlocks; /* of the CPU */
+    unsigned mutexes;   /* of the thread */
+};
+
+#ifdef ASHLAR_DEBUG
+static inline struct host_locks host_locks_count(void)
 {
-    return cpu_locks_held()->count;
+    return (struct host_locks){cpu_locks_held()->count, thread_locks_held()->count};
 }
 
-static inline void host_locks_forget(unsigned count)
+static inline void host_locks_forget(struct host_locks before)
 {
-    cpu_locks_held()->count = count;
+    cpu_locks_held()->count = before.spinlocks;
+    thread_locks_held()->count = before.mutexes;
 }
 #else
-static inline unsigned host_locks_count(void)
+static inline struct host_locks host_locks_count(void)
 {
-    return 0;
+    return (struct host_locks){0, 0};
 }
 
-static inline void host_locks_forget(unsigned count)
+static inline void host_locks_forget(struct host_locks before)
 {
-    (void)count;
+    (void)before;
 }
 #endif
 
@@ -65,7 +71,7 @@ static inline void host_play_end(struct host_cpu left)
  */
 #define CATCH_PANIC(trap, panicked, statement)                                                               \
     do {                                                                                                     \
-        volatile unsigned locks_before = host_locks_count();                                                 \
+        const struct host_locks locks_before = host_locks_count();                                           \
         volatile unsigned depth_before = host_preempt_depth;                                                 \
         (panicked) = true;                                                                                   \
         host_panic_trap = &(trap);                                                                           \
