@@ -2,15 +2,15 @@
  * What debug builds check of each lock (docs/architecture.md, "Locks"), and what builds with lock statistics
  * count. The machinery of locks; callers have no use for it.
  *
- * In both, each CPU keeps which spinlocks it holds, each thread which mutexes, where they were taken and since
- * when.
+ * In both, each CPU keeps which spinlocks it holds, each thread which mutexes, where they were taken and
+ * since when.
  *
  * Debug builds check: a CPU panics, naming both locks, when it waits for a lock that the order does not allow
  * after one that it holds, or that it holds itself; for a mutex where nobody may wait; when a thread
- * sleeps where it may not; in an interrupt handler for anything but an irq_spinlock. A lock that is only tried is not waited for, so it may be taken
- * in any order and context. It panics, too, when it logs, or allocates or frees memory, while it holds an
- * irq_spinlock; and when an interrupt handler allocates or frees, since it may have interrupted the
- * allocator.
+ * sleeps where it may not; in an interrupt handler for anything but an irq_spinlock. A lock that is only
+ * tried is not waited for, so it may be taken in any order and context. It panics, too, when it logs, or
+ * allocates or frees memory, while it holds an irq_spinlock; and when an interrupt handler allocates or
+ * frees, since it may have interrupted the allocator.
  *
  * Builds with -DASHLAR_LOCK_STATISTICS=ON count, by CPU and rank: struct lock_counts. The command `lock`
  * shows the sums.

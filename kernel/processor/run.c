@@ -8,6 +8,7 @@
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/timer_device.h>
+#include <x86/user_mode.h>
 
 #define LOG_SUBSYSTEM "processors"
 #include <ashlar/log.h>
@@ -34,6 +35,7 @@ _Noreturn void processor_enter(void)
     }
     cpu_control_set();
     extended_state_enable();
+    system_call_entry_set();
     apic_start(); /* before others ask: an APIC that is switched off does not keep what it is sent */
     tlb_cpu_enter();
     timer_device_start();

@@ -33,7 +33,7 @@ static struct mutex date_lock = MUTEX_INITIALIZER(LOCK_DATE);
 static int64_t date_seconds GUARDED_BY(date_lock); /* the firmware's date, in seconds since 1970 */
 static uint64_t date_taken GUARDED_BY(date_lock);  /* clock_nanoseconds() when it was asked */
 static bool date_known GUARDED_BY(date_lock);
-static _Atomic(uint64_t) epoch; /* of 1970, what the clock shows 0 at; 0: the date is not known */
+static _Atomic(uint64_t) epoch;       /* of 1970, what the clock shows 0 at; 0: the date is not known */
 static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
 static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
 

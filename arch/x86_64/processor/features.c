@@ -2,17 +2,16 @@
  * Which features the CPU has, and control registers set to known values, whatever the firmware left.
  *
  * What is on: write protection in supervisor mode, no-execute, SMEP, SMAP and UMIP where the CPU has them,
- * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors), SYSCALL. Everything
- * else is off until a subsystem needs it, such as CET, VMX, protection keys, SYSENTER, and above all FSGSBASE: with
- * it, user code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises the kernel's. Only
- * LA57 stays as it is: it cannot change in long mode.
+ * global pages, PCID, machine checks, FXSR and XSAVE (firmware and user mode use vectors), SYSCALL.
+ * Everything else is off until a subsystem needs it, such as CET, VMX, protection keys, SYSENTER, and above
+ * all FSGSBASE: with it, user code could set the GS base, by whose sign arch/x86_64/trap/entry.S recognises
+ * the kernel's. Only LA57 stays as it is: it cannot change in long mode.
  */
 #include <ashlar/arch/page_table_entry.h>
 #include <ashlar/string.h>
 #include <x86/control_registers.h>
 #include <x86/cpu.h>
 #include <x86/msr.h>
-#include <x86/user_mode.h>
 
 #include "internal.h"
 
@@ -203,7 +202,6 @@ struct cpu_control cpu_control_actual(void)
 void cpu_control_set(void)
 {
     struct cpu_control wanted = cpu_control_wanted();
-    system_call_entry_set();
     msr_write(MSR_EFER, wanted.efer);
     if (wanted.pat) {
         msr_write(MSR_PAT, wanted.pat);

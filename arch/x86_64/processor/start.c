@@ -5,6 +5,7 @@
 #include <x86/cpu.h>
 #include <x86/cpu_stacks.h>
 #include <x86/extended_state.h>
+#include <x86/user_mode.h>
 
 #include "internal.h"
 
@@ -35,6 +36,7 @@ __attribute__((no_stack_protector)) void cpu_early_init(const struct boot_info *
     cpu_features_find();
     cpu_control_set();
     extended_state_enable();
+    system_call_entry_set();
     cpu_stacks_guard();
     __stack_chk_guard = stack_guard_from(&info->seed);
 }

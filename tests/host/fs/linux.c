@@ -176,10 +176,10 @@ void do_write(void)
     random_fill(&seed, data, bytes);
     if (below(2)) {
         agree("write", "", NULL, fs_put(files[i].ours, data, bytes),
-               real_errno_of(write(files[i].theirs, data, bytes)));
+              real_errno_of(write(files[i].theirs, data, bytes)));
     } else {
         agree("pwrite", "", NULL, file_write_at(files[i].ours, file_memory(&memory, data, bytes), offset),
-               real_errno_of(pwrite(files[i].theirs, data, bytes, offset)));
+              real_errno_of(pwrite(files[i].theirs, data, bytes, offset)));
     }
 }
 
@@ -219,7 +219,7 @@ void do_seek(void)
         return; /* a directory's positions are anybody's own */
     }
     agree("lseek", "", NULL, file_seek(files[i].ours, offset, whence),
-           real_errno_of(lseek(files[i].theirs, offset, (int)whence)));
+          real_errno_of(lseek(files[i].theirs, offset, (int)whence)));
 }
 
 void do_ftruncate(void)
@@ -228,7 +228,7 @@ void do_ftruncate(void)
     int64_t bytes = (int64_t)below(LINUX_BYTES_MOST) - 2;
     if (i != LINUX_FILES) {
         agree("ftruncate", "", NULL, file_truncate(files[i].ours, bytes),
-               real_errno_of(ftruncate(files[i].theirs, bytes)));
+              real_errno_of(ftruncate(files[i].theirs, bytes)));
     }
 }
 

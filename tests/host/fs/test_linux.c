@@ -54,8 +54,8 @@ static void do_unlink(void)
     bool directory = below(2);
     pick_path(path);
     agree(directory ? "rmdir" : "unlink", path, NULL,
-           fs_unlink(&compared.view, NULL, path, directory ? FS_AT_REMOVE_DIRECTORY : 0),
-           real_errno_of(unlinkat(AT_FDCWD, path, directory ? AT_REMOVEDIR : 0)));
+          fs_unlink(&compared.view, NULL, path, directory ? FS_AT_REMOVE_DIRECTORY : 0),
+          real_errno_of(unlinkat(AT_FDCWD, path, directory ? AT_REMOVEDIR : 0)));
 }
 
 static void do_symlink(void)
@@ -65,7 +65,7 @@ static void do_symlink(void)
     char path[LINUX_PATH_BYTES];
     pick_path(path);
     agree("symlink", target, path, fs_symlink(&compared.view, target, NULL, path),
-           real_errno_of(symlink(target, path)));
+          real_errno_of(symlink(target, path)));
 }
 
 static void do_link(void)
@@ -79,7 +79,7 @@ static void do_link(void)
         return; /* where fs.protected_hardlinks is set, Linux refuses more */
     }
     agree("link", from, to, fs_link(&compared.view, NULL, from, NULL, to, follow ? FS_AT_FOLLOW : 0),
-           real_errno_of(linkat(AT_FDCWD, from, AT_FDCWD, to, follow ? AT_SYMLINK_FOLLOW : 0)));
+          real_errno_of(linkat(AT_FDCWD, from, AT_FDCWD, to, follow ? AT_SYMLINK_FOLLOW : 0)));
 }
 
 static void do_rename(void)
@@ -90,7 +90,7 @@ static void do_rename(void)
     pick_path(from);
     pick_path(to);
     agree("rename", from, to, fs_rename(&compared.view, NULL, from, NULL, to, flags),
-           real_errno_of(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)));
+          real_errno_of(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags)));
 }
 
 static void do_readlink(void)
@@ -101,7 +101,7 @@ static void do_readlink(void)
     size_t room = below(3) ? 200 : below(3);
     pick_path(path);
     agree("readlink", path, NULL, fs_readlink(&compared.view, NULL, path, ours, room),
-           real_errno_of(readlink(path, theirs, room)));
+          real_errno_of(readlink(path, theirs, room)));
     assert_string_equal(ours, theirs);
 }
 
@@ -112,7 +112,7 @@ static void do_mknod(void)
     unsigned mode = kinds[below(6)] | (below(2) ? 0644 : 0600);
     pick_path(path);
     agree("mknod", path, NULL, fs_mknod(&compared.view, NULL, path, mode, 0),
-           real_errno_of(mknod(path, mode, 0)));
+          real_errno_of(mknod(path, mode, 0)));
 }
 
 static void do_access(void)
@@ -122,7 +122,7 @@ static void do_access(void)
     pick_path(path);
     /* With AT_EACCESS: by the same identity as all the rest. */
     agree("access", path, NULL, fs_access(&compared.view, NULL, path, wanted, 0),
-           real_errno_of(syscall(439 /* faccessat2 */, AT_FDCWD, path, wanted, AT_EACCESS)));
+          real_errno_of(syscall(439 /* faccessat2 */, AT_FDCWD, path, wanted, AT_EACCESS)));
 }
 
 static void do_chmod(void)
@@ -132,7 +132,7 @@ static void do_chmod(void)
     const struct fs_change change = {.set_mode = true, .mode = modes[below(10)]};
     pick_path(path);
     agree("chmod", path, NULL, fs_change(&compared.view, NULL, path, 0, &change),
-           real_errno_of(chmod(path, change.mode)));
+          real_errno_of(chmod(path, change.mode)));
 }
 
 static void do_chown(void)
@@ -145,8 +145,8 @@ static void do_chown(void)
                                      .group = below(2) * 1000};
     pick_path(path);
     agree("chown", path, NULL, fs_change(&compared.view, NULL, path, FS_AT_NO_FOLLOW, &change),
-           real_errno_of(lchown(path, change.set_user ? change.user : (uid_t)-1,
-                                change.set_group ? change.group : (gid_t)-1)));
+          real_errno_of(lchown(path, change.set_user ? change.user : (uid_t)-1,
+                               change.set_group ? change.group : (gid_t)-1)));
 }
 
 static void do_truncate(void)
@@ -155,7 +155,7 @@ static void do_truncate(void)
     int64_t bytes = below(4) ? (int64_t)below(LINUX_BYTES_MOST) : (int64_t)below(2) - 1;
     pick_path(path);
     agree("truncate", path, NULL, fs_truncate(&compared.view, NULL, path, (uint64_t)bytes),
-           real_errno_of(truncate(path, bytes)));
+          real_errno_of(truncate(path, bytes)));
 }
 
 static void become(unsigned user)

@@ -18,7 +18,7 @@ typedef uint64_t system_call_handler(struct trap_frame *frame);
 /* Sets the handler for all CPUs; returns the one before. There is one before user mode is entered. */
 system_call_handler *system_call_set_handler(system_call_handler *handler);
 
-/* Tells this CPU where system calls enter. For each CPU on its own start, by cpu_control_set(). */
+/* Tells this CPU where system calls enter. For each CPU on its own start, after cpu_control_set(). */
 void system_call_entry_set(void);
 
 /*
