@@ -88,8 +88,9 @@ KERNEL_TEST(thread_that_is_detached_is_freed)
 {
     static struct thread *threads[MANY];
     unsigned before;
-    thread_detach(thread_run("first", add_one, NULL)); /* makes what is made once */
-    thread_sleep(20000000, false);
+    struct thread *first = thread_run("first", add_one, NULL); /* makes what is made once */
+    EXPECT(first != NULL);
+    thread_join(first, NULL);
     before = thread_count();
     atomic_store(&gate_is_open, true);
     for (unsigned i = 0; i < MANY; i++) {
@@ -97,7 +98,8 @@ KERNEL_TEST(thread_that_is_detached_is_freed)
         EXPECT(threads[i] != NULL);
         thread_detach(threads[i]);
     }
-    for (unsigned i = 0; i < 1000 && thread_count() > before; i++) {
+    struct lock_wait patience = lock_wait_begin(MUTEX_PATIENCE);
+    while (thread_count() > before && lock_wait_goes_on(&patience)) {
         thread_sleep(1000000, false);
     }
     EXPECT_EQUAL(thread_count(), before);
@@ -204,14 +206,16 @@ KERNEL_TEST(threads_of_one_level_take_turns)
 
 static _Atomic(uint64_t) seen_on; /* CPUs, a bit for each of the first 64 */
 
-static uint64_t note_cpu_for_a_while(void *argument)
+/* Until `argument` of them have been seen: the host may not let the others run for a while. */
+static uint64_t note_cpu(void *argument)
 {
-    (void)argument;
-    for (uint64_t start = clock_nanoseconds(); clock_nanoseconds() - start < 50000000;) {
+    struct lock_wait patience = lock_wait_begin(MUTEX_PATIENCE);
+    do {
         preempt_disable();
         atomic_fetch_or(&seen_on, UINT64_C(1) << cpu_number() % 64);
         preempt_enable();
-    }
+    } while ((unsigned)__builtin_popcountll(atomic_load(&seen_on)) < (uintptr_t)argument &&
+             lock_wait_goes_on(&patience));
     return 0;
 }
 
@@ -225,7 +229,7 @@ KERNEL_TEST(threads_are_taken_by_those_that_rest)
     preempt_disable();
     for (unsigned i = 0; i < count; i++) {
         preempt_enable();
-        threads[i] = thread_run("spread", note_cpu_for_a_while, NULL);
+        threads[i] = thread_run("spread", note_cpu, (void *)(uintptr_t)(online == 1 ? 1 : 2));
         preempt_disable();
     }
     preempt_enable();

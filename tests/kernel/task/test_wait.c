@@ -1,6 +1,7 @@
 /* Waiting, waking, times, kills, and mutexes. */
 #include <ashlar/clock.h>
 #include <ashlar/platform.h>
+#include <ashlar/string.h>
 #include <ashlar/test.h>
 #include <ashlar/thread.h>
 #include <ashlar/wait.h>
@@ -137,12 +138,13 @@ KERNEL_TEST(wait_a_wake_at_the_last_moment_is_not_lost)
         threads[i] = thread_run("racer", i < 2 ? take_in_time : take_patiently, NULL);
         EXPECT(threads[i] != NULL);
     }
-    unsigned stuck = 0;
+    bool stuck = false;
     for (unsigned i = 0; i < ROUNDS / 4; i++) {
         atomic_fetch_add(&tokens, 1);
         wake_one(&race);
-        for (unsigned looks = 0; atomic_load(&taken) <= i && stuck == 0; looks++) {
-            stuck += looks > 2000;
+        struct lock_wait patience = lock_wait_begin(MUTEX_PATIENCE);
+        while (atomic_load(&taken) <= i && !stuck) {
+            stuck = !lock_wait_goes_on(&patience);
             thread_sleep(10000, false);
         }
     }
@@ -151,7 +153,7 @@ KERNEL_TEST(wait_a_wake_at_the_last_moment_is_not_lost)
     for (unsigned i = 0; i < 4; i++) {
         thread_join(threads[i], NULL);
     }
-    EXPECT_EQUAL(stuck, 0);
+    EXPECT(!stuck);
 }
 
 /* ---- Kills ---- */
@@ -236,12 +238,20 @@ KERNEL_TEST(mutex_lets_in_one_thread_at_a_time)
 
 static _Atomic(bool) is_held;
 
-static uint64_t hold_and_sleep(void *argument)
+static bool waits_for_a_mutex(const struct thread *thread)
 {
-    (void)argument;
+    const char *what = atomic_load(&thread->waits_for);
+    return what && strcmp(what, "mutex") == 0;
+}
+
+/* Holds the mutex until the other one sleeps for it. */
+static uint64_t hold_until_wanted(void *other)
+{
     mutex_acquire(&mutex);
     atomic_store(&is_held, true);
-    thread_sleep(3000000, false);
+    while (!waits_for_a_mutex(other)) {
+        thread_sleep(100000, false);
+    }
     mutex_release(&mutex);
     return 0;
 }
@@ -249,7 +259,7 @@ static uint64_t hold_and_sleep(void *argument)
 KERNEL_TEST(mutex_is_waited_for_asleep)
 {
     atomic_store(&is_held, false);
-    struct thread *holder = thread_run("holder", hold_and_sleep, NULL);
+    struct thread *holder = thread_run("holder", hold_until_wanted, thread_current());
     EXPECT(holder != NULL);
     while (!atomic_load(&is_held)) {
         thread_sleep(100000, false);
