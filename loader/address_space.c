@@ -215,30 +215,11 @@ static bool map_kernel(struct loader *loader)
                kernel->stack_bytes, PAGE_WRITE | PAGE_GLOBAL, CACHE_WRITE_BACK, "the boot stack");
 }
 
-/* Whether some of [first, end) is RAM. */
-static bool touches_ram(const struct loader *loader, uint64_t first, uint64_t end)
-{
-    bool touches = false;
-    for (size_t i = 0; i < loader->range_count && !touches; i++) {
-        const struct memory_range *range = &loader->ranges[i];
-        touches = memory_type_is_ram(range->type) && range->base.raw < end &&
-                  first < range->base.raw + range->bytes;
-    }
-    return touches;
-}
-
-/* What is drawn into RAM would be somebody's memory, which the physmap has cached in another way besides. */
 static bool map_video(struct loader *loader)
 {
-    struct boot_framebuffer *video = &loader->info->framebuffer;
+    const struct boot_framebuffer *video = &loader->info->framebuffer;
     uint64_t first = align_down(video->physical_base.raw, FRAME_BYTES);
     uint64_t end = align_up(video->physical_base.raw + video->bytes, FRAME_BYTES);
-    if (touches_ram(loader, first, end)) {
-        message_warning("the firmware's framebuffer at %#" PRIx64 ", %" PRIu64
-                        " bytes, lies in RAM: it is not used",
-                        video->physical_base.raw, video->bytes);
-        *video = (struct boot_framebuffer){0};
-    }
     if (video->bytes == 0) {
         return true;
     }

@@ -19,7 +19,7 @@
 #include "loader/portable/memory_map.h"
 #include "loader/portable/page_tables.h"
 
-#define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes 10, and 30 if page tables come one by one */
+#define LOADER_ALLOCATIONS_MAX 64 /* a small machine takes 11, and 30 if page tables come one by one */
 #define COMMAND_LINE_BYTES     8192
 #define BOOT_STACK_BYTES       KIB(64)
 
@@ -144,6 +144,8 @@ bool kernel_image_load(struct loader *loader);
 /* An initrd that cannot be had is a warning: the kernel starts without. */
 void initrd_read(struct loader *loader);
 bool acpi_tables_copy(struct loader *loader);
+/* Without memory for it, or with a framebuffer in RAM, there is a warning and no screen. */
+void screen_prepare(struct loader *loader);
 /* After boot services: the file that the kernel was loaded from is free memory. */
 void kernel_image_release(struct loader *loader);
 /* After boot services: frames of theirs that hold SMBIOS's entry point and table stay as they are. */

@@ -67,6 +67,7 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
     if (!memory_survey(loader) || !acpi_tables_copy(loader)) {
         return false;
     }
+    screen_prepare(loader);
     if (!address_space_build(loader)) {
         return false;
     }

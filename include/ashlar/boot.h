@@ -23,5 +23,11 @@ void *physmap_pointer(phys_addr_t address);
 /* The normalised memory map; *count becomes the number of its ranges. */
 const struct memory_range *boot_memory_map(size_t *count);
 
+/*
+ * Whether the map gives all of `bytes` bytes at `base` the type MEMORY_BOOT_INFO, as it does for what
+ * boot_info refers to.
+ */
+bool boot_info_holds(phys_addr_t base, uint64_t bytes);
+
 /* The kernel command line, NUL-terminated; see <ashlar/command_line.h>. */
 const char *boot_command_line(void);

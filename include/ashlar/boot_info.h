@@ -15,7 +15,7 @@
 #include <ashlar/types.h>
 
 #define BOOT_INFO_MAGIC   0x52414c4853410a00ULL /* "\0\nASHLAR" read as a little-endian number */
-#define BOOT_INFO_VERSION 3
+#define BOOT_INFO_VERSION 4
 
 /*
  * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value
@@ -105,6 +105,18 @@ struct boot_framebuffer {
     uint8_t unused[2];         /* 0 */
 };
 
+/*
+ * What the kernel needs to show text in the framebuffer: a font that suits it, and ordinary memory for what
+ * stands on it, both kept for as long as the kernel writes there. All 0 when there is no framebuffer, or no
+ * font that fits into it.
+ */
+struct boot_screen {
+    phys_addr_t cells;   /* zeroed memory for its cells (<ashlar/screen_grid.h>), FRAME_BYTES aligned */
+    uint64_t cell_bytes; /* length */
+    phys_addr_t font;    /* first byte of a PC screen font file */
+    uint64_t font_bytes; /* length */
+};
+
 enum boot_seed_source {
     BOOT_SEED_EFI_RNG,    /* EFI_RNG_PROTOCOL */
     BOOT_SEED_RDSEED,     /* the CPU's entropy source */
@@ -171,6 +183,7 @@ struct boot_info {
     struct boot_table command_line; /* NUL-terminated bytes; `bytes` counts the NUL */
     struct boot_kernel kernel;      /* the image as it was loaded */
     struct boot_framebuffer framebuffer;       /* the screen, or none */
+    struct boot_screen screen;                 /* what is needed to show text there */
     struct boot_paging paging;                 /* the page tables in force */
     struct boot_firmware firmware;             /* who started the loader, and its tables */
     struct boot_seed seed;                     /* for the kernel's random choices */

@@ -1,25 +1,31 @@
-/* The kernel's screen, with the fonts in its image (arch/x86_64/io/fonts.S). */
+/* The kernel's screen, with the font and the memory that the loader handed over. */
 #define LOG_SUBSYSTEM "screen"
+#include <ashlar/boot.h>
 #include <ashlar/log.h>
 #include <ashlar/screen.h>
 
-extern const uint8_t ashlar_font_small[];
-extern const uint8_t ashlar_font_small_end[];
-extern const uint8_t ashlar_font_medium[];
-extern const uint8_t ashlar_font_medium_end[];
-extern const uint8_t ashlar_font_large[];
-extern const uint8_t ashlar_font_large_end[];
-
 static struct screen console_screen; /* the console's */
 
-bool screen_console_start(const struct boot_framebuffer *framebuffer)
+/* Opens the screen; returns NULL, or why it cannot. */
+static const char *open_handed_over(const struct boot_framebuffer *framebuffer,
+                                    const struct boot_screen *from)
 {
-    const struct screen_font_file files[] = {
-        {ashlar_font_small, (size_t)(ashlar_font_small_end - ashlar_font_small)},
-        {ashlar_font_medium, (size_t)(ashlar_font_medium_end - ashlar_font_medium)},
-        {ashlar_font_large, (size_t)(ashlar_font_large_end - ashlar_font_large)},
-    };
-    const char *error = screen_open(&console_screen, framebuffer, files, ARRAY_LENGTH(files));
+    struct screen_memory memory = {.font_bytes = from->font_bytes, .cell_bytes = from->cell_bytes};
+    if (from->font_bytes != 0) {
+        if (!boot_info_holds(from->font, from->font_bytes) ||
+            !boot_info_holds(from->cells, from->cell_bytes) || !is_aligned(from->cells.raw, FRAME_BYTES)) {
+            return "its font or cells lie in memory that is not the loader's";
+        }
+        memory.font = physmap_pointer(from->font);
+        memory.cells = physmap_pointer(from->cells);
+    }
+    return screen_open(&console_screen, framebuffer, &memory);
+}
+
+bool screen_console_start(const struct boot_info *info)
+{
+    const struct boot_framebuffer *framebuffer = &info->framebuffer;
+    const char *error = open_handed_over(framebuffer, &info->screen);
     if (error) {
         log_info("none used: %s (%u x %u pixels of %u bytes)", error, framebuffer->width, framebuffer->height,
                  framebuffer->bytes_per_pixel);

@@ -35,6 +35,6 @@ void consoles_start(void)
         serial_console_start();
     }
     if (is_wanted("screen")) {
-        screen_console_start(&boot_info()->framebuffer);
+        screen_console_start(boot_info());
     }
 }

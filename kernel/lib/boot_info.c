@@ -1,5 +1,6 @@
 /* See <ashlar/boot.h>. */
 #include <ashlar/boot.h>
+#include <ashlar/memory_type.h>
 #include <ashlar/sealed.h>
 
 static SEALED const struct boot_info *handed_over;
@@ -37,6 +38,14 @@ const struct memory_range *boot_memory_map(size_t *count)
 {
     *count = handed_over->memory_map.count;
     return physmap_pointer(handed_over->memory_map.base);
+}
+
+bool boot_info_holds(phys_addr_t base, uint64_t bytes)
+{
+    size_t count;
+    const struct memory_range *map = boot_memory_map(&count);
+    const struct memory_range *range = memory_ranges_find(map, count, base);
+    return range && range->type == MEMORY_BOOT_INFO && bytes <= range->bytes - (base.raw - range->base.raw);
 }
 
 const char *boot_command_line(void)

@@ -41,9 +41,11 @@ class Refusal:
     runs: int = 1       # least number of runs
     failing: set = field(default_factory=set)  # services that must have been made to fail, in a sweep over calls
     warnings: list = field(default_factory=list)
+    possible: list = field(default_factory=list)  # warnings that may be there, where a sweep can step over them
 
 
 EXIT_REFUSED = r"the firmware refuses to end boot services \(attempt 1\): aborted"
+NO_SCREEN_MEMORY = r"^no memory for the screen \(\d+ bytes\): it is not used$"
 NO_MEMORY = r"no memory for [a-z0-9 -]+ \(\d+ bytes\): out of resources"
 NO_SCREEN = [r"^screen +none$"]
 SEED = r"^seed +from {}$"
@@ -71,18 +73,22 @@ REFUSALS = {
     "page-executes": Refusal("dry=1 attributes=good", EXIT_REFUSED),
     "page-does-not-execute": Refusal("dry=1 attributes=fixed", r"does not let the page at .* execute.*: access denied"),
     "each-page-allocation": Refusal("dry=1 sweep=calls fail=AllocatePages", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=6,
-                                    failing={"AllocatePages"}),
+                                    failing={"AllocatePages"}, warnings=[NO_SCREEN_MEMORY]),
     "each-pool-allocation": Refusal("dry=1 sweep=calls fail=AllocatePool", f"{NO_MEMORY}|{EXIT_REFUSED}"),
     "each-call": Refusal("dry=1 sweep=calls fail=all status=device-error", r"device error$|aborted$", runs=12,
                          failing={"AllocatePages", "GetMemoryMap", "HandleProtocol", "SetWatchdogTimer",
-                                  "ExitBootServices"}, warnings=[r"ashlar\.cfg cannot be read: device error"]),
+                                  "ExitBootServices"},
+                         warnings=[r"ashlar\.cfg cannot be read: device error", r"initrd\.cpio cannot be opened; it is ignored$",
+                                   NO_SCREEN_MEMORY]),
     "too-little-memory": Refusal("dry=1 spare-pages=100",
                                  r"no memory for kernel (code|constants|data) \(\d+ bytes\): out of resources"),
     # Segments and stack need one piece each, page tables do not: they never are what there is no memory for.
     "memory-in-pieces": Refusal("dry=1 sweep=stretch single-pages=256",
                                 f"no memory for (boot information|sorting the memory map|kernel [a-z]+|the boot stack) "
-                                rf"\(\d+ bytes\): out of resources|{EXIT_REFUSED}", runs=10),
-    "memory-almost-exhausted": Refusal("dry=1 sweep=memory", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=4),
+                                rf"\(\d+ bytes\): out of resources|{EXIT_REFUSED}", runs=10,
+                                possible=[NO_SCREEN_MEMORY]),
+    "memory-almost-exhausted": Refusal("dry=1 sweep=memory", f"{NO_MEMORY}|{EXIT_REFUSED}", runs=4,
+                                       possible=[NO_SCREEN_MEMORY]),
 }
 
 # What the kernel logs of this machine's ACPI tables when it has found all of them.

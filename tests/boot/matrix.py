@@ -14,6 +14,11 @@ NO_SCREEN = ["screen    none"]
 A_SCREEN = [" bytes a pixel, "]
 
 
+def display(width, height):
+    """A machine whose firmware sets the screen up with so many pixels, as its monitor prefers."""
+    return Machine(vga="none", extra=["-device", f"VGA,edid=on,xres={width},yres={height},vgamem_mb=64"])
+
+
 def check_total(machine, said):
     """The memory map that the kernel shows has all RAM of the machine, to the byte, and its sums are right."""
     shown = [(int(first, 16), int(last, 16) + 1, kind) for first, last, kind in
@@ -80,6 +85,9 @@ CASES = {
     "video.cirrus": Case(Machine(vga="cirrus"), says=A_SCREEN),
     "video.virtio": Case(Machine(vga="virtio"), says=NO_SCREEN),  # it can only be drawn to by the firmware
     "video.ramfb": Case(Machine(vga="ramfb"), says=A_SCREEN),
+    "video.640x480": Case(display(640, 480), cmdline="log=info", says=["640 x 480, ", "80 x 30 characters of 8 x 16"]),
+    "video.1920x1080": Case(display(1920, 1080), cmdline="log=info", says=["160 x 45 characters of 12 x 24"]),
+    "video.2560x1600": Case(display(2560, 1600), cmdline="log=info", says=["160 x 50 characters of 16 x 32"]),
     "board.pc": Case(Machine(board="pc")),
     "board.no-acpi": Case(Machine(extra=["-machine", "acpi=off"])),
     "board.no-hpet": Case(Machine(extra=["-machine", "hpet=off"])),

@@ -83,6 +83,7 @@ def describe_machine(info):
         yield (f"framebuffer   {raw(screen['virtual_base']):#x}, physical {raw(screen['physical_base']):#x}, "
                f"{memory.integer(screen['width'])} x {memory.integer(screen['height'])}, "
                f"{memory.integer(screen['pitch'])} bytes a row")
+        yield f"screen        cells at physical {raw(info['screen']['cells']):#x}, font at {raw(info['screen']['font']):#x}"
     else:
         yield "framebuffer   none"
 

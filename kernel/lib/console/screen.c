@@ -12,8 +12,6 @@
 #include <ashlar/screen.h>
 #include <ashlar/string.h>
 
-enum { COMFORTABLE_COLUMNS = 128, COMFORTABLE_ROWS = 40 };
-
 /* ---- Colours ---- */
 
 /* The sixteen colours of the VGA text mode, as 0xRRGGBB. */
@@ -316,47 +314,6 @@ static const char *check_framebuffer(const struct boot_framebuffer *framebuffer)
                : NULL;
 }
 
-/* The columns and rows that a screen has with a font; false when there is not one of each. */
-static bool grid_of(const struct boot_framebuffer *framebuffer, uint32_t font_width, uint32_t font_height,
-                    uint32_t *columns, uint32_t *rows)
-{
-    uint64_t across = min_u64(framebuffer->width / font_width, SCREEN_COLUMNS_MAX);
-    uint64_t down = min_u64(framebuffer->height / font_height, TERMINAL_ROWS_MAX);
-    if (across == 0 || down == 0) {
-        return false;
-    }
-    *columns = (uint32_t)across;
-    *rows = (uint32_t)min_u64(down, SCREEN_CELLS_MAX / across);
-    return true;
-}
-
-/* The file with the font to use, or NULL. Files that are not valid fonts are skipped. */
-static const struct screen_font_file *choose_font(const struct boot_framebuffer *framebuffer,
-                                                  const struct screen_font_file *files, size_t file_count)
-{
-    const struct screen_font_file *best = NULL;
-    uint32_t best_height = 0;
-    bool best_comfortable = false;
-    for (size_t i = 0; i < file_count; i++) {
-        uint32_t width;
-        uint32_t height;
-        uint32_t columns;
-        uint32_t rows;
-        if (!psf_size(files[i].data, files[i].bytes, &width, &height) ||
-            !grid_of(framebuffer, width, height, &columns, &rows)) {
-            continue;
-        }
-        bool comfortable = columns >= COMFORTABLE_COLUMNS && rows >= COMFORTABLE_ROWS;
-        bool better = comfortable != best_comfortable ? comfortable : comfortable == (height > best_height);
-        if (!best || better) {
-            best = &files[i];
-            best_height = height;
-            best_comfortable = comfortable;
-        }
-    }
-    return best;
-}
-
 static void sink_write(struct console_sink *sink, const char *text, size_t bytes)
 {
     screen_write((struct screen *)((char *)sink - offsetof(struct screen, sink)), text, bytes);
@@ -379,29 +336,34 @@ static void clear(struct screen *screen)
 }
 
 const char *screen_open(struct screen *screen, const struct boot_framebuffer *framebuffer,
-                        const struct screen_font_file *files, size_t file_count)
+                        const struct screen_memory *memory)
 {
+    struct screen_grid grid;
     const char *error = check_framebuffer(framebuffer);
     if (error) {
         return error;
     }
-    const struct screen_font_file *file = choose_font(framebuffer, files, file_count);
-    if (!file) {
+    if (memory->font_bytes == 0) {
         return "no font that fits the framebuffer";
     }
-    error = psf_open(&screen->font, file->data, file->bytes);
+    error = psf_open(&screen->font, memory->font, memory->font_bytes);
     if (error) {
         return error;
     }
-    uint32_t columns = 0;
-    uint32_t rows = 0;
-    grid_of(framebuffer, screen->font.width, screen->font.height, &columns, &rows);
+    if (!screen_grid_of(framebuffer, screen->font.width, screen->font.height, &grid)) {
+        return "the font is larger than the framebuffer";
+    }
+    if (memory->cell_bytes < screen_cell_bytes(grid)) {
+        return "too little memory for the cells";
+    }
     screen->sink = (struct console_sink){.name = "screen", .write = sink_write, .flush = sink_flush};
     screen->framebuffer = *framebuffer;
     screen->expanded_valid = false;
     screen->cursor_row = 0;
+    screen->cells = memory->cells;
+    screen->shown = memory->cells + (size_t)grid.columns * grid.rows;
     make_palette(screen);
-    terminal_init(&screen->terminal, &screen->font, screen->cells, columns, rows);
+    terminal_init(&screen->terminal, &screen->font, screen->cells, grid.columns, grid.rows);
     clear(screen);
     screen->flushed_at = cpu_ticks();
     return NULL;

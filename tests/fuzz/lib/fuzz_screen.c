@@ -20,8 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct boot_framebuffer framebuffer =
         screen_model_framebuffer(columns * font.width + data[3] / 64 % font.width,
                                  rows * font.height + data[3] % 3, data[3] % 13, data[3] / 16);
-    struct screen_font_file file = {font.file, font.bytes};
-    if (screen_open(&screen, &framebuffer, &file, 1)) {
+    uint64_t cell_bytes = screen_cell_bytes((struct screen_grid){columns, rows});
+    struct screen_memory memory = {font.file, font.bytes, malloc(cell_bytes), cell_bytes};
+    if (screen_open(&screen, &framebuffer, &memory)) {
         abort();
     }
     terminal_model_init(&model, &font, (int)columns, (int)rows);
@@ -38,5 +39,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     free(virt_pointer(framebuffer.virtual_base));
+    free(memory.cells);
     return 0;
 }

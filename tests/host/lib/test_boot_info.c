@@ -69,6 +69,27 @@ static void tables_are_read_through_the_physmap(void **state)
     assert_ptr_equal(physmap_pointer(phys_addr(MIB(1) + 5)), (char *)&memory + 5);
 }
 
+/* From the first to the last byte of a stretch, and no further. */
+static void memory_of_boot_info_is_told_by_the_map(void **state)
+{
+    (void)state;
+    static const struct memory_range map[] = {{{0}, MIB(1), MEMORY_USABLE, 0},
+                                              {{MIB(1)}, MIB(2), MEMORY_BOOT_INFO, 0},
+                                              {{MIB(3)}, MIB(1), MEMORY_KERNEL, 0}};
+    struct boot_info info = sample;
+    info.paging.physmap = virt_addr((uintptr_t)map);
+    info.memory_map = (struct boot_table){phys_addr(0), sizeof map, ARRAY_LENGTH(map), sizeof map[0]};
+    boot_info_keep(&info);
+    assert_true(boot_info_holds(phys_addr(MIB(1)), MIB(2)));
+    assert_true(boot_info_holds(phys_addr(MIB(3) - 1), 1));
+    assert_false(boot_info_holds(phys_addr(MIB(1)), MIB(2) + 1));
+    assert_false(boot_info_holds(phys_addr(MIB(3) - 1), 2));
+    assert_false(boot_info_holds(phys_addr(MIB(2)), UINT64_MAX));
+    assert_false(boot_info_holds(phys_addr(MIB(1) - 1), 1));
+    assert_false(boot_info_holds(phys_addr(MIB(3)), 1));
+    assert_false(boot_info_holds(phys_addr(MIB(4)), 1));
+}
+
 static void expect_region(uint64_t address, const char *name, uint64_t base, uint64_t bytes)
 {
     struct memory_region region = {.name = ""};
@@ -161,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_takes_what_it_understands),
         cmocka_unit_test(tables_are_read_through_the_physmap),
+        cmocka_unit_test(memory_of_boot_info_is_told_by_the_map),
         cmocka_unit_test(every_room_has_a_name),
         cmocka_unit_test(the_image_and_its_stack_are_told_apart),
         cmocka_unit_test(an_address_of_nobody_has_none),

@@ -16,6 +16,20 @@ static struct font_model font;
 static struct terminal_model model;
 static struct screen screen;
 static struct boot_framebuffer framebuffer;
+static struct screen_memory memory;
+
+/* A font and exactly as many cells as the screen needs with it. */
+static struct screen_memory memory_for(const struct boot_framebuffer *video,
+                                       const struct screen_font_file *file)
+{
+    uint32_t width = 1;
+    uint32_t height = 1;
+    struct screen_grid grid = {1, 1};
+    assert_true(psf_size(file->data, file->bytes, &width, &height));
+    screen_grid_of(video, width, height, &grid);
+    uint64_t bytes = screen_cell_bytes(grid);
+    return (struct screen_memory){file->data, file->bytes, memset(malloc(bytes), 0xa5, bytes), bytes};
+}
 
 static void open_both(uint32_t font_width, uint32_t font_height, uint32_t columns, uint32_t rows, int format)
 {
@@ -24,7 +38,8 @@ static void open_both(uint32_t font_width, uint32_t font_height, uint32_t column
         screen_model_framebuffer(columns * font_width + font_width / 2, rows * font_height + font_height / 2,
                                  format % 2 == 0 ? 0 : 7 * (uint32_t)format, format);
     struct screen_font_file file = {font.file, font.bytes};
-    assert_null(screen_open(&screen, &framebuffer, &file, 1));
+    memory = memory_for(&framebuffer, &file);
+    assert_null(screen_open(&screen, &framebuffer, &memory));
     assert_int_equal(screen.terminal.columns, columns);
     assert_int_equal(screen.terminal.rows, rows);
     terminal_model_init(&model, &font, (int)columns, (int)rows);
@@ -45,6 +60,7 @@ static void check_both(void)
 static void close_both(void)
 {
     free(virt_pointer(framebuffer.virtual_base));
+    free(memory.cells);
 }
 
 /* ---- Directed: what a person would see, spelt out ---- */
@@ -301,8 +317,7 @@ static void random_text_in_all_formats(void **state)
 
 static void expect_refusal(struct boot_framebuffer wrong, const char *reason)
 {
-    struct screen_font_file file = {font.file, font.bytes};
-    const char *error = screen_open(&screen, &wrong, &file, 1);
+    const char *error = screen_open(&screen, &wrong, &memory);
     assert_non_null(error);
     assert_string_equal(error, reason);
 }
@@ -318,8 +333,10 @@ static void a_font_with_a_bad_table_is_refused(void **state)
     }
     const struct screen_font_file file = {old, sizeof old};
     struct boot_framebuffer small = screen_model_framebuffer(80, 64, 0, 0);
-    assert_string_equal(screen_open(&screen, &small, &file, 1), "more code points than the table holds");
+    struct screen_memory room = memory_for(&small, &file);
+    assert_string_equal(screen_open(&screen, &small, &room), "more code points than the table holds");
     free(virt_pointer(small.virtual_base));
+    free(room.cells);
 }
 
 static void bad_framebuffers_are_refused(void **state)
@@ -348,7 +365,28 @@ static void bad_framebuffers_are_refused(void **state)
     expect_refusal(wrong, "colour channel outside of the pixel");
     wrong = framebuffer;
     wrong.height = 15;
-    expect_refusal(wrong, "no font that fits the framebuffer");
+    expect_refusal(wrong, "the font is larger than the framebuffer");
+    close_both();
+}
+
+/* Nothing is drawn, neither in the framebuffer nor in the cells. */
+static void bad_memory_is_refused(void **state)
+{
+    (void)state;
+    open_both(8, 16, 10, 4, 0);
+    screen_flush(&screen);
+    struct terminal_cell first = memory.cells[0];
+    terminal_model_init(&model, &font, 10, 4);
+    memory.cells[0].glyph ^= 1;
+    memory.cell_bytes--;
+    expect_refusal(framebuffer, "too little memory for the cells");
+    memory.cell_bytes++;
+    memory.font_bytes = 0;
+    expect_refusal(framebuffer, "no font that fits the framebuffer");
+    memory.font_bytes = font.bytes - font.bytes / 2;
+    expect_refusal(framebuffer, "glyphs beyond the end of the file");
+    assert_int_equal(memory.cells[0].glyph, first.glyph ^ 1);
+    assert_true(screen_model_matches(&model, &framebuffer));
     close_both();
 }
 
@@ -358,7 +396,8 @@ static void a_huge_screen_is_used_in_part(void **state)
     font_model_make(&font, 8, 4);
     framebuffer = screen_model_framebuffer(8 * 600, 4 * 100, 0, 4);
     struct screen_font_file file = {font.file, font.bytes};
-    assert_null(screen_open(&screen, &framebuffer, &file, 1));
+    memory = memory_for(&framebuffer, &file);
+    assert_null(screen_open(&screen, &framebuffer, &memory));
     assert_int_equal(screen.terminal.columns, SCREEN_COLUMNS_MAX);
     assert_int_equal(screen.terminal.rows, SCREEN_CELLS_MAX / SCREEN_COLUMNS_MAX);
     close_both();
@@ -370,8 +409,10 @@ static void the_font_suits_the_screen(void **state)
     (void)state;
     static struct font_model fonts[3];
     static const struct {
-        uint32_t width, height, expected;
-    } cases[] = {{640, 480, 8}, {1024, 768, 8}, {1920, 1080, 12}, {2560, 1440, 16}};
+        uint32_t width, height, expected, columns, rows;
+    } cases[] = {{8, 16, 8, 1, 1},          {640, 480, 8, 80, 30},     {1024, 768, 8, 128, 48},
+                 {1280, 800, 8, 160, 50},   {1920, 1080, 12, 160, 45}, {2560, 1440, 16, 160, 45},
+                 {3840, 2160, 16, 240, 67}, {16384, 16384, 8, 512, 32}};
     font_model_make(&fonts[0], 12, 24);
     font_model_make(&fonts[1], 8, 16);
     font_model_make(&fonts[2], 16, 32);
@@ -384,12 +425,34 @@ static void the_font_suits_the_screen(void **state)
         memmove(files, files + 1, sizeof files - sizeof files[0]);
         files[3] = first;
         for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-            framebuffer = screen_model_framebuffer(cases[i].width, cases[i].height, 0, 4);
-            assert_null(screen_open(&screen, &framebuffer, files, 4));
-            assert_int_equal(screen.font.width, cases[i].expected);
-            close_both();
+            const struct boot_framebuffer video = {.width = cases[i].width, .height = cases[i].height};
+            struct screen_grid grid = {0, 0};
+            uint32_t width = 0;
+            uint32_t height = 0;
+            const struct screen_font_file *best = screen_choose_font(&video, files, 4, &grid);
+            assert_non_null(best);
+            assert_true(psf_size(best->data, best->bytes, &width, &height));
+            assert_int_equal(width, cases[i].expected);
+            assert_int_equal(grid.columns, cases[i].columns);
+            assert_int_equal(grid.rows, cases[i].rows);
         }
     }
+}
+
+static void no_font_may_fit(void **state)
+{
+    (void)state;
+    font_model_make(&font, 8, 16);
+    const struct screen_font_file files[] = {{font.file, font.bytes}, {"not a font", 10}};
+    const struct boot_framebuffer low = {.width = 640, .height = 15};
+    const struct boot_framebuffer narrow = {.width = 7, .height = 480};
+    struct screen_grid grid = {3, 4};
+    assert_null(screen_choose_font(&low, files, 2, &grid));
+    assert_null(screen_choose_font(&narrow, files, 2, &grid));
+    assert_null(screen_choose_font(&(const struct boot_framebuffer){.width = 640, .height = 480}, files + 1,
+                                   1, &grid));
+    assert_int_equal(grid.columns, 3);
+    assert_int_equal(grid.rows, 4);
 }
 
 int main(void)
@@ -412,8 +475,10 @@ int main(void)
         cmocka_unit_test(random_text_in_all_formats),
         cmocka_unit_test(a_font_with_a_bad_table_is_refused),
         cmocka_unit_test(bad_framebuffers_are_refused),
+        cmocka_unit_test(bad_memory_is_refused),
         cmocka_unit_test(a_huge_screen_is_used_in_part),
         cmocka_unit_test(the_font_suits_the_screen),
+        cmocka_unit_test(no_font_may_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
