@@ -50,7 +50,35 @@ static void describe_maps(struct loader *loader)
     info->memory_map.bytes = loader->range_count * sizeof(struct memory_range);
     info->memory_map.entry_size = sizeof(struct memory_range);
     info->memory_map.count = (uint32_t)loader->range_count;
+}
+
+/*
+ * boot_info has room for maps as long as they might have become. Now that their lengths are known they are
+ * moved together, and what is left behind them is no longer claimed: the kernel gets it like the loader's
+ * other memory. So the map is normalised once more; one range can have become two.
+ */
+static bool pack(struct loader *loader)
+{
+    struct boot_info *info = loader->info;
+    struct firmware_map *map = &loader->map;
+    uint64_t at = align_up(info->command_line.base.raw + info->command_line.bytes, 16);
+    memmove((void *)(uintptr_t)at, map->buffer, map->bytes); /* from behind the command line, and more */
+    map->buffer = (void *)(uintptr_t)at;
+    info->firmware_map.base = phys_addr(at);
+    at = align_up(at + map->bytes, 16);
+    info->runtime_map.base = phys_addr(at);
     copy_runtime_map(loader);
+    at = align_up(at + info->runtime_map.bytes, 16);
+    info->memory_map.base = phys_addr(at);
+    loader->ranges = (struct memory_range *)(uintptr_t)at;
+    loader->range_capacity = min_u64(loader->range_count + 1, loader->range_capacity);
+    at += loader->range_capacity * sizeof(struct memory_range);
+    struct memory_claim *claim = &loader->claims[0];
+    while (claim->base.raw != loader->info_base.raw) {
+        claim++;
+    }
+    claim->bytes = min_u64(align_up(at - claim->base.raw, FRAME_BYTES), claim->bytes);
+    return memory_normalise(loader);
 }
 
 /* How many entries of the step's table, from its own entry on, are leaves as it is, or absent as it is: for
@@ -161,6 +189,9 @@ bool boot_info_complete(struct loader *loader)
     size_t claims = loader->claim_count;
     smbios_keep(loader);
     if (!reserve_unmapped_ram(loader) || (loader->claim_count != claims && !memory_normalise(loader))) {
+        return false;
+    }
+    if (!pack(loader)) {
         return false;
     }
     describe_maps(loader);
