@@ -45,6 +45,7 @@ const struct kernel_hooks kernel_hooks = {
     .device_map = device_map,
     .processor_enter = processor_enter,
     .reschedule = thread_preempt,
+    .user_work = task_user_work,
     .mutex_sleep = mutex_sleep,
     .mutex_hand_on = mutex_hand_on,
     .nanoseconds = clock_nanoseconds,

@@ -37,7 +37,7 @@ static enum signal_number signal_of(uint64_t vector)
 
 static const char *signal_name(enum signal_number signal)
 {
-    switch (signal) {
+    switch ((unsigned)signal) {
     case SIGNAL_ILL:
         return "SIGILL";
     case SIGNAL_TRAP:
@@ -48,7 +48,7 @@ static const char *signal_name(enum signal_number signal)
         return "SIGFPE";
     case SIGNAL_KILL:
         return "SIGKILL";
-    case SIGNAL_SEGV:
+    default:
         break;
     }
     return "SIGSEGV";
@@ -109,5 +109,5 @@ bool process_exception(struct trap_frame *frame)
                frame->error_code);
     }
     tell_place(task->process, frame, signal_name(signal), reason);
-    task_end(PROCESS_KILLED(signal));
+    process_end(PROCESS_KILLED(signal));
 }

@@ -68,7 +68,7 @@ static int64_t unmap_range(struct process *process, uint64_t base, uint64_t byte
     if (base >= end) {
         return 0;
     }
-    process_note_peak(process);
+    memory_note_peak(process->memory);
     return error_of_space(vm_space_unmap(&process->memory->space, virt_addr(base), end - base));
 }
 
@@ -290,8 +290,11 @@ int64_t call_brk(const struct trap_frame *frame)
 {
     struct process *process = process_current();
     uint64_t end = argument_1(frame);
+    mutex_acquire(&process->memory->heap);
     if (end >= process->memory->heap_base && end <= USER_END && move_heap_end(process, end)) {
         process->memory->heap_end = end;
     }
-    return (int64_t)process->memory->heap_end;
+    end = process->memory->heap_end;
+    mutex_release(&process->memory->heap);
+    return (int64_t)end;
 }

@@ -68,14 +68,14 @@ def places(setting):
         expect(one != other, f"twice at the same place: {one}")
 
 
-def like_linux(name):
+def like_linux(name, *options, **machine):
     """Says under Ashlar, line by line, what it says here, under Linux."""
     def test(setting):
         expect(platform.system() == "Linux" and os.uname().machine == "x86_64", "this is no Linux to compare with")
         with tempfile.TemporaryDirectory() as folder:
-            program = build(folder, name)
+            program = build(folder, name, *options)
             wanted = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-            with setting.boot(handed_in(program), "pager=off") as talk:
+            with setting.boot(handed_in(program, **machine), "pager=off") as talk:
                 talk.wait_for_prompt()
                 said, _, status, _ = run(talk)
                 differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
@@ -136,6 +136,10 @@ CASES = {
     "program.hello.pie": hello("-static-pie", "-fPIE"),
     "program.places": places,
     "program.memory": like_linux("memory"),
+    "program.processes": like_linux("processes", cpus=1),
+    "program.processes.4": like_linux("processes", cpus=4),
+    "program.threads": like_linux("threads", "-pthread", cpus=1),
+    "program.threads.4": like_linux("threads", "-pthread", cpus=4),
     "program.faults": faults,
     "program.refused": refused,
 }
