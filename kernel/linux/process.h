@@ -193,8 +193,7 @@ void task_discard(struct task *task);
 /* Runs it from task->start on. It has its number and its place (tree.h). */
 void task_start(struct task *task);
 
-/* Ends the calling task. When it is the process's last one the process ends with it: with the status of its
- * first task. status: as wait4() tells it. */
+/* Ends the calling task. When it is the process's last one the process ends with it, and with its status. status: as wait4() tells it. */
 _Noreturn void task_end(uint64_t status);
 
 /* Ends the process of the calling task, with all its tasks. */

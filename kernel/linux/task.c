@@ -118,9 +118,9 @@ static void leave(struct task *task)
 
 void task_end(uint64_t status)
 {
-    struct task *task = task_current();
+    const struct task *task = task_current();
     tree_lock();
-    if (task->process->state == PROCESS_RUNS && task->identity == task->process->identity) {
+    if (task->process->state == PROCESS_RUNS) {
         task->process->status = status;
     }
     tree_unlock();

@@ -255,7 +255,7 @@ static void *end_later(void *status)
     return NULL;
 }
 
-/* The first thread goes first: its status is what is told, when all have gone. */
+/* The first thread goes first: the status of the last one is what is told, when all have gone. */
 static void first_goes_first(void)
 {
     int status;
