@@ -26,11 +26,11 @@
     X(218, set_tid_address, "p")    X(231, exit_group, "n")      X(273, set_robust_list, "pn")               \
     X(121, getpgid, "n")            X(111, getpgrp, "")          X(109, setpgid, "nn")                       \
     X(112, setsid, "")              X(124, getsid, "n")          X(157, prctl, "npnnn")                      \
-    /* clone.c, wait.c, kill.c, futex_call.c */                                                              \
+    /* clone.c, wait.c, kill.c, futex_call.c, exec.c */                                                      \
     X(56, clone, "xpppp")           X(57, fork, "")              X(58, vfork, "")                            \
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
-    X(202, futex, "pxnppn")                                                                                  \
+    X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* machine.c */                                                                                          \

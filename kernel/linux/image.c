@@ -100,7 +100,7 @@ static int read_program(const struct memory *memory, struct program_file *file, 
     struct program_error error = {"cannot be read"};
     uint8_t header[sizeof(Elf64_Ehdr)];
     size_t bytes = (size_t)min_u64(sizeof header, file->bytes);
-    if (!file->read(file, header, 0, bytes) ||
+    if (!program_file_read(file, header, 0, bytes) ||
         !program_elf_header(header, bytes, file->bytes, program, &error)) {
         return refuse(memory, &error);
     }
@@ -109,7 +109,7 @@ static int read_program(const struct memory *memory, struct program_file *file, 
     if (!table) {
         return -ENOMEM;
     }
-    bool sound = file->read(file, table, program->table_offset, table_bytes) &&
+    bool sound = program_file_read(file, table, program->table_offset, table_bytes) &&
                  program_elf_segments(table, file->bytes, program, &error);
     heap_free(&kernel_heap, table);
     return sound ? 0 : refuse(memory, &error);
@@ -123,7 +123,7 @@ static int find_interpreter(const struct memory *memory, struct program_file *fi
     if (!program->has_interpreter) {
         return 0;
     }
-    file->read(file, name, program->interpreter_offset,
+    program_file_read(file, name, program->interpreter_offset,
                (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
     log_warning("%s: its interpreter %s is not there", memory->space.name, name);
     return -ENOENT;
@@ -203,6 +203,8 @@ int program_load(struct memory *memory, struct program_file *file, const struct 
     if (error) {
         return error;
     }
+    program_file_hold(file->file);
+    memory->file = file->file;
     memory->heap_base = memory->heap_end = memory->image_end + placement.heap_gap;
     memory->map_base = placement.map_base;
     *frame = user_mode_frame(program.entry + move, pointer);

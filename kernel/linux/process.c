@@ -50,12 +50,11 @@ static void set_limits(struct process *process)
     process->limits[LIMIT_NICE] = process->limits[LIMIT_REALTIME] = (struct limit){0, 0};
 }
 
-void process_set_names(struct process *process, const char *path)
+void process_set_names(struct process *process, const char *name, const char *path)
 {
     memset(process->name, 0, sizeof process->name);
-    copy_cut(process->name, sizeof process->name, last_part(path));
-    process->path[0] = '/';
-    copy_cut(process->path + 1, sizeof process->path - 1, path[0] == '/' ? path + 1 : path);
+    copy_cut(process->name, sizeof process->name, last_part(name));
+    copy_cut(process->path, sizeof process->path, path);
 }
 
 struct process *process_create(const struct process *like, const char *name)
@@ -69,7 +68,7 @@ struct process *process_create(const struct process *like, const char *name)
         memcpy(process->path, like->path, sizeof process->path);
         memcpy(process->limits, like->limits, sizeof process->limits);
     } else {
-        process_set_names(process, name);
+        process_set_names(process, name, name);
         set_limits(process);
     }
     wait_queue_init(&process->watchers);
@@ -124,6 +123,10 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
     made->heap_end = from->heap_end;
     made->map_base = from->map_base;
     mutex_release(&from->heap);
+    if (error == VM_OK && from->file) {
+        program_file_hold(from->file);
+        made->file = from->file;
+    }
     return store_or_free(memory, made, error);
 }
 
@@ -149,6 +152,9 @@ void memory_put(struct memory *memory, struct usage *usage)
         usage->faults[i] += memory->space.faults[i];
     }
     vm_space_destroy(&memory->space);
+    if (memory->file) {
+        program_file_let_go(memory->file);
+    }
     heap_free(&kernel_heap, memory);
 }
 

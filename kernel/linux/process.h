@@ -20,6 +20,7 @@
 #include <x86/trap_frame.h>
 
 #include "image/stack.h"
+#include "program_file.h"
 
 /* Limits, by their numbers (include/uapi/asm-generic/resource.h). */
 enum process_limit {
@@ -77,6 +78,7 @@ struct memory {
     struct vm_space space;
     _Atomic(uint32_t) users; /* processes that have it: more than one after vfork() */
     struct mutex heap;       /* held while heap_end is moved */
+    struct file *file;       /* the program's, held as executed; NULL: none yet */
     uint64_t image_base;     /* of the program's first segment */
     uint64_t image_end;      /* behind its last one */
     uint64_t heap_base;      /* where brk() begins */
@@ -113,6 +115,7 @@ struct process {
     _Atomic(uint32_t) state;       /* (T) to write: enum process_state */
     uint64_t status;               /* (T) how it ended, as wait4() tells it */
     uint32_t exit_signal;          /* that its parent gets at its end; 0: none */
+    struct task *executor;         /* (T) it carries execve() out, and the others end; NULL: none */
     bool awaited;                  /* (T) program_run() waits for it */
     bool has_executed;             /* (T) execve() was carried out: its parent's setpgid() is too late */
     struct identity *identity;     /* (T) its number */
@@ -168,8 +171,8 @@ struct process *process_create(const struct process *like, const char *name);
 /* Returns its record: it was never entered into the tree, or has left it. */
 void process_free(struct process *process);
 
-/* The name of its program, from the path. */
-void process_set_names(struct process *process, const char *path);
+/* Its name is the last part of `name`; `path`: where its program lies. */
+void process_set_names(struct process *process, const char *name, const char *path);
 
 /* Makes an empty space with one user; or a copy of another one's. Stores it and returns 0, or -ENOMEM. */
 int memory_create(struct memory **memory, const char *name);
@@ -179,6 +182,9 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name);
  * added to *usage; nobody has it loaded any more. */
 void memory_get(struct memory *memory);
 void memory_put(struct memory *memory, struct usage *usage);
+
+/* clear_on_exit and robust_list come true: the calling task ends, or goes on in another memory. */
+void task_leave_memory(struct task *task);
 
 /* Notes how many pages are resident: before some go. */
 void memory_note_peak(struct memory *memory);
@@ -216,15 +222,6 @@ int64_t error_of_space(enum vm_error error);
 
 /* ---- image.c: from a file to a process ---- */
 
-/* A program's file: who gives its pages, and its bytes for the kernel. */
-struct program_file {
-    const char *name;
-    uint64_t bytes;
-    struct vm_pager *pager;
-    /* Copies [offset, offset + bytes), which lies in the file. Returns whether it could. */
-    bool (*read)(struct program_file *file, void *to, uint64_t offset, size_t bytes);
-};
-
 /*
  * Maps the program into `memory`, which is loaded and empty, gives it a stack of stack_bytes at most, and stores
  * in *frame where it begins. Returns 0, -ENOEXEC (with a line in the log that says what is wrong with the file), -E2BIG,
@@ -259,7 +256,7 @@ struct program_report {
 };
 
 /* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
-int program_run(struct program_file *file, const struct program_strings *strings,
+int program_run(const char *path, const struct program_strings *strings,
                 struct program_report *report);
 
 /* ---- The parts' own beginnings ---- */

@@ -1,4 +1,5 @@
 /* Running a program from its first instruction to its end; see process.h. */
+#include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
@@ -59,8 +60,8 @@ static void fill_report(const struct process *process, struct program_report *re
     memcpy(report->faults, process->usage.faults, sizeof report->faults);
 }
 
-static int run(struct program_file *file, const struct program_strings *strings,
-               struct program_report *report)
+static int run_file(struct program_file *file, const struct program_strings *strings,
+                    struct program_report *report)
 {
     struct task *task;
     struct usage unused = {.ticks = 0};
@@ -83,6 +84,20 @@ static int run(struct program_file *file, const struct program_strings *strings,
     return error;
 }
 
+static int run(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    struct fs_view view;
+    struct program_file file;
+    fs_view_root(kernel_files(), &view);
+    int error = program_file_open(&view, path, &file);
+    if (error == 0) {
+        error = run_file(&file, strings, report);
+        program_file_close(&file);
+    }
+    fs_view_put(&view);
+    return error;
+}
+
 /* Bytes that programs have: user memory, and page tables, the kernel's with it. */
 static uint64_t bytes_of_programs(void)
 {
@@ -93,12 +108,11 @@ static uint64_t bytes_of_programs(void)
     return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES];
 }
 
-int program_run(struct program_file *file, const struct program_strings *strings,
-                struct program_report *report)
+int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
 {
     memset(report, 0, sizeof *report);
     uint64_t before = bytes_of_programs();
-    int error = run(file, strings, report);
+    int error = run(path, strings, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;
     return error;
 }

@@ -92,14 +92,19 @@ static void tell_number(const struct task *task)
     }
 }
 
+void task_leave_memory(struct task *task)
+{
+    robust_list_end(task);
+    tell_number(task);
+}
+
 /* The last steps, on the way out of the thread. */
 static void leave(struct task *task)
 {
     struct process *process = task->process;
     struct thread *thread = task->thread;
     struct process *gone = NULL;
-    robust_list_end(task);
-    tell_number(task);
+    task_leave_memory(task);
     task_change_memory(task, NULL);
     tree_lock();
     process->usage.ticks += thread->ran + (cpu_ticks() - thread->runs_since);

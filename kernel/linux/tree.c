@@ -206,7 +206,7 @@ static void add_task(struct task *task)
 
 int tree_enter_task(struct task *task)
 {
-    if (task->process->state != PROCESS_RUNS) {
+    if (task->process->state != PROCESS_RUNS || task->process->executor) {
         return -EAGAIN;
     }
     task->identity = identity_new();
@@ -294,4 +294,38 @@ void tree_end_process(struct process *process, uint64_t status, const struct tas
             thread_kill(task->thread);
         }
     }
+}
+
+bool tree_begin_execution(struct task *task)
+{
+    struct process *process = task->process;
+    tree_lock();
+    bool first = process->state == PROCESS_RUNS && !process->executor;
+    if (first) {
+        process->executor = task;
+        for (struct task *other = process->tasks; other; other = other->next) {
+            if (other != task) {
+                thread_kill(other->thread);
+            }
+        }
+    }
+    tree_unlock();
+    return first;
+}
+
+/* The mutex is free again when the last one that left is done with the process. */
+void tree_end_execution(struct task *task)
+{
+    struct process *process = task->process;
+    tree_lock();
+    process->executor = NULL;
+    if (task->identity != process->identity) {
+        task->identity->task = NULL;
+        identity_put(task->identity);
+        task->identity = process->identity;
+        identity_get(task->identity);
+        task->identity->task = task;
+        task->number = task->identity->number;
+    }
+    tree_unlock();
 }

@@ -43,6 +43,13 @@ int tree_enter(struct process *process, struct process *parent, struct task *fir
 /* Enters one more task of the process. -EAGAIN: the same, or the process ends. */
 int tree_enter_task(struct task *task);
 
+/*
+ * The calling task carries execve() out: tells the other tasks of its process to end, and none is added from now on.
+ * False: the process ends, or another task was first. When they are gone, the second makes it the first task.
+ */
+bool tree_begin_execution(struct task *task);
+void tree_end_execution(struct task *task);
+
 /* Tasks that there are, of all processes. */
 uint32_t tree_task_count(void);
 

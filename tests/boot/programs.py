@@ -138,6 +138,8 @@ CASES = {
     "program.memory": like_linux("memory"),
     "program.processes": like_linux("processes", cpus=1),
     "program.processes.4": like_linux("processes", cpus=4),
+    "program.execute": like_linux("execute", "-pthread", cpus=1),
+    "program.execute.4": like_linux("execute", "-pthread", cpus=4),
     "program.threads": like_linux("threads", "-pthread", cpus=1),
     "program.threads.4": like_linux("threads", "-pthread", cpus=4),
     "program.faults": faults,
