@@ -1,5 +1,6 @@
 """Programs: static Linux programs, built here, run under Ashlar, and say what they say under Linux."""
 
+import json
 import os
 import platform
 import re
@@ -131,7 +132,46 @@ def refused(setting):
                 expect_in(text, answer)
 
 
+def left_behind(setting):
+    """Processes whose parent has gone: ps shows them, kill ends them, and then nothing is left."""
+    with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "leaves"), cpus=2), "pager=off") as talk:
+        talk.wait_for_prompt()
+        expect_in("frames did not come back", talk.command("run program"))
+        rows = [json.loads(talk.command("ps -j").splitlines()[-1])][0]
+        expect({row["state"] for row in rows} == {"runs", "waits"} and all(row["parent"] == 0 for row in rows), f"ps says {rows}", talk)
+        expect_in("a futex", talk.command("ps"))
+        expect_in("no process 9999", talk.command("kill 9999"))
+        for row in rows:
+            talk.command(f"kill {row['number']}")
+        wait_until(talk, lambda: json.loads(talk.command("ps -j").splitlines()[-1]) == [])
+        expect_in("agree", talk.command("vm check"))
+
+
+def wait_until(talk, holds):
+    """Asks until it holds; what does not end never holds, and then the test runs out of time."""
+    for _ in range(1000):
+        if holds():
+            return
+    expect(False, "it never holds", talk)
+
+
+def forks(argument, **machine):
+    """What processes took comes back; and a bomb is refused, while the machine goes on."""
+    def test(setting):
+        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, "forks", "-pthread"), **machine), "pager=off") as talk:
+            talk.wait_for_prompt()
+            for _ in range(2):
+                said, _, status, _ = run(talk, argument)
+                expect(said == (["1: refused"] if argument else []) + ["done"] and status == 0, f"it said {said}", talk)
+            expect_in("agree", talk.command("vm check"))
+    return test
+
+
 CASES = {
+    "program.left-behind": left_behind,
+    "program.forks": forks("", cpus=1),
+    "program.forks.4": forks("", cpus=4),
+    "program.bomb": forks("bomb", cpus=2, memory="64M"),
     "program.hello": hello(),
     "program.hello.pie": hello("-static-pie", "-fPIE"),
     "program.places": places,
