@@ -9,6 +9,7 @@
 #include <ashlar/string.h>
 #include <ashlar/thread.h>
 #include <x86/control_registers.h>
+#include <x86/interrupt.h>
 
 #include "process.h"
 
@@ -108,6 +109,7 @@ bool process_exception(struct trap_frame *frame)
         format(reason, sizeof reason, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
                frame->error_code);
     }
+    interrupts_enable(); /* all that another trap would change has been read; user mode has them on */
     tell_place(task->process, frame, signal_name(signal), reason);
     process_end(PROCESS_KILLED(signal));
 }
