@@ -53,12 +53,13 @@ struct fault_history {
 /* (Q): written with the lock of the run queue of `cpu` held, and `cpu` itself with those of both. */
 struct thread {
     struct thread_locks locks; /* the first: <platform/inline.h> finds it there */
-    _Atomic(uint32_t) user_work; /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
-    void *stack_pointer;       /* where it goes on, while it does not run */
-    struct trap_frame *frame;  /* innermost trap frame, while it does not run */
-    struct vm_space *space;    /* the user space that it has loaded, while it does not run; or NULL */
-    uint64_t trap_stack;       /* stack pointer for traps from user mode, while it does not run */
-    void *extended;            /* room for floating-point and vector registers; NULL: it uses none */
+    _Atomic(uint32_t)
+        user_work;            /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
+    void *stack_pointer;      /* where it goes on, while it does not run */
+    struct trap_frame *frame; /* innermost trap frame, while it does not run */
+    struct vm_space *space;   /* the user space that it has loaded, while it does not run; or NULL */
+    uint64_t trap_stack;      /* stack pointer for traps from user mode, while it does not run */
+    void *extended;           /* room for floating-point and vector registers; NULL: it uses none */
 
     _Atomic(uint32_t) cpu;   /* whose queue it belongs to (Q) */
     _Atomic(uint32_t) state; /* enum thread_state (Q) */

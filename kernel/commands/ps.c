@@ -38,9 +38,9 @@ static void process_json(struct json *json, const struct process_report *report)
 static void print_process(const struct process_report *report)
 {
     bool waits = report->waits_for && !report->runs;
-    monitor_print("%6u  %6u  %-15s  %-6s  %7u  %'12" PRIu64 "%s%s\n", report->number, report->parent, report->name,
-                  state_of(report), report->tasks, report->resident * (FRAME_BYTES >> 10), waits ? "  " : "",
-                  waits ? report->waits_for : "");
+    monitor_print("%6u  %6u  %-15s  %-6s  %7u  %'12" PRIu64 "%s%s\n", report->number, report->parent,
+                  report->name, state_of(report), report->tasks, report->resident * (FRAME_BYTES >> 10),
+                  waits ? "  " : "", waits ? report->waits_for : "");
 }
 
 static void run_ps(struct monitor_call *call)

@@ -67,7 +67,8 @@ static int copy_handed_in(struct fw_cfg_file *handed, struct file *file)
     return 0;
 }
 
-/* A file that QEMU hands in becomes one in /bin, where it stays; one that is there already is not replaced. */
+/* A file that QEMU hands in becomes one in /bin, where it stays; one that is there already is not replaced.
+ */
 static int take_handed_in(const struct fs_view *view, const char *name, const char *path)
 {
     char handed_name[PATH_BYTES];
@@ -79,7 +80,8 @@ static int take_handed_in(const struct fs_view *view, const char *name, const ch
     }
     int error = fs_mkdir(view, NULL, FOLDER, 0755);
     error = error == -EEXIST ? 0 : error;
-    error = error ? error : fs_open(view, NULL, path, FILE_WRITE_ONLY | FILE_CREATE | FILE_EXCLUSIVE, 0755, &file);
+    error = error ? error
+                  : fs_open(view, NULL, path, FILE_WRITE_ONLY | FILE_CREATE | FILE_EXCLUSIVE, 0755, &file);
     if (error) {
         return error;
     }

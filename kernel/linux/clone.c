@@ -1,7 +1,7 @@
 /*
- * fork, vfork, clone, clone3: more processes, and more tasks. What each flag means is Linux's (clone(2)); what is
- * not there is refused: by clone() with EINVAL, as a kernel without it does, by clone3() with ENOSYS, since C
- * libraries fall back on clone() then.
+ * fork, vfork, clone, clone3: more processes, and more tasks. What each flag means is Linux's (clone(2));
+ * what is not there is refused: by clone() with EINVAL, as a kernel without it does, by clone3() with ENOSYS,
+ * since C libraries fall back on clone() then.
  */
 #include <ashlar/assert.h>
 #include <ashlar/platform.h>
@@ -50,7 +50,8 @@ struct clone_request {
 static int64_t check(const struct clone_request *request)
 {
     uint64_t flags = request->flags;
-    if (((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND)) || ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM)) ||
+    if (((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND)) ||
+        ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM)) ||
         ((flags & CLONE_CLEAR_SIGHAND) && (flags & CLONE_SIGHAND)) ||
         ((flags & CLONE_PARENT) && !process_current()->parent)) {
         return -EINVAL;
@@ -132,7 +133,8 @@ static int64_t clone_task(const struct trap_frame *frame, const struct clone_req
 
 /* ---- A process ---- */
 
-static int give_memory(struct process *child, const struct process *parent, const struct clone_request *request)
+static int give_memory(struct process *child, const struct process *parent,
+                       const struct clone_request *request)
 {
     if (request->flags & CLONE_VM) {
         memory_get(parent->memory);
@@ -143,7 +145,8 @@ static int give_memory(struct process *child, const struct process *parent, cons
 }
 
 /* Everything but the place in the tree. NULL, with the reason. */
-static struct task *make_process(const struct trap_frame *frame, const struct clone_request *request, int64_t *error)
+static struct task *make_process(const struct trap_frame *frame, const struct clone_request *request,
+                                 int64_t *error)
 {
     struct process *parent = process_current();
     struct process *process = process_create(parent, NULL);
@@ -174,8 +177,8 @@ static void discard_process(struct task *child)
     process_free(process);
 }
 
-/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps the memory,
- * as it counts its users. */
+/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps
+ * the memory, as it counts its users. */
 static void wait_for_memory(struct task *task)
 {
     struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
@@ -199,7 +202,9 @@ static int64_t clone_process(const struct trap_frame *frame, const struct clone_
     }
     tree_lock();
     struct process *parent = request->flags & CLONE_PARENT ? process->parent : process;
-    error = too_many(process) || (request->flags & CLONE_PARENT && !parent) ? -EAGAIN : tree_enter(child->process, parent, child);
+    error = too_many(process) || (request->flags & CLONE_PARENT && !parent)
+                ? -EAGAIN
+                : tree_enter(child->process, parent, child);
     if (!error && (request->flags & CLONE_VFORK)) {
         child->lender = self;
         self->borrower = child;
@@ -291,8 +296,8 @@ static int64_t get_arguments(struct arguments *arguments, user_addr_t from, uint
 static int64_t check_arguments(const struct arguments *arguments)
 {
     uint64_t flags = arguments->flags;
-    if (flags & ~(CLONE_KNOWN | CLONE_CLEAR_SIGHAND | CLONE_SIGNAL | CLONE_DETACHED) || arguments->number_count != 0 ||
-        arguments->numbers != 0) {
+    if (flags & ~(CLONE_KNOWN | CLONE_CLEAR_SIGHAND | CLONE_SIGNAL | CLONE_DETACHED) ||
+        arguments->number_count != 0 || arguments->numbers != 0) {
         return -ENOSYS;
     }
     if ((flags & (CLONE_SIGNAL | CLONE_DETACHED)) || arguments->signal >= SIGNALS_END ||

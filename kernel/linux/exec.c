@@ -1,6 +1,6 @@
 /*
- * execve: another program in this process. All that can fail is done before anything changes: the new memory is made
- * and filled beside the old one, which goes when the program is ready.
+ * execve: another program in this process. All that can fail is done before anything changes: the new memory
+ * is made and filled beside the old one, which goes when the program is ready.
  */
 #include "exec.h"
 
@@ -63,7 +63,8 @@ static int collect(const struct executable *executable, user_addr_t arguments, u
 /* ---- The new memory ---- */
 
 static int make_memory(const struct process *process, struct executable *executable,
-                       const struct program_strings *strings, struct memory **memory, struct trap_frame *frame)
+                       const struct program_strings *strings, struct memory **memory,
+                       struct trap_frame *frame)
 {
     int error = memory_create(memory, executable->program.name);
     if (error) {
@@ -137,8 +138,8 @@ static void change(struct task *task, struct memory *memory, const struct fs_vie
     set_registers(task);
 }
 
-static int execute(struct executable *executable, const struct fs_view *view, user_addr_t arguments, user_addr_t variables,
-                   struct trap_frame *frame)
+static int execute(struct executable *executable, const struct fs_view *view, user_addr_t arguments,
+                   user_addr_t variables, struct trap_frame *frame)
 {
     struct task *task = task_current();
     struct strings bytes = {.bytes = NULL};

@@ -1,6 +1,6 @@
 /*
- * Sleepers by key, in buckets; see futex.h. A sleeper looks at the word with its bucket's lock held, and whoever
- * wakes takes that lock after he has changed the word: so no wake is lost.
+ * Sleepers by key, in buckets; see futex.h. A sleeper looks at the word with its bucket's lock held, and
+ * whoever wakes takes that lock after he has changed the word: so no wake is lost.
  */
 #include "futex.h"
 
@@ -159,7 +159,8 @@ static bool leave(struct sleeper *sleeper)
     return woken;
 }
 
-int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits, uint64_t deadline)
+int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits,
+                   uint64_t deadline)
 {
     struct sleeper sleeper = {.key = *key, .bits = bits};
     struct bucket *bucket = bucket_of(key);

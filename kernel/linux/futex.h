@@ -1,8 +1,8 @@
 /*
  * Futexes: sleeping until a word of a program's memory is said to have changed.
  *
- * A word is known by the memory it lies in and its address, or, where a pager's page is shown to several, by the
- * pager and the offset there; never by a frame, which may change under a page.
+ * A word is known by the memory it lies in and its address, or, where a pager's page is shown to several, by
+ * the pager and the offset there; never by a frame, which may change under a page.
  */
 #pragma once
 
@@ -18,15 +18,16 @@ struct futex_key {
 /* Once, before programs run. */
 void futexes_start(void);
 
-/* The key of a word in `memory`, which is loaded. private: only threads of one memory use it, so no region is looked
- * for. 0, -EINVAL (not aligned) or -EFAULT. */
+/* The key of a word in `memory`, which is loaded. private: only threads of one memory use it, so no region is
+ * looked for. 0, -EINVAL (not aligned) or -EFAULT. */
 int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct futex_key *key);
 
 /*
- * Sleeps until a wake for the key with one of these bits, if the word is `value` still. Returns 0, -EAGAIN (it is
- * another one), -EFAULT, -ETIMEDOUT or -EINTR (killed).
+ * Sleeps until a wake for the key with one of these bits, if the word is `value` still. Returns 0, -EAGAIN
+ * (it is another one), -EFAULT, -ETIMEDOUT or -EINTR (killed).
  */
-int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits, uint64_t deadline);
+int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits,
+                   uint64_t deadline);
 
 /* Wakes up to `count` that sleep for one of these bits; returns how many. */
 int64_t futex_wake(const struct futex_key *key, uint32_t bits, uint32_t count);
@@ -35,9 +36,9 @@ int64_t futex_wake(const struct futex_key *key, uint32_t bits, uint32_t count);
 struct futex_requeue {
     struct futex_key from;
     struct futex_key to;
-    uint32_t wakes;    /* so many are woken, */
-    uint32_t moves;    /* and so many of the rest wait for `to` from then on */
-    bool compares;     /* only if the word at `at` is `value` */
+    uint32_t wakes; /* so many are woken, */
+    uint32_t moves; /* and so many of the rest wait for `to` from then on */
+    bool compares;  /* only if the word at `at` is `value` */
     user_addr_t at;
     uint32_t value;
 };

@@ -124,7 +124,7 @@ static int find_interpreter(const struct memory *memory, struct program_file *fi
         return 0;
     }
     program_file_read(file, name, program->interpreter_offset,
-               (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
+                      (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
     log_warning("%s: its interpreter %s is not there", memory->space.name, name);
     return -ENOENT;
 }

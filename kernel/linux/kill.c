@@ -1,6 +1,6 @@
 /*
- * kill, tkill, tgkill. There are no handlers yet: a signal does what it does by default, which is to end the process,
- * or nothing; those that would stop it do nothing.
+ * kill, tkill, tgkill. There are no handlers yet: a signal does what it does by default, which is to end the
+ * process, or nothing; those that would stop it do nothing.
  */
 #include "calls.h"
 #include "tree.h"

@@ -1,7 +1,8 @@
 /*
  * Processes: programs that run, on Linux's system call interface. docs/programs.md explains how.
  *
- * A process consists of tasks: threads of the kernel that run its code. Three records stand for what they share:
+ * A process consists of tasks: threads of the kernel that run its code. Three records stand for what they
+ * share:
  *
  *   struct memory    the space, and where things lie in it; of one process, or of two after vfork()
  *   struct process   what all tasks of a process have in common, and its place in the tree (tree.h)
@@ -112,44 +113,44 @@ struct process {
     char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
     struct limit limits[LIMITS];   /* enforced: data, stack, space, processes */
 
-    _Atomic(uint32_t) state;       /* (T) to write: enum process_state */
-    uint64_t status;               /* (T) how it ended, as wait4() tells it */
-    uint32_t exit_signal;          /* that its parent gets at its end; 0: none */
-    struct task *executor;         /* (T) it carries execve() out, and the others end; NULL: none */
-    bool awaited;                  /* (T) program_run() waits for it */
-    bool has_executed;             /* (T) execve() was carried out: its parent's setpgid() is too late */
-    struct identity *identity;     /* (T) its number */
-    struct identity *group;        /* (T) */
-    struct identity *session;      /* (T) */
-    struct process *parent;        /* (T) NULL: the kernel */
-    struct process *children;      /* (T) the first */
-    struct process *next_child;    /* (T) of the same parent */
+    _Atomic(uint32_t) state;    /* (T) to write: enum process_state */
+    uint64_t status;            /* (T) how it ended, as wait4() tells it */
+    uint32_t exit_signal;       /* that its parent gets at its end; 0: none */
+    struct task *executor;      /* (T) it carries execve() out, and the others end; NULL: none */
+    bool awaited;               /* (T) program_run() waits for it */
+    bool has_executed;          /* (T) execve() was carried out: its parent's setpgid() is too late */
+    struct identity *identity;  /* (T) its number */
+    struct identity *group;     /* (T) */
+    struct identity *session;   /* (T) */
+    struct process *parent;     /* (T) NULL: the kernel */
+    struct process *children;   /* (T) the first */
+    struct process *next_child; /* (T) of the same parent */
     struct process *previous_child;
-    struct process *next_member;   /* (T) of the same group */
+    struct process *next_member; /* (T) of the same group */
     struct process *previous_member;
-    struct task *tasks;            /* (T) the first */
-    _Atomic(uint32_t) task_count;  /* (T) to write */
-    _Atomic(uint32_t) changes;     /* of children: each that ends adds 1 */
-    struct wait_queue watchers;    /* who waits for a change; and program_run() */
-    struct usage usage;            /* (T) */
-    struct usage children_usage;   /* (T) of those that were waited for; the highest peak */
+    struct task *tasks;           /* (T) the first */
+    _Atomic(uint32_t) task_count; /* (T) to write */
+    _Atomic(uint32_t) changes;    /* of children: each that ends adds 1 */
+    struct wait_queue watchers;   /* who waits for a change; and program_run() */
+    struct usage usage;           /* (T) */
+    struct usage children_usage;  /* (T) of those that were waited for; the highest peak */
 };
 
 /* One of its threads: what Linux keeps for each, beyond the kernel's own thread. */
 struct task {
     struct process *process;
     struct thread *thread;
-    uint32_t number;             /* its tid */
-    user_addr_t clear_on_exit;   /* set_tid_address(); 0: none */
-    user_addr_t set_at_start;    /* where its number goes when it begins; 0: nowhere */
-    user_addr_t robust_list;     /* set_robust_list(); 0: none */
-    struct trap_frame start;     /* where it begins */
-    struct identity *identity;   /* (T) its number */
-    struct task *next;           /* (T) of the same process */
+    uint32_t number;           /* its tid */
+    user_addr_t clear_on_exit; /* set_tid_address(); 0: none */
+    user_addr_t set_at_start;  /* where its number goes when it begins; 0: nowhere */
+    user_addr_t robust_list;   /* set_robust_list(); 0: none */
+    struct trap_frame start;   /* where it begins */
+    struct identity *identity; /* (T) its number */
+    struct task *next;         /* (T) of the same process */
     struct task *previous;
-    struct task *borrower;       /* (T) the child that uses this task's memory after vfork(), while it waits */
-    struct task *lender;         /* (T) the other way round */
-    struct wait_queue returned;  /* where it waits for that */
+    struct task *borrower;      /* (T) the child that uses this task's memory after vfork(), while it waits */
+    struct task *lender;        /* (T) the other way round */
+    struct wait_queue returned; /* where it waits for that */
     char name[PROCESS_NAME_BYTES]; /* (T) PR_SET_NAME; at first the process's */
 };
 
@@ -164,8 +165,8 @@ static inline struct process *process_current(void)
     return task_current()->process;
 }
 
-/* Makes a process without tasks, memory and place in the tree. `like`: whose names and limits it gets, or NULL:
- * then `name` is its program's. NULL: there is no memory. */
+/* Makes a process without tasks, memory and place in the tree. `like`: whose names and limits it gets, or
+ * NULL: then `name` is its program's. NULL: there is no memory. */
 struct process *process_create(const struct process *like, const char *name);
 
 /* Returns its record: it was never entered into the tree, or has left it. */
@@ -178,8 +179,8 @@ void process_set_names(struct process *process, const char *name, const char *pa
 int memory_create(struct memory **memory, const char *name);
 int memory_copy(struct memory **memory, struct memory *from, const char *name);
 
-/* Another process has it; a process has it no more. The last one destroys it, and what its faults and pages were is
- * added to *usage; nobody has it loaded any more. */
+/* Another process has it; a process has it no more. The last one destroys it, and what its faults and pages
+ * were is added to *usage; nobody has it loaded any more. */
 void memory_get(struct memory *memory);
 void memory_put(struct memory *memory, struct usage *usage);
 
@@ -191,15 +192,16 @@ void memory_note_peak(struct memory *memory);
 
 /* ---- task.c: the life of a task ---- */
 
-/* Makes a task of the process, with a thread that does not run yet. NULL: there is no memory. task_discard() is for one
- * that was not started, and has left the tree. */
+/* Makes a task of the process, with a thread that does not run yet. NULL: there is no memory. task_discard()
+ * is for one that was not started, and has left the tree. */
 struct task *task_create(struct process *process);
 void task_discard(struct task *task);
 
 /* Runs it from task->start on. It has its number and its place (tree.h). */
 void task_start(struct task *task);
 
-/* Ends the calling task. When it is the process's last one the process ends with it, and with its status. status: as wait4() tells it. */
+/* Ends the calling task. When it is the process's last one the process ends with it, and with its status.
+ * status: as wait4() tells it. */
 _Noreturn void task_end(uint64_t status);
 
 /* Ends the process of the calling task, with all its tasks. */
@@ -212,8 +214,8 @@ int64_t process_signal(uint32_t number, uint32_t signal);
 void task_user_work(struct trap_frame *frame);
 
 /*
- * The calling task goes on in `memory`, which is loaded already, instead of its process's, of which it is the only task
- * that is left; or in none: NULL. What it borrowed by vfork() goes back to its lender.
+ * The calling task goes on in `memory`, which is loaded already, instead of its process's, of which it is the
+ * only task that is left; or in none: NULL. What it borrowed by vfork() goes back to its lender.
  */
 void task_change_memory(struct task *task, struct memory *memory);
 
@@ -223,9 +225,9 @@ int64_t error_of_space(enum vm_error error);
 /* ---- image.c: from a file to a process ---- */
 
 /*
- * Maps the program into `memory`, which is loaded and empty, gives it a stack of stack_bytes at most, and stores
- * in *frame where it begins. Returns 0, -ENOEXEC (with a line in the log that says what is wrong with the file), -E2BIG,
- * -ENOENT (its interpreter, as there is none) or -ENOMEM.
+ * Maps the program into `memory`, which is loaded and empty, gives it a stack of stack_bytes at most, and
+ * stores in *frame where it begins. Returns 0, -ENOEXEC (with a line in the log that says what is wrong with
+ * the file), -E2BIG, -ENOENT (its interpreter, as there is none) or -ENOMEM.
  */
 int program_load(struct memory *memory, struct program_file *file, const struct program_strings *strings,
                  uint64_t stack_bytes, struct trap_frame *frame);
@@ -256,8 +258,7 @@ struct program_report {
 };
 
 /* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
-int program_run(const char *path, const struct program_strings *strings,
-                struct program_report *report);
+int program_run(const char *path, const struct program_strings *strings, struct program_report *report);
 
 /* ---- The parts' own beginnings ---- */
 

@@ -1,6 +1,6 @@
 /*
- * A program's file: open, executed, and with the pages that spaces show of it. While it is held nobody can write to
- * it (ETXTBSY).
+ * A program's file: open, executed, and with the pages that spaces show of it. While it is held nobody can
+ * write to it (ETXTBSY).
  */
 #pragma once
 
@@ -14,8 +14,8 @@ struct program_file {
 };
 
 /*
- * Opens the file that `name` leads to, as execve() does. Returns 0 or -ENOENT, -ENOTDIR, -EACCES (no regular file, or
- * not to be executed), -ELOOP, -ENAMETOOLONG, -ETXTBSY or -ENOMEM.
+ * Opens the file that `name` leads to, as execve() does. Returns 0 or -ENOENT, -ENOTDIR, -EACCES (no regular
+ * file, or not to be executed), -ELOOP, -ENAMETOOLONG, -ETXTBSY or -ENOMEM.
  */
 int program_file_open(const struct fs_view *view, const char *name, struct program_file *program);
 

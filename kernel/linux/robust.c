@@ -1,4 +1,5 @@
-/* A task that ends while it holds locks: the words of its robust list say so (Documentation/locking/robust-futexes). */
+/* A task that ends while it holds locks: the words of its robust list say so
+ * (Documentation/locking/robust-futexes). */
 #include "futex.h"
 
 #define LONGEST         2048 /* entries; a list may be a circle */
@@ -6,7 +7,8 @@
 #define WORD_OWNER_DIED 0x40000000U
 #define WORD_OWNER      0x3fffffffU
 
-/* struct robust_list_head: the first entry; from an entry to its word; the entry that is being locked or let go. */
+/* struct robust_list_head: the first entry; from an entry to its word; the entry that is being locked or let
+ * go. */
 struct head {
     uint64_t first;
     int64_t offset;

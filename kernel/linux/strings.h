@@ -13,8 +13,8 @@ struct strings {
 int strings_add(struct strings *strings, const char *text);
 int strings_add_from_user(struct strings *strings, user_addr_t at);
 
-/* Adds those that a list of the program's memory points to, from the entry `first` on up to its NULL, and counts
- * them in *count. A list at 0 has none. */
+/* Adds those that a list of the program's memory points to, from the entry `first` on up to its NULL, and
+ * counts them in *count. A list at 0 has none. */
 int strings_add_list(struct strings *strings, user_addr_t list, uint32_t first, uint32_t *count);
 
 void strings_free(struct strings *strings);

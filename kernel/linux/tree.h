@@ -1,9 +1,9 @@
 /*
  * Processes in a tree, and by their numbers.
  *
- * A number stands for a task, a process, a group and a session, whichever of them there are: so it is a record
- * of its own, which lives until none of them is left. One mutex guards all of it; who holds it takes no other
- * mutex and touches no user memory. A number is found in two steps, however many there are.
+ * A number stands for a task, a process, a group and a session, whichever of them there are: so it is a
+ * record of its own, which lives until none of them is left. One mutex guards all of it; who holds it takes
+ * no other mutex and touches no user memory. A number is found in two steps, however many there are.
  */
 #pragma once
 
@@ -44,8 +44,9 @@ int tree_enter(struct process *process, struct process *parent, struct task *fir
 int tree_enter_task(struct task *task);
 
 /*
- * The calling task carries execve() out: tells the other tasks of its process to end, and none is added from now on.
- * False: the process ends, or another task was first. When they are gone, the second makes it the first task.
+ * The calling task carries execve() out: tells the other tasks of its process to end, and none is added from
+ * now on. False: the process ends, or another task was first. When they are gone, the second makes it the
+ * first task.
  */
 bool tree_begin_execution(struct task *task);
 void tree_end_execution(struct task *task);
@@ -62,8 +63,8 @@ void tree_remove(struct process *process);
 /* Moves a process to another group. */
 void tree_set_group(struct process *process, struct identity *group);
 
-/* Makes the children of a process that ends the kernel's. Zombies among them are taken out: they are returned as
- * a list linked by next_child, to be freed when the mutex is free. */
+/* Makes the children of a process that ends the kernel's. Zombies among them are taken out: they are returned
+ * as a list linked by next_child, to be freed when the mutex is free. */
 struct process *tree_orphan_children(struct process *process);
 
 /* Tells all tasks of the process but `except` to end, with that status, if nobody has done so before. */

@@ -16,10 +16,10 @@
 #define WAIT_FLAGS    (WAIT_NO_HANG | WAIT_STOPPED | WAIT_CONTINUE | WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE)
 #define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
 
-#define MICROSECOND    1000ULL
-#define SECOND         1000000000ULL
-#define CHILD_EXITED   1 /* si_code */
-#define CHILD_KILLED   2
+#define MICROSECOND  1000ULL
+#define SECOND       1000000000ULL
+#define CHILD_EXITED 1 /* si_code */
+#define CHILD_KILLED 2
 
 enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP };
 
@@ -119,7 +119,8 @@ static int64_t wait_for_child(const struct wait_request *request, struct wait_an
         if (number != 0 || (request->flags & WAIT_NO_HANG)) {
             return number;
         }
-        if (WAIT_UNTIL(&process->watchers, atomic_load(&process->changes) != changes, "a child", how) != WAIT_WOKEN) {
+        if (WAIT_UNTIL(&process->watchers, atomic_load(&process->changes) != changes, "a child", how) !=
+            WAIT_WOKEN) {
             return -EINTR;
         }
     }

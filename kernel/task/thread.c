@@ -220,8 +220,8 @@ void thread_detach(struct thread *thread)
 
 /* ---- Killing ---- */
 
-/* One that does not run now, or has moved meanwhile, comes through the kernel before it is in user mode again,
- * and looks at user_work there. */
+/* One that does not run now, or has moved meanwhile, comes through the kernel before it is in user mode
+ * again, and looks at user_work there. */
 static void interrupt_user_mode(const struct thread *thread)
 {
     preempt_disable();

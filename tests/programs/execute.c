@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 

@@ -1,4 +1,4 @@
-/* 200 forks, and as many threads: all that they took comes back. And a bomb that ends in an error for the bomber. */
+/* 200 forks, and as many threads: all that they took comes back. And forks without end, which are refused. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>

@@ -37,8 +37,8 @@ static pid_t child_that_stays(void)
 
 static void tell_status(const char *what, pid_t wanted, pid_t got, int status)
 {
-    printf("%s: %s, exited %d (%d), signal %d\n", what, wanted == got ? "the child" : "another", WIFEXITED(status),
-           WEXITSTATUS(status), WTERMSIG(status));
+    printf("%s: %s, exited %d (%d), signal %d\n", what, wanted == got ? "the child" : "another",
+           WIFEXITED(status), WEXITSTATUS(status), WTERMSIG(status));
 }
 
 static void ends(void)
@@ -107,10 +107,12 @@ static void by_id(void)
     pid_t child = child_that_ends_with(7);
     memset(&info, 0xff, sizeof info);
     TELL_EXACT(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
-    printf("%d %d %d %d %d\n", info.si_signo, info.si_errno, info.si_code, info.si_pid == child, info.si_status);
+    printf("%d %d %d %d %d\n", info.si_signo, info.si_errno, info.si_code, info.si_pid == child,
+           info.si_status);
     memset(&info, 0xff, sizeof info);
     TELL_EXACT(waitid(P_ALL, 0, &info, WEXITED));
-    printf("%d %d %d %d %d\n", info.si_signo, info.si_errno, info.si_code, info.si_pid == child, info.si_status);
+    printf("%d %d %d %d %d\n", info.si_signo, info.si_errno, info.si_code, info.si_pid == child,
+           info.si_status);
     TELL_EXACT(waitid(P_ALL, 0, &info, WEXITED));
     TELL_EXACT(waitid(P_ALL, 0, &info, 0));
     TELL_EXACT(waitid(P_PID, 0, &info, WEXITED));

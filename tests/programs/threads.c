@@ -17,8 +17,8 @@ static pthread_barrier_t barrier;
 static long counted;
 static int turn;
 
-static long futex(volatile uint32_t *word, int operation, uint32_t value, const void *time, volatile uint32_t *other,
-                  uint32_t last)
+static long futex(volatile uint32_t *word, int operation, uint32_t value, const void *time,
+                  volatile uint32_t *other, uint32_t last)
 {
     return syscall(SYS_futex, word, operation, value, time, other, last);
 }

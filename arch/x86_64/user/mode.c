@@ -1,7 +1,5 @@
 /* User mode; see <x86/user_mode.h>. The entry itself is entry.S. */
 #include <ashlar/assert.h>
-#include <ashlar/hooks.h>
-#include <ashlar/thread_types.h>
 #include <stdatomic.h>
 #include <x86/interrupt.h>
 #include <x86/msr.h>
@@ -56,15 +54,6 @@ uint64_t user_mode_run(const struct trap_frame *frame)
 _Noreturn void user_mode_end(uint64_t result)
 {
     user_mode_switch_back(result);
-}
-
-_Static_assert(offsetof(struct thread, user_work) == THREAD_USER_WORK, "the entries read it");
-
-/* arch/x86_64/trap/entry.S: there is something to do on the way to user mode. */
-void user_mode_work(struct trap_frame *frame);
-void user_mode_work(struct trap_frame *frame)
-{
-    kernel_hooks.user_work(frame);
 }
 
 struct trap_frame user_mode_frame(uint64_t rip, uint64_t rsp)

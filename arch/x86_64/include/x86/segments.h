@@ -31,7 +31,7 @@
 #define PER_CPU_RSP2   60
 #define PER_CPU_IST    76
 
-/* Of user_work in struct thread; checked in arch/x86_64/user/mode.c. */
+/* Of user_work in struct thread; checked in arch/x86_64/user/work.c. */
 #ifdef ASHLAR_DEBUG
 #define THREAD_USER_WORK 400
 #else
