@@ -2,7 +2,7 @@
 #pragma once
 
 #include "program_file.h"
-#include "script.h"
+#include "image/script.h"
 #include "strings.h"
 
 #define SCRIPTS_MOST 5 /* that name one another, as Linux has it */
