@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import initrd
+import media
 from frame import expect, expect_in
 from machine import Machine
 from tree import ROOT
@@ -182,7 +184,34 @@ def bomb(setting):
         expect_in("agree", talk.command("vm check"))
 
 
+SCRIPTS = {  # in /bin: what stands in them, and what is said when they are executed with the argument "last"
+    "script": ("#! /bin/execute tell\n", "executed: /bin/execute tell /bin/script last [ONE=1] [TWO=] script /bin/script 1"),
+    "second": ("#!/bin/script of two\n", "executed: /bin/execute tell /bin/script of two /bin/second last [ONE=1] [TWO=] "
+               "second /bin/second 1"),
+    "circle": ("#!/bin/circle\n", 'execve(arguments[2], arguments + 2, environment): error 40'),
+    "broken": ("#!\n", 'execve(arguments[2], arguments + 2, environment): error 8'),
+    "text": ("echo\n", 'execve(arguments[2], arguments + 2, environment): error 8'),
+}
+
+
+def scripts(setting):
+    """Scripts lead to the programs that they name, with the arguments that Linux gives them."""
+    with tempfile.TemporaryDirectory() as folder:
+        binaries = Path(folder) / "root/bin"
+        binaries.mkdir(parents=True)
+        build(folder, "execute", "-pthread").rename(binaries / "execute")
+        for name, (text, _) in SCRIPTS.items():
+            (binaries / name).write_text(text)
+            (binaries / name).chmod(0o755)
+        contents = media.contents_of(setting.product, None, initrd.of_folder(binaries.parent))
+        with setting.boot(Machine(), "pager=off", contents=contents) as talk:
+            talk.wait_for_prompt()
+            for name, (_, wanted) in SCRIPTS.items():
+                expect_in(wanted, talk.command(f"run execute go /bin/{name} last"))
+
+
 CASES = {
+    "program.scripts": scripts,
     "program.left-behind": left_behind,
     "program.forks": lambda setting: forks(setting, cpus=1),
     "program.forks.4": lambda setting: forks(setting, cpus=4),

@@ -131,6 +131,10 @@ int main(int count, char **arguments)
     if (count > 2 && strcmp(arguments[1], "down") == 0) {
         return count_down(atoi(arguments[2]));
     }
+    if (count > 2 && strcmp(arguments[1], "go") == 0) {
+        TELL(execve(arguments[2], arguments + 2, environment));
+        return 23;
+    }
     errors();
     executed();
     with_threads();
