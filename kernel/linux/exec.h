@@ -1,8 +1,8 @@
 /* Finding the program that a path means; see exec_file.c. */
 #pragma once
 
-#include "program_file.h"
 #include "image/script.h"
+#include "program_file.h"
 #include "strings.h"
 
 #define SCRIPTS_MOST 5 /* that name one another, as Linux has it */
