@@ -153,5 +153,6 @@ void kernel_main(const struct boot_info *info)
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();
+    init_run_if_asked();
     monitor_run();
 }

@@ -9,6 +9,7 @@ enum lock_rank {
     LOCK_UNRANKED, /* of a lock that was never initialised */
 
     /* Mutexes. */
+    LOCK_DESCRIPTORS,   /* a table of descriptors, while it changes */
     LOCK_FILE_SEEKING,  /* the position of an open file */
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
     LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe */
@@ -19,6 +20,8 @@ enum lock_rank {
     LOCK_PROCESSES,     /* the tree of processes, and their numbers */
 
     /* Spinlocks. */
+    LOCK_DESCRIPTOR,      /* the descriptors in a table, and how large it is */
+    LOCK_PLACES,          /* a process's root and working directory */
     LOCK_FILE_NODE,       /* a node: its attributes, names in a directory, pages; key: its number */
     LOCK_FUTEX,           /* who sleeps for words of programs; key: the bucket's place */
     LOCK_FILE_PARENTS,    /* which directory a name lies in */

@@ -144,6 +144,16 @@ static int give_memory(struct process *child, const struct process *parent,
     return memory_copy(&child->memory, parent->memory, child->name);
 }
 
+static int give_files(struct process *child, const struct process *parent,
+                      const struct clone_request *request)
+{
+    bool same_files = request->flags & CLONE_FILES;
+    bool same_places = request->flags & CLONE_FS;
+    child->files = same_files ? descriptors_get(parent->files) : descriptors_copy(parent->files);
+    child->places = same_places ? places_get(parent->places) : places_copy(parent->places);
+    return child->files && child->places ? 0 : -ENOMEM;
+}
+
 /* Everything but the place in the tree. NULL, with the reason. */
 static struct task *make_process(const struct trap_frame *frame, const struct clone_request *request,
                                  int64_t *error)
@@ -155,7 +165,8 @@ static struct task *make_process(const struct trap_frame *frame, const struct cl
         return NULL;
     }
     process->exit_signal = (uint32_t)request->signal;
-    *error = give_memory(process, parent, request);
+    *error = give_files(process, parent, request);
+    *error = *error ? *error : give_memory(process, parent, request);
     struct task *child = *error ? NULL : make_task(process, frame, request);
     if (!child) {
         struct usage unused = {.ticks = 0};

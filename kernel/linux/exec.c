@@ -127,6 +127,16 @@ static void set_names(struct task *task, const struct fs_view *view, const struc
     format(task->thread->name, sizeof task->thread->name, "%s", process->name);
 }
 
+/* Files are the process's own from now on, without those that were to be closed. `own`: NULL if they were. */
+static void change_files(struct process *process, struct descriptors *own)
+{
+    if (own) {
+        descriptors_put(process->files);
+        process->files = own;
+    }
+    descriptors_close_on_exec(process->files);
+}
+
 static void change(struct task *task, struct memory *memory, const struct fs_view *view,
                    const struct executable *executable)
 {
@@ -145,6 +155,7 @@ static int execute(struct executable *executable, const struct fs_view *view, us
     struct strings bytes = {.bytes = NULL};
     struct program_strings strings;
     struct memory *memory = NULL;
+    struct descriptors *own = NULL;
     struct trap_frame start;
     int error = collect(executable, arguments, variables, &bytes, &strings);
     error = error ? error : make_memory(task->process, executable, &strings, &memory, &start);
@@ -152,12 +163,20 @@ static int execute(struct executable *executable, const struct fs_view *view, us
     if (error) {
         return error;
     }
-    error = end_others(task);
+    if (descriptors_are_shared(task->process->files)) {
+        own = descriptors_copy(task->process->files);
+        error = own ? 0 : -ENOMEM;
+    }
+    error = error ? error : end_others(task);
     if (error) {
+        if (own) {
+            descriptors_put(own);
+        }
         struct usage unused = {.ticks = 0};
         memory_put(memory, &unused);
         return error;
     }
+    change_files(task->process, own);
     change(task, memory, view, executable);
     *frame = start;
     return 0;
@@ -172,7 +191,7 @@ static int64_t execute_path(const struct trap_frame *frame, user_addr_t path, us
     if (!executable) {
         return -ENOMEM;
     }
-    fs_view_root(kernel_files(), &view);
+    places_view(process_current()->places, &view);
     int error = get_path(executable->path, path);
     error = error ? error : executable_find(&view, executable);
     if (!error) {

@@ -75,8 +75,21 @@ struct process *process_create(const struct process *like, const char *name)
     return process;
 }
 
+void process_drop_files(struct process *process)
+{
+    if (process->files) {
+        descriptors_put(process->files);
+    }
+    if (process->places) {
+        places_put(process->places);
+    }
+    process->files = NULL;
+    process->places = NULL;
+}
+
 void process_free(struct process *process)
 {
+    process_drop_files(process);
     heap_free(&kernel_heap, process);
 }
 

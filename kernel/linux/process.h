@@ -20,6 +20,7 @@
 #include <ashlar/wait.h>
 #include <x86/trap_frame.h>
 
+#include "descriptors.h"
 #include "image/stack.h"
 #include "program_file.h"
 
@@ -107,6 +108,9 @@ struct identity;
 /* A program that runs. */
 struct process {
     struct memory *memory;         /* (T) to write; NULL when the last task has let it go */
+    struct descriptors *files;     /* NULL when its last task has gone */
+    struct places *places;         /* the same */
+    _Atomic(uint32_t) file_users;  /* tasks that are not done with these */
     uint32_t with_memory;          /* (T) tasks that have not let it go */
     uint32_t number;               /* its pid: that of its first task */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
@@ -168,6 +172,9 @@ static inline struct process *process_current(void)
 /* Makes a process without tasks, memory and place in the tree. `like`: whose names and limits it gets, or
  * NULL: then `name` is its program's. NULL: there is no memory. */
 struct process *process_create(const struct process *like, const char *name);
+
+/* Closes its files, as nobody uses them any more. */
+void process_drop_files(struct process *process);
 
 /* Returns its record: it was never entered into the tree, or has left it. */
 void process_free(struct process *process);
@@ -259,6 +266,11 @@ struct program_report {
 
 /* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
 int program_run(const char *path, const struct program_strings *strings, struct program_report *report);
+
+/* ---- init.c ---- */
+
+/* Runs the program that the command line names with init=, if it does, and says how it ended. */
+void init_run_if_asked(void);
 
 /* ---- The parts' own beginnings ---- */
 

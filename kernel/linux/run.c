@@ -60,6 +60,34 @@ static void fill_report(const struct process *process, struct program_report *re
     memcpy(report->faults, process->usage.faults, sizeof report->faults);
 }
 
+/* Its input, output and errors are the console. */
+static int open_console(struct process *process)
+{
+    struct fs_view view;
+    struct file *file;
+    int error = files_make_devices();
+    process->files = descriptors_create();
+    process->places = places_create();
+    if (error || !process->files || !process->places) {
+        return error ? error : -ENOMEM;
+    }
+    fs_view_root(kernel_files(), &view);
+    error = fs_open(&view, NULL, "/dev/console", FILE_READ_WRITE, 0, &file);
+    fs_view_put(&view);
+    if (error) {
+        return error;
+    }
+    for (unsigned i = 0; i < 3 && error == 0; i++) {
+        file_get(file);
+        if (descriptor_put_at(process->files, file, false, i, DESCRIPTORS_MAX) < 0) {
+            file_put(file);
+            error = -ENOMEM;
+        }
+    }
+    file_put(file);
+    return error;
+}
+
 static int run_file(struct program_file *file, const struct program_strings *strings,
                     struct program_report *report)
 {
@@ -70,7 +98,8 @@ static int run_file(struct program_file *file, const struct program_strings *str
         return -ENOMEM;
     }
     process->awaited = true;
-    int error = begin(process, file, strings, &task);
+    int error = open_console(process);
+    error = error ? error : begin(process, file, strings, &task);
     if (error == 0) {
         uint64_t began = cpu_ticks();
         task_start(task);

@@ -106,6 +106,9 @@ static void leave(struct task *task)
     struct process *gone = NULL;
     task_leave_memory(task);
     task_change_memory(task, NULL);
+    if (atomic_fetch_sub(&process->file_users, 1) == 1) {
+        process_drop_files(process); /* before anybody is told of its end */
+    }
     tree_lock();
     process->usage.ticks += thread->ran + (cpu_ticks() - thread->runs_since);
     tree_remove_task(task);
@@ -183,6 +186,7 @@ struct task *task_create(struct process *process)
     }
     task->thread->argument = task;
     task->process = process;
+    atomic_fetch_add(&process->file_users, 1);
     wait_queue_init(&task->returned);
     memcpy(task->name, process->name, sizeof task->name);
     return task;
@@ -190,6 +194,7 @@ struct task *task_create(struct process *process)
 
 void task_discard(struct task *task)
 {
+    atomic_fetch_sub(&task->process->file_users, 1);
     thread_detach(task->thread);
     heap_free(&kernel_heap, task);
 }

@@ -220,6 +220,7 @@ CASES = {
     "program.hello.pie": hello("-static-pie", "-fPIE"),
     "program.places": places,
     "program.memory": like_linux("memory"),
+    "program.files": like_linux("files"),
     "program.processes": like_linux("processes", cpus=1),
     "program.processes.4": like_linux("processes", cpus=4),
     "program.execute": like_linux("execute", "-pthread", cpus=1),
