@@ -45,6 +45,7 @@ const struct kernel_hooks kernel_hooks = {
     .device_map = device_map,
     .processor_enter = processor_enter,
     .reschedule = thread_preempt,
+    .user_work = task_user_work,
     .mutex_sleep = mutex_sleep,
     .mutex_hand_on = mutex_hand_on,
     .nanoseconds = clock_nanoseconds,
@@ -152,5 +153,6 @@ void kernel_main(const struct boot_info *info)
     banner_print();
     timeline_mark("kernel.ready");
     run_tests_if_asked();
+    init_run_if_asked();
     monitor_run();
 }

@@ -6,6 +6,8 @@
  *     name   = one or more of a-z 0-9 . _ -
  *     value  = characters without blank and quote | '"' characters without quote '"'
  *
+ * The value of the option `init` is all the rest of the line: a program, and its arguments.
+ *
  * A blank is a space or a tab. When an option is there more than once, the last one counts. A word that
  * breaks the grammar is skipped by all but command_line_check(), which complains about it. A value whose
  * closing quote is missing ends at the next blank, so that it does not take in the rest of the line.

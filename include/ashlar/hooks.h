@@ -63,6 +63,13 @@ struct kernel_hooks {
     void (*reschedule)(void);
 
     /*
+     * Does what the thread's user_work says (<ashlar/thread_types.h>), which is not 0, before user mode is
+     * gone back to by way of the frame; may wait, may change the frame, and may not return but end user mode.
+     * Called with interrupts on, on the stack for what comes from user mode, until nothing is left to do.
+     */
+    void (*user_work)(struct trap_frame *frame);
+
+    /*
      * Sleeps until the mutex belongs to this thread, which has tried in vain; false, without the mutex, if
      * this thread cannot sleep. The other one releases a mutex that somebody sleeps for. On the host NULL:
      * there all spin.

@@ -9,15 +9,21 @@ enum lock_rank {
     LOCK_UNRANKED, /* of a lock that was never initialised */
 
     /* Mutexes. */
+    LOCK_DESCRIPTORS,   /* a table of descriptors, while it changes */
     LOCK_FILE_SEEKING,  /* the position of an open file */
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
     LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe */
+    LOCK_HEAP_END,      /* where a program's heap ends */
     LOCK_SPACE_CHANGE,  /* an address space's structure; key: the space's number */
     LOCK_DATE,          /* what date the firmware told, and when */
     LOCK_FIRMWARE,      /* the firmware's runtime services and the buffers they are given */
+    LOCK_PROCESSES,     /* the tree of processes, and their numbers */
 
     /* Spinlocks. */
+    LOCK_DESCRIPTOR,      /* the descriptors in a table, and how large it is */
+    LOCK_PLACES,          /* a process's root and working directory */
     LOCK_FILE_NODE,       /* a node: its attributes, names in a directory, pages; key: its number */
+    LOCK_FUTEX,           /* who sleeps for words of programs; key: the bucket's place */
     LOCK_FILE_PARENTS,    /* which directory a name lies in */
     LOCK_SPACE,           /* an address space; key: its number */
     LOCK_DEVICE_MAPPINGS, /* the mappings of devices */
@@ -44,6 +50,6 @@ enum lock_rank {
     LOCK_RUN_QUEUE,  /* a CPU's ready threads; key: the CPU's number */
 
     LOCK_RANKS,
-    LOCK_LAST_MUTEX = LOCK_FIRMWARE,
+    LOCK_LAST_MUTEX = LOCK_PROCESSES,
     LOCK_LAST_SPINLOCK = LOCK_CONSOLE
 };

@@ -8,7 +8,10 @@
 /* QEMU's isa-debug-exit, where tools/run puts it. */
 #define POWER_EXIT_PORT 0xf4
 
-/* Values for it; QEMU's status is 2 * value + 1. */
+/* QEMU's isa-debugcon, where tools/run puts it if asked. */
+#define POWER_DEBUG_PORT 0xe9
+
+/* Values for the former; QEMU's status is 2 * value + 1. */
 enum power_exit {
     POWER_EXIT_SUCCESS = 0x10,
     POWER_EXIT_FAILED_TESTS = 0x11,
@@ -21,6 +24,12 @@ enum power_exit {
  * failed must not do damage besides. From any context, and from the kernel's first instruction on.
  */
 void power_debug_exit(enum power_exit value);
+
+/*
+ * Writes a line to QEMU's debug console (port 0xe9), under a hypervisor only, as power_debug_exit(): QEMU's
+ * own status has no room for that of a program. `line` ends with a line feed.
+ */
+void power_debug_line(const char *line);
 
 /*
  * Switches the machine off: by the firmware's ResetSystem, else through the ACPI registers, else says on the

@@ -60,7 +60,9 @@ void thread_detach(struct thread *thread);
 
 /*
  * Asks the thread to end: from now on thread_killed() is true in it, and each wait that may be killed returns
- * WAIT_KILLED at once, the present one too. The thread itself goes to its end. From any context but an NMI's.
+ * WAIT_KILLED at once, the present one too. The thread itself goes to its end; one that runs code of user
+ * mode is interrupted, and ends before it runs any more of it (kernel_hooks.user_work). From any context but
+ * an NMI's.
  */
 void thread_kill(struct thread *thread);
 

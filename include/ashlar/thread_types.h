@@ -36,6 +36,11 @@ struct thread_link {
     struct thread *thread; /* NULL: a walk's cursor */
 };
 
+/* What a thread does before it runs code of user mode again: a set, in user_work. */
+enum thread_user_work {
+    THREAD_WORK_KILLED = 1 << 0, /* somebody has killed it; this bit stays */
+};
+
 /* The last page fault that no space resolved, and the last spurious ones. */
 struct fault_history {
     uint64_t refused;     /* address */
@@ -48,11 +53,13 @@ struct fault_history {
 /* (Q): written with the lock of the run queue of `cpu` held, and `cpu` itself with those of both. */
 struct thread {
     struct thread_locks locks; /* the first: <platform/inline.h> finds it there */
-    void *stack_pointer;       /* where it goes on, while it does not run */
-    struct trap_frame *frame;  /* innermost trap frame, while it does not run */
-    struct vm_space *space;    /* the user space that it has loaded, while it does not run; or NULL */
-    uint64_t trap_stack;       /* stack pointer for traps from user mode, while it does not run */
-    void *extended;            /* room for floating-point and vector registers; NULL: it uses none */
+    _Atomic(uint32_t)
+        user_work;            /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
+    void *stack_pointer;      /* where it goes on, while it does not run */
+    struct trap_frame *frame; /* innermost trap frame, while it does not run */
+    struct vm_space *space;   /* the user space that it has loaded, while it does not run; or NULL */
+    uint64_t trap_stack;      /* stack pointer for traps from user mode, while it does not run */
+    void *extended;           /* room for floating-point and vector registers; NULL: it uses none */
 
     _Atomic(uint32_t) cpu;   /* whose queue it belongs to (Q) */
     _Atomic(uint32_t) state; /* enum thread_state (Q) */

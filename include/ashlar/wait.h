@@ -67,6 +67,13 @@ void wait_enter(struct wait_queue *queue, struct waiter *waiter, const char *wha
  */
 enum wait_result wait_rest(struct waiter *waiter, const struct wait_how *how);
 
+/*
+ * The same for one thread that waits in several queues at once: it has entered each with one of `count` (at
+ * least 1) waiters in a row, and has left all of them afterwards. Queues of which only one waiter is woken at
+ * a time are not for this: a second wake that arrives goes to the next in its queue.
+ */
+enum wait_result wait_rest_any(struct waiter *waiters, unsigned count, const struct wait_how *how);
+
 /* Leaves the queue without a rest. A wake that it was given goes to the next. */
 void wait_leave(struct waiter *waiter);
 

@@ -1,16 +1,19 @@
 /* Monitor command that runs a program: run. */
 #include <ashlar/error_number.h>
+#include <ashlar/files.h>
+#include <ashlar/format.h>
 #include <ashlar/fw_cfg.h>
 #include <ashlar/memory.h>
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 
-#include "kernel/linux/memory_file.h"
 #include "kernel/linux/process.h"
 
 #define STRINGS_BYTES 1024
 #define FILE_PREFIX   "opt/ashlar/"
-#define PATH_BYTES    64
+#define FOLDER        "/bin"
+#define PATH_BYTES    256
+#define PART_BYTES    1024
 
 /* Arguments and environment as program_run() wants them. */
 struct strings_buffer {
@@ -45,26 +48,67 @@ static bool make_strings(struct strings_buffer *buffer, const struct monitor_cal
     return fits && add(buffer, call->arguments[0]);
 }
 
-/* A file that QEMU hands in is the only kind there is yet. */
-static int open_handed_in(struct memory_file *file, const char *name)
+/* Reads what QEMU hands in into a new file. */
+static int copy_handed_in(struct fw_cfg_file *handed, struct file *file)
 {
-    char path[PATH_BYTES] = FILE_PREFIX;
-    struct fw_cfg_file handed;
-    size_t bytes = strlen(name) + 1;
-    if (bytes > sizeof path - strlen(FILE_PREFIX)) {
-        return -ENAMETOOLONG;
+    char part[PART_BYTES];
+    uint64_t left = handed->bytes;
+    fw_cfg_begin(handed);
+    while (left > 0) {
+        struct file_memory memory;
+        size_t bytes = (size_t)min_u64(left, sizeof part);
+        fw_cfg_read(part, bytes);
+        int64_t written = file_write(file, file_memory(&memory, part, bytes));
+        if (written != (int64_t)bytes) {
+            return written < 0 ? (int)written : -ENOSPC;
+        }
+        left -= bytes;
     }
-    memcpy(path + strlen(FILE_PREFIX), name, bytes);
-    if (!fw_cfg_find(path, &handed)) {
+    return 0;
+}
+
+/* A file that QEMU hands in becomes one in /bin, where it stays; one that is there already is not replaced.
+ */
+static int take_handed_in(const struct fs_view *view, const char *name, const char *path)
+{
+    char handed_name[PATH_BYTES];
+    struct fw_cfg_file handed;
+    struct file *file;
+    format(handed_name, sizeof handed_name, FILE_PREFIX "%s", name);
+    if (strlen(name) >= sizeof handed_name - strlen(FILE_PREFIX) || !fw_cfg_find(handed_name, &handed)) {
         return -ENOENT;
     }
-    int error = memory_file_create(file, name, handed.bytes);
-    if (error == 0) {
-        fw_cfg_begin(&handed);
-        for (uint64_t at = 0; at < handed.bytes; at += FRAME_BYTES) {
-            fw_cfg_read(memory_file_page(file, at), min_u64(FRAME_BYTES, handed.bytes - at));
-        }
+    int error = fs_mkdir(view, NULL, FOLDER, 0755);
+    error = error == -EEXIST ? 0 : error;
+    error = error ? error
+                  : fs_open(view, NULL, path, FILE_WRITE_ONLY | FILE_CREATE | FILE_EXCLUSIVE, 0755, &file);
+    if (error) {
+        return error;
     }
+    error = copy_handed_in(&handed, file);
+    file_put(file);
+    if (error) {
+        fs_unlink(view, NULL, path, 0);
+    }
+    return error;
+}
+
+/* The path of a program: a path as it is, a name in /bin. */
+static int find_program(const char *name, char path[PATH_BYTES])
+{
+    struct fs_view view;
+    struct fs_status status;
+    bool is_name = !strchr(name, '/');
+    if (strlen(name) >= PATH_BYTES - sizeof FOLDER) {
+        return -ENAMETOOLONG;
+    }
+    format(path, PATH_BYTES, is_name ? FOLDER "/%s" : "%s", name);
+    fs_view_root(kernel_files(), &view);
+    int error = fs_status(&view, NULL, path, 0, &status);
+    if (error == -ENOENT && is_name) {
+        error = take_handed_in(&view, name, path);
+    }
+    fs_view_put(&view);
     return error;
 }
 
@@ -135,29 +179,31 @@ static const char *why(int error)
         return "there is no such program";
     case -ENAMETOOLONG:
         return "its name is too long";
+    case -EACCES:
+        return "it may not be executed";
     case -ENOEXEC:
         return "it is no program for this kernel; the log says why";
     case -E2BIG:
         return "too many arguments";
-    default:
+    case -ENOMEM:
+    case -ENOSPC:
         return "there is no memory for it";
+    default:
+        return "it cannot be opened";
     }
 }
 
 static void run_run(struct monitor_call *call)
 {
-    struct memory_file file;
+    char path[PATH_BYTES];
     struct program_report report;
     struct strings_buffer buffer;
     if (!make_strings(&buffer, call)) {
         monitor_error(call, "too many arguments");
         return;
     }
-    int error = open_handed_in(&file, call->arguments[0]);
-    if (error == 0) {
-        error = program_run(&file.file, &buffer.strings, &report);
-        memory_file_destroy(&file);
-    }
+    int error = find_program(call->arguments[0], path);
+    error = error ? error : program_run(path, &buffer.strings, &report);
     if (error) {
         monitor_error(call, "%.40s: %s", call->arguments[0], why(error));
     } else if (call->json) {
@@ -168,7 +214,8 @@ static void run_run(struct monitor_call *call)
 }
 
 MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its end",
-                "PROGRAM is a static Linux program for x86-64 that QEMU hands in:\n"
+                "PROGRAM is a static Linux program for x86-64: the path of a file, or a name in\n"
+                "/bin, or of one that QEMU hands in, which goes to /bin then:\n"
                 "    -fw_cfg name=opt/ashlar/hello,file=hello\n"
                 "Its last line tells how it ended, time-stamp counter ticks, page faults by\n"
                 "kind, the most memory it had, page tables at its end, and whether all came back.\n"

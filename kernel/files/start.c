@@ -8,6 +8,9 @@
 #include <ashlar/random.h>
 #include <ashlar/start.h>
 
+#include "console_file.h"
+#include "event.h"
+
 #define LOG_SUBSYSTEM "files"
 #include <ashlar/log.h>
 
@@ -18,17 +21,28 @@ struct fs *kernel_files(void)
     return &tree;
 }
 
-/* There are no threads yet: nobody could make true what is waited for. */
-static int wait_for_nobody(struct fs_event *event, struct mutex *held)
+static const struct file_operations *find_device(uint64_t number)
 {
-    (void)event;
-    (void)held;
-    return -EDEADLK;
+    return number == fs_device(5, 0) || number == fs_device(5, 1) ? &console_file_operations : NULL;
 }
 
-static void notify_nobody(struct fs_event *event)
+int files_make_devices(void)
 {
-    (void)event;
+    static const struct {
+        const char *name;
+        uint32_t major, minor, mode;
+    } devices[] = {{"/dev/null", 1, 3, 0666},   {"/dev/zero", 1, 5, 0666},    {"/dev/full", 1, 7, 0666},
+                   {"/dev/random", 1, 8, 0666}, {"/dev/urandom", 1, 9, 0666}, {"/dev/tty", 5, 0, 0666},
+                   {"/dev/console", 5, 1, 0600}};
+    struct fs_view view;
+    fs_view_root(&tree, &view);
+    int error = fs_mkdir(&view, NULL, "/dev", 0755);
+    for (size_t i = 0; (error == 0 || error == -EEXIST) && i < ARRAY_LENGTH(devices); i++) {
+        error = fs_mknod(&view, NULL, devices[i].name, FS_CHARACTER | devices[i].mode,
+                         fs_device(devices[i].major, devices[i].minor));
+    }
+    fs_view_put(&view);
+    return error == -EEXIST ? 0 : error;
 }
 
 /* Three quarters of the memory may be files; and names a part of what is left. */
@@ -45,8 +59,9 @@ static int make_tree(const struct boot_info *info)
                                      .seed = seed,
                                      .now = clock_epoch_nanoseconds,
                                      .random = random_bytes,
-                                     .wait = wait_for_nobody,
-                                     .notify = notify_nobody};
+                                     .wait = event_wait,
+                                     .notify = event_notify,
+                                     .device = find_device};
     return fs_init(&tree, &config);
 }
 

@@ -59,6 +59,13 @@ static const char *read_value(const char *at, struct command_line_option *option
     return end;
 }
 
+/* init= stands last: what follows belongs to the program. */
+static bool takes_the_rest(const struct command_line_option *option)
+{
+    static const char name[] = "init";
+    return option->name_bytes == sizeof name - 1 && memcmp(option->name, name, sizeof name - 1) == 0;
+}
+
 bool command_line_next(const char **cursor, struct command_line_option *option)
 {
     const char *at = *cursor;
@@ -74,7 +81,11 @@ bool command_line_next(const char **cursor, struct command_line_option *option)
         at++;
     }
     option->name_bytes = (size_t)(at - option->name);
-    if (*at == '=' && option->name_bytes > 0) {
+    if (*at == '=' && takes_the_rest(option)) {
+        option->value = at + 1;
+        option->value_bytes = strlen(at + 1);
+        at += 1 + option->value_bytes;
+    } else if (*at == '=' && option->name_bytes > 0) {
         at = read_value(at + 1, option);
     } else if (!is_word_end(*at)) {
         option->malformed = "a name is made of a-z 0-9 . _ -";

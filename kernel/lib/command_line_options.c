@@ -26,6 +26,9 @@ const struct command_line_known command_line_options[] = {
     {"pager", OPTION_CHOICE, "auto|on|off", 0, 0, "when long output of the monitor stops (default: auto)"},
     {"efi-runtime", OPTION_CHOICE, "on|off", 0, 0,
      "whether the firmware's clock, variables and reset are used (default: on)"},
+    {"init", OPTION_TEXT, NULL, 0, 0, "runs this program once all is ready; what follows it is its own"},
+    {"init-end", OPTION_CHOICE, "monitor|off", 0, 0,
+     "what follows the end of that program (default: monitor)"},
     {"console", OPTION_CHOICE, "serial|screen|both", 0, 0, "where output goes (default: both)"},
 };
 

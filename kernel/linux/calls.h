@@ -12,10 +12,37 @@
 
 /* clang-format off */
 #define SYSTEM_CALLS(X)                                                                                      \
-    /* output.c */                                                                                           \
-    X(1, write, "dpn")              X(5, fstat, "dp")            X(16, ioctl, "dxp")                         \
-    X(20, writev, "dpn")            X(89, readlink, "spn")       X(262, newfstatat, "dspx")                  \
-    X(267, readlinkat, "dspn")                                                                               \
+    /* file_io.c */                                                                                          \
+    X(0, read, "dpn")                X(1, write, "dpn")               X(8, lseek, "dnn")                     \
+    X(17, pread64, "dpnn")           X(18, pwrite64, "dpnn")          X(19, readv, "dpn")                    \
+    X(20, writev, "dpn")             X(40, sendfile, "ddpn")          X(74, fsync, "d")                      \
+    X(75, fdatasync, "d")            X(76, truncate, "sn")            X(77, ftruncate, "dn")                 \
+    X(162, sync, "")                 X(295, preadv, "dpnn")           X(296, pwritev, "dpnn")                \
+    /* file_descriptors.c */                                                                                 \
+    X(2, open, "sxx")                X(3, close, "d")                 X(22, pipe, "p")                       \
+    X(32, dup, "d")                  X(33, dup2, "dd")                X(72, fcntl, "dnx")                    \
+    X(85, creat, "sx")               X(257, openat, "dsxx")           X(292, dup3, "ddx")                    \
+    X(293, pipe2, "px")              X(319, memfd_create, "sx")       X(436, close_range, "ddx")             \
+    /* file_status.c */                                                                                      \
+    X(4, stat, "sp")                 X(5, fstat, "dp")                X(6, lstat, "sp")                      \
+    X(21, access, "sx")              X(89, readlink, "spn")           X(217, getdents64, "dpn")              \
+    X(262, newfstatat, "dspx")       X(267, readlinkat, "dspn")       X(269, faccessat, "dsx")               \
+    X(332, statx, "dsxxp")           X(439, faccessat2, "dsxx")                                              \
+    /* file_names.c */                                                                                       \
+    X(79, getcwd, "pn")              X(80, chdir, "s")                X(81, fchdir, "d")                     \
+    X(82, rename, "ss")              X(83, mkdir, "sx")               X(84, rmdir, "s")                      \
+    X(86, link, "ss")                X(87, unlink, "s")               X(88, symlink, "ss")                   \
+    X(90, chmod, "sx")               X(91, fchmod, "dx")              X(92, chown, "snn")                    \
+    X(93, fchown, "dnn")             X(94, lchown, "snn")             X(95, umask, "x")                      \
+    X(133, mknod, "sxx")             X(161, chroot, "s")              X(258, mkdirat, "dsx")                 \
+    X(259, mknodat, "dsxx")          X(260, fchownat, "dsnnx")        X(263, unlinkat, "dsx")                \
+    X(264, renameat, "dsds")         X(265, linkat, "dsdsx")          X(266, symlinkat, "sds")               \
+    X(268, fchmodat, "dsx")          X(280, utimensat, "dspx")        X(316, renameat2, "dsdsx")             \
+    /* file_ioctl.c */                                                                                       \
+    X(16, ioctl, "dxp")                                                                                      \
+    /* file_poll.c */                                                                                        \
+    X(7, poll, "pnn")                X(23, select, "npppp")           X(270, pselect6, "nppppp")             \
+    X(271, ppoll, "pnppn")                                                                                   \
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
     X(12, brk, "p")                 X(28, madvise, "pnn")                                                    \
@@ -24,6 +51,13 @@
     X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \
     X(110, getppid, "")             X(158, arch_prctl, "xp")     X(186, gettid, "")                          \
     X(218, set_tid_address, "p")    X(231, exit_group, "n")      X(273, set_robust_list, "pn")               \
+    X(121, getpgid, "n")            X(111, getpgrp, "")          X(109, setpgid, "nn")                       \
+    X(112, setsid, "")              X(124, getsid, "n")          X(157, prctl, "npnnn")                      \
+    /* clone.c, wait.c, kill.c, futex_call.c, exec.c */                                                      \
+    X(56, clone, "xpppp")           X(57, fork, "")              X(58, vfork, "")                            \
+    X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
+    X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
+    X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* machine.c */                                                                                          \

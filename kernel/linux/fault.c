@@ -9,6 +9,7 @@
 #include <ashlar/string.h>
 #include <ashlar/thread.h>
 #include <x86/control_registers.h>
+#include <x86/interrupt.h>
 
 #include "process.h"
 
@@ -37,7 +38,7 @@ static enum signal_number signal_of(uint64_t vector)
 
 static const char *signal_name(enum signal_number signal)
 {
-    switch (signal) {
+    switch ((unsigned)signal) {
     case SIGNAL_ILL:
         return "SIGILL";
     case SIGNAL_TRAP:
@@ -48,7 +49,7 @@ static const char *signal_name(enum signal_number signal)
         return "SIGFPE";
     case SIGNAL_KILL:
         return "SIGKILL";
-    case SIGNAL_SEGV:
+    default:
         break;
     }
     return "SIGSEGV";
@@ -108,6 +109,7 @@ bool process_exception(struct trap_frame *frame)
         format(reason, sizeof reason, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
                frame->error_code);
     }
+    interrupts_enable(); /* all that another trap would change has been read; user mode has them on */
     tell_place(task->process, frame, signal_name(signal), reason);
-    task_end(PROCESS_KILLED(signal));
+    process_end(PROCESS_KILLED(signal));
 }

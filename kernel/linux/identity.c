@@ -1,7 +1,10 @@
-/* System calls about the process itself and its end. Everybody is root, and alone. */
+/* System calls about the process itself and its end. Everybody is root. */
 #include <x86/user_mode.h>
 
+#include <ashlar/string.h>
+
 #include "calls.h"
+#include "tree.h"
 
 #define ROBUST_LIST_BYTES 24 /* of struct robust_list_head */
 
@@ -24,11 +27,15 @@ int64_t call_gettid(const struct trap_frame *frame)
     return task_current()->number;
 }
 
-/* The kernel started it. */
+/* 0: the kernel. */
 int64_t call_getppid(const struct trap_frame *frame)
 {
     (void)frame;
-    return 0;
+    tree_lock();
+    const struct process *parent = process_current()->parent;
+    uint32_t number = parent ? parent->number : 0;
+    tree_unlock();
+    return number;
 }
 
 int64_t call_getuid(const struct trap_frame *frame)
@@ -59,7 +66,7 @@ int64_t call_exit(const struct trap_frame *frame)
 
 int64_t call_exit_group(const struct trap_frame *frame)
 {
-    return call_exit(frame);
+    process_end(PROCESS_EXITED(argument_1(frame)));
 }
 
 int64_t call_arch_prctl(const struct trap_frame *frame)
@@ -97,4 +104,42 @@ int64_t call_set_robust_list(const struct trap_frame *frame)
     }
     task_current()->robust_list = user_addr(argument_1(frame));
     return 0;
+}
+
+/* ---- prctl ---- */
+
+enum prctl_request {
+    PRCTL_SET_NAME = 15,
+    PRCTL_GET_NAME = 16,
+};
+
+/* A name that is too long is cut. */
+static int64_t set_name(struct task *task, user_addr_t from)
+{
+    char name[PROCESS_NAME_BYTES];
+    memset(name, 0, sizeof name);
+    int64_t length = strncpy_from_user(name, from, sizeof name - 1);
+    if (length == USER_STRING_FAULT) {
+        return -EFAULT;
+    }
+    memset(name + (length < 0 ? (int64_t)sizeof name - 1 : length), 0,
+           sizeof name - (size_t)(length < 0 ? (int64_t)sizeof name - 1 : length));
+    tree_lock();
+    memcpy(task->name, name, sizeof name);
+    tree_unlock();
+    return 0;
+}
+
+int64_t call_prctl(const struct trap_frame *frame)
+{
+    struct task *task = task_current();
+    user_addr_t at = user_addr(argument_2(frame));
+    switch ((uint32_t)argument_1(frame)) {
+    case PRCTL_SET_NAME:
+        return set_name(task, at);
+    case PRCTL_GET_NAME:
+        return copy_to_user(at, task->name, sizeof task->name) ? 0 : -EFAULT;
+    default:
+        return -EINVAL;
+    }
 }

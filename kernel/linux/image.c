@@ -23,7 +23,7 @@ static unsigned access_of(const struct program_segment *segment)
            (segment->access & PF_X ? VM_EXECUTE : 0);
 }
 
-static enum vm_error map_at(struct process *process, struct vm_request request, uint64_t address)
+static enum vm_error map_at(struct memory *memory, struct vm_request request, uint64_t address)
 {
     virt_addr_t got;
     if (request.bytes == 0) {
@@ -31,16 +31,16 @@ static enum vm_error map_at(struct process *process, struct vm_request request, 
     }
     request.fixed = true;
     request.address = virt_addr(address);
-    return vm_space_map(&process->memory->space, &request, &got);
+    return vm_space_map(&memory->space, &request, &got);
 }
 
 /* The file's pages are the pager's, copied when they are written; what lies behind them is zeros. */
-static enum vm_error map_segment(struct process *process, const struct program_file *file,
+static enum vm_error map_segment(struct memory *memory, const struct program_file *file,
                                  const struct program_segment *segment, uint64_t move)
 {
     uint64_t shown = align_up(segment->file_bytes, FRAME_BYTES);
     uint64_t address = segment->address + move;
-    enum vm_error error = map_at(process,
+    enum vm_error error = map_at(memory,
                                  (struct vm_request){.name = "program",
                                                      .source = VM_PAGER,
                                                      .bytes = shown,
@@ -52,7 +52,7 @@ static enum vm_error map_segment(struct process *process, const struct program_f
     if (error != VM_OK) {
         return error;
     }
-    return map_at(process,
+    return map_at(memory,
                   (struct vm_request){.name = "program data",
                                       .source = VM_ZERO,
                                       .bytes = segment->bytes - shown,
@@ -69,63 +69,63 @@ static bool clear_tail(const struct program_segment *segment, uint64_t move)
            clear_user(user_addr(end), align_up(end, FRAME_BYTES) - end);
 }
 
-static int map_program(struct process *process, const struct program_file *file,
+static int map_program(struct memory *memory, const struct program_file *file,
                        const struct program_elf *program, uint64_t move)
 {
     for (unsigned i = 0; i < program->segment_count; i++) {
         const struct program_segment *segment = &program->segments[i];
-        enum vm_error error = map_segment(process, file, segment, move);
+        enum vm_error error = map_segment(memory, file, segment, move);
         if (error == VM_OK && !clear_tail(segment, move)) {
             error = VM_NO_MEMORY;
         }
         if (error != VM_OK) {
-            log_warning("%s: segment at 0x%" PRIx64 ": %s", process->name, segment->address + move,
+            log_warning("%s: segment at 0x%" PRIx64 ": %s", memory->space.name, segment->address + move,
                         vm_error_name(error));
             return error == VM_NO_MEMORY ? -ENOMEM : -ENOEXEC;
         }
     }
-    process->memory->image_base = program->base + move;
-    process->memory->image_end = program->end + move;
+    memory->image_base = program->base + move;
+    memory->image_end = program->end + move;
     return 0;
 }
 
-static int refuse(const struct process *process, const struct program_error *error)
+static int refuse(const struct memory *memory, const struct program_error *error)
 {
-    log_warning("%s: %s", process->name, error->text);
+    log_warning("%s: %s", memory->space.name, error->text);
     return -ENOEXEC;
 }
 
-static int read_program(const struct process *process, struct program_file *file, struct program_elf *program)
+static int read_program(const struct memory *memory, struct program_file *file, struct program_elf *program)
 {
     struct program_error error = {"cannot be read"};
     uint8_t header[sizeof(Elf64_Ehdr)];
     size_t bytes = (size_t)min_u64(sizeof header, file->bytes);
-    if (!file->read(file, header, 0, bytes) ||
+    if (!program_file_read(file, header, 0, bytes) ||
         !program_elf_header(header, bytes, file->bytes, program, &error)) {
-        return refuse(process, &error);
+        return refuse(memory, &error);
     }
     size_t table_bytes = program->header_count * sizeof(Elf64_Phdr);
     void *table = heap_alloc(&kernel_heap, table_bytes);
     if (!table) {
         return -ENOMEM;
     }
-    bool sound = file->read(file, table, program->table_offset, table_bytes) &&
+    bool sound = program_file_read(file, table, program->table_offset, table_bytes) &&
                  program_elf_segments(table, file->bytes, program, &error);
     heap_free(&kernel_heap, table);
-    return sound ? 0 : refuse(process, &error);
+    return sound ? 0 : refuse(memory, &error);
 }
 
 /* An interpreter would be one more program to map, and AT_BASE its address. */
-static int find_interpreter(const struct process *process, struct program_file *file,
+static int find_interpreter(const struct memory *memory, struct program_file *file,
                             const struct program_elf *program)
 {
     char name[64] = "";
     if (!program->has_interpreter) {
         return 0;
     }
-    file->read(file, name, program->interpreter_offset,
-               (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
-    log_warning("%s: its interpreter %s is not there", process->name, name);
+    program_file_read(file, name, program->interpreter_offset,
+                      (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
+    log_warning("%s: its interpreter %s is not there", memory->space.name, name);
     return -ENOENT;
 }
 
@@ -135,16 +135,18 @@ static bool write_stack(void *context, uint64_t address, const void *bytes, uint
     return copy_to_user(user_addr(address), bytes, length);
 }
 
-static int make_stack(struct process *process, const struct program_elf *program, uint64_t move,
-                      uint64_t stack_top, const struct program_strings *strings, uint64_t *pointer)
+static int make_stack(struct memory *memory, const struct program_elf *program, uint64_t move,
+                      const struct placement *placement, const struct program_strings *strings,
+                      uint64_t stack_bytes, uint64_t *pointer)
 {
-    uint64_t bytes = align_down(min_u64(process->limits[LIMIT_STACK].soft, STACK_LARGEST), FRAME_BYTES);
+    uint64_t stack_top = placement->stack_top;
+    uint64_t bytes = align_down(min_u64(stack_bytes, STACK_LARGEST), FRAME_BYTES);
     struct vm_request request = {.name = "stack",
                                  .source = VM_STACK,
                                  .bytes = bytes,
                                  .access = VM_READ | VM_WRITE,
                                  .guard = STACK_GUARD};
-    enum vm_error error = map_at(process, request, stack_top - bytes);
+    enum vm_error error = map_at(memory, request, stack_top - bytes);
     if (error != VM_OK) {
         return -ENOMEM;
     }
@@ -184,25 +186,27 @@ static int make_stack(struct process *process, const struct program_elf *program
     return -ENOMEM;
 }
 
-int process_load(struct process *process, struct program_file *file, const struct program_strings *strings,
-                 struct trap_frame *frame)
+int program_load(struct memory *memory, struct program_file *file, const struct program_strings *strings,
+                 uint64_t stack_bytes, struct trap_frame *frame)
 {
     struct program_elf program;
     uint64_t pointer;
-    int error = read_program(process, file, &program);
-    error = error ? error : find_interpreter(process, file, &program);
+    int error = read_program(memory, file, &program);
+    error = error ? error : find_interpreter(memory, file, &program);
     if (error) {
         return error;
     }
     struct placement placement = placement_choose(program.alignment);
     uint64_t move = program.moves ? placement.program - align_down(program.base, program.alignment) : 0;
-    error = map_program(process, file, &program, move);
-    error = error ? error : make_stack(process, &program, move, placement.stack_top, strings, &pointer);
+    error = map_program(memory, file, &program, move);
+    error = error ? error : make_stack(memory, &program, move, &placement, strings, stack_bytes, &pointer);
     if (error) {
         return error;
     }
-    process->memory->heap_base = process->memory->heap_end = process->memory->image_end + placement.heap_gap;
-    process->memory->map_base = placement.map_base;
+    program_file_hold(file->file);
+    memory->file = file->file;
+    memory->heap_base = memory->heap_end = memory->image_end + placement.heap_gap;
+    memory->map_base = placement.map_base;
     *frame = user_mode_frame(program.entry + move, pointer);
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #define MAP_SHARED           0x1U
 #define MAP_PRIVATE          0x2U
+#define MAP_SHARED_VALIDATE  0x3U
 #define MAP_TYPE             0xfU
 #define MAP_FIXED            0x10U
 #define MAP_ANONYMOUS        0x20U
@@ -22,6 +23,8 @@
 #define MAP_POPULATE         0x8000U
 #define MAP_HUGE_TABLE       0x40000U
 #define MAP_FIXED_NO_REPLACE 0x100000U
+
+#define AROUND_PAGES 16 /* of a file, that one fault brings in */
 
 /* Advice that needs nothing done, or whose effect nobody can see. */
 enum advice {
@@ -68,7 +71,7 @@ static int64_t unmap_range(struct process *process, uint64_t base, uint64_t byte
     if (base >= end) {
         return 0;
     }
-    process_note_peak(process);
+    memory_note_peak(process->memory);
     return error_of_space(vm_space_unmap(&process->memory->space, virt_addr(base), end - base));
 }
 
@@ -119,15 +122,17 @@ static void populate(struct process *process, uint64_t base, uint64_t bytes, uns
     }
 }
 
+static bool is_shared(uint64_t flags)
+{
+    return (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+}
+
 /* What is wrong with the request by itself; 0: nothing. */
 static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t offset)
 {
     bool fixed = flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE);
     if (!is_aligned(offset, FRAME_BYTES)) {
         return -EINVAL;
-    }
-    if (!(flags & MAP_ANONYMOUS)) {
-        return -EBADF; /* there are no files yet; the console's descriptors cannot be mapped */
     }
     if (bytes == 0) {
         return -EINVAL;
@@ -145,10 +150,45 @@ static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint6
     if (flags & MAP_HUGE_TABLE) {
         return -ENOMEM; /* as where no such pages are set apart */
     }
-    if ((flags & MAP_TYPE) != MAP_PRIVATE || (flags & MAP_GROWS_DOWN)) {
-        return (flags & MAP_TYPE) == MAP_SHARED ? -ENODEV : -EINVAL;
+    bool known = (flags & MAP_TYPE) == MAP_PRIVATE || is_shared(flags);
+    if (!known || (flags & MAP_GROWS_DOWN)) {
+        return -EINVAL;
+    }
+    return is_shared(flags) && (flags & MAP_ANONYMOUS) ? -ENODEV : 0;
+}
+
+/* What a mapping of the file needs it to be opened for. */
+static int64_t check_file(const struct file *file, uint64_t flags, unsigned access)
+{
+    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
+    bool reads = (opened & FILE_ACCESS) == FILE_READ_ONLY || (opened & FILE_ACCESS) == FILE_READ_WRITE;
+    if (opened & FILE_PLACE) {
+        return -EBADF;
+    }
+    if (!reads || (is_shared(flags) && (access & VM_WRITE) && (opened & FILE_ACCESS) != FILE_READ_WRITE)) {
+        return -EACCES;
     }
     return 0;
+}
+
+/* The request becomes one for the file's pages, with a reference to their pager; -EBADF, -EACCES, -ENODEV. */
+static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uint64_t flags, uint64_t offset)
+{
+    struct file *file = descriptor_file(process_current()->files, descriptor);
+    if (!file) {
+        return -EBADF;
+    }
+    int64_t error = check_file(file, flags, request->access);
+    if (error == 0) {
+        request->pager = file_pager(file);
+        error = request->pager ? 0 : -ENODEV;
+    }
+    file_put(file);
+    request->source = VM_PAGER;
+    request->offset = offset;
+    request->shared = is_shared(flags);
+    request->around = AROUND_PAGES;
+    return error;
 }
 
 int64_t call_mmap(const struct trap_frame *frame)
@@ -163,16 +203,25 @@ int64_t call_mmap(const struct trap_frame *frame)
         return error;
     }
     bytes = align_up(bytes, FRAME_BYTES);
-    if (!within_limits(process, bytes, access)) {
+    if (!within_limits(process, bytes, is_shared(flags) ? VM_READ : access)) {
         return -ENOMEM;
     }
     struct vm_request request = {.source = VM_ZERO, .bytes = bytes, .access = access};
+    if (!(flags & MAP_ANONYMOUS)) {
+        error = ask_for_file(&request, argument_5(frame), flags, argument_6(frame));
+        if (error) {
+            return error;
+        }
+    }
     int64_t placed;
     if (flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE)) {
         request.address = virt_addr(address);
         placed = place_fixed(process, &request, !(flags & MAP_FIXED_NO_REPLACE));
     } else {
         placed = place_anywhere(process, &request, address);
+    }
+    if (request.pager) {
+        vm_pager_put(request.pager); /* the region has its own reference */
     }
     if (placed > 0 && (flags & (MAP_POPULATE | MAP_LOCKED))) {
         populate(process, (uint64_t)placed, bytes, access);
@@ -290,8 +339,11 @@ int64_t call_brk(const struct trap_frame *frame)
 {
     struct process *process = process_current();
     uint64_t end = argument_1(frame);
+    mutex_acquire(&process->memory->heap);
     if (end >= process->memory->heap_base && end <= USER_END && move_heap_end(process, end)) {
         process->memory->heap_end = end;
     }
-    return (int64_t)process->memory->heap_end;
+    end = process->memory->heap_end;
+    mutex_release(&process->memory->heap);
+    return (int64_t)end;
 }

@@ -5,14 +5,15 @@
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <stdatomic.h>
-#include <x86/user_mode.h>
 
 #define NO_LIMIT    UINT64_MAX
 #define FILES_SOFT  1024
 #define FILES_HARD  4096
 #define STACK_BYTES MIB(8)
 
-static _Atomic(uint32_t) last_number;
+#define FRAMES_EACH_TASK 32 /* of the memory that is free when a program begins */
+#define TASKS_LEAST      64
+#define TASKS_MOST       16384
 
 static const char *last_part(const char *path)
 {
@@ -31,6 +32,12 @@ static void copy_cut(char *to, size_t bytes, const char *from)
     to[length] = 0;
 }
 
+/* So many that their stacks in the kernel are a part of the memory. */
+static uint64_t processes_at_most(void)
+{
+    return min_u64(max_u64(memory_free_frames() / FRAMES_EACH_TASK, TASKS_LEAST), TASKS_MOST);
+}
+
 static void set_limits(struct process *process)
 {
     for (unsigned i = 0; i < LIMITS; i++) {
@@ -39,66 +46,129 @@ static void set_limits(struct process *process)
     process->limits[LIMIT_STACK].soft = STACK_BYTES;
     process->limits[LIMIT_CORE].soft = 0;
     process->limits[LIMIT_FILES] = (struct limit){FILES_SOFT, FILES_HARD};
+    process->limits[LIMIT_PROCESSES].soft = process->limits[LIMIT_PROCESSES].hard = processes_at_most();
     process->limits[LIMIT_NICE] = process->limits[LIMIT_REALTIME] = (struct limit){0, 0};
 }
 
-static void set_names(struct process *process, const char *name)
+void process_set_names(struct process *process, const char *name, const char *path)
 {
+    memset(process->name, 0, sizeof process->name);
     copy_cut(process->name, sizeof process->name, last_part(name));
-    process->path[0] = '/';
-    copy_cut(process->path + 1, sizeof process->path - 1, name[0] == '/' ? name + 1 : name);
+    copy_cut(process->path, sizeof process->path, path);
 }
 
-static struct memory *make_memory(const char *name)
-{
-    struct memory *memory = heap_alloc_zeroed(&kernel_heap, sizeof *memory);
-    if (memory && user_space_create(&memory->space, name) != VM_OK) {
-        heap_free(&kernel_heap, memory);
-        return NULL;
-    }
-    return memory;
-}
-
-struct process *process_create(const char *name)
+struct process *process_create(const struct process *like, const char *name)
 {
     struct process *process = heap_alloc_zeroed(&kernel_heap, sizeof *process);
     if (!process) {
         return NULL;
     }
-    set_names(process, name);
-    set_limits(process);
-    process->memory = make_memory(process->name);
-    if (!process->memory) {
-        heap_free(&kernel_heap, process);
-        return NULL;
+    if (like) {
+        memcpy(process->name, like->name, sizeof process->name);
+        memcpy(process->path, like->path, sizeof process->path);
+        memcpy(process->limits, like->limits, sizeof process->limits);
+    } else {
+        process_set_names(process, name, name);
+        set_limits(process);
     }
-    process->memory->users = 1;
-    process->number = atomic_fetch_add(&last_number, 1) + 1;
+    wait_queue_init(&process->watchers);
     return process;
 }
 
-void process_destroy(struct process *process)
+void process_drop_files(struct process *process)
 {
-    if (atomic_fetch_sub(&process->memory->users, 1) == 1) {
-        vm_space_destroy(&process->memory->space);
-        heap_free(&kernel_heap, process->memory);
+    if (process->files) {
+        descriptors_put(process->files);
     }
+    if (process->places) {
+        places_put(process->places);
+    }
+    process->files = NULL;
+    process->places = NULL;
+}
+
+void process_free(struct process *process)
+{
+    process_drop_files(process);
     heap_free(&kernel_heap, process);
 }
 
-void process_note_peak(struct process *process)
+/* ---- Memory ---- */
+
+static struct memory *new_memory(void)
 {
-    struct memory *memory = process->memory;
+    struct memory *memory = heap_alloc_zeroed(&kernel_heap, sizeof *memory);
+    if (memory) {
+        mutex_init(&memory->heap, LOCK_HEAP_END, 0);
+        memory->users = 1;
+    }
+    return memory;
+}
+
+static int store_or_free(struct memory **memory, struct memory *made, enum vm_error error)
+{
+    if (error != VM_OK) {
+        heap_free(&kernel_heap, made);
+        return -ENOMEM;
+    }
+    *memory = made;
+    return 0;
+}
+
+int memory_create(struct memory **memory, const char *name)
+{
+    struct memory *made = new_memory();
+    return made ? store_or_free(memory, made, user_space_create(&made->space, name)) : -ENOMEM;
+}
+
+/* The heap's end stays while the pages are copied, so that it and they agree. */
+int memory_copy(struct memory **memory, struct memory *from, const char *name)
+{
+    struct memory *made = new_memory();
+    if (!made) {
+        return -ENOMEM;
+    }
+    mutex_acquire(&from->heap);
+    enum vm_error error = vm_space_clone(&from->space, &made->space, name);
+    made->image_base = from->image_base;
+    made->image_end = from->image_end;
+    made->heap_base = from->heap_base;
+    made->heap_end = from->heap_end;
+    made->map_base = from->map_base;
+    mutex_release(&from->heap);
+    if (error == VM_OK && from->file) {
+        program_file_hold(from->file);
+        made->file = from->file;
+    }
+    return store_or_free(memory, made, error);
+}
+
+void memory_note_peak(struct memory *memory)
+{
     memory->peak = max_u64(memory->peak, memory->space.resident);
 }
 
-_Noreturn void task_end(uint64_t status)
+void memory_get(struct memory *memory)
 {
-    struct task *task = task_current();
-    if (task->clear_on_exit.raw != 0) {
-        put_user_32(task->clear_on_exit, 0);
+    atomic_fetch_add(&memory->users, 1);
+}
+
+void memory_put(struct memory *memory, struct usage *usage)
+{
+    if (atomic_fetch_sub(&memory->users, 1) != 1) {
+        return;
     }
-    user_mode_end(status);
+    memory_note_peak(memory);
+    usage->peak = max_u64(usage->peak, memory->peak);
+    usage->tables = vm_space_tables(&memory->space);
+    for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
+        usage->faults[i] += memory->space.faults[i];
+    }
+    vm_space_destroy(&memory->space);
+    if (memory->file) {
+        program_file_let_go(memory->file);
+    }
+    heap_free(&kernel_heap, memory);
 }
 
 int64_t error_of_space(enum vm_error error)

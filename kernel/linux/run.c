@@ -1,4 +1,5 @@
 /* Running a program from its first instruction to its end; see process.h. */
+#include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
@@ -6,62 +7,124 @@
 #include <x86/interrupt.h>
 #include <x86/user_mode.h>
 
-#include "process.h"
+#include "futex.h"
+#include "tree.h"
 
-/* What the thread of a program that begins has to know. */
-struct launch {
-    struct task task;
-    struct program_file *file;
-    const struct program_strings *strings;
-    struct program_report *report;
-    int error; /* 0, or why it could not start */
-};
-
-/* Notes how it fared while its space is there. */
-static void run_loaded(struct process *process, const struct trap_frame *frame, struct program_report *report)
+/* Loads the program into the memory of a process that has not begun, and stores where it begins. */
+static int load(struct process *process, struct program_file *file, const struct program_strings *strings,
+                struct trap_frame *frame)
 {
-    uint64_t began = cpu_ticks();
-    report->status = user_mode_run(frame);
-    report->ticks = cpu_ticks() - began;
-    process_note_peak(process);
-    report->peak = process->memory->peak;
-    report->tables = vm_space_tables(&process->memory->space);
-    memcpy(report->faults, process->memory->space.faults, sizeof report->faults);
-}
-
-static uint64_t run_thread(void *context)
-{
-    struct launch *launch = context;
-    struct process *process = launch->task.process;
-    struct trap_frame frame;
-    thread_current()->task = &launch->task;
-    space_load(&process->memory->space);
-    launch->error = process_load(process, launch->file, launch->strings, &frame);
-    if (launch->error == 0) {
-        run_loaded(process, &frame, launch->report);
+    int error = memory_create(&process->memory, process->name);
+    if (error == 0) {
+        struct vm_space *before = space_load(&process->memory->space);
+        error = program_load(process->memory, file, strings, process->limits[LIMIT_STACK].soft, frame);
+        space_load(before);
     }
-    space_load(NULL);
-    thread_current()->task = NULL;
-    return 0;
+    return error;
 }
 
-static int run_process(struct launch *launch)
+static int begin(struct process *process, struct program_file *file, const struct program_strings *strings,
+                 struct task **task)
 {
-    struct process *process = launch->task.process;
-    const struct thread_request request = {.name = process->name,
-                                           .entry = run_thread,
-                                           .argument = launch,
-                                           .level = THREAD_NORMAL,
-                                           .cpu = THREAD_ANY_CPU,
-                                           .has_user_state = true};
-    struct thread *thread = thread_create(&request);
-    if (!thread) {
+    *task = task_create(process);
+    if (!*task) {
         return -ENOMEM;
     }
-    launch->task.thread = thread;
-    thread_start(thread);
-    thread_join(thread, NULL);
-    return launch->error;
+    int error = load(process, file, strings, &(*task)->start);
+    if (error == 0) {
+        tree_lock();
+        error = tree_enter(process, NULL, *task);
+        tree_unlock();
+    }
+    if (error) {
+        task_discard(*task);
+    }
+    return error;
+}
+
+/* Waits for its end, and takes it out of the tree. */
+static void await(struct process *process)
+{
+    WAIT_UNTIL(&process->watchers, atomic_load(&process->state) == PROCESS_ZOMBIE, "the end of a program",
+               WAIT_PATIENTLY);
+    tree_lock();
+    tree_remove(process);
+    tree_unlock();
+}
+
+static void fill_report(const struct process *process, struct program_report *report)
+{
+    report->status = process->status;
+    report->peak = process->usage.peak;
+    report->tables = process->usage.tables;
+    memcpy(report->faults, process->usage.faults, sizeof report->faults);
+}
+
+/* Its input, output and errors are the console. */
+static int open_console(struct process *process)
+{
+    struct fs_view view;
+    struct file *file;
+    int error = files_make_devices();
+    process->files = descriptors_create();
+    process->places = places_create();
+    if (error || !process->files || !process->places) {
+        return error ? error : -ENOMEM;
+    }
+    fs_view_root(kernel_files(), &view);
+    error = fs_open(&view, NULL, "/dev/console", FILE_READ_WRITE, 0, &file);
+    fs_view_put(&view);
+    if (error) {
+        return error;
+    }
+    for (unsigned i = 0; i < 3 && error == 0; i++) {
+        file_get(file);
+        if (descriptor_put_at(process->files, file, false, i, DESCRIPTORS_MAX) < 0) {
+            file_put(file);
+            error = -ENOMEM;
+        }
+    }
+    file_put(file);
+    return error;
+}
+
+static int run_file(struct program_file *file, const struct program_strings *strings,
+                    struct program_report *report)
+{
+    struct task *task;
+    struct usage unused = {.ticks = 0};
+    struct process *process = process_create(NULL, file->name);
+    if (!process) {
+        return -ENOMEM;
+    }
+    process->awaited = true;
+    int error = open_console(process);
+    error = error ? error : begin(process, file, strings, &task);
+    if (error == 0) {
+        uint64_t began = cpu_ticks();
+        task_start(task);
+        await(process);
+        report->ticks = cpu_ticks() - began;
+        fill_report(process, report);
+    } else if (process->memory) {
+        memory_put(process->memory, &unused);
+    }
+    process_free(process);
+    return error;
+}
+
+static int run(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    struct fs_view view;
+    struct program_file file;
+    fs_view_root(kernel_files(), &view);
+    int error = program_file_open(&view, path, &file);
+    if (error == 0) {
+        error = run_file(&file, strings, report);
+        program_file_close(&file);
+    }
+    fs_view_put(&view);
+    return error;
 }
 
 /* Bytes that programs have: user memory, and page tables, the kernel's with it. */
@@ -74,26 +137,18 @@ static uint64_t bytes_of_programs(void)
     return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES];
 }
 
-int program_run(struct program_file *file, const struct program_strings *strings,
-                struct program_report *report)
+int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
 {
-    struct launch launch = {.file = file, .strings = strings, .report = report};
     memset(report, 0, sizeof *report);
     uint64_t before = bytes_of_programs();
-    struct process *process = process_create(file->name);
-    if (!process) {
-        return -ENOMEM;
-    }
-    launch.task.process = process;
-    launch.task.number = process->number;
-    int error = run_process(&launch);
-    process_destroy(process);
+    int error = run(path, strings, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;
     return error;
 }
 
 void programs_start(void)
 {
+    futexes_start();
     system_call_set_handler(process_system_call);
     user_exception_set_handler(process_exception);
 }

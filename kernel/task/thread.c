@@ -220,9 +220,23 @@ void thread_detach(struct thread *thread)
 
 /* ---- Killing ---- */
 
+/* One that does not run now, or has moved meanwhile, comes through the kernel before it is in user mode
+ * again, and looks at user_work there. */
+static void interrupt_user_mode(const struct thread *thread)
+{
+    preempt_disable();
+    unsigned cpu = atomic_load(&thread->cpu);
+    if (thread->extended && atomic_load(&thread->state) == THREAD_RUNNING && cpu != cpu_number()) {
+        look_there(cpu);
+    }
+    preempt_enable();
+}
+
 void thread_kill(struct thread *thread)
 {
     atomic_store(&thread->killed, true);
+    atomic_fetch_or(&thread->user_work, THREAD_WORK_KILLED);
     thread_wake(thread);
+    interrupt_user_mode(thread);
     thread_offer();
 }

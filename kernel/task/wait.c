@@ -93,14 +93,24 @@ static void sleep_once(const struct wait_how *how)
     }
 }
 
-static void sleep_until_something(struct waiter *waiter, const struct wait_how *how)
+static bool one_was_woken(struct waiter *waiters, unsigned count)
 {
-    struct alarm alarm = {.timer = {.expired = ring}, .thread = waiter->thread};
+    for (unsigned i = 0; i < count; i++) {
+        if (was_woken(&waiters[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void sleep_until_something(struct waiter *waiters, unsigned count, const struct wait_how *how)
+{
+    struct alarm alarm = {.timer = {.expired = ring}, .thread = waiters->thread};
     bool timed = how->deadline != WAIT_FOREVER && can_be_timed();
     if (timed) {
         timer_start(&alarm.timer, how->deadline);
     }
-    while (!was_woken(waiter) && !is_over(how) && !is_killed(how)) {
+    while (!one_was_woken(waiters, count) && !is_over(how) && !is_killed(how)) {
         sleep_once(how);
     }
     if (timed) {
@@ -111,9 +121,28 @@ static void sleep_until_something(struct waiter *waiter, const struct wait_how *
 enum wait_result wait_rest(struct waiter *waiter, const struct wait_how *how)
 {
     thread_note_wait(waiter->what, 0);
-    sleep_until_something(waiter, how);
+    sleep_until_something(waiter, 1, how);
     thread_note_wait(NULL, 0);
     if (leave_queue(waiter)) {
+        return WAIT_WOKEN;
+    }
+    return is_killed(how) ? WAIT_KILLED : WAIT_TIMED_OUT;
+}
+
+enum wait_result wait_rest_any(struct waiter *waiters, unsigned count, const struct wait_how *how)
+{
+    bool woken = false;
+    thread_note_wait(waiters->what, 0);
+    sleep_until_something(waiters, count, how);
+    thread_note_wait(NULL, 0);
+    for (unsigned i = 0; i < count; i++) {
+        if (!woken) {
+            woken = leave_queue(&waiters[i]);
+        } else {
+            wait_leave(&waiters[i]);
+        }
+    }
+    if (woken) {
         return WAIT_WOKEN;
     }
     return is_killed(how) ? WAIT_KILLED : WAIT_TIMED_OUT;

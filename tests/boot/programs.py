@@ -1,5 +1,6 @@
 """Programs: static Linux programs, built here, run under Ashlar, and say what they say under Linux."""
 
+import json
 import os
 import platform
 import re
@@ -7,12 +8,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import initrd
+import media
 from frame import expect, expect_in
 from machine import Machine
 from tree import ROOT
 
 SOURCES = ROOT / "tests/programs"
 LAST_LINE = re.compile(r"^program: (?:exit (\d+)|ended by signal (\d+)); .* faults.*, all frames back$")
+TABLES_OF_STACKS = 16  # more than the kernel stacks of all threads take that a small machine can have
 LOG_LINE = re.compile(r"^(?:\x1b\[[0-9;]*m)?\[ *\d+\.\d+\] .*$")
 
 
@@ -68,14 +72,14 @@ def places(setting):
         expect(one != other, f"twice at the same place: {one}")
 
 
-def like_linux(name):
+def like_linux(name, *options, **machine):
     """Says under Ashlar, line by line, what it says here, under Linux."""
     def test(setting):
         expect(platform.system() == "Linux" and os.uname().machine == "x86_64", "this is no Linux to compare with")
         with tempfile.TemporaryDirectory() as folder:
-            program = build(folder, name)
+            program = build(folder, name, *options)
             wanted = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-            with setting.boot(handed_in(program), "pager=off") as talk:
+            with setting.boot(handed_in(program, **machine), "pager=off") as talk:
                 talk.wait_for_prompt()
                 said, _, status, _ = run(talk)
                 differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
@@ -131,11 +135,98 @@ def refused(setting):
                 expect_in(text, answer)
 
 
+def left_behind(setting):
+    """Processes whose parent has gone: ps shows them, kill ends them, and then nothing is left."""
+    with tempfile.TemporaryDirectory() as folder, \
+            setting.boot(handed_in(build(folder, "leaves"), cpus=2), "pager=off") as talk:
+        talk.wait_for_prompt()
+        expect_in("frames did not come back", talk.command("run program"))
+        rows = json.loads(talk.command("ps -j").splitlines()[-1])
+        expect({row["state"] for row in rows} == {"runs", "waits"}, f"ps says {rows}", talk)
+        expect(all(row["parent"] == 0 for row in rows), f"somebody has a parent: {rows}", talk)
+        expect_in("a futex", talk.command("ps"))
+        expect_in("no process 9999", talk.command("kill 9999"))
+        for row in rows:
+            talk.command(f"kill {row['number']}")
+        wait_until(talk, lambda: json.loads(talk.command("ps -j").splitlines()[-1]) == [])
+        expect_in("agree", talk.command("vm check"))
+
+
+def wait_until(talk, holds):
+    """Asks until it holds; what does not end never holds, and then the test runs out of time."""
+    for _ in range(1000):
+        if holds():
+            return
+    expect(False, "it never holds", talk)
+
+
+def forks(setting, **machine):
+    """What processes took comes back."""
+    with tempfile.TemporaryDirectory() as folder, \
+            setting.boot(handed_in(build(folder, "forks", "-pthread"), **machine), "pager=off") as talk:
+        talk.wait_for_prompt()
+        for _ in range(2):
+            said, _, status, _ = run(talk)
+            expect(said == ["done"] and status == 0, f"it said {said}")
+        expect_in("agree", talk.command("vm check"))
+
+
+def bomb(setting):
+    """Forks without end are refused, and the machine goes on. The kernel's own tables, of as many stacks, come and go."""
+    with tempfile.TemporaryDirectory() as folder, \
+            setting.boot(handed_in(build(folder, "forks", "-pthread"), cpus=2, memory="64M"), "pager=off") as talk:
+        talk.wait_for_prompt()
+        for _ in range(3):
+            *said, last = talk.command("run program bomb").splitlines()
+            expect(said[-2:] == ["1: refused", "done"], f"it said {said}", talk)
+            kept = re.search(r"(\d+) frames did not", last)
+            expect(last.startswith("program: exit 0") and int(kept[1] if kept else 0) < TABLES_OF_STACKS, last, talk)
+        expect_in("agree", talk.command("vm check"))
+
+
+SCRIPTS = {  # in /bin: what stands in them, and what is said when they are executed with the argument "last"
+    "script": ("#! /bin/execute tell\n", "executed: /bin/execute tell /bin/script last [ONE=1] [TWO=] script /bin/script 1"),
+    "second": ("#!/bin/script of two\n", "executed: /bin/execute tell /bin/script of two /bin/second last [ONE=1] [TWO=] "
+               "second /bin/second 1"),
+    "circle": ("#!/bin/circle\n", 'execve(arguments[2], arguments + 2, environment): error 40'),
+    "broken": ("#!\n", 'execve(arguments[2], arguments + 2, environment): error 8'),
+    "text": ("echo\n", 'execve(arguments[2], arguments + 2, environment): error 8'),
+}
+
+
+def scripts(setting):
+    """Scripts lead to the programs that they name, with the arguments that Linux gives them."""
+    with tempfile.TemporaryDirectory() as folder:
+        binaries = Path(folder) / "root/bin"
+        binaries.mkdir(parents=True)
+        build(folder, "execute", "-pthread").rename(binaries / "execute")
+        for name, (text, _) in SCRIPTS.items():
+            (binaries / name).write_text(text)
+            (binaries / name).chmod(0o755)
+        contents = media.contents_of(setting.product, None, initrd.of_folder(binaries.parent))
+        with setting.boot(Machine(), "pager=off", contents=contents) as talk:
+            talk.wait_for_prompt()
+            for name, (_, wanted) in SCRIPTS.items():
+                expect_in(wanted, talk.command(f"run execute go /bin/{name} last"))
+
+
 CASES = {
+    "program.scripts": scripts,
+    "program.left-behind": left_behind,
+    "program.forks": lambda setting: forks(setting, cpus=1),
+    "program.forks.4": lambda setting: forks(setting, cpus=4),
+    "program.bomb": bomb,
     "program.hello": hello(),
     "program.hello.pie": hello("-static-pie", "-fPIE"),
     "program.places": places,
     "program.memory": like_linux("memory"),
+    "program.files": like_linux("files"),
+    "program.processes": like_linux("processes", cpus=1),
+    "program.processes.4": like_linux("processes", cpus=4),
+    "program.execute": like_linux("execute", "-pthread", cpus=1),
+    "program.execute.4": like_linux("execute", "-pthread", cpus=4),
+    "program.threads": like_linux("threads", "-pthread", cpus=1),
+    "program.threads.4": like_linux("threads", "-pthread", cpus=4),
     "program.faults": faults,
     "program.refused": refused,
 }

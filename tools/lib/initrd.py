@@ -77,18 +77,24 @@ def add_file(archive, name, path):
 
 def of_folder(folder):
     """The archive of a folder's contents, and the devices of the kernel where it has none of that name."""
+    return archive_of_folder(folder).bytes()
+
+
+def archive_of_folder(folder, but=None):
+    """The same, as an archive that can grow. No folder: the devices alone. but: a file that is left out."""
     archive = Archive()
-    for path, folders, files in os.walk(folder):
+    for path, folders, files in os.walk(folder) if folder else ():
         folders.sort()
         below = os.path.relpath(path, folder)
         for name in sorted(folders + files):
             inside = os.path.normpath(os.path.join(below, name))
-            add_file(archive, inside, os.path.join(path, name))
+            if inside != but:
+                add_file(archive, inside, os.path.join(path, name))
         folders[:] = [name for name in folders if not os.path.islink(os.path.join(path, name))]
     for name, device in DEVICES.items():
         if name not in archive.names:
             archive.add(name, stat.S_IFCHR | 0o666, device=device)
-    return archive.bytes()
+    return archive
 
 
 def contents_of(path):

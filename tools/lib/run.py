@@ -12,6 +12,7 @@ import initrd
 import machine
 import media
 import patience
+import program
 import tree
 
 PROMPT_SECONDS = patience.seconds(60)
@@ -36,9 +37,18 @@ def parse(arguments):
     parser.add_argument("--screenshot", metavar="FILE", type=Path, help="save the screen at the prompt as PNG, and end")
     parser.add_argument("--initrd", metavar="FILE|FOLDER", type=Path,
                         help="files for the kernel: an initrd (cpio, maybe packed by gzip), or a folder to make one of")
+    parser.add_argument("--program", metavar="FILE", nargs=argparse.REMAINDER,
+                        help="run this static Linux program, with all that follows as its arguments, and end with its status: "
+                        "128 + signal, or 125 when Ashlar could not run it")
+    parser.add_argument("--stay", action="store_true", help="with --program: the monitor comes when it has ended")
     parser.add_argument("--dry-run", action="store_true", help="build nothing, print the QEMU command")
     add_machine_options(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.program == []:
+        parser.error("--program needs a FILE")
+    if options.stay and not options.program:
+        parser.error("--stay needs --program")
+    return options
 
 
 def add_machine_options(parser):
@@ -98,14 +108,14 @@ def serial_arguments():
 def make_medium(options, folder):
     """Makes the medium to boot from, signed if wanted."""
     efi = tree.efi_program(options.build_dir)
-    files = initrd.contents_of(options.initrd) if options.initrd else None
+    files = program.files(options) if options.program else initrd.contents_of(options.initrd) if options.initrd else None
     if options.secure_boot == "signed":
         if files is not None:
             efi = initrd.allow(efi, files, Path(folder) / "allowing.efi")
         machine.sign(efi, Path(folder) / "BOOTX64.EFI")
         efi = Path(folder) / "BOOTX64.EFI"
     medium = Path(folder) / "medium.img"
-    media.MAKERS[options.media](medium, media.contents_of(efi, options.cmdline or None, files))
+    media.MAKERS[options.media](medium, media.contents_of(efi, program.command_line(options) or None, files))
     return medium
 
 
@@ -137,6 +147,17 @@ def take_screenshot(described, folder, medium, target):
         return talk.wait_for_end()
 
 
+def run_program(options, described, folder, medium, display):
+    """Boots with a program to run; returns its status."""
+    described.debug_log = described.debug_log or Path(folder) / "debug.log"
+    status = boot(described.command(folder, medium, serial_arguments(), display))
+    ended = program.status_of(described.debug_log)
+    if status not in (0, 33) or ended is None:
+        print("tools/run: Ashlar failed, or could not run the program", file=sys.stderr)
+        return program.NOT_RUN
+    return ended
+
+
 def main(arguments):
     """Does what the options say."""
     options = parse(arguments)
@@ -153,6 +174,8 @@ def main(arguments):
         medium = make_medium(options, folder)
         if options.screenshot:
             return status_of(take_screenshot(described, folder, medium, options.screenshot.absolute()))
+        if options.program:
+            return run_program(options, described, folder, medium, display)
         if sys.stdin.isatty():
             print("tools/run: Ctrl-A X ends the machine", file=sys.stderr)
         return status_of(boot(described.command(folder, medium, serial_arguments(), display)))

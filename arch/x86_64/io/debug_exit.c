@@ -14,3 +14,12 @@ void power_debug_exit(enum power_exit value)
         port_write8(POWER_EXIT_PORT, (uint8_t)value);
     }
 }
+
+void power_debug_line(const char *line)
+{
+    if (cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR) {
+        for (; *line; line++) {
+            port_write8(POWER_DEBUG_PORT, (uint8_t)*line);
+        }
+    }
+}

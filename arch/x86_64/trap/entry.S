@@ -74,13 +74,24 @@ trap_call:
 trap_return: /* the unwinder knows this return address: the frame is at the stack pointer */
     testb $3, FRAME_CS(%rsp)
     jz trap_exit
+    .globl trap_return_to_user
+trap_return_to_user: /* arch/x86_64/user/entry.S comes here, too; interrupts are off, so nothing to do can be added */
+    movq %gs:PER_CPU_THREAD, %rax
+    cmpl $0, THREAD_USER_WORK(%rax)
+    jne trap_user_work
     swapgs
-    .globl trap_exit
-trap_exit: /* arch/x86_64/user/entry.S comes here, too */
+trap_exit:
     POP_REGISTERS
     addq $16, %rsp
 trap_iretq:
     iretq
+trap_user_work:
+    movq %rsp, %rdi
+    xorl %ebp, %ebp /* the end of backtraces */
+    sti
+    call user_mode_work
+    cli
+    jmp trap_return_to_user
 trap_cannot_return: /* by way of the fixup table, registers as the user's: a general protection fault of user mode, then */
     pushq $0
     pushq $GENERAL_PROTECTION

@@ -35,6 +35,9 @@ system_call_entry:
     call *system_call_run(%rip)
     movq %rax, FRAME_RAX(%rsp)
     cli
+    movq %gs:PER_CPU_THREAD, %rcx
+    cmpl $0, THREAD_USER_WORK(%rcx)
+    jne trap_return_to_user
     /* SYSRET takes RIP from RCX and RFLAGS from R11, and sets the segments. A RIP that is not canonical would fault in
      * the kernel, with the user's stack, on some CPUs (SDM volume 2, SYSRET): all that is not plain goes by IRET. */
     movq FRAME_RIP(%rsp), %rcx
@@ -55,8 +58,7 @@ system_call_entry:
     movq FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
     swapgs
     sysretq
-1:  swapgs
-    jmp trap_exit
+1:  jmp trap_return_to_user
 system_call_entry_end:
     .size system_call_entry, . - system_call_entry
 
@@ -85,8 +87,7 @@ user_mode_switch:
     movq %rsp, %rdi
     movl $FRAME_WORDS, %ecx
     rep movsq
-    swapgs
-    jmp trap_exit
+    jmp trap_return_to_user
     .size user_mode_switch, . - user_mode_switch
 
 /* void user_mode_switch_back(uint64_t result): returns from the user_mode_switch() whose stack this is. */

@@ -43,6 +43,17 @@ static void options_are_found(void **state)
     expect_absent(" \t ", "nokaslr");
 }
 
+static void init_takes_the_rest(void **state)
+{
+    (void)state;
+    expect_answer("la57=on init=/bin/sh -c \"a b\" log=x", "init", "/bin/sh -c \"a b\" log=x");
+    expect_answer("init=", "init", "");
+    expect_answer("debug=\"init=a\" init=b", "init", "b");
+    expect_answer("init-end=off init=x init=y", "init", "x init=y");
+    expect_absent("init=x log=debug", "log");
+    expect_absent("init=x log=debug", "x");
+}
+
 static void the_last_occurrence_counts(void **state)
 {
     (void)state;
@@ -188,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_are_found),
+        cmocka_unit_test(init_takes_the_rest),
         cmocka_unit_test(the_last_occurrence_counts),
         cmocka_unit_test(a_value_has_to_fit),
         cmocka_unit_test(words_are_taken_apart_in_order),

@@ -320,3 +320,55 @@ KERNEL_TEST(mutex_lends_its_holder_a_level)
     thread_join(low, NULL);
     thread_join(busy, NULL);
 }
+
+/* ---- Several queues at once ---- */
+
+struct pair {
+    struct wait_queue queue[2];
+    unsigned side;
+};
+
+static uint64_t wake_later(void *argument)
+{
+    struct pair *pair = argument;
+    thread_sleep(2000000, false);
+    wake_all(&pair->queue[pair->side]);
+    return 0;
+}
+
+KERNEL_TEST(wait_in_several_queues_ends_by_any)
+{
+    static struct pair pair = {{WAIT_QUEUE_INITIALIZER, WAIT_QUEUE_INITIALIZER}, 0};
+    const struct wait_how patient = WAIT_PATIENTLY;
+    for (pair.side = 0; pair.side < 2; pair.side++) {
+        struct waiter waiters[2];
+        wait_enter(&pair.queue[0], &waiters[0], "any");
+        wait_enter(&pair.queue[1], &waiters[1], "any");
+        struct thread *waker = thread_run("waker", wake_later, &pair);
+        EXPECT_EQUAL(wait_rest_any(waiters, 2, &patient), WAIT_WOKEN);
+        EXPECT(wait_queue_is_empty(&pair.queue[0]) && wait_queue_is_empty(&pair.queue[1]));
+        thread_join(waker, NULL);
+    }
+    const struct wait_how soon = {.deadline = clock_nanoseconds() + 1000000};
+    struct waiter waiters[2];
+    wait_enter(&pair.queue[0], &waiters[0], "any");
+    wait_enter(&pair.queue[1], &waiters[1], "any");
+    EXPECT_EQUAL(wait_rest_any(waiters, 2, &soon), WAIT_TIMED_OUT);
+    EXPECT(wait_queue_is_empty(&pair.queue[0]) && wait_queue_is_empty(&pair.queue[1]));
+}
+
+/* A wake that comes to a second queue as well goes on to the next that waits there. */
+KERNEL_TEST(wait_in_several_queues_keeps_no_second_wake)
+{
+    static struct pair pair = {{WAIT_QUEUE_INITIALIZER, WAIT_QUEUE_INITIALIZER}, 0};
+    const struct wait_how patient = WAIT_PATIENTLY;
+    struct waiter waiters[2];
+    struct waiter next;
+    wait_enter(&pair.queue[0], &waiters[0], "any");
+    wait_enter(&pair.queue[1], &waiters[1], "any");
+    wait_enter(&pair.queue[1], &next, "the second");
+    wake_one(&pair.queue[0]);
+    wake_one(&pair.queue[1]);
+    EXPECT_EQUAL(wait_rest_any(waiters, 2, &patient), WAIT_WOKEN);
+    EXPECT_EQUAL(wait_rest(&next, &patient), WAIT_WOKEN);
+}

@@ -57,6 +57,7 @@ struct per_cpu {
 #endif
 };
 
+_Static_assert(offsetof(struct per_cpu, thread) == PER_CPU_THREAD, "arch/x86_64/trap/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "arch/x86_64/trap/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.rsp2) == PER_CPU_RSP2, "arch/x86_64/user/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "arch/x86_64/trap/entry.S uses it");

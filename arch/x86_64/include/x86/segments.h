@@ -26,9 +26,17 @@
 
 /* Offsets into struct per_cpu that arch/x86_64/trap/entry.S and arch/x86_64/user/entry.S use; checked in
  * per_cpu.h. */
-#define PER_CPU_RSP0 44
-#define PER_CPU_RSP2 60
-#define PER_CPU_IST  76
+#define PER_CPU_THREAD 32
+#define PER_CPU_RSP0   44
+#define PER_CPU_RSP2   60
+#define PER_CPU_IST    76
+
+/* Of user_work in struct thread; checked in arch/x86_64/user/work.c. */
+#ifdef ASHLAR_DEBUG
+#define THREAD_USER_WORK 400
+#else
+#define THREAD_USER_WORK 4
+#endif
 
 #ifndef __ASSEMBLER__
 #include <ashlar/types.h>

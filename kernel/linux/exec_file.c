@@ -1,0 +1,74 @@
+/* From a path to the program that is to run: scripts lead on to others. */
+#include <ashlar/string.h>
+
+#include "exec.h"
+
+#define OWN_FILE "/proc/self/exe"
+
+/* The file of the calling process itself is known without a name. */
+static int open_one(const struct fs_view *view, const char *path, struct program_file *program)
+{
+    struct task *task = task_current();
+    struct file *own = task && task->process->memory ? task->process->memory->file : NULL;
+    if (own && strcmp(path, OWN_FILE) == 0) {
+        return program_file_again(own, path, program);
+    }
+    return program_file_open(view, path, program);
+}
+
+static int read_line(const struct program_file *program, char line[SCRIPT_LINE_BYTES + 1])
+{
+    memset(line, 0, SCRIPT_LINE_BYTES + 1);
+    size_t bytes = (size_t)min_u64(program->bytes, SCRIPT_LINE_BYTES);
+    return program_file_read(program, line, 0, bytes) ? 0 : -EIO;
+}
+
+/* The program's name, its argument and the script's name come before what there is, whose first one goes. */
+static void put_first(struct executable *executable, const struct script *script, const char *path)
+{
+    const char *old[ARRAY_LENGTH(executable->first)];
+    unsigned old_count = executable->first_count;
+    unsigned count = 0;
+    memcpy(old, executable->first, sizeof old);
+    executable->first[count++] = script->program;
+    if (script->argument) {
+        executable->first[count++] = script->argument;
+    }
+    executable->first[count++] = path;
+    for (unsigned i = 1; i < old_count; i++) {
+        executable->first[count++] = old[i];
+    }
+    executable->first_count = count;
+}
+
+int executable_find(const struct fs_view *view, struct executable *executable)
+{
+    const char *path = executable->path;
+    executable->first_count = 0;
+    for (unsigned depth = 0;; depth++) {
+        struct script script;
+        int error = open_one(view, path, &executable->program);
+        if (error) {
+            return error;
+        }
+        char *line = executable->lines[depth % SCRIPTS_MOST];
+        char probe[SCRIPT_LINE_BYTES + 1];
+        error = read_line(&executable->program, probe);
+        enum script_kind kind = error ? SCRIPT_BROKEN : script_read(probe, &script);
+        if (!error && kind == SCRIPT_NONE) {
+            return 0;
+        }
+        program_file_close(&executable->program);
+        if (error || kind == SCRIPT_BROKEN) {
+            return error ? error : -ENOEXEC;
+        }
+        if (depth == SCRIPTS_MOST) {
+            return -ELOOP;
+        }
+        memcpy(line, probe, sizeof probe);
+        script.program = line + (script.program - probe);
+        script.argument = script.argument ? line + (script.argument - probe) : NULL;
+        put_first(executable, &script, path);
+        path = script.program;
+    }
+}

@@ -1,0 +1,249 @@
+/* System calls that move bytes: read and write in their forms, lseek, sendfile, truncation, and syncing. */
+#include <ashlar/memory.h>
+
+#include "file_calls.h"
+
+enum position { POSITION_HERE, POSITION_GIVEN };
+
+/* One read or write, at the file's position or at `offset`. */
+static int64_t use(struct file *file, struct file_buffer *buffer, bool writes, enum position position,
+                   int64_t offset)
+{
+    if (position == POSITION_GIVEN) {
+        return writes ? file_write_at(file, buffer, offset) : file_read_at(file, buffer, offset);
+    }
+    return writes ? file_write(file, buffer) : file_read(file, buffer);
+}
+
+/* What is wrong with the file comes before what is wrong with the buffer. */
+static int64_t check_access(const struct file *file, bool writes)
+{
+    unsigned flags = atomic_load_explicit(&file->flags, memory_order_relaxed);
+    unsigned access = flags & FILE_ACCESS;
+    bool may = access == FILE_READ_WRITE || access == (writes ? FILE_WRITE_ONLY : FILE_READ_ONLY);
+    return may && !(flags & FILE_PLACE) ? 0 : -EBADF;
+}
+
+static int64_t move_one(const struct trap_frame *frame, bool writes, enum position position)
+{
+    struct user_buffer buffer;
+    if (position == POSITION_GIVEN && (int64_t)argument_4(frame) < 0) {
+        return -EINVAL;
+    }
+    struct file *file = file_of(argument_1(frame));
+    if (!file) {
+        return -EBADF;
+    }
+    int64_t result = position == POSITION_GIVEN && file->operations->stream ? -ESPIPE : 0;
+    result = result ? result : check_access(file, writes);
+    result = result ? result : user_buffer_begin(&buffer, argument_2(frame), argument_3(frame));
+    if (result == 0) {
+        result = use(file, &buffer.buffer, writes, position, (int64_t)argument_4(frame));
+    }
+    file_put(file);
+    return result;
+}
+
+static int64_t move_parts(const struct trap_frame *frame, bool writes, enum position position)
+{
+    struct user_buffer buffer;
+    if (position == POSITION_GIVEN && (int64_t)argument_4(frame) < 0) {
+        return -EINVAL;
+    }
+    struct file *file = file_of(argument_1(frame));
+    if (!file) {
+        return -EBADF;
+    }
+    int64_t result = position == POSITION_GIVEN && file->operations->stream ? -ESPIPE : 0;
+    result = result ? result : check_access(file, writes);
+    result = result ? result : user_buffer_begin_parts(&buffer, argument_2(frame), argument_3(frame));
+    if (result == 0) {
+        result = use(file, &buffer.buffer, writes, position, (int64_t)argument_4(frame));
+        user_buffer_end(&buffer);
+    }
+    file_put(file);
+    return result;
+}
+
+int64_t call_read(const struct trap_frame *frame)
+{
+    return move_one(frame, false, POSITION_HERE);
+}
+
+int64_t call_write(const struct trap_frame *frame)
+{
+    return move_one(frame, true, POSITION_HERE);
+}
+
+int64_t call_pread64(const struct trap_frame *frame)
+{
+    return move_one(frame, false, POSITION_GIVEN);
+}
+
+int64_t call_pwrite64(const struct trap_frame *frame)
+{
+    return move_one(frame, true, POSITION_GIVEN);
+}
+
+int64_t call_readv(const struct trap_frame *frame)
+{
+    return move_parts(frame, false, POSITION_HERE);
+}
+
+int64_t call_writev(const struct trap_frame *frame)
+{
+    return move_parts(frame, true, POSITION_HERE);
+}
+
+int64_t call_preadv(const struct trap_frame *frame)
+{
+    return move_parts(frame, false, POSITION_GIVEN);
+}
+
+int64_t call_pwritev(const struct trap_frame *frame)
+{
+    return move_parts(frame, true, POSITION_GIVEN);
+}
+
+int64_t call_lseek(const struct trap_frame *frame)
+{
+    struct file *file = file_of(argument_1(frame));
+    if (!file) {
+        return -EBADF;
+    }
+    int64_t result = file_seek(file, (int64_t)argument_2(frame), (uint32_t)argument_3(frame));
+    file_put(file);
+    return result;
+}
+
+/* ---- From file to file ---- */
+
+#define CARRIER_BYTES FRAME_BYTES
+
+/* Writes all of `bytes` bytes, or up to an error; returns how many. */
+static int64_t write_all(struct file *to, char *from, int64_t bytes)
+{
+    int64_t done = 0;
+    while (done < bytes) {
+        struct file_memory memory;
+        int64_t written = file_write(to, file_memory(&memory, from + done, (size_t)(bytes - done)));
+        if (written <= 0) {
+            return done != 0 ? done : written;
+        }
+        done += written;
+    }
+    return done;
+}
+
+/* From *offset on, which moves by what was written. */
+static int64_t carry(struct file *to, struct file *from, int64_t *offset, uint64_t bytes, char *carrier)
+{
+    int64_t done = 0;
+    while ((uint64_t)done < bytes) {
+        struct file_memory memory;
+        size_t wanted = (size_t)min_u64(bytes - (uint64_t)done, CARRIER_BYTES);
+        int64_t result = file_read_at(from, file_memory(&memory, carrier, wanted), *offset);
+        result = result > 0 ? write_all(to, carrier, result) : result;
+        if (result <= 0) {
+            return done != 0 ? done : result;
+        }
+        *offset += result;
+        done += result;
+    }
+    return done;
+}
+
+static int64_t carry_between(struct file *to, struct file *from, uint64_t offset_at, uint64_t bytes)
+{
+    int64_t offset = 0;
+    char *carrier = heap_alloc(&kernel_heap, CARRIER_BYTES);
+    int64_t result = carrier ? 0 : -ENOMEM;
+    if (result == 0 && offset_at == 0) {
+        offset = file_seek(from, 0, FILE_FROM_HERE);
+        result = offset < 0 ? -EINVAL : 0;
+    } else if (result == 0 && !get_user_64((uint64_t *)&offset, user_addr(offset_at))) {
+        result = -EFAULT;
+    }
+    result = result ? result : carry(to, from, &offset, min_u64(bytes, READ_LARGEST), carrier);
+    if (result >= 0 && offset_at == 0) {
+        file_seek(from, offset, FILE_FROM_START);
+    } else if (result >= 0 && !put_user_64(user_addr(offset_at), (uint64_t)offset)) {
+        result = -EFAULT;
+    }
+    heap_free(&kernel_heap, carrier);
+    return result;
+}
+
+int64_t call_sendfile(const struct trap_frame *frame)
+{
+    struct file *from = file_of(argument_2(frame));
+    struct file *to = file_of(argument_1(frame));
+    int64_t result = from && to ? check_access(from, false) : -EBADF;
+    result = result ? result : check_access(to, true);
+    if (result == 0 && (from->operations->stream || !from->operations->read)) {
+        result = -EINVAL;
+    }
+    result = result ? result : carry_between(to, from, argument_3(frame), argument_4(frame));
+    if (from) {
+        file_put(from);
+    }
+    if (to) {
+        file_put(to);
+    }
+    return result;
+}
+
+/* ---- Lengths ---- */
+
+int64_t call_ftruncate(const struct trap_frame *frame)
+{
+    struct file *file = file_of(argument_1(frame));
+    if ((int64_t)argument_2(frame) < 0 || !file) {
+        if (file) {
+            file_put(file);
+        }
+        return (int64_t)argument_2(frame) < 0 ? -EINVAL : -EBADF;
+    }
+    int64_t result = file_truncate(file, (int64_t)argument_2(frame));
+    file_put(file);
+    return result;
+}
+
+int64_t call_truncate(const struct trap_frame *frame)
+{
+    struct named named;
+    if ((int64_t)argument_2(frame) < 0) {
+        return -EINVAL;
+    }
+    int64_t result = named_begin(&named, (uint64_t)AT_HERE, argument_1(frame), 0);
+    if (result == 0) {
+        result = fs_truncate(&named.view, named.at, named.name, argument_2(frame));
+        named_end(&named);
+    }
+    return result;
+}
+
+/* ---- Syncing: memory is all there is, so what was written is where it belongs ---- */
+
+int64_t call_fsync(const struct trap_frame *frame)
+{
+    struct file *file = file_of(argument_1(frame));
+    if (!file) {
+        return -EBADF;
+    }
+    bool place = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_PLACE;
+    bool syncs = !file->operations->stream && file->path.entry;
+    file_put(file);
+    return place ? -EBADF : syncs ? 0 : -EINVAL;
+}
+
+int64_t call_fdatasync(const struct trap_frame *frame)
+{
+    return call_fsync(frame);
+}
+
+int64_t call_sync(const struct trap_frame *frame)
+{
+    (void)frame;
+    return 0;
+}

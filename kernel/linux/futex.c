@@ -1,0 +1,308 @@
+/*
+ * Sleepers by key, in buckets; see futex.h. A sleeper looks at the word with its bucket's lock held, and
+ * whoever wakes takes that lock after he has changed the word: so no wake is lost.
+ */
+#include "futex.h"
+
+#include <ashlar/platform.h>
+#include <stdatomic.h>
+
+#define BUCKETS     64
+#define AT_ONE_TIME 64 /* sleepers that are woken or moved in one hold */
+
+struct bucket {
+    struct spinlock lock;
+    struct sleeper *first;
+    struct sleeper *last;
+};
+
+/* Lies on the stack of who sleeps. */
+struct sleeper {
+    struct sleeper *next;
+    struct sleeper *previous;
+    struct futex_key key;
+    uint32_t bits;
+    _Atomic(bool) woken;
+    struct bucket *_Atomic bucket; /* changes with the locks of both held */
+    struct wait_queue queue;
+};
+
+static struct bucket buckets[BUCKETS];
+
+void futexes_start(void)
+{
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        spinlock_init(&buckets[i].lock, LOCK_FUTEX, i + 1);
+    }
+}
+
+static struct bucket *bucket_of(const struct futex_key *key)
+{
+    uint64_t mixed = ((uintptr_t)key->object ^ key->offset) * 0x9e3779b97f4a7c15ULL;
+    return &buckets[mixed >> 58];
+}
+
+_Static_assert(BUCKETS == 1 << (64 - 58), "bucket_of() takes so many bits");
+
+static void lock(struct bucket *bucket) NO_LOCK_ANALYSIS
+{
+    spinlock_acquire(&bucket->lock);
+}
+
+static void unlock(struct bucket *bucket) NO_LOCK_ANALYSIS
+{
+    spinlock_release(&bucket->lock);
+}
+
+static void lock_two(struct bucket *one, struct bucket *other)
+{
+    lock(one < other ? one : other);
+    if (one != other) {
+        lock(one < other ? other : one);
+    }
+}
+
+static void unlock_two(struct bucket *one, struct bucket *other)
+{
+    if (one != other) {
+        unlock(one < other ? other : one);
+    }
+    unlock(one < other ? one : other);
+}
+
+static bool is_key(const struct futex_key *one, const struct futex_key *other)
+{
+    return one->object == other->object && one->offset == other->offset;
+}
+
+int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct futex_key *key)
+{
+    struct vm_region_facts region;
+    *key = (struct futex_key){memory, at.raw};
+    if (!is_aligned(at.raw, sizeof(uint32_t))) {
+        return -EINVAL;
+    }
+    if (!user_range_is_sound(at, sizeof(uint32_t))) {
+        return -EFAULT;
+    }
+    if (is_private) {
+        return 0;
+    }
+    if (!vm_space_find(&memory->space, virt_addr(at.raw), &region)) {
+        return -EFAULT;
+    }
+    if (region.shared && region.pager) {
+        *key = (struct futex_key){region.pager, region.offset + (at.raw - region.base.raw)};
+    }
+    return 0;
+}
+
+/* ---- A bucket's list, with its lock held ---- */
+
+static void append(struct bucket *bucket, struct sleeper *sleeper)
+{
+    atomic_store(&sleeper->bucket, bucket);
+    sleeper->next = NULL;
+    sleeper->previous = bucket->last;
+    *(bucket->last ? &bucket->last->next : &bucket->first) = sleeper;
+    bucket->last = sleeper;
+}
+
+static void take_out(struct bucket *bucket, struct sleeper *sleeper)
+{
+    *(sleeper->previous ? &sleeper->previous->next : &bucket->first) = sleeper->next;
+    *(sleeper->next ? &sleeper->next->previous : &bucket->last) = sleeper->previous;
+}
+
+/* It returns when it gets the lock: not before its waker is done with it. */
+static void wake(struct bucket *bucket, struct sleeper *sleeper)
+{
+    take_out(bucket, sleeper);
+    atomic_store(&sleeper->woken, true);
+    wake_one(&sleeper->queue);
+}
+
+/* ---- Sleeping ---- */
+
+/* With preemption off no fault is resolved: then the page is brought in without the lock. */
+static bool lock_and_read(struct bucket *bucket, user_addr_t at, uint32_t *value)
+{
+    for (;;) {
+        lock(bucket);
+        if (get_user_32(value, at)) {
+            return true;
+        }
+        unlock(bucket);
+        if (!get_user_32(value, at)) {
+            return false;
+        }
+    }
+}
+
+/* Out of the bucket in which it is now; whether it was woken before. */
+static bool leave(struct sleeper *sleeper)
+{
+    struct bucket *bucket;
+    for (;;) {
+        bucket = atomic_load(&sleeper->bucket);
+        lock(bucket);
+        if (bucket == atomic_load(&sleeper->bucket)) {
+            break;
+        }
+        unlock(bucket);
+    }
+    bool woken = atomic_load(&sleeper->woken);
+    if (!woken) {
+        take_out(bucket, sleeper);
+    }
+    unlock(bucket);
+    return woken;
+}
+
+int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits,
+                   uint64_t deadline)
+{
+    struct sleeper sleeper = {.key = *key, .bits = bits};
+    struct bucket *bucket = bucket_of(key);
+    uint32_t seen;
+    wait_queue_init(&sleeper.queue);
+    if (!lock_and_read(bucket, at, &seen)) {
+        return -EFAULT;
+    }
+    if (seen != value) {
+        unlock(bucket);
+        return -EAGAIN;
+    }
+    append(bucket, &sleeper);
+    unlock(bucket);
+    struct wait_how how = {.deadline = deadline, .killable = true, .from_outside = true};
+    enum wait_result result = WAIT_UNTIL(&sleeper.queue, atomic_load(&sleeper.woken), "a futex", how);
+    if (leave(&sleeper)) {
+        return 0;
+    }
+    return result == WAIT_KILLED ? -EINTR : -ETIMEDOUT;
+}
+
+/* ---- Waking ---- */
+
+static bool is_meant(const struct sleeper *sleeper, const struct futex_key *key, uint32_t bits)
+{
+    return is_key(&sleeper->key, key) && (sleeper->bits & bits);
+}
+
+static uint32_t wake_some(struct bucket *bucket, const struct futex_key *key, uint32_t bits, uint32_t count)
+{
+    uint32_t woken = 0;
+    struct sleeper *next;
+    for (struct sleeper *sleeper = bucket->first; sleeper && woken < count; sleeper = next) {
+        next = sleeper->next;
+        if (is_meant(sleeper, key, bits)) {
+            wake(bucket, sleeper);
+            woken++;
+        }
+    }
+    return woken;
+}
+
+int64_t futex_wake(const struct futex_key *key, uint32_t bits, uint32_t count)
+{
+    struct bucket *bucket = bucket_of(key);
+    uint32_t woken = 0;
+    uint32_t part;
+    uint32_t wanted;
+    do {
+        wanted = (uint32_t)min_u64(count - woken, AT_ONE_TIME);
+        lock(bucket);
+        part = wake_some(bucket, key, bits, wanted);
+        unlock(bucket);
+        woken += part;
+    } while (part == AT_ONE_TIME && woken < count);
+    return woken;
+}
+
+void futex_wake_at(struct memory *memory, user_addr_t at, uint32_t count)
+{
+    struct futex_key key;
+    if (futex_key_of(memory, at, false, &key) == 0) {
+        futex_wake(&key, FUTEX_ALL_BITS, count);
+    }
+}
+
+/* ---- Moving ---- */
+
+static uint32_t move_some(struct bucket *from, struct bucket *to, const struct futex_requeue *request,
+                          uint32_t count)
+{
+    uint32_t moved = 0;
+    struct sleeper *next;
+    for (struct sleeper *sleeper = from->first; sleeper && moved < count; sleeper = next) {
+        next = sleeper->next;
+        if (is_key(&sleeper->key, &request->from)) {
+            take_out(from, sleeper);
+            sleeper->key = request->to;
+            append(to, sleeper);
+            moved++;
+        }
+    }
+    return moved;
+}
+
+static uint32_t count_some(const struct bucket *bucket, const struct futex_key *key, uint32_t limit)
+{
+    uint32_t count = 0;
+    for (const struct sleeper *sleeper = bucket->first; sleeper && count < limit; sleeper = sleeper->next) {
+        count += is_key(&sleeper->key, key);
+    }
+    return count;
+}
+
+/* Both locks, and the word is what it should be. */
+static int64_t lock_and_compare(struct bucket *from, struct bucket *to, const struct futex_requeue *request)
+{
+    uint32_t seen = request->value;
+    for (;;) {
+        lock_two(from, to);
+        if (!request->compares || get_user_32(&seen, request->at)) {
+            break;
+        }
+        unlock_two(from, to);
+        if (!get_user_32(&seen, request->at)) {
+            return -EFAULT;
+        }
+    }
+    if (seen != request->value) {
+        unlock_two(from, to);
+        return -EAGAIN;
+    }
+    return 0;
+}
+
+int64_t futex_requeue(const struct futex_requeue *request)
+{
+    struct bucket *from = bucket_of(&request->from);
+    struct bucket *to = bucket_of(&request->to);
+    uint32_t woken = 0;
+    uint32_t moved = 0;
+    uint32_t part;
+    int64_t error = lock_and_compare(from, to, request);
+    if (error) {
+        return error;
+    }
+    for (;;) {
+        part = wake_some(from, &request->from, FUTEX_ALL_BITS,
+                         (uint32_t)min_u64(request->wakes - woken, AT_ONE_TIME));
+        woken += part;
+        uint32_t wanted = (uint32_t)min_u64(request->moves - moved, AT_ONE_TIME);
+        if (is_key(&request->from, &request->to)) {
+            moved = woken == request->wakes ? count_some(from, &request->from, request->moves) : 0;
+        } else if (part < AT_ONE_TIME) {
+            part = move_some(from, to, request, wanted);
+            moved += part;
+        }
+        unlock_two(from, to);
+        if (part < AT_ONE_TIME || (woken == request->wakes && moved == request->moves)) {
+            return (int64_t)woken + moved;
+        }
+        lock_two(from, to);
+    }
+}

@@ -1,0 +1,125 @@
+/* The system call futex (include/uapi/linux/futex.h). Locks that lend priority are not there. */
+#include <ashlar/clock.h>
+
+#include "calls.h"
+#include "futex.h"
+
+#define FUTEX_PRIVATE   128U
+#define FUTEX_REAL_TIME 256U
+#define SECOND          1000000000ULL
+
+enum futex_operation {
+    FUTEX_WAIT = 0,
+    FUTEX_WAKE = 1,
+    FUTEX_REQUEUE = 3,
+    FUTEX_COMPARE_REQUEUE = 4,
+    FUTEX_WAIT_BITS = 9,
+    FUTEX_WAKE_BITS = 10,
+};
+
+/* A moment of the wall clock, by the clock that waits go by; times before the start are 0. */
+static uint64_t from_real_time(uint64_t nanoseconds)
+{
+    uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
+    return nanoseconds > start ? nanoseconds - start : 0;
+}
+
+/* The time at `at`, if one is given: relative for FUTEX_WAIT, else a moment. */
+static int64_t get_deadline(user_addr_t at, uint32_t operation, bool real_time, uint64_t *deadline)
+{
+    uint64_t time[2];
+    *deadline = WAIT_FOREVER;
+    if (at.raw == 0) {
+        return 0;
+    }
+    if (!copy_from_user(time, at, sizeof time)) {
+        return -EFAULT;
+    }
+    if ((int64_t)time[0] < 0 || time[1] >= SECOND) {
+        return -EINVAL;
+    }
+    if (time[0] >= INT64_MAX / SECOND) {
+        return 0; /* later than the clock can count */
+    }
+    uint64_t nanoseconds = time[0] * SECOND + time[1];
+    *deadline = operation == FUTEX_WAIT ? clock_nanoseconds() + nanoseconds
+                : real_time             ? from_real_time(nanoseconds)
+                                        : nanoseconds;
+    return 0;
+}
+
+static int64_t wait(const struct trap_frame *frame, uint32_t operation, uint32_t bits)
+{
+    uint32_t flags = (uint32_t)argument_2(frame);
+    uint64_t deadline;
+    struct futex_key key;
+    user_addr_t at = user_addr(argument_1(frame));
+    int64_t error = get_deadline(user_addr(argument_4(frame)), operation, flags & FUTEX_REAL_TIME, &deadline);
+    if (!error && operation == FUTEX_WAIT && (flags & FUTEX_REAL_TIME)) {
+        error = -ENOSYS;
+    }
+    if (!error && bits == 0) {
+        error = -EINVAL;
+    }
+    error = error ? error : futex_key_of(process_current()->memory, at, flags & FUTEX_PRIVATE, &key);
+    return error ? error : futex_wait(&key, at, (uint32_t)argument_3(frame), bits, deadline);
+}
+
+/* Of a count of 0 one is woken: Linux has always done so. */
+static int64_t wake(const struct trap_frame *frame, uint32_t bits)
+{
+    struct futex_key key;
+    uint32_t flags = (uint32_t)argument_2(frame);
+    int32_t count = (int32_t)argument_3(frame);
+    if (bits == 0) {
+        return -EINVAL;
+    }
+    int64_t error =
+        futex_key_of(process_current()->memory, user_addr(argument_1(frame)), flags & FUTEX_PRIVATE, &key);
+    return error ? error : futex_wake(&key, bits, count > 0 ? (uint32_t)count : 1);
+}
+
+static int64_t requeue(const struct trap_frame *frame, bool compares)
+{
+    uint32_t flags = (uint32_t)argument_2(frame);
+    int32_t wakes = (int32_t)argument_3(frame);
+    int32_t moves = (int32_t)argument_4(frame);
+    struct memory *memory = process_current()->memory;
+    struct futex_requeue request = {.wakes = (uint32_t)wakes,
+                                    .moves = (uint32_t)moves,
+                                    .compares = compares,
+                                    .at = user_addr(argument_1(frame)),
+                                    .value = (uint32_t)argument_6(frame)};
+    if (wakes < 0 || moves < 0) {
+        return -EINVAL;
+    }
+    int64_t error = futex_key_of(memory, request.at, flags & FUTEX_PRIVATE, &request.from);
+    error = error ? error
+                  : futex_key_of(memory, user_addr(argument_5(frame)), flags & FUTEX_PRIVATE, &request.to);
+    return error ? error : futex_requeue(&request);
+}
+
+int64_t call_futex(const struct trap_frame *frame)
+{
+    uint32_t operation = (uint32_t)argument_2(frame) & ~(FUTEX_PRIVATE | FUTEX_REAL_TIME);
+    bool real_time = (uint32_t)argument_2(frame) & FUTEX_REAL_TIME;
+    uint32_t bits = (uint32_t)argument_6(frame);
+    if (operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITS) {
+        return wait(frame, operation, operation == FUTEX_WAIT ? FUTEX_ALL_BITS : bits);
+    }
+    if (real_time) {
+        return -ENOSYS;
+    }
+    switch (operation) {
+    case FUTEX_WAKE:
+        return wake(frame, FUTEX_ALL_BITS);
+    case FUTEX_WAKE_BITS:
+        return wake(frame, bits);
+    case FUTEX_REQUEUE:
+        return requeue(frame, false);
+    case FUTEX_COMPARE_REQUEUE:
+        return requeue(frame, true);
+    default:
+        return -ENOSYS;
+    }
+}

@@ -1,0 +1,32 @@
+/*
+ * A program's file: open, executed, and with the pages that spaces show of it. While it is held nobody can
+ * write to it (ETXTBSY).
+ */
+#pragma once
+
+#include <ashlar/file.h>
+
+struct program_file {
+    const char *name; /* for people; stays where it is */
+    struct file *file;
+    struct vm_pager *pager;
+    uint64_t bytes;
+};
+
+/*
+ * Opens the file that `name` leads to, as execve() does. Returns 0 or -ENOENT, -ENOTDIR, -EACCES (no regular
+ * file, or not to be executed), -ELOOP, -ENAMETOOLONG, -ETXTBSY or -ENOMEM.
+ */
+int program_file_open(const struct fs_view *view, const char *name, struct program_file *program);
+
+/* The same for a file that is executed already. */
+int program_file_again(struct file *file, const char *name, struct program_file *program);
+
+void program_file_close(struct program_file *program);
+
+/* Copies [offset, offset + bytes). Returns whether it could. */
+bool program_file_read(const struct program_file *program, void *to, uint64_t offset, size_t bytes);
+
+/* Holds a file that is executed, for one more; and lets it go. */
+void program_file_hold(struct file *file);
+void program_file_let_go(struct file *file);

@@ -1,0 +1,256 @@
+/* wait4 and waitid: how children ended. Nothing stops and goes on yet, so only ends are told. */
+#include <ashlar/clock.h>
+#include <ashlar/string.h>
+
+#include "calls.h"
+#include "tree.h"
+
+#define WAIT_NO_HANG  0x1U
+#define WAIT_STOPPED  0x2U
+#define WAIT_EXITED   0x4U
+#define WAIT_CONTINUE 0x8U
+#define WAIT_NO_REAP  0x1000000U
+#define WAIT_NOTHREAD 0x20000000U
+#define WAIT_ALL      0x40000000U
+#define WAIT_CLONE    0x80000000U
+#define WAIT_FLAGS    (WAIT_NO_HANG | WAIT_STOPPED | WAIT_CONTINUE | WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE)
+#define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
+
+#define MICROSECOND  1000ULL
+#define SECOND       1000000000ULL
+#define CHILD_EXITED 1 /* si_code */
+#define CHILD_KILLED 2
+
+enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP };
+
+struct wait_request {
+    enum wait_kind kind;
+    uint32_t number; /* of the one, or of the group */
+    uint64_t flags;
+};
+
+/* What is told of a child. */
+struct wait_answer {
+    uint32_t number;
+    uint64_t status;
+    struct usage usage;
+};
+
+/* ---- Looking ---- */
+
+static bool is_asked_for(const struct process *child, const struct wait_request *request)
+{
+    bool plain = child->exit_signal == SIGNAL_CHILD;
+    if (!(request->flags & WAIT_ALL) && plain == ((request->flags & WAIT_CLONE) != 0)) {
+        return false;
+    }
+    switch (request->kind) {
+    case WAIT_FOR_ONE:
+        return child->number == request->number;
+    case WAIT_FOR_GROUP:
+        return child->group->number == request->number;
+    case WAIT_FOR_ANY:
+        break;
+    }
+    return true;
+}
+
+/* (T) The first that has ended; *exists: whether one is asked for at all. */
+static struct process *find(struct process *process, const struct wait_request *request, bool *exists)
+{
+    if (request->kind == WAIT_FOR_ONE) {
+        struct process *child = process_find(request->number);
+        *exists = child && child->parent == process && is_asked_for(child, request);
+        return *exists && child->state == PROCESS_ZOMBIE ? child : NULL;
+    }
+    *exists = false;
+    for (struct process *child = process->children; child; child = child->next_child) {
+        if (is_asked_for(child, request)) {
+            *exists = true;
+            if (child->state == PROCESS_ZOMBIE) {
+                return child;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void take_usage(struct usage *to, const struct usage *from, const struct usage *of_its_children)
+{
+    to->ticks += from->ticks + of_its_children->ticks;
+    to->peak = max_u64(to->peak, max_u64(from->peak, of_its_children->peak));
+    for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
+        to->faults[i] += from->faults[i] + of_its_children->faults[i];
+    }
+}
+
+/* Looks once: a child's number, 0 for none that has ended, or -ECHILD. */
+static int64_t look(struct process *process, const struct wait_request *request, struct wait_answer *answer)
+{
+    bool exists;
+    tree_lock();
+    struct process *child = find(process, request, &exists);
+    if (child) {
+        *answer = (struct wait_answer){child->number, child->status, child->usage};
+    }
+    bool reaps = child && !(request->flags & WAIT_NO_REAP);
+    if (reaps) {
+        take_usage(&process->children_usage, &child->usage, &child->children_usage);
+        tree_remove(child);
+    }
+    tree_unlock();
+    if (!child) {
+        return exists ? 0 : -ECHILD;
+    }
+    if (reaps) {
+        process_free(child);
+    }
+    return answer->number;
+}
+
+/* The count of changes is read before the look: so none between the look and the wait is missed. */
+static int64_t wait_for_child(const struct wait_request *request, struct wait_answer *answer)
+{
+    struct process *process = process_current();
+    const struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
+    for (;;) {
+        uint32_t changes = atomic_load(&process->changes);
+        int64_t number = look(process, request, answer);
+        if (number != 0 || (request->flags & WAIT_NO_HANG)) {
+            return number;
+        }
+        if (WAIT_UNTIL(&process->watchers, atomic_load(&process->changes) != changes, "a child", how) !=
+            WAIT_WOKEN) {
+            return -EINTR;
+        }
+    }
+}
+
+/* ---- Telling ---- */
+
+/* struct rusage */
+struct resources {
+    uint64_t user_time[2];
+    uint64_t system_time[2];
+    uint64_t peak; /* KiB */
+    uint64_t unused0[3];
+    uint64_t faults;       /* without reading from a disk */
+    uint64_t large_faults; /* with it */
+    uint64_t unused1[8];
+};
+
+_Static_assert(sizeof(struct resources) == 144, "Linux's struct rusage on x86-64");
+
+/* The time is not told apart: all of it is the program's own. */
+static bool put_usage(user_addr_t to, const struct usage *usage)
+{
+    struct resources resources;
+    memset(&resources, 0, sizeof resources);
+    uint64_t time = clock_ticks_to_nanoseconds(usage->ticks);
+    resources.user_time[0] = time / SECOND;
+    resources.user_time[1] = time % SECOND / MICROSECOND;
+    resources.peak = usage->peak * (FRAME_BYTES >> 10);
+    for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
+        resources.faults += usage->faults[i];
+    }
+    return to.raw == 0 || copy_to_user(to, &resources, sizeof resources);
+}
+
+int64_t call_wait4(const struct trap_frame *frame)
+{
+    int32_t which = (int32_t)argument_1(frame);
+    user_addr_t status = user_addr(argument_2(frame));
+    struct wait_request request = {.kind = WAIT_FOR_ANY, .flags = (uint32_t)argument_3(frame)};
+    struct wait_answer answer;
+    if (request.flags & ~(uint64_t)WAIT_FLAGS) {
+        return -EINVAL;
+    }
+    if (which == INT32_MIN) {
+        return -ESRCH;
+    }
+    if (which > 0) {
+        request.kind = WAIT_FOR_ONE;
+        request.number = (uint32_t)which;
+    } else if (which != -1) {
+        request.kind = WAIT_FOR_GROUP;
+        request.number = which == 0 ? process_current()->group->number : (uint32_t)-which;
+    }
+    int64_t number = wait_for_child(&request, &answer);
+    if (number > 0 && ((status.raw != 0 && !put_user_32(status, (uint32_t)answer.status)) ||
+                       !put_usage(user_addr(argument_4(frame)), &answer.usage))) {
+        return -EFAULT;
+    }
+    return number;
+}
+
+/* struct siginfo, as waitid() fills it. */
+struct child_information {
+    int32_t signal;
+    int32_t error;
+    int32_t code;
+    int32_t unused0;
+    int32_t number;
+    int32_t user;
+    int32_t status;
+    int32_t unused1;
+};
+
+static bool put_information(user_addr_t to, const struct wait_answer *answer)
+{
+    struct child_information information;
+    memset(&information, 0, sizeof information);
+    if (answer->number != 0) {
+        uint32_t signal = (uint32_t)answer->status & 0x7f;
+        information.signal = SIGNAL_CHILD;
+        information.code = signal ? CHILD_KILLED : CHILD_EXITED;
+        information.number = (int32_t)answer->number;
+        information.status = (int32_t)(signal ? signal : answer->status >> 8);
+    }
+    return to.raw == 0 || copy_to_user(to, &information, offsetof(struct child_information, unused1));
+}
+
+/* enum: P_ALL, P_PID, P_PGID. 0, or an error. */
+static int64_t request_by_kind(struct wait_request *request, uint32_t kind, int32_t number)
+{
+    switch (kind) {
+    case WAIT_FOR_ANY:
+        break;
+    case WAIT_FOR_ONE:
+        if (number <= 0) {
+            return -EINVAL;
+        }
+        break;
+    case WAIT_FOR_GROUP:
+        if (number < 0) {
+            return -EINVAL;
+        }
+        break;
+    default:
+        return -EINVAL;
+    }
+    request->kind = (enum wait_kind)kind;
+    request->number = (uint32_t)number;
+    if (kind == WAIT_FOR_GROUP && number == 0) {
+        request->number = process_current()->group->number;
+    }
+    return 0;
+}
+
+int64_t call_waitid(const struct trap_frame *frame)
+{
+    struct wait_request request = {.flags = (uint32_t)argument_4(frame)};
+    struct wait_answer answer = {.number = 0};
+    if ((request.flags & ~(uint64_t)WAIT_ID_FLAGS) ||
+        !(request.flags & (WAIT_EXITED | WAIT_STOPPED | WAIT_CONTINUE))) {
+        return -EINVAL;
+    }
+    int64_t error = request_by_kind(&request, (uint32_t)argument_1(frame), (int32_t)argument_2(frame));
+    int64_t number = error ? error : wait_for_child(&request, &answer);
+    if (number < 0) {
+        return number;
+    }
+    return put_information(user_addr(argument_3(frame)), &answer) &&
+                   (answer.number == 0 || put_usage(user_addr(argument_5(frame)), &answer.usage))
+               ? 0
+               : -EFAULT;
+}
