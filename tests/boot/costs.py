@@ -20,8 +20,8 @@ LIMITS = {
     "frame.pair.o0": 40,
     "frame.pair.o3": 120,
     "frame.pair.o9": 120,
-    "frame.batch.o0": 92,
-    "frame.mix.o0-4": 100,
+    "frame.batch.o0": 95,  # 87 to 93 by where the boot has put what it keeps, and two branches
+    "frame.mix.o0-4": 103,
     "heap.pair.8": 42,
     "heap.pair.64": 42,
     "heap.pair.256": 42,
