@@ -141,14 +141,16 @@ def left_behind(setting):
             setting.boot(handed_in(build(folder, "leaves"), cpus=2), "pager=off") as talk:
         talk.wait_for_prompt()
         expect_in("frames did not come back", talk.command("run program"))
-        rows = json.loads(talk.command("ps -j").splitlines()[-1])
-        expect({row["state"] for row in rows} == {"runs", "waits"}, f"ps says {rows}", talk)
+        def processes():
+            return json.loads(talk.command("ps -j").splitlines()[-1])
+        wait_until(talk, lambda: {row["state"] for row in processes()} == {"runs", "waits"})
+        rows = processes()
         expect(all(row["parent"] == 0 for row in rows), f"somebody has a parent: {rows}", talk)
         expect_in("a futex", talk.command("ps"))
         expect_in("no process 9999", talk.command("kill 9999"))
         for row in rows:
             talk.command(f"kill {row['number']}")
-        wait_until(talk, lambda: json.loads(talk.command("ps -j").splitlines()[-1]) == [])
+        wait_until(talk, lambda: processes() == [])
         expect_in("agree", talk.command("vm check"))
 
 
