@@ -17,6 +17,7 @@ bool lock_checks_have_ended(void)
 
 static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_UNRANKED] = "lock without a rank",
+    [LOCK_DESCRIPTORS] = "mutex of a table of descriptors",
     [LOCK_FILE_SEEKING] = "open file's mutex",
     [LOCK_FILE_NAMES] = "mutex of a tree of names",
     [LOCK_FILE_CONTENTS] = "mutex of a file's contents",
@@ -26,6 +27,8 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_PROCESSES] = "mutex of processes",
     [LOCK_FUTEX] = "futex lock",
     [LOCK_FIRMWARE] = "firmware mutex",
+    [LOCK_DESCRIPTOR] = "descriptors' lock",
+    [LOCK_PLACES] = "lock of a process's places",
     [LOCK_FILE_NODE] = "file node's lock",
     [LOCK_FILE_PARENTS] = "lock of a tree's parents",
     [LOCK_SPACE] = "space's lock",
