@@ -94,6 +94,10 @@ void monitor_print(const char *format, ...) __attribute__((format(printf, 1, 2))
  */
 void monitor_error(struct monitor_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* From here on the command's output is not paged: for one that prints where it may not wait for a key, as the
+ * world stands still or somebody waits for what it has. */
+void monitor_page_no_more(void);
+
 /* Whether ctrl-c was pressed, or q at the pager: then the command should stop and return. */
 bool monitor_interrupted(void);
 

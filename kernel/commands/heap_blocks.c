@@ -189,6 +189,7 @@ void heap_show_leaks(struct monitor_call *call)
 {
     struct json json;
     struct leaks leaks = {.json = call->json ? &json : NULL};
+    monitor_page_no_more();
     world_stop();
     int64_t count = heap_leaks(&kernel_heap, heap_roots, show_leak, &leaks);
     world_resume();

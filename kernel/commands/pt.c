@@ -327,6 +327,9 @@ static void pt_run(struct monitor_call *call)
     if (!table) {
         return;
     }
+    if (owner) {
+        monitor_page_no_more(); /* a program that ends waits for our reference */
+    }
     if (is_audit) {
         audit_run(call);
     } else if (is_walk) {

@@ -22,6 +22,7 @@ static void each_space(bool (*show)(struct vm_space *space, void *context), void
     struct vm_manager *manager = kernel_vm_manager();
     struct vm_space *space;
     bool more = true;
+    monitor_page_no_more(); /* a program that ends waits for our reference */
     for (uint32_t number = 0; more && (space = vm_space_get_next(manager, &number));) {
         more = show(space, context);
         vm_space_put(space);

@@ -151,6 +151,8 @@ void cpu_idle(void)
         cpu_relax();
         return;
     }
+    preempt_disable(); /* nobody else runs here while this CPU counts as resting */
     cpu_rest();
     interrupts_disable();
+    preempt_enable();
 }

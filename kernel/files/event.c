@@ -27,10 +27,12 @@ struct wait_queue *files_event_queue(struct fs_event *event)
 {
     struct event_queue *queue = queue_of(event);
     uint32_t state = QUEUE_NONE;
+    preempt_disable(); /* nobody spins for one that does not run */
     if (atomic_compare_exchange_strong(&queue->state, &state, QUEUE_BEING_MADE)) {
         wait_queue_init(&queue->queue);
         atomic_store(&queue->state, QUEUE_MADE);
     }
+    preempt_enable();
     while (atomic_load(&queue->state) != QUEUE_MADE) {
         cpu_relax();
     }

@@ -163,7 +163,8 @@ static int execute(struct executable *executable, const struct fs_view *view, us
     if (error) {
         return error;
     }
-    if (descriptors_are_shared(task->process->files)) {
+    /* While there are other threads, one of them may still share the table (CLONE_FILES). */
+    if (atomic_load(&task->process->task_count) > 1 || descriptors_are_shared(task->process->files)) {
         own = descriptors_copy(task->process->files);
         error = own ? 0 : -ENOMEM;
     }

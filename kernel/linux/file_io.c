@@ -232,7 +232,7 @@ int64_t call_fsync(const struct trap_frame *frame)
         return -EBADF;
     }
     bool place = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_PLACE;
-    bool syncs = !file->operations->stream && file->path.entry;
+    bool syncs = !file->operations->stream; /* what is none is a pipe or the console */
     file_put(file);
     return place ? -EBADF : syncs ? 0 : -EINVAL;
 }

@@ -2,6 +2,7 @@
 #include <ashlar/clock.h>
 #include <ashlar/random.h>
 #include <ashlar/string.h>
+#include <ashlar/thread.h>
 
 #include "calls.h"
 
@@ -24,6 +25,7 @@ enum clock_number {
 int64_t call_sched_yield(const struct trap_frame *frame)
 {
     (void)frame;
+    thread_yield();
     return 0;
 }
 

@@ -116,7 +116,8 @@ static void populate(struct process *process, uint64_t base, uint64_t bytes, uns
 {
     enum vm_access wanted = access & VM_WRITE ? VM_WRITE : VM_READ;
     for (uint64_t at = base; access != VM_NONE && at < base + bytes; at += FRAME_BYTES) {
-        if (!vm_fault_resolved(vm_space_fault(&process->memory->space, virt_addr(at), wanted))) {
+        if (thread_killed() ||
+            !vm_fault_resolved(vm_space_fault(&process->memory->space, virt_addr(at), wanted))) {
             return;
         }
     }
@@ -179,6 +180,7 @@ static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uin
         return -EBADF;
     }
     int64_t error = check_file(file, flags, request->access);
+    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
     if (error == 0) {
         request->pager = file_pager(file);
         error = request->pager ? 0 : -ENODEV;
@@ -186,7 +188,8 @@ static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uin
     file_put(file);
     request->source = VM_PAGER;
     request->offset = offset;
-    request->shared = is_shared(flags);
+    /* Who may not write to the file never does, whatever access the memory gets later (mm/mmap.c). */
+    request->shared = is_shared(flags) && (opened & FILE_ACCESS) == FILE_READ_WRITE;
     request->around = AROUND_PAGES;
     return error;
 }

@@ -110,7 +110,9 @@ static void leave(struct task *task)
         process_drop_files(process); /* before anybody is told of its end */
     }
     tree_lock();
+    preempt_disable(); /* the three are of one moment */
     process->usage.ticks += thread->ran + (cpu_ticks() - thread->runs_since);
+    preempt_enable();
     tree_remove_task(task);
     if (process->task_count == 0) {
         gone = become_zombie(process);

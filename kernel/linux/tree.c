@@ -41,7 +41,7 @@ static uint32_t free_place(const struct chunk *chunk, uint32_t place)
 /* The first free number after the last one, or before it. */
 static uint32_t free_number(void)
 {
-    uint32_t start = last_number + 1;
+    uint32_t start = last_number + 1 < NUMBERS_END ? last_number + 1 : 1;
     for (unsigned i = 0; i <= ARRAY_LENGTH(chunks); i++) {
         uint32_t index = (start / CHUNK + i) % ARRAY_LENGTH(chunks);
         uint32_t place = i == 0 ? start % CHUNK : index == 0; /* 0 is no number */

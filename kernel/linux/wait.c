@@ -90,6 +90,7 @@ static int64_t look(struct process *process, const struct wait_request *request,
     bool exists;
     tree_lock();
     struct process *child = find(process, request, &exists);
+    child = request->flags & WAIT_EXITED ? child : NULL; /* nothing else happens to children yet */
     if (child) {
         *answer = (struct wait_answer){child->number, child->status, child->usage};
     }
@@ -156,6 +157,15 @@ static bool put_usage(user_addr_t to, const struct usage *usage)
     return to.raw == 0 || copy_to_user(to, &resources, sizeof resources);
 }
 
+/* Another thread, or the parent, may move the process meanwhile: then the record of its group may go. */
+static uint32_t own_group(void)
+{
+    tree_lock();
+    uint32_t number = process_current()->group->number;
+    tree_unlock();
+    return number;
+}
+
 int64_t call_wait4(const struct trap_frame *frame)
 {
     int32_t which = (int32_t)argument_1(frame);
@@ -165,6 +175,7 @@ int64_t call_wait4(const struct trap_frame *frame)
     if (request.flags & ~(uint64_t)WAIT_FLAGS) {
         return -EINVAL;
     }
+    request.flags |= WAIT_EXITED;
     if (which == INT32_MIN) {
         return -ESRCH;
     }
@@ -173,7 +184,7 @@ int64_t call_wait4(const struct trap_frame *frame)
         request.number = (uint32_t)which;
     } else if (which != -1) {
         request.kind = WAIT_FOR_GROUP;
-        request.number = which == 0 ? process_current()->group->number : (uint32_t)-which;
+        request.number = which == 0 ? own_group() : (uint32_t)-which;
     }
     int64_t number = wait_for_child(&request, &answer);
     if (number > 0 && ((status.raw != 0 && !put_user_32(status, (uint32_t)answer.status)) ||
@@ -231,7 +242,7 @@ static int64_t request_by_kind(struct wait_request *request, uint32_t kind, int3
     request->kind = (enum wait_kind)kind;
     request->number = (uint32_t)number;
     if (kind == WAIT_FOR_GROUP && number == 0) {
-        request->number = process_current()->group->number;
+        request->number = own_group();
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <ashlar/mmio.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/user_copy.h>
 #include <ashlar/vm_kernel.h>
 #include <x86/cpuid.h>
 
@@ -32,7 +33,7 @@ enum vm_error user_space_create(struct vm_space *space, const char *name)
     struct vm_space_config config = {
         .name = name,
         .base = virt_addr(USER_BASE),
-        .bytes = (1ULL << (page_level_shift(manager.config.levels + 1) - 1)) - FRAME_BYTES - USER_BASE,
+        .bytes = USER_END - USER_BASE, /* with five levels, too, as long as nobody asks for more */
         .owner = OWNER_USER,
         .kernel = kernel_page_table(),
     };

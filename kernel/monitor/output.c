@@ -66,6 +66,11 @@ void monitor_output_begin(void)
     pager.attended = false;
 }
 
+void monitor_page_no_more(void)
+{
+    pager.free = true;
+}
+
 static void write_text(const char *text)
 {
     console_write(text, strlen(text));

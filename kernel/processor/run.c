@@ -40,8 +40,8 @@ _Noreturn void processor_enter(void)
     tlb_cpu_enter();
     timer_device_start();
     atomic_store(&processor->state, PROCESSOR_ONLINE);
-    interrupts_begin();
     threads_enter();
+    interrupts_begin();
     threads_idle();
 }
 

@@ -97,6 +97,10 @@ static struct thread *thread_on(unsigned cpu, thread_entry *entry, struct part *
 
 bool processor_run_on(unsigned cpu, processor_work *work, void *context)
 {
+    if (cpu == cpu_number() && thread_current()->bound == cpu) {
+        work(context, cpu);
+        return true;
+    }
     struct part part = {work, context, NULL};
     part.thread = thread_on(cpu, do_part, &part);
     if (!part.thread) {

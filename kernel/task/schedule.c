@@ -55,7 +55,9 @@ static struct run_queue *lock_for(struct thread *thread, struct run_queue **want
         struct run_queue *queue = run_queue_of(atomic_load_explicit(&thread->cpu, memory_order_relaxed));
         *wanted = run_queue_of(cpu_for(thread));
         lock_both(queue, *wanted);
-        if (atomic_load_explicit(&thread->cpu, memory_order_relaxed) == queue->cpu) {
+        uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);
+        if (atomic_load_explicit(&thread->cpu, memory_order_relaxed) == queue->cpu &&
+            (bound == THREAD_ANY_CPU || bound == (*wanted)->cpu)) {
             return queue;
         }
         unlock_both(queue, *wanted);

@@ -204,10 +204,10 @@ KINDS |= {  # these take two processors
 }
 TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm")
 # On a processor other than 0: its own stack, and other callers. All kinds in the long run, some in every one.
-BELOW_ELSEWHERE = ("idle", "processor_enter")
+BELOW_ELSEWHERE = ("do_part", "thread_first")
 STACKS_ELSEWHERE = {  # where the boot stack has a guard page, and where RSP may be just at the stack's end
-    "stack-overflow": ("the boot stack", "kernel stack of CPU 1"),
-    "double-fault": ("guard page below the boot stack", "(guard page below )?kernel stack of CPU 1"),
+    "stack-overflow": ("the boot stack", "kernel stack of thread work"),
+    "double-fault": ("guard page below the boot stack", "(guard page below )?kernel stack of thread work"),
 }
 SOME_ELSEWHERE = ("null", "stack-overflow", "double-fault", "lost-stack", "panic-in-interrupt", "heap-double-free", "deadlock",
                   "lazy-denied")

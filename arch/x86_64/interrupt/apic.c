@@ -276,7 +276,10 @@ void apic_send_self(unsigned vector)
     if (x2apic) {
         apic_write(APIC_SELF, vector);
     } else {
-        apic_write(APIC_COMMAND, COMMAND_TO_SELF | vector);
+        bool enabled = interrupts_disable();
+        apic_wait_sent();
+        apic_write(APIC_COMMAND, COMMAND_TO_SELF | COMMAND_ASSERT | vector);
+        interrupts_restore(enabled);
     }
 }
 

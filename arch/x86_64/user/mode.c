@@ -45,9 +45,13 @@ void system_call_entry_set(void)
 /* Traps that were under way when user mode ended are over. */
 uint64_t user_mode_run(const struct trap_frame *frame)
 {
+    bool enabled = interrupts_disable(); /* the frame is this CPU's as long as the thread stays */
     struct trap_frame *outer = per_cpu()->frame;
+    interrupts_restore(enabled);
     uint64_t result = user_mode_switch(frame);
+    enabled = interrupts_disable();
     per_cpu()->frame = outer;
+    interrupts_restore(enabled);
     return result;
 }
 
