@@ -245,8 +245,9 @@ def check_cpus(cpus, other, boot):
     """A line for each CPU, and a backtrace of each."""
     for number in (0, 1):
         expect(re.search(rf"^ +{number}  (rests|works|trap \d+) +\d+ +\d+ +\d+  0x\w+ <", cpus, re.MULTILINE), f"cpus:\n{cpus}")
-    expect(re.search(r"^#\d .*idle .*\n(#\d .*\n)*#\d .*processor_enter ", other, re.MULTILINE), f"bt 1:\n{other}")
-    expect(re.search(r"^#\d .*monitor_run ", boot, re.MULTILINE), f"bt 0:\n{boot}")
+    resting = r"^#\d .*(threads_idle|rest_here) .*\n(#\d .*\n)*#\d .*processor_enter "
+    expect(re.search(resting, other, re.MULTILINE), f"bt 1:\n{other}")
+    expect(re.search(r"^#\d+ .*monitor_run ", boot, re.MULTILINE), f"bt 0:\n{boot}")
 
 
 CASES = {

@@ -54,7 +54,7 @@ def stopped_by_a_panic(setting):
         talk.send("fault panic")
         status = talk.wait_for_end()
         expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
-        places = re.findall(r"^CPU ([1-3]) +idle\+0x[0-9a-f]+ ", talk.transcript, re.MULTILINE)
+        places = re.findall(r"^CPU ([1-3]) +rest_here\+0x[0-9a-f]+ ", talk.transcript, re.MULTILINE)
         expect(places == ["1", "2", "3"], f"where the others were: {places}", talk)
 
 
