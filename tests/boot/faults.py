@@ -69,7 +69,7 @@ KINDS = {
                                r"recurse_for_ever.* \[\d+ times\]")),
     "double-fault": Kind(r"double fault: stack overflow", "return recurse_for_ever(",
                          function="recurse_for_ever", outer=("provoke_double_fault", *BELOW),
-                         says=(r"rsp is in: guard page below the boot stack",)),
+                         says=(r"rsp is in: (guard page below the )?boot stack",)),
     "stack-smash": Kind(r"stack smashing detected", "}", function="smash_stack",
                         says=(r"the chain of frames is broken",)),
     "lost-stack": Kind(r"page fault: the stack pointer leads to unmapped memory, at 0xff8$", "movq $0x1000, %rsp", outer=()),
@@ -207,7 +207,7 @@ TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm")
 BELOW_ELSEWHERE = ("do_part", "thread_first")
 STACKS_ELSEWHERE = {  # where the boot stack has a guard page, and where RSP may be just at the stack's end
     "stack-overflow": ("the boot stack", "kernel stack of thread work"),
-    "double-fault": ("guard page below the boot stack", "(guard page below )?kernel stack of thread work"),
+    "double-fault": ("(guard page below the )?boot stack", "(guard page below )?kernel stack of thread work"),
 }
 SOME_ELSEWHERE = ("null", "stack-overflow", "double-fault", "lost-stack", "panic-in-interrupt", "heap-double-free", "deadlock",
                   "lazy-denied")
