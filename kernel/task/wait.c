@@ -81,10 +81,12 @@ static bool was_woken(struct waiter *waiter)
     return woken;
 }
 
-/* Without timers a moment is waited for by looking at the clock. */
+/* Without timers a moment is waited for by looking at the clock. Then the CPU never rests, and what its own
+ * thread does in a rest is done here. */
 static void sleep_once(const struct wait_how *how)
 {
     if (how->deadline != WAIT_FOREVER && !can_be_timed()) {
+        threads_free_ended();
         cpu_serve_requests();
         cpu_relax();
         thread_yield();
