@@ -48,6 +48,8 @@ static void drop(void *object)
 {
     space_load(NULL);
     vm_space_destroy(object);
+    vm_pager_put(&failing); /* its maker's references */
+    vm_pager_put(&unmapping);
 }
 
 static bool begin(void)
