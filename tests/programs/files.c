@@ -253,8 +253,8 @@ static void pipes(void)
     TELL_EXACT(select(10, &set, NULL, NULL, &soon));
     FD_SET(ends[1], &set);
     TELL_EXACT(select(10, NULL, &set, NULL, NULL));
-    FD_SET(77, &set);
-    TELL(select(100, &set, NULL, NULL, NULL));
+    FD_SET(60, &set);
+    TELL(select(64, &set, NULL, NULL, NULL));
     TELL(close(ends[1]));
     TELL_EXACT(read(ends[0], bytes, 1));
     TELL_EXACT(poll(polled, 1, -1));
