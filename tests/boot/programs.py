@@ -78,7 +78,8 @@ def like_linux(name, *options, **machine):
         expect(platform.system() == "Linux" and os.uname().machine == "x86_64", "this is no Linux to compare with")
         with tempfile.TemporaryDirectory() as folder:
             program = build(folder, name, *options)
-            wanted = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout.splitlines()
+            linux = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+            wanted = linux.stdout.splitlines()
             with setting.boot(handed_in(program, **machine), "pager=off") as talk:
                 talk.wait_for_prompt()
                 said, _, status, _ = run(talk)
