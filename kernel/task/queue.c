@@ -8,7 +8,7 @@ struct cpu_set cpus_idle;
 
 size_t threads_cpus_bytes(unsigned cpus)
 {
-    return 2 * cpu_set_words(cpus) * sizeof(uint64_t);
+    return (size_t)2 * cpu_set_words(cpus) * sizeof(uint64_t);
 }
 
 void threads_cpus_start(void *memory, unsigned cpus)
