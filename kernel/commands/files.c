@@ -25,7 +25,10 @@ static void mode_text(uint32_t mode, char text[11])
     static const char letters[] = "rwxrwxrwx";
     text[0] = kinds[mode >> 12 & 15];
     for (unsigned i = 0; i < 9; i++) {
-        text[1 + i] = mode >> (8 - i) & 1 ? letters[i] : '-';
+        text[1 + i] = '-';
+        if (mode >> (8 - i) & 1) {
+            text[1 + i] = letters[i];
+        }
     }
     if (mode & FS_SET_USER) {
         text[3] = mode & 0100 ? 's' : 'S';

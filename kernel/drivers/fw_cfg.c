@@ -41,7 +41,7 @@ static bool is_there(void)
 bool fw_cfg_find(const char *name, struct fw_cfg_file *file)
 {
     uint32_t count = 0;
-    struct entry entry;
+    struct entry entry = {.bytes = 0};
     if (!is_there()) {
         return false;
     }

@@ -88,7 +88,7 @@ KERNEL_TEST(user_copy_ends_at_the_first_byte_that_is_not_there)
         out[i] = (uint8_t)(i + 1);
     }
     for (uint64_t before = 0; before < EDGE; before++) {
-        for (uint64_t bytes = 0; bytes <= 2 * EDGE; bytes++) {
+        for (uint64_t bytes = 0; bytes <= sizeof out; bytes++) {
             user_addr_t at = user_addr(END - before);
             uint64_t fit = min_u64(before, bytes);
             EXPECT_EQUAL(copy_some_to_user(at, out, bytes), fit);
