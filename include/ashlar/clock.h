@@ -9,6 +9,8 @@
 
 #include <ashlar/types.h>
 
+#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+
 /* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
 void clock_initialise(void);
 

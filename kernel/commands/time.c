@@ -10,10 +10,9 @@
 
 #include "kernel/time/reference.h"
 
-#define DATE_BYTES             24
-#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
-#define LOOK_NANOSECONDS       10000000ULL /* between two looks at a counter that may wrap within 50 ms */
-#define COMPARE_SECONDS_MAX    3600
+#define DATE_BYTES          24
+#define LOOK_NANOSECONDS    10000000ULL /* between two looks at a counter that may wrap within 50 ms */
+#define COMPARE_SECONDS_MAX 3600
 
 /* "2026-01-31 23:59:59", or "" when the firmware has no clock. */
 static void format_date(char text[DATE_BYTES])

@@ -1,5 +1,6 @@
 /* Filling a tree of files from an initrd; see <ashlar/initrd.h>. Linux's rules are in its init/initramfs.c.
  */
+#include <ashlar/clock.h>
 #include <ashlar/cpio.h>
 #include <ashlar/file.h>
 #include <ashlar/format.h>
@@ -7,7 +8,6 @@
 #include <ashlar/initrd.h>
 #include <ashlar/string.h>
 
-#define SECOND  UINT64_C(1000000000)
 #define BUCKETS 64
 
 /* A file that has several names, of which one is there. */
@@ -146,8 +146,8 @@ static int set_rest(const struct fs_view *view, const struct cpio_entry *entry)
                              .set_accessed = true,
                              .set_modified = true,
                              .mode = entry->mode & FS_PERMISSIONS,
-                             .accessed = entry->time * SECOND,
-                             .modified = entry->time * SECOND};
+                             .accessed = entry->time * NANOSECONDS_PER_SECOND,
+                             .modified = entry->time * NANOSECONDS_PER_SECOND};
     int error = fs_change(view, NULL, entry->name, FS_AT_NO_FOLLOW, &owner);
     return error ? error : fs_change(view, NULL, entry->name, FS_AT_NO_FOLLOW, &rest);
 }

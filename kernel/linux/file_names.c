@@ -4,7 +4,6 @@
 
 #include "file_calls.h"
 
-#define SECOND    1000000000ULL /* nanoseconds */
 #define HERE      ((uint64_t)AT_HERE)
 #define TIME_NOW  0x3fffffff /* UTIME_NOW */
 #define TIME_OMIT 0x3ffffffe /* UTIME_OMIT */
@@ -295,10 +294,11 @@ static int64_t time_of(const struct moment *moment, uint64_t now, bool *set, uin
     if (moment->nanoseconds == TIME_NOW || !*set) {
         return 0;
     }
-    if (moment->nanoseconds >= SECOND) {
+    if (moment->nanoseconds >= NANOSECONDS_PER_SECOND) {
         return -EINVAL;
     }
-    *time = min_u64(moment->seconds, UINT64_MAX / SECOND - 1) * SECOND + moment->nanoseconds;
+    *time = min_u64(moment->seconds, UINT64_MAX / NANOSECONDS_PER_SECOND - 1) * NANOSECONDS_PER_SECOND +
+            moment->nanoseconds;
     return 0;
 }
 

@@ -13,7 +13,6 @@
 #include "file_calls.h"
 #include "kernel/files/console_file.h"
 
-#define SECOND      1000000000ULL /* nanoseconds */
 #define MILLISECOND 1000000ULL
 #define MICROSECOND 1000ULL
 #define NO_FILE     32U /* POLLNVAL */
@@ -200,11 +199,11 @@ static int64_t get_deadline(uint64_t from, uint64_t unit, uint64_t *deadline)
     if (!copy_from_user(time, user_addr(from), sizeof time)) {
         return -EFAULT;
     }
-    if ((int64_t)time[0] < 0 || (int64_t)time[1] < 0 || (unit == 1 && time[1] >= SECOND)) {
+    if ((int64_t)time[0] < 0 || (int64_t)time[1] < 0 || (unit == 1 && time[1] >= NANOSECONDS_PER_SECOND)) {
         return -EINVAL;
     }
-    uint64_t seconds = min_u64(time[0], INT64_MAX / SECOND);
-    *deadline = deadline_after(seconds * SECOND + min_u64(time[1], INT64_MAX / unit) * unit);
+    uint64_t seconds = min_u64(time[0], INT64_MAX / NANOSECONDS_PER_SECOND);
+    *deadline = deadline_after(seconds * NANOSECONDS_PER_SECOND + min_u64(time[1], INT64_MAX / unit) * unit);
     return 0;
 }
 

@@ -1,11 +1,11 @@
 /* System calls that tell what stands in nodes: the stat family, access, readlink, getdents64. */
+#include <ashlar/clock.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
 #include "file_calls.h"
 
 #define HERE            ((uint64_t)AT_HERE)
-#define SECOND          1000000000ULL
 #define SECTOR          512 /* in which st_blocks counts */
 #define AT_NO_AUTOMOUNT 0x800U
 #define AT_SYNC_TYPE    0x6000U
@@ -34,8 +34,8 @@ _Static_assert(sizeof(struct status) == 144, "Linux's struct stat on x86-64");
 
 static void put_time(uint64_t to[2], uint64_t nanoseconds)
 {
-    to[0] = nanoseconds / SECOND;
-    to[1] = nanoseconds % SECOND;
+    to[0] = nanoseconds / NANOSECONDS_PER_SECOND;
+    to[1] = nanoseconds % NANOSECONDS_PER_SECOND;
 }
 
 static int64_t put_status(uint64_t to, const struct fs_status *from)
@@ -148,7 +148,8 @@ _Static_assert(sizeof(struct extended_status) == 256, "Linux's struct statx");
 
 static struct extended_time extended_time(uint64_t nanoseconds)
 {
-    return (struct extended_time){(int64_t)(nanoseconds / SECOND), (uint32_t)(nanoseconds % SECOND), 0};
+    return (struct extended_time){(int64_t)(nanoseconds / NANOSECONDS_PER_SECOND),
+                                  (uint32_t)(nanoseconds % NANOSECONDS_PER_SECOND), 0};
 }
 
 static uint32_t major_of(uint64_t device)

@@ -6,7 +6,6 @@
 
 #define FUTEX_PRIVATE   128U
 #define FUTEX_REAL_TIME 256U
-#define SECOND          1000000000ULL
 
 enum futex_operation {
     FUTEX_WAIT = 0,
@@ -35,13 +34,13 @@ static int64_t get_deadline(user_addr_t at, uint32_t operation, bool real_time, 
     if (!copy_from_user(time, at, sizeof time)) {
         return -EFAULT;
     }
-    if ((int64_t)time[0] < 0 || time[1] >= SECOND) {
+    if ((int64_t)time[0] < 0 || time[1] >= NANOSECONDS_PER_SECOND) {
         return -EINVAL;
     }
-    if (time[0] >= INT64_MAX / SECOND) {
+    if (time[0] >= INT64_MAX / NANOSECONDS_PER_SECOND) {
         return 0; /* later than the clock can count */
     }
-    uint64_t nanoseconds = time[0] * SECOND + time[1];
+    uint64_t nanoseconds = time[0] * NANOSECONDS_PER_SECOND + time[1];
     *deadline = operation == FUTEX_WAIT ? clock_nanoseconds() + nanoseconds
                 : real_time             ? from_real_time(nanoseconds)
                                         : nanoseconds;

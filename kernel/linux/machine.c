@@ -8,8 +8,7 @@
 
 #define NAME_BYTES      65 /* __NEW_UTS_LEN + 1 */
 #define NAMES           6
-#define SECOND          1000000000ULL /* nanoseconds */
-#define RANDOM_LARGEST  0x1ffffff     /* of one call */
+#define RANDOM_LARGEST  0x1ffffff /* of one call */
 #define RANDOM_NO_WAIT  1U
 #define RANDOM_BLOCKING 2U
 #define RANDOM_INSECURE 4U
@@ -57,7 +56,7 @@ static bool is_known_clock(uint64_t number)
 
 static int64_t put_time(uint64_t to, uint64_t nanoseconds)
 {
-    struct time time = {nanoseconds / SECOND, nanoseconds % SECOND};
+    struct time time = {nanoseconds / NANOSECONDS_PER_SECOND, nanoseconds % NANOSECONDS_PER_SECOND};
     return copy_to_user(user_addr(to), &time, sizeof time) ? 0 : -EFAULT;
 }
 

@@ -17,7 +17,6 @@
 #define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
 
 #define MICROSECOND  1000ULL
-#define SECOND       1000000000ULL
 #define CHILD_EXITED 1 /* si_code */
 #define CHILD_KILLED 2
 
@@ -148,8 +147,8 @@ static bool put_usage(user_addr_t to, const struct usage *usage)
     struct resources resources;
     memset(&resources, 0, sizeof resources);
     uint64_t time = clock_ticks_to_nanoseconds(usage->ticks);
-    resources.user_time[0] = time / SECOND;
-    resources.user_time[1] = time % SECOND / MICROSECOND;
+    resources.user_time[0] = time / NANOSECONDS_PER_SECOND;
+    resources.user_time[1] = time % NANOSECONDS_PER_SECOND / MICROSECOND;
     resources.peak = usage->peak * (FRAME_BYTES >> 10);
     for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
         resources.faults += usage->faults[i];

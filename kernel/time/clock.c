@@ -20,9 +20,8 @@
 
 #include "reference.h"
 
-#define MEASURE_MICROSECONDS   2000
-#define MEASUREMENTS_MAX       20
-#define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
+#define MEASURE_MICROSECONDS 2000
+#define MEASUREMENTS_MAX     20
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
 static uint64_t hertz;  /* its rate */
