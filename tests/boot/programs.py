@@ -174,6 +174,16 @@ def forks(setting, **machine):
         expect_in("agree", talk.command("vm check"))
 
 
+def says(name, arguments, wanted, **machine):
+    """Says one line, which no Linux is asked for."""
+    def test(setting):
+        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, name), **machine), "pager=off") as talk:
+            talk.wait_for_prompt()
+            said, _, status, _ = run(talk, arguments)
+            expect(said == [wanted] and status == 0, f"it said {said}, and ended with {status}", talk)
+    return test
+
+
 def bomb(setting):
     """Forks without end are refused, and the machine goes on. The kernel's own tables, of as many stacks, come and go."""
     with tempfile.TemporaryDirectory() as folder, \
@@ -219,6 +229,8 @@ CASES = {
     "program.forks": lambda setting: forks(setting, cpus=1),
     "program.forks.4": lambda setting: forks(setting, cpus=4),
     "program.bomb": bomb,
+    "program.numbers": says("numbers", "", "done"),
+    "program.only-read": says("only_read", "/bin/program", "E"),
     "program.hello": hello(),
     "program.hello.pie": hello("-static-pie", "-fPIE"),
     "program.places": places,
