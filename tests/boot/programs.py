@@ -155,12 +155,12 @@ def left_behind(setting):
         expect_in("agree", talk.command("vm check"))
 
 
-def wait_until(talk, holds):
-    """Asks until it holds; what does not end never holds, and then the test runs out of time."""
+def wait_until(talk, holds, complaint=lambda: "it never holds"):
+    """Asks until it holds; what never holds after a thousand questions fails with the complaint."""
     for _ in range(1000):
         if holds():
             return
-    expect(False, "it never holds", talk)
+    expect(False, complaint(), talk)
 
 
 def forks(setting, **machine):
