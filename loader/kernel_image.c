@@ -1,6 +1,7 @@
 /* The kernel: checked, placed in physical memory, relocated to where it will run. */
 #include <ashlar/command_line.h>
 #include <ashlar/layout.h>
+#include <ashlar/memory_type.h>
 #include <ashlar/string.h>
 
 #include "loader.h"
@@ -41,13 +42,40 @@ static const char *segment_name(uint32_t flags)
                                         : "kernel constants";
 }
 
+/* With less RAM than this the kernel's tests are left out unless somebody asks for them. */
+#define TESTS_MEMORY MIB(384)
+
+/* Whether the optional segments, which hold the kernel's tests, shall be in memory. */
+static bool wants_tests(const struct loader *loader)
+{
+    char answer[4] = "";
+    uint64_t totals[MEMORY_TYPE_COUNT];
+    uint64_t ram = 0;
+    if (command_line_has(loader->command_line, "selftest")) {
+        return true;
+    }
+    if (command_line_get(loader->command_line, "tests", answer, sizeof answer)) {
+        return strcmp(answer, "off") != 0;
+    }
+    memory_ranges_totals(loader->ranges, loader->range_count, totals);
+    for (unsigned type = 0; memory_type_is_ram(type); type++) {
+        ram += totals[type];
+    }
+    return ram >= TESTS_MEMORY;
+}
+
 /* Each segment has a stretch of its own: a small machine's free memory is in pieces. */
 static bool place_segments(struct loader *loader, struct boot_kernel *out, uint8_t *memory[BOOT_SEGMENTS_MAX])
 {
     const struct kernel_elf *elf = &loader->kernel;
-    for (; out->segment_count < elf->segment_count; out->segment_count++) {
-        const struct kernel_elf_segment *segment = &elf->segments[out->segment_count];
+    bool tests = wants_tests(loader);
+    for (size_t i = 0; i < elf->segment_count; i++) {
+        const struct kernel_elf_segment *segment = &elf->segments[i];
         struct boot_segment *placed = &out->segments[out->segment_count];
+        memory[i] = NULL;
+        if (segment->optional && !tests) {
+            continue;
+        }
         *placed = (struct boot_segment){
             .virtual_base = virt_addr(segment->address + out->slide),
             .bytes = kernel_elf_segment_bytes(segment),
@@ -57,7 +85,8 @@ static bool place_segments(struct loader *loader, struct boot_kernel *out, uint8
                              &placed->physical_base)) {
             return false;
         }
-        memory[out->segment_count] = (uint8_t *)(uintptr_t)placed->physical_base.raw;
+        memory[i] = (uint8_t *)(uintptr_t)placed->physical_base.raw;
+        out->segment_count++;
     }
     return true;
 }

@@ -58,13 +58,13 @@ static bool prepare(struct loader *loader, EFI_HANDLE image, EFI_SYSTEM_TABLE *s
     video_describe(loader);
     seed_collect(loader);
     stage_mark(loader, "loader.devices");
-    if (!kernel_image_load(loader)) {
+    if (!memory_survey(loader) || !kernel_image_load(loader)) {
         return false;
     }
     stage_mark(loader, "loader.kernel");
     initrd_read(loader);
     stage_mark(loader, "loader.initrd");
-    if (!memory_survey(loader) || !acpi_tables_copy(loader)) {
+    if (!acpi_tables_copy(loader)) {
         return false;
     }
     screen_prepare(loader);

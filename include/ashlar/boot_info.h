@@ -80,7 +80,7 @@ struct boot_kernel {
     uint64_t slide;           /* run-time minus link-time address */
     virt_addr_t stack_bottom; /* lowest usable byte of the boot stack; the page below is unmapped */
     uint64_t stack_bytes;     /* length of the boot stack */
-    uint32_t segment_count;   /* entries used in `segments` */
+    uint32_t segment_count;   /* entries used in `segments`: those that are in memory */
     uint32_t unused;          /* 0 */
     struct boot_segment segments[BOOT_SEGMENTS_MAX]; /* ascending, no two in one page */
 };

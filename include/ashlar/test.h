@@ -60,6 +60,16 @@ bool kernel_test_expect(bool condition, const char *file, int line, const char *
 bool kernel_test_expect_equal(uint64_t actual, uint64_t expected, const char *file, int line,
                               const char *expression);
 
+/*
+ * Whether the tests are in memory, and with them the benchmarks (<ashlar/bench.h>) and the faults on purpose
+ * (<ashlar/provoke.h>). Where they are not, nothing of them may be called or looked at. The loader leaves
+ * them out of small machines' memory; the option `tests` decides otherwise.
+ */
+bool kernel_tests_are_loaded(void);
+
+/* What a command says that needs them. */
+#define KERNEL_TESTS_LEFT_OUT "the tests were left out, as memory is small: start with tests=on"
+
 /* Which test comes after which. */
 struct kernel_test_order {
     bool backwards; /* the last one by name first */
@@ -67,7 +77,7 @@ struct kernel_test_order {
 };
 
 /*
- * Runs the tests whose name contains `pattern` ("" for all) and prints KTAP to the console.
+ * Runs the tests whose name contains `pattern` ("" for all) and prints KTAP to the console. They are loaded.
  * Returns the number of failed tests; a pattern that matches nothing is one failure.
  */
 unsigned kernel_tests_run(const char *pattern, const struct kernel_test_order *order);

@@ -5,6 +5,7 @@
 #include <ashlar/bench.h>
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
+#include <ashlar/test.h>
 
 extern const struct kernel_bench ashlar_benches_start[];
 extern const struct kernel_bench ashlar_benches_end[];
@@ -27,11 +28,13 @@ static bool matches(const char *name, const char *pattern)
     return false;
 }
 
-/* The benchmark after `previous` in the order of their names, the first for NULL; NULL at the end. */
+/* The benchmark after `previous` in the order of their names, the first for NULL; NULL at the end, and where
+ * they are not loaded. */
 static const struct kernel_bench *next_bench(const struct kernel_bench *previous)
 {
     const struct kernel_bench *next = NULL;
-    for (const struct kernel_bench *bench = ashlar_benches_start; bench < ashlar_benches_end; bench++) {
+    const struct kernel_bench *end = kernel_tests_are_loaded() ? ashlar_benches_end : ashlar_benches_start;
+    for (const struct kernel_bench *bench = ashlar_benches_start; bench < end; bench++) {
         bool after = !previous || strcmp(bench->name, previous->name) > 0;
         if (after && (!next || strcmp(bench->name, next->name) < 0)) {
             next = bench;
@@ -107,6 +110,10 @@ static void bench_run(struct monitor_call *call)
     const char *pattern = call->arguments[0] ? call->arguments[0] : "";
     const struct kernel_bench *bench = NULL;
     unsigned found = 0;
+    if (!kernel_tests_are_loaded()) {
+        monitor_error(call, KERNEL_TESTS_LEFT_OUT);
+        return;
+    }
     while ((bench = next_bench(bench)) && !monitor_interrupted()) {
         struct bench_result result;
         if (!matches(bench->name, pattern)) {

@@ -5,6 +5,7 @@
 #include <ashlar/processor.h>
 #include <ashlar/provoke.h>
 #include <ashlar/string.h>
+#include <ashlar/test.h>
 #include <stdatomic.h>
 
 static void list_kinds(struct monitor_call *call)
@@ -58,6 +59,10 @@ static void provoke(void *context, unsigned cpu)
 static void fault_run(struct monitor_call *call)
 {
     unsigned cpu = cpu_number();
+    if (!kernel_tests_are_loaded()) {
+        monitor_error(call, KERNEL_TESTS_LEFT_OUT);
+        return;
+    }
     if (call->argument_count == 0) {
         list_kinds(call);
         return;
@@ -76,8 +81,8 @@ static void fault_run(struct monitor_call *call)
 
 static void complete_kind(struct line_completion *completion)
 {
-    size_t count;
-    const struct provocation *all = provocations(&count);
+    size_t count = 0;
+    const struct provocation *all = kernel_tests_are_loaded() ? provocations(&count) : NULL;
     for (size_t i = 0; i < count; i++) {
         line_completion_add(completion, all[i].name);
     }

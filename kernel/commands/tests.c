@@ -12,6 +12,10 @@ static void selftest_run(struct monitor_call *call)
 {
     struct kernel_test_order order = {.backwards = call->options[BACKWARDS] != NULL};
     const char *seed = call->options[BY_CHANCE];
+    if (!kernel_tests_are_loaded()) {
+        monitor_error(call, KERNEL_TESTS_LEFT_OUT);
+        return;
+    }
     if (seed != NULL && (number_parse(seed, &order.seed) != NUMBER_OK || order.seed == 0)) {
         monitor_error(call, "not a seed: %s (a number, not 0)", seed);
         return;
@@ -21,7 +25,8 @@ static void selftest_run(struct monitor_call *call)
 
 static void complete_test(struct line_completion *completion)
 {
-    for (const struct kernel_test *test = ashlar_tests_start; test < ashlar_tests_end; test++) {
+    const struct kernel_test *end = kernel_tests_are_loaded() ? ashlar_tests_end : ashlar_tests_start;
+    for (const struct kernel_test *test = ashlar_tests_start; test < end; test++) {
         line_completion_add(completion, test->name);
     }
 }

@@ -1,9 +1,21 @@
 /* The in-kernel tests that the linker collected from all files; see <ashlar/test.h>. */
+#include <ashlar/boot.h>
 #include <ashlar/test.h>
 
 /* Bounds of the section "ashlar_tests" (arch/x86_64/boot/kernel.ld). */
 extern const struct kernel_test ashlar_tests_start[];
 extern const struct kernel_test ashlar_tests_end[];
+
+bool kernel_tests_are_loaded(void)
+{
+    const struct boot_kernel *kernel = &boot_info()->kernel;
+    bool loaded = false;
+    for (uint32_t i = 0; i < kernel->segment_count; i++) {
+        uint64_t base = kernel->segments[i].virtual_base.raw;
+        loaded |= (uintptr_t)ashlar_tests_start - base < kernel->segments[i].bytes;
+    }
+    return loaded;
+}
 
 unsigned kernel_tests_run(const char *pattern, const struct kernel_test_order *order)
 {

@@ -9,6 +9,8 @@ const struct command_line_known command_line_options[] = {
      "5-level paging where the CPU has it (default: as the firmware runs)"},
     {"selftest", OPTION_OPTIONAL_TEXT, NULL, 0, 0,
      "runs the tests whose name has this text, then ends the machine"},
+    {"tests", OPTION_CHOICE, "on|off", 0, 0,
+     "loads the kernel's own tests (default: with selftest, or 384 MiB of memory)"},
     {"loader-fault", OPTION_CHOICE, "undefined|page|stack-guard", 0, 0,
      "faults between boot services and kernel, to show the loader's report"},
     {"frames", OPTION_CHOICE, "buddy|bitmap", 0, 0,

@@ -10,9 +10,6 @@
 
 #include "kernel/kernel.h"
 
-extern uint64_t data_start[]; /* arch/x86_64/boot/kernel.ld: what is neither code nor constant */
-extern uint64_t data_end[];
-
 /* Searches pages that are mapped: guard pages and descriptors of untouched memory lie between them. */
 static void add_pages(void *context, const void *base, uint64_t bytes)
 {
@@ -40,7 +37,11 @@ void heap_roots(void *context, struct heap_scan *scan)
     const struct boot_kernel *kernel = &boot_info()->kernel;
     const struct frame_config *frames = &kernel_frames()->config;
     (void)context;
-    add_pages(scan, data_start, (uint64_t)((char *)data_end - (char *)data_start));
+    for (uint32_t i = 0; i < kernel->segment_count; i++) {
+        if (kernel->segments[i].flags & BOOT_SEGMENT_WRITE) {
+            add_pages(scan, virt_pointer(kernel->segments[i].virtual_base), kernel->segments[i].bytes);
+        }
+    }
     add_pages(scan, virt_pointer(kernel->stack_bottom), kernel->stack_bytes);
     addresses_each_block(add_pages, scan);
     for (uint32_t i = 0; i < frames->map_count; i++) {

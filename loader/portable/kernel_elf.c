@@ -130,7 +130,8 @@ static bool check_bounds(const struct kernel_elf *elf, const Elf64_Phdr *program
 
 static bool check_permissions(const Elf64_Phdr *program, size_t index, struct loader_error *error)
 {
-    if (!(program->p_flags & PF_R) || (program->p_flags & ~(uint32_t)(PF_R | PF_W | PF_X))) {
+    if (!(program->p_flags & PF_R) ||
+        (program->p_flags & ~(uint32_t)(PF_R | PF_W | PF_X | KERNEL_ELF_OPTIONAL))) {
         return loader_fail(error, "kernel: segment %zu has flags 0x%x, not readable plus write or execute",
                            index, program->p_flags);
     }
@@ -173,6 +174,7 @@ static bool add_segment(struct kernel_elf *elf, const Elf64_Phdr *program, size_
         .memory_bytes = program->p_memsz,
         .flags = (program->p_flags & PF_W ? BOOT_SEGMENT_WRITE : 0) |
                  (program->p_flags & PF_X ? BOOT_SEGMENT_EXECUTE : 0),
+        .optional = program->p_flags & KERNEL_ELF_OPTIONAL,
     };
     return true;
 }
@@ -213,13 +215,14 @@ static bool check_entry(const struct kernel_elf *elf, struct loader_error *error
 {
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
-        if ((segment->flags & BOOT_SEGMENT_EXECUTE) && elf->entry >= segment->address &&
+        if ((segment->flags & BOOT_SEGMENT_EXECUTE) && !segment->optional && elf->entry >= segment->address &&
             elf->entry - segment->address < segment->file_bytes) {
             return true;
         }
     }
-    return loader_fail(error, "kernel: entry point 0x%" PRIx64 " is not in an executable segment",
-                       elf->entry);
+    return loader_fail(
+        error, "kernel: entry point 0x%" PRIx64 " is not in an executable segment that is always there",
+        elf->entry);
 }
 
 /* Notes what a dynamic entry says; refuses what needs a dynamic linker. */
@@ -405,6 +408,9 @@ static void relocate(const struct kernel_elf *elf, uint8_t *const memory[], uint
     uint64_t address;
     while (next_relocation(elf, &walk, &address)) {
         size_t target = segment_of_word(elf, address);
+        if (!memory[target]) {
+            continue;
+        }
         uint8_t *word = memory[target] + (address - elf->segments[target].address);
         uint64_t value;
         memcpy(&value, word, sizeof value);
@@ -422,6 +428,9 @@ bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint
             slide, elf->bytes, elf->base, IMAGE_END);
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
+        if (!memory[i] && !elf->segments[i].optional) {
+            return loader_fail(error, "kernel: segment %zu has no memory", i);
+        }
         if (!is_aligned((uintptr_t)memory[i], FRAME_BYTES)) {
             return loader_fail(error, "kernel: memory of segment %zu at %p is not page-aligned", i,
                                (void *)memory[i]);
@@ -429,8 +438,11 @@ bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint
     }
     for (size_t i = 0; i < elf->segment_count; i++) {
         const struct kernel_elf_segment *segment = &elf->segments[i];
-        memcpy(memory[i], elf->file + segment->offset, segment->file_bytes);
-        memset(memory[i] + segment->file_bytes, 0, kernel_elf_segment_bytes(segment) - segment->file_bytes);
+        if (memory[i]) {
+            memcpy(memory[i], elf->file + segment->offset, segment->file_bytes);
+            memset(memory[i] + segment->file_bytes, 0,
+                   kernel_elf_segment_bytes(segment) - segment->file_bytes);
+        }
     }
     relocate(elf, memory, slide);
     return true;

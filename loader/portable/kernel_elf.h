@@ -11,6 +11,9 @@
 
 #include <ashlar/boot_info.h>
 
+/* In a segment's p_flags, in the bits that are an operating system's own: the kernel runs without it, too. */
+#define KERNEL_ELF_OPTIONAL 0x00100000u
+
 /* One PT_LOAD segment. */
 struct kernel_elf_segment {
     uint64_t offset;       /* first byte in the file */
@@ -18,6 +21,7 @@ struct kernel_elf_segment {
     uint64_t address;      /* link address, FRAME_BYTES aligned */
     uint64_t memory_bytes; /* length in memory, at least file_bytes and not 0; not rounded */
     uint32_t flags;        /* enum boot_segment_flags; never both */
+    bool optional;         /* may be left out of memory; the entry is not in it */
 };
 
 /* A checked kernel file; refers to the file, which must stay as it is. */
@@ -38,8 +42,9 @@ struct kernel_elf {
  *
  * Checked: identification, type, machine, header sizes; every table within the file; per PT_LOAD: alignment
  * of 4096, bounds in file and address space, ascending order, no page shared, readable, never writable and
- * executable; entry inside the bytes of an executable segment; no interpreter, no thread-local storage, one
- * PT_DYNAMIC; no needed libraries and no relocations of other kinds than DT_RELR's; each relocation's target.
+ * executable; entry inside the bytes of an executable segment that is not optional; no interpreter, no
+ * thread-local storage, one PT_DYNAMIC; no needed libraries and no relocations of other kinds than DT_RELR's;
+ * each relocation's target.
  *
  * Returns true, or false with the reason in `error`; `*elf` then means nothing.
  */
@@ -57,10 +62,10 @@ static inline uint64_t kernel_elf_segment_bytes(const struct kernel_elf_segment 
  *
  * elf:    from kernel_elf_parse().
  * memory: for each segment kernel_elf_segment_bytes() bytes, FRAME_BYTES aligned; none overlaps another or
- *         the file.
+ *         the file. NULL for an optional one that is left out.
  * slide:  a multiple of FRAME_BYTES with which the image still ends by IMAGE_END.
  *
- * Fails, before anything is written, only when `slide` or the alignment of a segment's memory is wrong.
+ * Fails, before anything is written, only when `slide` or a segment's memory is wrong.
  */
 bool kernel_elf_load(const struct kernel_elf *elf, uint8_t *const memory[], uint64_t slide,
                      struct loader_error *error);

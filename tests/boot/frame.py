@@ -42,10 +42,13 @@ class Setting:
         return tree.efi_program(self.build_dir)
 
     @contextlib.contextmanager
-    def boot(self, machine, cmdline=None, medium="fat", contents=None, cold=False):
+    def boot(self, machine, cmdline=None, medium="fat", contents=None, cold=False, tests=True):
         """Boots the product with a command line (text, or bytes for a raw ashlar.cfg); yields the Conversation.
 
-        `contents` replaces what is on the medium; `cold` starts the firmware even where its state is known."""
+        `contents` replaces what is on the medium; `cold` starts the firmware even where its state is known; the kernel's
+        own tests are in memory however small it is, unless `tests` leaves that to the loader."""
+        if tests and not isinstance(cmdline, bytes):
+            cmdline = f"tests=on {cmdline or ''}".strip()
         with tempfile.TemporaryDirectory(prefix="ashlar-boot.") as folder:
             image = Path(folder) / "medium.img"
             media.MAKERS[medium](image, contents or media.contents_of(self.product, cmdline))

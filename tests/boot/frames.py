@@ -40,7 +40,7 @@ def owners_of(memory):
 def shares(memory, least_free):
     """A test that the pool of a machine of this size leaves `least_free` of 1000 parts free, and costs little."""
     def test(setting):
-        with setting.boot(Machine(memory=memory), "pager=off") as talk:
+        with setting.boot(Machine(memory=memory), "pager=off", tests=False) as talk:
             talk.wait_for_prompt()
             answer = talk.json("mem -j")
             owners = owners_of(answer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from machine import Machine
 
 UNKNOWN_OPTION = "no-such-option"
-CONFIG = "pager=off"  # the command line on the stick; load options, where there are any, follow it
+CONFIG = "pager=off tests=on"  # the command line on the stick; load options, where there are any, follow it
 
 
 @dataclass

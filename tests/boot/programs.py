@@ -177,7 +177,8 @@ def forks(setting, **machine):
 def says(name, arguments, wanted, **machine):
     """Says one line, which no Linux is asked for."""
     def test(setting):
-        with tempfile.TemporaryDirectory() as folder, setting.boot(handed_in(build(folder, name), **machine), "pager=off") as talk:
+        with tempfile.TemporaryDirectory() as folder, \
+                setting.boot(handed_in(build(folder, name), **machine), "pager=off") as talk:
             talk.wait_for_prompt()
             said, _, status, _ = run(talk, arguments)
             expect(said == [wanted] and status == 0, f"it said {said}, and ended with {status}", talk)

@@ -45,6 +45,18 @@ def at_prompt(setting):
         expect(not ktap.parse(talk.command("selftest no-such-test")).good, "a pattern without a match passes")
 
 
+def left_out(setting):
+    """A small machine has no tests in memory, and says so, unless somebody asks for them; a larger one has them."""
+    cases = (("256M", "", False), ("256M", "tests=on", True), ("512M", "", True), ("512M", "tests=off", False))
+    for memory, option, there in cases:
+        with setting.boot(Machine(memory=memory), f"pager=off {option}", tests=False) as talk:
+            talk.wait_for_prompt()
+            for line in ("selftest memory_map", "bench frame.pair.o0", "fault"):
+                missing = "the tests were left out" in talk.command(line)
+                expect(missing != there, f"{memory} {option}: '{line}' says otherwise", talk)
+            expect_in("agree", talk.command("vm check"))
+
+
 def again(setting):
     """The in-kernel tests leave all as it was: they pass three times in one boot, backwards, and in an order by chance."""
     seed = choose_seed()
@@ -94,6 +106,7 @@ def with_options(options):
 
 CASES = {
     "selftest.prompt": at_prompt,
+    "selftest.left-out": left_out,
     "selftest.again": again,
     "selftest.then-check": then_check,
     "selftest.alone": chosen,

@@ -1,4 +1,5 @@
-/* Makes more processes, one after the other, than there are numbers: those that are free again are given again. */
+/* Makes more processes, one after the other, than there are numbers: those that are free again are given
+ * again. */
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

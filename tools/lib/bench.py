@@ -72,7 +72,7 @@ def measure_kernel(options):
     progress("measuring in the kernel")
     with tempfile.TemporaryDirectory(prefix="ashlar-bench.") as folder:
         medium = Path(folder) / "medium.img"
-        media.MAKERS["fat"](medium, media.contents_of(tree.efi_program(tree.DEFAULT_BUILD)))
+        media.MAKERS["fat"](medium, media.contents_of(tree.efi_program(tree.DEFAULT_BUILD), "tests=on"))
         described.prepare_firmware(folder)
         with Conversation(described, folder, medium) as talk:
             talk.wait_for_prompt(BENCH_SECONDS)

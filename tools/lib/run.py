@@ -53,7 +53,7 @@ def parse(arguments):
 
 def add_machine_options(parser):
     """The options that tools/run and tools/debug share."""
-    parser.add_argument("--memory", metavar="SIZE", default="256M", help="guest RAM, may exceed the host's")
+    parser.add_argument("--memory", metavar="SIZE", default="512M", help="guest RAM, may exceed the host's")
     parser.add_argument("--cpus", metavar="N", type=positive, default=1, help="virtual CPUs")
     parser.add_argument("--cpu", metavar="MODEL", default="", help="QEMU CPU model, with features (empty: the richest)")
     parser.add_argument("--cmdline", metavar="TEXT", default="", help="kernel command line")

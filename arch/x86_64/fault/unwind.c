@@ -23,10 +23,13 @@
 
 extern const uint8_t text_start[];
 extern const uint8_t text_end[];
+extern const uint8_t tests_text_start[]; /* of the tests, which may not be in memory */
+extern const uint8_t tests_text_end[];
 
 static bool in_text(uint64_t address)
 {
-    return address >= (uintptr_t)text_start && address < (uintptr_t)text_end;
+    return (address >= (uintptr_t)text_start && address < (uintptr_t)text_end) ||
+           (address >= (uintptr_t)tests_text_start && address < (uintptr_t)tests_text_end);
 }
 
 bool unwind_is_code(virt_addr_t address)

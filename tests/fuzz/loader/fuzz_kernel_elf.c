@@ -25,20 +25,21 @@ static void check_promises(const struct kernel_elf *elf)
         require(segment->address >= end && segment->address % FRAME_BYTES == 0);
         require(segment->flags != (BOOT_SEGMENT_WRITE | BOOT_SEGMENT_EXECUTE));
         end = align_up(segment->address + segment->memory_bytes, FRAME_BYTES);
-        entry_found |=
-            segment->flags == BOOT_SEGMENT_EXECUTE && elf->entry >= segment->address && elf->entry < end;
+        entry_found |= segment->flags == BOOT_SEGMENT_EXECUTE && !segment->optional &&
+                       elf->entry >= segment->address && elf->entry < end;
     }
     require(entry_found && elf->base >= IMAGE_BASE && end <= IMAGE_END && elf->base + elf->bytes == end);
 }
 
 /* Each segment in memory of its own, so that the address sanitizer sees a byte written next to it. */
-static void load(const struct kernel_elf *elf)
+static void load(const struct kernel_elf *elf, bool whole)
 {
     struct loader_error error;
     uint8_t *memory[BOOT_SEGMENTS_MAX];
     for (size_t i = 0; i < elf->segment_count; i++) {
-        memory[i] = aligned_alloc(FRAME_BYTES, kernel_elf_segment_bytes(&elf->segments[i]));
-        require(memory[i]);
+        bool there = whole || !elf->segments[i].optional;
+        memory[i] = there ? aligned_alloc(FRAME_BYTES, kernel_elf_segment_bytes(&elf->segments[i])) : NULL;
+        require(memory[i] || !there);
     }
     require(kernel_elf_load(elf, memory, 0, &error));
     for (size_t i = 0; i < elf->segment_count; i++) {
@@ -56,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_promises(&elf);
     if (elf.bytes <= LARGEST) {
-        load(&elf);
+        load(&elf, true);
+        load(&elf, false);
     }
     return 0;
 }

@@ -202,8 +202,42 @@ static void segments_are_checked(void **state)
     REFUSES(code->p_flags = PF_R | PF_W | PF_X, "segment 1 is both writable and executable");
     REFUSES(code->p_flags = PF_X, "segment 1 has flags 0x1");
     REFUSES(code->p_flags = PF_R | PF_X | 8, "segment 1 has flags 0xd");
+    REFUSES(code->p_flags |= KERNEL_ELF_OPTIONAL, "is not in an executable segment that is always there");
     REFUSES(code->p_vaddr = IMAGE_BASE + 0x1000, "segment 1 at 0xffffffff80001000 overlaps");
     REFUSES(data->p_vaddr = IMAGE_BASE, "segment 2 at 0xffffffff80000000 overlaps or precedes");
+}
+
+/* What is left out is not written, its relocations neither; the others are as they were. */
+static void an_optional_segment_may_be_left_out(void **state)
+{
+    (void)state;
+    struct kernel_elf elf;
+    sample_program(&sample, SAMPLE_LOAD_DATA)->p_flags |= KERNEL_ELF_OPTIONAL;
+    assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
+    assert_true(elf.segments[SAMPLE_LOAD_DATA].optional && !elf.segments[SAMPLE_LOAD_CODE].optional);
+    assert_int_equal(elf.segments[SAMPLE_LOAD_DATA].flags, BOOT_SEGMENT_WRITE);
+    assert_true(make_room(&elf));
+    assert_true(kernel_elf_load(&elf, memory, 0x1000, &error));
+    expect_image(&elf, 0x1000);
+    assert_true(make_room(&elf));
+    const uint8_t *untouched = memory[SAMPLE_LOAD_DATA];
+    memory[SAMPLE_LOAD_DATA] = NULL;
+    assert_true(kernel_elf_load(&elf, memory, 0x1000, &error));
+    assert_int_equal(untouched[0], 0xee);
+    elf.segment_count = SAMPLE_LOAD_DATA;
+    expect_image(&elf, 0x1000);
+}
+
+static void a_segment_without_memory_is_refused(void **state)
+{
+    (void)state;
+    struct kernel_elf elf;
+    assert_true(kernel_elf_parse(sample.bytes, SAMPLE_BYTES, &elf, &error));
+    assert_true(make_room(&elf));
+    memory[SAMPLE_LOAD_DATA] = NULL;
+    assert_false(kernel_elf_load(&elf, memory, 0, &error));
+    assert_non_null(strstr(error.text, "segment 2 has no memory"));
+    assert_int_equal(memory[SAMPLE_LOAD_CODE][0], 0xee);
 }
 
 static void too_many_segments_are_refused(void **state)
@@ -311,6 +345,8 @@ int main(void)
         cmocka_unit_test_setup(loading_refuses_before_it_writes, fresh_sample),
         cmocka_unit_test_setup(header_fields_are_checked, fresh_sample),
         cmocka_unit_test_setup(segments_are_checked, fresh_sample),
+        cmocka_unit_test_setup(an_optional_segment_may_be_left_out, fresh_sample),
+        cmocka_unit_test_setup(a_segment_without_memory_is_refused, fresh_sample),
         cmocka_unit_test_setup(too_many_segments_are_refused, fresh_sample),
         cmocka_unit_test_setup(other_program_headers_are_checked, fresh_sample),
         cmocka_unit_test_setup(relocations_are_checked, fresh_sample),
