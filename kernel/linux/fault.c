@@ -176,6 +176,8 @@ static void note(struct task *task, const struct trap_frame *frame, const struct
     task->signals.fault_error = frame->error_code;
     if (frame->vector == EXCEPTION_PAGE_FAULT) {
         task->signals.fault_address = told->address;
+        /* Whether something lies at an address of the kernel's is no program's business. */
+        task->signals.fault_error |= told->address >= USER_END ? PAGE_FAULT_PRESENT : 0;
     }
 }
 

@@ -169,7 +169,7 @@ static int64_t wait_for_set(uint64_t set, uint64_t deadline, struct signal_infor
     }
     atomic_store(&task->signals.awaited, 0);
     thread_interrupt(task->thread); /* what was meant for this task and was not taken is others' */
-    return signal != 0 ? signal : result == WAIT_TIMED_OUT ? -EAGAIN : -EINTR;
+    return signal != 0 ? (int64_t)signal : result == WAIT_TIMED_OUT ? -EAGAIN : -EINTR;
 }
 
 /* A struct timespec: 0 for no time at all; none is for ever. */

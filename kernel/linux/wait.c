@@ -132,7 +132,7 @@ static int64_t look(struct process *process, const struct wait_request *request,
     if (gone) {
         process_free(child);
     }
-    return child ? answer->number : exists ? 0 : -ECHILD;
+    return child ? (int64_t)answer->number : exists ? 0 : -ECHILD;
 }
 
 /* The count of changes is read before the look: so none between the look and the wait is missed. */

@@ -68,7 +68,8 @@ enum action_flag {
     ACTION_ONCE = (int)0x80000000, /* SA_RESETHAND */
 };
 
-#define ACTION_FLAGS 0xdc000007ULL
+/* All that are kept; SA_EXPOSE_TAGBITS, which means nothing here, among them. */
+#define ACTION_FLAGS 0xdc000807ULL
 
 /* As a program gives it to rt_sigaction(). */
 struct signal_action {
