@@ -20,6 +20,7 @@ enum lock_rank {
     LOCK_PROCESSES,     /* the tree of processes, and their numbers */
 
     /* Spinlocks. */
+    LOCK_SIGNALS,         /* what handlers a process has, and what signals are pending */
     LOCK_DESCRIPTOR,      /* the descriptors in a table, and how large it is */
     LOCK_PLACES,          /* a process's root and working directory */
     LOCK_FILE_NODE,       /* a node: its attributes, names in a directory, pages; key: its number */

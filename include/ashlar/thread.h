@@ -66,6 +66,12 @@ void thread_detach(struct thread *thread);
  */
 void thread_kill(struct thread *thread);
 
+/*
+ * Has a thread that runs a program look for its signals before it runs any more of the program's code: it is
+ * interrupted there, and in waits that may be. The same contexts.
+ */
+void thread_interrupt(struct thread *thread);
+
 /* Whether somebody has killed the calling thread. */
 static inline bool thread_killed(void);
 

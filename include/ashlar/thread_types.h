@@ -26,7 +26,7 @@ enum thread_state {
 enum wait_result {
     WAIT_WOKEN,
     WAIT_TIMED_OUT,
-    WAIT_KILLED,
+    WAIT_KILLED, /* or interrupted */
 };
 
 /* A place in the list of all threads. */
@@ -39,6 +39,7 @@ struct thread_link {
 /* What a thread does before it runs code of user mode again: a set, in user_work. */
 enum thread_user_work {
     THREAD_WORK_KILLED = 1 << 0, /* somebody has killed it; this bit stays */
+    THREAD_WORK_SIGNAL = 1 << 1, /* there may be a signal for it */
 };
 
 /* The last page fault that no space resolved, and the last spurious ones. */

@@ -24,7 +24,8 @@
 /* How to wait. */
 struct wait_how {
     uint64_t deadline; /* clock_nanoseconds() at which the wait ends in any case; WAIT_FOREVER: none */
-    bool killable;     /* thread_kill() ends it */
+    bool killable;     /* thread_kill() ends it, and so does thread_interrupt() */
+    bool deaf;         /* thread_interrupt() does not */
     bool from_outside; /* a device or a person wakes it: it does not count as one that waits for ever */
 };
 

@@ -27,6 +27,7 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_PROCESSES] = "mutex of processes",
     [LOCK_FUTEX] = "futex lock",
     [LOCK_FIRMWARE] = "firmware mutex",
+    [LOCK_SIGNALS] = "signals' lock",
     [LOCK_DESCRIPTOR] = "descriptors' lock",
     [LOCK_PLACES] = "lock of a process's places",
     [LOCK_FILE_NODE] = "file node's lock",

@@ -58,6 +58,11 @@
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
     X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
+    /* signal_calls.c, signal_frame.c, kill.c */                                                             \
+    X(13, rt_sigaction, "nppn")     X(14, rt_sigprocmask, "nppn") X(15, rt_sigreturn, "")                    \
+    X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \
+    X(129, rt_sigqueueinfo, "nnp")  X(130, rt_sigsuspend, "pn")  X(131, sigaltstack, "pp")                   \
+    X(219, restart_syscall, "")     X(297, rt_tgsigqueueinfo, "nnnp")                                        \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* machine.c */                                                                                          \
@@ -71,6 +76,11 @@ typedef int64_t system_call(const struct trap_frame *frame);
 #define SYSTEM_CALL_DECLARATION(number, name, kinds) system_call call_##name;
 SYSTEM_CALLS(SYSTEM_CALL_DECLARATION)
 #undef SYSTEM_CALL_DECLARATION
+
+/* In a frame's error_code, where a system call's number is: there is none, or none that could begin anew. */
+#define NO_CALL UINT64_MAX
+
+#define CALL_NUMBER_RESTART 219 /* restart_syscall */
 
 /* The arguments of a call. */
 static inline uint64_t argument_1(const struct trap_frame *frame)

@@ -34,8 +34,6 @@
      CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_UNTRACED |            \
      CLONE_CHILD_SETTID | CLONE_IO)
 
-#define SIGNALS_END 65
-
 struct clone_request {
     uint64_t flags;  /* without the signal */
     uint64_t signal; /* that the parent gets at the end */
@@ -80,6 +78,7 @@ static struct task *make_task(struct process *process, const struct trap_frame *
         return NULL;
     }
     memcpy(child->name, parent->name, sizeof child->name);
+    task_signals_begin(child, parent, (request->flags & (CLONE_VM | CLONE_VFORK)) == CLONE_VM);
     child->start = *frame;
     child->start.rax = 0;
     child->start.rsp = request->stack ? request->stack : frame->rsp;
@@ -154,6 +153,18 @@ static int give_files(struct process *child, const struct process *parent,
     return child->files && child->places ? 0 : -ENOMEM;
 }
 
+static int give_actions(struct process *child, const struct process *parent,
+                        const struct clone_request *request)
+{
+    signal_actions_put(child->actions);
+    child->actions = request->flags & CLONE_SIGHAND ? signal_actions_get(parent->actions)
+                                                    : signal_actions_copy(parent->actions);
+    if (child->actions && (request->flags & CLONE_CLEAR_SIGHAND)) {
+        signal_actions_clear(child->actions);
+    }
+    return child->actions ? 0 : -ENOMEM;
+}
+
 /* Everything but the place in the tree. NULL, with the reason. */
 static struct task *make_process(const struct trap_frame *frame, const struct clone_request *request,
                                  int64_t *error)
@@ -165,7 +176,8 @@ static struct task *make_process(const struct trap_frame *frame, const struct cl
         return NULL;
     }
     process->exit_signal = (uint32_t)request->signal;
-    *error = give_files(process, parent, request);
+    *error = give_actions(process, parent, request);
+    *error = *error ? *error : give_files(process, parent, request);
     *error = *error ? *error : give_memory(process, parent, request);
     struct task *child = *error ? NULL : make_task(process, frame, request);
     if (!child) {
@@ -192,7 +204,7 @@ static void discard_process(struct task *child)
  * the memory, as it counts its users. */
 static void wait_for_memory(struct task *task)
 {
-    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
+    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .deaf = true, .from_outside = true};
     WAIT_UNTIL(&task->returned, *(struct task *volatile *)&task->borrower == NULL, "a child of vfork()", how);
     tree_lock(); /* whoever has given it back is done with the task */
     if (task->borrower) {

@@ -86,7 +86,8 @@ static int make_memory(const struct process *process, struct executable *executa
 static int end_others(struct task *task)
 {
     struct process *process = task->process;
-    const struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
+    const struct wait_how how = {
+        .deadline = WAIT_FOREVER, .killable = true, .deaf = true, .from_outside = true};
     if (!tree_begin_execution(task)) {
         return -EINTR;
     }
@@ -156,6 +157,7 @@ static int execute(struct executable *executable, const struct fs_view *view, us
     struct program_strings strings;
     struct memory *memory = NULL;
     struct descriptors *own = NULL;
+    struct signal_actions *actions = NULL;
     struct trap_frame start;
     int error = collect(executable, arguments, variables, &bytes, &strings);
     error = error ? error : make_memory(task->process, executable, &strings, &memory, &start);
@@ -168,8 +170,12 @@ static int execute(struct executable *executable, const struct fs_view *view, us
         own = descriptors_copy(task->process->files);
         error = own ? 0 : -ENOMEM;
     }
+    error = error ? error : signals_prepare_execution(task->process, &actions);
     error = error ? error : end_others(task);
     if (error) {
+        if (actions) {
+            signal_actions_put(actions);
+        }
         if (own) {
             descriptors_put(own);
         }
@@ -178,6 +184,7 @@ static int execute(struct executable *executable, const struct fs_view *view, us
         return error;
     }
     change_files(task->process, own);
+    signals_execute(task, actions);
     change(task, memory, view, executable);
     *frame = start;
     return 0;

@@ -24,6 +24,15 @@ static int64_t check_access(const struct file *file, bool writes)
     return may && !(flags & FILE_PLACE) ? 0 : -EBADF;
 }
 
+/* Who writes to a pipe that nobody reads is told by a signal, too. */
+static int64_t tell_broken(int64_t result)
+{
+    if (result == -EPIPE) {
+        signal_self(SIGNAL_PIPE);
+    }
+    return result;
+}
+
 static int64_t move_one(const struct trap_frame *frame, bool writes, enum position position)
 {
     struct user_buffer buffer;
@@ -72,7 +81,7 @@ int64_t call_read(const struct trap_frame *frame)
 
 int64_t call_write(const struct trap_frame *frame)
 {
-    return move_one(frame, true, POSITION_HERE);
+    return tell_broken(move_one(frame, true, POSITION_HERE));
 }
 
 int64_t call_pread64(const struct trap_frame *frame)
@@ -92,7 +101,7 @@ int64_t call_readv(const struct trap_frame *frame)
 
 int64_t call_writev(const struct trap_frame *frame)
 {
-    return move_parts(frame, true, POSITION_HERE);
+    return tell_broken(move_parts(frame, true, POSITION_HERE));
 }
 
 int64_t call_preadv(const struct trap_frame *frame)
@@ -190,7 +199,7 @@ int64_t call_sendfile(const struct trap_frame *frame)
     if (to) {
         file_put(to);
     }
-    return result;
+    return tell_broken(result);
 }
 
 /* ---- Lengths ---- */

@@ -150,10 +150,10 @@ static void find_files(struct polling *polling)
     }
 }
 
+/* No time at all is no deadline that a call could go on with. */
 static uint64_t deadline_after(uint64_t nanoseconds)
 {
-    uint64_t now = clock_nanoseconds();
-    return nanoseconds == 0 ? 0 : nanoseconds < WAIT_FOREVER - now ? now + nanoseconds : WAIT_FOREVER;
+    return nanoseconds == 0 ? 0 : restart_deadline(nanoseconds);
 }
 
 /* ---- poll ---- */
@@ -207,12 +207,12 @@ static int64_t get_deadline(uint64_t from, uint64_t unit, uint64_t *deadline)
     return 0;
 }
 
-/* The mask of signals that these take besides is without effect: there is none that comes while they wait. */
 int64_t call_ppoll(const struct trap_frame *frame)
 {
     uint64_t deadline;
     int64_t error = get_deadline(argument_3(frame), 1, &deadline);
-    return error ? error : poll(argument_1(frame), argument_2(frame), deadline);
+    error = error ? error : signal_mask_begin(user_addr(argument_4(frame)), argument_5(frame));
+    return error ? error : signal_mask_end(poll(argument_1(frame), argument_2(frame), deadline));
 }
 
 /* ---- select ---- */
@@ -344,9 +344,16 @@ int64_t call_select(const struct trap_frame *frame)
     return error ? error : select(frame, deadline);
 }
 
+/* The sixth argument is the address of two: a mask's address, and its length. */
 int64_t call_pselect6(const struct trap_frame *frame)
 {
+    uint64_t mask[2] = {0, 0};
     uint64_t deadline;
+    user_addr_t sixth = user_addr(argument_6(frame));
+    if (sixth.raw != 0 && !copy_from_user(mask, sixth, sizeof mask)) {
+        return -EFAULT;
+    }
     int64_t error = get_deadline(argument_5(frame), 1, &deadline);
-    return error ? error : select(frame, deadline);
+    error = error ? error : signal_mask_begin(user_addr(mask[0]), mask[1]);
+    return error ? error : signal_mask_end(select(frame, deadline));
 }

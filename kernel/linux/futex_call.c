@@ -41,7 +41,7 @@ static int64_t get_deadline(user_addr_t at, uint32_t operation, bool real_time, 
         return 0; /* later than the clock can count */
     }
     uint64_t nanoseconds = time[0] * NANOSECONDS_PER_SECOND + time[1];
-    *deadline = operation == FUTEX_WAIT ? clock_nanoseconds() + nanoseconds
+    *deadline = operation == FUTEX_WAIT ? restart_deadline(nanoseconds)
                 : real_time             ? from_real_time(nanoseconds)
                                         : nanoseconds;
     return 0;

@@ -1,57 +1,39 @@
-/*
- * kill, tkill, tgkill. There are no handlers yet: a signal does what it does by default, which is to end the
- * process, or nothing; those that would stop it do nothing.
- */
+/* System calls that send signals: kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo. */
 #include "calls.h"
 #include "tree.h"
 
-#define SIGNALS_END 65 /* the first number that is no signal */
+#define CODE_LEAST_KNOWN (-7) /* SI_DETHREAD */
 
-static bool ends_process(uint32_t signal)
+static bool is_signal(const struct signal_information *information)
 {
-    switch (signal) {
-    case 0: /* asks whether there is somebody */
-    case SIGNAL_CHILD:
-    case SIGNAL_CONTINUE:
-    case SIGNAL_STOP:
-    case SIGNAL_TERMINAL_STOP:
-    case SIGNAL_TERMINAL_READ:
-    case SIGNAL_TERMINAL_WRITE:
-    case SIGNAL_URGENT:
-    case SIGNAL_WINDOW:
-        return false;
-    default:
-        return true;
-    }
+    return (uint32_t)information->signal < SIGNALS_END;
 }
 
-/* (T) The one place where a signal comes to a process. */
-static void send(struct process *process, uint32_t signal)
+/* (T) Signal 0 asks whether there is somebody. */
+static int send(struct process *process, struct task *task, const struct signal_information *information)
 {
-    if (ends_process(signal)) {
-        tree_end_process(process, PROCESS_KILLED(signal), NULL);
-    }
+    return information->signal != 0 ? signal_send(process, task, information) : 0;
 }
 
 /* (T) */
-static int64_t send_to_group(const struct identity *group, uint32_t signal)
+static int64_t send_to_group(const struct identity *group, const struct signal_information *information)
 {
     if (!group || !group->members) {
         return -ESRCH;
     }
-    for (struct process *process = group->members; process; process = process->next_member) {
-        send(process, signal);
+    if (information->signal != 0) {
+        signal_send_group(group, information);
     }
     return 0;
 }
 
 /* (T) To all but the first process and the calling one. */
-static int64_t send_to_all(const struct process *self, uint32_t signal)
+static int64_t send_to_all(const struct process *self, const struct signal_information *information)
 {
     int64_t error = -ESRCH;
     for (struct process *process = tree_next(2); process; process = tree_next(process->number + 1)) {
         if (process != self) {
-            send(process, signal);
+            send(process, NULL, information);
             error = 0;
         }
     }
@@ -59,58 +41,56 @@ static int64_t send_to_all(const struct process *self, uint32_t signal)
 }
 
 /* (T) */
-static int64_t send_by_number(int32_t number, uint32_t signal)
+static int64_t send_by_number(int32_t number, const struct signal_information *information)
 {
     struct process *self = process_current();
     if (number == 0) {
-        return send_to_group(self->group, signal);
+        return send_to_group(self->group, information);
     }
     if (number == -1) {
-        return send_to_all(self, signal);
+        return send_to_all(self, information);
     }
     if (number < 0) {
-        return send_to_group(identity_find((uint32_t)-number), signal);
+        return send_to_group(identity_find((uint32_t)-number), information);
     }
-    return process_signal((uint32_t)number, signal);
+    return process_signal((uint32_t)number, information);
 }
 
-int64_t process_signal(uint32_t number, uint32_t signal)
+int64_t process_signal(uint32_t number, const struct signal_information *information)
 {
     struct process *process = process_find(number);
     const struct task *task = process ? NULL : task_find(number);
     process = task ? task->process : process;
-    if (!process) {
-        return -ESRCH;
-    }
-    send(process, signal);
-    return 0;
+    return process ? send(process, NULL, information) : -ESRCH;
 }
 
 int64_t call_kill(const struct trap_frame *frame)
 {
     int32_t number = (int32_t)argument_1(frame);
-    uint32_t signal = (uint32_t)argument_2(frame);
+    const struct signal_information information =
+        signal_by_process((uint32_t)argument_2(frame), CODE_USER);
     if (number == INT32_MIN) {
         return -ESRCH;
     }
     tree_lock();
-    int64_t error = signal >= SIGNALS_END ? -EINVAL : send_by_number(number, signal);
+    int64_t error = is_signal(&information) ? send_by_number(number, &information) : -EINVAL;
     tree_unlock();
     return error;
 }
 
 /* process_number: of the task's process, or 0: of any. */
-static int64_t send_to_task(uint32_t process_number, uint32_t number, uint32_t signal)
+static int64_t send_to_task(uint32_t process_number, uint32_t number,
+                            const struct signal_information *information)
 {
     tree_lock();
-    const struct task *task = task_find(number);
+    struct task *task = task_find(number);
     int64_t error = 0;
     if (!task || (process_number != 0 && task->process->number != process_number)) {
         error = -ESRCH;
-    } else if (signal >= SIGNALS_END) {
+    } else if (!is_signal(information)) {
         error = -EINVAL;
     } else {
-        send(task->process, signal);
+        error = send(task->process, task, information);
     }
     tree_unlock();
     return error;
@@ -119,15 +99,86 @@ static int64_t send_to_task(uint32_t process_number, uint32_t number, uint32_t s
 int64_t call_tkill(const struct trap_frame *frame)
 {
     int32_t number = (int32_t)argument_1(frame);
-    return number <= 0 ? -EINVAL : send_to_task(0, (uint32_t)number, (uint32_t)argument_2(frame));
+    const struct signal_information information =
+        signal_by_process((uint32_t)argument_2(frame), CODE_TASK);
+    return number <= 0 ? -EINVAL : send_to_task(0, (uint32_t)number, &information);
 }
 
 int64_t call_tgkill(const struct trap_frame *frame)
 {
     int32_t process = (int32_t)argument_1(frame);
     int32_t number = (int32_t)argument_2(frame);
+    const struct signal_information information =
+        signal_by_process((uint32_t)argument_3(frame), CODE_TASK);
     if (process <= 0 || number <= 0) {
         return -EINVAL;
     }
-    return send_to_task((uint32_t)process, (uint32_t)number, (uint32_t)argument_3(frame));
+    return send_to_task((uint32_t)process, (uint32_t)number, &information);
+}
+
+/* ---- With what is told of it ---- */
+
+/* Of a code whose form is not known nothing may lie behind what is kept. */
+static int64_t get_information(struct signal_information *information, user_addr_t from, uint32_t signal)
+{
+    uint8_t rest[INFORMATION_BYTES - sizeof *information];
+    if (!copy_from_user(information, from, sizeof *information)) {
+        return -EFAULT;
+    }
+    information->signal = (int32_t)signal;
+    if (information->code >= CODE_LEAST_KNOWN && information->code <= CODE_KERNEL) {
+        return 0;
+    }
+    if (!copy_from_user(rest, user_add(from, sizeof *information), sizeof rest)) {
+        return -EFAULT;
+    }
+    for (size_t i = 0; i < sizeof rest; i++) {
+        if (rest[i] != 0) {
+            return -E2BIG;
+        }
+    }
+    return 0;
+}
+
+/* Nobody tells another process that the kernel, or kill(), has sent it something. */
+static bool may_tell(const struct signal_information *information, uint32_t number)
+{
+    return (information->code < 0 && information->code != CODE_TASK) || number == process_current()->number;
+}
+
+int64_t call_rt_sigqueueinfo(const struct trap_frame *frame)
+{
+    uint32_t number = (uint32_t)argument_1(frame);
+    struct signal_information information;
+    int64_t error =
+        get_information(&information, user_addr(argument_3(frame)), (uint32_t)argument_2(frame));
+    if (error) {
+        return error;
+    }
+    if (!may_tell(&information, number)) {
+        return -EPERM;
+    }
+    tree_lock();
+    bool exists = (int32_t)number > 0 && (process_find(number) || task_find(number));
+    error = !exists ? -ESRCH : is_signal(&information) ? process_signal(number, &information) : -EINVAL;
+    tree_unlock();
+    return error;
+}
+
+int64_t call_rt_tgsigqueueinfo(const struct trap_frame *frame)
+{
+    int32_t process = (int32_t)argument_1(frame);
+    int32_t number = (int32_t)argument_2(frame);
+    struct signal_information information;
+    int64_t error =
+        get_information(&information, user_addr(argument_4(frame)), (uint32_t)argument_3(frame));
+    if (error) {
+        return error;
+    }
+    if (process <= 0 || number <= 0) {
+        return -EINVAL;
+    }
+    return may_tell(&information, (uint32_t)number)
+               ? send_to_task((uint32_t)process, (uint32_t)number, &information)
+               : -EPERM;
 }

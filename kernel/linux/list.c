@@ -47,7 +47,8 @@ bool process_next(uint32_t from, struct process_report *report)
 int64_t process_kill(uint32_t number, uint32_t signal)
 {
     tree_lock();
-    int64_t error = process_signal(number, signal);
+    const struct signal_information information = {.signal = (int32_t)signal};
+    int64_t error = process_signal(number, &information);
     tree_unlock();
     return error;
 }

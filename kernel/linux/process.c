@@ -47,6 +47,7 @@ static void set_limits(struct process *process)
     process->limits[LIMIT_CORE].soft = 0;
     process->limits[LIMIT_FILES] = (struct limit){FILES_SOFT, FILES_HARD};
     process->limits[LIMIT_PROCESSES].soft = process->limits[LIMIT_PROCESSES].hard = processes_at_most();
+    process->limits[LIMIT_SIGNALS] = process->limits[LIMIT_PROCESSES];
     process->limits[LIMIT_NICE] = process->limits[LIMIT_REALTIME] = (struct limit){0, 0};
 }
 
@@ -60,9 +61,13 @@ void process_set_names(struct process *process, const char *name, const char *pa
 struct process *process_create(const struct process *like, const char *name)
 {
     struct process *process = heap_alloc_zeroed(&kernel_heap, sizeof *process);
-    if (!process) {
+    struct signal_actions *actions = signal_actions_create();
+    if (!process || !actions) {
+        heap_free(&kernel_heap, process);
+        heap_free(&kernel_heap, actions);
         return NULL;
     }
+    process->actions = actions;
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
         memcpy(process->path, like->path, sizeof process->path);
@@ -72,6 +77,7 @@ struct process *process_create(const struct process *like, const char *name)
         set_limits(process);
     }
     wait_queue_init(&process->watchers);
+    wait_queue_init(&process->signals.continued);
     return process;
 }
 
@@ -90,6 +96,7 @@ void process_drop_files(struct process *process)
 void process_free(struct process *process)
 {
     process_drop_files(process);
+    process_signals_end(process);
     heap_free(&kernel_heap, process);
 }
 

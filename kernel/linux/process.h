@@ -23,6 +23,7 @@
 #include "descriptors.h"
 #include "image/stack.h"
 #include "program_file.h"
+#include "signals.h"
 
 /* Limits, by their numbers (include/uapi/asm-generic/resource.h). */
 enum process_limit {
@@ -53,27 +54,12 @@ struct limit {
 #define PROCESS_NAME_BYTES 16 /* as Linux's comm, with the terminator */
 #define PROCESS_PATH_BYTES 256
 
-/* How a process ended, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6. */
-#define PROCESS_EXITED(code)   ((uint64_t)((code)&0xff) << 8)
-#define PROCESS_KILLED(signal) ((uint64_t)(signal))
-
-/* Signals, as far as the kernel itself means one (include/uapi/asm-generic/signal.h). */
-enum signal_number {
-    SIGNAL_ILL = 4,
-    SIGNAL_TRAP = 5,
-    SIGNAL_BUS = 7,
-    SIGNAL_FPE = 8,
-    SIGNAL_KILL = 9,
-    SIGNAL_SEGV = 11,
-    SIGNAL_CHILD = 17,
-    SIGNAL_CONTINUE = 18,
-    SIGNAL_STOP = 19,
-    SIGNAL_TERMINAL_STOP = 20,
-    SIGNAL_TERMINAL_READ = 21,
-    SIGNAL_TERMINAL_WRITE = 22,
-    SIGNAL_URGENT = 23,
-    SIGNAL_WINDOW = 28,
-};
+/* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6;
+ * of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
+#define PROCESS_EXITED(code)    ((uint64_t)((code)&0xff) << 8)
+#define PROCESS_KILLED(signal)  ((uint64_t)(signal))
+#define PROCESS_STOPPED(signal) ((uint64_t)(signal) << 8 | 0x7f)
+#define PROCESS_CONTINUED       0xffffULL
 
 /* What all threads have in common that run in one space. */
 struct memory {
@@ -115,7 +101,9 @@ struct process {
     uint32_t number;               /* its pid: that of its first task */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
     char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
-    struct limit limits[LIMITS];   /* enforced: data, stack, space, processes */
+    struct limit limits[LIMITS];   /* enforced: data, stack, space, processes, signals */
+    struct signal_actions *actions; /* (T) to write */
+    struct process_signals signals;
 
     _Atomic(uint32_t) state;    /* (T) to write: enum process_state */
     uint64_t status;            /* (T) how it ended, as wait4() tells it */
@@ -149,6 +137,7 @@ struct task {
     user_addr_t set_at_start;  /* where its number goes when it begins; 0: nowhere */
     user_addr_t robust_list;   /* set_robust_list(); 0: none */
     struct trap_frame start;   /* where it begins */
+    struct task_signals signals;
     struct identity *identity; /* (T) its number */
     struct task *next;         /* (T) of the same process */
     struct task *previous;
@@ -214,8 +203,9 @@ _Noreturn void task_end(uint64_t status);
 /* Ends the process of the calling task, with all its tasks. */
 _Noreturn void process_end(uint64_t status);
 
-/* kill.c, with the tree's mutex held: sends the signal to a process, or that of a task. 0, or -ESRCH. */
-int64_t process_signal(uint32_t number, uint32_t signal);
+/* kill.c, with the tree's mutex held: sends the signal to a process, or that of a task; of signal 0 it looks
+ * whether there is one. 0, -ESRCH or -EAGAIN. */
+int64_t process_signal(uint32_t number, const struct signal_information *information);
 
 /* The hook: what is to be done before user mode goes on (<ashlar/hooks.h>). */
 void task_user_work(struct trap_frame *frame);

@@ -40,8 +40,30 @@ static int64_t refuse(const struct trap_frame *frame)
     return -ENOSYS;
 }
 
+static int64_t carry_out(uint64_t number, const struct trap_frame *frame)
+{
+    return (number < NUMBERS ? functions[by_number[number]] : refuse)(frame);
+}
+
+/* The call that was interrupted goes on; its arguments are where they were. */
+int64_t call_restart_syscall(const struct trap_frame *frame)
+{
+    struct restart *restart = &task_current()->signals.restart;
+    uint64_t number = restart->number;
+    if (number == 0) {
+        return -EINTR;
+    }
+    restart->number = 0;
+    restart->goes_on = true;
+    int64_t result = carry_out(number, frame);
+    restart->goes_on = false;
+    if (result == -EINTR) {
+        restart->number = (uint32_t)number;
+    }
+    return result;
+}
+
 uint64_t process_system_call(struct trap_frame *frame)
 {
-    uint64_t number = frame->rax;
-    return (uint64_t)(number < NUMBERS ? functions[by_number[number]] : refuse)(frame);
+    return (uint64_t)carry_out(frame->rax, frame);
 }

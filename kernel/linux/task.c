@@ -58,14 +58,16 @@ void task_change_memory(struct task *task, struct memory *memory)
 /* (T) The last task is gone. Returns what nobody refers to any more, linked by next_child. */
 static struct process *become_zombie(struct process *process)
 {
+    uint32_t signal = (uint32_t)process->status & 0x7f;
+    stop_tell_orphans(process);
+    signal_orphans(process);
     struct process *gone = tree_orphan_children(process);
     atomic_store(&process->state, PROCESS_ZOMBIE);
-    if (process->parent) {
-        process->parent->changes++;
-        wake_all(&process->parent->watchers);
-    } else if (process->awaited) {
+    bool forgotten = signal_parent(process, signal ? CHILD_KILLED : CHILD_EXITED,
+                                   signal ? signal : (uint32_t)process->status >> 8);
+    if (process->awaited) {
         wake_all(&process->watchers);
-    } else {
+    } else if (forgotten || !process->parent) {
         tree_remove(process);
         process->next_child = gone;
         gone = process;
@@ -113,10 +115,13 @@ static void leave(struct task *task)
     preempt_disable(); /* the three are of one moment */
     process->usage.ticks += thread->ran + (cpu_ticks() - thread->runs_since);
     preempt_enable();
+    task_signals_end(task);
     tree_remove_task(task);
     if (process->task_count == 0) {
         gone = become_zombie(process);
     } else {
+        stop_look(process);
+        signals_offer(process, signal_queue_set(&process->signals.pending));
         wake_all(&process->watchers); /* execve() waits for the others to go */
     }
     tree_unlock();
@@ -146,13 +151,15 @@ void process_end(uint64_t status)
     user_mode_end(0);
 }
 
-/* Whoever killed it has said why, in the process. */
+/* Whoever killed it has said why, in the process. What comes while signals are looked for is looked for anew. */
 void task_user_work(struct trap_frame *frame)
 {
-    (void)frame;
-    if (thread_current()->user_work & THREAD_WORK_KILLED) {
+    struct thread *thread = thread_current();
+    if (thread->user_work & THREAD_WORK_KILLED) {
         user_mode_end(0);
     }
+    atomic_fetch_and(&thread->user_work, ~(uint32_t)THREAD_WORK_SIGNAL);
+    signals_deliver(frame);
 }
 
 /* ---- The beginning ---- */

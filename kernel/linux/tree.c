@@ -214,6 +214,9 @@ int tree_enter_task(struct task *task)
         return -EAGAIN;
     }
     add_task(task);
+    if (task->process->signals.stop_signal != 0) {
+        thread_interrupt(task->thread); /* it stops, too */
+    }
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* wait4 and waitid: how children ended. Nothing stops and goes on yet, so only ends are told. */
+/* wait4 and waitid: how children ended, that they have stopped, and that they go on. */
 #include <ashlar/clock.h>
 #include <ashlar/string.h>
 
@@ -16,9 +16,7 @@
 #define WAIT_FLAGS    (WAIT_NO_HANG | WAIT_STOPPED | WAIT_CONTINUE | WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE)
 #define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
 
-#define MICROSECOND  1000ULL
-#define CHILD_EXITED 1 /* si_code */
-#define CHILD_KILLED 2
+#define MICROSECOND 1000ULL
 
 enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP };
 
@@ -31,6 +29,7 @@ struct wait_request {
 /* What is told of a child. */
 struct wait_answer {
     uint32_t number;
+    enum child_code code;
     uint64_t status;
     struct usage usage;
 };
@@ -54,19 +53,42 @@ static bool is_asked_for(const struct process *child, const struct wait_request 
     return true;
 }
 
-/* (T) The first that has ended; *exists: whether one is asked for at all. */
-static struct process *find(struct process *process, const struct wait_request *request, bool *exists)
+/* (T) Whether there is something to tell of the child, and what. */
+static bool has_news(const struct process *child, const struct wait_request *request,
+                     struct wait_answer *answer)
+{
+    const struct process_signals *signals = &child->signals;
+    if (child->state == PROCESS_ZOMBIE && (request->flags & WAIT_EXITED)) {
+        answer->code = child->status & 0x7f ? CHILD_KILLED : CHILD_EXITED;
+        answer->status = child->status;
+    } else if (signals->tells_stop && (request->flags & WAIT_STOPPED)) {
+        answer->code = CHILD_STOPPED;
+        answer->status = PROCESS_STOPPED(signals->stop_signal);
+    } else if (signals->tells_continue && (request->flags & WAIT_CONTINUE)) {
+        answer->code = CHILD_CONTINUED;
+        answer->status = PROCESS_CONTINUED;
+    } else {
+        return false;
+    }
+    answer->number = child->number;
+    answer->usage = child->usage;
+    return true;
+}
+
+/* (T) The first of which there is something to tell; *exists: whether one is asked for at all. */
+static struct process *find(struct process *process, const struct wait_request *request,
+                            struct wait_answer *answer, bool *exists)
 {
     if (request->kind == WAIT_FOR_ONE) {
         struct process *child = process_find(request->number);
         *exists = child && child->parent == process && is_asked_for(child, request);
-        return *exists && child->state == PROCESS_ZOMBIE ? child : NULL;
+        return *exists && has_news(child, request, answer) ? child : NULL;
     }
     *exists = false;
     for (struct process *child = process->children; child; child = child->next_child) {
         if (is_asked_for(child, request)) {
             *exists = true;
-            if (child->state == PROCESS_ZOMBIE) {
+            if (has_news(child, request, answer)) {
                 return child;
             }
         }
@@ -83,29 +105,34 @@ static void take_usage(struct usage *to, const struct usage *from, const struct 
     }
 }
 
-/* Looks once: a child's number, 0 for none that has ended, or -ECHILD. */
+/* (T) It has been told. Returns whether the child is to be freed. */
+static bool take_news(struct process *process, struct process *child, const struct wait_answer *answer)
+{
+    if (answer->code == CHILD_STOPPED) {
+        child->signals.tells_stop = false;
+        return false;
+    }
+    if (answer->code == CHILD_CONTINUED) {
+        child->signals.tells_continue = false;
+        return false;
+    }
+    take_usage(&process->children_usage, &child->usage, &child->children_usage);
+    tree_remove(child);
+    return true;
+}
+
+/* Looks once: a child's number, 0 for none that has news, or -ECHILD. */
 static int64_t look(struct process *process, const struct wait_request *request, struct wait_answer *answer)
 {
     bool exists;
     tree_lock();
-    struct process *child = find(process, request, &exists);
-    child = request->flags & WAIT_EXITED ? child : NULL; /* nothing else happens to children yet */
-    if (child) {
-        *answer = (struct wait_answer){child->number, child->status, child->usage};
-    }
-    bool reaps = child && !(request->flags & WAIT_NO_REAP);
-    if (reaps) {
-        take_usage(&process->children_usage, &child->usage, &child->children_usage);
-        tree_remove(child);
-    }
+    struct process *child = find(process, request, answer, &exists);
+    bool gone = child && !(request->flags & WAIT_NO_REAP) && take_news(process, child, answer);
     tree_unlock();
-    if (!child) {
-        return exists ? 0 : -ECHILD;
-    }
-    if (reaps) {
+    if (gone) {
         process_free(child);
     }
-    return answer->number;
+    return child ? (int64_t)answer->number : exists ? 0 : -ECHILD;
 }
 
 /* The count of changes is read before the look: so none between the look and the wait is missed. */
@@ -205,16 +232,24 @@ struct child_information {
     int32_t unused1;
 };
 
+/* The exit code, or the signal. */
+static int32_t status_of(const struct wait_answer *answer)
+{
+    if (answer->code == CHILD_CONTINUED) {
+        return SIGNAL_CONTINUE;
+    }
+    return (int32_t)(answer->code == CHILD_KILLED ? answer->status : answer->status >> 8);
+}
+
 static bool put_information(user_addr_t to, const struct wait_answer *answer)
 {
     struct child_information information;
     memset(&information, 0, sizeof information);
     if (answer->number != 0) {
-        uint32_t signal = (uint32_t)answer->status & 0x7f;
         information.signal = SIGNAL_CHILD;
-        information.code = signal ? CHILD_KILLED : CHILD_EXITED;
+        information.code = (int32_t)answer->code;
         information.number = (int32_t)answer->number;
-        information.status = (int32_t)(signal ? signal : answer->status >> 8);
+        information.status = status_of(answer);
     }
     return to.raw == 0 || copy_to_user(to, &information, offsetof(struct child_information, unused1));
 }

@@ -240,3 +240,15 @@ void thread_kill(struct thread *thread)
     interrupt_user_mode(thread);
     thread_offer();
 }
+
+/* The calling thread looks by itself, on its way to user mode or when it next waits. */
+void thread_interrupt(struct thread *thread)
+{
+    if (atomic_fetch_or(&thread->user_work, THREAD_WORK_SIGNAL) & THREAD_WORK_SIGNAL ||
+        thread == thread_current()) {
+        return;
+    }
+    thread_wake(thread);
+    interrupt_user_mode(thread);
+    thread_offer();
+}

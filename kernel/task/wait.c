@@ -70,7 +70,8 @@ static bool is_over(const struct wait_how *how)
 
 static bool is_killed(const struct wait_how *how)
 {
-    return how->killable && thread_killed();
+    const uint32_t ends = how->deaf ? THREAD_WORK_KILLED : THREAD_WORK_KILLED | THREAD_WORK_SIGNAL;
+    return how->killable && (atomic_load(&thread_current()->user_work) & ends);
 }
 
 static bool was_woken(struct waiter *waiter)

@@ -13,23 +13,28 @@
 #define CONTROL_WORD_AT_FIRST 0x37f  /* all exceptions masked, extended precision (ABI, 3.4.1) */
 #define MXCSR_AT_FIRST        0x1f80 /* all exceptions masked */
 
-/* Of these the CPU has. */
-static uint32_t components(void)
-{
-    return cpuid(0xd, 0).eax & COMPONENTS_WANTED;
-}
+/* The same on all CPUs; set by each on its own start. */
+static uint32_t components;
+static uint32_t bytes = FXSAVE_BYTES;
 
+/* CPUID tells how many bytes the components take that are enabled now (SDM volume 2, CPUID). */
 void extended_state_enable(void)
 {
     if (cpu_has(CPU_FEATURE_XSAVE)) {
-        __asm__ volatile("xsetbv" : : "a"(components()), "d"(0), "c"(0));
+        components = cpuid(0xd, 0).eax & COMPONENTS_WANTED;
+        __asm__ volatile("xsetbv" : : "a"(components), "d"(0), "c"(0));
+        bytes = cpuid(0xd, 0).ebx;
     }
 }
 
-/* CPUID tells it of the components that are enabled now (SDM volume 2, CPUID). */
 size_t extended_state_bytes(void)
 {
-    return cpu_has(CPU_FEATURE_XSAVE) ? cpuid(0xd, 0).ebx : FXSAVE_BYTES;
+    return bytes;
+}
+
+uint64_t extended_state_components(void)
+{
+    return components;
 }
 
 /* The header of XSAVE says with zeros that every component is as at the start; but MXCSR is loaded even so.
@@ -59,4 +64,34 @@ void extended_state_load(const void *room)
     } else {
         __asm__ volatile("fxrstor64 (%0)" : : "r"(room) : "memory");
     }
+}
+
+/* Nothing but what extended_state_init() writes lies in what is loaded: the header says that the rest is as
+ * at the start. */
+void extended_state_reset(void)
+{
+    static const struct {
+        uint16_t control_word;
+        uint16_t unused0[11];
+        uint32_t mxcsr;
+        uint32_t unused1[137];
+    } __attribute__((aligned(EXTENDED_STATE_ALIGN)))
+    initial = {.control_word = CONTROL_WORD_AT_FIRST, .mxcsr = MXCSR_AT_FIRST};
+    _Static_assert(offsetof(__typeof__(initial), mxcsr) == MXCSR_AT, "where XRSTOR finds it");
+    extended_state_load(&initial);
+}
+
+/* Bits 0 .. 5 of both are the same exceptions, and so are the masks. */
+uint32_t extended_state_exceptions(bool of_sse)
+{
+    uint32_t mxcsr;
+    uint16_t status;
+    uint16_t control;
+    if (of_sse) {
+        __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+        return mxcsr & ~(mxcsr >> 7) & 0x3f;
+    }
+    __asm__ volatile("fnstsw %0" : "=m"(status));
+    __asm__ volatile("fnstcw %0" : "=m"(control));
+    return status & ~(uint32_t)control & 0x3f;
 }

@@ -155,4 +155,18 @@ exchange_instruction:
     lock cmpxchgl %edx, (%rdi)
     ONE_END exchange, movl %eax, (%rsi)
 
+/* Vector registers: uint64_t user_access_xsave(void *to, uint64_t components), and so on: each instruction that a fault
+ * interrupted begins anew. A form that XRSTOR refuses is a general protection fault, which leads out, too. */
+.macro VECTOR_ACCESS name
+    ONE_ACCESS \name, movl %esi, %eax ; movq %rsi, %rdx ; shrq $32, %rdx
+\name\()_instruction:
+    \name\()64 (%rdi)
+    ONE_END \name
+.endm
+
+    VECTOR_ACCESS xsave
+    VECTOR_ACCESS xrstor
+    VECTOR_ACCESS fxsave
+    VECTOR_ACCESS fxrstor
+
     .section .note.GNU-stack, "", @progbits

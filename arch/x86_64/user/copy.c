@@ -1,6 +1,7 @@
 /* Copies from and to user memory; see <ashlar/user_copy.h>. The instructions are in copy.S. */
 #include <ashlar/platform.h>
 #include <ashlar/user_copy.h>
+#include <x86/extended_state.h>
 
 uint64_t user_access_copy(void *to, const void *from, uint64_t bytes);
 uint64_t user_access_clear(void *to, uint64_t bytes);
@@ -10,6 +11,10 @@ uint64_t user_access_load_64(uint64_t *value, const void *from);
 uint64_t user_access_store_32(void *to, uint32_t value);
 uint64_t user_access_store_64(void *to, uint64_t value);
 uint64_t user_access_exchange(void *at, uint32_t *expected, uint32_t desired);
+uint64_t user_access_xsave(void *to, uint64_t components);
+uint64_t user_access_xrstor(const void *from, uint64_t components);
+uint64_t user_access_fxsave(void *to, uint64_t components);
+uint64_t user_access_fxrstor(const void *from, uint64_t components);
 
 /* Only for the instructions of copy.S. */
 static void *pointer(user_addr_t address)
@@ -105,4 +110,22 @@ bool compare_exchange_user_32(user_addr_t at, uint32_t *expected, uint32_t desir
 {
     return user_range_is_sound(at, sizeof *expected) &&
            user_access_exchange(pointer(at), expected, desired) == 0;
+}
+
+/* A thread's vector registers are on the CPU whenever it runs, so a fault in between changes none of them. */
+bool extended_state_save_to_user(user_addr_t to)
+{
+    uint64_t components = extended_state_components();
+    if (!user_range_is_sound(to, extended_state_bytes())) {
+        return false;
+    }
+    return (components ? user_access_xsave : user_access_fxsave)(pointer(to), components) == 0;
+}
+
+bool extended_state_load_from_user(user_addr_t from, uint64_t components)
+{
+    if (!user_range_is_sound(from, extended_state_bytes())) {
+        return false;
+    }
+    return (components ? user_access_xrstor : user_access_fxrstor)(pointer(from), components) == 0;
 }

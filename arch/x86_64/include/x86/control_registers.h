@@ -32,6 +32,9 @@
 #define CR4_PROTECTION_KEYS ((uint64_t)1 << 22)
 #define CR4_CET             ((uint64_t)1 << 23)
 
+/* DR6, of a debug exception: it was a single step (SDM volume 3, 17.2.3). The CPU never clears it. */
+#define DR6_STEP ((uint64_t)1 << 14)
+
 /* CR3: the root table's address; with CR4_PCID the low 12 bits are the number of the address space, else
  * cache flags. */
 #define CR3_ADDRESS_MASK 0x000ffffffffff000ULL
@@ -53,6 +56,7 @@ CONTROL_REGISTER(cr0)
 CONTROL_REGISTER(cr2)
 CONTROL_REGISTER(cr3)
 CONTROL_REGISTER(cr4)
+CONTROL_REGISTER(dr6)
 #undef CONTROL_REGISTER
 
 /* Drops this CPU's translation of one page, global or not (SDM volume 3, 4.10.4.1). */
