@@ -170,11 +170,11 @@ static inline __attribute__((always_inline)) void put_frame(struct frame_pool *f
     }
 }
 
-/* Lets the frames of hidden pages go, which lie in one table, and clears their entries. */
+/* Lets the frames of hidden pages go, which lie in one table, and clears their entries. whole: as for
+ * page_table_clear(). */
 static void clear_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, unsigned count,
-                        struct tlb_batch *batch) REQUIRES(space->lock)
+                        const struct tlb_range *whole, struct tlb_batch *batch) REQUIRES(space->lock)
 {
-    const struct tlb_range whole = {virt_addr(region->base), region->bytes, PAGE_LEVEL_4K};
     struct frame_pool *frames = space->manager->config.frames;
     page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
     uint64_t dropped = 0;
@@ -195,7 +195,7 @@ static void clear_pages(struct vm_space *space, const struct vm_region *region, 
         }
     }
     space->resident -= dropped;
-    page_table_clear(space->table, slots, virt_addr(base), count, &whole, batch);
+    page_table_clear(space->table, slots, virt_addr(base), count, whole, batch);
 }
 
 /* The same for a hidden page of 2 MiB. A table that becomes empty spans more than that, and perhaps what is
@@ -221,12 +221,13 @@ static void clear_large(struct vm_space *space, const struct vm_region *region, 
 static void clear_round(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
                         uint64_t base, uint64_t end) REQUIRES(space->change, space->lock)
 {
+    const struct tlb_range whole = {virt_addr(region->base), region->bytes, PAGE_LEVEL_4K};
     struct page_translation page;
     for (uint64_t at = base, next; at < end; at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, end, &page);
         if (page.level == PAGE_LEVEL_4K) {
-            clear_pages(space, region, at, pages_of(at, next), hold->batch);
+            clear_pages(space, region, at, pages_of(at, next), &whole, hold->batch);
         } else if (page.mapped) {
             clear_large(space, region, at, page.leaf, hold->batch);
         }
@@ -255,5 +256,78 @@ void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_regio
         drop_at_once(space, hold, region);
     } else {
         drop_in_rounds(space, hold, region);
+    }
+}
+
+/* ---- In regions that stay ---- */
+
+/* Whether a page shows a frame that the space has filled itself. */
+static bool is_own(const struct vm_space *space, page_table_entry_t entry)
+{
+    phys_addr_t frame = page_entry_leaf_address(entry, PAGE_LEVEL_4K);
+    return frame_descriptor_owner(frame_descriptor(space->manager->config.frames, frame)) == space->owner;
+}
+
+/* Which of the pages of [base, end), a step of small ones, show a frame that somebody else gave: a bit each.
+ */
+static uint64_t given_pages(const struct vm_space *space, uint64_t base, uint64_t end)
+{
+    uint64_t given = 0;
+    const page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
+    for (unsigned i = 0; i < pages_of(base, end); i++) {
+        bool goes = !page_entry_is_hole(slots[i]) && !is_own(space, slots[i]);
+        given |= (uint64_t)goes << i;
+    }
+    return given;
+}
+
+_Static_assert(VM_HOLD_PAGES <= 64, "the pages of one step are a word of bits");
+
+/* Empties those that have a bit; the last of them may take their table along. */
+static void empty_some(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t pages,
+                       struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    for (uint64_t left = pages; left != 0; left &= left - 1) {
+        uint64_t at = base + ((uint64_t)__builtin_ctzll(left) << FRAME_SHIFT);
+        hide_pages(space, region, at, at + FRAME_BYTES, PAGE_LEVEL_4K, batch);
+    }
+    tlb_batch_finish(batch);
+    for (uint64_t left = pages; left != 0; left &= left - 1) {
+        uint64_t at = base + ((uint64_t)__builtin_ctzll(left) << FRAME_SHIFT);
+        const struct tlb_range whole = {virt_addr(at), FRAME_BYTES, PAGE_LEVEL_4K};
+        clear_pages(space, region, at, 1, &whole, batch);
+    }
+}
+
+/* Empties a step. Its frames go when nobody can reach them any more, and before anybody can fill it again. */
+static void empty_step(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                       const struct page_translation *page, struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    const struct tlb_range whole = {virt_addr(base), end - base, PAGE_LEVEL_4K};
+    hide_pages(space, region, base, end, page->level, batch);
+    if (!tlb_batch_is_empty(batch)) {
+        tlb_batch_finish(batch);
+    }
+    if (page->level == PAGE_LEVEL_4K) {
+        clear_pages(space, region, base, pages_of(base, end), &whole, batch);
+    } else {
+        clear_large(space, region, base, page->leaf, batch);
+    }
+}
+
+void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
+                    uint64_t base, uint64_t end, bool copies)
+{
+    struct page_translation page;
+    bool all = copies || !vm_region_is_private(region);
+    for (uint64_t at = base, next; at < end; at = next) {
+        vm_hold_renew(hold);
+        next = vm_hold_step(hold, space->table, at, end, &page);
+        bool small = page.level == PAGE_LEVEL_4K;
+        if (small && !all) {
+            empty_some(space, region, at, given_pages(space, at, next), hold->batch);
+        } else if (small || (page.mapped && next - at == page_level_bytes(page.level))) {
+            empty_step(space, region, at, next, &page, hold->batch);
+        }
     }
 }
