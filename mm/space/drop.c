@@ -170,11 +170,11 @@ static inline __attribute__((always_inline)) void put_frame(struct frame_pool *f
     }
 }
 
-/* Lets the frames of hidden pages go, which lie in one table, and clears their entries. whole: as for
- * page_table_clear(). */
+/* Lets the frames of hidden pages go, which lie in one table, and clears their entries. */
 static void clear_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, unsigned count,
-                        const struct tlb_range *whole, struct tlb_batch *batch) REQUIRES(space->lock)
+                        struct tlb_batch *batch) REQUIRES(space->lock)
 {
+    const struct tlb_range whole = {virt_addr(region->base), region->bytes, PAGE_LEVEL_4K};
     struct frame_pool *frames = space->manager->config.frames;
     page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
     uint64_t dropped = 0;
@@ -195,7 +195,7 @@ static void clear_pages(struct vm_space *space, const struct vm_region *region, 
         }
     }
     space->resident -= dropped;
-    page_table_clear(space->table, slots, virt_addr(base), count, whole, batch);
+    page_table_clear(space->table, slots, virt_addr(base), count, &whole, batch);
 }
 
 /* The same for a hidden page of 2 MiB. A table that becomes empty spans more than that, and perhaps what is
@@ -221,13 +221,12 @@ static void clear_large(struct vm_space *space, const struct vm_region *region, 
 static void clear_round(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
                         uint64_t base, uint64_t end) REQUIRES(space->change, space->lock)
 {
-    const struct tlb_range whole = {virt_addr(region->base), region->bytes, PAGE_LEVEL_4K};
     struct page_translation page;
     for (uint64_t at = base, next; at < end; at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, end, &page);
         if (page.level == PAGE_LEVEL_4K) {
-            clear_pages(space, region, at, pages_of(at, next), &whole, hold->batch);
+            clear_pages(space, region, at, pages_of(at, next), hold->batch);
         } else if (page.mapped) {
             clear_large(space, region, at, page.leaf, hold->batch);
         }
@@ -283,36 +282,71 @@ static uint64_t given_pages(const struct vm_space *space, uint64_t base, uint64_
 
 _Static_assert(VM_HOLD_PAGES <= 64, "the pages of one step are a word of bits");
 
+/* Lets go of what entries showed that nobody can reach any more. */
+static void let_go(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                   const page_table_entry_t *taken, unsigned count) REQUIRES(space->lock)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    const uint64_t zero_frame = space->manager->zero_frame.raw;
+    const bool is_private = vm_region_is_private(region); /* then nobody else is to be told */
+    uint64_t dropped = 0;
+    for (unsigned i = 0; i < count; i++) {
+        page_table_entry_t entry = taken[i];
+        if (page_entry_is_hole(entry)) {
+            continue;
+        }
+        if (!page_entry_present(entry) && page_entry_kind(entry, PAGE_LEVEL_4K) != ENTRY_INACCESSIBLE) {
+            const struct page_translation page = {.leaf = entry, .level = PAGE_LEVEL_4K};
+            vm_entry_is_foreign(&page, base); /* swapped ones too: nobody is there to take the slot */
+        }
+        phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
+        uint64_t at = base + ((uint64_t)i << FRAME_SHIFT);
+        if (is_private ? frame.raw != zero_frame : forget_frame(space, region, at, entry, frame)) {
+            dropped++;
+            put_frame(frames, frame, 0);
+        }
+    }
+    space->resident -= dropped;
+}
+
 /* Empties those that have a bit; the last of them may take their table along. */
 static void empty_some(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t pages,
                        struct tlb_batch *batch) REQUIRES(space->lock)
 {
+    page_table_entry_t taken[VM_HOLD_PAGES] = {{0}};
     for (uint64_t left = pages; left != 0; left &= left - 1) {
-        uint64_t at = base + ((uint64_t)__builtin_ctzll(left) << FRAME_SHIFT);
-        hide_pages(space, region, at, at + FRAME_BYTES, PAGE_LEVEL_4K, batch);
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        virt_addr_t at = virt_addr(base + ((uint64_t)i << FRAME_SHIFT));
+        page_table_take(space->table, page_table_slot(space->table, at), at, 1, &taken[i], batch);
     }
-    tlb_batch_finish(batch);
-    for (uint64_t left = pages; left != 0; left &= left - 1) {
-        uint64_t at = base + ((uint64_t)__builtin_ctzll(left) << FRAME_SHIFT);
-        const struct tlb_range whole = {virt_addr(at), FRAME_BYTES, PAGE_LEVEL_4K};
-        clear_pages(space, region, at, 1, &whole, batch);
+    if (pages != 0) {
+        tlb_batch_finish(batch);
     }
+    let_go(space, region, base, taken, VM_HOLD_PAGES);
 }
 
-/* Empties a step. Its frames go when nobody can reach them any more, and before anybody can fill it again. */
-static void empty_step(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                       const struct page_translation *page, struct tlb_batch *batch) REQUIRES(space->lock)
+/* Empties a step of small pages. Their frames go when nobody can reach them any more, and before anybody can
+ * fill the holes. */
+static void empty_small(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                        struct tlb_batch *batch) REQUIRES(space->lock)
 {
-    const struct tlb_range whole = {virt_addr(base), end - base, PAGE_LEVEL_4K};
-    hide_pages(space, region, base, end, page->level, batch);
+    page_table_entry_t taken[VM_HOLD_PAGES];
+    unsigned count = pages_of(base, end);
+    page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
+    page_table_take(space->table, slots, virt_addr(base), count, taken, batch);
     if (!tlb_batch_is_empty(batch)) {
         tlb_batch_finish(batch);
     }
-    if (page->level == PAGE_LEVEL_4K) {
-        clear_pages(space, region, base, pages_of(base, end), &whole, batch);
-    } else {
-        clear_large(space, region, base, page->leaf, batch);
-    }
+    let_go(space, region, base, taken, count);
+}
+
+/* The same for a large page. */
+static void empty_large(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                        struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    hide_pages(space, region, base, base + MIB(2), PAGE_LEVEL_2M, batch);
+    tlb_batch_finish(batch);
+    clear_large(space, region, base, vm_page_at(space->table, base).leaf, batch);
 }
 
 void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
@@ -323,11 +357,12 @@ void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct v
     for (uint64_t at = base, next; at < end; at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, end, &page);
-        bool small = page.level == PAGE_LEVEL_4K;
-        if (small && !all) {
+        if (page.level == PAGE_LEVEL_4K && all) {
+            empty_small(space, region, at, next, hold->batch);
+        } else if (page.level == PAGE_LEVEL_4K) {
             empty_some(space, region, at, given_pages(space, at, next), hold->batch);
-        } else if (small || (page.mapped && next - at == page_level_bytes(page.level))) {
-            empty_step(space, region, at, next, &page, hold->batch);
+        } else if (page.mapped && next - at == MIB(2)) {
+            empty_large(space, region, at, hold->batch);
         }
     }
 }

@@ -220,14 +220,14 @@ bool vm_range_is_taken(struct vm_space *space, uint64_t base, uint64_t bytes) RE
 
 /* ---- region/change.c: cutting at the bounds of a range ---- */
 
-#define VM_CUTS 2 /* a range has two ends: records that cutting may need */
+#define VM_CUTS 2 /* a range has two ends: spares that cutting may need */
 
 /* Sees to it that the range cuts no large page. Fails with VM_NO_MEMORY or VM_BUSY. */
 enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
 
 /* Cuts the regions at the bounds; returns the first one inside, or NULL. */
-struct vm_region *vm_range_cut(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
 
 /* ---- translate.c: what page tables have ---- */

@@ -19,7 +19,7 @@ enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, u
     return error;
 }
 
-struct vm_region *vm_range_cut(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {
@@ -70,7 +70,7 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     vm_work_lock(space, &work);
     error = vm_range_cut_pages(space, &work, base.raw, base.raw + bytes);
     if (error == VM_OK) {
-        vm_range_cut(space, &work, base.raw, base.raw + bytes);
+        vm_range_cut_regions(space, &work, base.raw, base.raw + bytes);
         vm_range_remove(space, &work, base.raw, base.raw + bytes);
     }
     vm_work_unlock(space, &work);
@@ -169,7 +169,7 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
 static void protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
                     unsigned access) REQUIRES(space->change, space->lock)
 {
-    struct vm_region *region = vm_range_cut(space, work, base, end);
+    struct vm_region *region = vm_range_cut_regions(space, work, base, end);
     while (region && region->base < end) {
         vm_hold_renew(&work->hold);
         work->hold.left--;

@@ -28,7 +28,7 @@ static void mark_region(struct vm_space *space, struct vm_region *region, unsign
 static void mark(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end, unsigned set,
                  unsigned clear) REQUIRES(space->change, space->lock)
 {
-    struct vm_region *region = vm_range_cut(space, work, base, end);
+    struct vm_region *region = vm_range_cut_regions(space, work, base, end);
     while (region && region->base < end) {
         vm_hold_renew(&work->hold);
         work->hold.left--;
