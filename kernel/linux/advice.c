@@ -103,7 +103,7 @@ static int64_t punch(struct vm_space *space, uint64_t base, uint64_t end)
         return -EINVAL;
     }
     end = min_u64(end, region.base.raw + region.bytes);
-    int64_t error = region.shared && region.access & VM_WRITE
+    int64_t error = region.shared /* the file is open for writing, whatever may be done now */
                         ? file_pager_punch(pager, region.offset + (base - region.base.raw), end - base)
                         : -EACCES;
     vm_pager_put(pager);
