@@ -129,6 +129,20 @@ int64_t file_seek(struct file *file, int64_t offset, unsigned whence);
 int file_truncate(struct file *file, int64_t bytes);
 void file_status(struct file *file, struct fs_status *status);
 
+/* How memory is set apart for a part of a file: Linux's FALLOC_FL_ flags (include/uapi/linux/falloc.h). */
+enum file_allocation {
+    FILE_KEEP_LENGTH = 1, /* the file does not become longer */
+    FILE_PUNCH = 2,       /* the other way round: the part becomes zeros and its memory is given back */
+};
+
+/*
+ * Gives the `bytes` bytes from `offset` on memory of their own, as zeros where there was none, or takes it
+ * from them. The file has been opened for writing. Fails with -EINVAL (a range that is none), -EFBIG,
+ * -EOPNOTSUPP (other flags, or FILE_PUNCH alone), -ESPIPE, -EISDIR, -ENODEV (no regular file), -ENOSPC or
+ * -ENOMEM.
+ */
+int file_allocate(struct file *file, unsigned flags, int64_t offset, int64_t bytes);
+
 /* One of a directory's entries, "." and ".." among them. */
 struct file_entry {
     const char *name; /* NUL-terminated */
@@ -166,3 +180,9 @@ void file_end_execution(struct file *file);
  * bytes.
  */
 struct vm_pager *file_pager(struct file *file);
+
+/*
+ * FILE_PUNCH by way of a pager that file_pager() gave: for who has a part of the file mapped. Fails with
+ * -EOPNOTSUPP (another pager), -EFBIG, or -ETXTBSY: it is executed.
+ */
+int file_pager_punch(struct vm_pager *pager, uint64_t offset, uint64_t bytes);

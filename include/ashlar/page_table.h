@@ -265,6 +265,15 @@ void page_table_hide(struct page_table *table, page_table_entry_t *slots, virt_a
 void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       const struct tlb_range *whole, struct tlb_batch *batch) EXCLUDES(table->lock);
 
+/*
+ * Both steps in one: makes holes of `count` slots one after the other, the first of which is that of the page
+ * at `base`; what they were goes to taken[], and it is the caller's when the batch has been flushed, which it
+ * sees to before anybody else changes anything in the 2 MiB around. A table that has become empty waits in
+ * the batch.
+ */
+void page_table_take(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                     page_table_entry_t *taken, struct tlb_batch *batch) EXCLUDES(table->lock);
+
 /* page_table_set() for the slot of the page at `base`, which is no hole, without its checks. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,
                         page_table_entry_t leaf, struct tlb_batch *batch) EXCLUDES(table->lock);

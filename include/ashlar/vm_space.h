@@ -70,6 +70,17 @@ enum vm_access {
     VM_EXECUTE = 1 << 2,
 };
 
+/* What is remembered of a region beside its access: a set of these. Parts of it may differ. */
+enum vm_mark {
+    VM_LOCKED = 1 << 0,       /* counted as locked; its pages stay when vm_space_discard() comes by */
+    VM_NO_FORK = 1 << 1,      /* vm_space_clone() leaves it out */
+    VM_WIPE_ON_FORK = 1 << 2, /* the clone gets it empty; only of zeros and stacks */
+    VM_NO_DUMP = 1 << 3,      /* kept for whoever writes dumps */
+    VM_NO_RESERVE = 1 << 4,   /* kept for whoever counts what was promised */
+};
+
+#define VM_MARKS (VM_LOCKED | VM_NO_FORK | VM_WIPE_ON_FORK | VM_NO_DUMP | VM_NO_RESERVE)
+
 /* What became of a page fault. */
 enum vm_fault {
     /* resolved: the access may be repeated */
@@ -142,8 +153,20 @@ struct vm_pager {
     /* The last reference is gone. Or NULL. No lock is held. */
     void (*release)(struct vm_pager *pager);
     _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
+    _Atomic(uint32_t) revocations;      /* starts as 0, and is the spaces' affair: of vm_pager_revoke() */
     _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */
 };
+
+/*
+ * Takes pages of the pager away from all spaces that show them: those at offsets from `offset` on, `bytes`
+ * bytes (cut at the end of all offsets), both multiples of FRAME_BYTES. copies: the copies that private
+ * regions have made of them, too; else these stay, known by their owner, which is the space's and not that of
+ * the pager's frames. The next access asks the pager again. A pager calls it when it has parted from the
+ * pages: what it gave before, and what is still on its way into a region, no program sees any more when this
+ * returns. Waits for operations that are under way in each space; the caller holds no spinlock, and no mutex
+ * of a rank above a space's.
+ */
+void vm_pager_revoke(struct vm_pager *pager, uint64_t offset, uint64_t bytes, bool copies);
 
 void vm_pager_get(struct vm_pager *pager);
 void vm_pager_put(struct vm_pager *pager);
@@ -246,7 +269,8 @@ static inline void vm_space_leave(struct vm_space *space)
 /*
  * Makes `child` a space with the same range, regions and contents: fork. What was private is shared until one
  * of the two writes, or copied at once where a device has it pinned, so that its frame stays with `space`;
- * given frames, devices and shared pages stay shared. Only of a user space. Fails with VM_NO_MEMORY,
+ * given frames, devices and shared pages stay shared. Marks (enum vm_mark) decide what is left out and what
+ * comes empty; nothing of the child is VM_LOCKED. Only of a user space. Fails with VM_NO_MEMORY,
  * VM_TOO_MANY, VM_BAD_RANGE (not a user space), VM_IN_USE (`child` is a space already), VM_CONFLICT or
  * VM_BAD_FRAME (too many references); then no child is made.
  *
@@ -266,6 +290,7 @@ struct vm_request {
     enum vm_source source;     /* what fills it */
     uint64_t bytes;            /* length, a multiple of FRAME_BYTES */
     unsigned access;           /* enum vm_access */
+    unsigned marks;            /* enum vm_mark */
     bool fixed;                /* at `address` exactly; else the space chooses, lowest fitting gap first */
     virt_addr_t address;       /* fixed: where; else: not below this, if not 0 */
     uint64_t alignment;        /* when the space chooses; a power of two; 0 for FRAME_BYTES */
@@ -320,6 +345,24 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
     EXCLUDES(space->change, space->lock);
 
+/*
+ * Sets and clears marks (enum vm_mark) of the range; regions it cuts become several, alike ones become one.
+ * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS (unknown marks, or VM_WIPE_ON_FORK for what cannot
+ * have it), VM_BUSY, or for a bad range.
+ */
+enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
+                            unsigned clear) EXCLUDES(space->change, space->lock);
+
+/*
+ * Empties the range: pages go, and their frames, as by vm_space_unmap(), but the regions stay, and the next
+ * access finds what they begin with: zeros, or the pager's page. Holes, and regions of given frames, of
+ * devices and of nothing are left as they are, as are those marked VM_LOCKED unless `locked`. Faults are
+ * resolved meanwhile; what another CPU touches first while the operation is under way may stay. Fails with
+ * VM_NO_MEMORY or VM_BUSY (the range cuts a large page), or for a bad range.
+ */
+enum vm_error vm_space_discard(struct vm_space *space, virt_addr_t base, uint64_t bytes, bool locked)
+    EXCLUDES(space->change, space->lock);
+
 /* Tells the pagers of shared regions in the range about every page written to since they were last told: of
  * those written to meanwhile now or the next time. */
 enum vm_error vm_space_sync(struct vm_space *space, virt_addr_t base, uint64_t bytes)
@@ -342,6 +385,7 @@ struct vm_region_facts {
     enum vm_source source;        /* what fills it */
     unsigned access;              /* enum vm_access */
     unsigned before;              /* the same; while it changes, what it was: pages may be so still */
+    unsigned marks;               /* enum vm_mark */
     bool large;                   /* 2 MiB pages where they fit */
     bool shared;                  /* writes go to the pager's frames */
     enum page_cache cache;        /* how it is cached */

@@ -60,6 +60,8 @@ struct vm_space {
     uint64_t random;            /* state of the generator that balances the tree */
     uint64_t region_count;      /* regions in the tree */
     uint64_t region_bytes;      /* their sum, guards not included */
+    uint64_t locked_bytes;      /* of these, in regions marked VM_LOCKED */
+    uint64_t data_bytes;        /* of these, private and writable, stacks not counted */
     uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     struct vm_family *family;        /* of the pages it has shared, or NULL; changes with both held */

@@ -214,6 +214,8 @@ void fs_regular_init(struct fs_node *node);
 void fs_regular_end(struct fs_node *node);
 /* unprivileged, outsider: as in struct file, of whoever asks. */
 int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider);
+/* Makes it so long; `writing` is held, and nothing lies beyond. */
+void fs_regular_set_length(struct fs_node *node, uint64_t bytes) REQUIRES(node->regular.writing);
 int64_t fs_regular_seek(struct fs_node *node, uint64_t from, bool data);
 extern const struct file_operations fs_regular_operations;
 

@@ -125,26 +125,26 @@ int fs_paged_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, bo
 
 /* ---- Cutting ---- */
 
-/* Zeros behind the end in its page: they show when the file grows again. */
-static void clear_tail(struct fs_node *node, uint64_t bytes)
+/* Writes zeros over [from, end), which lies in one page. */
+static void clear_part(struct fs_node *node, uint64_t from, uint64_t end)
 {
-    phys_addr_t frame = bytes % FRAME_BYTES ? fs_paged_get(node, bytes >> FRAME_SHIFT) : FRAME_NONE;
+    phys_addr_t frame = from < end ? fs_paged_get(node, from >> FRAME_SHIFT) : FRAME_NONE;
     if (frame.raw != 0) {
         char *memory = frame_pointer(node->fs->config.frames, frame);
-        memset(memory + bytes % FRAME_BYTES, 0, FRAME_BYTES - bytes % FRAME_BYTES);
+        memset(memory + from % FRAME_BYTES, 0, end - from);
         frame_put(node->fs->config.frames, frame);
     }
 }
 
-/* Takes up to CUT_FRAMES pages out from `index` on; returns how many. */
-static unsigned take_some(struct fs_node *node, uint64_t index, phys_addr_t frames[CUT_FRAMES])
+/* Takes up to CUT_FRAMES pages out, of those from `index` to `last`; returns how many. */
+static unsigned take_some(struct fs_node *node, uint64_t index, uint64_t last, phys_addr_t frames[CUT_FRAMES])
 {
+    struct fs_pages *pages = &node->regular.pages;
     void *emptied = NULL;
     unsigned count = 0;
     spinlock_acquire(&node->lock);
-    while (count < CUT_FRAMES &&
-           (frames[count] = fs_pages_take(&node->regular.pages, &index, &emptied)).raw) {
-        count++;
+    while (count < CUT_FRAMES && fs_pages_next(pages, &index) && index <= last) {
+        frames[count++] = fs_pages_take(pages, &index, &emptied);
     }
     node->regular.frames -= count;
     spinlock_release(&node->lock);
@@ -152,22 +152,66 @@ static unsigned take_some(struct fs_node *node, uint64_t index, phys_addr_t fram
     return count;
 }
 
-static void cut_from(struct fs_node *node, uint64_t index)
+void fs_paged_remove(struct fs_node *node, uint64_t first, uint64_t last)
 {
     phys_addr_t frames[CUT_FRAMES];
     unsigned count;
     do {
-        count = take_some(node, index, frames);
+        count = take_some(node, first, last, frames);
         for (unsigned i = 0; i < count; i++) {
             fs_paged_free(node->fs, frames[i]);
         }
     } while (count == CUT_FRAMES);
 }
 
+/* Whether nobody but the file has the page, and nothing stands in it; the node's lock is held, so that nobody
+ * gets it meanwhile. */
+static bool is_unused(struct fs_node *node, phys_addr_t frame)
+{
+    const struct frame_pool *pool = node->fs->config.frames;
+    const uint64_t *words = frame_pointer(pool, frame);
+    unsigned i = 0;
+    while (i < FRAME_BYTES / sizeof *words && words[i] == 0) {
+        i++;
+    }
+    return i == FRAME_BYTES / sizeof *words && frame_descriptor_users(frame_descriptor(pool, frame)) == 1;
+}
+
+void fs_paged_take_back(struct fs_node *node, uint64_t index)
+{
+    void *emptied = NULL;
+    spinlock_acquire(&node->lock);
+    phys_addr_t frame = fs_pages_find(&node->regular.pages, index);
+    bool goes = frame.raw != 0 && is_unused(node, frame);
+    if (goes) {
+        fs_pages_take(&node->regular.pages, &index, &emptied);
+        node->regular.frames--;
+    }
+    spinlock_release(&node->lock);
+    fs_pages_free(node->fs, emptied);
+    if (goes) {
+        fs_paged_free(node->fs, frame);
+    }
+}
+
 void fs_paged_cut(struct fs_node *node, uint64_t bytes)
 {
-    clear_tail(node, bytes);
-    cut_from(node, align_up(bytes, FRAME_BYTES) >> FRAME_SHIFT);
+    uint64_t whole = align_up(bytes, FRAME_BYTES);
+    clear_part(node, bytes, whole); /* it shows when the file grows again */
+    fs_paged_remove(node, whole >> FRAME_SHIFT, UINT64_MAX);
+    vm_pager_revoke(&node->regular.pager, whole, UINT64_MAX, true);
+}
+
+void fs_paged_punch(struct fs_node *node, uint64_t from, uint64_t end)
+{
+    uint64_t first = min_u64(align_up(from, FRAME_BYTES), end);
+    uint64_t behind = max_u64(align_down(end, FRAME_BYTES), first);
+    clear_part(node, from, first);
+    clear_part(node, behind, end);
+    if (first < behind) {
+        fs_paged_remove(node, first >> FRAME_SHIFT, (behind >> FRAME_SHIFT) - 1);
+        vm_pager_revoke(&node->regular.pager, first, behind - first, false);
+    }
 }
 
 /* ---- For spaces ---- */
@@ -206,7 +250,7 @@ static phys_addr_t give_page(struct vm_pager *pager, uint64_t offset, bool wait)
 static void release(struct vm_pager *pager)
 {
     struct fs_node *node = node_of(pager);
-    cut_from(node, 0);
+    fs_paged_remove(node, 0, UINT64_MAX);
     fs_node_free(node);
 }
 
@@ -229,4 +273,9 @@ struct vm_pager *file_pager(struct file *file)
     }
     vm_pager_get(&file->node->regular.pager);
     return &file->node->regular.pager;
+}
+
+struct fs_node *fs_paged_node(struct vm_pager *pager)
+{
+    return pager->get == give_page ? node_of(pager) : NULL;
 }

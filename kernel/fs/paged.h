@@ -20,5 +20,19 @@ void fs_paged_free(struct fs *fs, phys_addr_t frame);
  */
 int fs_paged_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, bool within);
 
-/* Takes away what lies at and behind `bytes`; `writing` is held, and the length is `bytes` already. */
+/* Takes the pages from `first` to `last` out of the file; spaces that show them go on to. */
+void fs_paged_remove(struct fs_node *node, uint64_t first, uint64_t last);
+
+/* The same for one page that holds nothing and that nobody shows; others stay. */
+void fs_paged_take_back(struct fs_node *node, uint64_t index);
+
+/* Takes away what lies at and behind `bytes`, from all who have it mapped as well, and the copies that they
+ * have of it; `writing` is held, and the length is `bytes` already. */
 void fs_paged_cut(struct fs_node *node, uint64_t bytes);
+
+/* Makes zeros of [from, end), holes where whole pages are; copies in private mappings stay. `writing` is
+ * held. */
+void fs_paged_punch(struct fs_node *node, uint64_t from, uint64_t end);
+
+/* The node whose pages it gives; NULL: another one's pager. */
+struct fs_node *fs_paged_node(struct vm_pager *pager);

@@ -126,7 +126,7 @@ static int64_t write_part(struct fs_node *node, struct file_buffer *buffer, uint
                           : write_new(node, buffer, offset, bytes);
 }
 
-static void set_length(struct fs_node *node, uint64_t bytes) REQUIRES(node->regular.writing)
+void fs_regular_set_length(struct fs_node *node, uint64_t bytes)
 {
     spinlock_acquire(&node->lock);
     node->regular.bytes = bytes;
@@ -154,7 +154,7 @@ static int64_t write_all(struct fs_node *node, struct file_buffer *buffer, uint6
         }
         done += (uint64_t)copied;
         if (offset + done > node->regular.bytes) {
-            set_length(node, offset + done);
+            fs_regular_set_length(node, offset + done);
         }
         if ((size_t)copied < part) {
             break;
@@ -197,7 +197,7 @@ int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged,
     bool executed = node->regular.writers < 0;
     if (!executed) {
         uint64_t before = node->regular.bytes;
-        set_length(node, bytes);
+        fs_regular_set_length(node, bytes);
         if (bytes < before) {
             fs_paged_cut(node, bytes);
         }

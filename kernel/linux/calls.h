@@ -18,6 +18,8 @@
     X(20, writev, "dpn")             X(40, sendfile, "ddpn")          X(74, fsync, "d")                      \
     X(75, fdatasync, "d")            X(76, truncate, "sn")            X(77, ftruncate, "dn")                 \
     X(162, sync, "")                 X(295, preadv, "dpnn")           X(296, pwritev, "dpnn")                \
+    /* file_allocate.c */                                                                                    \
+    X(285, fallocate, "dxnn")                                                                                \
     /* file_descriptors.c */                                                                                 \
     X(2, open, "sxx")                X(3, close, "d")                 X(22, pipe, "p")                       \
     X(32, dup, "d")                  X(33, dup2, "dd")                X(72, fcntl, "dnx")                    \
@@ -45,7 +47,12 @@
     X(271, ppoll, "pnppn")                                                                                   \
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
-    X(12, brk, "p")                 X(28, madvise, "pnn")                                                    \
+    X(12, brk, "p")                                                                                          \
+    /* advice.c, residency.c, locking.c, process_memory.c */                                                 \
+    X(28, madvise, "pnn")            X(26, msync, "pnx")              X(27, mincore, "pnp")                  \
+    X(149, mlock, "pn")              X(150, munlock, "pn")            X(151, mlockall, "x")                  \
+    X(152, munlockall, "")           X(310, process_vm_readv, "npnpnx")                                      \
+    X(311, process_vm_writev, "npnpnx")                               X(325, mlock2, "pnx")                  \
     /* identity.c */                                                                                         \
     X(39, getpid, "")               X(60, exit, "n")             X(102, getuid, "")                          \
     X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \

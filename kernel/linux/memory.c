@@ -4,7 +4,7 @@
  *
  * Room is looked for from map_base upwards, the lowest gap first, as Linux's bottom-up layout does.
  */
-#include "calls.h"
+#include "memory_calls.h"
 
 #define PROTECT_READ    0x1U
 #define PROTECT_WRITE   0x2U
@@ -20,26 +20,13 @@
 #define MAP_ANONYMOUS        0x20U
 #define MAP_GROWS_DOWN       0x100U
 #define MAP_LOCKED           0x2000U
+#define MAP_NO_RESERVE       0x4000U
 #define MAP_POPULATE         0x8000U
+#define MAP_NO_BLOCK         0x10000U
 #define MAP_HUGE_TABLE       0x40000U
 #define MAP_FIXED_NO_REPLACE 0x100000U
 
 #define AROUND_PAGES 16 /* of a file, that one fault brings in */
-
-/* Advice that needs nothing done, or whose effect nobody can see. */
-enum advice {
-    ADVICE_NORMAL = 0,
-    ADVICE_RANDOM = 1,
-    ADVICE_SEQUENTIAL = 2,
-    ADVICE_WILL_NEED = 3,
-    ADVICE_MERGEABLE = 12,
-    ADVICE_UNMERGEABLE = 13,
-    ADVICE_HUGE_PAGE = 14,
-    ADVICE_NO_HUGE_PAGE = 15,
-    ADVICE_DO_NOT_DUMP = 16,
-    ADVICE_DUMP = 17,
-    ADVICE_COLD = 20,
-};
 
 /* The access a program asks for, or no access in `*error`. Writing implies reading, as does executing. */
 static unsigned access_of(uint64_t protection, int64_t *error)
@@ -50,16 +37,6 @@ static unsigned access_of(uint64_t protection, int64_t *error)
     }
     return (protection & (PROTECT_READ | PROTECT_WRITE | PROTECT_EXECUTE) ? VM_READ : VM_NONE) |
            (protection & PROTECT_WRITE ? VM_WRITE : 0) | (protection & PROTECT_EXECUTE ? VM_EXECUTE : 0);
-}
-
-/* Whether `bytes` bytes more are within the limits of the whole and, if written by the program alone, of
- * data. */
-static bool within_limits(const struct process *process, uint64_t bytes, unsigned access)
-{
-    uint64_t now = process->memory->space.region_bytes;
-    bool data = access & VM_WRITE;
-    return bytes <= UINT64_MAX - now && now + bytes <= process->limits[LIMIT_SPACE].soft &&
-           (!data || now + bytes <= process->limits[LIMIT_DATA].soft);
 }
 
 /* ---- mmap ---- */
@@ -109,18 +86,6 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
         error = vm_space_map(&process->memory->space, request, &address);
     }
     return error == VM_OK ? (int64_t)address.raw : error_of_space(error);
-}
-
-/* Fills what may be filled; where it cannot be, that is found out by whoever touches it. */
-static void populate(struct process *process, uint64_t base, uint64_t bytes, unsigned access)
-{
-    enum vm_access wanted = access & VM_WRITE ? VM_WRITE : VM_READ;
-    for (uint64_t at = base; access != VM_NONE && at < base + bytes; at += FRAME_BYTES) {
-        if (thread_killed() ||
-            !vm_fault_resolved(vm_space_fault(&process->memory->space, virt_addr(at), wanted))) {
-            return;
-        }
-    }
 }
 
 static bool is_shared(uint64_t flags)
@@ -194,6 +159,36 @@ static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uin
     return error;
 }
 
+/* enum vm_mark of the mapping. */
+static unsigned marks_of(const struct process *process, uint64_t flags)
+{
+    return memory_future_marks(process) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
+           (flags & MAP_NO_RESERVE ? VM_NO_RESERVE : 0);
+}
+
+/* Whether its pages come at once. */
+static bool fills(const struct process *process, uint64_t flags, unsigned marks)
+{
+    bool locked = marks & VM_LOCKED && (flags & MAP_LOCKED || !process->memory->future_waits);
+    return locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
+}
+
+/* What limits and the machine say to a mapping: 0, -ENOMEM, -EAGAIN or -EPERM. */
+static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t flags, unsigned access)
+{
+    bool data = access & VM_WRITE && !is_shared(flags);
+    if (!memory_may_grow(process, bytes, data)) {
+        return -ENOMEM;
+    }
+    if (marks_of(process, flags) & VM_LOCKED) {
+        int64_t error = memory_may_lock(process, bytes);
+        if (error) {
+            return error;
+        }
+    }
+    return !data || flags & MAP_NO_RESERVE || memory_can_promise(bytes) ? 0 : -ENOMEM;
+}
+
 int64_t call_mmap(const struct trap_frame *frame)
 {
     struct process *process = process_current();
@@ -206,10 +201,12 @@ int64_t call_mmap(const struct trap_frame *frame)
         return error;
     }
     bytes = align_up(bytes, FRAME_BYTES);
-    if (!within_limits(process, bytes, is_shared(flags) ? VM_READ : access)) {
-        return -ENOMEM;
+    error = check_promise(process, bytes, flags, access);
+    if (error) {
+        return error;
     }
-    struct vm_request request = {.source = VM_ZERO, .bytes = bytes, .access = access};
+    struct vm_request request = {
+        .source = VM_ZERO, .bytes = bytes, .access = access, .marks = marks_of(process, flags)};
     if (!(flags & MAP_ANONYMOUS)) {
         error = ask_for_file(&request, argument_5(frame), flags, argument_6(frame));
         if (error) {
@@ -226,8 +223,10 @@ int64_t call_mmap(const struct trap_frame *frame)
     if (request.pager) {
         vm_pager_put(request.pager); /* the region has its own reference */
     }
-    if (placed > 0 && (flags & (MAP_POPULATE | MAP_LOCKED))) {
-        populate(process, (uint64_t)placed, bytes, access);
+    if (placed > 0 && fills(process, flags, request.marks)) {
+        bool writes = access & VM_WRITE && !is_shared(flags);
+        (void)memory_fill(&process->memory->space, (uint64_t)placed, (uint64_t)placed + bytes,
+                          writes ? VM_WRITE : VM_READ); /* what fails is found out by whoever touches it */
     }
     return placed;
 }
@@ -262,59 +261,14 @@ int64_t call_mprotect(const struct trap_frame *frame)
         return -ENOMEM;
     }
     unsigned access = access_of(protection, &error);
+    if (!error) {
+        error = memory_may_protect(process_current(), address, address + align_up(bytes, FRAME_BYTES), access);
+    }
     if (error) {
         return error;
     }
     return error_of_space(vm_space_protect(&process_current()->memory->space, virt_addr(address),
                                            align_up(bytes, FRAME_BYTES), access));
-}
-
-/* Whether all of the range belongs to regions. */
-static bool is_mapped(struct process *process, uint64_t base, uint64_t end)
-{
-    struct vm_region_facts region;
-    while (base < end) {
-        if (!vm_space_find(&process->memory->space, virt_addr(base), &region)) {
-            return false;
-        }
-        base = region.base.raw + region.bytes;
-    }
-    return true;
-}
-
-static bool is_known_advice(uint64_t advice)
-{
-    switch (advice) {
-    case ADVICE_NORMAL:
-    case ADVICE_RANDOM:
-    case ADVICE_SEQUENTIAL:
-    case ADVICE_WILL_NEED:
-    case ADVICE_MERGEABLE:
-    case ADVICE_UNMERGEABLE:
-    case ADVICE_HUGE_PAGE:
-    case ADVICE_NO_HUGE_PAGE:
-    case ADVICE_DO_NOT_DUMP:
-    case ADVICE_DUMP:
-    case ADVICE_COLD:
-        return true;
-    default:
-        return false;
-    }
-}
-
-int64_t call_madvise(const struct trap_frame *frame)
-{
-    uint64_t address = argument_1(frame);
-    uint64_t bytes = argument_2(frame);
-    if (!is_aligned(address, FRAME_BYTES) || !is_known_advice(argument_3(frame)) ||
-        bytes > UINT64_MAX - FRAME_BYTES) {
-        return -EINVAL;
-    }
-    bytes = align_up(bytes, FRAME_BYTES);
-    if (address > UINT64_MAX - bytes) {
-        return -EINVAL;
-    }
-    return is_mapped(process_current(), address, address + bytes) ? 0 : -ENOMEM;
 }
 
 /* ---- brk ---- */
@@ -333,8 +287,16 @@ static bool move_heap_end(struct process *process, uint64_t end)
                                  .source = VM_ZERO,
                                  .bytes = new - old,
                                  .access = VM_READ | VM_WRITE,
+                                 .marks = marks_of(process, 0),
                                  .address = virt_addr(old)};
-    return within_limits(process, new - old, request.access) && place_fixed(process, &request, false) > 0;
+    if (check_promise(process, new - old, MAP_PRIVATE, request.access) ||
+        place_fixed(process, &request, false) <= 0) {
+        return false;
+    }
+    if (fills(process, 0, request.marks)) {
+        (void)memory_fill(&process->memory->space, old, new, VM_WRITE);
+    }
+    return true;
 }
 
 /* Answers where the heap ends, whether it could be moved or not: that is how a program finds out. */

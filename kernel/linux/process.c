@@ -10,6 +10,7 @@
 #define FILES_SOFT  1024
 #define FILES_HARD  4096
 #define STACK_BYTES MIB(8)
+#define LOCKED_BYTES MIB(8)
 
 #define FRAMES_EACH_TASK 32 /* of the memory that is free when a program begins */
 #define TASKS_LEAST      64
@@ -45,6 +46,7 @@ static void set_limits(struct process *process)
     }
     process->limits[LIMIT_STACK].soft = STACK_BYTES;
     process->limits[LIMIT_CORE].soft = 0;
+    process->limits[LIMIT_LOCKED] = (struct limit){LOCKED_BYTES, LOCKED_BYTES};
     process->limits[LIMIT_FILES] = (struct limit){FILES_SOFT, FILES_HARD};
     process->limits[LIMIT_PROCESSES].soft = process->limits[LIMIT_PROCESSES].hard = processes_at_most();
     process->limits[LIMIT_SIGNALS] = process->limits[LIMIT_PROCESSES];

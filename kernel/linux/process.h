@@ -73,6 +73,8 @@ struct memory {
     uint64_t heap_end;       /* what brk() was given last */
     uint64_t map_base;       /* mmap() looks for room from here upwards */
     uint64_t peak;           /* of resident pages, up to the last time that some went */
+    _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
+    bool future_waits;       /* those that are locked for that reason fill as they are touched */
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
@@ -101,7 +103,7 @@ struct process {
     uint32_t number;               /* its pid: that of its first task */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
     char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
-    struct limit limits[LIMITS];   /* enforced: data, stack, space, processes, signals */
+    struct limit limits[LIMITS];   /* enforced: data, stack, locked, space, processes, signals */
     struct signal_actions *actions; /* (T) to write */
     struct process_signals signals;
 

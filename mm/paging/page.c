@@ -324,3 +324,32 @@ void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_
     }
     spinlock_release(&table->lock);
 }
+
+void page_table_take(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                     page_table_entry_t *taken, struct tlb_batch *batch)
+{
+    DEBUG_ASSERT(page_table_is_valid(table));
+    phys_addr_t at = phys_addr(align_down((uintptr_t)slots, FRAME_BYTES) - table->access->offset);
+    uint64_t common = UINT64_MAX;
+    int64_t cleared = 0;
+    spinlock_acquire(&table->lock);
+    for (unsigned i = 0; i < count; i++) {
+        taken[i] = entry_read(&slots[i]);
+        if (page_entry_present(taken[i])) { /* the CPU may set accessed and dirty meanwhile */
+            taken[i].raw = __atomic_exchange_n(&slots[i].raw, 0, __ATOMIC_ACQ_REL);
+            common &= taken[i].raw;
+            cleared++;
+        } else if (!page_entry_is_hole(taken[i])) {
+            entry_write(&slots[i], (page_table_entry_t){0});
+            cleared++;
+        }
+    }
+    table_use(table, at, -cleared);
+    if (cleared != 0 && table_used(table, at) == 0) {
+        shrink(table, base.raw, PAGE_LEVEL_4K, batch);
+    }
+    spinlock_release(&table->lock);
+    if (common != UINT64_MAX) {
+        tlb_batch_add(batch, base, (uint64_t)count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
+    }
+}

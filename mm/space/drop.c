@@ -257,3 +257,112 @@ void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_regio
         drop_in_rounds(space, hold, region);
     }
 }
+
+/* ---- In regions that stay ---- */
+
+/* Whether a page shows a frame that the space has filled itself. */
+static bool is_own(const struct vm_space *space, page_table_entry_t entry)
+{
+    phys_addr_t frame = page_entry_leaf_address(entry, PAGE_LEVEL_4K);
+    return frame_descriptor_owner(frame_descriptor(space->manager->config.frames, frame)) == space->owner;
+}
+
+/* Which of the pages of [base, end), a step of small ones, show a frame that somebody else gave: a bit each.
+ */
+static uint64_t given_pages(const struct vm_space *space, uint64_t base, uint64_t end)
+{
+    uint64_t given = 0;
+    const page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
+    for (unsigned i = 0; i < pages_of(base, end); i++) {
+        bool goes = !page_entry_is_hole(slots[i]) && !is_own(space, slots[i]);
+        given |= (uint64_t)goes << i;
+    }
+    return given;
+}
+
+_Static_assert(VM_HOLD_PAGES <= 64, "the pages of one step are a word of bits");
+
+/* Lets go of what entries showed that nobody can reach any more. */
+static void let_go(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                   const page_table_entry_t *taken, unsigned count) REQUIRES(space->lock)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    const uint64_t zero_frame = space->manager->zero_frame.raw;
+    const bool is_private = vm_region_is_private(region); /* then nobody else is to be told */
+    uint64_t dropped = 0;
+    for (unsigned i = 0; i < count; i++) {
+        page_table_entry_t entry = taken[i];
+        if (page_entry_is_hole(entry)) {
+            continue;
+        }
+        if (!page_entry_present(entry) && page_entry_kind(entry, PAGE_LEVEL_4K) != ENTRY_INACCESSIBLE) {
+            const struct page_translation page = {.leaf = entry, .level = PAGE_LEVEL_4K};
+            vm_entry_is_foreign(&page, base); /* swapped ones too: nobody is there to take the slot */
+        }
+        phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
+        uint64_t at = base + ((uint64_t)i << FRAME_SHIFT);
+        if (is_private ? frame.raw != zero_frame : forget_frame(space, region, at, entry, frame)) {
+            dropped++;
+            put_frame(frames, frame, 0);
+        }
+    }
+    space->resident -= dropped;
+}
+
+/* Empties those that have a bit; the last of them may take their table along. */
+static void empty_some(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t pages,
+                       struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    page_table_entry_t taken[VM_HOLD_PAGES] = {{0}};
+    for (uint64_t left = pages; left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        virt_addr_t at = virt_addr(base + ((uint64_t)i << FRAME_SHIFT));
+        page_table_take(space->table, page_table_slot(space->table, at), at, 1, &taken[i], batch);
+    }
+    if (pages != 0) {
+        tlb_batch_finish(batch);
+    }
+    let_go(space, region, base, taken, VM_HOLD_PAGES);
+}
+
+/* Empties a step of small pages. Their frames go when nobody can reach them any more, and before anybody can
+ * fill the holes. */
+static void empty_small(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
+                        struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    page_table_entry_t taken[VM_HOLD_PAGES];
+    unsigned count = pages_of(base, end);
+    page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
+    page_table_take(space->table, slots, virt_addr(base), count, taken, batch);
+    if (!tlb_batch_is_empty(batch)) {
+        tlb_batch_finish(batch);
+    }
+    let_go(space, region, base, taken, count);
+}
+
+/* The same for a large page. */
+static void empty_large(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                        struct tlb_batch *batch) REQUIRES(space->lock)
+{
+    hide_pages(space, region, base, base + MIB(2), PAGE_LEVEL_2M, batch);
+    tlb_batch_finish(batch);
+    clear_large(space, region, base, vm_page_at(space->table, base).leaf, batch);
+}
+
+void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
+                    uint64_t base, uint64_t end, bool copies)
+{
+    struct page_translation page;
+    bool all = copies || !vm_region_is_private(region);
+    for (uint64_t at = base, next; at < end; at = next) {
+        vm_hold_renew(hold);
+        next = vm_hold_step(hold, space->table, at, end, &page);
+        if (page.level == PAGE_LEVEL_4K && all) {
+            empty_small(space, region, at, next, hold->batch);
+        } else if (page.level == PAGE_LEVEL_4K) {
+            empty_some(space, region, at, given_pages(space, at, next), hold->batch);
+        } else if (page.mapped && next - at == MIB(2)) {
+            empty_large(space, region, at, hold->batch);
+        }
+    }
+}

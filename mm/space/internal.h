@@ -34,6 +34,7 @@ struct vm_region {
     uint8_t denied;              /* enum vm_access that a fault may not want: what one of the two forbids */
     uint8_t cache;               /* enum page_cache */
     uint8_t around;              /* pages that one fault may fill, at least 1 */
+    uint8_t marks;               /* enum vm_mark */
     bool large;                  /* 2 MiB pages where they fit */
     bool shared;                 /* VM_PAGER: writes go to the pager's frames */
 };
@@ -62,6 +63,22 @@ static inline bool vm_region_is_private(const struct vm_region *region)
 static inline bool vm_region_has_frames(const struct vm_region *region)
 {
     return region->source != VM_DEVICE && region->source != VM_NOTHING;
+}
+
+/* Whether the region is its program's data: what it alone writes to, stacks excepted. */
+static inline bool vm_region_is_data(const struct vm_region *region)
+{
+    return region->access & VM_WRITE && region->source != VM_STACK && vm_region_is_private(region);
+}
+
+/* Adds `bytes` bytes, which are or become the region's, to the sums over the space; 0 - bytes: takes them
+ * off. */
+static inline void vm_region_count(struct vm_space *space, const struct vm_region *region, uint64_t bytes)
+    REQUIRES(space->lock)
+{
+    space->region_bytes += bytes;
+    space->locked_bytes += region->marks & VM_LOCKED ? bytes : 0;
+    space->data_bytes += vm_region_is_data(region) ? bytes : 0;
 }
 
 /*
@@ -190,6 +207,9 @@ struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, 
 
 enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64_t bytes);
 enum vm_error vm_access_check(unsigned access);
+
+/* Whether such a region can have these marks. */
+bool vm_marks_fit(enum vm_source source, unsigned marks);
 enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);
 
 /* Whether regions cover all of the range. */
@@ -197,6 +217,18 @@ bool vm_range_is_covered(struct vm_space *space, uint64_t base, uint64_t bytes) 
 
 /* Whether a region or a guard lies in it. */
 bool vm_range_is_taken(struct vm_space *space, uint64_t base, uint64_t bytes) REQUIRES(space->change);
+
+/* ---- region/change.c: cutting at the bounds of a range ---- */
+
+#define VM_CUTS 2 /* a range has two ends: spares that cutting may need */
+
+/* Sees to it that the range cuts no large page. Fails with VM_NO_MEMORY or VM_BUSY. */
+enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock);
+
+/* Cuts the regions at the bounds; returns the first one inside, or NULL. */
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock);
 
 /* ---- translate.c: what page tables have ---- */
 
@@ -251,6 +283,14 @@ enum vm_error vm_page_cut(struct vm_space *space, struct vm_region *region, uint
  * held. The region may allow nothing afterwards, and `before` says what it did. */
 void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_region *region)
     REQUIRES(space->change, space->lock);
+
+/*
+ * Empties the pages of [base, end), which lie in a region that stays, a step at a time: faults may fill them
+ * again. A large page that the range cuts, made since it was seen to that there is none, stays. copies:
+ * frames that the space has filled itself go too; else only those that somebody else has given.
+ */
+void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region,
+                    uint64_t base, uint64_t end, bool copies) REQUIRES(space->change, space->lock);
 
 /*
  * ---- region/change.c ----
@@ -329,6 +369,7 @@ struct vm_need {
     bool stale;                       /* the region has changed: to be dropped, and the fault tried again */
     phys_addr_t block;                /* LARGE: the block, or none if memory has none */
     struct vm_pager *pager;           /* PAGES: who gives them; a reference is held */
+    uint32_t revocations;             /* PAGES: its count of these, before it was asked */
     uint64_t offset;                  /* PAGES: of pages[0] */
     unsigned count;                   /* PAGES: how many are wanted */
     unsigned wanted;                  /* PAGES: index of the one that must be there */
@@ -362,6 +403,11 @@ enum vm_fault vm_fill(struct vm_space *space, const struct vm_case *fault) REQUI
 /* `mapped` is there, but may not be written yet. */
 enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
                       const struct page_translation *mapped) REQUIRES(space->lock);
+
+/* ---- inside/look.c ---- */
+
+/* What is told of a region. */
+void vm_region_facts(const struct vm_region *region, struct vm_region_facts *facts);
 
 /* ---- For the validators: inside/check.c, and region/tree.c for its tree ---- */
 

@@ -222,11 +222,19 @@ static enum vm_fault want_pages(const struct vm_case *fault)
     }
     group_of(fault, &first, &end);
     need->pager = region->pager;
+    need->revocations = atomic_load_explicit(&region->pager->revocations, memory_order_acquire);
     need->offset = region->offset + (first - region->base);
     need->count = (unsigned)((end - first) >> FRAME_SHIFT);
     need->wanted = (unsigned)((fault->page - first) >> FRAME_SHIFT);
     vm_pager_get(region->pager);
     return VM_FAULT_WANTS;
+}
+
+/* Whether the need has pages of this pager, and none that it has parted from since it gave them. */
+static bool has_pages_of(const struct vm_need *need, const struct vm_pager *pager)
+{
+    return need->kind == VM_NEED_PAGES && need->pager == pager &&
+           need->revocations == atomic_load_explicit(&pager->revocations, memory_order_acquire);
 }
 
 /* The need's entry for the page, or NULL if it has none. */
@@ -235,8 +243,8 @@ static phys_addr_t *supplied(const struct vm_case *fault)
     const struct vm_region *region = fault->region;
     struct vm_need *need = fault->need;
     uint64_t index = (region->offset + (fault->page - region->base) - need->offset) >> FRAME_SHIFT;
-    bool fits = need->kind == VM_NEED_PAGES && need->pager == region->pager && index < need->count;
-    return fits && need->pages[index].raw != 0 ? &need->pages[index] : NULL;
+    return has_pages_of(need, region->pager) && index < need->count && need->pages[index].raw != 0
+               ? &need->pages[index] : NULL;
 }
 
 /* Maps a page that the need has, with its reference. */

@@ -4,7 +4,7 @@
 
 /* ---- Regions ---- */
 
-static void fill_facts(const struct vm_region *region, struct vm_region_facts *facts)
+void vm_region_facts(const struct vm_region *region, struct vm_region_facts *facts)
 {
     *facts = (struct vm_region_facts){
         .base = virt_addr(region->base),
@@ -13,6 +13,7 @@ static void fill_facts(const struct vm_region *region, struct vm_region_facts *f
         .source = (enum vm_source)region->source,
         .access = region->access,
         .before = region->before,
+        .marks = region->marks,
         .large = region->large,
         .shared = region->shared,
         .cache = (enum page_cache)region->cache,
@@ -28,7 +29,7 @@ bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region
     spinlock_acquire(&space->lock);
     const struct vm_region *region = vm_region_above(space, address.raw);
     if (region) {
-        fill_facts(region, facts);
+        vm_region_facts(region, facts);
     }
     spinlock_release(&space->lock);
     return region != NULL;
@@ -39,7 +40,7 @@ bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region
     spinlock_acquire(&space->lock);
     const struct vm_region *region = vm_region_at(space, address.raw);
     if (region) {
-        fill_facts(region, facts);
+        vm_region_facts(region, facts);
     }
     spinlock_release(&space->lock);
     return region != NULL;
@@ -126,7 +127,7 @@ void vm_space_look(struct vm_space *space, virt_addr_t address, struct vm_look *
     if (region && address.raw >= region->base - region->guard) {
         look->found = address.raw >= region->base;
         look->guard = !look->found;
-        fill_facts(region, &look->region);
+        vm_region_facts(region, &look->region);
     }
     look->mapped = vm_page_at(space->table, address.raw);
     if (region && look->found && look->mapped.mapped && vm_region_has_frames(region)) {

@@ -5,11 +5,7 @@
  */
 #include "mm/space/internal.h"
 
-#define CUTS 2 /* a range has two ends */
-
-/* Sees to it that the range cuts no large page. */
-static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->change, space->lock)
+enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
     enum vm_error error = VM_OK;
     struct vm_region *first = vm_region_above(space, base);
@@ -23,9 +19,7 @@ static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uin
     return error;
 }
 
-/* Cuts the regions at the bounds; returns the first one inside, or NULL. */
-static struct vm_region *cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
-                                     uint64_t end) REQUIRES(space->change, space->lock)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {
@@ -70,13 +64,13 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     if (error != VM_OK) {
         return error;
     }
-    if (!vm_work_begin(space, &work, CUTS)) {
+    if (!vm_work_begin(space, &work, VM_CUTS)) {
         return VM_NO_MEMORY;
     }
     vm_work_lock(space, &work);
-    error = cut_pages(space, &work, base.raw, base.raw + bytes);
+    error = vm_range_cut_pages(space, &work, base.raw, base.raw + bytes);
     if (error == VM_OK) {
-        cut_regions(space, &work, base.raw, base.raw + bytes);
+        vm_range_cut_regions(space, &work, base.raw, base.raw + bytes);
         vm_range_remove(space, &work, base.raw, base.raw + bytes);
     }
     vm_work_unlock(space, &work);
@@ -159,7 +153,9 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
     if (before == access) {
         return;
     }
+    vm_region_count(space, region, 0 - region->bytes); /* it may become data, or be so no longer */
     vm_region_set_access(region, access, before);
+    vm_region_count(space, region, region->bytes);
     if (region->source != VM_NOTHING) {
         sweep(space, work, region);
     }
@@ -173,7 +169,7 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
 static void protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
                     unsigned access) REQUIRES(space->change, space->lock)
 {
-    struct vm_region *region = cut_regions(space, work, base, end);
+    struct vm_region *region = vm_range_cut_regions(space, work, base, end);
     while (region && region->base < end) {
         vm_hold_renew(&work->hold);
         work->hold.left--;
@@ -199,7 +195,7 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
         return error;
     }
     vm_work_lock(space, work);
-    error = cut_pages(space, work, base, end);
+    error = vm_range_cut_pages(space, work, base, end);
     if (error == VM_OK) {
         protect(space, work, base, end, access);
     }
@@ -220,7 +216,7 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
     if (error != VM_OK) {
         return error;
     }
-    if (!vm_work_begin(space, &work, CUTS)) {
+    if (!vm_work_begin(space, &work, VM_CUTS)) {
         return VM_NO_MEMORY;
     }
     error = try_protect(space, &work, base.raw, base.raw + bytes, access);

@@ -85,6 +85,7 @@ void vm_region_describe(struct vm_region *made, const struct vm_region *as)
         .around = as->around,
         .large = as->large,
         .shared = as->shared,
+        .marks = as->marks,
     };
 }
 
@@ -101,7 +102,7 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
     if (upper->pager) {
         vm_pager_get(upper->pager);
     }
-    space->region_bytes -= upper->bytes;
+    vm_region_count(space, region, 0 - upper->bytes);
     vm_region_part(space, region, upper, below);
     vm_tree_insert(space, upper);
     return upper;
@@ -113,6 +114,7 @@ static bool continues(const struct vm_region *lower, const struct vm_region *upp
     return vm_region_end(lower) == upper->base && lower->source == upper->source &&
            lower->access == upper->access && lower->cache == upper->cache && lower->around == upper->around &&
            lower->large == upper->large && lower->shared == upper->shared && lower->pager == upper->pager &&
+           lower->marks == upper->marks &&
            lower->name == upper->name && lower->family == upper->family && lower->shift == upper->shift &&
            (!has_offset(lower) || lower->offset + lower->bytes == upper->offset);
 }
@@ -126,7 +128,7 @@ static void absorb(struct vm_space *space, struct vm_work *work, struct vm_regio
     upper->next = work->dead;
     work->dead = upper;
     vm_region_absorb(lower, upper); /* what it has claimed as well */
-    space->region_bytes += bytes;
+    vm_region_count(space, lower, bytes);
     vm_tree_resized(space, lower);
 }
 

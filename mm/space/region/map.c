@@ -104,6 +104,7 @@ static void describe(struct vm_region *region, const struct vm_request *request,
         .around = (uint8_t)max_u64(request->around, 1),
         .large = request->large,
         .shared = request->shared,
+        .marks = (uint8_t)request->marks,
     };
     vm_region_set_access(region, request->access, request->access);
 }

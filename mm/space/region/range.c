@@ -39,6 +39,12 @@ enum vm_error vm_access_check(unsigned access)
     return unknown || both || unreadable ? VM_BAD_ACCESS : VM_OK;
 }
 
+bool vm_marks_fit(enum vm_source source, unsigned marks)
+{
+    return !(marks & ~(unsigned)VM_MARKS) &&
+           (!(marks & VM_WIPE_ON_FORK) || source == VM_ZERO || source == VM_STACK);
+}
+
 static enum vm_error check_frames(const struct vm_request *request)
 {
     return request->frames ? VM_OK : VM_BAD_SOURCE;
@@ -137,6 +143,9 @@ enum vm_error vm_request_check(const struct vm_space *space, const struct vm_req
     }
     if (error == VM_OK) {
         error = vm_access_check(request->access);
+    }
+    if (error == VM_OK && !vm_marks_fit(request->source, request->marks)) {
+        error = VM_BAD_ACCESS;
     }
     return error == VM_OK ? check_source(space, request) : error;
 }

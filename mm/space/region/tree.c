@@ -160,7 +160,7 @@ void vm_tree_insert(struct vm_space *space, struct vm_region *region)
     space->tree = join(join(below, region), above);
     set_gap(space, region->next);
     space->region_count++;
-    space->region_bytes += region->bytes;
+    vm_region_count(space, region, region->bytes);
 }
 
 void vm_tree_remove(struct vm_space *space, struct vm_region *region)
@@ -177,7 +177,7 @@ void vm_tree_remove(struct vm_space *space, struct vm_region *region)
         space->recent = NULL;
     }
     space->region_count--;
-    space->region_bytes -= region->bytes;
+    vm_region_count(space, region, 0 - region->bytes);
 }
 
 /* ---- Placing ---- */
@@ -236,6 +236,8 @@ struct census {
     struct vm_region *expected; /* the list's next region */
     uint64_t regions;           /* so far */
     uint64_t bytes;             /* their sum */
+    uint64_t locked;            /* of those that are locked */
+    uint64_t data;              /* of those that are data */
 };
 
 static bool check_node(const struct vm_space *space, const struct vm_region *node, struct census *census,
@@ -266,6 +268,8 @@ static bool check_node(const struct vm_space *space, const struct vm_region *nod
     census->expected = node->next;
     census->regions++;
     census->bytes += node->bytes;
+    census->locked += node->marks & VM_LOCKED ? node->bytes : 0;
+    census->data += vm_region_is_data(node) ? node->bytes : 0;
     return true;
 }
 
@@ -288,6 +292,12 @@ bool vm_tree_check(struct vm_space *space, struct vm_problem *problem)
     }
     if (census.regions != space->region_count) {
         return vm_problem_set(problem, "number of regions", 0, space->region_count, census.regions);
+    }
+    if (census.locked != space->locked_bytes) {
+        return vm_problem_set(problem, "bytes of locked regions", 0, space->locked_bytes, census.locked);
+    }
+    if (census.data != space->data_bytes) {
+        return vm_problem_set(problem, "bytes of data", 0, space->data_bytes, census.data);
     }
     return census.bytes == space->region_bytes ||
            vm_problem_set(problem, "bytes of regions", 0, space->region_bytes, census.bytes);

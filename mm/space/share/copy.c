@@ -48,6 +48,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
     vm_region_describe(copy, region);
     copy->base = base + copying->distance;
     copy->bytes = end - base;
+    copy->marks &= copying->forks ? (uint8_t)~VM_LOCKED : UINT8_MAX; /* what is locked is its owner's affair */
     /* In a space of its own a guard stays; elsewhere it might lie in somebody's way. */
     copy->guard = copying->distance == 0 && base == region->base ? region->guard : 0;
     copy->offset += copy->offset || copy->pager || copy->source == VM_DEVICE ? base - region->base : 0;
@@ -67,12 +68,16 @@ static enum vm_error copy_region(struct copying *copying, struct vm_region *regi
                                  uint64_t end) NO_LOCK_ANALYSIS
 {
     enum vm_error error = VM_OK;
+    if (copying->forks && region->marks & VM_NO_FORK) {
+        return VM_OK;
+    }
     struct vm_region *copy = make_region(copying, region, base, end, &error);
     if (!copy) {
         return error;
     }
     copying->to->moving = copy;
-    if (vm_region_has_frames(region)) {
+    bool wiped = copying->forks && region->marks & VM_WIPE_ON_FORK;
+    if (vm_region_has_frames(region) && !wiped) {
         error = vm_copying_take(copying, region, base, end);
     }
     if (error == VM_OK) {
@@ -149,7 +154,7 @@ static void end_both(struct vm_space *a, struct vm_space *b) NO_LOCK_ANALYSIS
 
 static enum vm_error copy_all(struct vm_space *space, struct vm_space *child) NO_LOCK_ANALYSIS
 {
-    struct copying copying = {.from = space, .to = child};
+    struct copying copying = {.from = space, .to = child, .forks = true};
     struct vm_work work;
     vm_work_prepare(child, &work, 0);
     begin_both(space, child);

@@ -7,6 +7,7 @@
 struct copying {
     struct vm_space *from; /* being changed, and locked */
     struct vm_space *to;   /* the same; may be the same space */
+    bool forks;            /* marks say what a child gets */
     uint64_t distance;     /* address in `to` minus address in `from` */
     struct vm_hold hold;   /* of both locks */
 };

@@ -86,7 +86,7 @@ void vm_family_put(struct vm_family *family)
 
 /* ---- Relatives ---- */
 
-static void link_before(struct vm_relative *next, struct vm_relative *relative)
+void vm_relative_link(struct vm_relative *next, struct vm_relative *relative)
 {
     relative->next = next;
     relative->previous = next->previous;
@@ -94,7 +94,7 @@ static void link_before(struct vm_relative *next, struct vm_relative *relative)
     next->previous = relative;
 }
 
-static void unlink(struct vm_relative *relative)
+void vm_relative_unlink(struct vm_relative *relative)
 {
     relative->previous->next = relative->next;
     relative->next->previous = relative->previous;
@@ -102,16 +102,24 @@ static void unlink(struct vm_relative *relative)
 
 static void join(struct vm_family *family, struct vm_relative *relative) REQUIRES(family->lock)
 {
-    link_before(&family->ring, relative);
+    vm_relative_link(&family->ring, relative);
     atomic_fetch_add_explicit(&family->references, 1, memory_order_relaxed);
 }
 
-static void leave(struct vm_family *family, struct vm_relative *relative)
+void vm_family_leave(struct vm_family *family, struct vm_relative *relative)
 {
     spinlock_acquire(&family->lock);
-    unlink(relative);
+    vm_relative_unlink(relative);
     spinlock_release(&family->lock);
     vm_family_put(family);
+}
+
+void vm_family_enter(struct vm_family *family, struct vm_relative *place)
+{
+    atomic_fetch_add_explicit(&family->references, 1, memory_order_relaxed);
+    spinlock_acquire(&family->lock);
+    vm_relative_link(family->ring.next, place);
+    spinlock_release(&family->lock);
 }
 
 /* ---- Spaces ---- */
@@ -144,7 +152,7 @@ enum vm_error vm_space_begin_family(struct vm_space *space)
 void vm_space_leave_family(struct vm_space *space)
 {
     if (space->family) {
-        leave(space->family, &space->relative);
+        vm_family_leave(space->family, &space->relative);
     }
 }
 
@@ -163,7 +171,7 @@ void vm_region_join(struct vm_space *space, struct vm_region *region)
 void vm_region_leave(struct vm_region *region)
 {
     if (region->family) {
-        leave(region->family, &region->relative);
+        vm_family_leave(region->family, &region->relative);
     }
 }
 
@@ -249,14 +257,14 @@ static bool ask_some(struct walk *walk)
     walk->count = 0;
     spinlock_acquire(&family->lock);
     struct vm_relative *relative = walk->place.next;
-    unlink(&walk->place);
+    vm_relative_unlink(&walk->place);
     for (unsigned i = 0; i < VM_HOLD_PAGES && relative != &family->ring; i++, relative = relative->next) {
         uint64_t code = relative->space ? code_in(relative, walk->code) : 0;
         if (code) {
             walk->codes[walk->count++] = code;
         }
     }
-    link_before(relative, &walk->place);
+    vm_relative_link(relative, &walk->place);
     bool more = relative != &family->ring;
     spinlock_release(&family->lock);
     return more;
@@ -277,14 +285,13 @@ void vm_family_each(struct vm_manager *manager, uint64_t code, vm_code_visitor *
     if (!walk.family) {
         return;
     }
-    spinlock_acquire(&walk.family->lock);
-    link_before(walk.family->ring.next, &walk.place);
-    spinlock_release(&walk.family->lock);
+    vm_family_enter(walk.family, &walk.place);
     bool more;
     do {
         more = ask_some(&walk);
     } while (visit_all(&walk, visit, context) && more);
-    leave(walk.family, &walk.place);
+    vm_family_leave(walk.family, &walk.place);
+    vm_family_put(walk.family);
 }
 
 /* ---- Checking ---- */

@@ -29,6 +29,16 @@ struct vm_family *vm_family_get(struct vm_manager *manager, uint32_t number) EXC
 /* Returns a reference; the last one ends the family. */
 void vm_family_put(struct vm_family *family) EXCLUDES(family->lock);
 
+/* Puts a relative before another one of the ring, or takes it out; the family's lock is held. */
+void vm_relative_link(struct vm_relative *next, struct vm_relative *relative);
+void vm_relative_unlink(struct vm_relative *relative);
+
+/* Puts the place of one who walks, which is all zeros, at the ring's beginning, with a reference. */
+void vm_family_enter(struct vm_family *family, struct vm_relative *place) EXCLUDES(family->lock);
+
+/* Takes a relative, or such a place, out of the ring, and returns its reference. */
+void vm_family_leave(struct vm_family *family, struct vm_relative *relative) EXCLUDES(family->lock);
+
 /* Makes a space the first of a family, if it has none yet. Fails as vm_family_make(). */
 enum vm_error vm_space_begin_family(struct vm_space *space) REQUIRES(space->change) EXCLUDES(space->lock);
 

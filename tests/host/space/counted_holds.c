@@ -276,6 +276,11 @@ static void change_all(const struct kind *kind)
     COUNTED("fork", kind->name, vm_space_clone(&space, &child, "child"));
     vm_fixture_add(&child);
     COUNTED("end of the child", kind->name, destroy(&child));
+    COUNTED("mark", kind->name, vm_space_mark(&space, at, kind->bytes, VM_NO_DUMP, 0));
+    if (kind->bytes < TIB(1)) {
+        COUNTED("discard", kind->name, vm_space_discard(&space, at, kind->bytes / 2, true));
+        COUNTED("discard of a copy", kind->name, vm_space_discard(&space, copy, kind->bytes, true));
+    }
     COUNTED("unmap", kind->name, vm_space_unmap(&space, at, kind->bytes));
     COUNTED("end", kind->name, destroy(&space));
     vm_fixture_space(&vm, &space, "test");

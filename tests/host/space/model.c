@@ -16,15 +16,6 @@ static bool space_model_taken(const struct space_model_space *space, unsigned fi
     return false;
 }
 
-/* A region that lost its first page has lost its guard. */
-static void space_model_drop_guards(struct space_model_space *space)
-{
-    for (unsigned i = MODEL_PAGES; i-- > 0;) {
-        bool guards = i + 1 < MODEL_PAGES && (space->pages[i + 1].mapped || space->pages[i + 1].guard);
-        space->pages[i].guard = space->pages[i].guard && guards;
-    }
-}
-
 #define RW (VM_READ | VM_WRITE)
 
 static const unsigned space_model_accesses[16] = {RW,
@@ -189,16 +180,6 @@ static void space_model_unmap(struct space_model_space *space, unsigned first, u
     space_model_drop_guards(space);
 }
 
-static bool space_model_covered(const struct space_model_space *space, unsigned first, unsigned count)
-{
-    for (unsigned i = first; i < first + count; i++) {
-        if (!space->pages[i].mapped) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void space_model_protect(struct space_model_space *space, unsigned first, unsigned count,
                                 unsigned access)
 {
@@ -301,6 +282,7 @@ static void space_model_clone(struct space_model_space *from, struct space_model
         to->live = true;
         to->base = from->base;
         memcpy(to->pages, from->pages, sizeof to->pages);
+        space_model_forked(to);
     }
 }
 
@@ -403,6 +385,9 @@ void space_model_operate(const uint8_t bytes[4])
     case 11:
     case 12:
         space_model_touch(space, first, bytes[3], MMU_READ);
+        break;
+    case 14:
+        space_model_advise(space, space_model_next(space, first, true), count % 60, bytes[2]);
         break;
     case 13:
         space_model_place(space, first, space_model_count(bytes[3], 0), bytes[2]);

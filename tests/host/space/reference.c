@@ -104,6 +104,24 @@ enum vm_fault space_model_fault(struct space_model_space *space, unsigned at, en
     return access & ~page->access ? VM_FAULT_DENIED : VM_FAULT_COUNT;
 }
 
+void space_model_drop_guards(struct space_model_space *space)
+{
+    for (unsigned i = MODEL_PAGES; i-- > 0;) {
+        bool guards = i + 1 < MODEL_PAGES && (space->pages[i + 1].mapped || space->pages[i + 1].guard);
+        space->pages[i].guard = space->pages[i].guard && guards;
+    }
+}
+
+bool space_model_covered(const struct space_model_space *space, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++) {
+        if (!space->pages[i].mapped) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- Running out of memory on purpose ---- */
 
 static phys_addr_t space_model_hoard[MODEL_MEMORY / FRAME_BYTES];
@@ -155,7 +173,7 @@ static void space_model_compare(struct space_model_space *space)
         bool found = inside || vm_space_find(&space->space, address, &facts);
         if (found != page->mapped ||
             (found && (facts.source != page->source || facts.access != page->access ||
-                       facts.shared != page->shared))) {
+                       facts.shared != page->shared || facts.marks != page->marks))) {
             panic("operation %" PRIu64 ": page %u is mapped %d, in the model %d", space_model_operations, i,
                   found, page->mapped);
         }

@@ -19,6 +19,7 @@ struct space_model_page {
     bool shared;     /* VM_PAGER: writes go to the pager's page */
     uint8_t source;  /* enum vm_source */
     uint8_t access;  /* enum vm_access */
+    uint8_t marks;   /* enum vm_mark */
     uint16_t object; /* VM_FRAMES, VM_DEVICE, VM_PAGER: index of the page shown */
     uint64_t value;  /* of private pages */
 };
@@ -65,12 +66,27 @@ uint64_t *space_model_value(struct space_model_page *page);
 /* What a fault at the page must come to; VM_FAULT_COUNT for any that resolves it. */
 enum vm_fault space_model_fault(struct space_model_space *space, unsigned at, enum vm_access access);
 
+/* Whether regions cover all of the pages. */
+bool space_model_covered(const struct space_model_space *space, unsigned first, unsigned count);
+
 extern int space_model_failing; /* 0: no; 1: no slab records; 2 + n: n frames */
 
 void space_model_hoard_end(void);
 
 /* Whether the result is the expected one, or lack of memory that was to be. */
 bool space_model_agrees(enum vm_error found, enum vm_error expected, const char *what);
+
+/* ---- model_advice.c: what is done to pages and regions that stay ---- */
+
+/* One of these on `count` pages from `first` on, as `how` says: emptied, marked, taken back by their pager,
+ * read or written by somebody who has not loaded the space. */
+void space_model_advise(struct space_model_space *space, unsigned first, unsigned count, uint8_t how);
+
+/* What marks say a child has not got. */
+void space_model_forked(struct space_model_space *child);
+
+/* A region that lost its first page has lost its guard. */
+void space_model_drop_guards(struct space_model_space *space);
 
 /*
  * Before an operation: memory may be short, and, when it is `checked`, the CPU has read ahead all there is.

@@ -5,6 +5,7 @@
  */
 #include "steps.h"
 
+#include <ashlar/vm_peek.h>
 #include <string.h>
 
 #include "tests/host/support/random.h"
@@ -80,6 +81,19 @@ static struct vm_request shared_request(uint64_t address, uint64_t bytes, uint64
     return request;
 }
 
+/* Asks which pages are there, and reads or writes one, as somebody would who has not loaded the space. */
+static void look_inside(struct vm_space *on, virt_addr_t address, uint64_t random)
+{
+    uint8_t present[VM_RESIDENCY_PAGES];
+    uint64_t word = 0;
+    (void)vm_space_residency(on, address, VM_RESIDENCY_PAGES, present);
+    if (random >> 20 & 1) {
+        vm_space_write(on, address, &word, sizeof word);
+    } else {
+        vm_space_read(on, address, &word, sizeof word);
+    }
+}
+
 /* One operation on a space; what is there may be in the way. */
 static void operate(struct vm_space *on, uint64_t random)
 {
@@ -88,7 +102,7 @@ static void operate(struct vm_space *on, uint64_t random)
     struct vm_request request = zeros_at(address.raw, bytes);
     struct vm_counts counts;
     virt_addr_t made;
-    switch (random % 9) {
+    switch (random % 13) {
     case 0:
         vm_space_unmap(on, address, bytes);
         break;
@@ -109,6 +123,19 @@ static void operate(struct vm_space *on, uint64_t random)
         break;
     case 5:
         vm_space_count(on, address, bytes, &counts);
+        break;
+    case 6:
+        vm_space_discard(on, address, bytes, random >> 20 & 1);
+        break;
+    case 7:
+        vm_space_mark(on, address, bytes, random >> 20 & VM_MARKS, random >> 21 & VM_MARKS);
+        break;
+    case 8:
+        vm_pager_revoke(&pager, (random >> 20) % FILE_PAGES * PAGE, PAGE * (1 + (random >> 24) % 4),
+                        random >> 22 & 1);
+        break;
+    case 9:
+        look_inside(on, address, random);
         break;
     default:
         vm_space_fault(on, address, random >> 22 & 1 ? VM_READ : VM_WRITE);
