@@ -56,6 +56,7 @@ enum vm_error {
     VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_IN_USE,    /* the structure is a space of this manager already */
     VM_BUSY,      /* the range cuts a 2 MiB page whose block is pinned or being changed: it may later */
+    VM_SEALED,    /* the pager has no shared regions any more: vm_pager_seal() */
     VM_ERROR_COUNT
 };
 
@@ -143,10 +144,15 @@ struct vm_pager {
     void (*release)(struct vm_pager *pager);
     _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
     _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */
+    _Atomic(int32_t) shared;            /* how many regions are shared; -1: there may be none. Starts as 0 */
 };
 
 void vm_pager_get(struct vm_pager *pager);
 void vm_pager_put(struct vm_pager *pager);
+
+/* Sees to it that the pager has no shared regions from now on: making one fails with VM_SEALED. False, and
+ * nothing has changed, where it has some now. */
+bool vm_pager_seal(struct vm_pager *pager);
 
 /* ---- What a manager and a space are made with ---- */
 

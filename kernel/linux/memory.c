@@ -5,6 +5,7 @@
  * Room is looked for from map_base upwards, the lowest gap first, as Linux's bottom-up layout does.
  */
 #include "calls.h"
+#include "mapping.h"
 
 #define PROTECT_READ    0x1U
 #define PROTECT_WRITE   0x2U
@@ -23,8 +24,6 @@
 #define MAP_POPULATE         0x8000U
 #define MAP_HUGE_TABLE       0x40000U
 #define MAP_FIXED_NO_REPLACE 0x100000U
-
-#define AROUND_PAGES 16 /* of a file, that one fault brings in */
 
 /* Advice that needs nothing done, or whose effect nobody can see. */
 enum advice {
@@ -152,46 +151,8 @@ static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint6
         return -ENOMEM; /* as where no such pages are set apart */
     }
     bool known = (flags & MAP_TYPE) == MAP_PRIVATE || is_shared(flags);
-    if (!known || (flags & MAP_GROWS_DOWN)) {
-        return -EINVAL;
-    }
-    return is_shared(flags) && (flags & MAP_ANONYMOUS) ? -ENODEV : 0;
-}
-
-/* What a mapping of the file needs it to be opened for. */
-static int64_t check_file(const struct file *file, uint64_t flags, unsigned access)
-{
-    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
-    bool reads = (opened & FILE_ACCESS) == FILE_READ_ONLY || (opened & FILE_ACCESS) == FILE_READ_WRITE;
-    if (opened & FILE_PLACE) {
-        return -EBADF;
-    }
-    if (!reads || (is_shared(flags) && (access & VM_WRITE) && (opened & FILE_ACCESS) != FILE_READ_WRITE)) {
-        return -EACCES;
-    }
-    return 0;
-}
-
-/* The request becomes one for the file's pages, with a reference to their pager; -EBADF, -EACCES, -ENODEV. */
-static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uint64_t flags, uint64_t offset)
-{
-    struct file *file = descriptor_file(process_current()->files, descriptor);
-    if (!file) {
-        return -EBADF;
-    }
-    int64_t error = check_file(file, flags, request->access);
-    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
-    if (error == 0) {
-        request->pager = file_pager(file);
-        error = request->pager ? 0 : -ENODEV;
-    }
-    file_put(file);
-    request->source = VM_PAGER;
-    request->offset = offset;
-    /* Who may not write to the file never does, whatever access the memory gets later (mm/mmap.c). */
-    request->shared = is_shared(flags) && (opened & FILE_ACCESS) == FILE_READ_WRITE;
-    request->around = AROUND_PAGES;
-    return error;
+    bool validates = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE; /* which is for files alone */
+    return !known || (flags & MAP_GROWS_DOWN) || (validates && (flags & MAP_ANONYMOUS)) ? -EINVAL : 0;
 }
 
 int64_t call_mmap(const struct trap_frame *frame)
@@ -211,10 +172,12 @@ int64_t call_mmap(const struct trap_frame *frame)
     }
     struct vm_request request = {.source = VM_ZERO, .bytes = bytes, .access = access};
     if (!(flags & MAP_ANONYMOUS)) {
-        error = ask_for_file(&request, argument_5(frame), flags, argument_6(frame));
-        if (error) {
-            return error;
-        }
+        error = mapping_of_file(&request, argument_5(frame), is_shared(flags), argument_6(frame));
+    } else if (is_shared(flags)) {
+        error = mapping_of_shared_memory(&request);
+    }
+    if (error) {
+        return error;
     }
     int64_t placed;
     if (flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE)) {

@@ -300,6 +300,17 @@ void vm_numbers_destroy(struct vm_manager *manager, struct vm_numbers *numbers);
 
 /* ---- manager.c ---- */
 
+/* Counts a region, which is shared or not, as one of its pager's; false when that has none any more that are
+ * shared. */
+bool vm_region_begin_sharing(const struct vm_region *region);
+
+/* Takes what a region has of its pager, if it has one: a reference, and its place among the shared ones. There
+ * is another region like it. */
+void vm_region_get_pager(const struct vm_region *region);
+
+/* Returns that. No lock is held. */
+void vm_region_put_pager(const struct vm_region *region);
+
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
 

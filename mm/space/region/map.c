@@ -145,6 +145,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;
     }
+    if (!vm_region_begin_sharing(region)) {
+        return VM_SEALED;
+    }
     if (region->pager) {
         vm_pager_get(region->pager);
         region->family = atomic_load_explicit(&region->pager->family, memory_order_acquire);

@@ -1,0 +1,8 @@
+"""Programs that share memory, replace it and move it: what they say under Ashlar is what they say under Linux."""
+
+import programs
+
+CASES = {
+    "program.shared": programs.like_linux("shared", "-pthread", cpus=1),
+    "program.shared.4": programs.like_linux("shared", "-pthread", cpus=4),
+}
