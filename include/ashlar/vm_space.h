@@ -268,18 +268,20 @@ enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, con
 
 /* What vm_space_map() is asked for. Zeros everywhere mean: 0 bytes reserved anywhere. */
 struct vm_request {
-    const char *name;          /* for people; stays where it is; or NULL */
-    enum vm_source source;     /* what fills it */
-    uint64_t bytes;            /* length, a multiple of FRAME_BYTES */
-    unsigned access;           /* enum vm_access */
-    bool fixed;                /* at `address` exactly; else the space chooses, lowest fitting gap first */
-    virt_addr_t address;       /* fixed: where; else: not below this, if not 0 */
-    uint64_t alignment;        /* when the space chooses; a power of two; 0 for FRAME_BYTES */
-    uint64_t guard;            /* bytes below that nobody else may use and that are never filled */
-    bool large;                /* VM_ZERO, VM_DEVICE: 2 MiB pages where one fits */
-    bool shared;               /* VM_PAGER: writes go to the pager's frames; else to copies */
-    unsigned around;           /* pages that one fault may fill, of the aligned group of so many: a power of
-                                  two up to VM_AROUND_MAX; 0 or 1 for only the one */
+    const char *name;      /* for people; stays where it is; or NULL */
+    enum vm_source source; /* what fills it */
+    uint64_t bytes;        /* length, a multiple of FRAME_BYTES */
+    unsigned access;       /* enum vm_access */
+    bool fixed;            /* at `address` exactly; else the space chooses, lowest fitting gap first */
+    bool replace;          /* fixed: what lies there goes, as by vm_space_unmap(), but in one step; the guard
+                              has to be free. Not for VM_FRAMES */
+    virt_addr_t address;   /* fixed: where; else: not below this, if not 0 */
+    uint64_t alignment;    /* when the space chooses; a power of two; 0 for FRAME_BYTES */
+    uint64_t guard;        /* bytes below that nobody else may use and that are never filled */
+    bool large;            /* VM_ZERO, VM_DEVICE: 2 MiB pages where one fits */
+    bool shared;           /* VM_PAGER: writes go to the pager's frames; else to copies */
+    unsigned around;       /* pages that one fault may fill, of the aligned group of so many: a power of
+                              two up to VM_AROUND_MAX; 0 or 1 for only the one */
     const phys_addr_t *frames; /* VM_FRAMES: one allocated single frame for each page; the space takes a
                                   reference to each, and their descriptors' notes, which
                                   are empty before, and again when no page shows the frame */
@@ -293,7 +295,11 @@ struct vm_request {
 
 /*
  * Makes a region; *address is its first byte. A region that continues its neighbour becomes part of it. Fails
- * with any error but VM_NOT_MAPPED, VM_TOO_MANY, VM_BAD_RANGE and VM_BUSY.
+ * with any error but VM_NOT_MAPPED, VM_BAD_RANGE and VM_IN_USE.
+ *
+ * One that replaces others takes their place at once: each access sees what was there, or what comes, and
+ * never nothing; who comes to a page in between waits. What could fail has been done before anything goes.
+ * Guards of other regions that reach into its range become shorter.
  */
 enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
     EXCLUDES(space->change, space->lock);
@@ -308,6 +314,45 @@ enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *requ
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
                             virt_addr_t source, uint64_t bytes)
     EXCLUDES(space->change, space->lock, from->change, from->lock);
+
+/* What vm_space_move() is asked for. */
+struct vm_move {
+    virt_addr_t from;    /* first byte of what moves: part of one region, or all of it */
+    uint64_t bytes;      /* length of that; 0: nothing moves, and what a shared region shows is shown again */
+    uint64_t new_bytes;  /* length that it gets, at least `bytes`: what is new is filled as the rest was */
+    bool fixed;          /* to `address` exactly; else the space chooses, lowest fitting gap first */
+    bool replace;        /* fixed: what lies there goes, in one step */
+    bool keep;           /* the old region stays where it was, without its pages */
+    virt_addr_t address; /* fixed: where; else: not below this, if not 0 */
+};
+
+/*
+ * Moves pages to another address; *address is its first byte. No page is copied, forks show the same pages as
+ * before, and frames are found from their pages and the other way round. Meanwhile whoever comes to a page in
+ * one of both ranges by a fault waits until all is done; what is mapped still or already can be used. Fails
+ * with VM_NOT_MAPPED (not part of one region), VM_OVERLAP (both ranges overlap, or something lies there and
+ * shall not go), VM_BAD_SOURCE (0 bytes of a region that is not shared; VM_FRAMES or VM_DEVICE with another
+ * length or to be kept), VM_NO_MEMORY, VM_NO_ROOM, VM_EMPTY, VM_WRAPS, VM_CONFLICT, VM_BUSY, or for a bad
+ * range.
+ */
+enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
+    EXCLUDES(space->change, space->lock);
+
+/*
+ * Makes the region that ends at `end` longer by `bytes`. Fails with VM_NOT_MAPPED (none ends there),
+ * VM_OVERLAP (something lies behind it), VM_BAD_SOURCE (VM_FRAMES, VM_DEVICE), VM_NO_MEMORY, VM_WRAPS, or for
+ * a bad range.
+ */
+enum vm_error vm_space_extend(struct vm_space *space, virt_addr_t end, uint64_t bytes)
+    EXCLUDES(space->change, space->lock);
+
+/*
+ * Makes the VM_STACK region that begins at `base` longer by `bytes`, downwards, into its guard. `gap`: bytes
+ * below the new first one in which nothing may lie but stacks and what allows no access. Fails as the
+ * function above does.
+ */
+enum vm_error vm_space_extend_down(struct vm_space *space, virt_addr_t base, uint64_t bytes, uint64_t gap)
+    EXCLUDES(space->change, space->lock);
 
 /*
  * Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first

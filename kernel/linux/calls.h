@@ -46,6 +46,8 @@
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
     X(12, brk, "p")                 X(28, madvise, "pnn")                                                    \
+    /* mremap.c */                                                                                           \
+    X(25, mremap, "pnnxp")                                                                                   \
     /* identity.c */                                                                                         \
     X(39, getpid, "")               X(60, exit, "n")             X(102, getuid, "")                          \
     X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \

@@ -51,9 +51,7 @@ static unsigned access_of(uint64_t protection, int64_t *error)
            (protection & PROTECT_WRITE ? VM_WRITE : 0) | (protection & PROTECT_EXECUTE ? VM_EXECUTE : 0);
 }
 
-/* Whether `bytes` bytes more are within the limits of the whole and, if written by the program alone, of
- * data. */
-static bool within_limits(const struct process *process, uint64_t bytes, unsigned access)
+bool memory_may_grow(const struct process *process, uint64_t bytes, unsigned access)
 {
     uint64_t now = process->memory->space.region_bytes;
     bool data = access & VM_WRITE;
@@ -63,7 +61,7 @@ static bool within_limits(const struct process *process, uint64_t bytes, unsigne
 
 /* ---- mmap ---- */
 
-static int64_t unmap_range(struct process *process, uint64_t base, uint64_t bytes)
+int64_t memory_unmap(struct process *process, uint64_t base, uint64_t bytes)
 {
     uint64_t end = base + bytes;
     base = max_u64(base, USER_BASE);
@@ -74,18 +72,16 @@ static int64_t unmap_range(struct process *process, uint64_t base, uint64_t byte
     return error_of_space(vm_space_unmap(&process->memory->space, virt_addr(base), end - base));
 }
 
+/* At the request's address; what is there goes in one step, or is in the way. */
 static int64_t place_fixed(struct process *process, struct vm_request *request, bool replace)
 {
     virt_addr_t address;
     request->fixed = true;
-    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
-    if (error == VM_OVERLAP && replace) {
-        int64_t unmapped = unmap_range(process, request->address.raw, request->bytes);
-        if (unmapped != 0) {
-            return unmapped;
-        }
-        error = vm_space_map(&process->memory->space, request, &address);
+    request->replace = replace;
+    if (replace) {
+        memory_note_peak(process->memory);
     }
+    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     return error == VM_OK ? (int64_t)request->address.raw : error_of_space(error);
 }
 
@@ -101,6 +97,7 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
         }
     }
     request->fixed = false;
+    request->replace = false;
     request->address = virt_addr(process->memory->map_base);
     enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     if (error == VM_NO_ROOM) {
@@ -110,8 +107,7 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
     return error == VM_OK ? (int64_t)address.raw : error_of_space(error);
 }
 
-/* Fills what may be filled; where it cannot be, that is found out by whoever touches it. */
-static void populate(struct process *process, uint64_t base, uint64_t bytes, unsigned access)
+void memory_populate(struct process *process, uint64_t base, uint64_t bytes, unsigned access)
 {
     enum vm_access wanted = access & VM_WRITE ? VM_WRITE : VM_READ;
     for (uint64_t at = base; access != VM_NONE && at < base + bytes; at += FRAME_BYTES) {
@@ -167,7 +163,7 @@ int64_t call_mmap(const struct trap_frame *frame)
         return error;
     }
     bytes = align_up(bytes, FRAME_BYTES);
-    if (!within_limits(process, bytes, is_shared(flags) ? VM_READ : access)) {
+    if (!memory_may_grow(process, bytes, is_shared(flags) ? VM_READ : access)) {
         return -ENOMEM;
     }
     struct vm_request request = {.source = VM_ZERO, .bytes = bytes, .access = access};
@@ -190,7 +186,7 @@ int64_t call_mmap(const struct trap_frame *frame)
         vm_pager_put(request.pager); /* the region has its own reference */
     }
     if (placed > 0 && (flags & (MAP_POPULATE | MAP_LOCKED))) {
-        populate(process, (uint64_t)placed, bytes, access);
+        memory_populate(process, (uint64_t)placed, bytes, access);
     }
     return placed;
 }
@@ -203,7 +199,7 @@ int64_t call_munmap(const struct trap_frame *frame)
         !user_range_is_sound(user_addr(address), align_up(bytes, FRAME_BYTES))) {
         return -EINVAL;
     }
-    return unmap_range(process_current(), address, align_up(bytes, FRAME_BYTES));
+    return memory_unmap(process_current(), address, align_up(bytes, FRAME_BYTES));
 }
 
 /* ---- Changes of what there is ---- */
@@ -287,7 +283,7 @@ static bool move_heap_end(struct process *process, uint64_t end)
     uint64_t old = align_up(process->memory->heap_end, FRAME_BYTES);
     uint64_t new = align_up(end, FRAME_BYTES);
     if (new < old) {
-        return unmap_range(process, new, old - new) == 0;
+        return memory_unmap(process, new, old - new) == 0;
     }
     if (new == old) {
         return true;
@@ -297,7 +293,7 @@ static bool move_heap_end(struct process *process, uint64_t end)
                                  .bytes = new - old,
                                  .access = VM_READ | VM_WRITE,
                                  .address = virt_addr(old)};
-    return within_limits(process, new - old, request.access) && place_fixed(process, &request, false) > 0;
+    return memory_may_grow(process, new - old, request.access) && place_fixed(process, &request, false) > 0;
 }
 
 /* Answers where the heap ends, whether it could be moved or not: that is how a program finds out. */

@@ -229,6 +229,18 @@ void task_change_memory(struct task *task, struct memory *memory);
 /* Linux's number for what a space answered: 0, or one with a minus. */
 int64_t error_of_space(enum vm_error error);
 
+/* ---- memory.c: what other calls of memory use of it ---- */
+
+/* Whether `bytes` bytes more are within the limits of the whole and, if written by the program alone, of data.
+ * access: enum vm_access. */
+bool memory_may_grow(const struct process *process, uint64_t bytes, unsigned access);
+
+/* Unmaps what there is in a range of the program's half. */
+int64_t memory_unmap(struct process *process, uint64_t base, uint64_t bytes);
+
+/* Fills what may be filled; where it cannot be, that is found out by whoever touches it. */
+void memory_populate(struct process *process, uint64_t base, uint64_t bytes, unsigned access);
+
 /* ---- image.c: from a file to a process ---- */
 
 /*

@@ -5,4 +5,6 @@ import programs
 CASES = {
     "program.shared": programs.like_linux("shared", "-pthread", cpus=1),
     "program.shared.4": programs.like_linux("shared", "-pthread", cpus=4),
+    "program.remap": programs.like_linux("remap", "-pthread", cpus=1),
+    "program.remap.4": programs.like_linux("remap", "-pthread", cpus=4),
 }

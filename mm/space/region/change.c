@@ -7,9 +7,7 @@
 
 #define CUTS 2 /* a range has two ends */
 
-/* Sees to it that the range cuts no large page. */
-static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->change, space->lock)
+enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
     enum vm_error error = VM_OK;
     struct vm_region *first = vm_region_above(space, base);
@@ -23,9 +21,8 @@ static enum vm_error cut_pages(struct vm_space *space, struct vm_work *work, uin
     return error;
 }
 
-/* Cuts the regions at the bounds; returns the first one inside, or NULL. */
-static struct vm_region *cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
-                                     uint64_t end) REQUIRES(space->change, space->lock)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
+                                       uint64_t end)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {
@@ -45,8 +42,7 @@ void vm_region_abandon(struct vm_space *space, struct vm_work *work)
     struct vm_region *region = space->moving;
     vm_pages_drop(space, &work->hold, region);
     space->moving = NULL;
-    region->next = work->dead;
-    work->dead = region;
+    vm_region_bury(work, region);
 }
 
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
@@ -74,9 +70,9 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
         return VM_NO_MEMORY;
     }
     vm_work_lock(space, &work);
-    error = cut_pages(space, &work, base.raw, base.raw + bytes);
+    error = vm_range_cut_pages(space, &work, base.raw, base.raw + bytes);
     if (error == VM_OK) {
-        cut_regions(space, &work, base.raw, base.raw + bytes);
+        vm_range_cut_regions(space, &work, base.raw, base.raw + bytes);
         vm_range_remove(space, &work, base.raw, base.raw + bytes);
     }
     vm_work_unlock(space, &work);
@@ -173,7 +169,7 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
 static void protect(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
                     unsigned access) REQUIRES(space->change, space->lock)
 {
-    struct vm_region *region = cut_regions(space, work, base, end);
+    struct vm_region *region = vm_range_cut_regions(space, work, base, end);
     while (region && region->base < end) {
         vm_hold_renew(&work->hold);
         work->hold.left--;
@@ -199,7 +195,7 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
         return error;
     }
     vm_work_lock(space, work);
-    error = cut_pages(space, work, base, end);
+    error = vm_range_cut_pages(space, work, base, end);
     if (error == VM_OK) {
         protect(space, work, base, end, access);
     }
