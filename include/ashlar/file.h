@@ -110,6 +110,28 @@ int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 /* A regular file without a name (memfd_create). */
 int fs_unnamed(const struct fs_view *view, struct file **file);
 
+/* What may never be done to a file any more (F_ADD_SEALS, include/uapi/linux/fcntl.h). */
+enum file_seal {
+    FILE_SEAL_SEAL = 1,          /* no more seals */
+    FILE_SEAL_SHRINK = 2,        /* it does not become shorter, */
+    FILE_SEAL_GROW = 4,          /* nor longer */
+    FILE_SEAL_WRITE = 8,         /* nobody writes to it, nor has it mapped to write */
+    FILE_SEAL_FUTURE_WRITE = 16, /* the same, but who has it mapped already goes on */
+    FILE_SEALS = 31,
+};
+
+/* Lets a file without a name have seals, and gives it the first of them: enum file_seal, or'ed. */
+void file_begin_sealing(struct file *file, unsigned seals);
+
+/*
+ * Adds seals: enum file_seal, or'ed. Fails with -EPERM (not open for writing, or sealed against that), -EINVAL
+ * (it has no seals, or not such), or -EBUSY: it is mapped shared, so that it cannot be sealed against writing.
+ */
+int file_add_seals(struct file *file, unsigned seals);
+
+/* Its seals, or -EINVAL. */
+int file_seals(struct file *file);
+
 void file_get(struct file *file);
 void file_put(struct file *file);
 
@@ -186,3 +208,5 @@ struct vm_pager *file_pager(struct file *file);
  * -EOPNOTSUPP (another pager), -EFBIG, or -ETXTBSY: it is executed.
  */
 int file_pager_punch(struct vm_pager *pager, uint64_t offset, uint64_t bytes);
+/* Whether it is /dev/zero: to map it is to map memory of no file. */
+bool file_is_zeros(const struct file *file);

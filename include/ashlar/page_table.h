@@ -273,6 +273,36 @@ void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_
  */
 void page_table_take(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                      page_table_entry_t *taken, struct tlb_batch *batch) EXCLUDES(table->lock);
+/* ---- Moving pages: nothing fails once the tables for their new places have been reserved ---- */
+
+/* Frames for tables, zeroed, taken before anything is changed. */
+struct table_reserve {
+    phys_addr_t first; /* chained through their descriptors' notes */
+};
+
+/* Takes frames for `count` tables, or none at all and returns false. They count as tables that wait. */
+bool page_table_reserve(struct page_table *table, struct table_reserve *reserve, uint64_t count)
+    EXCLUDES(table->lock);
+
+/* Gives back those that are left. */
+void page_table_unreserve(struct page_table *table, struct table_reserve *reserve) EXCLUDES(table->lock);
+
+/*
+ * Moves what `count` slots show, pages or none, from the page at `from` on, which lie in one table that is
+ * there, to the pages from `to` on, which are holes and lie in one table; those that are missing are taken
+ * from the reserve, which has enough. Entries keep all their bits; they go to moved[] as well. Returns how
+ * many were no holes. Their old translations are stale. Of `whole`, which they are a part of, nobody but the
+ * caller changes anything before the batch is flushed.
+ */
+unsigned page_table_move(struct page_table *table, virt_addr_t from, virt_addr_t to, unsigned count,
+                         struct table_reserve *reserve, page_table_entry_t *moved,
+                         const struct tlb_range *whole, struct tlb_batch *batch) EXCLUDES(table->lock);
+
+/* The same for the 2 MiB page at `from`, both aligned; returns its entry. The batch is finished where a table
+ * became empty. */
+page_table_entry_t page_table_move_large(struct page_table *table, virt_addr_t from, virt_addr_t to,
+                                         struct table_reserve *reserve, struct tlb_batch *batch)
+    EXCLUDES(table->lock);
 
 /* page_table_set() for the slot of the page at `base`, which is no hole, without its checks. */
 void page_table_replace(struct page_table *table, page_table_entry_t *slot, virt_addr_t base,

@@ -56,6 +56,7 @@ enum vm_error {
     VM_TOO_MANY,  /* VM_SPACES_MAX spaces exist */
     VM_IN_USE,    /* the structure is a space of this manager already */
     VM_BUSY,      /* the range cuts a 2 MiB page whose block is pinned or being changed: it may later */
+    VM_SEALED,    /* the pager has no shared regions any more: vm_pager_seal() */
     VM_ERROR_COUNT
 };
 
@@ -155,6 +156,7 @@ struct vm_pager {
     _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
     _Atomic(uint32_t) revocations;      /* starts as 0, and is the spaces' affair: of vm_pager_revoke() */
     _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */
+    _Atomic(int32_t) shared;            /* how many regions are shared; -1: there may be none. Starts as 0 */
 };
 
 /*
@@ -170,6 +172,10 @@ void vm_pager_revoke(struct vm_pager *pager, uint64_t offset, uint64_t bytes, bo
 
 void vm_pager_get(struct vm_pager *pager);
 void vm_pager_put(struct vm_pager *pager);
+
+/* Sees to it that the pager has no shared regions from now on: making one fails with VM_SEALED. False, and
+ * nothing has changed, where it has some now. */
+bool vm_pager_seal(struct vm_pager *pager);
 
 /* ---- What a manager and a space are made with ---- */
 
@@ -292,6 +298,8 @@ struct vm_request {
     unsigned access;           /* enum vm_access */
     unsigned marks;            /* enum vm_mark */
     bool fixed;                /* at `address` exactly; else the space chooses, lowest fitting gap first */
+    bool replace;              /* fixed: what lies there goes, as by vm_space_unmap(), but in one step; the
+                                  guard has to be free. Not for VM_FRAMES */
     virt_addr_t address;       /* fixed: where; else: not below this, if not 0 */
     uint64_t alignment;        /* when the space chooses; a power of two; 0 for FRAME_BYTES */
     uint64_t guard;            /* bytes below that nobody else may use and that are never filled */
@@ -312,7 +320,11 @@ struct vm_request {
 
 /*
  * Makes a region; *address is its first byte. A region that continues its neighbour becomes part of it. Fails
- * with any error but VM_NOT_MAPPED, VM_TOO_MANY, VM_BAD_RANGE and VM_BUSY.
+ * with any error but VM_NOT_MAPPED, VM_BAD_RANGE and VM_IN_USE.
+ *
+ * One that replaces others takes their place at once: each access sees what was there, or what comes, and
+ * never nothing; who comes to a page in between waits. What could fail has been done before anything goes.
+ * Guards of other regions that reach into its range become shorter.
  */
 enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
     EXCLUDES(space->change, space->lock);
@@ -327,6 +339,45 @@ enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *requ
 enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
                             virt_addr_t source, uint64_t bytes)
     EXCLUDES(space->change, space->lock, from->change, from->lock);
+
+/* What vm_space_move() is asked for. */
+struct vm_move {
+    virt_addr_t from;    /* first byte of what moves: part of one region, or all of it */
+    uint64_t bytes;      /* length of that; 0: nothing moves, and what a shared region shows is shown again */
+    uint64_t new_bytes;  /* length that it gets, at least `bytes`: what is new is filled as the rest was */
+    bool fixed;          /* to `address` exactly; else the space chooses, lowest fitting gap first */
+    bool replace;        /* fixed: what lies there goes, in one step */
+    bool keep;           /* the old region stays where it was, without its pages */
+    virt_addr_t address; /* fixed: where; else: not below this, if not 0 */
+};
+
+/*
+ * Moves pages to another address; *address is its first byte. No page is copied, forks show the same pages as
+ * before, and frames are found from their pages and the other way round. Meanwhile whoever comes to a page in
+ * one of both ranges by a fault waits until all is done; what is mapped still or already can be used. Fails
+ * with VM_NOT_MAPPED (not part of one region), VM_OVERLAP (both ranges overlap, or something lies there and
+ * shall not go), VM_BAD_SOURCE (0 bytes of a region that is not shared; VM_FRAMES or VM_DEVICE with another
+ * length or to be kept), VM_NO_MEMORY, VM_NO_ROOM, VM_EMPTY, VM_WRAPS, VM_CONFLICT, VM_BUSY, or for a bad
+ * range.
+ */
+enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
+    EXCLUDES(space->change, space->lock);
+
+/*
+ * Makes the region that ends at `end` longer by `bytes`. Fails with VM_NOT_MAPPED (none ends there),
+ * VM_OVERLAP (something lies behind it), VM_BAD_SOURCE (VM_FRAMES, VM_DEVICE), VM_NO_MEMORY, VM_WRAPS, or for
+ * a bad range.
+ */
+enum vm_error vm_space_extend(struct vm_space *space, virt_addr_t end, uint64_t bytes)
+    EXCLUDES(space->change, space->lock);
+
+/*
+ * Makes the VM_STACK region that begins at `base` longer by `bytes`, downwards, into its guard. `gap`: bytes
+ * below the new first one in which nothing may lie but stacks and what allows no access. Fails as the
+ * function above does.
+ */
+enum vm_error vm_space_extend_down(struct vm_space *space, virt_addr_t base, uint64_t bytes, uint64_t gap)
+    EXCLUDES(space->change, space->lock);
 
 /*
  * Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first

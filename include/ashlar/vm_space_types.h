@@ -36,6 +36,12 @@ struct vm_relative {
     struct vm_region *region;     /* or NULL, for a space */
 };
 
+/* A stretch of addresses. */
+struct vm_range {
+    uint64_t base; /* first byte */
+    uint64_t end;  /* behind the last one; the same as base: nothing */
+};
+
 struct vm_manager {
     struct vm_manager_config config;  /* as given */
     struct slab_cache regions;        /* of struct vm_region */
@@ -55,6 +61,8 @@ struct vm_space {
     struct vm_region *first;    /* lowest region, or NULL */
     struct vm_region *moving;   /* region on its way in or out, whose pages come or go; or NULL */
     struct vm_region *recent;   /* found last, or NULL */
+    struct vm_range held[2];    /* what is being replaced or moved: who would be refused there waits for
+                                   `change`; these change with both held */
     uint64_t base;              /* first address it may use */
     uint64_t end;               /* behind the last address it may use */
     uint64_t random;            /* state of the generator that balances the tree */

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #define MEMORY_DEVICES 1
+#define ZERO           5
 
 /* Fills the buffer, a part at a time; random: with random bytes, else with zeros. */
 static int64_t fill(struct file *file, struct file_buffer *buffer, bool random)
@@ -59,6 +60,11 @@ static int64_t write_none(struct file *file, struct file_buffer *buffer, uint64_
     return buffer->left != 0 ? -ENOSPC : 0;
 }
 
+bool file_is_zeros(const struct file *file)
+{
+    return fs_kind(file->node) == FS_CHARACTER && file->node->special == fs_device(MEMORY_DEVICES, ZERO);
+}
+
 const struct file_operations *fs_device_operations(const struct fs *fs, uint64_t number)
 {
     static const struct file_operations null = {.read = read_nothing, .write = write_all};
@@ -66,7 +72,7 @@ const struct file_operations *fs_device_operations(const struct fs *fs, uint64_t
     static const struct file_operations full = {.read = read_zeros, .write = write_none};
     static const struct file_operations random = {.read = read_random, .write = write_all};
     static const struct file_operations *const by_minor[] = {
-        [3] = &null, [5] = &zero, [7] = &full, [8] = &random, [9] = &random};
+        [3] = &null, [ZERO] = &zero, [7] = &full, [8] = &random, [9] = &random};
     for (unsigned minor = 0; minor < ARRAY_LENGTH(by_minor); minor++) {
         if (by_minor[minor] && number == fs_device(MEMORY_DEVICES, minor)) {
             return by_minor[minor];

@@ -32,6 +32,7 @@ struct fs_regular {
     uint64_t bytes;        /* (N) length; written with `writing` held, too */
     uint64_t frames;       /* (N) in the pages */
     int32_t writers;       /* (N) files open for writing; below 0: those who execute it */
+    unsigned seals;        /* enum file_seal, and FS_SEALABLE; written with `writing` held */
 };
 
 struct fs_directory {
@@ -218,6 +219,15 @@ int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged,
 void fs_regular_set_length(struct fs_node *node, uint64_t bytes) REQUIRES(node->regular.writing);
 int64_t fs_regular_seek(struct fs_node *node, uint64_t from, bool data);
 extern const struct file_operations fs_regular_operations;
+
+/* ---- seals.c ---- */
+
+#define FS_SEALABLE (1U << 31) /* a file that may have seals */
+
+/* How many of `bytes` bytes from `offset` on the seals allow to write, or -EPERM: `writing` is held. */
+int64_t fs_seals_allow_write(const struct fs_node *node, uint64_t offset, uint64_t bytes);
+/* Whether they allow to make it `bytes` long: 0 or -EPERM. */
+int fs_seals_allow_length(const struct fs_node *node, uint64_t bytes);
 
 /* ---- pipe.c, device.c, directory.c ---- */
 

@@ -176,7 +176,8 @@ static int64_t regular_write(struct file *file, struct file_buffer *buffer, uint
     }
     int64_t result = -EFBIG;
     if (offset < FS_BYTES_MAX) {
-        result = write_all(node, buffer, offset, min_u64(buffer->left, FS_BYTES_MAX - offset));
+        result = fs_seals_allow_write(node, offset, min_u64(buffer->left, FS_BYTES_MAX - offset));
+        result = result < 0 ? result : write_all(node, buffer, offset, (uint64_t)result);
     }
     if (result > 0) {
         if (file->unprivileged) {
@@ -194,8 +195,8 @@ static int64_t regular_write(struct file *file, struct file_buffer *buffer, uint
 int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider)
 {
     mutex_acquire(&node->regular.writing);
-    bool executed = node->regular.writers < 0;
-    if (!executed) {
+    int error = node->regular.writers < 0 ? -ETXTBSY : fs_seals_allow_length(node, bytes);
+    if (!error) {
         uint64_t before = node->regular.bytes;
         fs_regular_set_length(node, bytes);
         if (bytes < before) {
@@ -207,7 +208,7 @@ int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged,
         fs_node_modified(node);
     }
     mutex_release(&node->regular.writing);
-    return executed ? -ETXTBSY : 0;
+    return error;
 }
 
 /* Passes up to VM_HOLD_PAGES pages that are there; returns whether it came to one that is not. */

@@ -48,6 +48,8 @@
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
     X(12, brk, "p")                                                                                          \
+    /* mremap.c */                                                                                           \
+    X(25, mremap, "pnnxp")                                                                                   \
     /* advice.c, residency.c, locking.c, process_memory.c */                                                 \
     X(28, madvise, "pnn")            X(26, msync, "pnx")              X(27, mincore, "pnp")                  \
     X(149, mlock, "pn")              X(150, munlock, "pn")            X(151, mlockall, "x")                  \

@@ -17,6 +17,8 @@ enum fcntl_command {
     FCNTL_GET_FLAGS = 3,
     FCNTL_SET_FLAGS = 4,
     FCNTL_DUP_CLOSE_ON_EXEC = 1030,
+    FCNTL_ADD_SEALS = 1033,
+    FCNTL_GET_SEALS = 1034,
 };
 
 static uint64_t limit(void)
@@ -147,6 +149,12 @@ static int64_t control_file(struct file *file, uint32_t command, uint64_t argume
         }
         file_set_flags(file, (unsigned)argument);
         return 0;
+    case FCNTL_ADD_SEALS:
+        return flags & FILE_PLACE      ? -EBADF
+               : argument > UINT32_MAX ? -EINVAL
+                                       : file_add_seals(file, (unsigned)argument);
+    case FCNTL_GET_SEALS:
+        return flags & FILE_PLACE ? -EBADF : file_seals(file);
     default:
         return -EINVAL;
     }
@@ -246,5 +254,9 @@ int64_t call_memfd_create(const struct trap_frame *frame)
     places_view(process_current()->places, &view);
     int64_t error = fs_unnamed(&view, &file);
     fs_view_put(&view);
-    return error ? error : file_give(file, flags & MEMFD_CLOSE_ON_EXEC);
+    if (error) {
+        return error;
+    }
+    file_begin_sealing(file, flags & MEMFD_SEALING ? 0 : FILE_SEAL_SEAL);
+    return file_give(file, flags & MEMFD_CLOSE_ON_EXEC);
 }

@@ -4,6 +4,7 @@
  *
  * Room is looked for from map_base upwards, the lowest gap first, as Linux's bottom-up layout does.
  */
+#include "mapping.h"
 #include "memory_calls.h"
 
 #define PROTECT_READ    0x1U
@@ -26,7 +27,6 @@
 #define MAP_HUGE_TABLE       0x40000U
 #define MAP_FIXED_NO_REPLACE 0x100000U
 
-#define AROUND_PAGES 16 /* of a file, that one fault brings in */
 
 /* The access a program asks for, or no access in `*error`. Writing implies reading, as does executing. */
 static unsigned access_of(uint64_t protection, int64_t *error)
@@ -41,7 +41,7 @@ static unsigned access_of(uint64_t protection, int64_t *error)
 
 /* ---- mmap ---- */
 
-static int64_t unmap_range(struct process *process, uint64_t base, uint64_t bytes)
+int64_t memory_unmap(struct process *process, uint64_t base, uint64_t bytes)
 {
     uint64_t end = base + bytes;
     base = max_u64(base, USER_BASE);
@@ -52,18 +52,16 @@ static int64_t unmap_range(struct process *process, uint64_t base, uint64_t byte
     return error_of_space(vm_space_unmap(&process->memory->space, virt_addr(base), end - base));
 }
 
+/* At the request's address; what is there goes in one step, or is in the way. */
 static int64_t place_fixed(struct process *process, struct vm_request *request, bool replace)
 {
     virt_addr_t address;
     request->fixed = true;
-    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
-    if (error == VM_OVERLAP && replace) {
-        int64_t unmapped = unmap_range(process, request->address.raw, request->bytes);
-        if (unmapped != 0) {
-            return unmapped;
-        }
-        error = vm_space_map(&process->memory->space, request, &address);
+    request->replace = replace;
+    if (replace) {
+        memory_note_peak(process->memory);
     }
+    enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     return error == VM_OK ? (int64_t)request->address.raw : error_of_space(error);
 }
 
@@ -79,6 +77,7 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
         }
     }
     request->fixed = false;
+    request->replace = false;
     request->address = virt_addr(process->memory->map_base);
     enum vm_error error = vm_space_map(&process->memory->space, request, &address);
     if (error == VM_NO_ROOM) {
@@ -117,46 +116,8 @@ static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint6
         return -ENOMEM; /* as where no such pages are set apart */
     }
     bool known = (flags & MAP_TYPE) == MAP_PRIVATE || is_shared(flags);
-    if (!known || (flags & MAP_GROWS_DOWN)) {
-        return -EINVAL;
-    }
-    return is_shared(flags) && (flags & MAP_ANONYMOUS) ? -ENODEV : 0;
-}
-
-/* What a mapping of the file needs it to be opened for. */
-static int64_t check_file(const struct file *file, uint64_t flags, unsigned access)
-{
-    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
-    bool reads = (opened & FILE_ACCESS) == FILE_READ_ONLY || (opened & FILE_ACCESS) == FILE_READ_WRITE;
-    if (opened & FILE_PLACE) {
-        return -EBADF;
-    }
-    if (!reads || (is_shared(flags) && (access & VM_WRITE) && (opened & FILE_ACCESS) != FILE_READ_WRITE)) {
-        return -EACCES;
-    }
-    return 0;
-}
-
-/* The request becomes one for the file's pages, with a reference to their pager; -EBADF, -EACCES, -ENODEV. */
-static int64_t ask_for_file(struct vm_request *request, uint64_t descriptor, uint64_t flags, uint64_t offset)
-{
-    struct file *file = descriptor_file(process_current()->files, descriptor);
-    if (!file) {
-        return -EBADF;
-    }
-    int64_t error = check_file(file, flags, request->access);
-    unsigned opened = atomic_load_explicit(&file->flags, memory_order_relaxed);
-    if (error == 0) {
-        request->pager = file_pager(file);
-        error = request->pager ? 0 : -ENODEV;
-    }
-    file_put(file);
-    request->source = VM_PAGER;
-    request->offset = offset;
-    /* Who may not write to the file never does, whatever access the memory gets later (mm/mmap.c). */
-    request->shared = is_shared(flags) && (opened & FILE_ACCESS) == FILE_READ_WRITE;
-    request->around = AROUND_PAGES;
-    return error;
+    bool validates = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE; /* which is for files alone */
+    return !known || (flags & MAP_GROWS_DOWN) || (validates && (flags & MAP_ANONYMOUS)) ? -EINVAL : 0;
 }
 
 /* enum vm_mark of the mapping. */
@@ -173,10 +134,11 @@ static bool fills(const struct process *process, uint64_t flags, unsigned marks)
     return locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
 }
 
-/* What limits and the machine say to a mapping: 0, -ENOMEM, -EAGAIN or -EPERM. */
+/* What limits and the machine say to a mapping, which may be a promise if it is of no file: 0, -ENOMEM, -EAGAIN or -EPERM. */
 static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t flags, unsigned access)
 {
     bool data = access & VM_WRITE && !is_shared(flags);
+    bool promised = data || (is_shared(flags) && flags & MAP_ANONYMOUS);
     if (!memory_may_grow(process, bytes, data)) {
         return -ENOMEM;
     }
@@ -186,7 +148,7 @@ static int64_t check_promise(const struct process *process, uint64_t bytes, uint
             return error;
         }
     }
-    return !data || flags & MAP_NO_RESERVE || memory_can_promise(bytes) ? 0 : -ENOMEM;
+    return !promised || flags & MAP_NO_RESERVE || memory_can_promise(bytes) ? 0 : -ENOMEM;
 }
 
 int64_t call_mmap(const struct trap_frame *frame)
@@ -208,10 +170,12 @@ int64_t call_mmap(const struct trap_frame *frame)
     struct vm_request request = {
         .source = VM_ZERO, .bytes = bytes, .access = access, .marks = marks_of(process, flags)};
     if (!(flags & MAP_ANONYMOUS)) {
-        error = ask_for_file(&request, argument_5(frame), flags, argument_6(frame));
-        if (error) {
-            return error;
-        }
+        error = mapping_of_file(&request, argument_5(frame), is_shared(flags), argument_6(frame));
+    } else if (is_shared(flags)) {
+        error = mapping_of_shared_memory(&request);
+    }
+    if (error) {
+        return error;
     }
     int64_t placed;
     if (flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE)) {
@@ -239,7 +203,7 @@ int64_t call_munmap(const struct trap_frame *frame)
         !user_range_is_sound(user_addr(address), align_up(bytes, FRAME_BYTES))) {
         return -EINVAL;
     }
-    return unmap_range(process_current(), address, align_up(bytes, FRAME_BYTES));
+    return memory_unmap(process_current(), address, align_up(bytes, FRAME_BYTES));
 }
 
 /* ---- Changes of what there is ---- */
@@ -278,7 +242,7 @@ static bool move_heap_end(struct process *process, uint64_t end)
     uint64_t old = align_up(process->memory->heap_end, FRAME_BYTES);
     uint64_t new = align_up(end, FRAME_BYTES);
     if (new < old) {
-        return unmap_range(process, new, old - new) == 0;
+        return memory_unmap(process, new, old - new) == 0;
     }
     if (new == old) {
         return true;

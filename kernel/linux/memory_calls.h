@@ -9,6 +9,9 @@ static inline struct vm_space *current_space(void)
     return &process_current()->memory->space;
 }
 
+/* Unmaps what there is in a range of the program's half: 0, or a number with a minus. */
+int64_t memory_unmap(struct process *process, uint64_t base, uint64_t bytes);
+
 /*
  * Limits and promises. A promise is private memory that its program may write to: it is refused where one
  * alone is more than the machine has (Linux's rule when nothing else is set, mm/util.c), unless it was asked

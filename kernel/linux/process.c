@@ -189,6 +189,8 @@ int64_t error_of_space(enum vm_error error)
         return -EEXIST;
     case VM_BAD_ACCESS:
         return -EACCES;
+    case VM_SEALED:
+        return -EPERM;
     case VM_EMPTY:
     case VM_UNALIGNED:
     case VM_BAD_ALIGNMENT:

@@ -256,11 +256,6 @@ void table_link(struct page_table *table, phys_addr_t at, uint64_t address, unsi
 
 /* ---- reserve.c ---- */
 
-/* Frames for tables, zeroed, taken before anything is changed. */
-struct table_reserve {
-    phys_addr_t first; /* chained through their descriptors' notes */
-};
-
 /* Takes `count`, or none at all and returns false. */
 bool reserve_fill(struct page_table *table, struct table_reserve *reserve, uint64_t count);
 /* One of them, its use count 0; there is one. */
@@ -284,6 +279,19 @@ static inline void tables_settle(struct page_table *table, struct tlb_batch *bat
         tlb_batch_finish(batch);
     }
 }
+
+/* ---- page.c ---- */
+
+/* Takes out the tables on the way to `address` that are empty, from `level` up; returns the level of the last
+ * one's entries, or one below if none went. */
+unsigned tables_shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
+    REQUIRES(table->lock);
+
+/* The same for the table `at` of level 1 of whose pages, around `address`, some have gone. Of `whole`, which they
+ * are a part of, nobody but the caller changes anything before the batch is flushed: a table that spans more
+ * is flushed at once. */
+void tables_shrink_within(struct page_table *table, phys_addr_t at, uint64_t address,
+                          const struct tlb_range *whole, struct tlb_batch *batch) REQUIRES(table->lock);
 
 /* ---- way.c ---- */
 

@@ -95,10 +95,7 @@ static page_table_entry_t entry_set(const struct setting *setting, phys_addr_t a
     return old;
 }
 
-/* Takes out the tables on the way to `address` that are empty, from `level` up; returns the level of the last
- * one's entries, or one below if none went. */
-static unsigned shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
-    REQUIRES(table->lock)
+unsigned tables_shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
 {
     for (; level < table->levels && !is_kept(table, address, level + 1); level++) {
         const struct page_walk_step parent = way_find(table, address, level + 1);
@@ -131,7 +128,7 @@ static enum page_table_error set_locked(const struct setting *setting, page_tabl
     }
     *old = entry_set(setting, found.table);
     if (page_entry_is_hole(setting->leaf) && table_used(setting->table, found.table) == 0) {
-        shrink(setting->table, setting->address, setting->level, setting->batch);
+        tables_shrink(setting->table, setting->address, setting->level, setting->batch);
         tables_settle(setting->table, setting->batch);
     }
     return PAGE_TABLE_OK;
@@ -303,6 +300,18 @@ static bool spans_only(uint64_t address, unsigned level, uint64_t first, uint64_
     return base >= first && base + (bytes - 1) <= last;
 }
 
+void tables_shrink_within(struct page_table *table, phys_addr_t at, uint64_t address,
+                          const struct tlb_range *whole, struct tlb_batch *batch)
+{
+    if (table_used(table, at) != 0) {
+        return;
+    }
+    unsigned level = tables_shrink(table, address, PAGE_LEVEL_4K, batch);
+    if (!spans_only(address, level, whole->base.raw, whole->base.raw + whole->bytes - 1)) {
+        tlb_batch_finish(batch);
+    }
+}
+
 void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       const struct tlb_range *whole, struct tlb_batch *batch)
 {
@@ -316,11 +325,8 @@ void page_table_clear(struct page_table *table, page_table_entry_t *slots, virt_
         entry_write(&slots[i], (page_table_entry_t){0});
     }
     table_use(table, at, -cleared);
-    if (cleared != 0 && table_used(table, at) == 0) {
-        unsigned level = shrink(table, base.raw, PAGE_LEVEL_4K, batch);
-        if (!spans_only(base.raw, level, whole->base.raw, whole->base.raw + whole->bytes - 1)) {
-            tlb_batch_finish(batch);
-        }
+    if (cleared != 0) {
+        tables_shrink_within(table, at, base.raw, whole, batch);
     }
     spinlock_release(&table->lock);
 }
@@ -346,7 +352,7 @@ void page_table_take(struct page_table *table, page_table_entry_t *slots, virt_a
     }
     table_use(table, at, -cleared);
     if (cleared != 0 && table_used(table, at) == 0) {
-        shrink(table, base.raw, PAGE_LEVEL_4K, batch);
+        tables_shrink(table, base.raw, PAGE_LEVEL_4K, batch);
     }
     spinlock_release(&table->lock);
     if (common != UINT64_MAX) {

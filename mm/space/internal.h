@@ -154,15 +154,17 @@ uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint
 
 /* ---- region/cut.c: cutting and joining regions ---- */
 
+#define VM_SPARES_MAX 5 /* a region that moves, and the pieces at the ends of two ranges */
+
 /*
  * What an operation that changes regions brings along and leaves behind: records got before anything changes,
  * stale translations, and regions that are gone but whose pagers can only be told without locks.
  */
 struct vm_work {
-    struct vm_region *spare[2]; /* for the pieces that cutting will make; NULL where used up or not needed */
-    struct vm_region *dead;     /* list by `next` */
-    struct tlb_batch batch;     /* what is stale */
-    struct vm_hold hold;        /* of the space's lock */
+    struct vm_region *spare[VM_SPARES_MAX]; /* for what will be made; NULL where used up or not needed */
+    struct vm_region *dead;                 /* list by `next` */
+    struct tlb_batch batch;                 /* what is stale */
+    struct vm_hold hold;                    /* of the space's lock */
 };
 
 /* Gets the records; without memory it does nothing and returns false. With no spares it needs none. */
@@ -299,11 +301,48 @@ void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct v
  * the mutex sees to it that nothing is placed there. `moving` names it for whoever looks at the pages.
  */
 
+/* Sees to it that the range cuts no large page. Fails as vm_page_cut(). */
+enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock);
+
+/* Cuts the regions at the bounds, of two spares; returns the first one inside, or NULL. */
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
+                                       uint64_t end) REQUIRES(space->change, space->lock);
+
+/* Puts a region that is in no tree, and has no pages, to the dead ones. */
+static inline void vm_region_bury(struct vm_work *work, struct vm_region *region)
+{
+    region->next = work->dead;
+    work->dead = region;
+}
+
 /* Empties the region that is on its way, and puts it to the dead ones. */
 void vm_region_abandon(struct vm_space *space, struct vm_work *work) REQUIRES(space->change, space->lock);
 
 /* Unmaps what there is in [base, end), at whose bounds regions have been cut. */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock);
+
+/*
+ * ---- region/replace.c: a range on its way from one meaning to another ----
+ *
+ * While a range is held, a fault there that would be refused waits until the operation is over, and then
+ * looks again.
+ */
+
+enum vm_held { VM_HELD_TARGET, VM_HELD_SOURCE };
+
+/* Holds [base, end), or lets go what is held so. */
+void vm_range_hold(struct vm_space *space, enum vm_held which, uint64_t base, uint64_t end)
+    REQUIRES(space->change, space->lock);
+void vm_range_let_go(struct vm_space *space) REQUIRES(space->change, space->lock);
+
+/* Whether a fault at the address has to wait. */
+bool vm_is_held(const struct vm_space *space, uint64_t address) REQUIRES(space->lock);
+
+/* Takes away what lies in [base, end), and guards that reach into it: large pages have been cut at its
+ * bounds. It is held, and nothing of it is cached any more. Needs two spares. */
+void vm_range_vacate(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
 
 /* ---- region/device.c: claims on given physical memory ---- */
@@ -339,6 +378,17 @@ void vm_numbers_return(struct vm_numbers *numbers, uint32_t number);
 void vm_numbers_destroy(struct vm_manager *manager, struct vm_numbers *numbers);
 
 /* ---- manager.c ---- */
+
+/* Counts a region, which is shared or not, as one of its pager's; false when that has none any more that are
+ * shared. */
+bool vm_region_begin_sharing(const struct vm_region *region);
+
+/* Takes what a region has of its pager, if it has one: a reference, and its place among the shared ones.
+ * There is another region like it. */
+void vm_region_get_pager(const struct vm_region *region);
+
+/* Returns that. No lock is held. */
+void vm_region_put_pager(const struct vm_region *region);
 
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);
@@ -385,6 +435,7 @@ void vm_need_drop(struct vm_space *space, struct vm_need *need);
 /* ---- fault/fill.c: the cases of a fault ---- */
 
 #define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *need says what is missing */
+#define VM_FAULT_WAITS ((enum vm_fault)(VM_FAULT_COUNT + 1)) /* nor this: the range is held */
 
 /* One fault on its way. */
 struct vm_case {

@@ -171,3 +171,43 @@ void vm_pager_put(struct vm_pager *pager)
         pager->release(pager);
     }
 }
+
+bool vm_pager_seal(struct vm_pager *pager)
+{
+    int32_t shared = 0;
+    return atomic_compare_exchange_strong_explicit(&pager->shared, &shared, -1, memory_order_acq_rel,
+                                                   memory_order_acquire) ||
+           shared < 0;
+}
+
+bool vm_region_begin_sharing(const struct vm_region *region)
+{
+    struct vm_pager *pager = region->pager;
+    int32_t shared = region->shared ? atomic_load_explicit(&pager->shared, memory_order_relaxed) : -1;
+    while (shared >= 0 &&
+           !atomic_compare_exchange_weak_explicit(&pager->shared, &shared, shared + 1, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+    }
+    return !region->shared || shared >= 0;
+}
+
+void vm_region_get_pager(const struct vm_region *region)
+{
+    if (region->pager) {
+        vm_pager_get(region->pager);
+    }
+    if (region->shared) {
+        int32_t before = atomic_fetch_add_explicit(&region->pager->shared, 1, memory_order_relaxed);
+        ASSERT(before > 0); /* there is one already */
+    }
+}
+
+void vm_region_put_pager(const struct vm_region *region)
+{
+    if (region->shared) {
+        atomic_fetch_sub_explicit(&region->pager->shared, 1, memory_order_release);
+    }
+    if (region->pager) {
+        vm_pager_put(region->pager);
+    }
+}

@@ -5,7 +5,7 @@
  *                          only its guard            guard gap, or a stack's limit
  *                |
  *                v
- *             allowed?     no                        not allowed, or reserved
+ *             allowed?     no                        not allowed, or reserved; or held: wait, and look again
  *                |
  *                v
  *             page there?  no            -> fill     zero page, zeroed frame, large block, stack growth,
@@ -52,19 +52,26 @@ static struct page_translation find_page(struct vm_space *space, uint64_t page,
                                      .leaf = leaf};
 }
 
+/* The access is refused, unless what lies there is about to be something else. */
+static enum vm_fault refuse(const struct vm_space *space, uint64_t address, enum vm_fault refusal)
+    REQUIRES(space->lock)
+{
+    return vm_is_held(space, address) ? VM_FAULT_WAITS : refusal;
+}
+
 static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
                              struct vm_need *need, struct tlb_batch *batch) REQUIRES(space->lock)
 {
     enum vm_fault error;
     struct vm_region *region = find_region(space, address, &error);
     if (!region) {
-        return error;
+        return refuse(space, address, error);
     }
     if (region->source == VM_NOTHING) {
-        return VM_FAULT_RESERVED;
+        return refuse(space, address, VM_FAULT_RESERVED);
     }
     if (access & region->denied) {
-        return VM_FAULT_DENIED;
+        return refuse(space, address, VM_FAULT_DENIED);
     }
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
@@ -101,7 +108,7 @@ static enum vm_fault attempt(struct vm_space *space, uint64_t address, enum vm_a
     if (!tlb_batch_is_empty(&batch)) {
         tlb_batch_finish(&batch);
     }
-    if (result != VM_FAULT_WANTS) {
+    if (result < VM_FAULT_COUNT) {
         space->faults[result]++;
     }
     spinlock_release(&space->lock);
@@ -117,6 +124,13 @@ static enum vm_fault give_up(struct vm_space *space)
     return VM_FAULT_PAGER_FAILED;
 }
 
+/* Waits until the operation is over that holds what lies there. */
+static void wait_for_change(struct vm_space *space)
+{
+    mutex_acquire(&space->change);
+    mutex_release(&space->change);
+}
+
 enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum vm_access access)
 {
     DEBUG_ASSERT(vm_space_is_valid(space));
@@ -124,8 +138,10 @@ enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum v
     need.kind = VM_NEED_NOTHING; /* the rest is written when something is wanted */
     need.stale = false;
     enum vm_fault result;
-    while ((result = attempt(space, address.raw, access, &need)) == VM_FAULT_WANTS) {
-        if (!vm_need_obtain(space, &need)) {
+    while ((result = attempt(space, address.raw, access, &need)) >= VM_FAULT_WANTS) {
+        if (result == VM_FAULT_WAITS) {
+            wait_for_change(space);
+        } else if (!vm_need_obtain(space, &need)) {
             result = give_up(space);
             break;
         }

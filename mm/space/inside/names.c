@@ -31,6 +31,7 @@ const char *vm_error_name(enum vm_error error)
         [VM_TOO_MANY] = "too many spaces",
         [VM_IN_USE] = "the space exists already",
         [VM_BUSY] = "a device still uses a large page that would be cut",
+        [VM_SEALED] = "the pager has no shared regions any more",
     };
     return name_of(names, VM_ERROR_COUNT, error);
 }

@@ -39,8 +39,7 @@ void vm_region_abandon(struct vm_space *space, struct vm_work *work)
     struct vm_region *region = space->moving;
     vm_pages_drop(space, &work->hold, region);
     space->moving = NULL;
-    region->next = work->dead;
-    work->dead = region;
+    vm_region_bury(work, region);
 }
 
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)

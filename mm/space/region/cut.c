@@ -7,15 +7,14 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
     for (struct vm_region *region = work->dead; region;) {
         struct vm_region *next = region->next;
         vm_region_leave(region);
-        if (region->pager) {
-            vm_pager_put(region->pager);
-        }
+        vm_region_put_pager(region);
         vm_device_release(space, region, region->base, region->bytes, region->before);
         slab_cache_free(&space->manager->regions, region);
         region = next;
     }
-    slab_cache_free(&space->manager->regions, work->spare[0]);
-    slab_cache_free(&space->manager->regions, work->spare[1]);
+    for (unsigned i = 0; i < VM_SPARES_MAX; i++) {
+        slab_cache_free(&space->manager->regions, work->spare[i]);
+    }
 }
 
 bool vm_work_prepare(struct vm_space *space, struct vm_work *work, unsigned spares)
@@ -23,8 +22,9 @@ bool vm_work_prepare(struct vm_space *space, struct vm_work *work, unsigned spar
     DEBUG_ASSERT(vm_space_is_valid(space));
     VALIDATE_AT_RANDOM(vm, vm_space_check, space);
     work->dead = NULL;
-    work->spare[0] = NULL;
-    work->spare[1] = NULL;
+    for (unsigned i = 0; i < VM_SPARES_MAX; i++) {
+        work->spare[i] = NULL;
+    }
     for (unsigned i = 0; i < spares; i++) {
         work->spare[i] = slab_cache_alloc(&space->manager->regions);
         if (!work->spare[i]) {
@@ -53,9 +53,12 @@ void vm_work_end(struct vm_space *space, struct vm_work *work)
 
 struct vm_region *vm_work_spare(struct vm_work *work)
 {
-    unsigned i = work->spare[0] ? 0 : 1;
+    unsigned i = 0;
+    while (!work->spare[i]) {
+        i++;
+        ASSERT(i < VM_SPARES_MAX);
+    }
     struct vm_region *spare = work->spare[i];
-    ASSERT(spare);
     work->spare[i] = NULL;
     return spare;
 }
@@ -99,9 +102,7 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
     upper->bytes -= below;
     upper->guard = 0;
     upper->offset += has_offset(region) ? below : 0;
-    if (upper->pager) {
-        vm_pager_get(upper->pager);
-    }
+    vm_region_get_pager(upper);
     vm_region_count(space, region, 0 - upper->bytes);
     vm_region_part(space, region, upper, below);
     vm_tree_insert(space, upper);

@@ -80,8 +80,8 @@ static enum vm_error choose_place(struct vm_space *space, const struct vm_reques
 {
     *base = request->address.raw;
     if (request->fixed) {
-        bool taken = vm_range_is_taken(space, *base - request->guard, request->bytes + request->guard);
-        return taken ? VM_OVERLAP : VM_OK;
+        uint64_t bytes = request->guard + (request->replace ? 0 : request->bytes);
+        return bytes != 0 && vm_range_is_taken(space, *base - request->guard, bytes) ? VM_OVERLAP : VM_OK;
     }
     uint64_t alignment = request->alignment ? request->alignment : FRAME_BYTES;
     *base = vm_tree_place(space, request->bytes, request->guard, alignment, request->address.raw);
@@ -107,6 +107,17 @@ static void describe(struct vm_region *region, const struct vm_request *request,
         .marks = (uint8_t)request->marks,
     };
     vm_region_set_access(region, request->access, request->access);
+}
+
+/* Takes away what lies where the region goes, or fails. */
+static enum vm_error make_room(struct vm_space *space, struct vm_work *work, const struct vm_region *region)
+    REQUIRES(space->change, space->lock)
+{
+    enum vm_error error = vm_range_cut_pages(space, work, region->base, vm_region_end(region));
+    if (error == VM_OK) {
+        vm_range_vacate(space, work, region->base, vm_region_end(region));
+    }
+    return error;
 }
 
 /* Puts the region into the space, its frames first. */
@@ -146,6 +157,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;
     }
+    if (!vm_region_begin_sharing(region)) {
+        return VM_SEALED;
+    }
     if (region->pager) {
         vm_pager_get(region->pager);
         region->family = atomic_load_explicit(&region->pager->family, memory_order_acquire);
@@ -153,7 +167,14 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
         vm_region_join(space, region);
     }
     vm_work_lock(space, work);
-    error = add(space, work, vm_work_spare(work), request->frames);
+    region = vm_work_spare(work);
+    error = request->replace ? make_room(space, work, region) : VM_OK;
+    if (error == VM_OK) {
+        error = add(space, work, region, request->frames);
+        vm_range_let_go(space);
+    } else {
+        vm_region_bury(work, region);
+    }
     vm_work_unlock(space, work);
     *address = error == VM_OK ? virt_addr(base) : *address;
     return error;
@@ -166,7 +187,7 @@ enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *requ
     if (error != VM_OK) {
         return error;
     }
-    if (!vm_work_begin(space, &work, 1)) {
+    if (!vm_work_begin(space, &work, request->replace ? 3 : 1)) {
         return VM_NO_MEMORY;
     }
     error = map(space, &work, request, address);

@@ -80,7 +80,9 @@ static bool asks_too_much(const struct vm_request *request)
 {
     bool pager = request->source == VM_PAGER;
     bool device = request->source == VM_DEVICE;
-    return (request->shared && !pager) || (request->cache != CACHE_WRITE_BACK && !device) ||
+    return (request->shared && !pager) ||
+           (request->replace && (request->source == VM_FRAMES || !request->fixed)) ||
+           (request->cache != CACHE_WRITE_BACK && !device) ||
            (request->large && !device && request->source != VM_ZERO) ||
            (request->around > 1 && (request->source == VM_FRAMES || request->source == VM_NOTHING)) ||
            request->around > VM_AROUND_MAX || (request->around && !is_power_of_two(request->around));

@@ -57,9 +57,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
         *error = VM_CONFLICT;
         return NULL;
     }
-    if (copy->pager) {
-        vm_pager_get(copy->pager);
-    }
+    vm_region_get_pager(copy);
     join_family(copying, copy, region);
     return copy;
 }

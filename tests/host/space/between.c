@@ -18,7 +18,7 @@ static void check_all_spaces(void)
     }
 }
 
-/* What is stale may wait for its flush in a region that is on its way out, and nowhere else. */
+/* What is stale may wait for its flush in a region that is on its way out or moves, and nowhere else. */
 static void check_translations(void)
 {
     struct vm_space *found;
@@ -29,6 +29,9 @@ static void check_translations(void)
         if (region && region->access == VM_NONE) {
             base = region->base;
             end = region->base + region->bytes;
+        } else if (found->held[VM_HELD_SOURCE].end != 0) {
+            base = found->held[VM_HELD_SOURCE].base;
+            end = found->held[VM_HELD_SOURCE].end;
         }
         vm_space_put(found);
     }

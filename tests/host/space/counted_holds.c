@@ -259,6 +259,27 @@ static enum vm_error destroy(struct vm_space *gone)
     return VM_OK;
 }
 
+/* The entries of large pages too, or of small ones in their place: to where all lies otherwise in its tables.
+ */
+static enum vm_error move_to(const struct kind *kind, uint64_t from, uint64_t target)
+{
+    virt_addr_t address;
+    struct vm_move move = {.from = virt_addr(from),
+                           .bytes = kind->bytes,
+                           .new_bytes = kind->bytes,
+                           .fixed = true,
+                           .replace = true,
+                           .address = virt_addr(target)};
+    return vm_space_move(&space, &move, &address);
+}
+
+static enum vm_error replace_with_zeros(const struct kind *kind)
+{
+    struct vm_request request = zeros_at(AT, kind->bytes);
+    request.replace = true;
+    return try_map(request);
+}
+
 static void change_all(const struct kind *kind)
 {
     static struct vm_space child;
@@ -281,6 +302,13 @@ static void change_all(const struct kind *kind)
         COUNTED("discard", kind->name, vm_space_discard(&space, at, kind->bytes / 2, true));
         COUNTED("discard of a copy", kind->name, vm_space_discard(&space, copy, kind->bytes, true));
     }
+    if (kind->bytes < TIB(1) && kind->make != make_many_regions && kind->make != make_reserved_regions) {
+        COUNTED("move", kind->name, move_to(kind, AT, ELSEWHERE + AT));
+        COUNTED("move of what lies otherwise", kind->name, move_to(kind, ELSEWHERE + AT, AT + 5 * PAGE));
+        COUNTED("move back", kind->name, move_to(kind, AT + 5 * PAGE, ELSEWHERE + AT));
+        COUNTED("move", kind->name, move_to(kind, ELSEWHERE + AT, AT));
+    }
+    COUNTED("replace", kind->name, replace_with_zeros(kind));
     COUNTED("unmap", kind->name, vm_space_unmap(&space, at, kind->bytes));
     COUNTED("end", kind->name, destroy(&space));
     vm_fixture_space(&vm, &space, "test");

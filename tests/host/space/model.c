@@ -1,4 +1,4 @@
-#include "model.h"
+#include "model_parts.h"
 
 #include <string.h>
 
@@ -6,7 +6,7 @@ static unsigned check_every; /* one operation in so many is checked */
 
 /* ---- Operations ---- */
 
-static bool space_model_taken(const struct space_model_space *space, unsigned first, unsigned count)
+bool space_model_taken(const struct space_model_space *space, unsigned first, unsigned count)
 {
     for (unsigned i = first; i < first + count; i++) {
         if (space->pages[i].mapped || space->pages[i].guard) {
@@ -14,6 +14,14 @@ static bool space_model_taken(const struct space_model_space *space, unsigned fi
         }
     }
     return false;
+}
+
+void space_model_drop_guards(struct space_model_space *space)
+{
+    for (unsigned i = MODEL_PAGES; i-- > 0;) {
+        bool guards = i + 1 < MODEL_PAGES && (space->pages[i + 1].mapped || space->pages[i + 1].guard);
+        space->pages[i].guard = space->pages[i].guard && guards;
+    }
 }
 
 #define RW (VM_READ | VM_WRITE)
@@ -35,13 +43,12 @@ static const unsigned space_model_accesses[16] = {RW,
                                                   VM_WRITE,
                                                   RW};
 
-static bool space_model_access_is_good(unsigned access)
+bool space_model_access_is_good(unsigned access)
 {
     return !(access & VM_WRITE && (access & VM_EXECUTE || !(access & VM_READ)));
 }
 
-/* The first page from `at` on, around the end, that is mapped or not; `at` itself if there is none. */
-static unsigned space_model_next(const struct space_model_space *space, unsigned at, bool mapped)
+unsigned space_model_next(const struct space_model_space *space, unsigned at, bool mapped)
 {
     for (unsigned i = 0; i < MODEL_PAGES; i++) {
         unsigned page = (at + i) % MODEL_PAGES;
@@ -52,8 +59,7 @@ static unsigned space_model_next(const struct space_model_space *space, unsigned
     return at;
 }
 
-/* A request for `count` pages, or as many as what they show has, without its place. */
-static struct vm_request space_model_request(unsigned first, unsigned count, uint8_t how)
+struct vm_request space_model_request(unsigned first, unsigned count, uint8_t how)
 {
     static const enum vm_source sources[] = {VM_ZERO,   VM_ZERO,   VM_STACK, VM_NOTHING,
                                              VM_FRAMES, VM_DEVICE, VM_PAGER, VM_PAGER};
@@ -76,9 +82,7 @@ static struct vm_request space_model_request(unsigned first, unsigned count, uin
     };
 }
 
-/* What was asked for is there, from page `first` on. */
-static void space_model_mapped(struct space_model_space *space, const struct vm_request *request,
-                               unsigned first)
+void space_model_mapped(struct space_model_space *space, const struct vm_request *request, unsigned first)
 {
     unsigned guard = (unsigned)(request->guard >> FRAME_SHIFT);
     unsigned object = (unsigned)(request->offset >> FRAME_SHIFT);
@@ -391,6 +395,9 @@ void space_model_operate(const uint8_t bytes[4])
         break;
     case 13:
         space_model_place(space, first, space_model_count(bytes[3], 0), bytes[2]);
+        break;
+    case 14:
+        space_model_change(space, first, bytes);
         break;
     default:
         space_model_touch(space, first, bytes[3], MMU_WRITE);

@@ -94,6 +94,26 @@ static void look_inside(struct vm_space *on, virt_addr_t address, uint64_t rando
     }
 }
 
+/* Moves something somewhere, or replaces something. */
+static void move_or_replace(struct vm_space *on, virt_addr_t address, uint64_t bytes, uint64_t random)
+{
+    virt_addr_t made;
+    struct vm_request request = zeros_at(address.raw, bytes);
+    struct vm_move move = {.from = page_at(on, random >> 4),
+                           .bytes = bytes,
+                           .new_bytes = bytes,
+                           .fixed = random & 1,
+                           .replace = random & 2,
+                           .keep = random & 4,
+                           .address = address};
+    if (random & 8) {
+        request.replace = true;
+        vm_space_map(on, &request, &made);
+    } else if (vm_space_move(on, &move, &made) == VM_OK && !move.fixed) {
+        vm_space_unmap(on, made, bytes); /* it may be anywhere */
+    }
+}
+
 /* One operation on a space; what is there may be in the way. */
 static void operate(struct vm_space *on, uint64_t random)
 {
@@ -102,7 +122,7 @@ static void operate(struct vm_space *on, uint64_t random)
     struct vm_request request = zeros_at(address.raw, bytes);
     struct vm_counts counts;
     virt_addr_t made;
-    switch (random % 13) {
+    switch (random % 14) {
     case 0:
         vm_space_unmap(on, address, bytes);
         break;
@@ -136,6 +156,9 @@ static void operate(struct vm_space *on, uint64_t random)
         break;
     case 9:
         look_inside(on, address, random);
+        break;
+    case 10:
+        move_or_replace(on, address, bytes, random >> 40);
         break;
     default:
         vm_space_fault(on, address, random >> 22 & 1 ? VM_READ : VM_WRITE);
