@@ -39,14 +39,18 @@ void clock_wait(uint64_t nanoseconds);
 
 /*
  * Timers. expired() is called once, in interrupt context with interrupts off, on the CPU that started the
- * timer, at or soon after its deadline. It may start the timer again.
+ * timer, at or soon after its deadline. It may start the timer again. All but expired() is zero before the
+ * first start, and nobody's but kernel/time/'s afterwards.
  */
 struct timer {
     uint64_t deadline;                    /* clock_nanoseconds() at which it expires */
     void (*expired)(struct timer *timer); /* set by the owner before the start */
-    struct timer *next;                   /* the list's own: the next timer to expire on this CPU */
-    uint32_t cpu;                         /* the CPU that started it */
-    bool running;                         /* it is in the list */
+    struct timer *above;                  /* the heap's own (timer_heap.h), as the next four */
+    struct timer *left;
+    struct timer *right;
+    uint32_t distance;
+    uint32_t cpu; /* the CPU that started it */
+    bool running; /* it is in that CPU's heap */
 };
 
 /* Prepares the CPU's timer device. After clock_initialise() and apic_initialise(). */
@@ -56,8 +60,8 @@ void timer_initialise(void);
 bool timer_available(void);
 
 /*
- * Starts a timer that is not running: panics when it is on this CPU. Does nothing when timers are not
- * available. Any context but an NMI's.
+ * Starts a timer that is not running: panics when it is. Does nothing when timers are not available. Holds a
+ * lock for a time that grows with the logarithm of how many run. Any context but an NMI's.
  */
 void timer_start(struct timer *timer, uint64_t deadline);
 

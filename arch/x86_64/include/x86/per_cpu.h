@@ -36,7 +36,7 @@ struct per_cpu {
     struct vm_space *space;         /* the user space that is loaded, or NULL */
     struct run_queue queue;         /* kernel/task/ */
     struct irq_spinlock timers_lock;
-    struct timer *timers;          /* that run, first to expire; guarded by the lock */
+    struct timer *timers;          /* a heap of those that run; guarded by the lock */
     struct timer *expiring;        /* whose function runs now; guarded by the lock */
     uint64_t slice_end;            /* clock_nanoseconds(); 0: no time slice runs. Its own, interrupts off */
     uint64_t began;                /* time-stamp counter when it came into the kernel's hands */
