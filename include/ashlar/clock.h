@@ -9,6 +9,8 @@
 
 #include <ashlar/types.h>
 
+struct wait_queue;
+
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 /* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
@@ -156,11 +158,20 @@ int64_t clock_date_to_seconds(const struct clock_date *date);
 bool clock_date_from_seconds(int64_t seconds, struct clock_date *date);
 
 /*
- * The date now, in UTC: what the firmware's clock said once, counted on by this clock. Returns false when the
- * firmware has no clock.
+ * The date now, in UTC: what the firmware's clock said once, counted on by this clock, or what a program has
+ * set. Returns false when the firmware has no clock and nobody has set one. May wait for the firmware.
  */
 bool clock_date_now(struct clock_date *date);
 
 /* Nanoseconds since 1970, by the same date; as long as nobody has asked for that, since the start of the
- * loader. */
+ * loader. From any context. */
 uint64_t clock_epoch_nanoseconds(void);
+
+/*
+ * Sets what clock_epoch_nanoseconds() says now; false, and nothing has changed, for less than
+ * clock_nanoseconds(). clock_epoch_changes() counts how often this was done, and the queue is woken each
+ * time, for those who wait for a moment by that clock. May wait.
+ */
+bool clock_set_epoch(uint64_t nanoseconds);
+uint32_t clock_epoch_changes(void);
+struct wait_queue *clock_epoch_queue(void);

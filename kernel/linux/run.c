@@ -1,4 +1,5 @@
 /* Running a program from its first instruction to its end; see process.h. */
+#include <ashlar/clock.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
@@ -139,7 +140,9 @@ static uint64_t bytes_of_programs(void)
 
 int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
 {
+    struct clock_date date; /* found out now, so that no program waits for the firmware */
     memset(report, 0, sizeof *report);
+    clock_date_now(&date);
     uint64_t before = bytes_of_programs();
     int error = run(path, strings, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;
