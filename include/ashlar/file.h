@@ -110,6 +110,13 @@ int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 /* A regular file without a name (memfd_create). */
 int fs_unnamed(const struct fs_view *view, struct file **file);
 
+/*
+ * A file without a name that is something else than bytes, such as a timer: its operations are all there is
+ * to it, `own` is theirs, and the caller's again if this fails. flags: enum file_flags.
+ */
+int fs_special(const struct fs_view *view, const struct file_operations *operations, unsigned flags,
+               void *own, struct file **file);
+
 void file_get(struct file *file);
 void file_put(struct file *file);
 

@@ -60,6 +60,8 @@
     X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
+    /* timer_file.c */                                                                                       \
+    X(283, timerfd_create, "nx")    X(286, timerfd_settime, "dxpp") X(287, timerfd_gettime, "dp")            \
     /* machine.c */                                                                                          \
     X(24, sched_yield, "")          X(63, uname, "p")            X(318, getrandom, "pnx")                    \
     /* clocks.c, sleep.c, usage.c */                                                                         \

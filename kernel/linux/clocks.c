@@ -5,6 +5,7 @@
  */
 #include "calls.h"
 #include "time.h"
+#include "timer_file.h"
 #include "tree.h"
 #include "usage.h"
 
@@ -142,6 +143,15 @@ int64_t call_clock_getres(const struct trap_frame *frame)
     return error || argument_2(frame) == 0 ? error : time_put(user_addr(argument_2(frame)), 1);
 }
 
+static int64_t set_real(uint64_t nanoseconds)
+{
+    if (!clock_set_epoch(nanoseconds)) {
+        return -EINVAL;
+    }
+    timer_files_clock_set();
+    return 0;
+}
+
 int64_t call_clock_settime(const struct trap_frame *frame)
 {
     uint64_t wanted;
@@ -151,10 +161,7 @@ int64_t call_clock_settime(const struct trap_frame *frame)
         return error ? error : -EPERM;
     }
     int64_t error = time_get(&wanted, user_addr(argument_2(frame)));
-    if (error) {
-        return error;
-    }
-    return clock_set_epoch(wanted) ? 0 : -EINVAL;
+    return error ? error : set_real(wanted);
 }
 
 /* ---- Older forms ---- */
@@ -198,7 +205,7 @@ int64_t call_settimeofday(const struct trap_frame *frame)
     if (zone_from != 0) {
         zone = wanted;
     }
-    return from == 0 || clock_set_epoch(time_to_nanoseconds(&time)) ? 0 : -EINVAL;
+    return from == 0 ? 0 : set_real(time_to_nanoseconds(&time));
 }
 
 int64_t call_time(const struct trap_frame *frame)
