@@ -8,6 +8,7 @@
 #pragma once
 
 #include <ashlar/types.h>
+#include <stdatomic.h>
 
 struct wait_queue;
 
@@ -26,6 +27,22 @@ uint64_t clock_nanoseconds(void);
  * have been shown. By one CPU, when processors are started, and in tests.
  */
 void clock_trust_counters(bool trust);
+
+/*
+ * What programs read the clock by themselves by (arch/x86_64/vdso/): a page of its own, which they cannot
+ * write. clock_nanoseconds() is (time-stamp counter - origin) * multiplier >> 32.
+ */
+struct clock_shared {
+    uint64_t origin;
+    uint64_t multiplier;
+    _Atomic(uint64_t) epoch; /* nanoseconds since 1970 when the clock was 0 */
+    _Atomic(uint32_t) usable; /* whether that holds on every CPU; else a program asks the kernel */
+    uint32_t numbers_cpus;    /* RDTSCP tells the CPU's number */
+};
+
+/* Fills it in, and keeps it up to date from now on, in place of another, which it returns; NULL: none. By one
+ * thread at a time. */
+struct clock_shared *clock_share(struct clock_shared *shared);
 
 /* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the
  * start. */

@@ -68,7 +68,9 @@
     X(35, nanosleep, "pp")          X(96, gettimeofday, "pp")    X(98, getrusage, "np")                      \
     X(100, times, "p")              X(164, settimeofday, "pp")   X(201, time, "p")                           \
     X(227, clock_settime, "np")     X(228, clock_gettime, "np")  X(229, clock_getres, "np")                  \
-    X(230, clock_nanosleep, "nxpp")
+    X(230, clock_nanosleep, "nxpp")                                                                          \
+    /* cpus.c */                                                                                             \
+    X(309, getcpu, "pp")
 /* clang-format on */
 
 /* A call's function: returns the answer, or an error number with a minus. May wait. */

@@ -34,6 +34,7 @@ static struct mutex date_lock = MUTEX_INITIALIZER(LOCK_DATE);
 static bool date_known GUARDED_BY(date_lock);
 static _Atomic(uint64_t) epoch;       /* since 1970, what the clock shows 0 at; 0: the date is not known */
 static _Atomic(uint32_t) epochs_set;  /* how often somebody has set it */
+static struct clock_shared *_Atomic shared_clock; /* what programs read; NULL: none did yet */
 static struct wait_queue epoch_queue = WAIT_QUEUE_INITIALIZER;
 static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
 static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
@@ -107,10 +108,33 @@ void clock_initialise(void)
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }
 
+/* From each who has changed something of it. Whoever does that last sees what all have stored. */
+static void tell_programs(void)
+{
+    struct clock_shared *shared = atomic_load(&shared_clock);
+    if (shared != NULL) {
+        atomic_store(&shared->epoch, atomic_load(&epoch));
+        atomic_store(&shared->usable, !atomic_load(&counters_differ) && hertz != 0);
+    }
+}
+
+struct clock_shared *clock_share(struct clock_shared *shared)
+{
+    if (shared != NULL) {
+        shared->origin = origin;
+        shared->multiplier = to_nanoseconds.multiplier;
+        shared->numbers_cpus = cpu_has(CPU_FEATURE_RDTSCP);
+    }
+    struct clock_shared *before = atomic_exchange(&shared_clock, shared);
+    tell_programs();
+    return before;
+}
+
 void clock_trust_counters(bool trust)
 {
     atomic_store(&last_shown, clock_nanoseconds());
-    atomic_store_explicit(&counters_differ, !trust, memory_order_relaxed);
+    atomic_store(&counters_differ, !trust);
+    tell_programs();
 }
 
 /*
@@ -182,7 +206,8 @@ static bool find_date(void) REQUIRES(date_lock)
         uint64_t shown = (uint64_t)seconds * NANOSECONDS_PER_SECOND;
         date_known = seconds > 0 && seconds < INT64_MAX / (int64_t)NANOSECONDS_PER_SECOND && shown > now;
         if (date_known) {
-            atomic_store_explicit(&epoch, shown - now, memory_order_relaxed);
+            atomic_store(&epoch, shown - now);
+            tell_programs();
         }
     }
     return date_known;
@@ -206,6 +231,7 @@ bool clock_set_epoch(uint64_t nanoseconds)
         date_known = true;
         atomic_store(&epoch, nanoseconds - now);
         atomic_fetch_add(&epochs_set, 1);
+        tell_programs();
     }
     mutex_release(&date_lock);
     if (sound) {
