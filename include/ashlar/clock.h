@@ -8,6 +8,9 @@
 #pragma once
 
 #include <ashlar/types.h>
+#include <stdatomic.h>
+
+struct wait_queue;
 
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
@@ -25,6 +28,22 @@ uint64_t clock_nanoseconds(void);
  */
 void clock_trust_counters(bool trust);
 
+/*
+ * What programs read the clock by themselves by (arch/x86_64/vdso/): a page of its own, which they cannot
+ * write. clock_nanoseconds() is (time-stamp counter - origin) * multiplier >> 32.
+ */
+struct clock_shared {
+    uint64_t origin;
+    uint64_t multiplier;
+    _Atomic(uint64_t) epoch; /* nanoseconds since 1970 when the clock was 0 */
+    _Atomic(uint32_t) usable; /* whether that holds on every CPU; else a program asks the kernel */
+    uint32_t numbers_cpus;    /* RDTSCP tells the CPU's number */
+};
+
+/* Fills it in, and keeps it up to date from now on, in place of another, which it returns; NULL: none. By one
+ * thread at a time. */
+struct clock_shared *clock_share(struct clock_shared *shared);
+
 /* Time-stamp counter ticks per second, and where that number is from ("hpet", "cpuid", ...); 0 before the
  * start. */
 uint64_t clock_frequency(void);
@@ -39,14 +58,18 @@ void clock_wait(uint64_t nanoseconds);
 
 /*
  * Timers. expired() is called once, in interrupt context with interrupts off, on the CPU that started the
- * timer, at or soon after its deadline. It may start the timer again.
+ * timer, at or soon after its deadline. It may start the timer again. All but expired() is zero before the
+ * first start, and nobody's but kernel/time/'s afterwards.
  */
 struct timer {
     uint64_t deadline;                    /* clock_nanoseconds() at which it expires */
     void (*expired)(struct timer *timer); /* set by the owner before the start */
-    struct timer *next;                   /* the list's own: the next timer to expire on this CPU */
-    uint32_t cpu;                         /* the CPU that started it */
-    bool running;                         /* it is in the list */
+    struct timer *above;                  /* the heap's own (timer_heap.h), as the next four */
+    struct timer *left;
+    struct timer *right;
+    uint32_t distance;
+    uint32_t cpu; /* the CPU that started it */
+    bool running; /* it is in that CPU's heap */
 };
 
 /* Prepares the CPU's timer device. After clock_initialise() and apic_initialise(). */
@@ -56,8 +79,8 @@ void timer_initialise(void);
 bool timer_available(void);
 
 /*
- * Starts a timer that is not running: panics when it is on this CPU. Does nothing when timers are not
- * available. Any context but an NMI's.
+ * Starts a timer that is not running: panics when it is. Does nothing when timers are not available. Holds a
+ * lock for a time that grows with the logarithm of how many run. Any context but an NMI's.
  */
 void timer_start(struct timer *timer, uint64_t deadline);
 
@@ -152,11 +175,20 @@ int64_t clock_date_to_seconds(const struct clock_date *date);
 bool clock_date_from_seconds(int64_t seconds, struct clock_date *date);
 
 /*
- * The date now, in UTC: what the firmware's clock said once, counted on by this clock. Returns false when the
- * firmware has no clock.
+ * The date now, in UTC: what the firmware's clock said once, counted on by this clock, or what a program has
+ * set. Returns false when the firmware has no clock and nobody has set one. May wait for the firmware.
  */
 bool clock_date_now(struct clock_date *date);
 
 /* Nanoseconds since 1970, by the same date; as long as nobody has asked for that, since the start of the
- * loader. */
+ * loader. From any context. */
 uint64_t clock_epoch_nanoseconds(void);
+
+/*
+ * Sets what clock_epoch_nanoseconds() says now; false, and nothing has changed, for less than
+ * clock_nanoseconds(). clock_epoch_changes() counts how often this was done, and the queue is woken each
+ * time, for those who wait for a moment by that clock. May wait.
+ */
+bool clock_set_epoch(uint64_t nanoseconds);
+uint32_t clock_epoch_changes(void);
+struct wait_queue *clock_epoch_queue(void);

@@ -47,3 +47,4 @@
 #define EOPNOTSUPP   95
 #define EAFNOSUPPORT 97
 #define ETIMEDOUT    110
+#define ECANCELED    125

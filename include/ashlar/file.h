@@ -132,6 +132,13 @@ int file_add_seals(struct file *file, unsigned seals);
 /* Its seals, or -EINVAL. */
 int file_seals(struct file *file);
 
+/*
+ * A file without a name that is something else than bytes, such as a timer: its operations are all there is
+ * to it, `own` is theirs, and the caller's again if this fails. flags: enum file_flags.
+ */
+int fs_special(const struct fs_view *view, const struct file_operations *operations, unsigned flags,
+               void *own, struct file **file);
+
 void file_get(struct file *file);
 void file_put(struct file *file);
 

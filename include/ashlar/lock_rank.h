@@ -12,7 +12,8 @@ enum lock_rank {
     LOCK_DESCRIPTORS,   /* a table of descriptors, while it changes */
     LOCK_FILE_SEEKING,  /* the position of an open file */
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
-    LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe */
+    LOCK_TIMER_FILES,   /* the list of timers that are files */
+    LOCK_FILE_CONTENTS, /* the contents of a regular file while it is written to or cut; a pipe, a timer */
     LOCK_HEAP_END,      /* where a program's heap ends */
     LOCK_SPACE_CHANGE,  /* an address space's structure; key: the space's number */
     LOCK_DATE,          /* what date the firmware told, and when */

@@ -92,6 +92,18 @@ void thread_bind(uint32_t cpu);
 struct thread *thread_find(uint64_t number);
 void thread_put(struct thread *thread);
 
+/*
+ * Time-stamp counter ticks that a thread has run for, and how many of these in the kernel: exact to the last
+ * switch to or from user mode, but that a stay of more than 2^32 ticks without a switch counts as less.
+ */
+struct thread_times {
+    uint64_t all;
+    uint64_t kernel;
+};
+
+/* Takes the lock of a run queue. The thread stays: it is the caller's, or he has a handle. */
+struct thread_times thread_times(const struct thread *thread);
+
 /* One line of a list of all threads. */
 struct thread_report {
     uint64_t number;

@@ -49,6 +49,7 @@ struct fault_history {
     uint32_t repeated;    /* spurious ones in a row, at the same address and by the same instruction */
     uint64_t spurious;    /* address */
     uint64_t instruction; /* where they were */
+    uint64_t resolved;    /* how many were, of the thread */
 };
 
 /* (Q): written with the lock of the run queue of `cpu` held, and `cpu` itself with those of both. */
@@ -56,6 +57,7 @@ struct thread {
     struct thread_locks locks; /* the first: <platform/inline.h> finds it there */
     _Atomic(uint32_t)
         user_work;            /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
+    uint64_t in_kernel;       /* of `ran`, in the kernel: up to when it went to user mode last, or left its CPU */
     void *stack_pointer;      /* where it goes on, while it does not run */
     struct trap_frame *frame; /* innermost trap frame, while it does not run */
     struct vm_space *space;   /* the user space that it has loaded, while it does not run; or NULL */

@@ -99,7 +99,11 @@ static void unpack(const struct boot_info *info)
 
 void files_start(const struct boot_info *info)
 {
+    struct clock_date date;
     START_REQUIRE(START_DEVICES);
+    if (info->initrd_bytes != 0) {
+        clock_date_now(&date); /* so that files have times of day; without any, nobody waits for the firmware */
+    }
     must_make_tree(info);
     if (info->initrd_bytes != 0) {
         unpack(info);

@@ -20,6 +20,7 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_DESCRIPTORS] = "mutex of a table of descriptors",
     [LOCK_FILE_SEEKING] = "open file's mutex",
     [LOCK_FILE_NAMES] = "mutex of a tree of names",
+    [LOCK_TIMER_FILES] = "mutex of timers' list",
     [LOCK_FILE_CONTENTS] = "mutex of a file's contents",
     [LOCK_SPACE_CHANGE] = "space's change mutex",
     [LOCK_HEAP_END] = "mutex of a program's heap",

@@ -74,9 +74,17 @@
     X(219, restart_syscall, "")     X(297, rt_tgsigqueueinfo, "nnnp")                                        \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
+    /* timer_file.c */                                                                                       \
+    X(283, timerfd_create, "nx")    X(286, timerfd_settime, "dxpp") X(287, timerfd_gettime, "dp")            \
     /* machine.c */                                                                                          \
-    X(24, sched_yield, "")          X(63, uname, "p")            X(228, clock_gettime, "np")                 \
-    X(229, clock_getres, "np")      X(318, getrandom, "pnx")
+    X(24, sched_yield, "")          X(63, uname, "p")            X(318, getrandom, "pnx")                    \
+    /* clocks.c, sleep.c, usage.c */                                                                         \
+    X(35, nanosleep, "pp")          X(96, gettimeofday, "pp")    X(98, getrusage, "np")                      \
+    X(100, times, "p")              X(164, settimeofday, "pp")   X(201, time, "p")                           \
+    X(227, clock_settime, "np")     X(228, clock_gettime, "np")  X(229, clock_getres, "np")                  \
+    X(230, clock_nanosleep, "nxpp")                                                                          \
+    /* cpus.c */                                                                                             \
+    X(309, getcpu, "pp")
 /* clang-format on */
 
 /* A call's function: returns the answer, or an error number with a minus. May wait. */

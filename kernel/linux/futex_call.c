@@ -3,6 +3,7 @@
 
 #include "calls.h"
 #include "futex.h"
+#include "time.h"
 
 #define FUTEX_PRIVATE   128U
 #define FUTEX_REAL_TIME 256U
@@ -16,33 +17,20 @@ enum futex_operation {
     FUTEX_WAKE_BITS = 10,
 };
 
-/* A moment of the wall clock, by the clock that waits go by; times before the start are 0. */
-static uint64_t from_real_time(uint64_t nanoseconds)
-{
-    uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
-    return nanoseconds > start ? nanoseconds - start : 0;
-}
-
 /* The time at `at`, if one is given: relative for FUTEX_WAIT, else a moment. */
 static int64_t get_deadline(user_addr_t at, uint32_t operation, bool real_time, uint64_t *deadline)
 {
-    uint64_t time[2];
+    uint64_t nanoseconds;
     *deadline = WAIT_FOREVER;
     if (at.raw == 0) {
         return 0;
     }
-    if (!copy_from_user(time, at, sizeof time)) {
-        return -EFAULT;
+    int64_t error = time_get(&nanoseconds, at);
+    if (error || nanoseconds >= INT64_MAX) {
+        return error; /* later than the clock can count */
     }
-    if ((int64_t)time[0] < 0 || time[1] >= NANOSECONDS_PER_SECOND) {
-        return -EINVAL;
-    }
-    if (time[0] >= INT64_MAX / NANOSECONDS_PER_SECOND) {
-        return 0; /* later than the clock can count */
-    }
-    uint64_t nanoseconds = time[0] * NANOSECONDS_PER_SECOND + time[1];
     *deadline = operation == FUTEX_WAIT ? restart_deadline(nanoseconds)
-                : real_time             ? from_real_time(nanoseconds)
+                : real_time             ? clock_from_real(nanoseconds)
                                         : nanoseconds;
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "image/elf.h"
 #include "process.h"
+#include "vdso.h"
 
 #define AROUND_PAGES       16     /* of the file, that one fault brings in */
 #define STACK_GUARD        MIB(1) /* below the stack, as Linux keeps free */
@@ -167,6 +168,7 @@ static int make_stack(struct memory *memory, const struct program_elf *program, 
         {AT_SECURE, 0},
         {AT_HWCAP2, 0},
         {AT_MINSIGSTKSZ, SIGNAL_STACK_BYTES},
+        {AT_SYSINFO_EHDR, vdso_map(memory, placement->map_base)},
     };
     struct program_stack stack = {.top = stack_top,
                                   .lowest = stack_top - min_u64(bytes / 4, ARGUMENTS_LARGEST),

@@ -1,5 +1,4 @@
-/* System calls about the machine: its name, its clocks, its random numbers. */
-#include <ashlar/clock.h>
+/* System calls about the machine: its name, its random numbers. */
 #include <ashlar/random.h>
 #include <ashlar/string.h>
 #include <ashlar/thread.h>
@@ -12,14 +11,6 @@
 #define RANDOM_NO_WAIT  1U
 #define RANDOM_BLOCKING 2U
 #define RANDOM_INSECURE 4U
-
-/* Clocks that count from the start of the machine (include/uapi/linux/time.h). */
-enum clock_number {
-    CLOCK_MONOTONIC = 1,
-    CLOCK_MONOTONIC_RAW = 4,
-    CLOCK_MONOTONIC_COARSE = 6,
-    CLOCK_BOOT_TIME = 7,
-};
 
 int64_t call_sched_yield(const struct trap_frame *frame)
 {
@@ -39,41 +30,6 @@ int64_t call_uname(const struct trap_frame *frame)
         memcpy(names[i], values[i], strlen(values[i]));
     }
     return copy_to_user(user_addr(argument_1(frame)), names, sizeof names) ? 0 : -EFAULT;
-}
-
-/* struct timespec */
-struct time {
-    uint64_t seconds;
-    uint64_t nanoseconds;
-};
-
-static bool is_known_clock(uint64_t number)
-{
-    uint32_t clock = (uint32_t)number;
-    return clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_MONOTONIC_COARSE ||
-           clock == CLOCK_BOOT_TIME;
-}
-
-static int64_t put_time(uint64_t to, uint64_t nanoseconds)
-{
-    struct time time = {nanoseconds / NANOSECONDS_PER_SECOND, nanoseconds % NANOSECONDS_PER_SECOND};
-    return copy_to_user(user_addr(to), &time, sizeof time) ? 0 : -EFAULT;
-}
-
-int64_t call_clock_gettime(const struct trap_frame *frame)
-{
-    if (!is_known_clock(argument_1(frame))) {
-        return -EINVAL;
-    }
-    return put_time(argument_2(frame), clock_nanoseconds());
-}
-
-int64_t call_clock_getres(const struct trap_frame *frame)
-{
-    if (!is_known_clock(argument_1(frame))) {
-        return -EINVAL;
-    }
-    return argument_2(frame) == 0 ? 0 : put_time(argument_2(frame), 1);
 }
 
 int64_t call_getrandom(const struct trap_frame *frame)

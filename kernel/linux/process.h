@@ -80,6 +80,7 @@ struct memory {
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
 struct usage {
     uint64_t ticks;                  /* time-stamp counter, in which its tasks ran */
+    uint64_t kernel_ticks;           /* of these, in the kernel */
     uint64_t peak;                   /* resident pages */
     uint64_t tables;                 /* frames of page tables at its end */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults, by kind */

@@ -100,12 +100,16 @@ void restart_without_handler(struct trap_frame *frame)
     frame->error_code = frame->vector == TRAP_SYSTEM_CALL ? NO_CALL : frame->error_code;
 }
 
-uint64_t restart_deadline(uint64_t nanoseconds)
+uint64_t restart_moment(uint64_t now, uint64_t nanoseconds)
 {
     struct restart *restart = &task_current()->signals.restart;
-    uint64_t now = clock_nanoseconds();
     if (!restart->goes_on) {
         restart->deadline = nanoseconds < WAIT_FOREVER - now ? now + nanoseconds : WAIT_FOREVER;
     }
     return restart->deadline;
+}
+
+uint64_t restart_deadline(uint64_t nanoseconds)
+{
+    return restart_moment(clock_nanoseconds(), nanoseconds);
 }

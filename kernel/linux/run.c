@@ -1,4 +1,5 @@
 /* Running a program from its first instruction to its end; see process.h. */
+#include <ashlar/clock.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
@@ -9,6 +10,7 @@
 
 #include "futex.h"
 #include "tree.h"
+#include "vdso.h"
 
 /* Loads the program into the memory of a process that has not begun, and stores where it begins. */
 static int load(struct process *process, struct program_file *file, const struct program_strings *strings,
@@ -139,7 +141,10 @@ static uint64_t bytes_of_programs(void)
 
 int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
 {
+    struct clock_date date; /* found out now, so that no program waits for the firmware */
     memset(report, 0, sizeof *report);
+    clock_date_now(&date);
+    vdso_prepare();
     uint64_t before = bytes_of_programs();
     int error = run(path, strings, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;

@@ -164,7 +164,11 @@ int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack
 void restart_for_handler(struct trap_frame *frame, uint64_t flags);
 void restart_without_handler(struct trap_frame *frame);
 
-/* A call's deadline, so many nanoseconds from now; of one that goes on, the one it had. WAIT_FOREVER stays. */
+/* The moment of a clock at which a call ends, so many nanoseconds from now, or WAIT_FOREVER where it is too far
+ * to be counted; of a call that goes on, the moment that it had. */
+uint64_t restart_moment(uint64_t now, uint64_t nanoseconds);
+
+/* The same by clock_nanoseconds(). */
 uint64_t restart_deadline(uint64_t nanoseconds);
 
 /* ---- stop.c ---- */

@@ -8,19 +8,9 @@
 
 #include "futex.h"
 #include "tree.h"
+#include "usage.h"
 
 /* ---- The end ---- */
-
-/* (T) What the memory that this process let go had used. */
-static void add_usage(struct usage *to, const struct usage *from)
-{
-    to->ticks += from->ticks;
-    to->peak = max_u64(to->peak, from->peak);
-    to->tables = max_u64(to->tables, from->tables);
-    for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
-        to->faults[i] += from->faults[i];
-    }
-}
 
 /* (T) The one that waits in vfork() goes on. */
 static void return_to_lender(struct task *task)
@@ -50,7 +40,7 @@ void task_change_memory(struct task *task, struct memory *memory)
         memory_put(before, &usage);
     }
     tree_lock();
-    add_usage(&process->usage, &usage);
+    usage_add(&process->usage, &usage);
     return_to_lender(task);
     tree_unlock();
 }
@@ -112,9 +102,9 @@ static void leave(struct task *task)
         process_drop_files(process); /* before anybody is told of its end */
     }
     tree_lock();
-    preempt_disable(); /* the three are of one moment */
-    process->usage.ticks += thread->ran + (cpu_ticks() - thread->runs_since);
-    preempt_enable();
+    struct thread_times times = thread_times(thread);
+    process->usage.ticks += times.all;
+    process->usage.kernel_ticks += times.kernel;
     task_signals_end(task);
     tree_remove_task(task);
     if (process->task_count == 0) {

@@ -1,9 +1,9 @@
 /* wait4 and waitid: how children ended, that they have stopped, and that they go on. */
-#include <ashlar/clock.h>
 #include <ashlar/string.h>
 
 #include "calls.h"
 #include "tree.h"
+#include "usage.h"
 
 #define WAIT_NO_HANG  0x1U
 #define WAIT_STOPPED  0x2U
@@ -16,7 +16,6 @@
 #define WAIT_FLAGS    (WAIT_NO_HANG | WAIT_STOPPED | WAIT_CONTINUE | WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE)
 #define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
 
-#define MICROSECOND 1000ULL
 
 enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP };
 
@@ -96,15 +95,6 @@ static struct process *find(struct process *process, const struct wait_request *
     return NULL;
 }
 
-static void take_usage(struct usage *to, const struct usage *from, const struct usage *of_its_children)
-{
-    to->ticks += from->ticks + of_its_children->ticks;
-    to->peak = max_u64(to->peak, max_u64(from->peak, of_its_children->peak));
-    for (unsigned i = 0; i < VM_FAULT_COUNT; i++) {
-        to->faults[i] += from->faults[i] + of_its_children->faults[i];
-    }
-}
-
 /* (T) It has been told. Returns whether the child is to be freed. */
 static bool take_news(struct process *process, struct process *child, const struct wait_answer *answer)
 {
@@ -116,7 +106,8 @@ static bool take_news(struct process *process, struct process *child, const stru
         child->signals.tells_continue = false;
         return false;
     }
-    take_usage(&process->children_usage, &child->usage, &child->children_usage);
+    usage_add(&process->children_usage, &child->usage);
+    usage_add(&process->children_usage, &child->children_usage);
     tree_remove(child);
     return true;
 }
@@ -155,34 +146,6 @@ static int64_t wait_for_child(const struct wait_request *request, struct wait_an
 
 /* ---- Telling ---- */
 
-/* struct rusage */
-struct resources {
-    uint64_t user_time[2];
-    uint64_t system_time[2];
-    uint64_t peak; /* KiB */
-    uint64_t unused0[3];
-    uint64_t faults;       /* without reading from a disk */
-    uint64_t large_faults; /* with it */
-    uint64_t unused1[8];
-};
-
-_Static_assert(sizeof(struct resources) == 144, "Linux's struct rusage on x86-64");
-
-/* The time is not told apart: all of it is the program's own. */
-static bool put_usage(user_addr_t to, const struct usage *usage)
-{
-    struct resources resources;
-    memset(&resources, 0, sizeof resources);
-    uint64_t time = clock_ticks_to_nanoseconds(usage->ticks);
-    resources.user_time[0] = time / NANOSECONDS_PER_SECOND;
-    resources.user_time[1] = time % NANOSECONDS_PER_SECOND / MICROSECOND;
-    resources.peak = usage->peak * (FRAME_BYTES >> 10);
-    for (unsigned i = 0; i < VM_FAULT_NO_REGION; i++) {
-        resources.faults += usage->faults[i];
-    }
-    return to.raw == 0 || copy_to_user(to, &resources, sizeof resources);
-}
-
 /* Another thread, or the parent, may move the process meanwhile: then the record of its group may go. */
 static uint32_t own_group(void)
 {
@@ -214,7 +177,7 @@ int64_t call_wait4(const struct trap_frame *frame)
     }
     int64_t number = wait_for_child(&request, &answer);
     if (number > 0 && ((status.raw != 0 && !put_user_32(status, (uint32_t)answer.status)) ||
-                       !put_usage(user_addr(argument_4(frame)), &answer.usage))) {
+                       !usage_put(user_addr(argument_4(frame)), &answer.usage))) {
         return -EFAULT;
     }
     return number;
@@ -295,7 +258,7 @@ int64_t call_waitid(const struct trap_frame *frame)
         return number;
     }
     return put_information(user_addr(argument_3(frame)), &answer) &&
-                   (answer.number == 0 || put_usage(user_addr(argument_5(frame)), &answer.usage))
+                   (answer.number == 0 || usage_put(user_addr(argument_5(frame)), &answer.usage))
                ? 0
                : -EFAULT;
 }

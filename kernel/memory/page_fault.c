@@ -108,6 +108,7 @@ bool kernel_page_fault(const struct trap_frame *frame, virt_addr_t address)
     }
     seen->repeated = 0;
     if (vm_fault_resolved(fault)) {
+        seen->resolved++;
         return true;
     }
     seen->refused = address.raw;

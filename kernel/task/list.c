@@ -96,14 +96,6 @@ static struct thread *step(struct thread_walk *walk) REQUIRES(list_lock)
     return at->thread;
 }
 
-/* The thread that runs adds what it has run since it was gone on with. */
-static uint64_t ticks_of(const struct thread *thread)
-{
-    bool runs = atomic_load_explicit(&thread->state, memory_order_relaxed) == THREAD_RUNNING;
-    uint64_t now = cpu_ticks();
-    return thread->ran + (runs && now > thread->runs_since ? now - thread->runs_since : 0);
-}
-
 static void describe(const struct thread *thread, struct thread_report *report)
 {
     *report = (struct thread_report){
@@ -114,7 +106,7 @@ static void describe(const struct thread *thread, struct thread_report *report)
         .waits_for = atomic_load_explicit(&thread->waits_for, memory_order_relaxed),
         .waits_on = atomic_load_explicit(&thread->waits_on, memory_order_relaxed),
         .waits_since = atomic_load_explicit(&thread->waits_since, memory_order_relaxed),
-        .cpu_ticks = ticks_of(thread),
+        .cpu_ticks = thread_times(thread).all,
         .killed = atomic_load(&thread->killed),
         .is_idle = thread->is_idle,
     };

@@ -72,7 +72,10 @@ void slice_begin(bool anew)
 void change_thread(struct thread *from, struct thread *to)
 {
     uint64_t now = cpu_ticks();
+    struct per_cpu *cpu = per_cpu();
     from->ran += now - from->runs_since;
+    from->in_kernel += (uint32_t)now - cpu->entered;
+    cpu->entered = (uint32_t)now;
     to->runs_since = now;
     space_switch(from, to);
     thread_switch(from, to);

@@ -13,6 +13,7 @@
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/wait.h>
 #include <stdatomic.h>
 #include <x86/cpuid.h>
 #include <x86/interrupt_flag.h>
@@ -22,6 +23,7 @@
 
 #define MEASURE_MICROSECONDS 2000
 #define MEASUREMENTS_MAX     20
+#define EPOCH_END            (INT64_MAX - 30 * 365 * 86400 * NANOSECONDS_PER_SECOND) /* what Linux lets one set */
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
 static uint64_t hertz;  /* its rate */
@@ -29,10 +31,11 @@ static const char *source = "none";
 static struct clock_scale to_nanoseconds;
 static struct clock_scale to_ticks;
 static struct mutex date_lock = MUTEX_INITIALIZER(LOCK_DATE);
-static int64_t date_seconds GUARDED_BY(date_lock); /* the firmware's date, in seconds since 1970 */
-static uint64_t date_taken GUARDED_BY(date_lock);  /* clock_nanoseconds() when it was asked */
 static bool date_known GUARDED_BY(date_lock);
-static _Atomic(uint64_t) epoch;       /* of 1970, what the clock shows 0 at; 0: the date is not known */
+static _Atomic(uint64_t) epoch;       /* since 1970, what the clock shows 0 at; 0: the date is not known */
+static _Atomic(uint32_t) epochs_set;  /* how often somebody has set it */
+static struct clock_shared *_Atomic shared_clock; /* what programs read; NULL: none did yet */
+static struct wait_queue epoch_queue = WAIT_QUEUE_INITIALIZER;
 static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
 static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
 
@@ -105,10 +108,33 @@ void clock_initialise(void)
              cpu_has(CPU_FEATURE_INVARIANT_TSC) ? "" : "; the CPU does not promise a constant rate");
 }
 
+/* From each who has changed something of it. Whoever does that last sees what all have stored. */
+static void tell_programs(void)
+{
+    struct clock_shared *shared = atomic_load(&shared_clock);
+    if (shared != NULL) {
+        atomic_store(&shared->epoch, atomic_load(&epoch));
+        atomic_store(&shared->usable, !atomic_load(&counters_differ) && hertz != 0);
+    }
+}
+
+struct clock_shared *clock_share(struct clock_shared *shared)
+{
+    if (shared != NULL) {
+        shared->origin = origin;
+        shared->multiplier = to_nanoseconds.multiplier;
+        shared->numbers_cpus = cpu_has(CPU_FEATURE_RDTSCP);
+    }
+    struct clock_shared *before = atomic_exchange(&shared_clock, shared);
+    tell_programs();
+    return before;
+}
+
 void clock_trust_counters(bool trust)
 {
     atomic_store(&last_shown, clock_nanoseconds());
-    atomic_store_explicit(&counters_differ, !trust, memory_order_relaxed);
+    atomic_store(&counters_differ, !trust);
+    tell_programs();
 }
 
 /*
@@ -170,16 +196,19 @@ uint64_t clock_epoch_nanoseconds(void)
     return atomic_load_explicit(&epoch, memory_order_relaxed) + clock_nanoseconds();
 }
 
-/* Asks the firmware, if that has not answered yet; returns whether the date is known. */
+/* Asks the firmware, if nothing is known yet; returns whether the date is known. A date before 1970 is none. */
 static bool find_date(void) REQUIRES(date_lock)
 {
     struct clock_date firmware;
     if (!date_known && efi_get_time(&firmware) == EFI_STATUS_SUCCESS) {
-        date_taken = clock_nanoseconds();
-        date_seconds = clock_date_to_seconds(&firmware);
-        date_known = true;
-        atomic_store_explicit(&epoch, (uint64_t)date_seconds * NANOSECONDS_PER_SECOND - date_taken,
-                              memory_order_relaxed);
+        int64_t seconds = clock_date_to_seconds(&firmware);
+        uint64_t now = clock_nanoseconds();
+        uint64_t shown = (uint64_t)seconds * NANOSECONDS_PER_SECOND;
+        date_known = seconds > 0 && seconds < INT64_MAX / (int64_t)NANOSECONDS_PER_SECOND && shown > now;
+        if (date_known) {
+            atomic_store(&epoch, shown - now);
+            tell_programs();
+        }
     }
     return date_known;
 }
@@ -188,8 +217,35 @@ bool clock_date_now(struct clock_date *date)
 {
     mutex_acquire(&date_lock);
     bool known = find_date();
-    int64_t since = (int64_t)((clock_nanoseconds() - date_taken) / NANOSECONDS_PER_SECOND);
-    int64_t seconds = date_seconds + since;
     mutex_release(&date_lock);
-    return known && clock_date_from_seconds(seconds, date);
+    return known &&
+           clock_date_from_seconds((int64_t)(clock_epoch_nanoseconds() / NANOSECONDS_PER_SECOND), date);
+}
+
+bool clock_set_epoch(uint64_t nanoseconds)
+{
+    mutex_acquire(&date_lock);
+    uint64_t now = clock_nanoseconds();
+    bool sound = nanoseconds >= now && nanoseconds < EPOCH_END;
+    if (sound) {
+        date_known = true;
+        atomic_store(&epoch, nanoseconds - now);
+        atomic_fetch_add(&epochs_set, 1);
+        tell_programs();
+    }
+    mutex_release(&date_lock);
+    if (sound) {
+        wake_all(&epoch_queue);
+    }
+    return sound;
+}
+
+uint32_t clock_epoch_changes(void)
+{
+    return atomic_load(&epochs_set);
+}
+
+struct wait_queue *clock_epoch_queue(void)
+{
+    return &epoch_queue;
 }

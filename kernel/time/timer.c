@@ -1,7 +1,8 @@
 /*
- * Timers; see <ashlar/clock.h>. Each CPU keeps its running timers in a list by deadline, and its device armed
- * for the first, or for the end of the time slice that runs. A list has a lock, as any CPU may cancel a
- * timer. The function of a timer runs without it: so it may start the timer again, and wake threads.
+ * Timers; see <ashlar/clock.h>. Each CPU keeps its running timers in a heap by deadline, and its device armed
+ * for the first, or for the end of the time slice that runs. A heap has a lock, as any CPU may cancel a
+ * timer. The function of a timer runs without it: so it may start the timer again, and wake threads. When
+ * many are due at once, other interrupts come in after every few.
  */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>
@@ -9,9 +10,12 @@
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
 #include <ashlar/start.h>
+#include <ashlar/timer_heap.h>
 #include <x86/interrupt.h>
 #include <x86/per_cpu.h>
 #include <x86/timer_device.h>
+
+#define EXPIRIES_AT_ONCE 64 /* of one interrupt */
 
 static bool available;
 static void (*slice_over)(void);
@@ -32,7 +36,7 @@ static void arm(const struct per_cpu *cpu)
     timer_device_arm(deadline > now ? deadline - now : 0);
 }
 
-/* Takes the first timer that is due out of the list; NULL: there is none. */
+/* Takes the first timer that is due out of the heap; NULL: there is none. */
 static struct timer *take_due(struct per_cpu *cpu)
 {
     irq_spinlock_acquire(&cpu->timers_lock);
@@ -41,7 +45,7 @@ static struct timer *take_due(struct per_cpu *cpu)
         timer = NULL;
     }
     if (timer != NULL) {
-        cpu->timers = timer->next;
+        timer_heap_remove(&cpu->timers, timer);
         timer->running = false;
     }
     cpu->expiring = timer;
@@ -49,18 +53,21 @@ static struct timer *take_due(struct per_cpu *cpu)
     return timer;
 }
 
-/* Called by the device's interrupt: runs what is due, then waits for the next. */
+/* Called by the device's interrupt: runs what is due, then waits for the next, which may be due, too. */
 static void expire(void)
 {
     struct per_cpu *cpu = per_cpu();
-    for (struct timer *timer; (timer = take_due(cpu)) != NULL;) {
+    struct timer *timer = take_due(cpu);
+    for (unsigned i = 1; timer != NULL; i++) {
         timer->expired(timer);
+        timer = i < EXPIRIES_AT_ONCE ? take_due(cpu) : NULL;
     }
     if (cpu->slice_end != 0 && cpu->slice_end <= clock_nanoseconds()) {
         cpu->slice_end = 0;
         slice_over();
     }
     irq_spinlock_acquire(&cpu->timers_lock);
+    cpu->expiring = NULL;
     arm(cpu);
     irq_spinlock_release(&cpu->timers_lock);
 }
@@ -80,16 +87,6 @@ bool timer_available(void)
     return available;
 }
 
-/* A list with a timer twice in it would never end. Nothing is read of the timer, which may be cleared. */
-static void expect_not_started(const struct timer *timer, const struct timer *list)
-{
-    for (; list != NULL; list = list->next) {
-        if (list == timer) {
-            panic("timer at %p is started while it waits to expire", (const void *)timer);
-        }
-    }
-}
-
 void timer_start(struct timer *timer, uint64_t deadline)
 {
     START_REQUIRE(START_TIMERS);
@@ -99,35 +96,29 @@ void timer_start(struct timer *timer, uint64_t deadline)
     bool were_on = interrupts_disable();
     struct per_cpu *cpu = per_cpu();
     irq_spinlock_acquire(&cpu->timers_lock);
-    struct timer **at = &cpu->timers;
-    expect_not_started(timer, *at);
-    while (*at != NULL && (*at)->deadline <= deadline) {
-        at = &(*at)->next;
+    if (timer->running) {
+        panic("timer at %p is started while it waits to expire", (const void *)timer);
     }
     timer->deadline = deadline;
     timer->cpu = cpu->number;
     timer->running = true;
-    timer->next = *at;
-    *at = timer;
-    if (at == &cpu->timers) {
+    timer_heap_add(&cpu->timers, timer);
+    if (cpu->timers == timer) {
         arm(cpu);
     }
     irq_spinlock_release(&cpu->timers_lock);
     interrupts_restore(were_on);
 }
 
+/* With the lock of the CPU that started it held. */
 static bool take_out(struct per_cpu *cpu, struct timer *timer)
 {
-    struct timer **at = &cpu->timers;
-    while (*at != NULL && *at != timer) {
-        at = &(*at)->next;
+    bool was_running = timer->running;
+    if (was_running) {
+        timer_heap_remove(&cpu->timers, timer);
+        timer->running = false;
     }
-    if (*at != timer) {
-        return false;
-    }
-    *at = timer->next;
-    timer->running = false;
-    return true;
+    return was_running;
 }
 
 /* Its device stays armed, and finds nothing to do. */

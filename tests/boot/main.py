@@ -26,6 +26,7 @@ import matrix
 import monitor
 import newer
 import processors
+import program_clocks
 import program_memory
 import program_runs
 import programs
@@ -62,7 +63,7 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, programs, program_memory, program_runs, selftests):
+                   frames, initrds, newer, processors, program_clocks, programs, program_memory, program_runs, selftests):
         cases.update(module.CASES)
     return cases
 

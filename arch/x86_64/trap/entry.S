@@ -66,6 +66,7 @@ trap_common:
     cmpq %rax, FRAME_RIP(%rsp)
     jne 2f
 1:  swapgs
+    NOTE_ENTRY
 2:  CLEAR_FLAGS
 trap_call:
     movq %rsp, %rdi
@@ -76,9 +77,10 @@ trap_return: /* the unwinder knows this return address: the frame is at the stac
     jz trap_exit
     .globl trap_return_to_user
 trap_return_to_user: /* arch/x86_64/user/entry.S comes here, too; interrupts are off, so nothing to do can be added */
-    movq %gs:PER_CPU_THREAD, %rax
-    cmpl $0, THREAD_USER_WORK(%rax)
+    movq %gs:PER_CPU_THREAD, %rsi
+    cmpl $0, THREAD_USER_WORK(%rsi)
     jne trap_user_work
+    NOTE_EXIT %rsi
     swapgs
 trap_exit:
     POP_REGISTERS
@@ -150,6 +152,7 @@ trap_debug_entry:
     PUSH_REGISTERS
     CLEAR_FLAGS
     swapgs
+    NOTE_ENTRY
     movq %rsp, %rsi
     movq %gs:PER_CPU_RSP0, %rdi
     subq $TRAP_FRAME_BYTES, %rdi
@@ -171,13 +174,15 @@ trap_page_fault:
     PUSH_REGISTERS
     CLEAR_FLAGS
     movq %rsp, %rsi
-    movq %cr2, %rax
     testb $3, FRAME_CS(%rsp)
     jz 1f
     swapgs
+    NOTE_ENTRY
+    movq %cr2, %rax
     movq %gs:PER_CPU_RSP0, %rdi
     jmp 2f
-1:  movq FRAME_RSP(%rsi), %rdi
+1:  movq %cr2, %rax
+    movq FRAME_RSP(%rsi), %rdi
     movq %rax, %rdx
     subq %rdi, %rdx
     addq $STACK_REACH_BYTES, %rdx

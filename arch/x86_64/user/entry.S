@@ -29,14 +29,15 @@ system_call_entry:
     pushq %rax
     pushq $TRAP_SYSTEM_CALL
     PUSH_REGISTERS
+    NOTE_ENTRY
     movq %rsp, %rdi
     xorl %ebp, %ebp /* the end of backtraces */
     sti
     call *system_call_run(%rip)
     movq %rax, FRAME_RAX(%rsp)
     cli
-    movq %gs:PER_CPU_THREAD, %rcx
-    cmpl $0, THREAD_USER_WORK(%rcx)
+    movq %gs:PER_CPU_THREAD, %rsi
+    cmpl $0, THREAD_USER_WORK(%rsi)
     jne trap_return_to_user
     /* SYSRET takes RIP from RCX and RFLAGS from R11, and sets the segments. A RIP that is not canonical would fault in
      * the kernel, with the user's stack, on some CPUs (SDM volume 2, SYSRET): all that is not plain goes by IRET. */
@@ -54,6 +55,7 @@ system_call_entry:
     jne 1f
     cmpq $SELECTOR_USER_DATA, FRAME_SS(%rsp)
     jne 1f
+    NOTE_EXIT %rsi
     POP_REGISTERS
     movq FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
     swapgs

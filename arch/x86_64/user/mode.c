@@ -1,6 +1,8 @@
 /* User mode; see <x86/user_mode.h>. The entry itself is entry.S. */
 #include <ashlar/assert.h>
+#include <ashlar/platform.h>
 #include <stdatomic.h>
+#include <x86/cpuid.h>
 #include <x86/interrupt.h>
 #include <x86/msr.h>
 #include <x86/user_mode.h>
@@ -40,6 +42,9 @@ void system_call_entry_set(void)
     msr_write(MSR_LSTAR, (uintptr_t)system_call_entry);
     msr_write(MSR_SYSCALL_MASK, FLAGS_CLEARED);
     msr_write(MSR_SYSENTER_CS, 0);
+    if (cpu_has(CPU_FEATURE_RDTSCP)) {
+        msr_write(MSR_TSC_AUX, cpu_number());
+    }
 }
 
 /* Traps that were under way when user mode ended are over. */

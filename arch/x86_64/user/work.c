@@ -4,6 +4,7 @@
 #include <x86/segments.h>
 
 _Static_assert(offsetof(struct thread, user_work) == THREAD_USER_WORK, "the entries read it");
+_Static_assert(offsetof(struct thread, in_kernel) == THREAD_IN_KERNEL, "the entries add to it");
 
 /* Called by arch/x86_64/trap/entry.S. */
 void user_mode_work(struct trap_frame *frame);

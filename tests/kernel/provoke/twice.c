@@ -17,13 +17,10 @@ static void ignore_interrupt(void *context)
     (void)context;
 }
 
-/* Cleared in between, as a test does that failed half-way and runs again. */
 __attribute__((noinline)) void provoke_timer_twice(void)
 {
-    static struct timer timer;
-    timer = (struct timer){.expired = ignore_expiry};
+    static struct timer timer = {.expired = ignore_expiry};
     timer_start(&timer, clock_nanoseconds() + FAR_AWAY);
-    timer = (struct timer){.expired = ignore_expiry};
     timer_start(&timer, clock_nanoseconds() + FAR_AWAY);
     console_print("without timers nothing was started\n");
 }

@@ -14,6 +14,7 @@
 #define MSR_FS_BASE        0xc0000100
 #define MSR_GS_BASE        0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102 /* exchanged with GS_BASE by swapgs */
+#define MSR_TSC_AUX        0xc0000103 /* what RDTSCP tells beside the time: the CPU's number */
 
 #define EFER_SYSCALL     ((uint64_t)1 << 0)
 #define EFER_LONG_MODE   ((uint64_t)1 << 8)

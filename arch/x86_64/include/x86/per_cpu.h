@@ -32,11 +32,13 @@ struct per_cpu {
     struct thread *thread;     /* that runs; never NULL */
     struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
     struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
+    uint32_t entered;               /* low half of the time-stamp counter when the thread that runs came here from
+                                       user mode, or from another thread: whichever was last */
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
     struct vm_space *space;         /* the user space that is loaded, or NULL */
     struct run_queue queue;         /* kernel/task/ */
     struct irq_spinlock timers_lock;
-    struct timer *timers;          /* that run, first to expire; guarded by the lock */
+    struct timer *timers;          /* a heap of those that run; guarded by the lock */
     struct timer *expiring;        /* whose function runs now; guarded by the lock */
     uint64_t slice_end;            /* clock_nanoseconds(); 0: no time slice runs. Its own, interrupts off */
     uint64_t began;                /* time-stamp counter when it came into the kernel's hands */
@@ -60,6 +62,7 @@ struct per_cpu {
 _Static_assert(offsetof(struct per_cpu, thread) == PER_CPU_THREAD, "arch/x86_64/trap/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.rsp0) == PER_CPU_RSP0, "arch/x86_64/trap/entry.S uses it");
 _Static_assert(offsetof(struct per_cpu, tss.rsp2) == PER_CPU_RSP2, "arch/x86_64/user/entry.S uses it");
+_Static_assert(offsetof(struct per_cpu, entered) == PER_CPU_ENTERED, "the entries write it");
 _Static_assert(offsetof(struct per_cpu, tss.ist) == PER_CPU_IST, "arch/x86_64/trap/entry.S uses it");
 
 /* Whether preemption is on, here and now: one instruction, so that it is this CPU's depth, whatever comes. */

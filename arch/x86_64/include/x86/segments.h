@@ -26,16 +26,19 @@
 
 /* Offsets into struct per_cpu that arch/x86_64/trap/entry.S and arch/x86_64/user/entry.S use; checked in
  * per_cpu.h. */
-#define PER_CPU_THREAD 32
-#define PER_CPU_RSP0   44
-#define PER_CPU_RSP2   60
-#define PER_CPU_IST    76
+#define PER_CPU_THREAD  32
+#define PER_CPU_RSP0    44
+#define PER_CPU_RSP2    60
+#define PER_CPU_IST     76
+#define PER_CPU_ENTERED 208
 
-/* Of user_work in struct thread; checked in arch/x86_64/user/work.c. */
+/* Of user_work and in_kernel in struct thread; checked in arch/x86_64/user/work.c. */
 #ifdef ASHLAR_DEBUG
 #define THREAD_USER_WORK 400
+#define THREAD_IN_KERNEL 408
 #else
 #define THREAD_USER_WORK 4
+#define THREAD_IN_KERNEL 8
 #endif
 
 #ifndef __ASSEMBLER__
