@@ -129,6 +129,9 @@ int64_t file_seek(struct file *file, int64_t offset, unsigned whence);
 int file_truncate(struct file *file, int64_t bytes);
 void file_status(struct file *file, struct fs_status *status);
 
+/* Changes what stands in its node, which may have no name; as path_change(). */
+int file_change(const struct fs_view *view, struct file *file, const struct fs_change *change);
+
 /* One of a directory's entries, "." and ".." among them. */
 struct file_entry {
     const char *name; /* NUL-terminated */

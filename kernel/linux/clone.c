@@ -96,7 +96,30 @@ static struct task *make_task(struct process *process, const struct trap_frame *
     return child;
 }
 
-/* ---- A task of this process ---- */
+/* ---- Beginning ---- */
+
+/* (T) The calling task waits for the child, if that is asked for: wait_for_memory(). */
+static void lend_memory(struct task *child, const struct clone_request *request)
+{
+    if (request->flags & CLONE_VFORK) {
+        child->lender = task_current();
+        child->lender->borrower = child;
+    }
+}
+
+/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps
+ * the memory, as it counts its users. */
+static void wait_for_memory(struct task *task)
+{
+    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
+    WAIT_UNTIL(&task->returned, *(struct task *volatile *)&task->borrower == NULL, "a child of vfork()", how);
+    tree_lock(); /* whoever has given it back is done with the task */
+    if (task->borrower) {
+        task->borrower->lender = NULL;
+        task->borrower = NULL;
+    }
+    tree_unlock();
+}
 
 /* Answers the number before anybody can end the child. */
 static int64_t begin(struct task *child, const struct clone_request *request)
@@ -106,8 +129,13 @@ static int64_t begin(struct task *child, const struct clone_request *request)
         put_user_32(request->parent_number, number); /* what cannot be written is no error (kernel/fork.c) */
     }
     task_start(child);
+    if (request->flags & CLONE_VFORK) {
+        wait_for_memory(task_current());
+    }
     return number;
 }
+
+/* ---- A task of this process ---- */
 
 static bool too_many(const struct process *process)
 {
@@ -123,6 +151,9 @@ static int64_t clone_task(const struct trap_frame *frame, const struct clone_req
     }
     tree_lock();
     int64_t error = too_many(process) ? -EAGAIN : tree_enter_task(child);
+    if (!error) {
+        lend_memory(child, request);
+    }
     tree_unlock();
     if (error) {
         task_discard(child);
@@ -188,20 +219,6 @@ static void discard_process(struct task *child)
     process_free(process);
 }
 
-/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps
- * the memory, as it counts its users. */
-static void wait_for_memory(struct task *task)
-{
-    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .from_outside = true};
-    WAIT_UNTIL(&task->returned, *(struct task *volatile *)&task->borrower == NULL, "a child of vfork()", how);
-    tree_lock(); /* whoever has given it back is done with the task */
-    if (task->borrower) {
-        task->borrower->lender = NULL;
-        task->borrower = NULL;
-    }
-    tree_unlock();
-}
-
 static int64_t clone_process(const struct trap_frame *frame, const struct clone_request *request)
 {
     struct task *self = task_current();
@@ -216,20 +233,15 @@ static int64_t clone_process(const struct trap_frame *frame, const struct clone_
     error = too_many(process) || (request->flags & CLONE_PARENT && !parent)
                 ? -EAGAIN
                 : tree_enter(child->process, parent, child);
-    if (!error && (request->flags & CLONE_VFORK)) {
-        child->lender = self;
-        self->borrower = child;
+    if (!error) {
+        lend_memory(child, request);
     }
     tree_unlock();
     if (error) {
         discard_process(child);
         return error;
     }
-    int64_t number = begin(child, request);
-    if (request->flags & CLONE_VFORK) {
-        wait_for_memory(self);
-    }
-    return number;
+    return begin(child, request);
 }
 
 static int64_t carry_out(const struct trap_frame *frame, const struct clone_request *request)

@@ -145,7 +145,7 @@ static void find_files(struct polling *polling)
 {
     for (uint64_t i = 0; i < polling->count; i++) {
         if (polling->list[i].descriptor >= 0) {
-            polling->files[i] = file_of((uint32_t)polling->list[i].descriptor);
+            polling->files[i] = file_to_use((uint32_t)polling->list[i].descriptor);
         }
     }
 }
@@ -220,7 +220,8 @@ int64_t call_ppoll(const struct trap_frame *frame)
 #define SETS 3
 
 static const uint16_t set_wanted[SETS] = {FILE_READY_READ, FILE_READY_WRITE, 2 /* POLLPRI */};
-static const uint16_t set_ready[SETS] = {READ_BITS | ALWAYS, WRITE_BITS | FILE_READY_ERROR, 2};
+static const uint16_t set_ready[SETS] = {READ_BITS | ALWAYS | NO_FILE,
+                                         WRITE_BITS | FILE_READY_ERROR | NO_FILE, 2 | NO_FILE};
 
 struct sets {
     uint64_t user[SETS]; /* addresses; 0: none */
@@ -269,11 +270,10 @@ static int64_t make_list(struct polling *polling, const struct sets *sets, uint6
     for (uint64_t i = 0; i < count; i++) {
         uint16_t wanted = wanted_of(sets, i);
         if (wanted != 0) {
-            struct file *file = file_of(i);
-            if (!file) {
+            if (descriptor_flag(process_current()->files, i) < 0) {
                 return -EBADF;
             }
-            polling->files[polling->count] = file;
+            polling->files[polling->count] = file_to_use(i);
             polling->list[polling->count++] = (struct awaited){(int32_t)i, wanted, 0};
         }
     }

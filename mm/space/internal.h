@@ -36,6 +36,7 @@ struct vm_region {
     uint8_t around;              /* pages that one fault may fill, at least 1 */
     bool large;                  /* 2 MiB pages where they fit */
     bool shared;                 /* VM_PAGER: writes go to the pager's frames */
+    int8_t use;                  /* what it adds to the pager's `uses` */
 };
 
 /* Says what a region allows, and what its pages may allow that are not changed yet. */
@@ -265,6 +266,23 @@ void vm_region_abandon(struct vm_space *space, struct vm_work *work) REQUIRES(sp
 /* Unmaps what there is in [base, end), at whose bounds regions have been cut. */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
+
+/* ---- region/use.c: pagers whose pages are written to or executed ---- */
+
+/* Counts a new region; false: its pager is used for the other. */
+bool vm_region_use(struct vm_region *region);
+/* The same for a part or a copy of a region that is counted. */
+void vm_region_use_as(struct vm_region *region, const struct vm_region *as);
+void vm_region_unuse(struct vm_region *region);
+
+/* Counts the regions of a range that `access` makes executable: each of them once, be it cut or not.
+ * VM_BAD_ACCESS: one may not, and nothing was counted. The second undoes it. */
+enum vm_error vm_use_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->change);
+void vm_unuse_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->change);
+/* One of them, cut, gets the access. */
+void vm_region_change_use(struct vm_region *region, unsigned access);
 
 /* ---- region/device.c: claims on given physical memory ---- */
 

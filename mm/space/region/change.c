@@ -159,6 +159,7 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
     if (before == access) {
         return;
     }
+    vm_region_change_use(region, access);
     vm_region_set_access(region, access, before);
     if (region->source != VM_NOTHING) {
         sweep(space, work, region);
@@ -194,8 +195,13 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
     if (!vm_range_is_covered(space, base, end - base)) {
         return VM_NOT_MAPPED;
     }
-    enum vm_error error = vm_device_claim_range(space, base, end, access);
+    enum vm_error error = vm_use_range(space, base, end, access);
     if (error != VM_OK) {
+        return error;
+    }
+    error = vm_device_claim_range(space, base, end, access);
+    if (error != VM_OK) {
+        vm_unuse_range(space, base, end, access);
         return error;
     }
     vm_work_lock(space, work);
@@ -206,6 +212,7 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
     vm_work_unlock(space, work);
     if (error != VM_OK) {
         vm_device_unclaim_range(space, base, end, access);
+        vm_unuse_range(space, base, end, access);
     }
     return error;
 }

@@ -7,6 +7,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
     for (struct vm_region *region = work->dead; region;) {
         struct vm_region *next = region->next;
         vm_region_leave(region);
+        vm_region_unuse(region);
         if (region->pager) {
             vm_pager_put(region->pager);
         }
@@ -100,6 +101,7 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
     upper->offset += has_offset(region) ? below : 0;
     if (upper->pager) {
         vm_pager_get(upper->pager);
+        vm_region_use_as(upper, region);
     }
     space->region_bytes -= upper->bytes;
     vm_region_part(space, region, upper, below);

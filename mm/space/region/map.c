@@ -141,6 +141,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
         if (error != VM_OK) {
             return error;
         }
+        if (!vm_region_use(region)) {
+            return VM_BAD_ACCESS;
+        }
     }
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;

@@ -58,6 +58,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
     }
     if (copy->pager) {
         vm_pager_get(copy->pager);
+        vm_region_use_as(copy, region);
     }
     join_family(copying, copy, region);
     return copy;

@@ -1,0 +1,12 @@
+"""Programs that wait for each other: what is woken, what is written to and executed, what events and locks say; as on Linux."""
+
+from programs import like_linux, says
+
+THREADS = "-pthread"
+
+CASES = {
+    "program.uses": like_linux("uses"),
+    "program.uses.rule": says("uses", "rule", "done"),
+    "program.wakes": like_linux("wakes", THREADS, cpus=1),
+    "program.wakes.4": like_linux("wakes", THREADS, cpus=4),
+}
