@@ -60,6 +60,7 @@ enum file_ready {
     FILE_READY_WRITE = 4,
     FILE_READY_ERROR = 8,
     FILE_READY_HANG_UP = 16,
+    FILE_READY_ANY = 31,
 };
 
 enum file_whence { FILE_FROM_START, FILE_FROM_HERE, FILE_FROM_END, FILE_FROM_DATA, FILE_FROM_HOLE };
@@ -76,7 +77,8 @@ struct file_operations {
     /* What is notified when ready() may say something else; NULL: never. */
     struct fs_event *(*event)(struct file *file);
     void (*release)(struct file *file); /* the last reference is gone */
-    bool stream;                        /* has no positions: seeking is ESPIPE */
+    bool stream;                        /* has no positions: seeking is ESPIPE, */
+    bool seeks_nowhere;                 /* or does nothing */
 };
 
 struct file {
@@ -92,7 +94,8 @@ struct file {
      * written to. */
     bool unprivileged;
     bool outsider;
-    void *own; /* what its operations keep */
+    void *own;      /* what its operations keep */
+    void *watchers; /* who is to be told of its end by `forget` of struct fs_config; NULL: nobody */
 };
 
 /* ---- Opening, closing ---- */
@@ -109,6 +112,13 @@ int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 
 /* A regular file without a name (memfd_create). */
 int fs_unnamed(const struct fs_view *view, struct file **file);
+
+/*
+ * A file without a name that is something else than bytes, such as a timer: its operations are all there is
+ * to it, `own` is theirs, and the caller's again if this fails. flags: enum file_flags.
+ */
+int fs_special(const struct fs_view *view, const struct file_operations *operations, unsigned flags,
+               void *own, struct file **file);
 
 void file_get(struct file *file);
 void file_put(struct file *file);

@@ -2,6 +2,8 @@
  */
 #include "internal.h"
 
+#define SPECIAL_MODE 0600 /* and no kind, as Linux has it */
+
 /* ---- Which file ---- */
 
 /* The name the walk ends in is opened, or made: with O_CREAT. */
@@ -140,13 +142,9 @@ static const struct file_operations *operations_of(const struct fs_node *node, u
     }
 }
 
-int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
-                 struct file **made)
+static int open_with(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
+                     const struct file_operations *operations, struct file **made)
 {
-    const struct file_operations *operations = operations_of(node, flags);
-    if (!operations) {
-        return -ENXIO;
-    }
     struct file *file = heap_alloc_zeroed(view->fs->config.heap, sizeof *file);
     if (!file) {
         return -ENOMEM;
@@ -170,6 +168,13 @@ int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path p
     path_get(path);
     *made = file;
     return 0;
+}
+
+int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
+                 struct file **made)
+{
+    const struct file_operations *operations = operations_of(node, flags);
+    return operations ? open_with(view, node, path, flags, operations, made) : -ENXIO;
 }
 
 /* What of the flags counts. */
@@ -220,6 +225,21 @@ int fs_unnamed(const struct fs_view *view, struct file **file)
     return error;
 }
 
+int fs_special(const struct fs_view *view, const struct file_operations *operations, unsigned flags,
+               void *own, struct file **file)
+{
+    struct fs_node *node;
+    int error = fs_node_make(view->fs, &view->who, SPECIAL_MODE, 0, NULL, &node);
+    if (error == 0) {
+        error = open_with(view, node, (struct path){NULL}, flags, operations, file);
+        fs_node_put(node);
+    }
+    if (error == 0) {
+        (*file)->own = own;
+    }
+    return error;
+}
+
 void file_get(struct file *file)
 {
     uint32_t before = atomic_fetch_add_explicit(&file->references, 1, memory_order_relaxed);
@@ -230,6 +250,9 @@ void file_put(struct file *file)
 {
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) != 1) {
         return;
+    }
+    if (file->watchers) {
+        file->fs->config.forget(file);
     }
     if (file->operations->release) {
         file->operations->release(file);

@@ -43,6 +43,10 @@
     /* file_poll.c */                                                                                        \
     X(7, poll, "pnn")                X(23, select, "npppp")           X(270, pselect6, "nppppp")             \
     X(271, ppoll, "pnppn")                                                                                   \
+    /* epoll.c, eventfd.c */                                                                                 \
+    X(213, epoll_create, "n")        X(232, epoll_wait, "dpnn")       X(233, epoll_ctl, "dndp")              \
+    X(281, epoll_pwait, "dpnnpn")    X(284, eventfd, "n")             X(290, eventfd2, "nx")                 \
+    X(291, epoll_create1, "x")       X(441, epoll_pwait2, "dpnppn")                                          \
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
     X(12, brk, "p")                 X(28, madvise, "pnn")                                                    \

@@ -40,6 +40,9 @@ struct file *file_to_use(uint64_t descriptor);
 /* The number that the file gets in the calling process; gives its reference back where it gets none. */
 int64_t file_give(struct file *file, bool close_on_exec);
 
+/* What poll() says of a file that is ready so (enum file_ready, or'ed): POLLIN, POLLRDNORM and so on. */
+uint32_t poll_bits(unsigned ready);
+
 /* ---- Buffers in a program's memory ---- */
 
 #define READ_LARGEST 0x7ffff000 /* bytes of one call: MAX_RW_COUNT */

@@ -5,14 +5,11 @@
  * file's event, looks at all of them, and rests until one of the queues is woken.
  */
 #include <ashlar/clock.h>
-#include <ashlar/console_input.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
 #include "file_calls.h"
-#include "kernel/files/console_file.h"
-
 #define MILLISECOND 1000000ULL
 #define MICROSECOND 1000ULL
 #define NO_FILE     32U /* POLLNVAL */
@@ -35,13 +32,17 @@ struct polling {
     unsigned entered; /* waiters that are in queues */
 };
 
-static uint16_t ready_bits(struct file *file, uint16_t wanted)
+uint32_t poll_bits(unsigned ready)
 {
-    unsigned ready = file_ready(file);
     unsigned bits = ready & ALWAYS;
     bits |= ready & FILE_READY_READ ? READ_BITS & ~0x80U : 0;
     bits |= ready & FILE_READY_WRITE ? WRITE_BITS & ~0x200U : 0;
-    return (uint16_t)(bits & (wanted | ALWAYS));
+    return bits;
+}
+
+static uint16_t ready_bits(struct file *file, uint16_t wanted)
+{
+    return (uint16_t)(poll_bits(file_ready(file)) & (wanted | ALWAYS));
 }
 
 /* How many are ready. */
@@ -63,9 +64,6 @@ static int64_t look(struct polling *polling)
 
 static struct wait_queue *queue_of(struct file *file)
 {
-    if (file_is_console(file)) {
-        return &console_readers;
-    }
     struct fs_event *event = file_event(file);
     return event ? files_event_queue(event) : NULL;
 }

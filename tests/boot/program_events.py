@@ -5,6 +5,8 @@ from programs import like_linux, says
 THREADS = "-pthread"
 
 CASES = {
+    "program.events": like_linux("events", THREADS, cpus=1),
+    "program.events.4": like_linux("events", THREADS, cpus=4),
     "program.uses": like_linux("uses"),
     "program.uses.rule": says("uses", "rule", "done"),
     "program.wakes": like_linux("wakes", THREADS, cpus=1),
