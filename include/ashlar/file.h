@@ -95,7 +95,8 @@ struct file {
     bool unprivileged;
     bool outsider;
     void *own;      /* what its operations keep */
-    void *watchers; /* who is to be told of its end by `forget` of struct fs_config; NULL: nobody */
+    void *watchers; /* whom `forget` tells of its end; NULL: nobody, and `forget` is not called */
+    void (*forget)(struct file *file); /* the last reference is gone, and the release follows */
 };
 
 /* ---- Opening, closing ---- */

@@ -89,9 +89,6 @@ struct fs_config {
     /* Wakes all who wait; from any context that may take spinlocks. ready: what file_ready() may say of now
      * that it did not say before, for those who only want to hear of news. */
     void (*notify)(struct fs_event *event, unsigned ready);
-    /* The last reference to a file with watchers is gone, and its release follows. May be NULL where nobody
-     * sets any. */
-    void (*forget)(struct file *file);
     /* What is done with a character device, or NULL for one that does not exist; beyond those of memory. */
     const struct file_operations *(*device)(uint64_t number);
 };

@@ -10,7 +10,6 @@
 
 #include "console_file.h"
 #include "event.h"
-#include "kernel/linux/epoll.h"
 
 #define LOG_SUBSYSTEM "files"
 #include <ashlar/log.h>
@@ -62,7 +61,6 @@ static int make_tree(const struct boot_info *info)
                                      .random = random_bytes,
                                      .wait = event_wait,
                                      .notify = event_notify_ready,
-                                     .forget = epoll_forget,
                                      .device = find_device};
     return fs_init(&tree, &config);
 }

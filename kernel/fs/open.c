@@ -252,7 +252,7 @@ void file_put(struct file *file)
         return;
     }
     if (file->watchers) {
-        file->fs->config.forget(file);
+        file->forget(file);
     }
     if (file->operations->release) {
         file->operations->release(file);

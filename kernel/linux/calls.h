@@ -62,6 +62,8 @@
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
     X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
+    /* pidfd.c */                                                                                            \
+    X(424, pidfd_send_signal, "dnpx") X(434, pidfd_open, "nx")   X(438, pidfd_getfd, "ddx")                  \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* machine.c */                                                                                          \

@@ -86,6 +86,3 @@ void epoll_look(struct epoll_item *item);
 /* Notes it as news; takes the oldest of the news out, or NULL. */
 void epoll_add_news(struct epoll_item *item);
 struct epoll_item *epoll_take_news(struct epoll *epoll);
-
-/* Without the mutex: a file with items ends (`forget` of struct fs_config). */
-void epoll_forget(struct file *file);

@@ -223,6 +223,16 @@ static void grow(struct epoll *epoll)
     heap_free(&kernel_heap, old);
 }
 
+/* `forget` of a file with items. */
+static void forget(struct file *file)
+{
+    epoll_lock();
+    while (file->watchers) {
+        epoll_remove(file->watchers);
+    }
+    epoll_unlock();
+}
+
 static void join_file(struct epoll_item *item)
 {
     struct epoll_item *first = item->file->watchers;
@@ -232,6 +242,7 @@ static void join_file(struct epoll_item *item)
         first->previous_of_file = item;
     }
     item->file->watchers = item;
+    item->file->forget = forget;
 }
 
 /* The file may end at once afterwards. */
@@ -291,15 +302,6 @@ void epoll_remove(struct epoll_item *item)
     epoll->sets -= file_is_epoll(item->file);
     leave_file(item);
     heap_free(&kernel_heap, item);
-}
-
-void epoll_forget(struct file *file)
-{
-    epoll_lock();
-    while (file->watchers) {
-        epoll_remove(file->watchers);
-    }
-    epoll_unlock();
 }
 
 /* ---- Sets ---- */
