@@ -60,6 +60,7 @@ enum file_ready {
     FILE_READY_WRITE = 4,
     FILE_READY_ERROR = 8,
     FILE_READY_HANG_UP = 16,
+    FILE_READY_ANY = 31,
 };
 
 enum file_whence { FILE_FROM_START, FILE_FROM_HERE, FILE_FROM_END, FILE_FROM_DATA, FILE_FROM_HOLE };
@@ -76,7 +77,8 @@ struct file_operations {
     /* What is notified when ready() may say something else; NULL: never. */
     struct fs_event *(*event)(struct file *file);
     void (*release)(struct file *file); /* the last reference is gone */
-    bool stream;                        /* has no positions: seeking is ESPIPE */
+    bool stream;                        /* has no positions: seeking is ESPIPE, */
+    bool seeks_nowhere;                 /* or does nothing */
 };
 
 struct file {
@@ -92,7 +94,9 @@ struct file {
      * written to. */
     bool unprivileged;
     bool outsider;
-    void *own; /* what its operations keep */
+    void *own;      /* what its operations keep */
+    void *watchers; /* whom `forget` tells of its end; NULL: nobody, and `forget` is not called */
+    void (*forget)(struct file *file); /* the last reference is gone, and the release follows */
 };
 
 /* ---- Opening, closing ---- */
@@ -171,6 +175,9 @@ enum file_allocation {
  * -ENOMEM.
  */
 int file_allocate(struct file *file, unsigned flags, int64_t offset, int64_t bytes);
+
+/* Changes what stands in its node, which may have no name; as path_change(). */
+int file_change(const struct fs_view *view, struct file *file, const struct fs_change *change);
 
 /* One of a directory's entries, "." and ".." among them. */
 struct file_entry {

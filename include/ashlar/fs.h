@@ -69,7 +69,7 @@ static inline uint64_t fs_device(uint32_t major, uint32_t minor)
 
 /* Somebody may wait for something to happen. Room for what whoever provides the waiting keeps. */
 struct fs_event {
-    uint64_t room[8]; /* all 0 at the start, and when nobody waits any more */
+    uint64_t room[16]; /* all 0 at the start, and when nobody waits any more */
 };
 
 struct fs_config {
@@ -86,7 +86,9 @@ struct fs_config {
      * and takes `held` again. Returns 0, or -EINTR when the waiter shall give up.
      */
     int (*wait)(struct fs_event *event, struct mutex *held);
-    void (*notify)(struct fs_event *event); /* wakes all who wait; from any context that may take spinlocks */
+    /* Wakes all who wait; from any context that may take spinlocks. ready: what file_ready() may say of now
+     * that it did not say before, for those who only want to hear of news. */
+    void (*notify)(struct fs_event *event, unsigned ready);
     /* What is done with a character device, or NULL for one that does not exist; beyond those of memory. */
     const struct file_operations *(*device)(uint64_t number);
 };

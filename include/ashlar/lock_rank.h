@@ -10,6 +10,7 @@ enum lock_rank {
 
     /* Mutexes. */
     LOCK_DESCRIPTORS,   /* a table of descriptors, while it changes */
+    LOCK_EPOLL,         /* what all epolls watch, while it is looked at or changes */
     LOCK_FILE_SEEKING,  /* the position of an open file */
     LOCK_FILE_NAMES,    /* a tree of names, while it changes */
     LOCK_TIMER_FILES,   /* the list of timers that are files */
@@ -47,6 +48,8 @@ enum lock_rank {
     /* Spinlocks with interrupts off. */
     LOCK_IO_APIC,    /* the IO-APICs' registers */
     LOCK_TIMERS,     /* a CPU's timers */
+    LOCK_WATCHERS,   /* who watches an event of a file */
+    LOCK_EPOLL_NEWS, /* what of the watched may be ready, of one epoll */
     LOCK_WAIT_QUEUE, /* who waits for one thing */
     LOCK_ENDED,      /* threads that have ended, to be freed */
     LOCK_RUN_QUEUE,  /* a CPU's ready threads; key: the CPU's number */

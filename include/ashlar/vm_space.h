@@ -153,6 +153,10 @@ struct vm_pager {
     void (*dirty)(struct vm_pager *pager, uint64_t offset, phys_addr_t frame);
     /* The last reference is gone. Or NULL. No lock is held. */
     void (*release)(struct vm_pager *pager);
+    /* Its pages are shown to be written to (shared) or to be executed, never both at a time: mapping and
+     * protecting fail with VM_BAD_ACCESS where the other is the case. */
+    bool exclusive;
+    _Atomic(int32_t) uses;              /* exclusive: shared regions; below 0: those that execute; starts as 0 */
     _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
     _Atomic(uint32_t) revocations;      /* starts as 0, and is the spaces' affair: of vm_pager_revoke() */
     _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */

@@ -7,6 +7,8 @@
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
+#include "event.h"
+
 #define CELLS      4096
 #define PART_BYTES 128
 #define LINE_END   0x100U /* of a cell: its byte ends a line */
@@ -330,10 +332,24 @@ static unsigned console_file_ready(struct file *file)
     return FILE_READY_WRITE | (console_file_waiting() != 0 ? (unsigned)FILE_READY_READ : 0u);
 }
 
+static struct fs_event arrival; /* of input */
+
+static struct fs_event *console_file_event(struct file *file)
+{
+    (void)file;
+    return &arrival;
+}
+
+static void note_arrival(void)
+{
+    event_notify_ready(&arrival, FILE_READY_READ);
+}
+
 static int console_file_open(struct file *file)
 {
     int error = 0;
     (void)file;
+    console_input_watch(note_arrival);
     mutex_acquire(&console.lock);
     if (console.files == 0) {
         console.typed = heap_alloc_zeroed(&kernel_heap, sizeof *console.typed);
@@ -360,6 +376,7 @@ const struct file_operations console_file_operations = {.open = console_file_ope
                                                         .read = console_file_read,
                                                         .write = console_file_write,
                                                         .ready = console_file_ready,
+                                                        .event = console_file_event,
                                                         .release = console_file_release,
                                                         .stream = true};
 

@@ -60,7 +60,7 @@ static int make_tree(const struct boot_info *info)
                                      .now = clock_epoch_nanoseconds,
                                      .random = random_bytes,
                                      .wait = event_wait,
-                                     .notify = event_notify,
+                                     .notify = event_notify_ready,
                                      .device = find_device};
     return fs_init(&tree, &config);
 }

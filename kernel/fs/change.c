@@ -54,9 +54,8 @@ static uint32_t new_mode(const struct fs_identity *who, const struct fs_node *no
     return mode;
 }
 
-int path_change(const struct fs_view *view, struct path path, const struct fs_change *change)
+static int node_change(const struct fs_view *view, struct fs_node *node, const struct fs_change *change)
 {
-    struct fs_node *node = path.entry->node;
     uint64_t now = node->fs->config.now();
     if (change->set_mode && fs_kind(node) == FS_SYMLINK) {
         return -EOPNOTSUPP;
@@ -76,6 +75,16 @@ int path_change(const struct fs_view *view, struct path path, const struct fs_ch
     }
     mutex_release(&node->fs->names);
     return error;
+}
+
+int path_change(const struct fs_view *view, struct path path, const struct fs_change *change)
+{
+    return node_change(view, path.entry->node, change);
+}
+
+int file_change(const struct fs_view *view, struct file *file, const struct fs_change *change)
+{
+    return node_change(view, file->node, change);
 }
 
 int fs_change(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,

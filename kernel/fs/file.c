@@ -154,7 +154,7 @@ int64_t file_seek(struct file *file, int64_t offset, unsigned whence)
         return -EINVAL;
     }
     if (file->operations->stream) {
-        return -ESPIPE;
+        return file->operations->seeks_nowhere ? 0 : -ESPIPE;
     }
     mutex_acquire(&file->seeking);
     int64_t result = seek_base(file, offset, whence);

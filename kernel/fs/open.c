@@ -142,7 +142,7 @@ static const struct file_operations *operations_of(const struct fs_node *node, u
     }
 }
 
-static int make_open(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
+static int open_with(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
                      const struct file_operations *operations, struct file **made)
 {
     struct file *file = heap_alloc_zeroed(view->fs->config.heap, sizeof *file);
@@ -174,7 +174,7 @@ int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path p
                  struct file **made)
 {
     const struct file_operations *operations = operations_of(node, flags);
-    return operations ? make_open(view, node, path, flags, operations, made) : -ENXIO;
+    return operations ? open_with(view, node, path, flags, operations, made) : -ENXIO;
 }
 
 /* What of the flags counts. */
@@ -231,7 +231,7 @@ int fs_special(const struct fs_view *view, const struct file_operations *operati
     struct fs_node *node;
     int error = fs_node_make(view->fs, &view->who, SPECIAL_MODE, 0, NULL, &node);
     if (error == 0) {
-        error = make_open(view, node, (struct path){NULL}, flags, operations, file);
+        error = open_with(view, node, (struct path){NULL}, flags, operations, file);
         fs_node_put(node);
     }
     if (error == 0) {
@@ -250,6 +250,9 @@ void file_put(struct file *file)
 {
     if (atomic_fetch_sub_explicit(&file->references, 1, memory_order_acq_rel) != 1) {
         return;
+    }
+    if (file->watchers) {
+        file->forget(file);
     }
     if (file->operations->release) {
         file->operations->release(file);

@@ -62,6 +62,19 @@ phys_addr_t fs_paged_get(struct fs_node *node, uint64_t index)
     return frame;
 }
 
+void fs_paged_peek(struct fs_node *node, uint64_t offset, void *to, size_t bytes)
+{
+    spinlock_acquire(&node->lock);
+    phys_addr_t frame = fs_pages_find(&node->regular.pages, offset >> FRAME_SHIFT);
+    if (frame.raw != 0) {
+        const char *memory = frame_pointer(node->fs->config.frames, frame);
+        memcpy(to, memory + offset % FRAME_BYTES, bytes);
+    } else {
+        memset(to, 0, bytes);
+    }
+    spinlock_release(&node->lock);
+}
+
 /* What fs_paged_insert() has, from one try to the next. */
 struct insertion {
     void *spares;   /* nodes */
@@ -128,12 +141,16 @@ int fs_paged_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, bo
 /* Writes zeros over [from, end), which lies in one page. */
 static void clear_part(struct fs_node *node, uint64_t from, uint64_t end)
 {
-    phys_addr_t frame = from < end ? fs_paged_get(node, from >> FRAME_SHIFT) : FRAME_NONE;
+    if (from >= end) {
+        return;
+    }
+    spinlock_acquire(&node->lock);
+    phys_addr_t frame = fs_pages_find(&node->regular.pages, from >> FRAME_SHIFT);
     if (frame.raw != 0) {
         char *memory = frame_pointer(node->fs->config.frames, frame);
         memset(memory + from % FRAME_BYTES, 0, end - from);
-        frame_put(node->fs->config.frames, frame);
     }
+    spinlock_release(&node->lock);
 }
 
 /* Takes up to CUT_FRAMES pages out, of those from `index` to `last`; returns how many. */
@@ -257,7 +274,7 @@ static void release(struct vm_pager *pager)
 void fs_regular_init(struct fs_node *node)
 {
     mutex_init(&node->regular.writing, LOCK_FILE_CONTENTS, 0);
-    node->regular.pager = (struct vm_pager){.get = give_page, .release = release};
+    node->regular.pager = (struct vm_pager){.get = give_page, .release = release, .exclusive = true};
     atomic_init(&node->regular.pager.references, 1);
 }
 

@@ -5,8 +5,12 @@
 
 #define FS_BYTES_MAX ((uint64_t)INT64_MAX) /* longest file */
 
-/* The page, with a reference for the caller; none for a hole. */
+/* The page, with a reference for the caller; none for a hole, or where it can have no more references. */
 phys_addr_t fs_paged_get(struct fs_node *node, uint64_t index);
+
+/* Copies what lies in one page at `offset`, zeros where it is a hole, under the node's lock: for a page that
+ * can have no more references. A few hundred bytes at most. */
+void fs_paged_peek(struct fs_node *node, uint64_t offset, void *to, size_t bytes);
 
 /* A frame for contents, counted; zeroed if wanted. Fails with -ENOSPC or -ENOMEM. */
 int fs_paged_alloc(struct fs *fs, bool zeroed, phys_addr_t *frame);

@@ -34,6 +34,11 @@ static char *byte_at(struct file *file, struct fs_pipe *pipe, uint64_t position)
     return frame + position % FRAME_BYTES;
 }
 
+static uint64_t room(const struct fs_pipe *pipe)
+{
+    return PIPE_BYTES - (pipe->tail - pipe->head);
+}
+
 static bool waits(const struct file *file)
 {
     return !(atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_NO_WAIT);
@@ -89,19 +94,15 @@ static int64_t pipe_read(struct file *file, struct file_buffer *buffer, uint64_t
         result = wait_for_change(file, pipe);
     }
     if (pipe->head != pipe->tail) {
+        bool was_full = room(pipe) < PIPE_AT_ONCE;
         result = take_out(file, pipe, buffer);
-        file->fs->config.notify(&pipe->event);
+        file->fs->config.notify(&pipe->event, was_full ? FILE_READY_WRITE : 0);
     }
     mutex_release(&pipe->lock);
     return result;
 }
 
 /* ---- Writing ---- */
-
-static uint64_t room(const struct fs_pipe *pipe)
-{
-    return PIPE_BYTES - (pipe->tail - pipe->head);
-}
 
 /* Gets the frames that the next `bytes` bytes go to. */
 static int prepare(struct file *file, struct fs_pipe *pipe, uint64_t bytes)
@@ -127,7 +128,7 @@ static int64_t put_in(struct file *file, struct fs_pipe *pipe, struct file_buffe
     }
     if (error == 0) {
         pipe->tail += bytes;
-        file->fs->config.notify(&pipe->event);
+        file->fs->config.notify(&pipe->event, FILE_READY_READ);
     }
     return error ? error : (int64_t)bytes;
 }
@@ -248,7 +249,7 @@ static void count(struct file *file, struct fs_pipe *pipe, uint32_t more) REQUIR
         pipe->writers += more;
         pipe->writer_opens += more == 1;
     }
-    file->fs->config.notify(&pipe->event);
+    file->fs->config.notify(&pipe->event, FILE_READY_ANY);
 }
 
 /* A named pipe's ends wait for each other: until somebody has opened the other since. */

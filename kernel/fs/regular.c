@@ -7,15 +7,19 @@
  */
 #include "paged.h"
 
-static const char zeros[256];
+#define PEEK_BYTES 256
 
-/* Sends `bytes` zeros to the buffer; returns how many it took. */
-static size_t put_zeros(struct file_buffer *buffer, size_t bytes)
+/* Sends what lies at `offset` in one page, of which no reference can be had, to the buffer, or zeros for a
+ * hole; returns how much it took. */
+static size_t read_without_reference(struct fs_node *node, struct file_buffer *buffer, uint64_t offset,
+                                     size_t bytes)
 {
+    char peeked[PEEK_BYTES];
     size_t done = 0;
     while (done < bytes) {
-        size_t part = (size_t)min_u64(bytes - done, sizeof zeros);
-        size_t taken = buffer->put(buffer, zeros, part);
+        size_t part = (size_t)min_u64(bytes - done, sizeof peeked);
+        fs_paged_peek(node, offset + done, peeked, part);
+        size_t taken = buffer->put(buffer, peeked, part);
         done += taken;
         if (taken < part) {
             break;
@@ -34,7 +38,7 @@ static size_t read_part(struct fs_node *node, struct file_buffer *buffer, uint64
 {
     phys_addr_t frame = fs_paged_get(node, offset >> FRAME_SHIFT);
     if (frame.raw == 0) {
-        return put_zeros(buffer, bytes);
+        return read_without_reference(node, buffer, offset, bytes);
     }
     size_t done = buffer->put(buffer, memory_of(node, frame) + offset % FRAME_BYTES, bytes);
     frame_put(node->fs->config.frames, frame);
@@ -126,6 +130,18 @@ static int64_t write_part(struct fs_node *node, struct file_buffer *buffer, uint
                           : write_new(node, buffer, offset, bytes);
 }
 
+/* Whether somebody executes it, as a program or as a part of one; `writing` is held. */
+static bool is_executed(struct fs_regular *regular) REQUIRES(regular->writing)
+{
+    return regular->writers < 0 || atomic_load_explicit(&regular->pager.uses, memory_order_relaxed) < 0;
+}
+
+/* Whether somebody may write to it: by a file, or by a mapping that has outlived its file. */
+static bool is_written(struct fs_regular *regular) REQUIRES(regular->writing)
+{
+    return regular->writers > 0 || atomic_load_explicit(&regular->pager.uses, memory_order_relaxed) > 0;
+}
+
 void fs_regular_set_length(struct fs_node *node, uint64_t bytes)
 {
     spinlock_acquire(&node->lock);
@@ -195,7 +211,7 @@ static int64_t regular_write(struct file *file, struct file_buffer *buffer, uint
 int fs_regular_truncate(struct fs_node *node, uint64_t bytes, bool unprivileged, bool outsider)
 {
     mutex_acquire(&node->regular.writing);
-    int error = node->regular.writers < 0 ? -ETXTBSY : fs_seals_allow_length(node, bytes);
+    int error = is_executed(&node->regular) ? -ETXTBSY : fs_seals_allow_length(node, bytes);
     if (!error) {
         uint64_t before = node->regular.bytes;
         fs_regular_set_length(node, bytes);
@@ -256,7 +272,7 @@ static int regular_open(struct file *file)
         return 0;
     }
     mutex_acquire(&regular->writing);
-    bool executed = regular->writers < 0;
+    bool executed = is_executed(regular);
     if (!executed) {
         regular->writers++;
     }
@@ -282,7 +298,7 @@ int file_begin_execution(struct file *file)
     }
     struct fs_regular *regular = &file->node->regular;
     mutex_acquire(&regular->writing);
-    bool written = regular->writers > 0;
+    bool written = is_written(regular);
     if (!written) {
         regular->writers--;
     }

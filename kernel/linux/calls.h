@@ -45,6 +45,10 @@
     /* file_poll.c */                                                                                        \
     X(7, poll, "pnn")                X(23, select, "npppp")           X(270, pselect6, "nppppp")             \
     X(271, ppoll, "pnppn")                                                                                   \
+    /* epoll.c, eventfd.c */                                                                                 \
+    X(213, epoll_create, "n")        X(232, epoll_wait, "dpnn")       X(233, epoll_ctl, "dndp")              \
+    X(281, epoll_pwait, "dpnnpn")    X(284, eventfd, "n")             X(290, eventfd2, "nx")                 \
+    X(291, epoll_create1, "x")       X(441, epoll_pwait2, "dpnppn")                                          \
     /* memory.c */                                                                                           \
     X(9, mmap, "pnxxdn")            X(10, mprotect, "pnx")       X(11, munmap, "pn")                         \
     X(12, brk, "p")                                                                                          \
@@ -72,6 +76,8 @@
     X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \
     X(129, rt_sigqueueinfo, "nnp")  X(130, rt_sigsuspend, "pn")  X(131, sigaltstack, "pp")                   \
     X(219, restart_syscall, "")     X(297, rt_tgsigqueueinfo, "nnnp")                                        \
+    /* pidfd.c */                                                                                            \
+    X(424, pidfd_send_signal, "dnpx") X(434, pidfd_open, "nx")   X(438, pidfd_getfd, "ddx")                  \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* timer_file.c */                                                                                       \

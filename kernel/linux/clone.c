@@ -9,6 +9,7 @@
 #include <x86/extended_state.h>
 
 #include "calls.h"
+#include "pidfd.h"
 #include "tree.h"
 
 #define CLONE_SIGNAL         0xffULL /* the signal at the end; of clone() only */
@@ -16,6 +17,7 @@
 #define CLONE_FS             0x200ULL
 #define CLONE_FILES          0x400ULL
 #define CLONE_SIGHAND        0x800ULL
+#define CLONE_PIDFD          0x1000ULL
 #define CLONE_VFORK          0x4000ULL
 #define CLONE_PARENT         0x8000ULL
 #define CLONE_THREAD         0x10000ULL
@@ -30,9 +32,9 @@
 #define CLONE_CLEAR_SIGHAND  0x100000000ULL /* of clone3() only */
 
 #define CLONE_KNOWN                                                                                          \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT | CLONE_THREAD |         \
-     CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_UNTRACED |            \
-     CLONE_CHILD_SETTID | CLONE_IO)
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PIDFD | CLONE_VFORK | CLONE_PARENT |          \
+     CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |              \
+     CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO)
 
 struct clone_request {
     uint64_t flags;  /* without the signal */
@@ -41,6 +43,7 @@ struct clone_request {
     uint64_t tls;
     user_addr_t parent_number; /* where the number goes */
     user_addr_t child_number;
+    user_addr_t descriptor; /* where a descriptor of the process goes */
 };
 
 /* ---- What is asked for ---- */
@@ -51,6 +54,9 @@ static int64_t check(const struct clone_request *request)
     if (((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND)) ||
         ((flags & CLONE_SIGHAND) && !(flags & CLONE_VM)) ||
         ((flags & CLONE_CLEAR_SIGHAND) && (flags & CLONE_SIGHAND)) ||
+        ((flags & CLONE_PIDFD) && (flags & CLONE_THREAD)) ||
+        ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) &&
+         request->descriptor.raw == request->parent_number.raw) ||
         ((flags & CLONE_PARENT) && !process_current()->parent)) {
         return -EINVAL;
     }
@@ -95,7 +101,30 @@ static struct task *make_task(struct process *process, const struct trap_frame *
     return child;
 }
 
-/* ---- A task of this process ---- */
+/* ---- Beginning ---- */
+
+/* (T) The calling task waits for the child, if that is asked for: wait_for_memory(). */
+static void lend_memory(struct task *child, const struct clone_request *request)
+{
+    if (request->flags & CLONE_VFORK) {
+        child->lender = task_current();
+        child->lender->borrower = child;
+    }
+}
+
+/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps
+ * the memory, as it counts its users. */
+static void wait_for_memory(struct task *task)
+{
+    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .deaf = true, .from_outside = true};
+    WAIT_UNTIL(&task->returned, *(struct task *volatile *)&task->borrower == NULL, "a child of vfork()", how);
+    tree_lock(); /* whoever has given it back is done with the task */
+    if (task->borrower) {
+        task->borrower->lender = NULL;
+        task->borrower = NULL;
+    }
+    tree_unlock();
+}
 
 /* Answers the number before anybody can end the child. */
 static int64_t begin(struct task *child, const struct clone_request *request)
@@ -105,8 +134,13 @@ static int64_t begin(struct task *child, const struct clone_request *request)
         put_user_32(request->parent_number, number); /* what cannot be written is no error (kernel/fork.c) */
     }
     task_start(child);
+    if (request->flags & CLONE_VFORK) {
+        wait_for_memory(task_current());
+    }
     return number;
 }
+
+/* ---- A task of this process ---- */
 
 static bool too_many(const struct process *process)
 {
@@ -122,6 +156,9 @@ static int64_t clone_task(const struct trap_frame *frame, const struct clone_req
     }
     tree_lock();
     int64_t error = too_many(process) ? -EAGAIN : tree_enter_task(child);
+    if (!error) {
+        lend_memory(child, request);
+    }
     tree_unlock();
     if (error) {
         task_discard(child);
@@ -200,20 +237,6 @@ static void discard_process(struct task *child)
     process_free(process);
 }
 
-/* Waits until the child has another memory, or none. A parent that is killed meanwhile goes: the child keeps
- * the memory, as it counts its users. */
-static void wait_for_memory(struct task *task)
-{
-    struct wait_how how = {.deadline = WAIT_FOREVER, .killable = true, .deaf = true, .from_outside = true};
-    WAIT_UNTIL(&task->returned, *(struct task *volatile *)&task->borrower == NULL, "a child of vfork()", how);
-    tree_lock(); /* whoever has given it back is done with the task */
-    if (task->borrower) {
-        task->borrower->lender = NULL;
-        task->borrower = NULL;
-    }
-    tree_unlock();
-}
-
 static int64_t clone_process(const struct trap_frame *frame, const struct clone_request *request)
 {
     struct task *self = task_current();
@@ -223,25 +246,29 @@ static int64_t clone_process(const struct trap_frame *frame, const struct clone_
     if (!child) {
         return error;
     }
+    int64_t descriptor =
+        request->flags & CLONE_PIDFD ? pidfd_for_child(child->process, request->descriptor) : 0;
+    if (descriptor < 0) {
+        discard_process(child);
+        return descriptor;
+    }
     tree_lock();
     struct process *parent = request->flags & CLONE_PARENT ? process->parent : process;
     error = too_many(process) || (request->flags & CLONE_PARENT && !parent)
                 ? -EAGAIN
                 : tree_enter(child->process, parent, child);
-    if (!error && (request->flags & CLONE_VFORK)) {
-        child->lender = self;
-        self->borrower = child;
+    if (!error) {
+        lend_memory(child, request);
     }
     tree_unlock();
     if (error) {
+        if (request->flags & CLONE_PIDFD) {
+            descriptor_close(process->files, (uint64_t)descriptor);
+        }
         discard_process(child);
         return error;
     }
-    int64_t number = begin(child, request);
-    if (request->flags & CLONE_VFORK) {
-        wait_for_memory(self);
-    }
-    return number;
+    return begin(child, request);
 }
 
 static int64_t carry_out(const struct trap_frame *frame, const struct clone_request *request)
@@ -273,8 +300,11 @@ int64_t call_clone(const struct trap_frame *frame)
                                           .stack = argument_2(frame),
                                           .parent_number = user_addr(argument_3(frame)),
                                           .child_number = user_addr(argument_4(frame)),
+                                          .descriptor = user_addr(argument_3(frame)),
                                           .tls = argument_5(frame)};
-    return request.flags & ~CLONE_KNOWN ? -EINVAL : carry_out(frame, &request);
+    return (request.flags & ~CLONE_KNOWN) || ((flags & CLONE_PIDFD) && (flags & CLONE_DETACHED))
+               ? -EINVAL
+               : carry_out(frame, &request);
 }
 
 /* struct clone_args, as far as Linux 5.7 has it. */
@@ -344,6 +374,7 @@ int64_t call_clone3(const struct trap_frame *frame)
                                           .signal = arguments.signal,
                                           .stack = arguments.stack + arguments.stack_bytes,
                                           .parent_number = user_addr(arguments.parent_number),
+                                          .descriptor = user_addr(arguments.descriptor),
                                           .child_number = user_addr(arguments.child_number),
                                           .tls = arguments.tls};
     return carry_out(frame, &request);

@@ -132,8 +132,11 @@ static void set_names(struct task *task, const struct fs_view *view, const struc
 static void change_files(struct process *process, struct descriptors *own)
 {
     if (own) {
-        descriptors_put(process->files);
+        tree_lock();
+        struct descriptors *before = process->files;
         process->files = own;
+        tree_unlock();
+        descriptors_put(before);
     }
     descriptors_close_on_exec(process->files);
 }

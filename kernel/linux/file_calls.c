@@ -9,6 +9,16 @@ struct file *file_of(uint64_t descriptor)
     return descriptor_file(process_current()->files, descriptor);
 }
 
+struct file *file_to_use(uint64_t descriptor)
+{
+    struct file *file = file_of(descriptor);
+    if (file && (atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_PLACE)) {
+        file_put(file);
+        return NULL;
+    }
+    return file;
+}
+
 int64_t file_give(struct file *file, bool close_on_exec)
 {
     struct process *process = process_current();

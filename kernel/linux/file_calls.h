@@ -34,8 +34,14 @@ static inline bool named_is_file_alone(const struct named *named)
 /* The calling process's file of that number, with a reference; NULL: EBADF. */
 struct file *file_of(uint64_t descriptor);
 
+/* The same, but NULL for one that is only a place (O_PATH), too. */
+struct file *file_to_use(uint64_t descriptor);
+
 /* The number that the file gets in the calling process; gives its reference back where it gets none. */
 int64_t file_give(struct file *file, bool close_on_exec);
+
+/* What poll() says of a file that is ready so (enum file_ready, or'ed): POLLIN, POLLRDNORM and so on. */
+uint32_t poll_bits(unsigned ready);
 
 /* ---- Buffers in a program's memory ---- */
 

@@ -3,6 +3,7 @@
 #include <ashlar/string.h>
 
 #include "file_calls.h"
+#include "tree.h"
 
 #define CLOSE_RANGE_UNSHARE 2U
 #define CLOSE_RANGE_ON_EXEC 4U
@@ -77,8 +78,11 @@ int64_t call_close_range(const struct trap_frame *frame)
         if (!own) {
             return -ENOMEM;
         }
-        descriptors_put(process->files);
+        tree_lock();
+        struct descriptors *before = process->files;
         process->files = own;
+        tree_unlock();
+        descriptors_put(before);
     }
     descriptors_close_range(process->files, first, last, flags & CLOSE_RANGE_ON_EXEC);
     return 0;

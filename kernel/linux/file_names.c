@@ -199,26 +199,22 @@ static int64_t change_named(uint64_t at, uint64_t name, uint64_t flags, const st
     int64_t result = named_begin(&named, at, name, (uint32_t)flags);
     if (result == 0) {
         result = named_is_file_alone(&named)
-                     ? 0
+                     ? file_change(&named.view, named.file, change)
                      : fs_change(&named.view, named.at, named.name, (uint32_t)flags, change);
         named_end(&named);
     }
     return result;
 }
 
-/* Of a pipe or another file without a name nobody sees what stands there: it is changed, and that is all. */
 static int64_t change_open(uint64_t descriptor, const struct fs_change *change)
 {
     struct fs_view view;
-    struct file *file = file_of(descriptor);
-    if (!file || (atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_PLACE)) {
-        if (file) {
-            file_put(file);
-        }
+    struct file *file = file_to_use(descriptor);
+    if (!file) {
         return -EBADF;
     }
     places_view(process_current()->places, &view);
-    int64_t result = file->path.entry ? path_change(&view, file->path, change) : 0;
+    int64_t result = file_change(&view, file, change);
     fs_view_put(&view);
     file_put(file);
     return result;

@@ -5,14 +5,11 @@
  * file's event, looks at all of them, and rests until one of the queues is woken.
  */
 #include <ashlar/clock.h>
-#include <ashlar/console_input.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
 #include "file_calls.h"
-#include "kernel/files/console_file.h"
-
 #define MILLISECOND 1000000ULL
 #define MICROSECOND 1000ULL
 #define NO_FILE     32U /* POLLNVAL */
@@ -35,13 +32,17 @@ struct polling {
     unsigned entered; /* waiters that are in queues */
 };
 
-static uint16_t ready_bits(struct file *file, uint16_t wanted)
+uint32_t poll_bits(unsigned ready)
 {
-    unsigned ready = file_ready(file);
     unsigned bits = ready & ALWAYS;
     bits |= ready & FILE_READY_READ ? READ_BITS & ~0x80U : 0;
     bits |= ready & FILE_READY_WRITE ? WRITE_BITS & ~0x200U : 0;
-    return (uint16_t)(bits & (wanted | ALWAYS));
+    return bits;
+}
+
+static uint16_t ready_bits(struct file *file, uint16_t wanted)
+{
+    return (uint16_t)(poll_bits(file_ready(file)) & (wanted | ALWAYS));
 }
 
 /* How many are ready. */
@@ -63,9 +64,6 @@ static int64_t look(struct polling *polling)
 
 static struct wait_queue *queue_of(struct file *file)
 {
-    if (file_is_console(file)) {
-        return &console_readers;
-    }
     struct fs_event *event = file_event(file);
     return event ? files_event_queue(event) : NULL;
 }
@@ -145,7 +143,7 @@ static void find_files(struct polling *polling)
 {
     for (uint64_t i = 0; i < polling->count; i++) {
         if (polling->list[i].descriptor >= 0) {
-            polling->files[i] = file_of((uint32_t)polling->list[i].descriptor);
+            polling->files[i] = file_to_use((uint32_t)polling->list[i].descriptor);
         }
     }
 }
@@ -220,7 +218,8 @@ int64_t call_ppoll(const struct trap_frame *frame)
 #define SETS 3
 
 static const uint16_t set_wanted[SETS] = {FILE_READY_READ, FILE_READY_WRITE, 2 /* POLLPRI */};
-static const uint16_t set_ready[SETS] = {READ_BITS | ALWAYS, WRITE_BITS | FILE_READY_ERROR, 2};
+static const uint16_t set_ready[SETS] = {READ_BITS | ALWAYS | NO_FILE,
+                                         WRITE_BITS | FILE_READY_ERROR | NO_FILE, 2 | NO_FILE};
 
 struct sets {
     uint64_t user[SETS]; /* addresses; 0: none */
@@ -269,11 +268,10 @@ static int64_t make_list(struct polling *polling, const struct sets *sets, uint6
     for (uint64_t i = 0; i < count; i++) {
         uint16_t wanted = wanted_of(sets, i);
         if (wanted != 0) {
-            struct file *file = file_of(i);
-            if (!file) {
+            if (descriptor_flag(process_current()->files, i) < 0) {
                 return -EBADF;
             }
-            polling->files[polling->count] = file;
+            polling->files[polling->count] = file_to_use(i);
             polling->list[polling->count++] = (struct awaited){(int32_t)i, wanted, 0};
         }
     }

@@ -8,18 +8,20 @@
 #include <stdatomic.h>
 
 #define BUCKETS     64
-#define AT_ONE_TIME 64 /* sleepers that are woken or moved in one hold */
+#define AT_ONE_TIME 64 /* sleepers that are looked at in one hold */
 
 struct bucket {
     struct spinlock lock;
     struct sleeper *first;
     struct sleeper *last;
+    uint64_t tickets; /* given so far */
 };
 
-/* Lies on the stack of who sleeps. */
+/* Lies on the stack of who sleeps; or keeps the place of a walk that lets go, and then it has no key. */
 struct sleeper {
     struct sleeper *next;
     struct sleeper *previous;
+    uint64_t ticket; /* in the order of the list */
     struct futex_key key;
     uint32_t bits;
     _Atomic(bool) woken;
@@ -102,6 +104,7 @@ int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct 
 static void append(struct bucket *bucket, struct sleeper *sleeper)
 {
     atomic_store(&sleeper->bucket, bucket);
+    sleeper->ticket = bucket->tickets++;
     sleeper->next = NULL;
     sleeper->previous = bucket->last;
     *(bucket->last ? &bucket->last->next : &bucket->first) = sleeper;
@@ -183,23 +186,72 @@ int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, 
     return result == WAIT_KILLED ? -EINTR : -ETIMEDOUT;
 }
 
-/* ---- Waking ---- */
+/* ---- Walking over those that sleep for a key ---- */
 
-static bool is_meant(const struct sleeper *sleeper, const struct futex_key *key, uint32_t bits)
+/*
+ * A walk along a bucket, with the locks of two held (which may be the same one). It lets both go after so
+ * many looks, and goes on from where it was. Who comes after its beginning is not meant.
+ */
+struct walk {
+    struct bucket *from;
+    struct bucket *to;
+    const struct futex_key *key;
+    uint32_t bits;
+    uint64_t end;       /* ticket of the first that is not meant */
+    struct sleeper *at; /* the next to be looked at */
+    unsigned looks;     /* in this hold */
+};
+
+static void walk_begin(struct walk *walk)
 {
-    return is_key(&sleeper->key, key) && (sleeper->bits & bits);
+    walk->at = walk->from->first;
+    walk->end = walk->from->tickets;
+    walk->looks = 0;
 }
 
-static uint32_t wake_some(struct bucket *bucket, const struct futex_key *key, uint32_t bits, uint32_t count)
+static void let_go(struct walk *walk)
+{
+    struct sleeper place = {.ticket = walk->at->ticket, .next = walk->at, .previous = walk->at->previous};
+    *(place.previous ? &place.previous->next : &walk->from->first) = &place;
+    place.next->previous = &place;
+    unlock_two(walk->from, walk->to);
+    lock_two(walk->from, walk->to);
+    walk->at = place.next;
+    take_out(walk->from, &place);
+    walk->looks = 0;
+}
+
+static bool is_meant(const struct sleeper *sleeper, const struct walk *walk)
+{
+    return is_key(&sleeper->key, walk->key) && (sleeper->bits & walk->bits);
+}
+
+/* The next that is meant; NULL: there is none any more. */
+static struct sleeper *walk_next(struct walk *walk)
+{
+    while (walk->at && walk->at->ticket < walk->end) {
+        if (walk->looks++ == AT_ONE_TIME) {
+            let_go(walk);
+            continue;
+        }
+        struct sleeper *sleeper = walk->at;
+        walk->at = sleeper->next;
+        if (is_meant(sleeper, walk)) {
+            return sleeper;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Waking ---- */
+
+static uint32_t wake_some(struct walk *walk, uint32_t count)
 {
     uint32_t woken = 0;
-    struct sleeper *next;
-    for (struct sleeper *sleeper = bucket->first; sleeper && woken < count; sleeper = next) {
-        next = sleeper->next;
-        if (is_meant(sleeper, key, bits)) {
-            wake(bucket, sleeper);
-            woken++;
-        }
+    struct sleeper *sleeper;
+    while (woken < count && (sleeper = walk_next(walk))) {
+        wake(walk->from, sleeper);
+        woken++;
     }
     return woken;
 }
@@ -207,16 +259,11 @@ static uint32_t wake_some(struct bucket *bucket, const struct futex_key *key, ui
 int64_t futex_wake(const struct futex_key *key, uint32_t bits, uint32_t count)
 {
     struct bucket *bucket = bucket_of(key);
-    uint32_t woken = 0;
-    uint32_t part;
-    uint32_t wanted;
-    do {
-        wanted = (uint32_t)min_u64(count - woken, AT_ONE_TIME);
-        lock(bucket);
-        part = wake_some(bucket, key, bits, wanted);
-        unlock(bucket);
-        woken += part;
-    } while (part == AT_ONE_TIME && woken < count);
+    struct walk walk = {.from = bucket, .to = bucket, .key = key, .bits = bits};
+    lock(bucket);
+    walk_begin(&walk);
+    uint32_t woken = wake_some(&walk, count);
+    unlock(bucket);
     return woken;
 }
 
@@ -230,30 +277,21 @@ void futex_wake_at(struct memory *memory, user_addr_t at, uint32_t count)
 
 /* ---- Moving ---- */
 
-static uint32_t move_some(struct bucket *from, struct bucket *to, const struct futex_requeue *request,
-                          uint32_t count)
+/* To the other key; who is moved to the key that he sleeps for stays where he is. */
+static uint32_t move_some(struct walk *walk, const struct futex_key *to, uint32_t count)
 {
     uint32_t moved = 0;
-    struct sleeper *next;
-    for (struct sleeper *sleeper = from->first; sleeper && moved < count; sleeper = next) {
-        next = sleeper->next;
-        if (is_key(&sleeper->key, &request->from)) {
-            take_out(from, sleeper);
-            sleeper->key = request->to;
-            append(to, sleeper);
-            moved++;
+    bool stays = is_key(walk->key, to);
+    struct sleeper *sleeper;
+    while (moved < count && (sleeper = walk_next(walk))) {
+        if (!stays) {
+            take_out(walk->from, sleeper);
+            sleeper->key = *to;
+            append(walk->to, sleeper);
         }
+        moved++;
     }
     return moved;
-}
-
-static uint32_t count_some(const struct bucket *bucket, const struct futex_key *key, uint32_t limit)
-{
-    uint32_t count = 0;
-    for (const struct sleeper *sleeper = bucket->first; sleeper && count < limit; sleeper = sleeper->next) {
-        count += is_key(&sleeper->key, key);
-    }
-    return count;
 }
 
 /* Both locks, and the word is what it should be. */
@@ -279,30 +317,17 @@ static int64_t lock_and_compare(struct bucket *from, struct bucket *to, const st
 
 int64_t futex_requeue(const struct futex_requeue *request)
 {
-    struct bucket *from = bucket_of(&request->from);
-    struct bucket *to = bucket_of(&request->to);
-    uint32_t woken = 0;
-    uint32_t moved = 0;
-    uint32_t part;
-    int64_t error = lock_and_compare(from, to, request);
+    struct walk walk = {.from = bucket_of(&request->from),
+                        .to = bucket_of(&request->to),
+                        .key = &request->from,
+                        .bits = FUTEX_ALL_BITS};
+    int64_t error = lock_and_compare(walk.from, walk.to, request);
     if (error) {
         return error;
     }
-    for (;;) {
-        part = wake_some(from, &request->from, FUTEX_ALL_BITS,
-                         (uint32_t)min_u64(request->wakes - woken, AT_ONE_TIME));
-        woken += part;
-        uint32_t wanted = (uint32_t)min_u64(request->moves - moved, AT_ONE_TIME);
-        if (is_key(&request->from, &request->to)) {
-            moved = woken == request->wakes ? count_some(from, &request->from, request->moves) : 0;
-        } else if (part < AT_ONE_TIME) {
-            part = move_some(from, to, request, wanted);
-            moved += part;
-        }
-        unlock_two(from, to);
-        if (part < AT_ONE_TIME || (woken == request->wakes && moved == request->moves)) {
-            return (int64_t)woken + moved;
-        }
-        lock_two(from, to);
-    }
+    walk_begin(&walk);
+    uint32_t woken = wake_some(&walk, request->wakes);
+    uint32_t moved = move_some(&walk, &request->to, request->moves);
+    unlock_two(walk.from, walk.to);
+    return (int64_t)woken + moved;
 }

@@ -119,7 +119,7 @@ int64_t call_tgkill(const struct trap_frame *frame)
 /* ---- With what is told of it ---- */
 
 /* Of a code whose form is not known nothing may lie behind what is kept. */
-static int64_t get_information(struct signal_information *information, user_addr_t from, uint32_t signal)
+int64_t signal_information_get(struct signal_information *information, user_addr_t from, uint32_t signal)
 {
     uint8_t rest[INFORMATION_BYTES - sizeof *information];
     if (!copy_from_user(information, from, sizeof *information)) {
@@ -140,8 +140,7 @@ static int64_t get_information(struct signal_information *information, user_addr
     return 0;
 }
 
-/* Nobody tells another process that the kernel, or kill(), has sent it something. */
-static bool may_tell(const struct signal_information *information, uint32_t number)
+bool signal_may_tell(const struct signal_information *information, uint32_t number)
 {
     return (information->code < 0 && information->code != CODE_TASK) || number == process_current()->number;
 }
@@ -151,11 +150,11 @@ int64_t call_rt_sigqueueinfo(const struct trap_frame *frame)
     uint32_t number = (uint32_t)argument_1(frame);
     struct signal_information information;
     int64_t error =
-        get_information(&information, user_addr(argument_3(frame)), (uint32_t)argument_2(frame));
+        signal_information_get(&information, user_addr(argument_3(frame)), (uint32_t)argument_2(frame));
     if (error) {
         return error;
     }
-    if (!may_tell(&information, number)) {
+    if (!signal_may_tell(&information, number)) {
         return -EPERM;
     }
     tree_lock();
@@ -171,14 +170,14 @@ int64_t call_rt_tgsigqueueinfo(const struct trap_frame *frame)
     int32_t number = (int32_t)argument_2(frame);
     struct signal_information information;
     int64_t error =
-        get_information(&information, user_addr(argument_4(frame)), (uint32_t)argument_3(frame));
+        signal_information_get(&information, user_addr(argument_4(frame)), (uint32_t)argument_3(frame));
     if (error) {
         return error;
     }
     if (process <= 0 || number <= 0) {
         return -EINVAL;
     }
-    return may_tell(&information, (uint32_t)number)
+    return signal_may_tell(&information, (uint32_t)number)
                ? send_to_task((uint32_t)process, (uint32_t)number, &information)
                : -EPERM;
 }

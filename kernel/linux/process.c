@@ -6,6 +6,9 @@
 #include <ashlar/string.h>
 #include <stdatomic.h>
 
+#include "pidfd.h"
+#include "tree.h"
+
 #define NO_LIMIT    UINT64_MAX
 #define FILES_SOFT  1024
 #define FILES_HARD  4096
@@ -85,20 +88,25 @@ struct process *process_create(const struct process *like, const char *name)
 
 void process_drop_files(struct process *process)
 {
-    if (process->files) {
-        descriptors_put(process->files);
-    }
-    if (process->places) {
-        places_put(process->places);
-    }
+    tree_lock();
+    struct descriptors *files = process->files;
+    struct places *places = process->places;
     process->files = NULL;
     process->places = NULL;
+    tree_unlock();
+    if (files) {
+        descriptors_put(files);
+    }
+    if (places) {
+        places_put(places);
+    }
 }
 
 void process_free(struct process *process)
 {
     process_drop_files(process);
     process_signals_end(process);
+    process_handle_drop(process);
     heap_free(&kernel_heap, process);
 }
 

@@ -93,11 +93,12 @@ enum process_state {
 };
 
 struct identity;
+struct process_handle;
 
 /* A program that runs. */
 struct process {
     struct memory *memory;         /* (T) to write; NULL when the last task has let it go */
-    struct descriptors *files;     /* NULL when its last task has gone */
+    struct descriptors *files;     /* (T) to write; NULL when its last task has gone */
     struct places *places;         /* the same */
     _Atomic(uint32_t) file_users;  /* tasks that are not done with these */
     uint32_t with_memory;          /* (T) tasks that have not let it go */
@@ -129,6 +130,8 @@ struct process {
     struct wait_queue watchers;   /* who waits for a change; and program_run() */
     struct usage usage;           /* (T) */
     struct usage children_usage;  /* (T) of those that were waited for; the highest peak */
+
+    struct process_handle *handle; /* (T) for who has it as a file (pidfd.h); NULL: nobody ever */
 };
 
 /* One of its threads: what Linux keeps for each, beyond the kernel's own thread. */

@@ -158,6 +158,15 @@ bool signal_information_put(user_addr_t at, const struct signal_information *inf
 /* Sets a task's alternate stack, which it does not use now. 0, -EINVAL or -ENOMEM. */
 int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack *stack);
 
+/* ---- kill.c ---- */
+
+/* Reads a struct siginfo that a program sends with a signal: 0, -EFAULT or -E2BIG. */
+int64_t signal_information_get(struct signal_information *information, user_addr_t from, uint32_t signal);
+
+/* Whether the calling process may tell that of the process with this number: nobody tells another that the
+ * kernel, or kill(), has sent it something. */
+bool signal_may_tell(const struct signal_information *information, uint32_t number);
+
 /* ---- restart.c ---- */
 
 /* What becomes of a call that was interrupted: by a handler with these flags, or by none. */

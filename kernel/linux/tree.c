@@ -4,6 +4,8 @@
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
 
+#include "pidfd.h"
+
 #define CHUNK 512 /* numbers of a chunk */
 
 /* Numbers are looked up in chunks, which are made when they are needed. */
@@ -234,6 +236,9 @@ void tree_remove_task(struct task *task)
     }
     process->task_count--;
     task_count--;
+    if (process->task_count == 0) {
+        process_handle_end(process);
+    }
     task->identity->task = NULL;
     identity_put(task->identity);
 }
@@ -268,6 +273,7 @@ void tree_remove(struct process *process)
     identity_put(process->session);
     process->identity->process = NULL;
     identity_put(process->identity);
+    process_handle_drop(process);
 }
 
 struct process *tree_orphan_children(struct process *process)

@@ -2,6 +2,7 @@
 #include <ashlar/string.h>
 
 #include "calls.h"
+#include "pidfd.h"
 #include "tree.h"
 #include "usage.h"
 
@@ -17,7 +18,7 @@
 #define WAIT_ID_FLAGS (WAIT_FLAGS | WAIT_EXITED | WAIT_NO_REAP)
 
 
-enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP };
+enum wait_kind { WAIT_FOR_ANY, WAIT_FOR_ONE, WAIT_FOR_GROUP, WAIT_FOR_DESCRIPTOR };
 
 struct wait_request {
     enum wait_kind kind;
@@ -46,6 +47,7 @@ static bool is_asked_for(const struct process *child, const struct wait_request 
         return child->number == request->number;
     case WAIT_FOR_GROUP:
         return child->group->number == request->number;
+    case WAIT_FOR_DESCRIPTOR: /* which has become WAIT_FOR_ONE */
     case WAIT_FOR_ANY:
         break;
     }
@@ -217,10 +219,31 @@ static bool put_information(user_addr_t to, const struct wait_answer *answer)
     return to.raw == 0 || copy_to_user(to, &information, offsetof(struct child_information, unused1));
 }
 
-/* enum: P_ALL, P_PID, P_PGID. 0, or an error. */
-static int64_t request_by_kind(struct wait_request *request, uint32_t kind, int32_t number)
+/* A process by its descriptor. *impatient: it is not to be waited for. */
+static int64_t request_by_descriptor(struct wait_request *request, int32_t descriptor, bool *impatient)
 {
+    bool patient;
+    if (descriptor < 0) {
+        return -EINVAL;
+    }
+    int64_t number = pidfd_number((uint32_t)descriptor, &patient);
+    if (number < 0) {
+        return number;
+    }
+    request->kind = WAIT_FOR_ONE;
+    request->number = (uint32_t)number;
+    *impatient = !patient && !(request->flags & WAIT_NO_HANG);
+    request->flags |= *impatient ? WAIT_NO_HANG : 0;
+    return 0;
+}
+
+/* enum: P_ALL, P_PID, P_PGID, P_PIDFD. 0, or an error. */
+static int64_t request_by_kind(struct wait_request *request, uint32_t kind, int32_t number, bool *impatient)
+{
+    *impatient = false;
     switch (kind) {
+    case WAIT_FOR_DESCRIPTOR:
+        return request_by_descriptor(request, number, impatient);
     case WAIT_FOR_ANY:
         break;
     case WAIT_FOR_ONE:
@@ -252,8 +275,13 @@ int64_t call_waitid(const struct trap_frame *frame)
         !(request.flags & (WAIT_EXITED | WAIT_STOPPED | WAIT_CONTINUE))) {
         return -EINVAL;
     }
-    int64_t error = request_by_kind(&request, (uint32_t)argument_1(frame), (int32_t)argument_2(frame));
+    bool impatient;
+    int64_t error =
+        request_by_kind(&request, (uint32_t)argument_1(frame), (int32_t)argument_2(frame), &impatient);
     int64_t number = error ? error : wait_for_child(&request, &answer);
+    if (number == 0 && impatient) {
+        number = -EAGAIN;
+    }
     if (number < 0) {
         return number;
     }

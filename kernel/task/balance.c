@@ -58,7 +58,16 @@ static void tell(struct run_queue *queue)
     look_there(queue->cpu);
 }
 
-/* A CPU that runs something of the same level needs no more than a time slice, if none runs yet. */
+/* Whether the first in the queue, which goes before all others, is the only one of its level. */
+static bool first_is_alone(const struct run_queue *queue)
+{
+    return run_queue_first(queue)->next == NULL;
+}
+
+/*
+ * A CPU that runs something of the same level needs no more than a time slice. Another CPU has begun one if
+ * this is not the first of that level to be ready there; threads of lower levels begin none.
+ */
 void tell_cpu(struct run_queue *queue)
 {
     bool here = queue->cpu == cpu_number();
@@ -67,7 +76,7 @@ void tell_cpu(struct run_queue *queue)
         wish_here();
     } else if (here) {
         slice_begin(false);
-    } else if (at_once || atomic_load_explicit(&queue->ready, memory_order_relaxed) == 1) {
+    } else if (at_once || (run_queue_wants(queue, false) && first_is_alone(queue))) {
         tell(queue);
     }
 }

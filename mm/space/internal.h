@@ -37,6 +37,7 @@ struct vm_region {
     uint8_t marks;               /* enum vm_mark */
     bool large;                  /* 2 MiB pages where they fit */
     bool shared;                 /* VM_PAGER: writes go to the pager's frames */
+    int8_t use;                  /* what it adds to the pager's `uses` */
 };
 
 /* Says what a region allows, and what its pages may allow that are not changed yet. */
@@ -345,6 +346,28 @@ bool vm_is_held(const struct vm_space *space, uint64_t address) REQUIRES(space->
 void vm_range_vacate(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
 
+/* ---- region/use.c: what regions have of their pagers ---- */
+
+/*
+ * Takes for a new region what it needs of its pager, if it has one: a reference, and its place among the
+ * shared ones and among those that write or execute. VM_SEALED or VM_BAD_ACCESS: it may not, and nothing was
+ * taken.
+ */
+enum vm_error vm_region_begin_use(struct vm_region *region);
+/* The same for a part or a copy of a region that has it. */
+void vm_region_use_as(struct vm_region *region, const struct vm_region *as);
+/* Returns it. No lock is held. */
+void vm_region_end_use(struct vm_region *region);
+
+/* Counts the regions of a range that `access` makes executable: each of them once, be it cut or not.
+ * VM_BAD_ACCESS: one may not, and nothing was counted. The second undoes it. */
+enum vm_error vm_use_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->change);
+void vm_unuse_range(struct vm_space *space, uint64_t base, uint64_t end, unsigned access)
+    REQUIRES(space->change);
+/* One of them, cut, gets the access. */
+void vm_region_change_use(struct vm_region *region, unsigned access);
+
 /* ---- region/device.c: claims on given physical memory ---- */
 
 /* Claims what `region` shows in `bytes` bytes from `base` on, for `access` (enum vm_access); false when
@@ -378,17 +401,6 @@ void vm_numbers_return(struct vm_numbers *numbers, uint32_t number);
 void vm_numbers_destroy(struct vm_manager *manager, struct vm_numbers *numbers);
 
 /* ---- manager.c ---- */
-
-/* Counts a region, which is shared or not, as one of its pager's; false when that has none any more that are
- * shared. */
-bool vm_region_begin_sharing(const struct vm_region *region);
-
-/* Takes what a region has of its pager, if it has one: a reference, and its place among the shared ones.
- * There is another region like it. */
-void vm_region_get_pager(const struct vm_region *region);
-
-/* Returns that. No lock is held. */
-void vm_region_put_pager(const struct vm_region *region);
 
 /* Gives a space its number; false when all are taken or there is no memory (*error says which). */
 bool vm_number_take(struct vm_space *space, enum vm_error *error) EXCLUDES(space->manager->lock);

@@ -153,6 +153,7 @@ static void protect_region(struct vm_space *space, struct vm_work *work, struct 
         return;
     }
     vm_region_count(space, region, 0 - region->bytes); /* it may become data, or be so no longer */
+    vm_region_change_use(region, access);
     vm_region_set_access(region, access, before);
     vm_region_count(space, region, region->bytes);
     if (region->source != VM_NOTHING) {
@@ -189,8 +190,13 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
     if (!vm_range_is_covered(space, base, end - base)) {
         return VM_NOT_MAPPED;
     }
-    enum vm_error error = vm_device_claim_range(space, base, end, access);
+    enum vm_error error = vm_use_range(space, base, end, access);
     if (error != VM_OK) {
+        return error;
+    }
+    error = vm_device_claim_range(space, base, end, access);
+    if (error != VM_OK) {
+        vm_unuse_range(space, base, end, access);
         return error;
     }
     vm_work_lock(space, work);
@@ -201,6 +207,7 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
     vm_work_unlock(space, work);
     if (error != VM_OK) {
         vm_device_unclaim_range(space, base, end, access);
+        vm_unuse_range(space, base, end, access);
     }
     return error;
 }

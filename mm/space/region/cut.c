@@ -7,7 +7,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
     for (struct vm_region *region = work->dead; region;) {
         struct vm_region *next = region->next;
         vm_region_leave(region);
-        vm_region_put_pager(region);
+        vm_region_end_use(region);
         vm_device_release(space, region, region->base, region->bytes, region->before);
         slab_cache_free(&space->manager->regions, region);
         region = next;
@@ -102,7 +102,7 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
     upper->bytes -= below;
     upper->guard = 0;
     upper->offset += has_offset(region) ? below : 0;
-    vm_region_get_pager(upper);
+    vm_region_use_as(upper, region);
     vm_region_count(space, region, 0 - upper->bytes);
     vm_region_part(space, region, upper, below);
     vm_tree_insert(space, upper);

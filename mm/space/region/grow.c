@@ -10,12 +10,13 @@ static bool may_grow(const struct vm_region *region)
     return region->source != VM_FRAMES && region->source != VM_DEVICE;
 }
 
-/* Adds `made`, which is described but for its family's ring and its pager's count, and joins it with the
- * region that it continues. */
-static void add(struct vm_space *space, struct vm_work *work, struct vm_region *made)
+/* Adds `made`, which is described but for its family's ring and what it has of its pager, and joins it with
+ * the region that it continues. */
+static void add(struct vm_space *space, struct vm_work *work, struct vm_region *made,
+                const struct vm_region *region)
     REQUIRES(space->change, space->lock)
 {
-    vm_region_get_pager(made);
+    vm_region_use_as(made, region);
     if (made->family) {
         vm_region_join(space, made);
     }
@@ -46,7 +47,7 @@ static enum vm_error try_extend(struct vm_space *space, struct vm_work *work, ui
     made->guard = 0;
     made->offset += region->pager ? region->bytes : 0;
     vm_work_lock(space, work);
-    add(space, work, made);
+    add(space, work, made, region);
     vm_work_unlock(space, work);
     return VM_OK;
 }
@@ -103,7 +104,7 @@ static enum vm_error try_extend_down(struct vm_space *space, struct vm_work *wor
     vm_work_lock(space, work);
     region->guard = 0;
     vm_tree_resized(space, region);
-    add(space, work, made);
+    add(space, work, made, region);
     vm_work_unlock(space, work);
     return VM_OK;
 }

@@ -157,11 +157,11 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     if (!vm_device_claim(space, region, base, region->bytes, region->access)) {
         return VM_CONFLICT;
     }
-    if (!vm_region_begin_sharing(region)) {
-        return VM_SEALED;
+    error = vm_region_begin_use(region); /* what devices show has no pager */
+    if (error != VM_OK) {
+        return error;
     }
     if (region->pager) {
-        vm_pager_get(region->pager);
         region->family = atomic_load_explicit(&region->pager->family, memory_order_acquire);
         region->shift = base - region->offset;
         vm_region_join(space, region);

@@ -328,7 +328,7 @@ static void carry_out(struct vm_space *space, struct vm_work *work, struct movin
                       const struct vm_move *move) REQUIRES(space->change)
 {
     uint64_t target = moving->base + moving->distance;
-    vm_region_get_pager(moving->to);
+    vm_region_use_as(moving->to, moving->from);
     join_family(space, moving);
     vm_work_lock(space, work);
     if (move->replace) {

@@ -57,7 +57,7 @@ static struct vm_region *make_region(const struct copying *copying, const struct
         *error = VM_CONFLICT;
         return NULL;
     }
-    vm_region_get_pager(copy);
+    vm_region_use_as(copy, region);
     join_family(copying, copy, region);
     return copy;
 }

@@ -24,8 +24,9 @@ static int wait_as(struct fs_event *event, struct mutex *held)
     return fs_wait_as(event, held);
 }
 
-static void notify(struct fs_event *event)
+static void notify(struct fs_event *event, unsigned ready)
 {
+    (void)ready;
     (void)event;
     fs_notified++;
 }
