@@ -61,6 +61,9 @@ int path_change(const struct fs_view *view, struct path path, const struct fs_ch
     if (change->set_mode && fs_kind(node) == FS_SYMLINK) {
         return -EOPNOTSUPP;
     }
+    if (node->made) {
+        return -EPERM;
+    }
     mutex_acquire(&node->fs->names); /* owner and permissions change under it: nobody does between */
     int error = check(&view->who, node, change);
     if (error == 0) {

@@ -203,6 +203,11 @@ static phys_addr_t give_page(struct vm_pager *pager, uint64_t offset, bool wait)
     return hole && wait ? fill_hole(node, offset >> FRAME_SHIFT) : frame;
 }
 
+struct fs_node *fs_paged_node(struct vm_pager *pager)
+{
+    return pager->get == give_page ? node_of(pager) : NULL;
+}
+
 static void release(struct vm_pager *pager)
 {
     struct fs_node *node = node_of(pager);
@@ -224,7 +229,7 @@ void fs_regular_end(struct fs_node *node)
 
 struct vm_pager *file_pager(struct file *file)
 {
-    if (fs_kind(file->node) != FS_REGULAR) {
+    if (!fs_has_pages(file->node)) {
         return NULL;
     }
     vm_pager_get(&file->node->regular.pager);

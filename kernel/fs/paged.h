@@ -3,6 +3,9 @@
 
 #include "internal.h"
 
+/* The node whose pages the pager gives; NULL: it is not one of ours. */
+struct fs_node *fs_paged_node(struct vm_pager *pager);
+
 #define FS_BYTES_MAX ((uint64_t)INT64_MAX) /* longest file */
 
 /* The page, with a reference for the caller; none for a hole. */

@@ -51,7 +51,6 @@ struct limit {
 };
 
 #define PROCESS_NAME_BYTES 16 /* as Linux's comm, with the terminator */
-#define PROCESS_PATH_BYTES 256
 
 /* How a process ended, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6. */
 #define PROCESS_EXITED(code)   ((uint64_t)((code)&0xff) << 8)
@@ -75,6 +74,14 @@ enum signal_number {
     SIGNAL_WINDOW = 28,
 };
 
+/* Where a program's parts lie, for whoever looks at it: addresses. */
+struct memory_layout {
+    uint64_t code, code_end; /* executable segments, without gaps */
+    uint64_t data, data_end; /* the same of writable ones, as far as the file has them */
+    uint64_t stack;          /* the stack pointer at the beginning */
+    struct program_stack_places strings;
+};
+
 /* What all threads have in common that run in one space. */
 struct memory {
     struct vm_space space;
@@ -87,6 +94,7 @@ struct memory {
     uint64_t heap_end;       /* what brk() was given last */
     uint64_t map_base;       /* mmap() looks for room from here upwards */
     uint64_t peak;           /* of resident pages, up to the last time that some went */
+    struct memory_layout layout;
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
@@ -108,16 +116,16 @@ struct identity;
 /* A program that runs. */
 struct process {
     struct memory *memory;         /* (T) to write; NULL when the last task has let it go */
-    struct descriptors *files;     /* NULL when its last task has gone */
+    struct descriptors *files;     /* (T) to write; NULL when its last task has gone */
     struct places *places;         /* the same */
     _Atomic(uint32_t) file_users;  /* tasks that are not done with these */
     uint32_t with_memory;          /* (T) tasks that have not let it go */
     uint32_t number;               /* its pid: that of its first task */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
-    char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
     struct limit limits[LIMITS];   /* enforced: data, stack, space, processes */
 
     _Atomic(uint32_t) state;    /* (T) to write: enum process_state */
+    uint64_t begun;             /* clock_nanoseconds(), of its first task */
     uint64_t status;            /* (T) how it ended, as wait4() tells it */
     uint32_t exit_signal;       /* that its parent gets at its end; 0: none */
     struct task *executor;      /* (T) it carries execve() out, and the others end; NULL: none */
@@ -173,14 +181,17 @@ static inline struct process *process_current(void)
  * NULL: then `name` is its program's. NULL: there is no memory. */
 struct process *process_create(const struct process *like, const char *name);
 
+/* Its table of descriptors becomes `files`; returns the one that it was. */
+struct descriptors *process_change_files(struct process *process, struct descriptors *files);
+
 /* Closes its files, as nobody uses them any more. */
 void process_drop_files(struct process *process);
 
 /* Returns its record: it was never entered into the tree, or has left it. */
 void process_free(struct process *process);
 
-/* Its name is the last part of `name`; `path`: where its program lies. */
-void process_set_names(struct process *process, const char *name, const char *path);
+/* Its name is the last part of `path`. */
+void process_set_name(struct process *process, const char *path);
 
 /* Makes an empty space with one user; or a copy of another one's. Stores it and returns 0, or -ENOMEM. */
 int memory_create(struct memory **memory, const char *name);
@@ -279,6 +290,9 @@ bool process_exception(struct trap_frame *frame);
 
 /* table.c: carries a system call out. */
 uint64_t process_system_call(struct trap_frame *frame);
+
+/* proc/names.c: mounts /proc. Once, after files_start(). */
+void proc_mount(void);
 
 /* Lets programs run: what comes from user mode goes here. Once. */
 void programs_start(void);

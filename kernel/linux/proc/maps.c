@@ -1,0 +1,200 @@
+/*
+ * Files of a process that tell of its memory page by page: maps, smaps, pagemap.
+ *
+ * Regions come and go while a program reads. So the cursor is an address: a line tells of the lowest region
+ * that ends above it, and of that only what lies above it. No stretch is told twice, and none that is there
+ * all the time is left out.
+ */
+#include <ashlar/files.h>
+#include <ashlar/memory.h>
+#include <ashlar/string.h>
+#include <ashlar/thread.h>
+
+#include "proc.h"
+
+#define WORD       sizeof(uint64_t)
+#define WORDS_EACH 64 /* of pagemap, before the process is looked at again */
+
+struct named_region {
+    struct vm_region_facts region; /* with a reference to its pager */
+    uint64_t base, end;            /* what is told of it */
+    uint64_t node;                 /* of a file */
+    char *path;                    /* on the heap, or NULL */
+    const char *name;
+};
+
+static bool is_heap(const struct proc_facts *facts, const struct named_region *named)
+{
+    return !named->region.pager && named->base < align_up(facts->heap_end, FRAME_BYTES) &&
+           named->end > facts->heap_base;
+}
+
+/* Names are as who reads sees them. */
+static void begin_view(struct fs_view *view)
+{
+    if (task_current()) {
+        places_view(process_current()->places, view);
+    } else {
+        fs_view_root(kernel_files(), view);
+    }
+}
+
+/* Of a file whose names have all gone the last one is known as long as it is open. */
+static int name_file(struct path place, struct named_region *named)
+{
+    struct fs_view view;
+    named->name = "(deleted)";
+    if (!place.entry) {
+        return 0;
+    }
+    named->path = heap_alloc(&kernel_heap, FS_PATH_MAX);
+    if (!named->path) {
+        path_put(place);
+        return -ENOMEM;
+    }
+    begin_view(&view);
+    if (fs_name(&view, place, named->path, FS_PATH_MAX) > 0) {
+        named->name = named->path;
+    }
+    fs_view_put(&view);
+    path_put(place);
+    return 0;
+}
+
+static int name_region(const struct proc_facts *facts, struct named_region *named)
+{
+    const struct vm_region_facts *region = &named->region;
+    struct path place;
+    if (region->pager && made_pager_file((struct vm_pager *)region->pager, &named->node, &place)) {
+        return name_file(place, named);
+    }
+    named->name = region->source == VM_STACK                         ? "[stack]"
+                  : is_heap(facts, named)                            ? "[heap]"
+                  : region->name[0] == '[' || region->name[0] == '/' ? region->name
+                                                                     : "";
+    return 0;
+}
+
+/* The first region that ends above `address`. Returns 1, 0 for none, or -ENOMEM; end_region() is due. */
+static int begin_region(const struct proc_facts *facts, uint64_t address, struct named_region *named)
+{
+    *named = (struct named_region){.path = NULL};
+    if (!facts->space || !vm_space_next_kept(facts->space, virt_addr(address), &named->region)) {
+        return 0;
+    }
+    named->base = max_u64(named->region.base.raw, address);
+    named->end = named->region.base.raw + named->region.bytes;
+    int error = name_region(facts, named);
+    return error ? error : 1;
+}
+
+static void end_region(struct named_region *named)
+{
+    heap_free(&kernel_heap, named->path);
+    if (named->region.pager) {
+        vm_pager_put((struct vm_pager *)named->region.pager);
+    }
+}
+
+static struct map_line line_of(const struct named_region *named)
+{
+    const struct vm_region_facts *region = &named->region;
+    return (struct map_line){.base = named->base,
+                             .end = named->end,
+                             .access = region->access,
+                             .shared = region->shared,
+                             .offset = region->pager ? region->offset + (named->base - region->base.raw) : 0,
+                             .node = named->node,
+                             .name = named->name};
+}
+
+static int tell(const struct proc_what *what, struct proc_text *text, uint64_t *cursor, bool with_counts)
+{
+    struct proc_facts facts;
+    struct named_region named;
+    struct vm_counts counts;
+    int result = proc_look(what, &facts);
+    if (result) {
+        return result;
+    }
+    result = begin_region(&facts, *cursor, &named);
+    if (result == 1) {
+        struct map_line line = line_of(&named);
+        text_map(text, &line);
+        if (with_counts) {
+            vm_space_count(facts.space, virt_addr(line.base), line.end - line.base, &counts);
+            text_map_counts(text, &line, &counts, named.region.source == VM_STACK);
+        }
+        *cursor = named.end;
+    }
+    end_region(&named);
+    proc_let_go(&facts);
+    return result;
+}
+
+int proc_maps(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    return tell(what, text, cursor, false);
+}
+
+int proc_smaps(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    return tell(what, text, cursor, true);
+}
+
+/* ---- pagemap: a word for each page of the address space ---- */
+
+static uint64_t word_of(struct vm_space *space, uint64_t address)
+{
+    struct vm_look look;
+    struct vm_counts counts;
+    vm_space_look(space, virt_addr(address), &look);
+    if (!look.found) {
+        return 0;
+    }
+    vm_space_count(space, virt_addr(address), FRAME_BYTES, &counts);
+    bool present = look.mapped.mapped && counts.device == 0 && counts.swapped == 0;
+    bool file = present && counts.resident != 0 && counts.anonymous == 0;
+    return pagemap_word(present, counts.swapped != 0, file, present && counts.alone != 0,
+                        look.mapped.target.raw >> FRAME_SHIFT);
+}
+
+/* Fills words for pages from `page` on; returns how many there are, 0 behind the last one, or -ESRCH. */
+static int64_t words_of(const struct proc_what *what, uint64_t page, uint64_t words[WORDS_EACH],
+                        uint64_t count)
+{
+    struct proc_facts facts;
+    int64_t result = proc_look(what, &facts);
+    if (result) {
+        return result;
+    }
+    uint64_t end = USER_END >> FRAME_SHIFT;
+    count = facts.space && page < end ? min_u64(min_u64(count, WORDS_EACH), end - page) : 0;
+    for (uint64_t i = 0; i < count; i++) {
+        words[i] = word_of(facts.space, (page + i) << FRAME_SHIFT);
+    }
+    proc_let_go(&facts);
+    return (int64_t)count;
+}
+
+int64_t proc_pagemap_read(const struct proc_what *what, struct file_buffer *buffer, uint64_t *offset)
+{
+    uint64_t words[WORDS_EACH];
+    int64_t done = 0;
+    if (*offset % WORD || buffer->left % WORD) {
+        return -EINVAL;
+    }
+    while (buffer->left != 0 && !thread_killed()) {
+        int64_t count = words_of(what, *offset / WORD, words, buffer->left / WORD);
+        if (count <= 0) {
+            return done != 0 ? done : count;
+        }
+        size_t put = buffer->put(buffer, words, (size_t)count * WORD);
+        done += (int64_t)put;
+        *offset += put;
+        if (put < (size_t)count * WORD) {
+            return done != 0 ? done : -EFAULT;
+        }
+    }
+    return done;
+}

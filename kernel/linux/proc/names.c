@@ -1,0 +1,374 @@
+/* The names below /proc, and what each is; see proc.h. */
+#define LOG_SUBSYSTEM "files"
+#include <ashlar/files.h>
+#include <ashlar/format.h>
+#include <ashlar/log.h>
+#include <ashlar/string.h>
+
+#include "proc.h"
+
+#define NUMBERS_FROM 1000 /* position of the process 0 in the root: behind all other names */
+
+enum place {
+    AT_ROOT,
+    AT_PROCESS,
+    AT_TASKS,
+    AT_TASK,
+    AT_DESCRIPTORS,
+    AT_SYS,
+    AT_SYS_FS,
+    AT_SYS_KERNEL,
+    AT_SYS_VM
+};
+
+enum link { LINK_SELF, LINK_THREAD_SELF, LINK_MOUNTS, LINK_PROGRAM, LINK_HERE, LINK_TOP };
+
+/* What a name is. */
+struct item {
+    proc_step *step;  /* of a file; NULL: pagemap */
+    uint16_t mode;    /* enum fs_mode */
+    uint8_t argument; /* a directory's enum place, a link's enum link, a file's setting */
+};
+
+#define FILE_ITEM(step)                                                                                      \
+    {                                                                                                        \
+        step, FS_REGULAR | 0444, 0                                                                           \
+    }
+#define PRIVATE_ITEM(step)                                                                                   \
+    {                                                                                                        \
+        step, FS_REGULAR | 0400, 0                                                                           \
+    }
+#define SETTING_ITEM(setting)                                                                                \
+    {                                                                                                        \
+        proc_setting, FS_REGULAR | 0444, setting                                                             \
+    }
+#define DIRECTORY_ITEM(place)                                                                                \
+    {                                                                                                        \
+        NULL, FS_DIRECTORY | 0555, place                                                                     \
+    }
+#define LINK_ITEM(link)                                                                                      \
+    {                                                                                                        \
+        NULL, FS_SYMLINK | 0777, link                                                                        \
+    }
+
+static const char root_names[] = "buddyinfo\0cmdline\0cpuinfo\0filesystems\0loadavg\0meminfo\0mounts\0self\0"
+                                 "slabinfo\0stat\0sys\0thread-self\0uptime\0version\0vmstat\0";
+static const struct item root_items[] = {
+    FILE_ITEM(proc_buddyinfo),   FILE_ITEM(proc_kernel_command_line),
+    FILE_ITEM(proc_cpuinfo),     FILE_ITEM(proc_filesystems),
+    FILE_ITEM(proc_loadavg),     FILE_ITEM(proc_meminfo),
+    LINK_ITEM(LINK_MOUNTS),      LINK_ITEM(LINK_SELF),
+    PRIVATE_ITEM(proc_slabinfo), FILE_ITEM(proc_machine_stat),
+    DIRECTORY_ITEM(AT_SYS),      LINK_ITEM(LINK_THREAD_SELF),
+    FILE_ITEM(proc_uptime),      FILE_ITEM(proc_version),
+    FILE_ITEM(proc_vmstat),
+};
+
+/* The last one is not among those of a task. */
+static const char process_names[] =
+    "auxv\0cmdline\0comm\0cwd\0environ\0exe\0fd\0limits\0maps\0mounts\0pagemap\0"
+    "root\0smaps\0stat\0statm\0status\0task\0";
+static const struct item process_items[] = {
+    PRIVATE_ITEM(proc_vector),
+    FILE_ITEM(proc_command_line),
+    FILE_ITEM(proc_comm),
+    LINK_ITEM(LINK_HERE),
+    PRIVATE_ITEM(proc_environment),
+    LINK_ITEM(LINK_PROGRAM),
+    {NULL, FS_DIRECTORY | 0500, AT_DESCRIPTORS},
+    FILE_ITEM(proc_limits),
+    FILE_ITEM(proc_maps),
+    FILE_ITEM(proc_mounts),
+    PRIVATE_ITEM(NULL),
+    LINK_ITEM(LINK_TOP),
+    FILE_ITEM(proc_smaps),
+    FILE_ITEM(proc_stat),
+    FILE_ITEM(proc_statm),
+    FILE_ITEM(proc_status),
+    DIRECTORY_ITEM(AT_TASKS),
+};
+
+static const char sys_names[] = "fs\0kernel\0vm\0";
+static const struct item sys_items[] = {DIRECTORY_ITEM(AT_SYS_FS), DIRECTORY_ITEM(AT_SYS_KERNEL),
+                                        DIRECTORY_ITEM(AT_SYS_VM)};
+static const char sys_fs_names[] = "file-max\0nr_open\0";
+static const struct item sys_fs_items[] = {SETTING_ITEM(SETTING_FILES_MOST),
+                                           SETTING_ITEM(SETTING_DESCRIPTORS_MOST)};
+static const char sys_kernel_names[] = "hostname\0osrelease\0ostype\0pid_max\0randomize_va_space\0version\0";
+static const struct item sys_kernel_items[] = {
+    SETTING_ITEM(SETTING_NODE),        SETTING_ITEM(SETTING_RELEASE),   SETTING_ITEM(SETTING_SYSTEM),
+    SETTING_ITEM(SETTING_NUMBERS_END), SETTING_ITEM(SETTING_BY_CHANCE), SETTING_ITEM(SETTING_VERSION)};
+static const char sys_vm_names[] = "overcommit_memory\0";
+static const struct item sys_vm_items[] = {SETTING_ITEM(SETTING_OVERCOMMIT)};
+
+static const struct {
+    const char *names;
+    const struct item *items;
+    unsigned count; /* of names: those behind are not there */
+} tables[] = {
+    [AT_ROOT] = {root_names, root_items, ARRAY_LENGTH(root_items)},
+    [AT_PROCESS] = {process_names, process_items, ARRAY_LENGTH(process_items)},
+    [AT_TASK] = {process_names, process_items, ARRAY_LENGTH(process_items) - 1},
+    [AT_SYS] = {sys_names, sys_items, ARRAY_LENGTH(sys_items)},
+    [AT_SYS_FS] = {sys_fs_names, sys_fs_items, ARRAY_LENGTH(sys_fs_items)},
+    [AT_SYS_KERNEL] = {sys_kernel_names, sys_kernel_items, ARRAY_LENGTH(sys_kernel_items)},
+    [AT_SYS_VM] = {sys_vm_names, sys_vm_items, ARRAY_LENGTH(sys_vm_items)},
+};
+
+proc_step *proc_step_of(const struct proc_what *what)
+{
+    return tables[what->place].items[what->index].step;
+}
+
+unsigned proc_setting_of(const struct proc_what *what)
+{
+    return tables[what->place].items[what->index].argument;
+}
+
+/* What stat() calls the file. */
+static uint64_t node_number(const struct proc_what *what, unsigned place, uint64_t index)
+{
+    return (uint64_t)what->process << 40 | (uint64_t)what->task << 24 | (uint64_t)place << 18 | (index + 1);
+}
+
+/* A number as Linux reads one: decimal, without zeros before it. */
+static bool number_of(const char *name, size_t bytes, uint32_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        if (name[i] < '0' || name[i] > '9' || bytes > 7) {
+            return false;
+        }
+        *number = *number * 10 + (uint32_t)(name[i] - '0');
+    }
+    return bytes != 0 && (name[0] != '0' || bytes == 1);
+}
+
+/* ---- Links ---- */
+
+/* Only a program has a self. */
+static int find_self(bool with_task, struct made_found *found)
+{
+    const struct task *task = task_current();
+    if (!task) {
+        return -ENOENT;
+    }
+    if (with_task) {
+        format(found->text, sizeof found->text, "%u/task/%u", task->process->number, task->number);
+    } else {
+        format(found->text, sizeof found->text, "%u", task->process->number);
+    }
+    return 0;
+}
+
+static int find_in_view(const struct proc_what *what, bool top, struct made_found *found)
+{
+    struct fs_view view;
+    if (!proc_view(what, &view)) {
+        return -ENOENT;
+    }
+    found->leads = path_get(top ? view.root : view.here);
+    fs_view_put(&view);
+    return 0;
+}
+
+static int find_link(const struct proc_what *what, enum link link, struct made_found *found)
+{
+    switch (link) {
+    case LINK_SELF:
+    case LINK_THREAD_SELF:
+        return find_self(link == LINK_THREAD_SELF, found);
+    case LINK_MOUNTS:
+        format(found->text, sizeof found->text, "self/mounts");
+        return 0;
+    case LINK_PROGRAM:
+        found->leads = proc_program(what);
+        return found->leads.entry ? 0 : -ENOENT;
+    case LINK_HERE:
+    case LINK_TOP:
+        break;
+    }
+    return find_in_view(what, link == LINK_TOP, found);
+}
+
+/* What a descriptor leads to; its owner may do with the link what the file is open for. */
+static int find_descriptor(const struct proc_what *what, uint32_t number, struct made_found *found)
+{
+    struct descriptors *files = proc_descriptors(what);
+    struct file *file = files ? descriptor_file(files, number) : NULL;
+    if (file) {
+        unsigned access = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_ACCESS;
+        found->mode = FS_SYMLINK | (access != FILE_WRITE_ONLY ? 0500U : 0U) |
+                      (access == FILE_WRITE_ONLY || access == FILE_READ_WRITE ? 0300U : 0U);
+        found->number = node_number(what, AT_DESCRIPTORS, number);
+        found->leads = made_place(file);
+        file_put(file);
+    }
+    if (files) {
+        descriptors_put(files);
+    }
+    return !file ? -ENOENT : found->leads.entry ? 0 : -ENOMEM;
+}
+
+/* ---- Finding ---- */
+
+/* A process, whose directory it is, or a task of one. */
+static int find_number(const struct proc_what *what, uint32_t number, struct made_found *found)
+{
+    struct proc_what child = {.place = what->process ? AT_TASK : AT_PROCESS, .index = 0};
+    tree_lock();
+    const struct process *process = process_find(what->process ? what->process : number);
+    const struct task *task = what->process ? task_find(number) : NULL;
+    bool there =
+        process && (!what->process || (process->begun == what->begun && task && task->process == process));
+    if (there) {
+        child.process = process->number;
+        child.task = task ? number : 0;
+        child.begun = process->begun;
+    }
+    tree_unlock();
+    found->what = proc_pack(child);
+    found->mode = FS_DIRECTORY | 0555;
+    found->number = node_number(&child, child.place, 0);
+    return there ? 0 : -ENOENT;
+}
+
+static bool is_there(const struct proc_what *what)
+{
+    struct proc_facts facts;
+    if (what->process == 0) {
+        return true;
+    }
+    if (proc_look(what, &facts) != 0) {
+        return false;
+    }
+    proc_let_go(&facts);
+    return true;
+}
+
+static int find_item(const struct proc_what *what, unsigned index, struct made_found *found)
+{
+    const struct item *item = &tables[what->place].items[index];
+    struct proc_what child = *what;
+    bool is_directory = (item->mode & FS_KIND) == FS_DIRECTORY;
+    if (!is_there(what)) {
+        return -ENOENT;
+    }
+    child.place = is_directory ? item->argument : what->place;
+    child.index = (uint16_t)(is_directory ? 0 : index);
+    found->what = proc_pack(child);
+    found->mode = item->mode;
+    found->number = node_number(what, what->place, index + 1);
+    return (item->mode & FS_KIND) == FS_SYMLINK ? find_link(what, (enum link)item->argument, found) : 0;
+}
+
+static int find(const struct made_what *directory, const char *name, size_t bytes, struct made_found *found)
+{
+    const struct proc_what what = proc_unpack(directory);
+    uint32_t number;
+    if (tables[what.place].names) {
+        int index = text_name_find(tables[what.place].names, name, bytes);
+        if (index >= 0 && (unsigned)index < tables[what.place].count) {
+            return find_item(&what, (unsigned)index, found);
+        }
+    }
+    if (!number_of(name, bytes, &number)) {
+        return -ENOENT;
+    }
+    switch (what.place) {
+    case AT_DESCRIPTORS:
+        return find_descriptor(&what, number, found);
+    case AT_ROOT:
+    case AT_TASKS:
+        return find_number(&what, number, found);
+    default:
+        return -ENOENT;
+    }
+}
+
+/* ---- Listing ---- */
+
+/* The lowest number of a process, or of a task of one, of at least `from`; 0: there is none. */
+static uint32_t next_number(const struct proc_what *what, uint64_t from)
+{
+    uint32_t number = 0;
+    tree_lock();
+    const struct process *process = what->process ? process_find(what->process) : tree_next((uint32_t)from);
+    if (!what->process) {
+        number = process ? process->number : 0;
+    } else if (process && process->begun == what->begun) {
+        for (const struct task *task = process->tasks; task; task = task->next) {
+            bool better = number == 0 || task->number < number;
+            number = task->number >= from && better ? task->number : number;
+        }
+    }
+    tree_unlock();
+    return number;
+}
+
+static bool next_process(const struct proc_what *what, uint64_t first, uint64_t *position, char *name,
+                         struct made_found *found)
+{
+    uint64_t from = max_u64(*position - first, 1);
+    uint32_t number;
+    do { /* what was found may have ended by now */
+        number = from < NUMBERS_END ? next_number(what, from) : 0;
+        if (number == 0) {
+            return false;
+        }
+        from = (uint64_t)number + 1;
+    } while (find_number(what, number, found) != 0);
+    *position = first + number;
+    format(name, FS_NAME_MAX + 1, "%u", number);
+    return true;
+}
+
+static bool next_descriptor(const struct proc_what *what, uint64_t *position, char *name,
+                            struct made_found *found)
+{
+    struct descriptors *files = proc_descriptors(what);
+    struct file *file = files ? descriptor_next(files, position) : NULL;
+    if (file) {
+        format(name, FS_NAME_MAX + 1, "%" PRIu64, *position);
+        found->mode = FS_SYMLINK;
+        found->number = node_number(what, AT_DESCRIPTORS, *position);
+        file_put(file);
+    }
+    if (files) {
+        descriptors_put(files);
+    }
+    return file;
+}
+
+static bool next(const struct made_what *directory, uint64_t *position, char *name, struct made_found *found)
+{
+    const struct proc_what what = proc_unpack(directory);
+    if (what.place == AT_DESCRIPTORS) {
+        return next_descriptor(&what, position, name, found);
+    }
+    if (what.place == AT_TASKS) {
+        return next_process(&what, 0, position, name, found);
+    }
+    if (*position < tables[what.place].count && is_there(&what)) {
+        const char *from = text_name_at(tables[what.place].names, (unsigned)*position);
+        memcpy(name, from, strlen(from) + 1);
+        found->mode = tables[what.place].items[*position].mode;
+        found->number = node_number(&what, what.place, *position + 1);
+        return true;
+    }
+    if (what.place != AT_ROOT) {
+        return false;
+    }
+    *position = max_u64(*position, NUMBERS_FROM);
+    return next_process(&what, NUMBERS_FROM, position, name, found);
+}
+
+void proc_mount(void)
+{
+    static const struct made made = {.find = find, .next = next, .operations = &proc_file_operations};
+    const struct made_what what = proc_pack((struct proc_what){.place = AT_ROOT});
+    int error = made_mount(kernel_files(), "/proc", &made, &what);
+    if (error) {
+        log_warning("/proc cannot be mounted: error %d", -error);
+    }
+}
