@@ -60,6 +60,8 @@
     X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
+    /* system_information.c */                                                                               \
+    X(99, sysinfo, "p")                                                                                      \
     /* machine.c */                                                                                          \
     X(24, sched_yield, "")          X(63, uname, "p")            X(228, clock_gettime, "np")                 \
     X(229, clock_getres, "np")      X(318, getrandom, "pnx")

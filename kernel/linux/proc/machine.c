@@ -4,6 +4,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
+#include "kernel/linux/machine_memory.h"
 #include "kernel/linux/release.h"
 #include "proc.h"
 
@@ -11,53 +12,40 @@
 
 /* ---- Memory ---- */
 
-static uint64_t slab_bytes(const struct frame_ledger *ledger)
-{
-    return ledger->owner_bytes[OWNER_SLABS] + ledger->owner_bytes[OWNER_HEAP];
-}
-
-static uint64_t free_bytes(const struct frame_ledger *ledger)
-{
-    return ledger->free_bytes + ledger->magazine_bytes;
-}
-
 static void kib(struct proc_text *text, const char *name, uint64_t bytes)
 {
     text_print(text, "%-15s %8" PRIu64 " kB\n", name, bytes >> 10);
 }
 
-/* Files lie in memory alone, so their pages are never given up for others: they are Shmem, not buffers. */
+/* Files are Shmem, as those of a tmpfs are. */
 int proc_meminfo(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     static const char names[] =
         "MemTotal:\0MemFree:\0MemAvailable:\0Buffers:\0Cached:\0SwapCached:\0SwapTotal:\0"
         "SwapFree:\0AnonPages:\0Shmem:\0KReclaimable:\0Slab:\0SReclaimable:\0SUnreclaim:\0"
         "KernelStack:\0PageTables:\0";
-    struct frame_ledger ledger;
+    struct machine_memory memory;
     (void)what;
     if (proc_is_told(cursor)) {
         return 0;
     }
-    frame_pool_ledger(kernel_frames(), &ledger);
-    const uint64_t *owners = ledger.owner_bytes;
-    uint64_t total = free_bytes(&ledger) + slab_bytes(&ledger) + owners[OWNER_USER] + owners[OWNER_CACHE] +
-                     owners[OWNER_PAGE_TABLES] + owners[OWNER_STACKS] + owners[OWNER_VMALLOC];
-    const uint64_t values[] = {total,
-                               free_bytes(&ledger),
-                               free_bytes(&ledger),
+    machine_memory(&memory);
+    const uint64_t values[] = {memory.total,
+                               memory.free,
+                               memory.free,
                                0,
-                               owners[OWNER_CACHE],
+                               memory.files,
                                0,
                                0,
                                0,
-                               owners[OWNER_USER],
-                               owners[OWNER_CACHE],
+                               memory.programs,
+                               memory.files,
                                0,
-                               slab_bytes(&ledger),
+                               memory.slabs,
                                0,
-                               slab_bytes(&ledger),
-                               owners[OWNER_STACKS],
-                               owners[OWNER_PAGE_TABLES]};
+                               memory.slabs,
+                               memory.stacks,
+                               memory.tables};
     for (unsigned i = 0; i < ARRAY_LENGTH(values); i++) {
         kib(text, text_name_at(names, i), values[i]);
     }
@@ -69,22 +57,18 @@ int proc_vmstat(const struct proc_what *what, struct proc_text *text, uint64_t *
     static const char names[] =
         "nr_free_pages\0nr_anon_pages\0nr_file_pages\0nr_shmem\0nr_slab_unreclaimable\0"
         "nr_page_table_pages\0";
-    struct frame_ledger ledger;
+    struct machine_memory memory;
     (void)what;
     if (proc_is_told(cursor)) {
         return 0;
     }
-    frame_pool_ledger(kernel_frames(), &ledger);
-    const uint64_t bytes[] = {free_bytes(&ledger),
-                              ledger.owner_bytes[OWNER_USER],
-                              ledger.owner_bytes[OWNER_CACHE],
-                              ledger.owner_bytes[OWNER_CACHE],
-                              slab_bytes(&ledger),
-                              ledger.owner_bytes[OWNER_PAGE_TABLES]};
+    machine_memory(&memory);
+    const uint64_t bytes[] = {memory.free,  memory.programs, memory.files,
+                              memory.files, memory.slabs,    memory.tables};
     for (unsigned i = 0; i < ARRAY_LENGTH(bytes); i++) {
         text_print(text, "%s %" PRIu64 "\n", text_name_at(names, i), bytes[i] >> FRAME_SHIFT);
     }
-    text_print(text, "nr_kernel_stack %" PRIu64 "\n", ledger.owner_bytes[OWNER_STACKS] >> 10);
+    text_print(text, "nr_kernel_stack %" PRIu64 "\n", memory.stacks >> 10);
     return 1;
 }
 

@@ -159,14 +159,14 @@ static uint64_t word_of(struct vm_space *space, uint64_t address)
                         look.mapped.target.raw >> FRAME_SHIFT);
 }
 
-/* Fills words for pages from `page` on; returns how many there are, 0 behind the last one, or -ESRCH. */
+/* Fills words for pages from `page` on; returns how many there are, 0 behind the last one, and of a process
+ * that has ended. */
 static int64_t words_of(const struct proc_what *what, uint64_t page, uint64_t words[WORDS_EACH],
                         uint64_t count)
 {
     struct proc_facts facts;
-    int64_t result = proc_look(what, &facts);
-    if (result) {
-        return result;
+    if (proc_look(what, &facts) != 0) {
+        return 0;
     }
     uint64_t end = USER_END >> FRAME_SHIFT;
     count = facts.space && page < end ? min_u64(min_u64(count, WORDS_EACH), end - page) : 0;
@@ -186,8 +186,8 @@ int64_t proc_pagemap_read(const struct proc_what *what, struct file_buffer *buff
     }
     while (buffer->left != 0 && !thread_killed()) {
         int64_t count = words_of(what, *offset / WORD, words, buffer->left / WORD);
-        if (count <= 0) {
-            return done != 0 ? done : count;
+        if (count == 0) {
+            break;
         }
         size_t put = buffer->put(buffer, words, (size_t)count * WORD);
         done += (int64_t)put;

@@ -212,18 +212,24 @@ static int find_descriptor(const struct proc_what *what, uint32_t number, struct
 
 /* ---- Finding ---- */
 
+/* (T) Whether the process has that task. The first one counts as one of its until the process is gone. */
+static bool has_task(const struct process *process, uint32_t number)
+{
+    const struct task *task = task_find(number);
+    return number == process->number || (task && task->process == process);
+}
+
 /* A process, whose directory it is, or a task of one. */
 static int find_number(const struct proc_what *what, uint32_t number, struct made_found *found)
 {
-    struct proc_what child = {.place = what->process ? AT_TASK : AT_PROCESS, .index = 0};
+    bool of_task = what->process != 0;
+    struct proc_what child = {.place = of_task ? AT_TASK : AT_PROCESS};
     tree_lock();
-    const struct process *process = process_find(what->process ? what->process : number);
-    const struct task *task = what->process ? task_find(number) : NULL;
-    bool there =
-        process && (!what->process || (process->begun == what->begun && task && task->process == process));
+    const struct process *process = process_find(of_task ? what->process : number);
+    bool there = process && (!of_task || (process->begun == what->begun && has_task(process, number)));
     if (there) {
         child.process = process->number;
-        child.task = task ? number : 0;
+        child.task = of_task ? number : 0;
         child.begun = process->begun;
     }
     tree_unlock();
@@ -252,7 +258,7 @@ static int find_item(const struct proc_what *what, unsigned index, struct made_f
     struct proc_what child = *what;
     bool is_directory = (item->mode & FS_KIND) == FS_DIRECTORY;
     if (!is_there(what)) {
-        return -ENOENT;
+        return -ESRCH;
     }
     child.place = is_directory ? item->argument : what->place;
     child.index = (uint16_t)(is_directory ? 0 : index);
@@ -288,7 +294,18 @@ static int find(const struct made_what *directory, const char *name, size_t byte
 
 /* ---- Listing ---- */
 
-/* The lowest number of a process, or of a task of one, of at least `from`; 0: there is none. */
+/* (T) The lowest number of its tasks of at least `from`; 0: there is none. */
+static uint32_t next_task(const struct process *process, uint64_t from)
+{
+    uint32_t number = process->number >= from ? process->number : 0;
+    for (const struct task *task = process->tasks; task; task = task->next) {
+        bool better = number == 0 || task->number < number;
+        number = task->number >= from && better ? task->number : number;
+    }
+    return number;
+}
+
+/* The same of a process, or of a task of one. */
 static uint32_t next_number(const struct proc_what *what, uint64_t from)
 {
     uint32_t number = 0;
@@ -297,10 +314,7 @@ static uint32_t next_number(const struct proc_what *what, uint64_t from)
     if (!what->process) {
         number = process ? process->number : 0;
     } else if (process && process->begun == what->begun) {
-        for (const struct task *task = process->tasks; task; task = task->next) {
-            bool better = number == 0 || task->number < number;
-            number = task->number >= from && better ? task->number : number;
-        }
+        number = next_task(process, from);
     }
     tree_unlock();
     return number;

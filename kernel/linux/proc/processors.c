@@ -117,9 +117,9 @@ int proc_machine_stat(const struct proc_what *what, struct proc_text *text, uint
         times_line(text, name, &times);
         return 1;
     }
+    uint64_t up = min_u64(clock_nanoseconds(), clock_epoch_nanoseconds()) / NANOSECONDS_PER_SECOND;
     text_print(text, "intr %" PRIu64 "\nbtime %" PRIu64 "\nprocs_running %" PRIu64 "\nprocs_blocked 0\n",
-               interrupts(), (clock_epoch_nanoseconds() - clock_nanoseconds()) / NANOSECONDS_PER_SECOND,
-               count_threads().awake);
+               interrupts(), clock_epoch_nanoseconds() / NANOSECONDS_PER_SECOND - up, count_threads().awake);
     *cursor = UINT64_MAX;
     return 0;
 }

@@ -28,11 +28,14 @@ static struct process *find(const struct proc_what *what)
     return process && process->begun == what->begun ? process : NULL;
 }
 
-/* (T) The task that is meant; NULL: the process has none any more, or not that one. */
+/* (T) The task that is meant: the first one, or any, if none is named. NULL: it has ended. */
 static struct task *task_of(const struct proc_what *what, const struct process *process)
 {
     struct task *task = task_find(what->task != 0 ? what->task : process->number);
-    return task && task->process == process ? task : what->task != 0 ? NULL : process->tasks;
+    if (task && task->process == process) {
+        return task;
+    }
+    return what->task != 0 ? NULL : process->tasks;
 }
 
 static bool is_awake(const struct thread *thread)
@@ -110,7 +113,7 @@ int proc_look(const struct proc_what *what, struct proc_facts *facts)
     tree_lock();
     const struct process *process = find(what);
     const struct task *task = process ? task_of(what, process) : NULL;
-    bool found = process && (task || what->task == 0);
+    bool found = process && (task || what->task == 0 || what->task == process->number);
     if (found) {
         describe(process, task, facts);
     }
