@@ -26,7 +26,8 @@ struct made_found {
 /* Called with no spinlock held, and maybe with the mutex of the tree's names, or that of a file's position.
  */
 struct made {
-    /* What a directory has under `name`, which is not terminated. Returns 0, -ENOENT, -ENOMEM. */
+    /* What a directory has under `name`, which is not terminated. Returns 0, or -ENOENT, -ENOMEM or another
+     * error, with nothing to be given back. */
     int (*find)(const struct made_what *directory, const char *name, size_t bytes, struct made_found *found);
     /*
      * Writes the directory's name at *position or behind it to `name` (FS_NAME_MAX + 1 bytes), fills

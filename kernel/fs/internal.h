@@ -61,7 +61,7 @@ struct fs_node {
         struct made_what what; /* of a made file or directory: what it is about; constant */
         struct {               /* of a symbolic link, constant: */
             char *target;      /* what it says; or NULL: */
-            struct path leads; /* where it leads to, of a made one */
+            struct path leads; /* where it leads to, of a made one; its entry gives the reference back */
         };
         struct fs_pipe *pipe; /* of a pipe: what runs through it, or NULL; guarded by `names` */
     };

@@ -81,7 +81,6 @@ void fs_node_put(struct fs_node *node)
     switch (fs_kind(node)) {
     case FS_SYMLINK:
         heap_free(node->fs->config.heap, node->target);
-        path_put(node->leads);
         break;
     case FS_DIRECTORY:
         ASSERT(node->made || !node->directory.tree);

@@ -235,3 +235,19 @@ struct vm_pager *file_pager(struct file *file)
     vm_pager_get(&file->node->regular.pager);
     return &file->node->regular.pager;
 }
+
+/* ---- Names ---- */
+
+void fs_regular_named(struct fs_node *node, struct fs_entry *entry)
+{
+    spinlock_acquire(&node->lock);
+    node->regular.name = entry;
+    spinlock_release(&node->lock);
+}
+
+void fs_regular_unnamed(struct fs_node *node, const struct fs_entry *entry)
+{
+    spinlock_acquire(&node->lock);
+    node->regular.name = node->regular.name == entry ? NULL : node->regular.name;
+    spinlock_release(&node->lock);
+}

@@ -32,7 +32,7 @@ def tools(setting, folder):
 def stays(setting):
     """Whoever has read /proc leaves nothing in the kernel."""
     with tempfile.TemporaryDirectory() as folder:
-        with setting.boot(programs.handed_in(programs.build(folder, "proc")), "pager=off") as talk:
+        with setting.boot(programs.handed_in(programs.build(folder, "proc_names")), "pager=off") as talk:
             talk.wait_for_prompt()
             programs.run(talk)
             before = program_runs.kept(talk)
@@ -48,6 +48,8 @@ def stays(setting):
 CASES = {
     "program.proc": programs.like_linux("proc", cpus=1),
     "program.proc.4": programs.like_linux("proc", cpus=4),
+    "program.proc.names": programs.like_linux("proc_names", cpus=1),
+    "program.proc.names.4": programs.like_linux("proc_names", cpus=4),
     "program.proc.races": programs.says("proc_races", "", "done", cpus=1),
     "program.proc.races.4": programs.says("proc_races", "", "done", cpus=4),
     "program.proc.tools": tools,

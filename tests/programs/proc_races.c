@@ -1,6 +1,7 @@
 /*
- * Reads maps and smaps a little at a time, while threads map, protect and unmap. Whatever comes and goes, each line
- * is whole, addresses ascend, no stretch is told twice, and what is there all the time is told once.
+ * Reads maps and smaps a little at a time, while threads map, protect and unmap. Whatever comes and goes,
+ * each line is whole, addresses ascend, no stretch is told twice, and what is there all the time is told
+ * once.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -35,7 +36,8 @@ static void *change(void *seed)
             munmap(at, bytes);
             break;
         case 1:
-            mmap(at, bytes, PROT_READ | (rand_r(&state) & PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            mmap(at, bytes, PROT_READ | (rand_r(&state) & PROT_WRITE),
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
             break;
         default:
             mprotect(at, bytes, rand_r(&state) & PROT_WRITE ? PROT_READ | PROT_WRITE : PROT_NONE);
@@ -83,7 +85,8 @@ static void check(int fields)
             fail("no line", at);
         } else {
             since++;
-            if (strncmp(at, "Rss:", 4) == 0 && (sscanf(at + 4, "%lu kB", &kib) != 1 || kib > (end - base) >> 10)) {
+            if (strncmp(at, "Rss:", 4) == 0 &&
+                (sscanf(at + 4, "%lu kB", &kib) != 1 || kib > (end - base) >> 10)) {
                 fail("too much", at);
             }
         }

@@ -14,7 +14,7 @@
 
 static void kib(struct proc_text *text, const char *name, uint64_t bytes)
 {
-    text_print(text, "%-15s %8" PRIu64 " kB\n", name, bytes >> 10);
+    text_print(text, "%-16s%8" PRIu64 " kB\n", name, bytes >> 10);
 }
 
 /* Files are Shmem, as those of a tmpfs are. */
@@ -202,7 +202,7 @@ int proc_setting(const struct proc_what *what, struct proc_text *text, uint64_t 
     if (proc_is_told(cursor)) {
         return 0;
     }
-    switch ((enum proc_settings)proc_setting_of(what)) {
+    switch ((enum proc_settings)what->setting) {
     case SETTING_FILES_MOST:
         text_print(text, "%" PRId64, INT64_MAX);
         break;

@@ -5,125 +5,9 @@
 #include <ashlar/log.h>
 #include <ashlar/string.h>
 
-#include "proc.h"
+#include "tables.h"
 
 #define NUMBERS_FROM 1000 /* position of the process 0 in the root: behind all other names */
-
-enum place {
-    AT_ROOT,
-    AT_PROCESS,
-    AT_TASKS,
-    AT_TASK,
-    AT_DESCRIPTORS,
-    AT_SYS,
-    AT_SYS_FS,
-    AT_SYS_KERNEL,
-    AT_SYS_VM
-};
-
-enum link { LINK_SELF, LINK_THREAD_SELF, LINK_MOUNTS, LINK_PROGRAM, LINK_HERE, LINK_TOP };
-
-/* What a name is. */
-struct item {
-    proc_step *step;  /* of a file; NULL: pagemap */
-    uint16_t mode;    /* enum fs_mode */
-    uint8_t argument; /* a directory's enum place, a link's enum link, a file's setting */
-};
-
-#define FILE_ITEM(step)                                                                                      \
-    {                                                                                                        \
-        step, FS_REGULAR | 0444, 0                                                                           \
-    }
-#define PRIVATE_ITEM(step)                                                                                   \
-    {                                                                                                        \
-        step, FS_REGULAR | 0400, 0                                                                           \
-    }
-#define SETTING_ITEM(setting)                                                                                \
-    {                                                                                                        \
-        proc_setting, FS_REGULAR | 0444, setting                                                             \
-    }
-#define DIRECTORY_ITEM(place)                                                                                \
-    {                                                                                                        \
-        NULL, FS_DIRECTORY | 0555, place                                                                     \
-    }
-#define LINK_ITEM(link)                                                                                      \
-    {                                                                                                        \
-        NULL, FS_SYMLINK | 0777, link                                                                        \
-    }
-
-static const char root_names[] = "buddyinfo\0cmdline\0cpuinfo\0filesystems\0loadavg\0meminfo\0mounts\0self\0"
-                                 "slabinfo\0stat\0sys\0thread-self\0uptime\0version\0vmstat\0";
-static const struct item root_items[] = {
-    FILE_ITEM(proc_buddyinfo),   FILE_ITEM(proc_kernel_command_line),
-    FILE_ITEM(proc_cpuinfo),     FILE_ITEM(proc_filesystems),
-    FILE_ITEM(proc_loadavg),     FILE_ITEM(proc_meminfo),
-    LINK_ITEM(LINK_MOUNTS),      LINK_ITEM(LINK_SELF),
-    PRIVATE_ITEM(proc_slabinfo), FILE_ITEM(proc_machine_stat),
-    DIRECTORY_ITEM(AT_SYS),      LINK_ITEM(LINK_THREAD_SELF),
-    FILE_ITEM(proc_uptime),      FILE_ITEM(proc_version),
-    FILE_ITEM(proc_vmstat),
-};
-
-/* The last one is not among those of a task. */
-static const char process_names[] =
-    "auxv\0cmdline\0comm\0cwd\0environ\0exe\0fd\0limits\0maps\0mounts\0pagemap\0"
-    "root\0smaps\0stat\0statm\0status\0task\0";
-static const struct item process_items[] = {
-    PRIVATE_ITEM(proc_vector),
-    FILE_ITEM(proc_command_line),
-    FILE_ITEM(proc_comm),
-    LINK_ITEM(LINK_HERE),
-    PRIVATE_ITEM(proc_environment),
-    LINK_ITEM(LINK_PROGRAM),
-    {NULL, FS_DIRECTORY | 0500, AT_DESCRIPTORS},
-    FILE_ITEM(proc_limits),
-    FILE_ITEM(proc_maps),
-    FILE_ITEM(proc_mounts),
-    PRIVATE_ITEM(NULL),
-    LINK_ITEM(LINK_TOP),
-    FILE_ITEM(proc_smaps),
-    FILE_ITEM(proc_stat),
-    FILE_ITEM(proc_statm),
-    FILE_ITEM(proc_status),
-    DIRECTORY_ITEM(AT_TASKS),
-};
-
-static const char sys_names[] = "fs\0kernel\0vm\0";
-static const struct item sys_items[] = {DIRECTORY_ITEM(AT_SYS_FS), DIRECTORY_ITEM(AT_SYS_KERNEL),
-                                        DIRECTORY_ITEM(AT_SYS_VM)};
-static const char sys_fs_names[] = "file-max\0nr_open\0";
-static const struct item sys_fs_items[] = {SETTING_ITEM(SETTING_FILES_MOST),
-                                           SETTING_ITEM(SETTING_DESCRIPTORS_MOST)};
-static const char sys_kernel_names[] = "hostname\0osrelease\0ostype\0pid_max\0randomize_va_space\0version\0";
-static const struct item sys_kernel_items[] = {
-    SETTING_ITEM(SETTING_NODE),        SETTING_ITEM(SETTING_RELEASE),   SETTING_ITEM(SETTING_SYSTEM),
-    SETTING_ITEM(SETTING_NUMBERS_END), SETTING_ITEM(SETTING_BY_CHANCE), SETTING_ITEM(SETTING_VERSION)};
-static const char sys_vm_names[] = "overcommit_memory\0";
-static const struct item sys_vm_items[] = {SETTING_ITEM(SETTING_OVERCOMMIT)};
-
-static const struct {
-    const char *names;
-    const struct item *items;
-    unsigned count; /* of names: those behind are not there */
-} tables[] = {
-    [AT_ROOT] = {root_names, root_items, ARRAY_LENGTH(root_items)},
-    [AT_PROCESS] = {process_names, process_items, ARRAY_LENGTH(process_items)},
-    [AT_TASK] = {process_names, process_items, ARRAY_LENGTH(process_items) - 1},
-    [AT_SYS] = {sys_names, sys_items, ARRAY_LENGTH(sys_items)},
-    [AT_SYS_FS] = {sys_fs_names, sys_fs_items, ARRAY_LENGTH(sys_fs_items)},
-    [AT_SYS_KERNEL] = {sys_kernel_names, sys_kernel_items, ARRAY_LENGTH(sys_kernel_items)},
-    [AT_SYS_VM] = {sys_vm_names, sys_vm_items, ARRAY_LENGTH(sys_vm_items)},
-};
-
-proc_step *proc_step_of(const struct proc_what *what)
-{
-    return tables[what->place].items[what->index].step;
-}
-
-unsigned proc_setting_of(const struct proc_what *what)
-{
-    return tables[what->place].items[what->index].argument;
-}
 
 /* What stat() calls the file. */
 static uint64_t node_number(const struct proc_what *what, unsigned place, uint64_t index)
@@ -254,7 +138,7 @@ static bool is_there(const struct proc_what *what)
 
 static int find_item(const struct proc_what *what, unsigned index, struct made_found *found)
 {
-    const struct item *item = &tables[what->place].items[index];
+    const struct proc_item *item = &proc_tables[what->place].items[index];
     struct proc_what child = *what;
     bool is_directory = (item->mode & FS_KIND) == FS_DIRECTORY;
     if (!is_there(what)) {
@@ -262,6 +146,7 @@ static int find_item(const struct proc_what *what, unsigned index, struct made_f
     }
     child.place = is_directory ? item->argument : what->place;
     child.index = (uint16_t)(is_directory ? 0 : index);
+    child.setting = item->argument;
     found->what = proc_pack(child);
     found->mode = item->mode;
     found->number = node_number(what, what->place, index + 1);
@@ -272,9 +157,9 @@ static int find(const struct made_what *directory, const char *name, size_t byte
 {
     const struct proc_what what = proc_unpack(directory);
     uint32_t number;
-    if (tables[what.place].names) {
-        int index = text_name_find(tables[what.place].names, name, bytes);
-        if (index >= 0 && (unsigned)index < tables[what.place].count) {
+    if (proc_tables[what.place].names) {
+        int index = text_name_find(proc_tables[what.place].names, name, bytes);
+        if (index >= 0 && (unsigned)index < proc_tables[what.place].count) {
             return find_item(&what, (unsigned)index, found);
         }
     }
@@ -363,10 +248,10 @@ static bool next(const struct made_what *directory, uint64_t *position, char *na
     if (what.place == AT_TASKS) {
         return next_process(&what, 0, position, name, found);
     }
-    if (*position < tables[what.place].count && is_there(&what)) {
-        const char *from = text_name_at(tables[what.place].names, (unsigned)*position);
+    if (*position < proc_tables[what.place].count && is_there(&what)) {
+        const char *from = text_name_at(proc_tables[what.place].names, (unsigned)*position);
         memcpy(name, from, strlen(from) + 1);
-        found->mode = tables[what.place].items[*position].mode;
+        found->mode = proc_tables[what.place].items[*position].mode;
         found->number = node_number(&what, what.place, *position + 1);
         return true;
     }

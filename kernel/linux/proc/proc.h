@@ -2,7 +2,7 @@
  * /proc: files that tell of processes and of the machine, made when they are read. docs/files.md has the
  * whole.
  *
- *     names.c                    which names there are, and what each is
+ *     tables.c, names.c          which names there are; what each leads to
  *     file.c                     reading: text that is made a part at a time
  *     subject.c                  the process that a file is about
  *     maps.c, process.c          files of a process
@@ -23,6 +23,7 @@ struct proc_what {
     uint64_t begun;   /* when the process began: another one with its number is not meant */
     uint16_t place;   /* of the directory, or of the file's directory */
     uint16_t index;   /* in the directory's table */
+    uint16_t setting; /* of a setting: which */
 };
 
 struct made_what proc_pack(struct proc_what what);
@@ -93,9 +94,8 @@ proc_step proc_cpuinfo, proc_uptime, proc_loadavg, proc_machine_stat;
 /* pagemap has words in place of text. */
 int64_t proc_pagemap_read(const struct proc_what *what, struct file_buffer *buffer, uint64_t *offset);
 
-/* names.c: what the file does, NULL for pagemap; and which setting it is. */
+/* tables.c: what the file does; NULL: it is pagemap. */
 proc_step *proc_step_of(const struct proc_what *what);
-unsigned proc_setting_of(const struct proc_what *what);
 
 /* Below /proc/sys. */
 enum proc_settings {

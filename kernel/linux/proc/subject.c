@@ -8,8 +8,8 @@
 
 struct made_what proc_pack(struct proc_what what)
 {
-    return (struct made_what){
-        {what.process | (uint64_t)what.task << 32, what.begun, what.place | (uint64_t)what.index << 16}};
+    return (struct made_what){{what.process | (uint64_t)what.task << 32, what.begun,
+                               what.place | (uint64_t)what.index << 16 | (uint64_t)what.setting << 32}};
 }
 
 struct proc_what proc_unpack(const struct made_what *packed)
@@ -18,7 +18,8 @@ struct proc_what proc_unpack(const struct made_what *packed)
                               .task = (uint32_t)(packed->words[0] >> 32),
                               .begun = packed->words[1],
                               .place = (uint16_t)packed->words[2],
-                              .index = (uint16_t)(packed->words[2] >> 16)};
+                              .index = (uint16_t)(packed->words[2] >> 16),
+                              .setting = (uint16_t)(packed->words[2] >> 32)};
 }
 
 /* (T) */
@@ -44,15 +45,17 @@ static bool is_awake(const struct thread *thread)
     return state == THREAD_RUNNING || state == THREAD_READY;
 }
 
-/* (T) */
-static void add_tasks(const struct process *process, struct proc_facts *facts)
+/* (T) What its tasks have done, or the one. */
+static void add_tasks(const struct process *process, const struct task *only, struct proc_facts *facts)
 {
     for (const struct task *task = process->tasks; task; task = task->next) {
         const struct thread *thread = task->thread;
         bool runs = atomic_load(&thread->state) == THREAD_RUNNING;
         uint64_t now = cpu_ticks();
-        facts->ticks += thread->ran + (runs && now > thread->runs_since ? now - thread->runs_since : 0);
-        facts->state = is_awake(thread) ? 'R' : facts->state;
+        if (!only || task == only) {
+            facts->ticks += thread->ran + (runs && now > thread->runs_since ? now - thread->runs_since : 0);
+            facts->state = is_awake(thread) ? 'R' : facts->state;
+        }
     }
 }
 
@@ -83,7 +86,8 @@ static void add_memory(const struct memory *memory, struct proc_facts *facts)
 }
 
 /* (T) */
-static void describe(const struct process *process, const struct task *task, struct proc_facts *facts)
+static void describe(const struct process *process, const struct task *task, bool of_task,
+                     struct proc_facts *facts)
 {
     *facts = (struct proc_facts){.number = process->number,
                                  .task_number = task ? task->number : process->number,
@@ -93,16 +97,18 @@ static void describe(const struct process *process, const struct task *task, str
                                  .threads = process->task_count,
                                  .exit_signal = process->exit_signal,
                                  .cpu = task ? atomic_load(&task->thread->cpu) : 0,
-                                 .state = process->state == PROCESS_ZOMBIE ? 'Z' : 'S',
+                                 .state = of_task && !task                   ? 'Z'
+                                          : process->state == PROCESS_ZOMBIE ? 'Z'
+                                                                             : 'S',
                                  .begun = process->begun,
                                  .status = process->status,
-                                 .ticks = process->usage.ticks,
+                                 .ticks = of_task ? 0 : process->usage.ticks,
                                  .children_ticks = process->children_usage.ticks,
                                  .faults = sum_of_faults(process->usage.faults),
                                  .children_faults = sum_of_faults(process->children_usage.faults)};
     memcpy(facts->name, task ? task->name : process->name, sizeof facts->name);
     memcpy(facts->limits, process->limits, sizeof facts->limits);
-    add_tasks(process, facts);
+    add_tasks(process, of_task ? task : NULL, facts);
     if (process->memory) {
         add_memory(process->memory, facts);
     }
@@ -115,7 +121,7 @@ int proc_look(const struct proc_what *what, struct proc_facts *facts)
     const struct task *task = process ? task_of(what, process) : NULL;
     bool found = process && (task || what->task == 0 || what->task == process->number);
     if (found) {
-        describe(process, task, facts);
+        describe(process, task, what->task != 0, facts);
     }
     tree_unlock();
     return found ? 0 : -ESRCH;

@@ -31,7 +31,7 @@ void text_map(struct proc_text *text, const struct map_line *line)
 
 static void count_line(struct proc_text *text, const char *name, uint64_t bytes)
 {
-    text_print(text, "%-15s %8" PRIu64 " kB\n", name, bytes >> 10);
+    text_print(text, "%-16s%8" PRIu64 " kB\n", name, bytes >> 10);
 }
 
 void text_map_counts(struct proc_text *text, const struct map_line *line, const struct vm_counts *counts,
