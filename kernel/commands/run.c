@@ -8,6 +8,7 @@
 #include <ashlar/string.h>
 
 #include "kernel/linux/process.h"
+#include "run.h"
 
 #define STRINGS_BYTES 1024
 #define FILE_PREFIX   "opt/ashlar/"
@@ -193,7 +194,7 @@ static const char *why(int error)
     }
 }
 
-static void run_run(struct monitor_call *call)
+void command_run(struct monitor_call *call, bool traced)
 {
     char path[PATH_BYTES];
     struct program_report report;
@@ -203,7 +204,7 @@ static void run_run(struct monitor_call *call)
         return;
     }
     int error = find_program(call->arguments[0], path);
-    error = error ? error : program_run(path, &buffer.strings, &report);
+    error = error ? error : (traced ? program_run_traced : program_run)(path, &buffer.strings, &report);
     if (error) {
         monitor_error(call, "%.40s: %s", call->arguments[0], why(error));
     } else if (call->json) {
@@ -211,6 +212,11 @@ static void run_run(struct monitor_call *call)
     } else {
         print_report(call->arguments[0], &report);
     }
+}
+
+static void run_run(struct monitor_call *call)
+{
+    command_run(call, false);
 }
 
 MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its end",

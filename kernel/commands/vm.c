@@ -1,10 +1,12 @@
 /* Monitor command that shows address spaces: vm. */
 #include <ashlar/memory.h>
 #include <ashlar/monitor.h>
+#include <ashlar/number.h>
 #include <ashlar/string.h>
 #include <ashlar/vm_kernel.h>
 #include <ashlar/world.h>
 
+#include "kernel/linux/tree.h"
 #include "vm.h"
 
 static const char *access_text(const struct vm_region_facts *region, char text[4])
@@ -235,20 +237,25 @@ static void look_json(struct json *json, const struct vm_space *space, const str
     json_object_end(json);
 }
 
+void command_vm_look(struct vm_space *space, uint64_t address, struct json *json)
+{
+    struct vm_look look;
+    vm_space_look(space, virt_addr(address), &look);
+    if (json) {
+        look_json(json, space, &look);
+    } else {
+        look_text(space, address, &look);
+    }
+}
+
 static bool look_in_space(struct vm_space *space, void *context)
 {
     struct question *question = context;
-    struct vm_look look;
     if (question->address < space->base || question->address >= space->end) {
         return true;
     }
     question->known = true;
-    vm_space_look(space, virt_addr(question->address), &look);
-    if (question->json) {
-        look_json(question->json, space, &look);
-    } else {
-        look_text(space, question->address, &look);
-    }
+    command_vm_look(space, question->address, question->json);
     return !monitor_interrupted();
 }
 
@@ -394,10 +401,27 @@ static void check_spaces(struct monitor_call *call)
     }
 }
 
+/* A small number is a process: nothing lies at such an address. */
+static bool is_process(const char *what, uint64_t *number)
+{
+    return number_parse(what, number) == NUMBER_OK && *number < NUMBERS_END;
+}
+
+static void show_process(struct monitor_call *call, uint32_t number)
+{
+    uint64_t address;
+    if (!call->arguments[1]) {
+        command_vm_process(call, number);
+    } else if (monitor_address(call, call->arguments[1], &address)) {
+        command_vm_process_address(call, number, address);
+    }
+}
+
 static void vm_run(struct monitor_call *call)
 {
     const char *what = call->arguments[0];
     uint64_t address;
+    uint64_t number;
     if (!what) {
         show_spaces(call);
     } else if (strcmp(what, "frame") == 0) {
@@ -408,8 +432,10 @@ static void vm_run(struct monitor_call *call)
         }
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
+    } else if (is_process(what, &number)) {
+        show_process(call, (uint32_t)number);
     } else if (call->arguments[1]) {
-        monitor_error(call, "only 'frame' and 'demo' take a second argument, not '%s'", what);
+        monitor_error(call, "only 'frame', 'demo' and a process take a second argument, not '%s'", what);
     } else if (strcmp(what, "check") == 0) {
         check_spaces(call);
     } else if (monitor_address(call, what, &address)) {
@@ -418,7 +444,7 @@ static void vm_run(struct monitor_call *call)
 }
 
 MONITOR_COMMAND(
-    vm, vm_run, "[ADDRESS|frame ADDRESS|demo [keep]|check]",
+    vm, vm_run, "[ADDRESS|PID [ADDRESS]|frame ADDRESS|demo [keep]|check]",
     "address spaces: regions, and what was delivered of them",
     "Shows every address space with its regions: what may be done there, what fills them, pages\n"
     "that have a frame, pages whose frame somebody else has too, pages that cost no frame (the zero\n"
@@ -426,6 +452,9 @@ MONITOR_COMMAND(
     "Examples:\n"
     "  vm                     all spaces\n"
     "  vm 0xffffe00000000000  what lies at a virtual address\n"
+    "  vm 3                   the regions of process 3 (see ps): pages that have a frame, that share it\n"
+    "                         with others, that lie on disk, that belong to 2 MiB pages\n"
+    "  vm 3 0x401000          what lies at an address in process 3\n"
     "  vm frame 0x1234000     which pages show a frame, in spaces and elsewhere\n"
     "  vm demo                maps virtual 0xdeadbeef000 onto any frame and shows that both are one\n"
     "  vm demo keep           the same, and keeps the space to be looked at until the next 'vm demo'\n"

@@ -74,6 +74,9 @@ typedef int64_t system_call(const struct trap_frame *frame);
 SYSTEM_CALLS(SYSTEM_CALL_DECLARATION)
 #undef SYSTEM_CALL_DECLARATION
 
+/* The name of a call, and in *kinds what its arguments are; NULL, and six of bits, for what there is not. */
+const char *system_call_name(uint64_t number, const char **kinds);
+
 /* The arguments of a call. */
 static inline uint64_t argument_1(const struct trap_frame *frame)
 {

@@ -66,6 +66,7 @@ struct process *process_create(const struct process *like, const char *name)
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
         memcpy(process->limits, like->limits, sizeof process->limits);
+        atomic_init(&process->traced, atomic_load_explicit(&like->traced, memory_order_relaxed));
     } else {
         process_set_name(process, name);
         set_limits(process);

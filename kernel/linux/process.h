@@ -129,6 +129,7 @@ struct process {
     uint64_t status;            /* (T) how it ended, as wait4() tells it */
     uint32_t exit_signal;       /* that its parent gets at its end; 0: none */
     struct task *executor;      /* (T) it carries execve() out, and the others end; NULL: none */
+    _Atomic(bool) traced;       /* its calls are watched: trace/trace.h */
     bool awaited;               /* (T) program_run() waits for it */
     bool has_executed;          /* (T) execve() was carried out: its parent's setpgid() is too late */
     struct identity *identity;  /* (T) its number */
@@ -277,6 +278,10 @@ struct program_report {
 
 /* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
 int program_run(const char *path, const struct program_strings *strings, struct program_report *report);
+
+/* The same, and its system calls are watched (trace/trace.h). */
+int program_run_traced(const char *path, const struct program_strings *strings,
+                       struct program_report *report);
 
 /* ---- init.c ---- */
 

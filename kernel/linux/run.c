@@ -8,6 +8,7 @@
 #include <x86/user_mode.h>
 
 #include "futex.h"
+#include "trace/trace.h"
 #include "tree.h"
 
 /* Loads the program into the memory of a process that has not begun, and stores where it begins. */
@@ -88,7 +89,7 @@ static int open_console(struct process *process)
     return error;
 }
 
-static int run_file(struct program_file *file, const struct program_strings *strings,
+static int run_file(struct program_file *file, const struct program_strings *strings, bool traced,
                     struct program_report *report)
 {
     struct task *task;
@@ -98,6 +99,7 @@ static int run_file(struct program_file *file, const struct program_strings *str
         return -ENOMEM;
     }
     process->awaited = true;
+    atomic_init(&process->traced, traced);
     int error = open_console(process);
     error = error ? error : begin(process, file, strings, &task);
     if (error == 0) {
@@ -113,14 +115,15 @@ static int run_file(struct program_file *file, const struct program_strings *str
     return error;
 }
 
-static int run(const char *path, const struct program_strings *strings, struct program_report *report)
+static int run(const char *path, const struct program_strings *strings, bool traced,
+               struct program_report *report)
 {
     struct fs_view view;
     struct program_file file;
     fs_view_root(kernel_files(), &view);
     int error = program_file_open(&view, path, &file);
     if (error == 0) {
-        error = run_file(&file, strings, report);
+        error = run_file(&file, strings, traced, report);
         program_file_close(&file);
     }
     fs_view_put(&view);
@@ -137,12 +140,26 @@ static uint64_t bytes_of_programs(void)
     return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES];
 }
 
-int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
+static int run_and_count(const char *path, const struct program_strings *strings, bool traced,
+                         struct program_report *report)
 {
     memset(report, 0, sizeof *report);
     uint64_t before = bytes_of_programs();
-    int error = run(path, strings, report);
+    int error = run(path, strings, traced, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;
+    return error;
+}
+
+int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    return run_and_count(path, strings, false, report);
+}
+
+int program_run_traced(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    trace_begin();
+    int error = run_and_count(path, strings, true, report);
+    trace_end();
     return error;
 }
 

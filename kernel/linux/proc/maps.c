@@ -5,100 +5,18 @@
  * that ends above it, and of that only what lies above it. No stretch is told twice, and none that is there
  * all the time is left out.
  */
-#include <ashlar/files.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <ashlar/thread.h>
 
-#include "proc.h"
+#include "regions.h"
 
 #define WORD       sizeof(uint64_t)
 #define WORDS_EACH 64 /* of pagemap, before the process is looked at again */
 
-struct named_region {
-    struct vm_region_facts region; /* with a reference to its pager */
-    uint64_t base, end;            /* what is told of it */
-    uint64_t node;                 /* of a file */
-    char *path;                    /* on the heap, or NULL */
-    const char *name;
-};
-
-static bool is_heap(const struct proc_facts *facts, const struct named_region *named)
+static struct map_line line_of(const struct proc_region *named)
 {
-    return !named->region.pager && named->base < align_up(facts->heap_end, FRAME_BYTES) &&
-           named->end > facts->heap_base;
-}
-
-/* Names are as who reads sees them. */
-static void begin_view(struct fs_view *view)
-{
-    if (task_current()) {
-        places_view(process_current()->places, view);
-    } else {
-        fs_view_root(kernel_files(), view);
-    }
-}
-
-/* Of a file whose names have all gone the last one is known as long as it is open. */
-static int name_file(struct path place, struct named_region *named)
-{
-    struct fs_view view;
-    named->name = "(deleted)";
-    if (!place.entry) {
-        return 0;
-    }
-    named->path = heap_alloc(&kernel_heap, FS_PATH_MAX);
-    if (!named->path) {
-        path_put(place);
-        return -ENOMEM;
-    }
-    begin_view(&view);
-    if (fs_name(&view, place, named->path, FS_PATH_MAX) > 0) {
-        named->name = named->path;
-    }
-    fs_view_put(&view);
-    path_put(place);
-    return 0;
-}
-
-static int name_region(const struct proc_facts *facts, struct named_region *named)
-{
-    const struct vm_region_facts *region = &named->region;
-    struct path place;
-    if (region->pager && made_pager_file((struct vm_pager *)region->pager, &named->node, &place)) {
-        return name_file(place, named);
-    }
-    named->name = region->source == VM_STACK                         ? "[stack]"
-                  : is_heap(facts, named)                            ? "[heap]"
-                  : region->name[0] == '[' || region->name[0] == '/' ? region->name
-                                                                     : "";
-    return 0;
-}
-
-/* The first region that ends above `address`. Returns 1, 0 for none, or -ENOMEM; end_region() is due. */
-static int begin_region(const struct proc_facts *facts, uint64_t address, struct named_region *named)
-{
-    *named = (struct named_region){.path = NULL};
-    if (!facts->space || !vm_space_next_kept(facts->space, virt_addr(address), &named->region)) {
-        return 0;
-    }
-    named->base = max_u64(named->region.base.raw, address);
-    named->end = named->region.base.raw + named->region.bytes;
-    int error = name_region(facts, named);
-    return error ? error : 1;
-}
-
-static void end_region(struct named_region *named)
-{
-    heap_free(&kernel_heap, named->path);
-    if (named->region.pager) {
-        vm_pager_put((struct vm_pager *)named->region.pager);
-    }
-}
-
-static struct map_line line_of(const struct named_region *named)
-{
-    const struct vm_region_facts *region = &named->region;
+    const struct vm_region_facts *region = &named->facts;
     return (struct map_line){.base = named->base,
                              .end = named->end,
                              .access = region->access,
@@ -111,23 +29,23 @@ static struct map_line line_of(const struct named_region *named)
 static int tell(const struct proc_what *what, struct proc_text *text, uint64_t *cursor, bool with_counts)
 {
     struct proc_facts facts;
-    struct named_region named;
+    struct proc_region named;
     struct vm_counts counts;
     int result = proc_look(what, &facts);
     if (result) {
         return result;
     }
-    result = begin_region(&facts, *cursor, &named);
+    result = proc_region_begin(&facts, *cursor, &named);
     if (result == 1) {
         struct map_line line = line_of(&named);
         text_map(text, &line);
         if (with_counts) {
             vm_space_count(facts.space, virt_addr(line.base), line.end - line.base, &counts);
-            text_map_counts(text, &line, &counts, named.region.source == VM_STACK);
+            text_map_counts(text, &line, &counts, named.facts.source == VM_STACK);
         }
         *cursor = named.end;
     }
-    end_region(&named);
+    proc_region_end(&named);
     proc_let_go(&facts);
     return result;
 }

@@ -71,6 +71,8 @@ struct proc_facts {
  * Fills *facts. 0, or -ESRCH: there is no such process or task any more. Whoever has the space's reference
  * does not wait for anything but memory: the end of the process waits for it.
  */
+bool proc_find(uint32_t number,
+               struct proc_what *what); /* the process with the number; false: there is none */
 int proc_look(const struct proc_what *what, struct proc_facts *facts);
 void proc_let_go(struct proc_facts *facts);
 

@@ -114,6 +114,15 @@ static void describe(const struct process *process, const struct task *task, boo
     }
 }
 
+bool proc_find(uint32_t number, struct proc_what *what)
+{
+    tree_lock();
+    const struct process *process = process_find(number);
+    *what = (struct proc_what){.process = number, .begun = process ? process->begun : 0};
+    tree_unlock();
+    return process;
+}
+
 int proc_look(const struct proc_what *what, struct proc_facts *facts)
 {
     tree_lock();
