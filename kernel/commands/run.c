@@ -7,6 +7,7 @@
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 
+#include "kernel/files/console_file.h"
 #include "kernel/linux/process.h"
 #include "run.h"
 
@@ -199,6 +200,10 @@ void command_run(struct monitor_call *call, bool traced)
     char path[PATH_BYTES];
     struct program_report report;
     struct strings_buffer buffer;
+    if (console_file_is_left()) {
+        monitor_error(call, "a program has the terminal; ctrl-] leads back to it");
+        return;
+    }
     if (!make_strings(&buffer, call)) {
         monitor_error(call, "too many arguments");
         return;

@@ -9,15 +9,6 @@
 #include "kernel/linux/tree.h"
 #include "vm.h"
 
-static const char *access_text(const struct vm_region_facts *region, char text[4])
-{
-    text[0] = region->access & VM_READ ? 'r' : '-';
-    text[1] = region->access & VM_WRITE ? 'w' : '-';
-    text[2] = region->access & VM_EXECUTE ? 'x' : '-';
-    text[3] = 0;
-    return text;
-}
-
 /* Calls `show` for every space until it returns false. */
 static void each_space(bool (*show)(struct vm_space *space, void *context), void *context)
 {
@@ -44,7 +35,7 @@ static void show_region(struct vm_space *space, const struct vm_region_facts *re
     char access[4];
     vm_space_count(space, region->base, region->bytes, &counts);
     monitor_print("  %016" PRIx64 " - %016" PRIx64 " %s %-8s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 "  %s%s\n",
-                  region->base.raw, (region->base.raw + region->bytes - 1), access_text(region, access),
+                  region->base.raw, (region->base.raw + region->bytes - 1), command_vm_access(region, access),
                   vm_source_name(region->source), counts.resident, counts.shared,
                   (counts.zero + counts.device), region->name[0] ? region->name : "-",
                   region->large ? " (2 MiB pages)" : "");
@@ -100,7 +91,7 @@ static void region_json(struct json *json, struct vm_space *space, const struct 
     json_hex(json, "base", region->base.raw);
     json_number(json, "bytes", region->bytes);
     json_number(json, "guard", region->guard);
-    json_string(json, "access", access_text(region, access));
+    json_string(json, "access", command_vm_access(region, access));
     json_string(json, "source", vm_source_name(region->source));
     json_string(json, "name", region->name);
     counts_json(json, &counts);
@@ -157,96 +148,6 @@ struct question {
     struct json *json; /* with -j */
     bool known;        /* some space has the address in its range */
 };
-
-static const char *what_lies_there(const struct vm_look *look)
-{
-    if (look->guard) {
-        return "guard gap";
-    }
-    return look->found ? "region" : "no region";
-}
-
-static const char *mapped_text(const struct page_translation *mapped)
-{
-    if (mapped->access & PAGE_INACCESSIBLE) {
-        return "inaccessible";
-    }
-    return mapped->access & PAGE_WRITE ? "writable" : "read-only";
-}
-
-/* Why a page of a region is not mapped. */
-static const char *absent_text(const struct page_translation *page)
-{
-    switch (page_entry_kind(page->leaf, page->level)) {
-    case ENTRY_SWAPPED:
-        return "; on disk";
-    case ENTRY_ABSENT:
-    case ENTRY_TABLE: /* these are mapped, or no page */
-    case ENTRY_LEAF:
-    case ENTRY_INACCESSIBLE:
-    case ENTRY_HELD:
-        break;
-    }
-    return "; not delivered yet";
-}
-
-static void look_text(const struct vm_space *space, uint64_t address, const struct vm_look *look)
-{
-    char access[4];
-    monitor_print("space %u \"%s\": %s", space->number, space->name, what_lies_there(look));
-    if (look->found || look->guard) {
-        monitor_print(" %016" PRIx64 " + %" PRIu64 " KiB, %s, %s, \"%s\"", look->region.base.raw,
-                      look->region.bytes >> 10, access_text(&look->region, access),
-                      vm_source_name(look->region.source), look->region.name);
-    }
-    if (!look->mapped.mapped) {
-        monitor_print("%s\n", look->found ? absent_text(&look->mapped) : "");
-        return;
-    }
-    monitor_print("\n  %#" PRIx64 " -> physical %#" PRIx64 ", page of %" PRIu64 " KiB, %s", address,
-                  look->mapped.target.raw, page_level_bytes(look->mapped.level) >> 10,
-                  mapped_text(&look->mapped));
-    if (look->zero_page) {
-        monitor_print(", the shared zero page\n");
-    } else {
-        monitor_print(", %u references\n", look->references);
-    }
-}
-
-static void look_json(struct json *json, const struct vm_space *space, const struct vm_look *look)
-{
-    json_object_begin(json, NULL);
-    json_number(json, "space", space->number);
-    json_string(json, "name", space->name);
-    json_string(json, "what", what_lies_there(look));
-    if (look->found || look->guard) {
-        json_hex(json, "base", look->region.base.raw);
-        json_number(json, "bytes", look->region.bytes);
-        json_string(json, "source", vm_source_name(look->region.source));
-        json_string(json, "region", look->region.name);
-    }
-    json_bool(json, "mapped", look->mapped.mapped);
-    if (look->mapped.mapped) {
-        json_hex(json, "physical", look->mapped.target.raw);
-        json_number(json, "page_bytes", page_level_bytes(look->mapped.level));
-        json_bool(json, "writable", look->mapped.access & PAGE_WRITE);
-        json_bool(json, "inaccessible", look->mapped.access & PAGE_INACCESSIBLE);
-        json_bool(json, "zero_page", look->zero_page);
-        json_number(json, "references", look->references);
-    }
-    json_object_end(json);
-}
-
-void command_vm_look(struct vm_space *space, uint64_t address, struct json *json)
-{
-    struct vm_look look;
-    vm_space_look(space, virt_addr(address), &look);
-    if (json) {
-        look_json(json, space, &look);
-    } else {
-        look_text(space, address, &look);
-    }
-}
 
 static bool look_in_space(struct vm_space *space, void *context)
 {

@@ -15,3 +15,6 @@ void command_vm_look(struct vm_space *space, uint64_t address, struct json *json
 
 /* vm frame ADDRESS: which pages show the frame at a physical address. */
 void command_vm_frame(struct monitor_call *call, uint64_t address);
+
+/* What a region allows: "rw-" and the like, in `text`. */
+const char *command_vm_access(const struct vm_region_facts *region, char text[4]);

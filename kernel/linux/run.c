@@ -1,6 +1,8 @@
 /* Running a program from its first instruction to its end; see process.h. */
+#include <ashlar/console_input.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
+#include <ashlar/monitor.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <ashlar/world.h>
@@ -8,6 +10,7 @@
 #include <x86/user_mode.h>
 
 #include "futex.h"
+#include "kernel/files/console_file.h"
 #include "trace/trace.h"
 #include "tree.h"
 
@@ -43,11 +46,38 @@ static int begin(struct process *process, struct program_file *file, const struc
     return error;
 }
 
-/* Waits for its end, and takes it out of the tree. */
+static bool has_ended(const struct process *process)
+{
+    return atomic_load(&process->state) == PROCESS_ZOMBIE;
+}
+
+/* Rests until it has ended, or something was typed. */
+static void rest(struct process *process)
+{
+    const struct wait_how how = {.deadline = WAIT_FOREVER, .from_outside = true};
+    struct waiter waiters[2];
+    wait_enter(&process->watchers, &waiters[0], "the end of a program");
+    wait_enter(&console_readers, &waiters[1], "the end of a program");
+    if (has_ended(process) || console_file_is_left()) {
+        wait_leave(&waiters[0]);
+        wait_leave(&waiters[1]);
+    } else {
+        (void)wait_rest_any(waiters, ARRAY_LENGTH(waiters), &how);
+    }
+}
+
+/* Waits for its end, and takes it out of the tree. Meanwhile a key leads to the monitor and back. */
 static void await(struct process *process)
 {
-    WAIT_UNTIL(&process->watchers, atomic_load(&process->state) == PROCESS_ZOMBIE, "the end of a program",
-               WAIT_PATIENTLY);
+    console_file_watch(true);
+    while (!has_ended(process)) {
+        if (console_file_is_left()) {
+            monitor_interlude();
+            console_file_return();
+        }
+        rest(process);
+    }
+    console_file_watch(false);
     tree_lock();
     tree_remove(process);
     tree_unlock();
