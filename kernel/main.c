@@ -149,6 +149,7 @@ void kernel_main(const struct boot_info *info)
     processors_start();
     timeline_mark("kernel.processors");
     files_start(info);
+    proc_mount();
     timeline_mark("kernel.files");
     banner_print();
     timeline_mark("kernel.ready");

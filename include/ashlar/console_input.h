@@ -3,6 +3,9 @@
 
 #include <ashlar/wait.h>
 
+/* ctrl-]: leads from a program's terminal to the monitor, and back. */
+#define CONSOLE_SWITCH_KEY 0x1d
+
 /* The queue of those who wait for a byte from console_read(). */
 extern struct wait_queue console_readers;
 

@@ -459,13 +459,26 @@ bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region
 bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
     EXCLUDES(space->lock);
 
-/* What a range holds. In 4 KiB pages. */
+/* The same with a reference to the region's pager, if it has one: for whoever asks that for something. */
+bool vm_space_next_kept(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+    EXCLUDES(space->lock);
+
+/* What a range holds. In 4 KiB pages, unless it says otherwise. */
 struct vm_counts {
     uint64_t resident; /* a frame of RAM lies behind */
     uint64_t shared;   /* of these, frames that somebody else has too */
     uint64_t large;    /* of these, in 2 MiB pages */
     uint64_t zero;     /* show the zero page: cost nothing */
     uint64_t device;   /* show given physical memory */
+    uint64_t swapped;  /* lie on disk */
+    /* Of the resident ones: */
+    uint64_t anonymous;     /* are no pager's: the space's own, or copies */
+    uint64_t used;          /* read or written since somebody cleared that */
+    uint64_t alone;         /* no other page shows the frame */
+    uint64_t dirty;         /* written to; all that are no pager's count as that */
+    uint64_t dirty_alone;   /* both */
+    uint64_t portion;       /* bytes; of a frame that several pages show, each counts its part */
+    uint64_t dirty_portion; /* the same, of those written to */
 };
 
 /* Counts what is mapped in the range; costs a visit of every mapped page. Others come between: each page is

@@ -7,7 +7,9 @@
 #include <ashlar/monitor.h>
 #include <ashlar/string.h>
 
+#include "kernel/files/console_file.h"
 #include "kernel/linux/process.h"
+#include "run.h"
 
 #define STRINGS_BYTES 1024
 #define FILE_PREFIX   "opt/ashlar/"
@@ -193,17 +195,21 @@ static const char *why(int error)
     }
 }
 
-static void run_run(struct monitor_call *call)
+void command_run(struct monitor_call *call, bool traced)
 {
     char path[PATH_BYTES];
     struct program_report report;
     struct strings_buffer buffer;
+    if (console_file_is_left()) {
+        monitor_error(call, "a program has the terminal; ctrl-] leads back to it");
+        return;
+    }
     if (!make_strings(&buffer, call)) {
         monitor_error(call, "too many arguments");
         return;
     }
     int error = find_program(call->arguments[0], path);
-    error = error ? error : program_run(path, &buffer.strings, &report);
+    error = error ? error : (traced ? program_run_traced : program_run)(path, &buffer.strings, &report);
     if (error) {
         monitor_error(call, "%.40s: %s", call->arguments[0], why(error));
     } else if (call->json) {
@@ -211,6 +217,11 @@ static void run_run(struct monitor_call *call)
     } else {
         print_report(call->arguments[0], &report);
     }
+}
+
+static void run_run(struct monitor_call *call)
+{
+    command_run(call, false);
 }
 
 MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its end",

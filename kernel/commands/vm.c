@@ -1,20 +1,13 @@
 /* Monitor command that shows address spaces: vm. */
 #include <ashlar/memory.h>
 #include <ashlar/monitor.h>
+#include <ashlar/number.h>
 #include <ashlar/string.h>
 #include <ashlar/vm_kernel.h>
 #include <ashlar/world.h>
 
+#include "kernel/linux/tree.h"
 #include "vm.h"
-
-static const char *access_text(const struct vm_region_facts *region, char text[4])
-{
-    text[0] = region->access & VM_READ ? 'r' : '-';
-    text[1] = region->access & VM_WRITE ? 'w' : '-';
-    text[2] = region->access & VM_EXECUTE ? 'x' : '-';
-    text[3] = 0;
-    return text;
-}
 
 /* Calls `show` for every space until it returns false. */
 static void each_space(bool (*show)(struct vm_space *space, void *context), void *context)
@@ -42,7 +35,7 @@ static void show_region(struct vm_space *space, const struct vm_region_facts *re
     char access[4];
     vm_space_count(space, region->base, region->bytes, &counts);
     monitor_print("  %016" PRIx64 " - %016" PRIx64 " %s %-8s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 "  %s%s\n",
-                  region->base.raw, (region->base.raw + region->bytes - 1), access_text(region, access),
+                  region->base.raw, (region->base.raw + region->bytes - 1), command_vm_access(region, access),
                   vm_source_name(region->source), counts.resident, counts.shared,
                   (counts.zero + counts.device), region->name[0] ? region->name : "-",
                   region->large ? " (2 MiB pages)" : "");
@@ -98,7 +91,7 @@ static void region_json(struct json *json, struct vm_space *space, const struct 
     json_hex(json, "base", region->base.raw);
     json_number(json, "bytes", region->bytes);
     json_number(json, "guard", region->guard);
-    json_string(json, "access", access_text(region, access));
+    json_string(json, "access", command_vm_access(region, access));
     json_string(json, "source", vm_source_name(region->source));
     json_string(json, "name", region->name);
     counts_json(json, &counts);
@@ -156,99 +149,14 @@ struct question {
     bool known;        /* some space has the address in its range */
 };
 
-static const char *what_lies_there(const struct vm_look *look)
-{
-    if (look->guard) {
-        return "guard gap";
-    }
-    return look->found ? "region" : "no region";
-}
-
-static const char *mapped_text(const struct page_translation *mapped)
-{
-    if (mapped->access & PAGE_INACCESSIBLE) {
-        return "inaccessible";
-    }
-    return mapped->access & PAGE_WRITE ? "writable" : "read-only";
-}
-
-/* Why a page of a region is not mapped. */
-static const char *absent_text(const struct page_translation *page)
-{
-    switch (page_entry_kind(page->leaf, page->level)) {
-    case ENTRY_SWAPPED:
-        return "; on disk";
-    case ENTRY_ABSENT:
-    case ENTRY_TABLE: /* these are mapped, or no page */
-    case ENTRY_LEAF:
-    case ENTRY_INACCESSIBLE:
-    case ENTRY_HELD:
-        break;
-    }
-    return "; not delivered yet";
-}
-
-static void look_text(const struct vm_space *space, uint64_t address, const struct vm_look *look)
-{
-    char access[4];
-    monitor_print("space %u \"%s\": %s", space->number, space->name, what_lies_there(look));
-    if (look->found || look->guard) {
-        monitor_print(" %016" PRIx64 " + %" PRIu64 " KiB, %s, %s, \"%s\"", look->region.base.raw,
-                      look->region.bytes >> 10, access_text(&look->region, access),
-                      vm_source_name(look->region.source), look->region.name);
-    }
-    if (!look->mapped.mapped) {
-        monitor_print("%s\n", look->found ? absent_text(&look->mapped) : "");
-        return;
-    }
-    monitor_print("\n  %#" PRIx64 " -> physical %#" PRIx64 ", page of %" PRIu64 " KiB, %s", address,
-                  look->mapped.target.raw, page_level_bytes(look->mapped.level) >> 10,
-                  mapped_text(&look->mapped));
-    if (look->zero_page) {
-        monitor_print(", the shared zero page\n");
-    } else {
-        monitor_print(", %u references\n", look->references);
-    }
-}
-
-static void look_json(struct json *json, const struct vm_space *space, const struct vm_look *look)
-{
-    json_object_begin(json, NULL);
-    json_number(json, "space", space->number);
-    json_string(json, "name", space->name);
-    json_string(json, "what", what_lies_there(look));
-    if (look->found || look->guard) {
-        json_hex(json, "base", look->region.base.raw);
-        json_number(json, "bytes", look->region.bytes);
-        json_string(json, "source", vm_source_name(look->region.source));
-        json_string(json, "region", look->region.name);
-    }
-    json_bool(json, "mapped", look->mapped.mapped);
-    if (look->mapped.mapped) {
-        json_hex(json, "physical", look->mapped.target.raw);
-        json_number(json, "page_bytes", page_level_bytes(look->mapped.level));
-        json_bool(json, "writable", look->mapped.access & PAGE_WRITE);
-        json_bool(json, "inaccessible", look->mapped.access & PAGE_INACCESSIBLE);
-        json_bool(json, "zero_page", look->zero_page);
-        json_number(json, "references", look->references);
-    }
-    json_object_end(json);
-}
-
 static bool look_in_space(struct vm_space *space, void *context)
 {
     struct question *question = context;
-    struct vm_look look;
     if (question->address < space->base || question->address >= space->end) {
         return true;
     }
     question->known = true;
-    vm_space_look(space, virt_addr(question->address), &look);
-    if (question->json) {
-        look_json(question->json, space, &look);
-    } else {
-        look_text(space, question->address, &look);
-    }
+    command_vm_look(space, question->address, question->json);
     return !monitor_interrupted();
 }
 
@@ -394,10 +302,27 @@ static void check_spaces(struct monitor_call *call)
     }
 }
 
+/* A small number is a process: nothing lies at such an address. */
+static bool is_process(const char *what, uint64_t *number)
+{
+    return number_parse(what, number) == NUMBER_OK && *number < NUMBERS_END;
+}
+
+static void show_process(struct monitor_call *call, uint32_t number)
+{
+    uint64_t address;
+    if (!call->arguments[1]) {
+        command_vm_process(call, number);
+    } else if (monitor_address(call, call->arguments[1], &address)) {
+        command_vm_process_address(call, number, address);
+    }
+}
+
 static void vm_run(struct monitor_call *call)
 {
     const char *what = call->arguments[0];
     uint64_t address;
+    uint64_t number;
     if (!what) {
         show_spaces(call);
     } else if (strcmp(what, "frame") == 0) {
@@ -408,8 +333,10 @@ static void vm_run(struct monitor_call *call)
         }
     } else if (strcmp(what, "demo") == 0) {
         run_demonstration(call);
+    } else if (is_process(what, &number)) {
+        show_process(call, (uint32_t)number);
     } else if (call->arguments[1]) {
-        monitor_error(call, "only 'frame' and 'demo' take a second argument, not '%s'", what);
+        monitor_error(call, "only 'frame', 'demo' and a process take a second argument, not '%s'", what);
     } else if (strcmp(what, "check") == 0) {
         check_spaces(call);
     } else if (monitor_address(call, what, &address)) {
@@ -418,7 +345,7 @@ static void vm_run(struct monitor_call *call)
 }
 
 MONITOR_COMMAND(
-    vm, vm_run, "[ADDRESS|frame ADDRESS|demo [keep]|check]",
+    vm, vm_run, "[ADDRESS|PID [ADDRESS]|frame ADDRESS|demo [keep]|check]",
     "address spaces: regions, and what was delivered of them",
     "Shows every address space with its regions: what may be done there, what fills them, pages\n"
     "that have a frame, pages whose frame somebody else has too, pages that cost no frame (the zero\n"
@@ -426,6 +353,9 @@ MONITOR_COMMAND(
     "Examples:\n"
     "  vm                     all spaces\n"
     "  vm 0xffffe00000000000  what lies at a virtual address\n"
+    "  vm 3                   the regions of process 3 (see ps): pages that have a frame, that share it\n"
+    "                         with others, that lie on disk, that belong to 2 MiB pages\n"
+    "  vm 3 0x401000          what lies at an address in process 3\n"
     "  vm frame 0x1234000     which pages show a frame, in spaces and elsewhere\n"
     "  vm demo                maps virtual 0xdeadbeef000 onto any frame and shows that both are one\n"
     "  vm demo keep           the same, and keeps the space to be looked at until the next 'vm demo'\n"

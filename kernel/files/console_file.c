@@ -59,6 +59,8 @@ static struct {
     struct mutex lock;
     struct console_settings settings;
     unsigned files; /* that are open */
+    bool watched;   /* somebody waits for the key that leads to the monitor */
+    bool away;      /* it was pressed: what is typed is the monitor's */
     struct typed *typed;
 } console = {.lock = MUTEX_INITIALIZER(LOCK_FILE_CONTENTS)};
 
@@ -187,6 +189,10 @@ static bool is_signal(uint8_t byte)
 static void feed(uint8_t byte)
 {
     uint32_t input = console.settings.input;
+    if (byte == CONSOLE_SWITCH_KEY && console.watched) {
+        console.away = true;
+        return;
+    }
     if (byte == '\r' && (input & IGNORE_RETURN)) {
         return;
     }
@@ -212,7 +218,7 @@ static void feed(uint8_t byte)
 /* Takes in what has arrived; returns how much may be read. */
 static size_t take_in(void)
 {
-    for (int byte; (byte = console_read()) >= 0;) {
+    for (int byte; !console.away && (byte = console_read()) >= 0;) {
         feed((uint8_t)byte);
     }
     console_flush();
@@ -260,6 +266,32 @@ size_t console_file_waiting(void)
     size_t count = take_in();
     mutex_release(&console.lock);
     return count;
+}
+
+void console_file_watch(bool watched)
+{
+    mutex_acquire(&console.lock);
+    console.watched = watched;
+    mutex_release(&console.lock);
+}
+
+bool console_file_is_left(void)
+{
+    mutex_acquire(&console.lock);
+    if (console.typed) {
+        take_in();
+    }
+    bool away = console.away;
+    mutex_release(&console.lock);
+    return away;
+}
+
+void console_file_return(void)
+{
+    mutex_acquire(&console.lock);
+    console.away = false;
+    mutex_release(&console.lock);
+    wake_all(&console_readers); /* what was typed behind the key may be there already */
 }
 
 /* How long a read waits: without lines, the settings may have it end after a time. */

@@ -38,3 +38,13 @@ void console_file_set(const struct console_settings *settings, bool forget);
 
 /* Bytes that a read would get now (FIONREAD). */
 size_t console_file_waiting(void);
+
+/*
+ * The key that leads from a program's terminal to the monitor (<ashlar/console_input.h>). While somebody
+ * watches, it is taken out of what is typed, and from then on programs get nothing until the return. The
+ * second takes in what has arrived, and tells whether the key was pressed; its caller waits in
+ * console_readers.
+ */
+void console_file_watch(bool watched);
+bool console_file_is_left(void);
+void console_file_return(void);

@@ -60,6 +60,9 @@ static int node_change(const struct fs_view *view, struct fs_node *node, const s
     if (change->set_mode && fs_kind(node) == FS_SYMLINK) {
         return -EOPNOTSUPP;
     }
+    if (node->made) {
+        return -EPERM;
+    }
     mutex_acquire(&node->fs->names); /* owner and permissions change under it: nobody does between */
     int error = check(&view->who, node, change);
     if (error == 0) {

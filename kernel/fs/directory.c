@@ -15,6 +15,9 @@ struct reading {
 /* What comes at a position, its name in `name`; false behind the last. Positions are those of hashes + 2. */
 static bool look(struct fs_node *directory, uint64_t position, char *name, struct file_entry *entry)
 {
+    if (directory->made) {
+        return fs_made_next(directory, position - FIRST_HASH, name, entry);
+    }
     spinlock_acquire(&directory->lock);
     const struct fs_entry *next = fs_directory_from(directory, position - FIRST_HASH);
     if (next) {

@@ -20,6 +20,11 @@ void fs_entry_put(struct fs_entry *entry)
     while (entry && atomic_fetch_sub_explicit(&entry->references, 1, memory_order_acq_rel) == 1) {
         struct fs_entry *parent = entry->parent;
         struct heap *heap = entry->node->fs->config.heap;
+        if (fs_has_pages(entry->node)) {
+            fs_regular_unnamed(entry->node, entry);
+        } else if (fs_kind(entry->node) == FS_SYMLINK) {
+            fs_entry_put(entry->node->leads.entry);
+        }
         fs_node_put(entry->node);
         heap_free(heap, entry->name);
         heap_free(heap, entry);

@@ -136,9 +136,9 @@ static int64_t seek_base(struct file *file, int64_t offset, unsigned whence)
         return (int64_t)file->position;
     case FILE_FROM_END:
         fs_node_status(file->node, &status);
-        return fs_kind(file->node) == FS_REGULAR ? (int64_t)status.bytes : -EINVAL;
+        return fs_has_pages(file->node) ? (int64_t)status.bytes : -EINVAL;
     default:
-        if (fs_kind(file->node) != FS_REGULAR) {
+        if (!fs_has_pages(file->node)) {
             return -EINVAL;
         }
         return offset < 0 ? -ENXIO : fs_regular_seek(file->node, (uint64_t)offset, whence == FILE_FROM_DATA);
@@ -177,7 +177,7 @@ int file_truncate(struct file *file, int64_t bytes)
         return -EBADF;
     }
     bool writes = access == FILE_WRITE_ONLY || access == FILE_READ_WRITE;
-    if (bytes < 0 || !writes || fs_kind(file->node) != FS_REGULAR) {
+    if (bytes < 0 || !writes || !fs_has_pages(file->node)) {
         return -EINVAL;
     }
     return fs_regular_truncate(file->node, (uint64_t)bytes, file->unprivileged, file->outsider);

@@ -10,6 +10,7 @@
 
 #include <ashlar/assert.h>
 #include <ashlar/file.h>
+#include <ashlar/made.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 
@@ -31,6 +32,7 @@ struct fs_regular {
     struct vm_pager pager; /* for mappings; its references keep the node's memory */
     uint64_t bytes;        /* (N) length; written with `writing` held, too */
     uint64_t frames;       /* (N) in the pages */
+    struct fs_entry *name; /* (N) it was opened by last, without a reference; NULL: none that is left */
     int32_t writers;       /* (N) files open for writing; below 0: those who execute it */
     unsigned seals;        /* enum file_seal, and FS_SEALABLE; written with `writing` held */
 };
@@ -42,6 +44,7 @@ struct fs_directory {
 
 struct fs_node {
     struct fs *fs;                /* whose it is */
+    const struct made *made;      /* whoever makes it when it is asked for; NULL: it is kept; constant */
     _Atomic(uint32_t) references; /* of entries, files and walks */
     struct spinlock lock;         /* guards what is marked (N) */
     uint64_t number;              /* st_ino */
@@ -56,7 +59,11 @@ struct fs_node {
     union {
         struct fs_regular regular;
         struct fs_directory directory;
-        char *target;         /* of a symbolic link: what it says; constant */
+        struct made_what what; /* of a made file or directory: what it is about; constant */
+        struct {               /* of a symbolic link, constant: */
+            char *target;      /* what it says; or NULL: */
+            struct path leads; /* where it leads to, of a made one; its entry gives the reference back */
+        };
         struct fs_pipe *pipe; /* of a pipe: what runs through it, or NULL; guarded by `names` */
     };
 };
@@ -88,9 +95,17 @@ static inline uint32_t fs_kind(const struct fs_node *node)
     return node->mode & FS_KIND;
 }
 
+/* Whether it is a regular file whose contents lie in pages. */
+static inline bool fs_has_pages(const struct fs_node *node)
+{
+    return fs_kind(node) == FS_REGULAR && !node->made;
+}
+
 /* A node without a name, with one reference. Fails with -ENOSPC or -ENOMEM. target: of a symbolic link. */
 int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, uint64_t special,
                  const char *target, struct fs_node **made);
+/* One that is empty, without what its kind needs. */
+int fs_node_new(struct fs *fs, const struct fs_identity *who, uint32_t mode, struct fs_node **made);
 void fs_node_get(struct fs_node *node);
 void fs_node_put(struct fs_node *node);
 
@@ -156,6 +171,7 @@ struct fs_walk {
     const char *name;  /* FS_LAST_NAME: its last name */
     size_t bytes;      /* of that */
     bool slash;        /* behind which a slash stands */
+    bool leapt;        /* it ended in a link that leads to a place, and is there: no name is left */
 };
 
 /* Begins at `at`; fs_walk_end() is due whatever it returns. */
@@ -175,6 +191,13 @@ static inline struct fs_node *fs_walk_node(const struct fs_walk *walk)
 {
     return walk->at->node;
 }
+
+/* ---- made.c ---- */
+
+/* A made directory's entry of that name, with a reference; -ENOENT and others. */
+int fs_made_look(struct fs_entry *directory, const char *name, size_t bytes, struct fs_entry **entry);
+/* What comes at a position of a made directory; false behind the last. */
+bool fs_made_next(const struct fs_node *directory, uint64_t position, char *name, struct file_entry *entry);
 
 /* ---- names.c ---- */
 
@@ -211,6 +234,9 @@ void fs_pages_free(struct fs *fs, void *emptied);
 /* ---- regular.c ---- */
 
 void fs_regular_init(struct fs_node *node);
+/* The entry is what the file was opened by; or it goes. */
+void fs_regular_named(struct fs_node *node, struct fs_entry *entry);
+void fs_regular_unnamed(struct fs_node *node, const struct fs_entry *entry);
 /* Frees the node when nobody maps it any more. */
 void fs_regular_end(struct fs_node *node);
 /* unprivileged, outsider: as in struct file, of whoever asks. */

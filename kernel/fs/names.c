@@ -35,7 +35,7 @@ int fs_may_remove(const struct fs_view *view, struct fs_node *directory, struct 
     if (as_directory != is_directory) {
         return as_directory ? -ENOTDIR : -EISDIR;
     }
-    return 0;
+    return directory->made ? -EPERM : is_directory && entry->node->made ? -EBUSY : 0;
 }
 
 /* ---- Making ---- */
@@ -220,6 +220,9 @@ int fs_link(const struct fs_view *view, const struct path *old_at, const char *o
         return error;
     }
     error = walk_to_new(&walk, view, new_at, new_name);
+    if (error == 0 && !old.entry->node->made != !fs_walk_node(&walk)->made) {
+        error = -EXDEV;
+    }
     if (error == 0) {
         mutex_acquire(&view->fs->names);
         error = add_name(&walk, old.entry->node);
@@ -258,7 +261,7 @@ static int remove(struct fs_walk *walk, bool as_directory, struct fs_entry **rem
     if (error) {
         return error;
     }
-    if (as_directory && node->directory.count != 0) {
+    if (as_directory && node->directory.count != 0) { /* which is none that is made */
         return -ENOTEMPTY;
     }
     spinlock_acquire(&directory->lock);

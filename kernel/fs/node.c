@@ -1,6 +1,10 @@
 /* Nodes: what stands in them, who may use them, and when they go; see internal.h. */
 #include "internal.h"
 
+/* What stat() calls the two: of files that are kept, and of those that are made. */
+#define KEPT_DEVICE 1
+#define MADE_DEVICE 2
+
 #define DAY_NANOSECONDS (UINT64_C(86400) * 1000000000)
 
 /* A new node's group and mode: a directory may hand its own group on (S_ISGID); its maker has seen to that.
@@ -30,24 +34,33 @@ static int fill(struct fs_node *node, const char *target)
     return 0;
 }
 
-int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, uint64_t special,
-                 const char *target, struct fs_node **made)
+int fs_node_new(struct fs *fs, const struct fs_identity *who, uint32_t mode, struct fs_node **made)
 {
     if (!fs_count_node(fs)) {
         return -ENOSPC;
     }
-    struct fs_node *node = heap_alloc(fs->config.heap, sizeof *node);
-    if (node) {
-        set_up(node, fs, who, mode);
-        node->special = special;
-    }
-    if (!node || fill(node, target) != 0) {
-        heap_free(fs->config.heap, node);
+    *made = heap_alloc(fs->config.heap, sizeof **made);
+    if (!*made) {
         atomic_fetch_sub_explicit(&fs->nodes, 1, memory_order_relaxed);
         return -ENOMEM;
     }
-    *made = node;
+    set_up(*made, fs, who, mode);
     return 0;
+}
+
+int fs_node_make(struct fs *fs, const struct fs_identity *who, uint32_t mode, uint64_t special,
+                 const char *target, struct fs_node **made)
+{
+    int error = fs_node_new(fs, who, mode, made);
+    if (error) {
+        return error;
+    }
+    (*made)->special = special;
+    error = fill(*made, target);
+    if (error) {
+        fs_node_free(*made);
+    }
+    return error;
 }
 
 void fs_node_get(struct fs_node *node)
@@ -61,15 +74,16 @@ void fs_node_put(struct fs_node *node)
     if (atomic_fetch_sub_explicit(&node->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    switch (fs_kind(node)) {
-    case FS_REGULAR:
+    if (fs_has_pages(node)) {
         fs_regular_end(node); /* what maps it keeps it */
         return;
+    }
+    switch (fs_kind(node)) {
     case FS_SYMLINK:
         heap_free(node->fs->config.heap, node->target);
         break;
     case FS_DIRECTORY:
-        ASSERT(!node->directory.tree);
+        ASSERT(node->made || !node->directory.tree);
         break;
     default:
         break;
@@ -163,6 +177,9 @@ void fs_node_link(struct fs_node *node, int more)
 /* Length and frames, which depend on the kind; the node's lock is held. */
 static void fill_sizes(struct fs_node *node, struct fs_status *status) REQUIRES(node->lock)
 {
+    if (node->made) {
+        return; /* nobody knows before it is made */
+    }
     switch (fs_kind(node)) {
     case FS_REGULAR:
         status->bytes = node->regular.bytes;
@@ -183,7 +200,7 @@ void fs_node_status(struct fs_node *node, struct fs_status *status)
 {
     spinlock_acquire(&node->lock);
     *status = (struct fs_status){
-        .device = 1,
+        .device = node->made ? MADE_DEVICE : KEPT_DEVICE,
         .number = node->number,
         .mode = node->mode,
         .links = node->links,

@@ -52,6 +52,11 @@ static int create(struct opening *opening, struct fs_walk *walk)
         if (error) {
             return error;
         }
+        if (walk->leapt) {
+            opening->entry = walk->at;
+            fs_entry_get(walk->at);
+            return 0;
+        }
     }
 }
 
@@ -130,7 +135,7 @@ static const struct file_operations *operations_of(const struct fs_node *node, u
     }
     switch (fs_kind(node)) {
     case FS_REGULAR:
-        return &fs_regular_operations;
+        return node->made ? node->made->operations : &fs_regular_operations;
     case FS_DIRECTORY:
         return &fs_directory_operations;
     case FS_PIPE:
@@ -204,8 +209,11 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
     if (error == 0) {
         error = fs_file_make(view, opening.entry->node, (struct path){opening.entry}, flags, file);
     }
+    if (error == 0 && fs_has_pages(opening.entry->node)) {
+        fs_regular_named(opening.entry->node, opening.entry);
+    }
     fs_entry_put(opening.entry);
-    if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_kind((*file)->node) == FS_REGULAR) {
+    if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_has_pages((*file)->node)) {
         error = fs_regular_truncate((*file)->node, 0, (*file)->unprivileged, (*file)->outsider);
         if (error) {
             file_put(*file);

@@ -264,6 +264,11 @@ static phys_addr_t give_page(struct vm_pager *pager, uint64_t offset, bool wait)
     return hole && wait ? fill_hole(node, offset >> FRAME_SHIFT) : frame;
 }
 
+struct fs_node *fs_paged_node(struct vm_pager *pager)
+{
+    return pager->get == give_page ? node_of(pager) : NULL;
+}
+
 static void release(struct vm_pager *pager)
 {
     struct fs_node *node = node_of(pager);
@@ -285,14 +290,25 @@ void fs_regular_end(struct fs_node *node)
 
 struct vm_pager *file_pager(struct file *file)
 {
-    if (fs_kind(file->node) != FS_REGULAR) {
+    if (!fs_has_pages(file->node)) {
         return NULL;
     }
     vm_pager_get(&file->node->regular.pager);
     return &file->node->regular.pager;
 }
 
-struct fs_node *fs_paged_node(struct vm_pager *pager)
+/* ---- Names ---- */
+
+void fs_regular_named(struct fs_node *node, struct fs_entry *entry)
 {
-    return pager->get == give_page ? node_of(pager) : NULL;
+    spinlock_acquire(&node->lock);
+    node->regular.name = entry;
+    spinlock_release(&node->lock);
+}
+
+void fs_regular_unnamed(struct fs_node *node, const struct fs_entry *entry)
+{
+    spinlock_acquire(&node->lock);
+    node->regular.name = node->regular.name == entry ? NULL : node->regular.name;
+    spinlock_release(&node->lock);
 }

@@ -3,6 +3,9 @@
 
 #include "internal.h"
 
+/* The node whose pages the pager gives; NULL: it is not one of ours. */
+struct fs_node *fs_paged_node(struct vm_pager *pager);
+
 #define FS_BYTES_MAX ((uint64_t)INT64_MAX) /* longest file */
 
 /* The page, with a reference for the caller; none for a hole, or where it can have no more references. */
@@ -37,6 +40,3 @@ void fs_paged_cut(struct fs_node *node, uint64_t bytes);
 /* Makes zeros of [from, end), holes where whole pages are; copies in private mappings stay. `writing` is
  * held. */
 void fs_paged_punch(struct fs_node *node, uint64_t from, uint64_t end);
-
-/* The node whose pages it gives; NULL: another one's pager. */
-struct fs_node *fs_paged_node(struct vm_pager *pager);

@@ -40,7 +40,8 @@ void fs_destroy(struct fs *fs)
 {
     struct fs_entry *at = fs->root;
     while (at) {
-        struct fs_entry *child = fs_kind(at->node) == FS_DIRECTORY ? take_any(at->node) : NULL;
+        struct fs_entry *child =
+            fs_kind(at->node) == FS_DIRECTORY && !at->node->made ? take_any(at->node) : NULL;
         struct fs_entry *up = at->parent == at ? NULL : at->parent;
         if (!child) {
             fs_entry_put(at);
@@ -135,6 +136,10 @@ static void prepend(struct backwards *text, const char *part, size_t bytes)
 static void prepend_path(const struct fs_view *view, const struct fs_entry *entry, struct backwards *text)
 {
     const struct fs_entry *root = view->root.entry;
+    if (entry != view->fs->root && entry->parent == entry) { /* of a file without a name: made_place() */
+        prepend(text, entry->name, entry->name_bytes);
+        return;
+    }
     if (entry == root || entry->parent == entry) {
         prepend(text, "/", 1);
     }
@@ -192,6 +197,23 @@ int fs_status(const struct fs_view *view, const struct path *at, const char *nam
     return error;
 }
 
+/* What a link says that leads to a place: its name, cut to `bytes`. */
+static int64_t name_of_place(const struct fs_view *view, struct path place, char *to, size_t bytes)
+{
+    struct heap *heap = view->fs->config.heap;
+    char *name = heap_alloc(heap, FS_PATH_MAX);
+    if (!name) {
+        return -ENOMEM;
+    }
+    int64_t length = fs_name(view, place, name, FS_PATH_MAX);
+    if (length > 0) {
+        length = (int64_t)min_u64((uint64_t)length - 1, bytes);
+        memcpy(to, name, (size_t)length);
+    }
+    heap_free(heap, name);
+    return length == -ERANGE ? -ENAMETOOLONG : length;
+}
+
 int64_t fs_readlink(const struct fs_view *view, const struct path *at, const char *name, char *to,
                     size_t bytes)
 {
@@ -205,7 +227,9 @@ int64_t fs_readlink(const struct fs_view *view, const struct path *at, const cha
     }
     struct fs_node *node = path.entry->node;
     result = *name == 0 ? -ENOENT : -EINVAL;
-    if (fs_kind(node) == FS_SYMLINK) {
+    if (fs_kind(node) == FS_SYMLINK && node->leads.entry) {
+        result = name_of_place(view, node->leads, to, bytes);
+    } else if (fs_kind(node) == FS_SYMLINK) {
         fs_node_accessed(node);
         result = (int64_t)min_u64(strlen(node->target), bytes);
         memcpy(to, node->target, (size_t)result);
@@ -240,7 +264,7 @@ int fs_truncate(const struct fs_view *view, const struct path *at, const char *n
         return error;
     }
     struct fs_node *node = path.entry->node;
-    if (fs_kind(node) != FS_REGULAR) {
+    if (!fs_has_pages(node)) {
         error = fs_kind(node) == FS_DIRECTORY ? -EISDIR : -EINVAL;
     } else {
         error = fs_node_allows(node, &view->who, FS_MAY_WRITE);

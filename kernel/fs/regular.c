@@ -293,7 +293,7 @@ static void regular_release(struct file *file)
 
 int file_begin_execution(struct file *file)
 {
-    if (fs_kind(file->node) != FS_REGULAR) {
+    if (!fs_has_pages(file->node)) {
         return -EACCES;
     }
     struct fs_regular *regular = &file->node->regular;

@@ -168,6 +168,9 @@ static int walk_both(struct move *move, const struct fs_view *view, const struct
     if (error == 0) {
         error = second ? second : fs_walk_parent(&move->to);
     }
+    if (error == 0 && !fs_walk_node(&move->from)->made != !fs_walk_node(&move->to)->made) {
+        error = -EXDEV;
+    }
     if (error == 0 && move->from.last != FS_LAST_NAME) {
         error = -EBUSY;
     }

@@ -27,7 +27,7 @@ int fs_walk_begin(struct fs_walk *walk, const struct fs_view *view, const struct
     walk->at = start;
     walk->rest = name;
     walk->pending_count = walk->link_count = 0;
-    walk->slash = false;
+    walk->slash = walk->leapt = false;
     fs_entry_get(start);
     if (strnlen(name, FS_PATH_MAX) == FS_PATH_MAX) {
         return -ENAMETOOLONG;
@@ -69,6 +69,7 @@ static int next_name(struct fs_walk *walk)
     walk->bytes = bytes;
     walk->rest += bytes;
     walk->last = FS_LAST_NAME;
+    walk->leapt = false;
     if (bytes <= 2 && memcmp(walk->name, "..", bytes) == 0) {
         walk->last = bytes == 1 ? FS_LAST_DOT : FS_LAST_DOT_DOT;
     }
@@ -77,6 +78,11 @@ static int next_name(struct fs_walk *walk)
 
 int fs_walk_look(const struct fs_walk *walk, struct fs_entry **entry)
 {
+    if (fs_walk_node(walk)->made) {
+        *entry = NULL;
+        return walk->bytes <= FS_NAME_MAX ? fs_made_look(walk->at, walk->name, walk->bytes, entry)
+                                          : -ENAMETOOLONG;
+    }
     *entry =
         walk->bytes <= FS_NAME_MAX ? fs_directory_find(fs_walk_node(walk), walk->name, walk->bytes) : NULL;
     return walk->bytes <= FS_NAME_MAX ? 0 : -ENAMETOOLONG;
@@ -91,6 +97,12 @@ static int enter_link(struct fs_walk *walk, struct fs_node *link)
     fs_node_get(link);
     walk->links[walk->link_count++] = link;
     fs_node_accessed(link);
+    if (link->leads.entry) {
+        fs_entry_get(link->leads.entry);
+        move_to(walk, link->leads.entry);
+        walk->leapt = true;
+        return 0;
+    }
     if (*walk->rest != 0) {
         walk->pending[walk->pending_count++] = walk->rest;
     }
@@ -140,6 +152,9 @@ static int pass(struct fs_walk *walk)
     if (error == 0 && link) {
         error = enter_link(walk, link->node);
         fs_entry_put(link);
+        if (error == 0 && walk->leapt && fs_kind(fs_walk_node(walk)) != FS_DIRECTORY) {
+            error = -ENOTDIR;
+        }
     } else if (error == 0 && fs_kind(fs_walk_node(walk)) != FS_DIRECTORY) {
         error = -ENOTDIR;
     }

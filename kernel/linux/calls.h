@@ -82,6 +82,8 @@
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* timer_file.c */                                                                                       \
     X(283, timerfd_create, "nx")    X(286, timerfd_settime, "dxpp") X(287, timerfd_gettime, "dp")            \
+    /* system_information.c */                                                                               \
+    X(99, sysinfo, "p")                                                                                      \
     /* machine.c */                                                                                          \
     X(24, sched_yield, "")          X(63, uname, "p")            X(318, getrandom, "pnx")                    \
     /* clocks.c, sleep.c, usage.c */                                                                         \
@@ -104,6 +106,9 @@ SYSTEM_CALLS(SYSTEM_CALL_DECLARATION)
 #define NO_CALL UINT64_MAX
 
 #define CALL_NUMBER_RESTART 219 /* restart_syscall */
+
+/* The name of a call, and in *kinds what its arguments are; NULL, and six of bits, for what there is not. */
+const char *system_call_name(uint64_t number, const char **kinds);
 
 /* The arguments of a call. */
 static inline uint64_t argument_1(const struct trap_frame *frame)

@@ -136,6 +136,43 @@ struct file *descriptor_file(struct descriptors *descriptors, uint64_t number)
     return file;
 }
 
+/* Looks at as many entries as a hold may. */
+static struct file *look_from(struct descriptors *descriptors, uint64_t *number, bool *ended)
+{
+    struct file *file = NULL;
+    spinlock_acquire(&descriptors->lock);
+    const struct table *table = descriptors->table;
+    uint64_t end = min_u64(*number + WORD, table->size);
+    while (*number < end && !table->files[*number]) {
+        ++*number;
+    }
+    *ended = *number >= table->size;
+    if (*number < end) {
+        file = table->files[*number];
+        file_get(file);
+    }
+    spinlock_release(&descriptors->lock);
+    return file;
+}
+
+struct file *descriptor_next(struct descriptors *descriptors, uint64_t *number)
+{
+    bool ended = false;
+    struct file *file = NULL;
+    while (!file && !ended) {
+        file = look_from(descriptors, number, &ended);
+    }
+    return file;
+}
+
+uint64_t descriptors_size(struct descriptors *descriptors)
+{
+    spinlock_acquire(&descriptors->lock);
+    uint64_t size = descriptors->table->size;
+    spinlock_release(&descriptors->lock);
+    return size;
+}
+
 int64_t descriptor_flag(struct descriptors *descriptors, uint64_t number)
 {
     int64_t flag = -EBADF;

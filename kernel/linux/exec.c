@@ -112,16 +112,12 @@ static void set_registers(struct task *task)
     preempt_enable();
 }
 
-/* The name is the last part of what was asked for, the path where the program lies. */
-static void set_names(struct task *task, const struct fs_view *view, const struct executable *executable)
+/* The name is the last part of what was asked for. */
+static void set_names(struct task *task, const struct executable *executable)
 {
     struct process *process = task->process;
-    char path[PROCESS_PATH_BYTES];
-    if (fs_name(view, executable->program.file->path, path, sizeof path) < 0) {
-        path[0] = 0; /* longer than is kept */
-    }
     tree_lock();
-    process_set_names(process, executable->path, path);
+    process_set_name(process, executable->path);
     memcpy(task->name, process->name, sizeof task->name);
     process->has_executed = true;
     tree_unlock();
@@ -132,28 +128,23 @@ static void set_names(struct task *task, const struct fs_view *view, const struc
 static void change_files(struct process *process, struct descriptors *own)
 {
     if (own) {
-        tree_lock();
-        struct descriptors *before = process->files;
-        process->files = own;
-        tree_unlock();
-        descriptors_put(before);
+        descriptors_put(process_change_files(process, own));
     }
     descriptors_close_on_exec(process->files);
 }
 
-static void change(struct task *task, struct memory *memory, const struct fs_view *view,
-                   const struct executable *executable)
+static void change(struct task *task, struct memory *memory, const struct executable *executable)
 {
     task_leave_memory(task);
     task->clear_on_exit = task->robust_list = user_addr(0);
     space_load(&memory->space);
     task_change_memory(task, memory);
-    set_names(task, view, executable);
+    set_names(task, executable);
     set_registers(task);
 }
 
-static int execute(struct executable *executable, const struct fs_view *view, user_addr_t arguments,
-                   user_addr_t variables, struct trap_frame *frame)
+static int execute(struct executable *executable, user_addr_t arguments, user_addr_t variables,
+                   struct trap_frame *frame)
 {
     struct task *task = task_current();
     struct strings bytes = {.bytes = NULL};
@@ -188,7 +179,7 @@ static int execute(struct executable *executable, const struct fs_view *view, us
     }
     change_files(task->process, own);
     signals_execute(task, actions);
-    change(task, memory, view, executable);
+    change(task, memory, executable);
     *frame = start;
     return 0;
 }
@@ -206,7 +197,7 @@ static int64_t execute_path(const struct trap_frame *frame, user_addr_t path, us
     int error = get_path(executable->path, path);
     error = error ? error : executable_find(&view, executable);
     if (!error) {
-        error = execute(executable, &view, arguments, variables, (struct trap_frame *)frame);
+        error = execute(executable, arguments, variables, (struct trap_frame *)frame);
         program_file_close(&executable->program);
     }
     fs_view_put(&view);

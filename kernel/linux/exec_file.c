@@ -3,19 +3,6 @@
 
 #include "exec.h"
 
-#define OWN_FILE "/proc/self/exe"
-
-/* The file of the calling process itself is known without a name. */
-static int open_one(const struct fs_view *view, const char *path, struct program_file *program)
-{
-    struct task *task = task_current();
-    struct file *own = task && task->process->memory ? task->process->memory->file : NULL;
-    if (own && strcmp(path, OWN_FILE) == 0) {
-        return program_file_again(own, path, program);
-    }
-    return program_file_open(view, path, program);
-}
-
 static int read_line(const struct program_file *program, char line[SCRIPT_LINE_BYTES + 1])
 {
     memset(line, 0, SCRIPT_LINE_BYTES + 1);
@@ -47,7 +34,7 @@ int executable_find(const struct fs_view *view, struct executable *executable)
     executable->first_count = 0;
     for (unsigned depth = 0;; depth++) {
         struct script script;
-        int error = open_one(view, path, &executable->program);
+        int error = program_file_open(view, path, &executable->program);
         if (error) {
             return error;
         }

@@ -38,14 +38,6 @@ static int64_t get_name(char *to, uint64_t from)
     return length == USER_STRING_TOO_LONG ? -ENAMETOOLONG : length < 0 ? -EFAULT : length;
 }
 
-/* The program itself has a name that the tree does not have. */
-static void replace_own_name(char *name)
-{
-    if (strcmp(name, EXECUTABLE_LINK) == 0) {
-        memcpy(name, process_current()->path, strlen(process_current()->path) + 1);
-    }
-}
-
 static int64_t begin_at(struct named *named, uint64_t descriptor)
 {
     if (named->name[0] == '/' || (int32_t)descriptor == AT_HERE) {
@@ -72,8 +64,6 @@ int64_t named_begin(struct named *named, uint64_t descriptor, uint64_t name, uns
     error = error ? error : begin_at(named, descriptor);
     if (error) {
         named_end(named);
-    } else if (!(flags & FS_AT_NO_FOLLOW)) {
-        replace_own_name(named->name);
     }
     return error;
 }

@@ -6,8 +6,6 @@
 
 #define AT_HERE (-100) /* AT_FDCWD */
 
-#define EXECUTABLE_LINK "/proc/self/exe"
-
 /* A name that a program gave, and where it begins. */
 struct named {
     struct fs_view view;

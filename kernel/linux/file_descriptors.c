@@ -78,11 +78,7 @@ int64_t call_close_range(const struct trap_frame *frame)
         if (!own) {
             return -ENOMEM;
         }
-        tree_lock();
-        struct descriptors *before = process->files;
-        process->files = own;
-        tree_unlock();
-        descriptors_put(before);
+        descriptors_put(process_change_files(process, own));
     }
     descriptors_close_range(process->files, first, last, flags & CLOSE_RANGE_ON_EXEC);
     return 0;

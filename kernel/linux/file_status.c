@@ -235,11 +235,6 @@ int64_t call_faccessat2(const struct trap_frame *frame)
 /* What the link says, up to FS_PATH_MAX bytes of it, in `text`. */
 static int64_t get_target(struct named *named, char *text)
 {
-    if (strcmp(named->name, EXECUTABLE_LINK) == 0) {
-        size_t bytes = strlen(process_current()->path);
-        memcpy(text, process_current()->path, bytes);
-        return (int64_t)bytes;
-    }
     return named_is_file_alone(named) ? -ENOENT
                                       : fs_readlink(&named->view, named->at, named->name, text, FS_PATH_MAX);
 }

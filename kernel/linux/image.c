@@ -70,11 +70,30 @@ static bool clear_tail(const struct program_segment *segment, uint64_t move)
            clear_user(user_addr(end), align_up(end, FRAME_BYTES) - end);
 }
 
+/* Makes [*base, *end) hold [from, to) as well. */
+static void extend(uint64_t *base, uint64_t *end, uint64_t from, uint64_t to)
+{
+    *base = *base != 0 ? min_u64(*base, from) : from;
+    *end = max_u64(*end, to);
+}
+
+static void note_segment(struct memory_layout *layout, const struct program_segment *segment, uint64_t move)
+{
+    uint64_t base = segment->address + move;
+    uint64_t end = base + segment->file_bytes;
+    if (segment->access & PF_X) {
+        extend(&layout->code, &layout->code_end, base, end);
+    } else if (segment->access & PF_W) {
+        extend(&layout->data, &layout->data_end, base, end);
+    }
+}
+
 static int map_program(struct memory *memory, const struct program_file *file,
                        const struct program_elf *program, uint64_t move)
 {
     for (unsigned i = 0; i < program->segment_count; i++) {
         const struct program_segment *segment = &program->segments[i];
+        note_segment(&memory->layout, segment, move);
         enum vm_error error = map_segment(memory, file, segment, move);
         if (error == VM_OK && !clear_tail(segment, move)) {
             error = VM_NO_MEMORY;
@@ -179,6 +198,8 @@ static int make_stack(struct memory *memory, const struct program_elf *program, 
     random_bytes(stack.random, sizeof stack.random);
     switch (program_stack_build(&stack, pointer)) {
     case PROGRAM_STACK_OK:
+        memory->layout.stack = *pointer;
+        memory->layout.strings = program_stack_places(&stack, *pointer);
         return 0;
     case PROGRAM_STACK_TOO_LONG:
         return -E2BIG;

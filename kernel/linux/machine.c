@@ -4,6 +4,7 @@
 #include <ashlar/thread.h>
 
 #include "calls.h"
+#include "release.h"
 
 #define NAME_BYTES      65 /* __NEW_UTS_LEN + 1 */
 #define NAMES           6
@@ -19,11 +20,10 @@ int64_t call_sched_yield(const struct trap_frame *frame)
     return 0;
 }
 
-/* Programs look at the release to find out what there is: it is that of the Linux we compare with. */
 int64_t call_uname(const struct trap_frame *frame)
 {
-    static const char version[] = "Ashlar " ASHLAR_VERSION;
-    static const char *const values[NAMES] = {"Linux", "ashlar", "6.1.0-ashlar", version, "x86_64", "(none)"};
+    static const char *const values[NAMES] = {RELEASE_SYSTEM,  RELEASE_NODE, RELEASE_NUMBER,
+                                              RELEASE_VERSION, "x86_64",     "(none)"};
     char names[NAMES][NAME_BYTES];
     memset(names, 0, sizeof names);
     for (unsigned i = 0; i < NAMES; i++) {

@@ -8,7 +8,6 @@
 #include "kernel/files/event.h"
 #include "tree.h"
 
-
 /* ---- The file ---- */
 
 static unsigned pidfd_ready(struct file *file)

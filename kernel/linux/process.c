@@ -1,6 +1,5 @@
 /* Making and ending processes; see process.h. */
-#include "process.h"
-
+#include <ashlar/clock.h>
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
@@ -56,11 +55,10 @@ static void set_limits(struct process *process)
     process->limits[LIMIT_NICE] = process->limits[LIMIT_REALTIME] = (struct limit){0, 0};
 }
 
-void process_set_names(struct process *process, const char *name, const char *path)
+void process_set_name(struct process *process, const char *path)
 {
     memset(process->name, 0, sizeof process->name);
-    copy_cut(process->name, sizeof process->name, last_part(name));
-    copy_cut(process->path, sizeof process->path, path);
+    copy_cut(process->name, sizeof process->name, last_part(path));
 }
 
 struct process *process_create(const struct process *like, const char *name)
@@ -75,23 +73,33 @@ struct process *process_create(const struct process *like, const char *name)
     process->actions = actions;
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
-        memcpy(process->path, like->path, sizeof process->path);
         memcpy(process->limits, like->limits, sizeof process->limits);
+        atomic_init(&process->traced, atomic_load_explicit(&like->traced, memory_order_relaxed));
     } else {
-        process_set_names(process, name, name);
+        process_set_name(process, name);
         set_limits(process);
     }
+    process->begun = clock_nanoseconds();
     wait_queue_init(&process->watchers);
     wait_queue_init(&process->signals.continued);
     return process;
 }
 
-void process_drop_files(struct process *process)
+/* Who looks at another process takes its references with the tree's mutex held. */
+struct descriptors *process_change_files(struct process *process, struct descriptors *files)
 {
     tree_lock();
-    struct descriptors *files = process->files;
+    struct descriptors *before = process->files;
+    process->files = files;
+    tree_unlock();
+    return before;
+}
+
+void process_drop_files(struct process *process)
+{
+    struct descriptors *files = process_change_files(process, NULL);
+    tree_lock();
     struct places *places = process->places;
-    process->files = NULL;
     process->places = NULL;
     tree_unlock();
     if (files) {
@@ -104,7 +112,9 @@ void process_drop_files(struct process *process)
 
 void process_free(struct process *process)
 {
-    process_drop_files(process);
+    if (process->files || process->places) { /* it was never entered */
+        process_drop_files(process);
+    }
     process_signals_end(process);
     process_handle_drop(process);
     heap_free(&kernel_heap, process);
@@ -152,6 +162,7 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
     made->heap_base = from->heap_base;
     made->heap_end = from->heap_end;
     made->map_base = from->map_base;
+    made->layout = from->layout;
     mutex_release(&from->heap);
     if (error == VM_OK && from->file) {
         program_file_hold(from->file);

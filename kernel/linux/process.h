@@ -52,7 +52,6 @@ struct limit {
 };
 
 #define PROCESS_NAME_BYTES 16 /* as Linux's comm, with the terminator */
-#define PROCESS_PATH_BYTES 256
 
 /* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6;
  * of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
@@ -60,6 +59,14 @@ struct limit {
 #define PROCESS_KILLED(signal)  ((uint64_t)(signal))
 #define PROCESS_STOPPED(signal) ((uint64_t)(signal) << 8 | 0x7f)
 #define PROCESS_CONTINUED       0xffffULL
+
+/* Where a program's parts lie, for whoever looks at it: addresses. */
+struct memory_layout {
+    uint64_t code, code_end; /* executable segments, without gaps */
+    uint64_t data, data_end; /* the same of writable ones, as far as the file has them */
+    uint64_t stack;          /* the stack pointer at the beginning */
+    struct program_stack_places strings;
+};
 
 /* What all threads have in common that run in one space. */
 struct memory {
@@ -75,6 +82,7 @@ struct memory {
     uint64_t peak;           /* of resident pages, up to the last time that some went */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
     bool future_waits;       /* those that are locked for that reason fill as they are touched */
+    struct memory_layout layout;
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
@@ -104,15 +112,16 @@ struct process {
     uint32_t with_memory;          /* (T) tasks that have not let it go */
     uint32_t number;               /* its pid: that of its first task */
     char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
-    char path[PROCESS_PATH_BYTES]; /* what /proc/self/exe says */
     struct limit limits[LIMITS];   /* enforced: data, stack, locked, space, processes, signals */
     struct signal_actions *actions; /* (T) to write */
     struct process_signals signals;
 
     _Atomic(uint32_t) state;    /* (T) to write: enum process_state */
+    uint64_t begun;             /* clock_nanoseconds(), of its first task */
     uint64_t status;            /* (T) how it ended, as wait4() tells it */
     uint32_t exit_signal;       /* that its parent gets at its end; 0: none */
     struct task *executor;      /* (T) it carries execve() out, and the others end; NULL: none */
+    _Atomic(bool) traced;       /* its calls are watched: trace/trace.h */
     bool awaited;               /* (T) program_run() waits for it */
     bool has_executed;          /* (T) execve() was carried out: its parent's setpgid() is too late */
     struct identity *identity;  /* (T) its number */
@@ -168,14 +177,17 @@ static inline struct process *process_current(void)
  * NULL: then `name` is its program's. NULL: there is no memory. */
 struct process *process_create(const struct process *like, const char *name);
 
+/* Its table of descriptors becomes `files`; returns the one that it was. */
+struct descriptors *process_change_files(struct process *process, struct descriptors *files);
+
 /* Closes its files, as nobody uses them any more. */
 void process_drop_files(struct process *process);
 
 /* Returns its record: it was never entered into the tree, or has left it. */
 void process_free(struct process *process);
 
-/* Its name is the last part of `name`; `path`: where its program lies. */
-void process_set_names(struct process *process, const char *name, const char *path);
+/* Its name is the last part of `path`. */
+void process_set_name(struct process *process, const char *path);
 
 /* Makes an empty space with one user; or a copy of another one's. Stores it and returns 0, or -ENOMEM. */
 int memory_create(struct memory **memory, const char *name);
@@ -263,6 +275,10 @@ struct program_report {
 /* Runs the program, in a thread of its own, and waits for its end. Returns 0, or why it could not start. */
 int program_run(const char *path, const struct program_strings *strings, struct program_report *report);
 
+/* The same, and its system calls are watched (trace/trace.h). */
+int program_run_traced(const char *path, const struct program_strings *strings,
+                       struct program_report *report);
+
 /* ---- init.c ---- */
 
 /* Runs the program that the command line names with init=, if it does, and says how it ended. */
@@ -275,6 +291,9 @@ bool process_exception(struct trap_frame *frame);
 
 /* table.c: carries a system call out. */
 uint64_t process_system_call(struct trap_frame *frame);
+
+/* proc/names.c: mounts /proc. Once, after files_start(). */
+void proc_mount(void);
 
 /* Lets programs run: what comes from user mode goes here. Once. */
 void programs_start(void);

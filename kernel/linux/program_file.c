@@ -28,12 +28,6 @@ static int fill(struct file *file, const char *name, struct program_file *progra
     return 0;
 }
 
-int program_file_again(struct file *file, const char *name, struct program_file *program)
-{
-    program_file_hold(file);
-    return fill(file, name, program);
-}
-
 /* What may not be executed is not opened: opening a pipe would wait. */
 int program_file_open(const struct fs_view *view, const char *name, struct program_file *program)
 {

@@ -19,9 +19,6 @@ struct program_file {
  */
 int program_file_open(const struct fs_view *view, const char *name, struct program_file *program);
 
-/* The same for a file that is executed already. */
-int program_file_again(struct file *file, const char *name, struct program_file *program);
-
 void program_file_close(struct program_file *program);
 
 /* Copies [offset, offset + bytes). Returns whether it could. */

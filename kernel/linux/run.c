@@ -1,7 +1,9 @@
 /* Running a program from its first instruction to its end; see process.h. */
 #include <ashlar/clock.h>
+#include <ashlar/console_input.h>
 #include <ashlar/files.h>
 #include <ashlar/memory.h>
+#include <ashlar/monitor.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <ashlar/world.h>
@@ -9,6 +11,8 @@
 #include <x86/user_mode.h>
 
 #include "futex.h"
+#include "kernel/files/console_file.h"
+#include "trace/trace.h"
 #include "tree.h"
 #include "vdso.h"
 
@@ -44,11 +48,38 @@ static int begin(struct process *process, struct program_file *file, const struc
     return error;
 }
 
-/* Waits for its end, and takes it out of the tree. */
+static bool has_ended(const struct process *process)
+{
+    return atomic_load(&process->state) == PROCESS_ZOMBIE;
+}
+
+/* Rests until it has ended, or something was typed. */
+static void rest(struct process *process)
+{
+    const struct wait_how how = {.deadline = WAIT_FOREVER, .from_outside = true};
+    struct waiter waiters[2];
+    wait_enter(&process->watchers, &waiters[0], "the end of a program");
+    wait_enter(&console_readers, &waiters[1], "the end of a program");
+    if (has_ended(process) || console_file_is_left()) {
+        wait_leave(&waiters[0]);
+        wait_leave(&waiters[1]);
+    } else {
+        (void)wait_rest_any(waiters, ARRAY_LENGTH(waiters), &how);
+    }
+}
+
+/* Waits for its end, and takes it out of the tree. Meanwhile a key leads to the monitor and back. */
 static void await(struct process *process)
 {
-    WAIT_UNTIL(&process->watchers, atomic_load(&process->state) == PROCESS_ZOMBIE, "the end of a program",
-               WAIT_PATIENTLY);
+    console_file_watch(true);
+    while (!has_ended(process)) {
+        if (console_file_is_left()) {
+            monitor_interlude();
+            console_file_return();
+        }
+        rest(process);
+    }
+    console_file_watch(false);
     tree_lock();
     tree_remove(process);
     tree_unlock();
@@ -90,7 +121,7 @@ static int open_console(struct process *process)
     return error;
 }
 
-static int run_file(struct program_file *file, const struct program_strings *strings,
+static int run_file(struct program_file *file, const struct program_strings *strings, bool traced,
                     struct program_report *report)
 {
     struct task *task;
@@ -100,6 +131,7 @@ static int run_file(struct program_file *file, const struct program_strings *str
         return -ENOMEM;
     }
     process->awaited = true;
+    atomic_init(&process->traced, traced);
     int error = open_console(process);
     error = error ? error : begin(process, file, strings, &task);
     if (error == 0) {
@@ -115,14 +147,15 @@ static int run_file(struct program_file *file, const struct program_strings *str
     return error;
 }
 
-static int run(const char *path, const struct program_strings *strings, struct program_report *report)
+static int run(const char *path, const struct program_strings *strings, bool traced,
+               struct program_report *report)
 {
     struct fs_view view;
     struct program_file file;
     fs_view_root(kernel_files(), &view);
     int error = program_file_open(&view, path, &file);
     if (error == 0) {
-        error = run_file(&file, strings, report);
+        error = run_file(&file, strings, traced, report);
         program_file_close(&file);
     }
     fs_view_put(&view);
@@ -139,15 +172,29 @@ static uint64_t bytes_of_programs(void)
     return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES];
 }
 
-int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
+static int run_and_count(const char *path, const struct program_strings *strings, bool traced,
+                         struct program_report *report)
 {
     struct clock_date date; /* found out now, so that no program waits for the firmware */
     memset(report, 0, sizeof *report);
     clock_date_now(&date);
     vdso_prepare();
     uint64_t before = bytes_of_programs();
-    int error = run(path, strings, report);
+    int error = run(path, strings, traced, report);
     report->frames_kept = (int64_t)(bytes_of_programs() - before) / (int64_t)FRAME_BYTES;
+    return error;
+}
+
+int program_run(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    return run_and_count(path, strings, false, report);
+}
+
+int program_run_traced(const char *path, const struct program_strings *strings, struct program_report *report)
+{
+    trace_begin();
+    int error = run_and_count(path, strings, true, report);
+    trace_end();
     return error;
 }
 

@@ -1,6 +1,7 @@
 /* From a system call's number to its function; see calls.h. */
 #define LOG_SUBSYSTEM "program"
 #include <ashlar/log.h>
+#include <ashlar/string.h>
 #include <stdatomic.h>
 
 #include "calls.h"
@@ -66,4 +67,29 @@ int64_t call_restart_syscall(const struct trap_frame *frame)
 uint64_t process_system_call(struct trap_frame *frame)
 {
     return (uint64_t)carry_out(frame->rax, frame);
+}
+
+/* ---- For people ---- */
+
+#define CALL_NAME(number, name, kinds)  #name "\0"
+#define CALL_KINDS(number, name, kinds) kinds "\0"
+static const char call_names[] = SYSTEM_CALLS(CALL_NAME);
+static const char call_kinds[] = SYSTEM_CALLS(CALL_KINDS);
+#undef CALL_NAME
+#undef CALL_KINDS
+
+/* The string at a place among those that lie one behind the other. */
+static const char *string_at(const char *strings, unsigned place)
+{
+    while (place-- > 0) {
+        strings += strlen(strings) + 1;
+    }
+    return strings;
+}
+
+const char *system_call_name(uint64_t number, const char **kinds)
+{
+    unsigned call = number < NUMBERS ? by_number[number] : CALL_NONE;
+    *kinds = call == CALL_NONE ? "xxxxxx" : string_at(call_kinds, call - 1);
+    return call == CALL_NONE ? NULL : string_at(call_names, call - 1);
 }

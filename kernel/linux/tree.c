@@ -222,6 +222,11 @@ int tree_enter_task(struct task *task)
     return 0;
 }
 
+uint32_t tree_last_number(void)
+{
+    return last_number;
+}
+
 uint32_t tree_task_count(void)
 {
     return task_count;

@@ -51,6 +51,9 @@ int tree_enter_task(struct task *task);
 bool tree_begin_execution(struct task *task);
 void tree_end_execution(struct task *task);
 
+/* The number that was given last. */
+uint32_t tree_last_number(void);
+
 /* Tasks that there are, of all processes. */
 uint32_t tree_task_count(void);
 

@@ -13,6 +13,8 @@
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
 #include <ashlar/console.h>
+#include <ashlar/console_input.h>
+#include <ashlar/heap.h>
 #include <ashlar/monitor.h>
 #include <ashlar/number.h>
 #include <ashlar/string.h>
@@ -126,8 +128,8 @@ static void set_pager(void)
     }
 }
 
-/* Reads one line and runs it. */
-static void serve_line(struct line_editor *editor)
+/* Reads one line and runs it. interlude: the key that ends that is looked for; false: it was pressed. */
+static bool serve_line(struct line_editor *editor, bool interlude)
 {
     enum line_event event;
     line_editor_set_columns(editor, pager_columns());
@@ -138,6 +140,9 @@ static void serve_line(struct line_editor *editor)
             line_editor_show(editor);
             byte = monitor_wait_byte();
         }
+        if (interlude && byte == CONSOLE_SWITCH_KEY) {
+            return false;
+        }
         event = line_editor_feed(editor, (uint8_t)byte);
     } while (event == LINE_EDITING);
     if (event == LINE_ENTERED) {
@@ -145,16 +150,36 @@ static void serve_line(struct line_editor *editor)
     } else if (event == LINE_TOO_LONG) {
         console_print("line too long: %zu bytes, at most %u\n", editor->typed_bytes, LINE_BYTES - 1);
     }
+    return true;
+}
+
+static const struct line_editor_hooks hooks = {.write = editor_write, .complete = editor_complete};
+
+/* The line that is being carried out lies in the monitor's own editor, so this has another one. */
+void monitor_interlude(void)
+{
+    struct line_editor *editor = heap_alloc(&kernel_heap, sizeof *editor);
+    if (!editor) {
+        console_print("\nThere is no memory for the monitor.\n");
+        return;
+    }
+    line_editor_init(editor, &hooks);
+    console_print("\nThe monitor; the program goes on. ctrl-] leads back to it.\n");
+    while (serve_line(editor, true)) {
+    }
+    console_print("\n");
+    heap_free(&kernel_heap, editor);
+    monitor_input_begin();
+    monitor_output_begin();
 }
 
 _Noreturn void monitor_run(void)
 {
     static struct line_editor editor;
-    static const struct line_editor_hooks hooks = {.write = editor_write, .complete = editor_complete};
     line_editor_init(&editor, &hooks);
     set_pager();
     console_print("Type 'help' for the commands; Tab completes.\n");
     for (;;) {
-        serve_line(&editor);
+        serve_line(&editor, false);
     }
 }

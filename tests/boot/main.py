@@ -28,6 +28,7 @@ import newer
 import processors
 import program_clocks
 import program_events
+import program_look
 import program_memory
 import program_runs
 import programs
@@ -64,8 +65,8 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, program_clocks, program_events, program_memory, program_runs, programs,
-                   selftests):
+                   frames, initrds, newer, processors, program_clocks, program_events, program_look, program_memory, program_runs,
+                   programs, selftests):
         cases.update(module.CASES)
     return cases
 

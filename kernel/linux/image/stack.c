@@ -105,3 +105,27 @@ enum program_stack_result program_stack_build(const struct program_stack *stack,
     *pointer = bottom;
     return PROGRAM_STACK_OK;
 }
+
+static uint64_t bytes_of_strings(const char *bytes, uint64_t count)
+{
+    uint64_t offset = 0;
+    while (count-- > 0) {
+        offset += strlen(bytes + offset) + 1;
+    }
+    return offset;
+}
+
+struct program_stack_places program_stack_places(const struct program_stack *stack, uint64_t pointer)
+{
+    const struct program_strings *strings = &stack->strings;
+    uint64_t first = stack->top - END_BYTES - strings->length;
+    uint64_t arguments = bytes_of_strings(strings->bytes, strings->argument_count);
+    uint64_t variables = bytes_of_strings(strings->bytes + arguments, strings->variable_count);
+    uint64_t vector_bytes = 2 * sizeof(uint64_t) * ((uint64_t)stack->vector_count + OWN_ENTRIES);
+    uint64_t end = pointer + word_count(stack) * sizeof(uint64_t);
+    return (struct program_stack_places){.arguments = first,
+                                         .variables = first + arguments,
+                                         .variables_end = first + arguments + variables,
+                                         .vector = end - vector_bytes,
+                                         .vector_end = end};
+}

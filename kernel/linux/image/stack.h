@@ -74,3 +74,15 @@ enum program_stack_result {
 /* Writes it all; *pointer is the stack pointer then, a multiple of 16. `strings` is sound: as many strings as
  * it says, and one more. */
 enum program_stack_result program_stack_build(const struct program_stack *stack, uint64_t *pointer);
+
+/* Where its parts lie, for whoever looks at the program later: addresses. */
+struct program_stack_places {
+    uint64_t arguments; /* the strings of the arguments, up to those of the variables */
+    uint64_t variables;
+    uint64_t variables_end;
+    uint64_t vector;
+    uint64_t vector_end;
+};
+
+/* pointer: what program_stack_build() stored. */
+struct program_stack_places program_stack_places(const struct program_stack *stack, uint64_t pointer);

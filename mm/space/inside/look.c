@@ -35,6 +35,20 @@ bool vm_space_next(struct vm_space *space, virt_addr_t address, struct vm_region
     return region != NULL;
 }
 
+bool vm_space_next_kept(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
+{
+    spinlock_acquire(&space->lock);
+    const struct vm_region *region = vm_region_above(space, address.raw);
+    if (region) {
+        vm_region_facts(region, facts);
+        if (region->pager) {
+            vm_pager_get(region->pager);
+        }
+    }
+    spinlock_release(&space->lock);
+    return region != NULL;
+}
+
 bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region_facts *facts)
 {
     spinlock_acquire(&space->lock);
@@ -48,6 +62,28 @@ bool vm_space_find(struct vm_space *space, virt_addr_t address, struct vm_region
 
 /* ---- Pages ---- */
 
+/* Counts what is resident by who else shows it, and by what was done with it. Of a pager's frame one
+ * reference is the pager's. */
+static void count_sharing(struct vm_space *space, const struct vm_region *region,
+                          const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
+{
+    const struct frame_descriptor *frame =
+        frame_descriptor(space->manager->config.frames, vm_page_frame(page));
+    bool own = region->source != VM_PAGER || frame_descriptor_owner(frame) == space->owner;
+    uint32_t users = frame_descriptor_users(frame);
+    uint64_t shown = max_u64(users - (!own && users > 1), 1);
+    bool dirty = own || (page_entry_dirty(page->leaf));
+    uint64_t portion = (pages << FRAME_SHIFT) / shown;
+    counts->shared += users > 1 ? pages : 0;
+    counts->anonymous += own ? pages : 0;
+    counts->used += page->leaf.raw & PAGE_ENTRY_ACCESSED ? pages : 0;
+    counts->alone += shown == 1 ? pages : 0;
+    counts->dirty += dirty ? pages : 0;
+    counts->dirty_alone += dirty && shown == 1 ? pages : 0;
+    counts->portion += portion;
+    counts->dirty_portion += dirty ? portion : 0;
+}
+
 /* Counts a page that shows something. */
 static void count_leaf(struct vm_space *space, const struct vm_region *region,
                        const struct page_translation *page, uint64_t pages, struct vm_counts *counts)
@@ -59,8 +95,8 @@ static void count_leaf(struct vm_space *space, const struct vm_region *region,
         counts->zero += pages;
     } else {
         counts->resident += pages;
-        counts->shared += vm_references(space, frame) > 1 ? pages : 0;
         counts->large += page->level == PAGE_LEVEL_2M ? pages : 0;
+        count_sharing(space, region, page, pages, counts);
     }
 }
 
@@ -72,9 +108,11 @@ static void count_page(struct vm_space *space, const struct vm_region *region,
     case ENTRY_INACCESSIBLE:
         count_leaf(space, region, page, pages, counts);
         break;
+    case ENTRY_SWAPPED:
+        counts->swapped += pages;
+        break;
     case ENTRY_ABSENT:
     case ENTRY_TABLE:
-    case ENTRY_SWAPPED: /* not resident */
     case ENTRY_HELD:
         break;
     }

@@ -1,0 +1,254 @@
+/* Files of a process below /proc: what it is, what it has used, and how it was started. */
+#include <ashlar/clock.h>
+#include <ashlar/memory.h>
+#include <ashlar/processor.h>
+#include <ashlar/string.h>
+
+#include "proc.h"
+
+#define COPY_BYTES 512                            /* of a program's memory, in one step */
+#define HUNDREDTH  (NANOSECONDS_PER_SECOND / 100) /* in which times are told */
+
+static uint64_t hundredths(uint64_t ticks)
+{
+    return clock_ticks_to_nanoseconds(ticks) / HUNDREDTH;
+}
+
+/* ---- statm, stat ---- */
+
+/* Bytes of regions by what may be done there. */
+struct sums {
+    uint64_t code, data, stack;
+};
+
+static struct sums sums_of(const struct proc_facts *facts)
+{
+    struct sums sums = {0, 0, 0};
+    struct vm_region_facts region;
+    uint64_t at = 0;
+    while (facts->space && vm_space_next(facts->space, virt_addr(at), &region)) {
+        bool writes = (region.access & VM_WRITE) && !region.shared;
+        sums.code += region.access & VM_EXECUTE ? region.bytes : 0;
+        sums.stack += region.source == VM_STACK ? region.bytes : 0;
+        sums.data += writes && region.source != VM_STACK ? region.bytes : 0;
+        at = region.base.raw + region.bytes;
+    }
+    return sums;
+}
+
+static void count_all(const struct proc_facts *facts, struct vm_counts *counts)
+{
+    memset(counts, 0, sizeof *counts);
+    if (facts->space) {
+        vm_space_count(facts->space, virt_addr(USER_BASE), USER_END - USER_BASE, counts);
+    }
+}
+
+int proc_statm(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    struct vm_counts counts;
+    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
+    if (error || *cursor > 1) {
+        return error;
+    }
+    struct sums sums = sums_of(&facts);
+    count_all(&facts, &counts);
+    text_print(text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 %" PRIu64 " 0\n",
+               facts.bytes >> FRAME_SHIFT, counts.resident, counts.resident - counts.anonymous,
+               sums.code >> FRAME_SHIFT, (sums.data + sums.stack) >> FRAME_SHIFT);
+    proc_let_go(&facts);
+    return 1;
+}
+
+int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
+    if (error || *cursor > 1) {
+        return error;
+    }
+    const struct memory_layout *layout = &facts.layout;
+    const struct stat_line line = {.number = facts.task_number,
+                                   .name = facts.name,
+                                   .state = facts.state,
+                                   .parent = facts.parent,
+                                   .group = facts.group,
+                                   .session = facts.session,
+                                   .faults = facts.faults,
+                                   .children_faults = facts.children_faults,
+                                   .time = hundredths(facts.ticks),
+                                   .children_time = hundredths(facts.children_ticks),
+                                   .threads = facts.threads,
+                                   .started = facts.begun / HUNDREDTH,
+                                   .bytes = facts.bytes,
+                                   .resident = facts.resident,
+                                   .resident_limit = facts.limits[LIMIT_RESIDENT].soft,
+                                   .code = layout->code,
+                                   .code_end = layout->code_end,
+                                   .stack = layout->stack,
+                                   .exit_signal = facts.exit_signal,
+                                   .cpu = facts.cpu,
+                                   .data = layout->data,
+                                   .data_end = layout->data_end,
+                                   .heap = facts.heap_base,
+                                   .arguments = layout->strings.arguments,
+                                   .variables = layout->strings.variables,
+                                   .variables_end = layout->strings.variables_end,
+                                   .exit_code = facts.status};
+    text_stat(text, &line);
+    proc_let_go(&facts);
+    return 1;
+}
+
+/* ---- status ---- */
+
+static const char *state_text(char state)
+{
+    return state == 'R' ? "R (running)" : state == 'Z' ? "Z (zombie)" : "S (sleeping)";
+}
+
+static void tell_identity(const struct proc_what *what, struct proc_text *text,
+                          const struct proc_facts *facts)
+{
+    struct fs_view view;
+    struct descriptors *files = proc_descriptors(what);
+    text_print(text, "Name:\t%s\n", facts->name);
+    if (proc_view(what, &view)) {
+        text_print(text, "Umask:\t%04o\n", view.mask);
+        fs_view_put(&view);
+    }
+    text_print(text, "State:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
+               state_text(facts->state), facts->number, facts->task_number, facts->parent);
+    text_print(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%" PRIu64 "\nGroups:\t \n",
+               files ? descriptors_size(files) : 0);
+    if (files) {
+        descriptors_put(files);
+    }
+}
+
+static void tell_memory(struct proc_text *text, const struct proc_facts *facts)
+{
+    struct vm_counts counts;
+    struct sums sums = sums_of(facts);
+    count_all(facts, &counts);
+    text_kib(text, "VmSize", facts->bytes);
+    text_kib(text, "VmHWM", max_u64(facts->peak, counts.resident) << FRAME_SHIFT);
+    text_kib(text, "VmRSS", counts.resident << FRAME_SHIFT);
+    text_kib(text, "RssAnon", counts.anonymous << FRAME_SHIFT);
+    text_kib(text, "RssFile", (counts.resident - counts.anonymous) << FRAME_SHIFT);
+    text_kib(text, "RssShmem", 0);
+    text_kib(text, "VmData", sums.data);
+    text_kib(text, "VmStk", sums.stack);
+    text_kib(text, "VmExe", sums.code);
+    text_kib(text, "VmLib", 0);
+    text_kib(text, "VmPTE", facts->tables << FRAME_SHIFT);
+    text_kib(text, "VmSwap", counts.swapped << FRAME_SHIFT);
+}
+
+int proc_status(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
+    if (error || *cursor > 1) {
+        return error;
+    }
+    tell_identity(what, text, &facts);
+    if (facts.space) {
+        tell_memory(text, &facts);
+    }
+    text_print(text, "Threads:\t%u\nCpus_allowed_list:\t0", facts.threads);
+    if (processors_online() > 1) {
+        text_print(text, "-%u", processors_online() - 1);
+    }
+    text_add(text, "\n", 1);
+    proc_let_go(&facts);
+    return 1;
+}
+
+int proc_comm(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
+    if (error || *cursor > 1) {
+        return error;
+    }
+    text_print(text, "%s\n", facts.name);
+    proc_let_go(&facts);
+    return 1;
+}
+
+int proc_limits(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    static const char names[] =
+        "Max cpu time\0Max file size\0Max data size\0Max stack size\0Max core file size\0"
+        "Max resident set\0Max processes\0Max open files\0Max locked memory\0"
+        "Max address space\0Max file locks\0Max pending signals\0Max msgqueue size\0"
+        "Max nice priority\0Max realtime priority\0Max realtime timeout\0";
+    static const char units[] = "seconds\0bytes\0bytes\0bytes\0bytes\0bytes\0processes\0files\0bytes\0bytes\0"
+                                "locks\0signals\0bytes\0 \0 \0us\0";
+    struct proc_facts facts;
+    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
+    if (error || *cursor > 1) {
+        return error;
+    }
+    text_print(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (unsigned i = 0; i < LIMITS; i++) {
+        const char *unit = text_name_at(units, i);
+        text_limit(text, text_name_at(names, i), facts.limits[i].soft, facts.limits[i].hard,
+                   *unit == ' ' ? "" : unit);
+    }
+    proc_let_go(&facts);
+    return 1;
+}
+
+/* ---- What lies on its stack ---- */
+
+/* Copies [base, end) of the program's memory, a part at each step. */
+static int copy_range(const struct proc_facts *facts, uint64_t base, uint64_t end, struct proc_text *text,
+                      uint64_t *cursor)
+{
+    char part[COPY_BYTES];
+    uint64_t left = end - base > *cursor ? end - base - *cursor : 0;
+    uint64_t copied =
+        left == 0 || !facts->space ? 0 : proc_copy(facts, part, base + *cursor, min_u64(left, sizeof part));
+    text_add(text, part, copied);
+    *cursor += copied;
+    return copied != 0;
+}
+
+int proc_command_line(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int result = proc_look(what, &facts);
+    if (result == 0) {
+        const struct program_stack_places *places = &facts.layout.strings;
+        result = copy_range(&facts, places->arguments, places->variables, text, cursor);
+        proc_let_go(&facts);
+    }
+    return result;
+}
+
+int proc_environment(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int result = proc_look(what, &facts);
+    if (result == 0) {
+        const struct program_stack_places *places = &facts.layout.strings;
+        result = copy_range(&facts, places->variables, places->variables_end, text, cursor);
+        proc_let_go(&facts);
+    }
+    return result;
+}
+
+int proc_vector(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
+{
+    struct proc_facts facts;
+    int result = proc_look(what, &facts);
+    if (result == 0) {
+        const struct program_stack_places *places = &facts.layout.strings;
+        result = copy_range(&facts, places->vector, places->vector_end, text, cursor);
+        proc_let_go(&facts);
+    }
+    return result;
+}
