@@ -26,6 +26,7 @@ import matrix
 import monitor
 import newer
 import processors
+import program_linux
 import program_runs
 import programs
 import secure
@@ -40,7 +41,8 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
-LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
+LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG,
+        *program_linux.CASES)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
@@ -61,7 +63,7 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, programs, program_runs, selftests):
+                   frames, initrds, newer, processors, programs, program_linux, program_runs, selftests):
         cases.update(module.CASES)
     return cases
 
