@@ -28,6 +28,7 @@ import newer
 import processors
 import program_clocks
 import program_events
+import program_linux
 import program_look
 import program_memory
 import program_runs
@@ -44,7 +45,8 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
-LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
+LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG,
+        *program_linux.CASES)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
@@ -65,8 +67,8 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, program_clocks, program_events, program_look, program_memory, program_runs,
-                   programs, selftests):
+                   frames, initrds, newer, processors, program_clocks, program_events, program_linux, program_look,
+                   program_memory, program_runs, programs, selftests):
         cases.update(module.CASES)
     return cases
 

@@ -72,21 +72,30 @@ def places(setting):
         expect(one != other, f"twice at the same place: {one}")
 
 
+COMPARED = {}  # programs that are compared with Linux, with the options that they are built with
+
+
 def like_linux(name, *options, **machine):
     """Says under Ashlar, line by line, what it says here, under Linux."""
+    COMPARED[name] = options
+
     def test(setting):
         expect(platform.system() == "Linux" and os.uname().machine == "x86_64", "this is no Linux to compare with")
         with tempfile.TemporaryDirectory() as folder:
             program = build(folder, name, *options)
             linux = subprocess.run([program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
-            wanted = linux.stdout.splitlines()
-            with setting.boot(handed_in(program, **machine), "pager=off") as talk:
-                talk.wait_for_prompt()
-                said, _, status, _ = run(talk)
-                differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
-                expect(said == wanted and status == 0, "\n".join(differing) or f"{len(said)} lines, not {len(wanted)}", talk)
-                expect_in("agree", talk.command("vm check"))
+            compare(setting, program, linux.stdout.splitlines(), **machine)
     return test
+
+
+def compare(setting, program, wanted, **machine):
+    """The program says these lines under Ashlar, and ends well."""
+    with setting.boot(handed_in(program, **machine), "pager=off") as talk:
+        talk.wait_for_prompt()
+        said, _, status, _ = run(talk)
+        differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
+        expect(said == wanted and status == 0, "\n".join(differing) or f"{len(said)} lines, not {len(wanted)}", talk)
+        expect_in("agree", talk.command("vm check"))
 
 
 FAULTS = {  # argument: signal, and what the log says of it

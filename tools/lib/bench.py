@@ -1,7 +1,8 @@
-"""tools/bench: what Ashlar's operations cost, in the kernel in guest instructions and on the host in nanoseconds.
+"""tools/bench: what Ashlar's operations cost, in guest instructions in the kernel and for a program, in nanoseconds on the host.
 
-Kernel benchmarks are typed at the prompt of a machine whose time-stamp counter counts instructions; host benchmarks
-are the programs of tests/bench/. --vs-linux measures Linux in the same way and puts it beside.
+Kernel benchmarks are typed at the prompt of a machine whose time-stamp counter counts instructions, and the program of
+tests/programs/bench.c runs on such a machine; host benchmarks are the programs of tests/bench/. --vs-linux measures Linux in
+the same way and puts it beside.
 """
 
 import argparse
@@ -28,14 +29,16 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="tools/bench", allow_abbrev=False,
         description="Measures what Ashlar's operations cost: in the kernel in ticks (guest instructions, in QEMU with "
-        "-icount), on the host in ns. Without --kernel, --host or --vs-linux both are measured.")
+        "-icount), for a program likewise, on the host in ns. Without --kernel, --user, --host or --vs-linux all are measured.")
     parser.add_argument("pattern", nargs="?", default="", type=plain, metavar="PATTERN",
                         help="only benchmarks whose name contains this, for example frame.pair")
     parser.add_argument("-j", "--json", action="store_true", help="a line of JSON per benchmark instead of tables")
     parser.add_argument("--kernel", action="store_true", help="only the benchmarks in the kernel")
+    parser.add_argument("--user", action="store_true", help="only what a program feels: its system calls and faults")
     parser.add_argument("--host", action="store_true", help="only the benchmarks on the host")
     parser.add_argument("--vs-linux", action="store_true",
-                        help="the benchmarks in the kernel, and beside them those of Debian's Linux, which is downloaded")
+                        help="the benchmarks in the kernel, or with --user a program's, and beside them those of Debian's "
+                        "Linux, which is downloaded")
     parser.add_argument("--memory", metavar="SIZE", default="2G", help="RAM of the machine measured in (default 2G)")
     parser.add_argument("--cpus", metavar="N", type=int, default=1, help="virtual CPUs of that machine (default 1)")
     parser.add_argument("-r", "--rounds", metavar="N", type=int, help="samples per benchmark on the host")
@@ -60,14 +63,19 @@ def progress(what):
     print(f"tools/bench: {what}", file=sys.stderr, flush=True)
 
 
+def build_product():
+    """Builds what is measured."""
+    progress("building the product")
+    tree.configure(tree.DEFAULT_BUILD, "default")
+    tree.build(tree.DEFAULT_BUILD)
+
+
 # ---- In the kernel ----
 
 def measure_kernel(options):
     """Boots the product in a machine that counts instructions, and has it measure itself."""
     from serial import Conversation  # needs pexpect, which host benchmarks do not
-    progress("building the product")
-    tree.configure(tree.DEFAULT_BUILD, "default")
-    tree.build(tree.DEFAULT_BUILD)
+    build_product()
     described = machine.Machine(memory=options.memory, cpus=options.cpus, icount=True, vga="none", entropy=False)
     progress("measuring in the kernel")
     with tempfile.TemporaryDirectory(prefix="ashlar-bench.") as folder:
@@ -91,6 +99,20 @@ def measure_linux(options):
     import linux_peer  # needs what tools/setup --bench installs
     progress("measuring Linux (downloads its kernel the first time; some minutes)")
     return linux_peer.measure(options.pattern, options.memory)
+
+
+# ---- For a program ----
+
+def measure_user(options):
+    """Measures with a program under Ashlar, and under Linux if asked for."""
+    import user_bench  # needs pexpect
+    build_product()
+    progress("measuring with a program")
+    found = user_bench.measure(tree.DEFAULT_BUILD, options.pattern, options.memory, options.cpus)
+    if options.vs_linux:
+        progress("measuring with it under Linux (downloads its kernel the first time; some minutes)")
+        found += user_bench.measure_linux(options.pattern, options.memory, options.cpus)
+    return found, user_bench.remarks(found)
 
 
 # ---- On the host ----
@@ -123,23 +145,25 @@ def run_host_program(program, options):
 # ---- All of it ----
 
 def measure(options):
-    """Yields a title and measurements, kernel first: what was asked for."""
-    everything = not (options.kernel or options.host or options.vs_linux)
-    if everything or options.kernel or options.vs_linux:
+    """Yields a title, measurements and remarks, kernel first: what was asked for."""
+    everything = not (options.kernel or options.user or options.host or options.vs_linux)
+    if everything or options.kernel or (options.vs_linux and not options.user):
         found = measure_kernel(options)
-        yield "In the kernel, guest instructions", found + (measure_linux(options) if options.vs_linux else [])
+        yield "In the kernel, guest instructions", found + (measure_linux(options) if options.vs_linux else []), ""
+    if everything or options.user:
+        yield "A program, guest instructions", *measure_user(options)
     if everything or options.host:
-        yield "On the host", measure_host(options)
+        yield "On the host", measure_host(options), ""
 
 
 def main(arguments):
     """Measures and prints."""
     options = parse(arguments)
     any_found = False
-    for title, found in measure(options):
+    for title, found, remarks in measure(options):
         if found:
             any_found = True
-            text = "\n".join(one.line() for one in found) if options.json else f"{title}:\n{table(found)}\n"
+            text = "\n".join(one.line() for one in found) if options.json else f"{title}:\n{table(found)}\n{remarks}"
             print(text, flush=True)
     if not any_found:
         raise tree.ToolError(f"no benchmark's name contains {options.pattern!r}")

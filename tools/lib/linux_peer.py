@@ -1,17 +1,16 @@
-"""Linux as a peer: Debian's kernel, unpacked beside the build, boots in the same QEMU with a module that measures it.
+"""Linux as a peer: Debian's kernel boots in the same QEMU, with a module that measures it, or with programs that run on both.
 
-Nothing is installed: the packages are downloaded through apt and unpacked under build/linux/, once. The module and
-the initramfs's one program are ours (tests/bench/linux/).
+What it does there its first program is told by lines of a plan (tests/bench/linux/init.c).
 """
 
-import re
 import shutil
 import stat
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import initrd
+import linux_kernel
 import machine
 import patience
 import tree
@@ -19,21 +18,14 @@ from measurements import parse_line
 from serial import Conversation
 from tree import ToolError, run_quietly
 
-CACHE = tree.DEFAULT_BUILD / "linux"
 SOURCES = tree.ROOT / "tests" / "bench" / "linux"
 MODULE = "ashlar_bench.ko"
-COMMAND_LINE = "console=ttyS0 quiet printk.time=0 panic=-1 mitigations=off init_on_alloc=0"
+COMMAND_LINE = "console=ttyS0 quiet printk.time=0 panic=-1 mitigations=off init_on_alloc=0 no5lvl"  # 4 levels, as ours
 SECONDS = patience.seconds(360)  # counting instructions makes the machine slow
-END = r"ashlar_bench: end of (\d+) benchmarks"
-CONSOLE_NODE = (5, 1)
-
-
-@dataclass
-class Kernel:
-    """A Linux kernel that can be booted and built for."""
-
-    image: Path    # what QEMU boots
-    headers: Path  # where its Makefile is
+MODULE_END = r"ashlar_bench: end of (\d+) benchmarks"
+PLAN_END = r"init: end\b"
+RAM_DISK_NODE = (1, 0)
+RAM_DISK_PARAMETERS = "rd_nr=1 rd_size=262144"  # KiB; of its pages only those exist that were written
 
 
 @dataclass
@@ -42,11 +34,13 @@ class LinuxMachine:
 
     kernel: Path
     initramfs: Path
-    memory: str
+    memory: str = "2G"
+    icount: bool = True
+    cpus: int = 1
 
     def command(self, _folder, _medium, serial):
         """The QEMU command."""
-        described = machine.Machine(memory=self.memory, icount=True)
+        described = machine.Machine(memory=self.memory, icount=self.icount, cpus=self.cpus)
         return [machine.EMULATOR, "-nodefaults", "-no-user-config", "-no-reboot", *described.platform(),
                 "-vga", "none", "-display", "none", *serial,
                 "-kernel", self.kernel, "-initrd", self.initramfs, "-append", COMMAND_LINE]
@@ -54,14 +48,9 @@ class LinuxMachine:
 
 def measure(pattern, memory):
     """Boots Linux and returns the measurements of the benchmarks whose name contains `pattern`."""
-    kernel = provide_kernel()
-    module = build_module(kernel)
-    with tempfile.TemporaryDirectory(prefix="ashlar-linux.") as folder:
-        initramfs = Path(folder) / "initramfs"
-        initramfs.write_bytes(make_initramfs(build_init(folder), module, pattern))
-        with Conversation(LinuxMachine(kernel.image, initramfs, memory), folder, None) as talk:
-            said, end = talk.wait_for(END, SECONDS)
-            talk.wait_for_end()
+    kernel = linux_kernel.provide_kernel()
+    plan = [f"load /{MODULE}" + (f" pattern={pattern}" if pattern else "")]
+    said, end = follow(kernel, plan, {MODULE: build_module(kernel)}, MODULE_END, memory=memory)
     return read_report(said, int(end[1]))
 
 
@@ -73,78 +62,48 @@ def read_report(said, count):
     return found
 
 
-# ---- Debian's packages ----
+def run_programs(programs, kernel=None, swap=False, **described):
+    """Runs static programs, each a file and its arguments, in one boot: for each what it said, and how it ended.
 
-def provide_kernel():
-    """The unpacked kernel: the one in the cache, or else the newest that apt has."""
-    whole = sorted(CACHE.glob("*/whole")) if CACHE.is_dir() else []
-    if not whole:
-        download_all()
-        whole = sorted(CACHE.glob("*/whole"))
-    root = whole[-1].parent
-    images = sorted(root.glob("boot/vmlinuz-*"))
-    headers = [path for path in sorted(root.glob("usr/src/linux-headers-*")) if (path / "Module.symvers").is_file()]
-    if len(images) != 1 or len(headers) != 1:
-        raise ToolError(f"{root} does not hold one kernel and its headers; remove it to have it downloaded again")
-    return Kernel(images[0], headers[0])
+    `swap` has pages go out to a RAM disk; `described` is of LinuxMachine."""
+    kernel = kernel or linux_kernel.provide_kernel()
+    files = {f"bin/{number}/{program[0].name}": program[0] for number, program in enumerate(programs)}
+    plan = [" ".join([f"run /{name}", *program[1:]]) for name, program in zip(files, programs)]
+    if swap:
+        files["brd.ko"] = kernel.ram_disk
+        plan = [f"load /brd.ko {RAM_DISK_PARAMETERS}", "swap /dev/ram0", *plan]
+    said, _ = follow(kernel, plan, files, PLAN_END, **described)
+    return read_runs(said, len(programs))
 
 
-def download_all():
-    """Downloads and unpacks the kernel's packages; once more with fresh lists if apt's are out of date."""
-    try:
-        unpack_packages(*packages())
-    except ToolError:
-        run_quietly(["bash", tree.ROOT / "tools" / "setup", "--refresh"])
-        unpack_packages(*packages())
+def read_runs(said, count):
+    """The lines that each of `count` programs said, and its end, such as "exit 0", in what Linux said."""
+    found, lines = [], None
+    for line in said.splitlines():
+        if line.startswith("init: runs "):
+            lines = []
+        elif line.startswith(("init: exit ", "init: signal ")) and lines is not None:
+            found.append((lines, line.removeprefix("init: ")))
+            lines = None
+        elif line.startswith("init: "):
+            raise ToolError(f"Linux's {line}")
+        elif lines is not None:
+            lines.append(line)
+    if len(found) != count:
+        raise ToolError(f"Linux ran {len(found)} programs of {count}")
+    return found
 
 
-def packages():
-    """Name of the newest kernel's package, and of all that building a module for it takes."""
-    image, headers = (one_of(dependencies(f"linux-{part}-amd64"), rf"linux-{part}-\d") for part in ("image", "headers"))
-    wanted = [image, headers]
-    wanted += [name for name in dependencies(headers) if re.match(r"linux-(headers-.*-common|kbuild-)", name)]
-    return image, wanted
+def follow(kernel, plan, files, end, **described):
+    """Boots Linux with files by name and a plan; returns what it says before `end`, and the match of that."""
+    with tempfile.TemporaryDirectory(prefix="ashlar-linux.") as folder:
+        initramfs = Path(folder) / "initramfs"
+        initramfs.write_bytes(make_initramfs(build_init(folder), plan, files))
+        with Conversation(LinuxMachine(kernel.image, initramfs, **described), folder, None) as talk:
+            said = talk.wait_for(end, SECONDS)
+            talk.wait_for_end()
+    return said
 
-
-def dependencies(package):
-    """Names of the packages that a package depends on."""
-    return re.findall(r"^ *\|?Depends: ([^<\s]+)", run_quietly(["apt-cache", "depends", package]), re.MULTILINE)
-
-
-def one_of(names, pattern):
-    """The first name that matches."""
-    for name in names:
-        if re.match(pattern, name):
-            return name
-    raise ToolError(f"none of the packages {names} matches {pattern!r}: is this Debian?")
-
-
-def unpack_packages(image, wanted):
-    """Downloads packages and unpacks them into the cache, under the kernel package's name."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="download.", dir=CACHE) as folder:
-        root = Path(folder) / "root"
-        root.mkdir()
-        run_quietly(["apt-get", "download", *wanted], cwd=folder)
-        for archive in sorted(Path(folder).glob("*.deb")):
-            unpack(archive, root, only_boot=archive.name.startswith(image))
-        for makefile in root.glob("usr/src/linux-headers-*/Makefile"):
-            makefile.write_text(makefile.read_text().replace("include /usr/src/", "include ../"))
-        (root / "whole").touch()
-        shutil.rmtree(CACHE / image, ignore_errors=True)
-        root.rename(CACHE / image)
-
-
-def unpack(archive, root, only_boot):
-    """Unpacks a package; of the kernel's own, whose modules are large, only /boot."""
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as contents:
-        run_quietly(["tar", "--extract", "--directory", root, *(["./boot"] if only_boot else [])],
-                    stdin=contents.stdout)
-    if contents.returncode != 0:
-        raise ToolError(f"{archive.name} cannot be unpacked (dpkg-deb: status {contents.returncode})")
-
-
-# ---- What is built for it ----
 
 def build_module(kernel):
     """Builds our module for the kernel; returns the file."""
@@ -163,25 +122,13 @@ def build_init(folder):
     return program
 
 
-def make_initramfs(init, module, pattern):
-    """The initramfs: our program, the module, its parameters, and the console they print to."""
-    files = [cpio_entry("dev", stat.S_IFDIR | 0o755),
-             cpio_entry("dev/console", stat.S_IFCHR | 0o600, device=CONSOLE_NODE),
-             cpio_entry("init", stat.S_IFREG | 0o755, init.read_bytes()),
-             cpio_entry(MODULE, stat.S_IFREG | 0o644, module.read_bytes()),
-             cpio_entry("parameters", stat.S_IFREG | 0o644, f"pattern={pattern}".encode() if pattern else b""),
-             cpio_entry("TRAILER!!!", 0)]
-    return b"".join(files)
-
-
-def cpio_entry(name, mode, data=b"", device=(0, 0)):
-    """One file in the format "newc" (Linux: Documentation/driver-api/early-userspace/buffer-format.rst)."""
-    encoded = name.encode() + b"\0"
-    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(encoded), 0]
-    header = b"070701" + b"".join(b"%08X" % field for field in fields)
-    return padded(header + encoded) + padded(data)
-
-
-def padded(data):
-    """With zeros up to a multiple of four bytes."""
-    return data + bytes(-len(data) % 4)
+def make_initramfs(init, plan, files):
+    """The initramfs: the first program, its plan, files by name, and the devices they need."""
+    archive = initrd.archive_of_folder(None)
+    for folder in ("proc", "tmp"):
+        archive.add(folder, stat.S_IFDIR | 0o755)
+    archive.add("dev/ram0", stat.S_IFBLK | 0o600, device=RAM_DISK_NODE)
+    archive.add("plan", stat.S_IFREG | 0o644, "".join(f"{line}\n" for line in plan).encode())
+    for name, path in {"init": init, **files}.items():
+        archive.add(name, stat.S_IFREG | 0o755, Path(path).read_bytes())
+    return archive.bytes()

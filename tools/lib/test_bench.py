@@ -9,6 +9,7 @@ from pathlib import Path
 import bench
 import linux_peer
 import measurements
+import user_bench
 from tree import ToolError
 
 LINE = '{"bench":"frame.pair.o0","unit":"tick","median":31,"min":30,"max":40,"n":21}'
@@ -54,6 +55,36 @@ class StrictResults(unittest.TestCase):
                 linux_peer.read_report(said, count)
 
 
+    def test_program_report_is_whole(self):
+        lines = ["[1.0] a log line", LINE, SKIPPED]
+        self.assertEqual(len(user_bench.read_report([*lines, "bench: end of 2 benchmarks"])), 2)
+        for wrong in (lines, [*lines, "bench: end of 3 benchmarks"], ["bench: end of 1 benchmarks"]):
+            with self.assertRaises(ToolError, msg=wrong):
+                user_bench.read_report(wrong)
+
+    def test_what_is_moved_is_said(self):
+        def remarks(line):
+            return user_bench.remarks(measurements.parse_lines(line))
+        self.assertEqual(remarks(LINE), "")
+        self.assertIn("user.pread.4k 4,096.", remarks(LINE.replace("frame.pair.o0", "user.pread.4k")))
+        self.assertEqual(remarks('{"bench":"user.swap.in","skipped":"no swap"}'), "")
+
+
+class Runs(unittest.TestCase):
+    """What Linux's first program tells of the programs that it runs."""
+
+    SAID = "noise\ninit: runs /bin/one\na\nb\ninit: exit 0\ninit: runs /bin/two\ninit: signal 11\n"
+
+    def test_good(self):
+        self.assertEqual(linux_peer.read_runs(self.SAID, 2), [(["a", "b"], "exit 0"), ([], "signal 11")])
+
+    def test_damage(self):
+        for said, count in ((self.SAID, 3), (self.SAID, 1), (self.SAID.replace("exit 0", "cannot run it"), 2),
+                            (self.SAID.replace("init: signal 11\n", ""), 2)):
+            with self.assertRaises(ToolError, msg=said):
+                linux_peer.read_runs(said, count)
+
+
 class Table(unittest.TestCase):
     """The table has a row per benchmark, a column per peer, and a ratio where less is better."""
 
@@ -90,7 +121,7 @@ class Options(unittest.TestCase):
     """What tools/bench refuses before it builds anything."""
 
     def test_refused(self):
-        for wrong in (["--host", "--vs-linux"], ["--memory", "many"]):
+        for wrong in (["--host", "--vs-linux"], ["--memory", "many"], ["--user", "--cpus", "0"]):
             with self.assertRaises(ToolError, msg=wrong):
                 bench.parse(wrong)
         for wrong in (["a b"], ["$(x)"], ["a", "b"], ["-r", "x"], ["--vs"]):
@@ -105,10 +136,10 @@ class Initramfs(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "file"
             file.write_bytes(b"12345")
-            archive = linux_peer.make_initramfs(file, file, "frame")
+            archive = linux_peer.make_initramfs(file, ["run /bin/0/x"], {"bin/0/x": file})
         found = {}
         at = 0
-        while at < len(archive):
+        while "TRAILER!!!" not in found:
             fields = [int(archive[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
             self.assertEqual(archive[at:at + 6], b"070701")
             name = archive[at + 110:at + 110 + fields[11]].rstrip(b"\0").decode()
@@ -116,8 +147,9 @@ class Initramfs(unittest.TestCase):
             found[name] = (oct(fields[1]), archive[at:at + fields[6]], tuple(fields[9:11]))
             at += -(-fields[6] // 4) * 4
         self.assertEqual(found["init"], ("0o100755", b"12345", (0, 0)))
-        self.assertEqual(found["parameters"][1], b"pattern=frame")
-        self.assertEqual(found["dev/console"], ("0o20600", b"", (5, 1)))
+        self.assertEqual(found["bin/0/x"], found["init"])
+        self.assertEqual(found["plan"][1], b"run /bin/0/x\n")
+        self.assertEqual(found["dev/console"], ("0o20666", b"", (5, 1)))
         self.assertEqual(list(found)[-1], "TRAILER!!!")
 
 
