@@ -26,6 +26,7 @@ import matrix
 import monitor
 import newer
 import processors
+import program_packages
 import program_runs
 import programs
 import secure
@@ -61,7 +62,7 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, programs, program_runs, selftests):
+                   frames, initrds, newer, processors, program_packages, programs, program_runs, selftests):
         cases.update(module.CASES)
     return cases
 
