@@ -28,6 +28,7 @@ import newer
 import processors
 import program_packages
 import program_runs
+import program_storm
 import programs
 import secure
 import selftests
@@ -41,7 +42,8 @@ from tree import ToolError
 # memory beyond the first GiB levels, several processors, another board's CD, and what is said, typed, drawn and refused.
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
-LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG)
+LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG,
+        *program_packages.LONG, *program_storm.LONG)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
@@ -60,9 +62,10 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         cases.update(interleave.CASES)
         cases.update(processors.DEBUG_CASES)
+        cases.update(program_storm.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, program_packages, programs, program_runs, selftests):
+                   frames, initrds, newer, processors, program_packages, program_runs, program_storm, programs, selftests):
         cases.update(module.CASES)
     return cases
 

@@ -154,6 +154,19 @@ def go(setting, folder, **machine):
         expect_in("agree", talk.command("vm check"))
 
 
+def bombs(setting, folder, **machine):
+    """What wants memory without end is refused, and the shell goes on."""
+    root = root_of(folder)
+    shutil.copy(programs.SOURCES / "bombs.sh", root)
+    with boot(setting, root, **machine) as talk:
+        talk.wait_for_prompt()
+        said, status = run(talk, "busybox", "sh", "bombs.sh")
+        expect(status == 0 and said[-1] == "1000", f"the shell ended with {status}: {said}", talk)
+        expect(all(re.search(r"without end: [1-9]", line) for line in said[:-1]) and len(said) == 4, f"nobody was refused: {said}")
+        expect_in("agree", talk.command("vm check"))
+        expect_in("agree", talk.command("frames check"))
+
+
 CASES = {
     "program.packages.busybox": functools.partial(busybox, cpus=1),
     "program.packages.busybox.64m": functools.partial(busybox, cpus=2, memory="64M"),
@@ -162,4 +175,7 @@ CASES = {
     "program.packages.memtester": memtester,
     "program.packages.sqlite": sqlite,
     "program.packages.go": functools.partial(go, cpus=4),
+    "program.packages.sqlite.million": functools.partial(sqlite, rows=1_000_000, memory="1G"),
+    "program.packages.bombs": functools.partial(bombs, cpus=2, memory="64M"),
 }
+LONG = ("program.packages.sqlite.million",)

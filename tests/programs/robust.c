@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,6 +111,21 @@ static void among_processes(void)
     }
     printf("last: %s\n", pthread_mutex_lock(&shared->mutex) == EOWNERDEAD ? "its owner died" : "free");
     printf("changed: %d times\n", shared->value);
+}
+
+/* Whose list it is and how long its head; and what is wrong with who asks. */
+static void lists(void)
+{
+    void *head = NULL;
+    size_t bytes = 0;
+    long own = syscall(SYS_get_robust_list, 0, &head, &bytes);
+    printf("own list: %ld, %d, %zu bytes\n", own, head != NULL, bytes);
+    void *again = NULL;
+    long by_number = syscall(SYS_get_robust_list, getpid(), &again, &bytes);
+    printf("by its number: %ld, %d\n", by_number, again == head);
+    printf("nobody's: %ld, %d\n", syscall(SYS_get_robust_list, 99999999, &head, &bytes), errno);
+    printf("nowhere: %ld, %d\n", syscall(SYS_get_robust_list, 0, NULL, &bytes), errno);
+    printf("not even its length: %ld, %d\n", syscall(SYS_get_robust_list, 0, &head, NULL), errno);
 }
 
 static void clean(void *by)
@@ -220,6 +236,7 @@ int main(int argc, char **argv)
     among_threads();
     among_processes();
     keys();
+    lists();
     if (argc > 1 && pipe(pipe_ends) == 0) {
         cancel("read", reads);
         cancel("wait", waits);

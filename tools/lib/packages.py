@@ -66,6 +66,8 @@ def made(group, make, *inputs):
                 target = Path(folder) / "made"
                 target.mkdir()
                 make(source, target, *inputs)
+                for old in CACHE.glob(f"{group.name}.{make.__name__}.*"):
+                    shutil.rmtree(old)
                 target.rename(CACHE / name)
     return CACHE / name
 

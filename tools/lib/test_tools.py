@@ -155,9 +155,10 @@ class Packages(unittest.TestCase):
         more = self.cache / "more.c"
         more.write_text("text", encoding="utf-8")
         self.assertNotEqual(packages.made(self.GROUP, self.make, more), first)
+        self.assertFalse(first.exists())
         (packages.archives(self.GROUP) / "one.deb").write_text("damaged", encoding="utf-8")
         self.assertEqual(packages.made(self.GROUP, self.make), first)
-        self.assertEqual((len(self.downloads), self.makings), (2, ["archive", "archive"]))
+        self.assertEqual((len(self.downloads), self.makings), (2, ["archive"] * 3))
 
     def test_a_making_that_fails_leaves_nothing(self):
         def fails(_source, folder):
