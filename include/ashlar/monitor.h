@@ -33,9 +33,10 @@ struct monitor_option {
 #define MONITOR_WORDS(...)   ((const char *const[]){__VA_ARGS__, NULL})
 
 enum monitor_flags {
-    MONITOR_JSON = 1 << 0,    /* takes -j: one line of JSON */
-    MONITOR_FORMAT = 1 << 1,  /* the name may carry a format, as in x/8 */
-    MONITOR_SYMBOLS = 1 << 2, /* symbols complete its arguments */
+    MONITOR_JSON = 1 << 0,          /* takes -j: one line of JSON */
+    MONITOR_FORMAT = 1 << 1,        /* the name may carry a format, as in x/8 */
+    MONITOR_SYMBOLS = 1 << 2,       /* symbols complete its arguments */
+    MONITOR_OPTIONS_FIRST = 1 << 3, /* options end at the first argument: what follows is somebody else's */
 };
 
 struct monitor_call;

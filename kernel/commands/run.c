@@ -231,5 +231,7 @@ MONITOR_COMMAND(run, run_run, "PROGRAM [ARGUMENT...]", "runs a program to its en
                 "Its last line tells how it ended, time-stamp counter ticks, page faults by\n"
                 "kind, the most memory it had, page tables at its end, and whether all came back.\n"
                 "Example:\n"
-                "  run hello world\n",
-                .arguments_min = 1, .arguments_max = MONITOR_WORDS_MAX - 1, .flags = MONITOR_JSON);
+                "  run hello world\n"
+                "  run busybox ls -l /bin\n",
+                .arguments_min = 1, .arguments_max = MONITOR_WORDS_MAX - 1,
+                .flags = MONITOR_JSON | MONITOR_OPTIONS_FIRST);

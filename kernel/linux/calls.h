@@ -64,6 +64,7 @@
     X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \
     X(110, getppid, "")             X(158, arch_prctl, "xp")     X(186, gettid, "")                          \
     X(218, set_tid_address, "p")    X(231, exit_group, "n")      X(273, set_robust_list, "pn")               \
+    X(274, get_robust_list, "npp")                                                                           \
     X(121, getpgid, "n")            X(111, getpgrp, "")          X(109, setpgid, "nn")                       \
     X(112, setsid, "")              X(124, getsid, "n")          X(157, prctl, "npnnn")                      \
     /* clone.c, wait.c, kill.c, futex_call.c, exec.c */                                                      \

@@ -99,10 +99,11 @@ static uint64_t next_part(struct user_buffer *buffer, uint64_t bytes, user_addr_
     return min_u64(min_u64(bytes, buffer->buffer.left), buffer->parts->bytes - buffer->done);
 }
 
+/* What moves bytes to a program, however many, ends here when the program ends. */
 static size_t copy(struct user_buffer *buffer, void *to, const void *from, size_t bytes)
 {
     size_t done = 0;
-    while (done < bytes) {
+    while (done < bytes && !thread_killed()) {
         user_addr_t at = user_addr(0);
         uint64_t part = next_part(buffer, bytes - done, &at);
         uint64_t copied = to ? copy_some_from_user((uint8_t *)to + done, at, part)

@@ -148,7 +148,7 @@ static int64_t write_all(struct file *to, char *from, int64_t bytes)
 static int64_t carry(struct file *to, struct file *from, int64_t *offset, uint64_t bytes, char *carrier)
 {
     int64_t done = 0;
-    while ((uint64_t)done < bytes) {
+    while ((uint64_t)done < bytes && !thread_killed()) {
         struct file_memory memory;
         size_t wanted = (size_t)min_u64(bytes - (uint64_t)done, CARRIER_BYTES);
         int64_t result = file_read_at(from, file_memory(&memory, carrier, wanted), *offset);

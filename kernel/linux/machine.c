@@ -43,7 +43,7 @@ int64_t call_getrandom(const struct trap_frame *frame)
         return -EINVAL;
     }
     uint64_t done = 0;
-    while (done < bytes) {
+    while (done < bytes && !thread_killed()) {
         uint64_t wanted = min_u64(bytes - done, sizeof part);
         random_bytes(part, wanted);
         uint64_t copied = copy_some_to_user(user_add(to, done), part, wanted);

@@ -1,6 +1,8 @@
 /* A task that ends while it holds locks: the words of its robust list say so
  * (Documentation/locking/robust-futexes). */
+#include "calls.h"
 #include "futex.h"
+#include "tree.h"
 
 #define LONGEST         2048 /* entries; a list may be a circle */
 #define WORD_WAITERS    0x80000000U
@@ -75,4 +77,21 @@ void robust_list_end(const struct task *task)
     if (head.pending != 0) {
         mark_dead(task, head.pending, &head, true);
     }
+}
+
+int64_t call_get_robust_list(const struct trap_frame *frame)
+{
+    uint32_t number = (uint32_t)argument_1(frame);
+    tree_lock();
+    const struct task *task = number == 0 ? task_current() : task_find(number);
+    uint64_t list = task ? task->robust_list.raw : 0;
+    tree_unlock();
+    if (!task) {
+        return -ESRCH;
+    }
+    if (!put_user_64(user_addr(argument_3(frame)), sizeof(struct head)) ||
+        !put_user_64(user_addr(argument_2(frame)), list)) {
+        return -EFAULT;
+    }
+    return 0;
 }

@@ -31,7 +31,9 @@ import program_events
 import program_linux
 import program_look
 import program_memory
+import program_packages
 import program_runs
+import program_storm
 import programs
 import secure
 import selftests
@@ -46,7 +48,7 @@ from tree import ToolError
 QUICK = ("debug.memory.256m", "cpus.4.la57", "memory.960g", "processors.shown", "media.iso", "prompt.commands", "monitor.typing",
          "devices.no-serial", "fault.guard")  # the tenth is boot.hostile.refusals
 LONG = (*alone.CASES, *budget.LONG, *faults.LONG, *interleave.LONG, *matrix.LONG, *newer.CASES, *processors.LONG,
-        *program_linux.CASES)
+        *program_linux.CASES, *program_packages.LONG, *program_storm.LONG)
 STATUS_NOT_RUN = 77  # tests/boot/CMakeLists.txt tells ctest
 
 
@@ -65,10 +67,11 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         cases.update(interleave.CASES)
         cases.update(processors.DEBUG_CASES)
+        cases.update(program_storm.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, initrds, newer, processors, program_clocks, program_events, program_linux, program_look,
-                   program_memory, program_runs, programs, selftests):
+                   program_memory, program_packages, program_runs, program_storm, programs, selftests):
         cases.update(module.CASES)
     return cases
 

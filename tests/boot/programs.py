@@ -240,6 +240,7 @@ CASES = {
     "program.forks.4": lambda setting: forks(setting, cpus=4),
     "program.bomb": bomb,
     "program.numbers": says("numbers", "", "done"),
+    "program.midst": says("midst", "", "in the midst: 1 1", cpus=2),
     "program.only-read": says("only_read", "/bin/program", "E"),
     "program.hello": hello(),
     "program.hello.pie": hello("-static-pie", "-fPIE"),

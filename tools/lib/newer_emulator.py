@@ -7,19 +7,18 @@ unpacked under build/newer-emulator/, once. What is there runs with the C librar
 
 import contextlib
 import fcntl
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import tree
+from apt_folder import Apt
 from tree import ToolError, run_quietly
 
 RELEASE = "trixie"
 PACKAGES = ("qemu-system-x86", "ovmf")
 CACHE = tree.DEFAULT_BUILD / "newer-emulator"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
 WHOLE = "whole"
 
@@ -43,7 +42,7 @@ def provide():
         fcntl.flock(lock, fcntl.LOCK_EX)  # several tests may want it at once
         if not (CACHE / WHOLE).is_file():
             try:
-                _make(_mirror())
+                _make()
             except (ToolError, OSError) as error:
                 raise Unavailable(f"no newer QEMU: {' '.join(str(error).split())[:300]}") from error
     return emulator_in(CACHE)
@@ -56,45 +55,14 @@ def emulator_in(root):
     return Emulator(tuple(map(str, command)), root / "usr/share/OVMF/OVMF_CODE_4M.fd")
 
 
-def _mirror():
-    """Where this machine has Debian itself from."""
-    listing = run_quietly(["apt-get", "indextargets", "Created-By: Packages", "--format",
-                           "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(SITE)"])
-    return mirror_among(listing)
-
-
-def mirror_among(listing):
-    """The first site in apt's listing of `origin|label|component|site` that has Debian's main part."""
-    found = re.search(r"^Debian\|Debian\|main\|(\S+)$", listing, re.MULTILINE)
-    if found is None:
-        raise ToolError("apt has no source of Debian")
-    return found[1]
-
-
-def _make(mirror):
+def _make():
     """Downloads and unpacks all packages into the cache."""
     with tempfile.TemporaryDirectory(prefix="newer-emulator.", dir=CACHE.parent) as folder:
         root = Path(folder) / "root"
         root.mkdir()
-        for archive in _download(mirror, Path(folder)):
+        for archive in Apt(Path(folder) / "apt", RELEASE).with_all_they_need(PACKAGES):
             run_quietly(["dpkg-deb", "--extract", archive, root])
         (root / WHOLE).touch()
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(CACHE)
         root.rename(CACHE)
-
-
-def _download(mirror, folder):
-    """The archives of the packages and all that they need, in a folder with an apt of its own."""
-    for path in ("etc/preferences.d", "etc/apt.conf.d", "state/lists/partial", "cache/archives/partial"):
-        (folder / path).mkdir(parents=True)
-    (folder / "status").touch()  # nothing is installed
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {RELEASE} main\n", encoding="utf-8")
-    options = {"Dir::Etc": folder / "etc", "Dir::Etc::SourceList": folder / "sources.list", "Dir::Etc::SourceParts": "/dev/null",
-               "Dir::State": folder / "state", "Dir::State::status": folder / "status", "Dir::Cache": folder / "cache",
-               "Acquire::Languages": "none", "Acquire::Retries": 2, "APT::Architecture": "amd64",
-               "APT::Install-Recommends": "false", "APT::Sandbox::User": ""}
-    apt = ["apt-get", "--quiet", "--yes", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
-    run_quietly([*apt, "update"])
-    run_quietly([*apt, "--download-only", "install", *PACKAGES])
-    return sorted((folder / "cache/archives").glob("*.deb"))

@@ -8,12 +8,14 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import apt_folder
 import checksum
 import ktap
 import lint
 import machine
 import media
 import newer_emulator
+import packages
 import run
 import suite
 import tree
@@ -102,13 +104,13 @@ class NewerEmulator(unittest.TestCase):
 
     def test_mirror(self):
         listing = "Debian|Debian-Security|main|http://a\nOther|Other|main|http://b\nDebian|Debian|main|http://c\n"
-        self.assertEqual(newer_emulator.mirror_among(listing), "http://c")
+        self.assertEqual(apt_folder.mirror_among(listing), "http://c")
         with self.assertRaisesRegex(tree.ToolError, "no source of Debian"):
-            newer_emulator.mirror_among("Other|Other|main|http://b\n")
+            apt_folder.mirror_among("Other|Other|main|http://b\n")
 
     def test_unavailable(self):
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(newer_emulator, "CACHE", Path(folder) / "there"), \
-             mock.patch.object(newer_emulator, "_mirror", return_value=f"file:{folder}/nowhere"):
+             mock.patch.object(apt_folder, "_mirror", return_value=f"file:{folder}/nowhere"):
             with self.assertRaisesRegex(newer_emulator.Unavailable, "^no newer QEMU: apt-get failed"):
                 newer_emulator.provide()
             self.assertFalse((Path(folder) / "there").exists())
@@ -118,6 +120,59 @@ class NewerEmulator(unittest.TestCase):
         command = machine.Machine(emulator=found.command, firmware=found.firmware).command("/f", "/m")
         self.assertEqual(command[0], "/x/usr/lib64/ld-linux-x86-64.so.2")
         self.assertIn("/x/usr/bin/qemu-system-x86_64", command[:5])
+
+
+class Packages(unittest.TestCase):
+    """They are downloaded once and known by their hashes; what is made of them is made once for each recipe."""
+
+    GROUP = packages.Group("some", ("one",))
+
+    def setUp(self):
+        self.cache = Path(self.enterContext(tempfile.TemporaryDirectory())) / "cache"
+        self.enterContext(mock.patch.object(packages, "CACHE", self.cache))
+        self.downloads, self.makings = [], []
+
+        def alone(names, target):
+            self.downloads.append(names)
+            (target / "one.deb").write_text("archive", encoding="utf-8")
+
+        self.apt = self.enterContext(mock.patch.object(packages, "Apt"))
+        self.apt.return_value.alone.side_effect = alone
+
+    def make(self, source, folder, *inputs):
+        """Stands for a compiler."""
+        self.makings.append((source / "one.deb").read_text(encoding="utf-8"))
+        (folder / "program").write_text(f"{len(inputs)}", encoding="utf-8")
+
+    def test_once(self):
+        for _ in range(2):
+            program = packages.made(self.GROUP, self.make) / "program"
+            self.assertEqual(program.read_text(encoding="utf-8"), "0")
+        self.assertEqual((self.downloads, self.makings), ([("one",)], ["archive"]))
+
+    def test_again_when_it_changed(self):
+        first = packages.made(self.GROUP, self.make)
+        more = self.cache / "more.c"
+        more.write_text("text", encoding="utf-8")
+        self.assertNotEqual(packages.made(self.GROUP, self.make, more), first)
+        self.assertFalse(first.exists())
+        (packages.archives(self.GROUP) / "one.deb").write_text("damaged", encoding="utf-8")
+        self.assertEqual(packages.made(self.GROUP, self.make), first)
+        self.assertEqual((len(self.downloads), self.makings), (2, ["archive"] * 3))
+
+    def test_a_making_that_fails_leaves_nothing(self):
+        def fails(_source, folder):
+            (folder / "half").touch()
+            raise tree.ToolError("no")
+        with self.assertRaises(tree.ToolError):
+            packages.made(self.GROUP, fails)
+        self.assertEqual([path.name for path in self.cache.iterdir() if "fails" in path.name or "making" in path.name], [])
+
+    def test_unavailable(self):
+        self.apt.return_value.alone.side_effect = tree.ToolError("no network")
+        with self.assertRaisesRegex(packages.Unavailable, "^no packages: no network"):
+            packages.archives(self.GROUP)
+        self.assertFalse((self.cache / "some").exists())
 
 
 class Checksum(unittest.TestCase):

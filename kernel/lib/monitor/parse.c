@@ -217,11 +217,17 @@ static bool take_option(const struct monitor_words *words, unsigned *at, struct 
     return true;
 }
 
+/* Whether options end at a word, which stands where one may be. */
+static bool ends_options(const struct monitor_command *command, const char *word)
+{
+    return strcmp(word, "--") == 0 || ((command->flags & MONITOR_OPTIONS_FIRST) && !is_option(word));
+}
+
 /* Whether -j is among the options: asked first, so that every error can be answered in JSON. */
 static bool json_wanted(const struct monitor_command *command, const struct monitor_words *words)
 {
     for (unsigned at = 1; at < words->count && (command->flags & MONITOR_JSON); at++) {
-        if (strcmp(words->words[at], "--") == 0) {
+        if (ends_options(command, words->words[at])) {
             return false;
         }
         if (strcmp(words->words[at], "-j") == 0) {
@@ -256,9 +262,12 @@ bool monitor_parse_call(const struct monitor_table *table, const struct monitor_
     bool options = true;
     for (unsigned at = 1; at < words->count; at++) {
         const char *word = words->words[at];
-        if (options && strcmp(word, "--") == 0) {
-            options = false;
-        } else if (options && is_option(word)) {
+        bool end = options && ends_options(call->command, word);
+        options = options && !end;
+        if (end && strcmp(word, "--") == 0) {
+            continue;
+        }
+        if (options && is_option(word)) {
             if (!take_option(words, &at, call, error)) {
                 return false;
             }

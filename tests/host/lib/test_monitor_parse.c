@@ -36,6 +36,11 @@ static const struct monitor_command command_list[] = {
      .arguments_min = 1,
      .arguments_max = 1,
      .flags = MONITOR_FORMAT | MONITOR_SYMBOLS},
+    {.name = "run",
+     .arguments = "PROGRAM [ARGUMENT...]",
+     .run = no_run,
+     .arguments_max = 6,
+     .flags = MONITOR_JSON | MONITOR_OPTIONS_FIRST},
     {.name = "fault",
      .arguments = "KIND",
      .run = no_run,
@@ -149,6 +154,19 @@ static void options_and_arguments_are_sorted(void **state)
     assert_string_equal(monitor_option(&call, "--raw"), "");
     assert_string_equal(call.arguments[0], "-j");
 
+    assert_true(parse("run -j ls -l -j -- .", &call, error));
+    assert_true(call.json);
+    assert_int_equal(call.argument_count, 5);
+    assert_string_equal(call.arguments[1], "-l");
+    assert_string_equal(call.arguments[2], "-j");
+    assert_string_equal(call.arguments[3], "--");
+    assert_true(parse("run ls -j", &call, error));
+    assert_false(call.json);
+    assert_true(parse("run -- -j", &call, error));
+    assert_false(call.json);
+    assert_string_equal(call.arguments[0], "-j");
+    refuses("run -l ls", "no option '-l'; see 'help run'");
+
     assert_true(parse("x/8 -1", &call, error));
     assert_string_equal(call.command->name, "x");
     assert_string_equal(call.format, "8");
@@ -213,7 +231,7 @@ static void commands_come_in_order(void **state)
         size_t length = strlen(joined);
         snprintf(joined + length, sizeof joined - length, "%s ", command->name);
     }
-    assert_string_equal(joined, "a fault log mem pager reboot x ");
+    assert_string_equal(joined, "a fault log mem pager reboot run x ");
 }
 
 static bool find_symbol(const char *name, size_t bytes, uint64_t *value)
@@ -289,7 +307,7 @@ static void completes(const char *line, size_t count, const char *common)
 static void words_are_completed(void **state)
 {
     (void)state;
-    completes("", 7, "");
+    completes("", 8, "");
     completes("m", 1, "mem");
     completes("  re", 1, "reboot");
     completes("q", 0, "");
