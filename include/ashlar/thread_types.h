@@ -98,6 +98,7 @@ struct thread {
     struct fault_history faults;   /* kernel/memory/page_fault.c */
     struct kernel_stack stack;     /* bytes 0: it runs on a stack that is not its own */
     _Atomic(uint32_t) bound;       /* the one CPU that may run it; or THREAD_ANY_CPU */
+    _Atomic(uint64_t) *_Atomic allowed; /* CPUs that may run it, if it is not bound (Q); NULL: all */
 };
 
 _Static_assert(offsetof(struct thread, locks) == 0, "the platform relies on it");

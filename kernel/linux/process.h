@@ -83,6 +83,7 @@ struct memory {
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
     bool future_waits;       /* those that are locked for that reason fill as they are touched */
     struct memory_layout layout;
+    _Atomic(bool) barriers;  /* a task has asked to use membarrier() */
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
@@ -160,6 +161,8 @@ struct task {
     struct task *lender;        /* (T) the other way round */
     struct wait_queue returned; /* where it waits for that */
     char name[PROCESS_NAME_BYTES]; /* (T) PR_SET_NAME; at first the process's */
+    uint32_t policy;               /* (T) sched_setscheduler(): kept and told, as the next */
+    int32_t nice;                  /* (T) setpriority() */
 };
 
 /* The calling thread's; only of one of a program. */
