@@ -104,9 +104,9 @@ int64_t call_sched_getaffinity(const struct trap_frame *frame)
         get_affinity(task->thread, words);
     }
     tree_unlock();
-    int64_t answer = !task                                                         ? -ESRCH
-                     : copy_to_user(user_addr(argument_3(frame)), words, bytes)    ? (int64_t)bytes
-                                                                                   : -EFAULT;
+    int64_t answer = !task                                                      ? -ESRCH
+                     : copy_to_user(user_addr(argument_3(frame)), words, bytes) ? (int64_t)bytes
+                                                                                : -EFAULT;
     heap_free(&kernel_heap, words);
     return answer;
 }

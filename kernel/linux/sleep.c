@@ -46,7 +46,7 @@ static int64_t sleep_until_real(uint64_t moment)
         const struct wait_how how = {.deadline = moment >= INT64_MAX ? WAIT_FOREVER : deadline,
                                      .killable = true,
                                      .from_outside = true};
-        switch (WAIT_UNTIL(clock_epoch_queue(), clock_epoch_changes() != changes, "a time of day", how)) {
+        switch (WAIT_UNTIL(clock_real_queue(), clock_epoch_changes() != changes, "a time of day", how)) {
         case WAIT_KILLED:
             return -EINTR;
         case WAIT_TIMED_OUT:

@@ -11,13 +11,6 @@
 
 #include "internal.h"
 
-bool thread_may_use(const struct thread *thread, unsigned cpu)
-{
-    const _Atomic(uint64_t) *words = atomic_load_explicit(&thread->allowed, memory_order_acquire);
-    return !words || (atomic_load_explicit(&words[cpu / CPU_SET_WORD_BITS], memory_order_relaxed) &
-                      cpu_set_bit(cpu));
-}
-
 static bool has_set(struct thread *thread)
 {
     if (atomic_load_explicit(&thread->allowed, memory_order_acquire)) {

@@ -33,6 +33,13 @@ void unlock_both(struct run_queue *one, struct run_queue *other) NO_LOCK_ANALYSI
     irq_spinlock_release(&low->lock);
 }
 
+bool thread_may_use(const struct thread *thread, unsigned cpu)
+{
+    const _Atomic(uint64_t) *words = atomic_load_explicit(&thread->allowed, memory_order_acquire);
+    return !words ||
+           (atomic_load_explicit(&words[cpu / CPU_SET_WORD_BITS], memory_order_relaxed) & cpu_set_bit(cpu));
+}
+
 bool may_run_on(const struct thread *thread, unsigned cpu)
 {
     uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);

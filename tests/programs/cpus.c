@@ -1,4 +1,5 @@
-/* CPUs, scheduling, and what is told of the system: what each call answers, for two kernels to be compared. */
+/* CPUs, scheduling, and what is told of the system: what each call answers, for two kernels to be compared.
+ */
 #include "check.h"
 
 #include <pthread.h>
@@ -144,14 +145,16 @@ static void affinity(void)
     for (int i = 0; i < 6; i++) {
         int cpu = i % 2 ? first_cpu(allowed) : last_cpu(allowed);
         only(set, cpu);
-        right = right && syscall(SYS_sched_setaffinity, 0, sizeof set, set) == 0 && here() == cpu && stays_on(cpu);
+        right = right && syscall(SYS_sched_setaffinity, 0, sizeof set, set) == 0 && here() == cpu &&
+                stays_on(cpu);
     }
     printf("stays where it was told: %d\n", right);
     pid_t child = fork();
     if (child == 0) {
         memset(set, 0, sizeof set);
         syscall(SYS_sched_getaffinity, 0, sizeof set, set);
-        _exit(first_cpu(set) == first_cpu(allowed) && last_cpu(set) == first_cpu(set) && stays_on(first_cpu(set)));
+        _exit(first_cpu(set) == first_cpu(allowed) && last_cpu(set) == first_cpu(set) &&
+              stays_on(first_cpu(set)));
     }
     int status;
     waitpid(child, &status, 0);
@@ -243,7 +246,7 @@ static void told(void)
     struct sysinfo info;
     memset(&info, 0xff, sizeof info);
     TELL(sysinfo(&info));
-    printf("%d %d %d %d %d %lu %lu\n", info.uptime >= 0 && info.uptime < 1L << 32, info.totalram > info.freeram,
+    printf("%d %d %d %d %d %lu %lu\n", info.uptime >= 0 && info.uptime<1L << 32, info.totalram> info.freeram,
            info.freeram > 0, info.procs > 0, info.mem_unit == 1, info.totalhigh, info.freehigh);
     TELL(syscall(SYS_sysinfo, BAD));
     TELL_EXACT(personality(0xffffffff));
@@ -286,7 +289,8 @@ static void *fast_side(void *unused)
 static void barriers(void)
 {
     TELL(syscall(SYS_membarrier, QUERY, 0, 0));
-    printf("private: %d\n", (syscall(SYS_membarrier, QUERY, 0, 0) & (PRIVATE | REGISTER)) == (PRIVATE | REGISTER));
+    printf("private: %d\n",
+           (syscall(SYS_membarrier, QUERY, 0, 0) & (PRIVATE | REGISTER)) == (PRIVATE | REGISTER));
     TELL_EXACT(syscall(SYS_membarrier, PRIVATE, 0, 0));
     TELL_EXACT(syscall(SYS_membarrier, QUERY, 1, 0));
     TELL_EXACT(syscall(SYS_membarrier, 1 << 30, 0, 0));
