@@ -23,7 +23,7 @@
 #define MEASURE_MICROSECONDS 2000
 #define MEASUREMENTS_MAX     20
 /* What Linux lets one set: so that the clock counts for thirty years more. */
-#define EPOCH_END            (INT64_MAX - 30 * 365 * 86400 * NANOSECONDS_PER_SECOND)
+#define EPOCH_END            (INT64_MAX - 30ULL * 365 * 86400 * NANOSECONDS_PER_SECOND)
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
 static uint64_t hertz;  /* its rate */
