@@ -88,8 +88,8 @@
     /* machine.c */                                                                                          \
     X(24, sched_yield, "")          X(318, getrandom, "pnx")                                                 \
     /* system.c */                                                                                           \
-    X(63, uname, "p")               X(99, sysinfo, "p")          X(135, personality, "x")                    \
-    X(170, sethostname, "pn")       X(171, setdomainname, "pn")                                              \
+    X(63, uname, "p")               X(135, personality, "x")     X(170, sethostname, "pn")                   \
+    X(171, setdomainname, "pn")                                                                              \
     /* sched.c */                                                                                            \
     X(140, getpriority, "nn")       X(141, setpriority, "nnn")   X(142, sched_setparam, "np")                \
     X(143, sched_getparam, "np")    X(144, sched_setscheduler, "nnp")                                        \

@@ -91,6 +91,8 @@ static struct task *make_task(struct process *process, const struct trap_frame *
     }
     child->policy = parent->policy;
     child->nice = parent->nice;
+    child->keeps_capabilities = parent->keeps_capabilities;
+    child->no_new_privileges = parent->no_new_privileges;
     child->start = *frame;
     child->start.rax = 0;
     child->start.rsp = request->stack ? request->stack : frame->rsp;

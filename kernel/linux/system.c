@@ -1,6 +1,4 @@
-/* System calls about the system as a whole: its names, its memory; and personality(). */
-#include <ashlar/clock.h>
-#include <ashlar/memory.h>
+/* System calls about the system as a whole: its names; and personality(). */
 #include <ashlar/string.h>
 
 #include "calls.h"
@@ -19,7 +17,7 @@ static char domain_name[NAME_BYTES] = "(none)";
 
 int64_t call_uname(const struct trap_frame *frame)
 {
-    static const char *const values[NAMES] = {RELEASE_SYSTEM, NULL,     RELEASE_NUMBER,
+    static const char *const values[NAMES] = {RELEASE_SYSTEM,  NULL,     RELEASE_NUMBER,
                                               RELEASE_VERSION, "x86_64", NULL};
     char names[NAMES][NAME_BYTES];
     memset(names, 0, sizeof names);
@@ -58,46 +56,6 @@ int64_t call_sethostname(const struct trap_frame *frame)
 int64_t call_setdomainname(const struct trap_frame *frame)
 {
     return set_name(domain_name, frame);
-}
-
-/* struct sysinfo */
-struct system {
-    uint64_t uptime; /* seconds */
-    uint64_t loads[3];
-    uint64_t memory; /* bytes, as all that follows but the numbers */
-    uint64_t free;
-    uint64_t shared;
-    uint64_t buffers;
-    uint64_t swap;
-    uint64_t free_swap;
-    uint16_t tasks;
-    uint16_t unused[3];
-    uint64_t high;
-    uint64_t free_high;
-    uint32_t unit; /* bytes */
-    uint32_t unused_end;
-};
-
-_Static_assert(sizeof(struct system) == 112, "Linux's struct sysinfo on x86-64");
-
-/* Nobody counts the load. */
-int64_t call_sysinfo(const struct trap_frame *frame)
-{
-    struct frame_ledger ledger;
-    struct system system;
-    memset(&system, 0, sizeof system);
-    system.uptime = clock_nanoseconds() / NANOSECONDS_PER_SECOND;
-    frame_pool_ledger(kernel_frames(), &ledger); /* as exact as it is while others go on */
-    system.free = ledger.free_bytes + ledger.magazine_bytes;
-    system.memory = system.free;
-    for (unsigned owner = OWNER_KERNEL; owner <= OWNER_OTHER; owner++) {
-        system.memory += ledger.owner_bytes[owner];
-    }
-    tree_lock();
-    system.tasks = (uint16_t)tree_task_count();
-    tree_unlock();
-    system.unit = 1;
-    return copy_to_user(user_addr(argument_1(frame)), &system, sizeof system) ? 0 : -EFAULT;
 }
 
 /* There is only Linux's own. */

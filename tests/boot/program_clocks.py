@@ -30,6 +30,7 @@ def cost(setting, folder):
 
 CASES = {
     "costs.clock": cost,
+    "program.control": programs.like_linux("control", "-pthread", cpus=2),
     "program.cpus": programs.like_linux("cpus", "-pthread", cpus=1),
     "program.cpus.4": programs.like_linux("cpus", "-pthread", cpus=4),
     "program.shared-object": programs.like_linux("shared_object", "-pthread", cpus=1),
