@@ -1,4 +1,7 @@
-/* nanosleep, clock_nanosleep: waiting for a time, or until a moment by one of the clocks. */
+/*
+ * nanosleep, clock_nanosleep: waiting for a time, or until a moment by one of the clocks. A signal without a
+ * handler lets it go on to the moment that it had (restart.c).
+ */
 #include <ashlar/wait.h>
 
 #include "calls.h"
