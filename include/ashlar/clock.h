@@ -10,8 +10,6 @@
 #include <ashlar/types.h>
 #include <stdatomic.h>
 
-struct wait_queue;
-
 #define NANOSECONDS_PER_SECOND UINT64_C(1000000000)
 
 /* Starts the clock: finds the counter's rate (a few milliseconds) and logs how. After acpi_initialise(). */
@@ -35,7 +33,7 @@ void clock_trust_counters(bool trust);
 struct clock_shared {
     uint64_t origin;
     uint64_t multiplier;
-    _Atomic(uint64_t) epoch; /* nanoseconds since 1970 when the clock was 0 */
+    _Atomic(uint64_t) epoch;  /* nanoseconds since 1970 when the clock was 0 */
     _Atomic(uint32_t) usable; /* whether that holds on every CPU; else a program asks the kernel */
     uint32_t numbers_cpus;    /* RDTSCP tells the CPU's number */
 };
@@ -186,9 +184,7 @@ uint64_t clock_epoch_nanoseconds(void);
 
 /*
  * Sets what clock_epoch_nanoseconds() says now; false, and nothing has changed, for less than
- * clock_nanoseconds(). clock_epoch_changes() counts how often this was done, and the queue is woken each
- * time, for those who wait for a moment by that clock. May wait.
+ * clock_nanoseconds(). clock_epoch_changes() counts how often this was done. May wait.
  */
 bool clock_set_epoch(uint64_t nanoseconds);
 uint32_t clock_epoch_changes(void);
-struct wait_queue *clock_epoch_queue(void);

@@ -88,6 +88,16 @@ enum wait_result thread_sleep(uint64_t nanoseconds, bool killable);
  */
 void thread_bind(uint32_t cpu);
 
+/*
+ * CPUs that may run a thread. words: a bit for each of the CPUs that are present (cpu_set.h), at least one of
+ * an online one. The first lets the thread run on these alone from now on, and has it leave the one that it
+ * is on; the second gives `to`, which was not started, those of `from`. False, and nothing has changed: there
+ * is no memory. Where waiting is allowed; the thread stays, as the caller has a handle.
+ */
+bool thread_allow_cpus(struct thread *thread, const uint64_t *words);
+bool thread_copy_cpus(struct thread *to, const struct thread *from);
+bool thread_may_use(const struct thread *thread, unsigned cpu);
+
 /* The thread with that number, or NULL when there is none any more; to be given back by thread_put(). */
 struct thread *thread_find(uint64_t number);
 void thread_put(struct thread *thread);

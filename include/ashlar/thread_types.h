@@ -56,9 +56,9 @@ struct fault_history {
 struct thread {
     struct thread_locks locks; /* the first: <platform/inline.h> finds it there */
     _Atomic(uint32_t)
-        user_work;            /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
-    uint64_t in_kernel;       /* of `ran`, in the kernel: up to when it went to user mode last, or left its CPU */
-    void *stack_pointer;      /* where it goes on, while it does not run */
+        user_work;       /* enum thread_user_work, or'ed; looked at with interrupts off on the way out */
+    uint64_t in_kernel;  /* of `ran`, in the kernel: up to when it went to user mode last, or left its CPU */
+    void *stack_pointer; /* where it goes on, while it does not run */
     struct trap_frame *frame; /* innermost trap frame, while it does not run */
     struct vm_space *space;   /* the user space that it has loaded, while it does not run; or NULL */
     uint64_t trap_stack;      /* stack pointer for traps from user mode, while it does not run */
@@ -92,12 +92,13 @@ struct thread {
     uint64_t fs_base;  /* of user mode; only where there is `extended` */
     uint64_t gs_base;
 
-    const char *_Atomic waits_for; /* for people; NULL: it does not wait */
-    _Atomic(uint64_t) waits_since; /* clock_nanoseconds() */
-    _Atomic(uint64_t) waits_on;    /* number of who held the mutex that it waits for; 0: none */
-    struct fault_history faults;   /* kernel/memory/page_fault.c */
-    struct kernel_stack stack;     /* bytes 0: it runs on a stack that is not its own */
-    _Atomic(uint32_t) bound;       /* the one CPU that may run it; or THREAD_ANY_CPU */
+    const char *_Atomic waits_for;      /* for people; NULL: it does not wait */
+    _Atomic(uint64_t) waits_since;      /* clock_nanoseconds() */
+    _Atomic(uint64_t) waits_on;         /* number of who held the mutex that it waits for; 0: none */
+    struct fault_history faults;        /* kernel/memory/page_fault.c */
+    struct kernel_stack stack;          /* bytes 0: it runs on a stack that is not its own */
+    _Atomic(uint32_t) bound;            /* the one CPU that may run it; or THREAD_ANY_CPU */
+    _Atomic(uint64_t) *_Atomic allowed; /* CPUs that may run it, if it is not bound (Q); NULL: all */
 };
 
 _Static_assert(offsetof(struct thread, locks) == 0, "the platform relies on it");

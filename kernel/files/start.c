@@ -102,7 +102,8 @@ void files_start(const struct boot_info *info)
     struct clock_date date;
     START_REQUIRE(START_DEVICES);
     if (info->initrd_bytes != 0) {
-        clock_date_now(&date); /* so that files have times of day; without any, nobody waits for the firmware */
+        clock_date_now(
+            &date); /* so that files have times of day; without any, nobody waits for the firmware */
     }
     must_make_tree(info);
     if (info->initrd_bytes != 0) {

@@ -86,14 +86,23 @@
     /* system_information.c */                                                                               \
     X(99, sysinfo, "p")                                                                                      \
     /* machine.c */                                                                                          \
-    X(24, sched_yield, "")          X(63, uname, "p")            X(318, getrandom, "pnx")                    \
+    X(24, sched_yield, "")          X(318, getrandom, "pnx")                                                 \
+    /* system.c */                                                                                           \
+    X(63, uname, "p")               X(135, personality, "x")     X(170, sethostname, "pn")                   \
+    X(171, setdomainname, "pn")                                                                              \
+    /* sched.c */                                                                                            \
+    X(140, getpriority, "nn")       X(141, setpriority, "nnn")   X(142, sched_setparam, "np")                \
+    X(143, sched_getparam, "np")    X(144, sched_setscheduler, "nnp")                                        \
+    X(145, sched_getscheduler, "n") X(146, sched_get_priority_max, "n")                                      \
+    X(147, sched_get_priority_min, "n")                          X(148, sched_rr_get_interval, "np")         \
     /* clocks.c, sleep.c, usage.c */                                                                         \
     X(35, nanosleep, "pp")          X(96, gettimeofday, "pp")    X(98, getrusage, "np")                      \
     X(100, times, "p")              X(164, settimeofday, "pp")   X(201, time, "p")                           \
     X(227, clock_settime, "np")     X(228, clock_gettime, "np")  X(229, clock_getres, "np")                  \
     X(230, clock_nanosleep, "nxpp")                                                                          \
     /* cpus.c */                                                                                             \
-    X(309, getcpu, "pp")
+    X(203, sched_setaffinity, "nnp")                             X(204, sched_getaffinity, "nnp")            \
+    X(309, getcpu, "pp")            X(324, membarrier, "nx")
 /* clang-format on */
 
 /* A call's function: returns the answer, or an error number with a minus. May wait. */

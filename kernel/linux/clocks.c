@@ -3,6 +3,8 @@
  * processes and threads, which count what these have run for. The number of one of the last kind holds the
  * number of the process or the thread (include/linux/posix-timers.h).
  */
+#include <ashlar/wait.h>
+
 #include "calls.h"
 #include "time.h"
 #include "timer_file.h"
@@ -20,41 +22,6 @@ enum cpu_clock {
     CPU_CLOCK_THREAD = 4,
 };
 
-/* ---- Times ---- */
-
-uint64_t time_to_nanoseconds(const struct user_time *time)
-{
-    uint64_t seconds = (uint64_t)time->seconds;
-    return seconds >= INT64_MAX / NANOSECONDS_PER_SECOND
-               ? INT64_MAX
-               : seconds * NANOSECONDS_PER_SECOND + (uint64_t)time->part;
-}
-
-struct user_time time_from_nanoseconds(uint64_t nanoseconds)
-{
-    return (struct user_time){.seconds = (int64_t)(nanoseconds / NANOSECONDS_PER_SECOND),
-                              .part = (int64_t)(nanoseconds % NANOSECONDS_PER_SECOND)};
-}
-
-int64_t time_get(uint64_t *nanoseconds, user_addr_t from)
-{
-    struct user_time time;
-    if (!copy_from_user(&time, from, sizeof time)) {
-        return -EFAULT;
-    }
-    if (time.seconds < 0 || (uint64_t)time.part >= NANOSECONDS_PER_SECOND) {
-        return -EINVAL;
-    }
-    *nanoseconds = time_to_nanoseconds(&time);
-    return 0;
-}
-
-int64_t time_put(user_addr_t to, uint64_t nanoseconds)
-{
-    struct user_time time = time_from_nanoseconds(nanoseconds);
-    return copy_to_user(to, &time, sizeof time) ? 0 : -EFAULT;
-}
-
 /* struct timeval */
 static int64_t put_microseconds(user_addr_t to, uint64_t nanoseconds)
 {
@@ -64,23 +31,6 @@ static int64_t put_microseconds(user_addr_t to, uint64_t nanoseconds)
 }
 
 /* ---- Clocks ---- */
-
-bool clock_is_real(uint32_t clock)
-{
-    return clock == CLOCK_REAL || clock == CLOCK_REAL_COARSE || clock == CLOCK_ATOMIC;
-}
-
-bool clock_is_monotonic(uint32_t clock)
-{
-    return clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_MONOTONIC_COARSE ||
-           clock == CLOCK_BOOT_TIME;
-}
-
-uint64_t clock_from_real(uint64_t nanoseconds)
-{
-    uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
-    return nanoseconds > start ? nanoseconds - start : 0;
-}
 
 /* (T) The time of the process or the thread that a clock's number names; 0 for the calling one. */
 static int64_t read_cpu_clock(uint32_t clock, struct thread_times *times)
@@ -148,6 +98,7 @@ static int64_t set_real(uint64_t nanoseconds)
     if (!clock_set_epoch(nanoseconds)) {
         return -EINVAL;
     }
+    wake_all(clock_real_queue());
     timer_files_clock_set();
     return 0;
 }

@@ -85,6 +85,14 @@ static struct task *make_task(struct process *process, const struct trap_frame *
     }
     memcpy(child->name, parent->name, sizeof child->name);
     task_signals_begin(child, parent, (request->flags & (CLONE_VM | CLONE_VFORK)) == CLONE_VM);
+    if (!thread_copy_cpus(child->thread, parent->thread)) {
+        task_discard(child);
+        return NULL;
+    }
+    child->policy = parent->policy;
+    child->nice = parent->nice;
+    child->keeps_capabilities = parent->keeps_capabilities;
+    child->no_new_privileges = parent->no_new_privileges;
     child->start = *frame;
     child->start.rax = 0;
     child->start.rsp = request->stack ? request->stack : frame->rsp;

@@ -137,6 +137,7 @@ static void change(struct task *task, struct memory *memory, const struct execut
 {
     task_leave_memory(task);
     task->clear_on_exit = task->robust_list = user_addr(0);
+    task->keeps_capabilities = false;
     space_load(&memory->space);
     task_change_memory(task, memory);
     set_names(task, executable);

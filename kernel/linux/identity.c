@@ -4,6 +4,7 @@
 #include <ashlar/string.h>
 
 #include "calls.h"
+#include "prctl.h"
 #include "tree.h"
 
 #define ROBUST_LIST_BYTES 24 /* of struct robust_list_head */
@@ -140,6 +141,6 @@ int64_t call_prctl(const struct trap_frame *frame)
     case PRCTL_GET_NAME:
         return copy_to_user(at, task->name, sizeof task->name) ? 0 : -EFAULT;
     default:
-        return -EINVAL;
+        return prctl_rest(frame);
     }
 }

@@ -1,13 +1,10 @@
-/* System calls about the machine: its name, its random numbers. */
+/* System calls about the machine: its CPU's time, its random numbers. */
 #include <ashlar/random.h>
 #include <ashlar/string.h>
 #include <ashlar/thread.h>
 
 #include "calls.h"
-#include "release.h"
 
-#define NAME_BYTES      65 /* __NEW_UTS_LEN + 1 */
-#define NAMES           6
 #define RANDOM_LARGEST  0x1ffffff /* of one call */
 #define RANDOM_NO_WAIT  1U
 #define RANDOM_BLOCKING 2U
@@ -18,18 +15,6 @@ int64_t call_sched_yield(const struct trap_frame *frame)
     (void)frame;
     thread_yield();
     return 0;
-}
-
-int64_t call_uname(const struct trap_frame *frame)
-{
-    static const char *const values[NAMES] = {RELEASE_SYSTEM,  RELEASE_NODE, RELEASE_NUMBER,
-                                              RELEASE_VERSION, "x86_64",     "(none)"};
-    char names[NAMES][NAME_BYTES];
-    memset(names, 0, sizeof names);
-    for (unsigned i = 0; i < NAMES; i++) {
-        memcpy(names[i], values[i], strlen(values[i]));
-    }
-    return copy_to_user(user_addr(argument_1(frame)), names, sizeof names) ? 0 : -EFAULT;
 }
 
 int64_t call_getrandom(const struct trap_frame *frame)

@@ -163,6 +163,8 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
     made->heap_end = from->heap_end;
     made->map_base = from->map_base;
     made->layout = from->layout;
+    made->barriers = from->barriers;
+    made->undumpable = from->undumpable;
     mutex_release(&from->heap);
     if (error == VM_OK && from->file) {
         program_file_hold(from->file);

@@ -53,8 +53,8 @@ struct limit {
 
 #define PROCESS_NAME_BYTES 16 /* as Linux's comm, with the terminator */
 
-/* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6;
- * of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
+/* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 ..
+ * 6; of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
 #define PROCESS_EXITED(code)    ((uint64_t)((code)&0xff) << 8)
 #define PROCESS_KILLED(signal)  ((uint64_t)(signal))
 #define PROCESS_STOPPED(signal) ((uint64_t)(signal) << 8 | 0x7f)
@@ -71,18 +71,20 @@ struct memory_layout {
 /* What all threads have in common that run in one space. */
 struct memory {
     struct vm_space space;
-    _Atomic(uint32_t) users; /* processes that have it: more than one after vfork() */
-    struct mutex heap;       /* held while heap_end is moved */
-    struct file *file;       /* the program's, held as executed; NULL: none yet */
-    uint64_t image_base;     /* of the program's first segment */
-    uint64_t image_end;      /* behind its last one */
-    uint64_t heap_base;      /* where brk() begins */
-    uint64_t heap_end;       /* what brk() was given last */
-    uint64_t map_base;       /* mmap() looks for room from here upwards */
-    uint64_t peak;           /* of resident pages, up to the last time that some went */
+    _Atomic(uint32_t) users;        /* processes that have it: more than one after vfork() */
+    struct mutex heap;              /* held while heap_end is moved */
+    struct file *file;              /* the program's, held as executed; NULL: none yet */
+    uint64_t image_base;            /* of the program's first segment */
+    uint64_t image_end;             /* behind its last one */
+    uint64_t heap_base;             /* where brk() begins */
+    uint64_t heap_end;              /* what brk() was given last */
+    uint64_t map_base;              /* mmap() looks for room from here upwards */
+    uint64_t peak;                  /* of resident pages, up to the last time that some went */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
-    bool future_waits;       /* those that are locked for that reason fill as they are touched */
+    bool future_waits;              /* those that are locked for that reason fill as they are touched */
     struct memory_layout layout;
+    _Atomic(bool) barriers;   /* a task has asked to use membarrier() */
+    _Atomic(bool) undumpable; /* PR_SET_DUMPABLE: kept and told */
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */
@@ -105,14 +107,14 @@ struct process_handle;
 
 /* A program that runs. */
 struct process {
-    struct memory *memory;         /* (T) to write; NULL when the last task has let it go */
-    struct descriptors *files;     /* (T) to write; NULL when its last task has gone */
-    struct places *places;         /* the same */
-    _Atomic(uint32_t) file_users;  /* tasks that are not done with these */
-    uint32_t with_memory;          /* (T) tasks that have not let it go */
-    uint32_t number;               /* its pid: that of its first task */
-    char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
-    struct limit limits[LIMITS];   /* enforced: data, stack, locked, space, processes, signals */
+    struct memory *memory;          /* (T) to write; NULL when the last task has let it go */
+    struct descriptors *files;      /* (T) to write; NULL when its last task has gone */
+    struct places *places;          /* the same */
+    _Atomic(uint32_t) file_users;   /* tasks that are not done with these */
+    uint32_t with_memory;           /* (T) tasks that have not let it go */
+    uint32_t number;                /* its pid: that of its first task */
+    char name[PROCESS_NAME_BYTES];  /* the last part of the program's name, cut */
+    struct limit limits[LIMITS];    /* enforced: data, stack, locked, space, processes, signals */
     struct signal_actions *actions; /* (T) to write */
     struct process_signals signals;
 
@@ -160,6 +162,10 @@ struct task {
     struct task *lender;        /* (T) the other way round */
     struct wait_queue returned; /* where it waits for that */
     char name[PROCESS_NAME_BYTES]; /* (T) PR_SET_NAME; at first the process's */
+    uint32_t policy;               /* (T) sched_setscheduler(): kept and told, as the next */
+    int32_t nice;                  /* (T) setpriority() */
+    bool keeps_capabilities;       /* PR_SET_KEEPCAPS: kept and told, as the next */
+    bool no_new_privileges;        /* PR_SET_NO_NEW_PRIVS */
 };
 
 /* The calling thread's; only of one of a program. */

@@ -1,4 +1,7 @@
-/* nanosleep, clock_nanosleep: waiting for a time, or until a moment by one of the clocks. */
+/*
+ * nanosleep, clock_nanosleep: waiting for a time, or until a moment by one of the clocks. A signal without a
+ * handler lets it go on to the moment that it had (restart.c).
+ */
 #include <ashlar/wait.h>
 
 #include "calls.h"
@@ -46,7 +49,7 @@ static int64_t sleep_until_real(uint64_t moment)
         const struct wait_how how = {.deadline = moment >= INT64_MAX ? WAIT_FOREVER : deadline,
                                      .killable = true,
                                      .from_outside = true};
-        switch (WAIT_UNTIL(clock_epoch_queue(), clock_epoch_changes() != changes, "a time of day", how)) {
+        switch (WAIT_UNTIL(clock_real_queue(), clock_epoch_changes() != changes, "a time of day", how)) {
         case WAIT_KILLED:
             return -EINTR;
         case WAIT_TIMED_OUT:

@@ -48,5 +48,8 @@ bool clock_is_monotonic(uint32_t clock);
 /* A moment of the time of day, by clock_nanoseconds(); what is past is 0. */
 uint64_t clock_from_real(uint64_t nanoseconds);
 
+/* Woken when somebody has set the time of day, for those who wait for a moment of it. */
+struct wait_queue *clock_real_queue(void);
+
 /* What the clock shows; -EINVAL: there is no such clock, or not that process or thread. */
 int64_t clock_read(uint32_t clock, uint64_t *nanoseconds);

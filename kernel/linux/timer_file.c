@@ -21,14 +21,14 @@
 struct timer_file {
     struct timer timer; /* runs on nobody's account; its owner is who holds `lock` */
     struct fs_event event;
-    struct mutex lock;      /* guards what follows, but the links */
-    bool is_real;           /* its clock is the time of day */
-    bool moves;             /* `next` is a moment of the time of day */
-    bool cancels;           /* reading fails once when the time of day is set */
-    uint32_t changes;       /* clock_epoch_changes() that its owner knows of */
-    uint64_t next;          /* when it expires, by its clock; 0: never */
-    uint64_t interval;      /* from then on; 0: once */
-    uint64_t expirations;   /* that nobody has read */
+    struct mutex lock;            /* guards what follows, but the links */
+    bool is_real;                 /* its clock is the time of day */
+    bool moves;                   /* `next` is a moment of the time of day */
+    bool cancels;                 /* reading fails once when the time of day is set */
+    uint32_t changes;             /* clock_epoch_changes() that its owner knows of */
+    uint64_t next;                /* when it expires, by its clock; 0: never */
+    uint64_t interval;            /* from then on; 0: once */
+    uint64_t expirations;         /* that nobody has read */
     struct timer_file *following; /* in the list, as long as it is open */
     struct timer_file *preceding;
 };

@@ -7,6 +7,7 @@
  * and then looks for queues with something in them. Each entry is a locked instruction, so one of the two
  * sees the other's.
  */
+#include <ashlar/cpu_request.h>
 #include <ashlar/cpu_set.h>
 #include <ashlar/platform.h>
 
@@ -32,10 +33,27 @@ void unlock_both(struct run_queue *one, struct run_queue *other) NO_LOCK_ANALYSI
     irq_spinlock_release(&low->lock);
 }
 
-static bool may_run_on(const struct thread *thread, unsigned cpu)
+bool thread_may_use(const struct thread *thread, unsigned cpu)
+{
+    const _Atomic(uint64_t) *words = atomic_load_explicit(&thread->allowed, memory_order_acquire);
+    return !words ||
+           (atomic_load_explicit(&words[cpu / CPU_SET_WORD_BITS], memory_order_relaxed) & cpu_set_bit(cpu));
+}
+
+bool may_run_on(const struct thread *thread, unsigned cpu)
 {
     uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);
-    return bound == THREAD_ANY_CPU || bound == cpu;
+    return bound == cpu || (bound == THREAD_ANY_CPU && thread_may_use(thread, cpu));
+}
+
+/* The first CPU of the set that may run it; beyond the set if none does. */
+static unsigned first_of(const struct cpu_set *set, const struct thread *thread)
+{
+    unsigned cpu = cpu_set_next(set, 0);
+    while (cpu < set->cpus && !may_run_on(thread, cpu)) {
+        cpu = cpu_set_next(set, cpu + 1);
+    }
+    return cpu;
 }
 
 unsigned cpu_for(const struct thread *thread)
@@ -45,14 +63,19 @@ unsigned cpu_for(const struct thread *thread)
     if (bound != THREAD_ANY_CPU) {
         return bound;
     }
-    if (cpus_idle.cpus == 0 || cpu_set_has(&cpus_idle, last)) {
+    bool may = thread_may_use(thread, last);
+    if (cpus_idle.cpus == 0 || (may && cpu_set_has(&cpus_idle, last))) {
         return last;
     }
-    unsigned idle = cpu_set_next(&cpus_idle, 0);
-    return idle < cpus_idle.cpus ? idle : last;
+    unsigned idle = first_of(&cpus_idle, thread);
+    if (idle < cpus_idle.cpus || may) {
+        return idle < cpus_idle.cpus ? idle : last;
+    }
+    unsigned allowed = first_of(cpus_online(), thread);
+    return allowed < cpus_online()->cpus ? allowed : last;
 }
 
-static void tell(struct run_queue *queue)
+void tell(struct run_queue *queue)
 {
     atomic_store(&queue->look, true);
     look_there(queue->cpu);
@@ -86,7 +109,7 @@ void tell_idle(const struct run_queue *queue, const struct thread *thread)
     if (cpus_idle.cpus == 0 || queue->current->is_idle || thread->bound != THREAD_ANY_CPU) {
         return;
     }
-    unsigned idle = cpu_set_next(&cpus_idle, 0);
+    unsigned idle = first_of(&cpus_idle, thread);
     if (idle < cpus_idle.cpus) {
         tell(run_queue_of(idle));
     }

@@ -20,6 +20,7 @@ void thread_free(struct thread *thread)
         kernel_stack_free(&kernel_vmalloc, &thread->stack);
     }
     heap_free(&kernel_heap, thread->extended);
+    heap_free(&kernel_heap, (void *)atomic_load(&thread->allowed));
     heap_free(&kernel_heap, thread);
 }
 

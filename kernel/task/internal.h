@@ -83,7 +83,18 @@ void tell_idle(const struct run_queue *queue, const struct thread *thread);
 /* Moves a thread from another CPU's queue into this one's, interrupts off; false: there is none that may. */
 bool steal(struct run_queue *queue);
 
+/* Whether the thread may run there. */
+bool may_run_on(const struct thread *thread, unsigned cpu);
+
+/* The CPU, whose queue this is, looks soon whether another thread is to run there. */
+void tell(struct run_queue *queue);
+
 /* ---- schedule.c ---- */
+
+/* With interrupts off: calls `change`, which changes where the thread may run, with the lock of its queue
+ * held, and sees to it that it goes on where it may, if it is not the calling one. */
+void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const uint64_t *words),
+                         const uint64_t *words);
 
 /* A time slice of this CPU is over: the timer calls it. */
 void threads_slice_over(void);

@@ -55,9 +55,8 @@ static struct run_queue *lock_for(struct thread *thread, struct run_queue **want
         struct run_queue *queue = run_queue_of(atomic_load_explicit(&thread->cpu, memory_order_relaxed));
         *wanted = run_queue_of(cpu_for(thread));
         lock_both(queue, *wanted);
-        uint32_t bound = atomic_load_explicit(&thread->bound, memory_order_relaxed);
         if (atomic_load_explicit(&thread->cpu, memory_order_relaxed) == queue->cpu &&
-            (bound == THREAD_ANY_CPU || bound == (*wanted)->cpu)) {
+            may_run_on(thread, (*wanted)->cpu)) {
             return queue;
         }
         unlock_both(queue, *wanted);
@@ -131,6 +130,13 @@ static void leave(struct run_queue *queue)
     finish_switch();
 }
 
+/* Who runs here next lets it go on where it may. Its queue is locked. */
+static void has_to_move(struct thread *self)
+{
+    self->moves = true;
+    set_state(self, THREAD_WAITING);
+}
+
 /* Lets others go first; whoever has to make room for a higher level goes on before all others of its own. */
 static void let_others(bool yields)
 {
@@ -139,7 +145,9 @@ static void let_others(bool yields)
     struct thread *self = queue->current;
     lock(queue);
     set_state(self, THREAD_READY);
-    if (!self->is_idle) {
+    if (!may_run_on(self, queue->cpu)) {
+        has_to_move(self);
+    } else if (!self->is_idle) {
         run_queue_add(queue, self, !yields && run_queue_wants(queue, true));
         tell_idle(queue, self);
     }
@@ -220,7 +228,7 @@ void threads_look(void)
 {
     struct run_queue *queue = run_queue_here();
     lock(queue);
-    if (run_queue_wants(queue, true)) {
+    if (run_queue_wants(queue, true) || !may_run_on(queue->current, queue->cpu)) {
         wish_here();
     } else if (run_queue_wants(queue, false)) {
         slice_begin(false);
@@ -294,9 +302,27 @@ void thread_bind(uint32_t cpu)
     if (cpu == THREAD_ANY_CPU || cpu == queue->cpu) {
         unlock(queue);
     } else {
-        self->moves = true; /* who runs here next wakes it, and so it goes where it may run */
-        set_state(self, THREAD_WAITING);
+        has_to_move(self);
         leave(queue);
     }
     interrupts_restore(were_on);
+}
+
+void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const uint64_t *words),
+                         const uint64_t *words)
+{
+    struct run_queue *wanted;
+    struct run_queue *queue = lock_for(thread, &wanted);
+    change(thread, words);
+    unlock_both(queue, wanted);
+    queue = lock_for(thread, &wanted);
+    if (is(thread, THREAD_READY) && !may_run_on(thread, queue->cpu)) {
+        run_queue_remove(queue, thread);
+        atomic_store_explicit(&thread->cpu, wanted->cpu, memory_order_relaxed);
+        run_queue_add(wanted, thread, false);
+        tell_cpu(wanted);
+    } else if (is(thread, THREAD_RUNNING) && !may_run_on(thread, queue->cpu) && thread != thread_current()) {
+        tell(queue);
+    }
+    unlock_both(queue, wanted);
 }

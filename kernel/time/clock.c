@@ -13,7 +13,6 @@
 #include <ashlar/log.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
-#include <ashlar/wait.h>
 #include <stdatomic.h>
 #include <x86/cpuid.h>
 #include <x86/interrupt_flag.h>
@@ -23,7 +22,8 @@
 
 #define MEASURE_MICROSECONDS 2000
 #define MEASUREMENTS_MAX     20
-#define EPOCH_END            (INT64_MAX - 30 * 365 * 86400 * NANOSECONDS_PER_SECOND) /* what Linux lets one set */
+/* What Linux lets one set: so that the clock counts for thirty years more. */
+#define EPOCH_END            (INT64_MAX - 30ULL * 365 * 86400 * NANOSECONDS_PER_SECOND)
 
 static uint64_t origin; /* time-stamp counter at the loader's entry */
 static uint64_t hertz;  /* its rate */
@@ -32,12 +32,11 @@ static struct clock_scale to_nanoseconds;
 static struct clock_scale to_ticks;
 static struct mutex date_lock = MUTEX_INITIALIZER(LOCK_DATE);
 static bool date_known GUARDED_BY(date_lock);
-static _Atomic(uint64_t) epoch;       /* since 1970, what the clock shows 0 at; 0: the date is not known */
-static _Atomic(uint32_t) epochs_set;  /* how often somebody has set it */
+static _Atomic(uint64_t) epoch;      /* since 1970, what the clock shows 0 at; 0: the date is not known */
+static _Atomic(uint32_t) epochs_set; /* how often somebody has set it */
 static struct clock_shared *_Atomic shared_clock; /* what programs read; NULL: none did yet */
-static struct wait_queue epoch_queue = WAIT_QUEUE_INITIALIZER;
-static _Atomic(bool) counters_differ; /* of the CPUs: clock_trust_counters() */
-static _Atomic(uint64_t) last_shown;  /* the largest number that the clock has shown since */
+static _Atomic(bool) counters_differ;             /* of the CPUs: clock_trust_counters() */
+static _Atomic(uint64_t) last_shown;              /* the largest number that the clock has shown since */
 
 static void set_rate(uint64_t rate, const char *from)
 {
@@ -196,7 +195,8 @@ uint64_t clock_epoch_nanoseconds(void)
     return atomic_load_explicit(&epoch, memory_order_relaxed) + clock_nanoseconds();
 }
 
-/* Asks the firmware, if nothing is known yet; returns whether the date is known. A date before 1970 is none. */
+/* Asks the firmware, if nothing is known yet; returns whether the date is known. A date before 1970 is none.
+ */
 static bool find_date(void) REQUIRES(date_lock)
 {
     struct clock_date firmware;
@@ -234,18 +234,10 @@ bool clock_set_epoch(uint64_t nanoseconds)
         tell_programs();
     }
     mutex_release(&date_lock);
-    if (sound) {
-        wake_all(&epoch_queue);
-    }
     return sound;
 }
 
 uint32_t clock_epoch_changes(void)
 {
     return atomic_load(&epochs_set);
-}
-
-struct wait_queue *clock_epoch_queue(void)
-{
-    return &epoch_queue;
 }

@@ -1,4 +1,4 @@
-"""Programs about time: clocks, sleeping, timers, what was used; said under Ashlar as under Linux."""
+"""Programs about time and CPUs: clocks, sleeping, timers, what was used, who runs where; as under Linux."""
 
 import costs
 import programs
@@ -30,6 +30,9 @@ def cost(setting, folder):
 
 CASES = {
     "costs.clock": cost,
+    "program.control": programs.like_linux("control", "-pthread", cpus=2),
+    "program.cpus": programs.like_linux("cpus", "-pthread", cpus=1),
+    "program.cpus.4": programs.like_linux("cpus", "-pthread", cpus=4),
     "program.shared-object": programs.like_linux("shared_object", "-pthread", cpus=1),
     "program.shared-object.4": programs.like_linux("shared_object", "-pthread", cpus=4),
     "program.clocks": programs.like_linux("clocks", "-pthread", cpus=1),

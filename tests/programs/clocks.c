@@ -44,9 +44,9 @@ static void burn(long long nanoseconds)
 
 static void reading(void)
 {
-    static const clockid_t clocks[] = {CLOCK_REALTIME,           CLOCK_MONOTONIC,          CLOCK_PROCESS_CPUTIME_ID,
-                                       CLOCK_THREAD_CPUTIME_ID,  CLOCK_MONOTONIC_RAW,      CLOCK_REALTIME_COARSE,
-                                       CLOCK_MONOTONIC_COARSE,   CLOCK_BOOTTIME,           CLOCK_TAI};
+    static const clockid_t clocks[] = {CLOCK_REALTIME,          CLOCK_MONOTONIC,     CLOCK_PROCESS_CPUTIME_ID,
+                                       CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
+                                       CLOCK_MONOTONIC_COARSE,  CLOCK_BOOTTIME,      CLOCK_TAI};
     for (unsigned i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         struct timespec time = {-1, -1};
         long long first = now_of(clocks[i]);
@@ -184,8 +184,8 @@ static void sleeping(void)
     }
     sleep_by(CLOCK_MONOTONIC, 2); /* flags without meaning */
     struct timespec time = {0, 1};
-    static const clockid_t unfit[] = {CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-                                      CLOCK_MONOTONIC_COARSE,  10,                  99};
+    static const clockid_t unfit[] = {
+        CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, 10, 99};
     for (unsigned i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         TELL(syscall(SYS_clock_nanosleep, unfit[i], 0, &time, NULL));
         TELL(syscall(SYS_clock_nanosleep, unfit[i], 0, BAD, NULL));
@@ -278,7 +278,8 @@ static void call_much(void)
 {
     long long end = now_of(CLOCK_THREAD_CPUTIME_ID) + 60 * MILLISECOND;
     while (now_of(CLOCK_THREAD_CPUTIME_ID) < end) {
-        void *pages = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        void *pages =
+            mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         munmap(pages, 1 << 20);
     }
 }
@@ -351,8 +352,8 @@ static void usage(void)
     TELL(syscall(SYS_getrusage, RUSAGE_SELF, BAD));
     struct tms ticks;
     clock_t first = times(&ticks);
-    printf("times: %d %d %d\n", ticks.tms_utime + ticks.tms_stime >= 10, ticks.tms_cutime + ticks.tms_cstime >= 2,
-           first > 0);
+    printf("times: %d %d %d\n", ticks.tms_utime + ticks.tms_stime >= 10,
+           ticks.tms_cutime + ticks.tms_cstime >= 2, first > 0);
     usleep(30000);
     printf("ticks: %d\n", times(NULL) - first >= 2);
     TELL(syscall(SYS_times, BAD));

@@ -95,8 +95,8 @@ static int parse(void)
     if (!file) {
         return 0;
     }
-    printf("class %d, data %d, type %d, machine %d\n", file->e_ident[EI_CLASS], file->e_ident[EI_DATA], file->e_type,
-           file->e_machine);
+    printf("class %d, data %d, type %d, machine %d\n", file->e_ident[EI_CLASS], file->e_ident[EI_DATA],
+           file->e_type, file->e_machine);
     const Elf64_Phdr *headers = (const Elf64_Phdr *)((const char *)file + file->e_phoff);
     const Elf64_Dyn *dynamic = NULL;
     Elf64_Addr base = (Elf64_Addr)file;
@@ -135,8 +135,9 @@ static long long by_library(clockid_t clock)
 
 static void agreeing(void)
 {
-    static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_TAI,
-                                       CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    static const clockid_t clocks[] = {CLOCK_REALTIME,         CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,
+                                       CLOCK_BOOTTIME,         CLOCK_TAI,       CLOCK_PROCESS_CPUTIME_ID,
+                                       CLOCK_THREAD_CPUTIME_ID};
     for (unsigned i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         int wrong = 0;
         for (unsigned rounds = 0; rounds < 2000; rounds++) {

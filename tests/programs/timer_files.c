@@ -5,11 +5,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <time.h>
 
 #define SECOND      1000000000LL
@@ -80,8 +80,11 @@ static void errors(void)
     TELL(timerfd_settime(-1, 0, &setting, NULL));
     TELL(timerfd_settime(1, 0, &setting, NULL));
     TELL(timerfd_settime(timer, 0, &setting, BAD));
-    static const struct itimerspec bad[] = {
-        {{0, 0}, {0, SECOND}}, {{0, 0}, {-1, 0}}, {{0, SECOND}, {1, 0}}, {{0, -1}, {1, 0}}, {{-1, 0}, {1, 0}}};
+    static const struct itimerspec bad[] = {{{0, 0}, {0, SECOND}},
+                                            {{0, 0}, {-1, 0}},
+                                            {{0, SECOND}, {1, 0}},
+                                            {{0, -1}, {1, 0}},
+                                            {{-1, 0}, {1, 0}}};
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         TELL(timerfd_settime(timer, 0, &bad[i], NULL));
     }

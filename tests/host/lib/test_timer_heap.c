@@ -1,4 +1,5 @@
-/* The heap of timers against a reference model, an unsorted array, and against its own promise of few steps. */
+/* The heap of timers against a reference model, an unsorted array, and against its own promise of few steps.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,7 +123,8 @@ static unsigned logarithm(unsigned count)
     return bits;
 }
 
-/* What a merge goes along, and how far upwards a removal may have to correct: all are as short as promised. */
+/* What a merge goes along, and how far upwards a removal may have to correct: all are as short as promised.
+ */
 static void expect_short_ways(const struct timer *heap, unsigned count)
 {
     unsigned steps = 0;

@@ -31,9 +31,9 @@ struct per_cpu {
     struct trap_frame *frame;  /* innermost trap frame, or NULL outside any trap */
     struct thread *thread;     /* that runs; never NULL */
     struct task_state tss;     /* stack pointers for traps; arch/x86_64/trap/entry.S moves the IST entries */
-    struct global_descriptors gdt;  /* this CPU's descriptor table: its TSS differs from the others' */
-    uint32_t entered;               /* low half of the time-stamp counter when the thread that runs came here from
-                                       user mode, or from another thread: whichever was last */
+    struct global_descriptors gdt; /* this CPU's descriptor table: its TSS differs from the others' */
+    uint32_t entered; /* low half of the time-stamp counter when the thread that runs came here from
+                         user mode, or from another thread: whichever was last */
     uint64_t interrupt_counts[256]; /* by vector; written only by this CPU */
     struct vm_space *space;         /* the user space that is loaded, or NULL */
     struct run_queue queue;         /* kernel/task/ */
