@@ -128,8 +128,7 @@ static const char *access_name(uint64_t error_code)
 
 /* What the space said of a page fault, and what that means for the program. For a kernel address the space
  * was not asked: so nothing has faulted since, and `last`, which was CR2, is the address. */
-static struct signal_information explain_page_fault(const struct trap_frame *frame, uint64_t last,
-                                                    char reason[REASON_BYTES])
+static struct signal_information explain_page_fault(uint64_t last)
 {
     const struct fault_history *seen = &thread_current()->faults;
     enum vm_fault refusal = (enum vm_fault)seen->refusal;
@@ -137,8 +136,6 @@ static struct signal_information explain_page_fault(const struct trap_frame *fra
     uint64_t address = asked ? seen->refused : last;
     struct signal_information told = {
         .signal = SIGNAL_SEGV, .code = CODE_NOT_MAPPED, .address = address};
-    format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code), address,
-           asked ? vm_fault_name(refusal) : "not a program's address");
     if (asked && refusal == VM_FAULT_PAGER_FAILED) {
         told.signal = SIGNAL_BUS;
         told.code = CODE_NOT_THERE;
@@ -150,11 +147,26 @@ static struct signal_information explain_page_fault(const struct trap_frame *fra
     return told;
 }
 
-/* The instruction, and in which region it lies. */
-static void tell_place(struct process *process, const struct trap_frame *frame, const char *signal,
-                       const char *reason)
+static void explain_to_people(const struct trap_frame *frame, uint64_t address, char reason[REASON_BYTES])
 {
+    enum vm_fault refusal = (enum vm_fault)thread_current()->faults.refusal;
+    bool asked = (int64_t)address >= 0 && !vm_fault_resolved(refusal);
+    if (frame->vector == EXCEPTION_PAGE_FAULT) {
+        format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code), address,
+               asked ? vm_fault_name(refusal) : "not a program's address");
+    } else {
+        format(reason, REASON_BYTES, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
+               frame->error_code);
+    }
+}
+
+/* Why, the instruction, and in which region it lies. */
+static void tell(struct process *process, const struct trap_frame *frame, const char *signal,
+                 uint64_t address)
+{
+    char reason[REASON_BYTES];
     struct vm_region_facts region;
+    explain_to_people(frame, address, reason);
     bool found = vm_space_find(&process->memory->space, virt_addr(frame->rip), &region);
     const char *name = !found ? "no region" : region.name[0] ? region.name : "memory of mmap()";
     log_warning("%s (%u): %s: %s; by the instruction at 0x%" PRIx64 ", %s + 0x%" PRIx64, process->name,
@@ -185,7 +197,6 @@ static void note(struct task *task, const struct trap_frame *frame, const struct
 bool process_exception(struct trap_frame *frame)
 {
     struct task *task = thread_current()->task;
-    char reason[REASON_BYTES];
     struct signal_information told;
     if (!task || frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK ||
         frame->vector == EXCEPTION_DOUBLE_FAULT) {
@@ -194,18 +205,16 @@ bool process_exception(struct trap_frame *frame)
     if (frame->vector == EXCEPTION_PAGE_FAULT) {
         uint64_t last = cr2_read();
         interrupts_enable();
-        told = explain_page_fault(frame, last, reason);
+        told = explain_page_fault(last);
     } else {
         uint64_t status = frame->vector == EXCEPTION_DEBUG ? take_debug_status() : 0;
         told = explain(frame, status);
         interrupts_enable();
-        format(reason, sizeof reason, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
-               frame->error_code);
     }
     note(task, frame, &told);
     if (told.signal == SIGNAL_KILL || !signal_fault(&told)) {
         enum signal_number signal = (enum signal_number)told.signal;
-        tell_place(task->process, frame, signal_name(signal), reason);
+        tell(task->process, frame, signal_name(signal), told.address);
         process_end(PROCESS_KILLED(signal));
     }
     interrupts_disable();

@@ -63,14 +63,13 @@ void signals_offer(struct process *process, uint64_t set)
     }
 }
 
-/* (L) A signal that is masked is kept, even if it would be ignored now: the action may change till it comes. */
-static bool is_dropped(const struct process *process, const struct task *task, uint32_t signal)
+/* A signal that is masked is kept, even if it would be ignored now: the action may change till it comes. */
+static bool is_dropped(const struct process *process, const struct task *task, uint32_t signal,
+                       uint64_t handler)
 {
     const struct task *to = task ? task : process->identity->task;
-    if (to && (atomic_load(&to->signals.mask) & SIGNAL_BIT(signal))) {
-        return false;
-    }
-    return signal_is_ignored(signal, process->actions->actions[signal - 1].handler);
+    bool masked = to && (atomic_load(&to->signals.mask) & SIGNAL_BIT(signal));
+    return !masked && signal_is_ignored(signal, handler);
 }
 
 /* ---- Stopping and going on undo each other ---- */
@@ -105,26 +104,24 @@ static void prepare(struct process *process, uint32_t signal)
 
 /* ---- Sending ---- */
 
-/* (T) It is pending: whoever takes it is told; or all end at once, if that is what it does. */
-static void tell(struct process *process, struct task *task, uint32_t signal)
+/* (T) It is pending: whoever takes it is told; or all end at once, if that is what it does. Who has stopped
+ * takes it when he goes on. */
+static void tell(struct process *process, struct task *task, uint32_t signal, uint64_t handler)
 {
     struct task *target = !task ? choose(process, signal) : reaches(task, signal) ? task : NULL;
-    if (!target) {
+    if (!target || process->signals.is_stopped) {
         return;
     }
-    lock(process);
-    bool by_default = process->actions->actions[signal - 1].handler == ACTION_DEFAULT;
-    unlock(process);
     bool masked = atomic_load(&target->signals.mask) & SIGNAL_BIT(signal);
-    if (by_default && !masked && signal_default(signal) == EFFECT_END) {
+    if (handler == ACTION_DEFAULT && !masked && signal_default(signal) == EFFECT_END) {
         tree_end_process(process, PROCESS_KILLED(signal), NULL);
     } else {
         thread_interrupt(target->thread);
     }
 }
 
-/* (T) Whether there is anything to do. */
-static bool begins(struct process *process, struct task *task, uint32_t signal)
+/* (T) Whether there is anything to do; *handler: what the process has set. */
+static bool begins(struct process *process, struct task *task, uint32_t signal, uint64_t *handler)
 {
     if (process->state != PROCESS_RUNS) {
         return false;
@@ -135,9 +132,9 @@ static bool begins(struct process *process, struct task *task, uint32_t signal)
     }
     prepare(process, signal);
     lock(process);
-    bool dropped = is_dropped(process, task, signal);
+    *handler = process->actions->actions[signal - 1].handler;
     unlock(process);
-    return !dropped;
+    return !is_dropped(process, task, signal, *handler);
 }
 
 static struct signal_queue *queue_of(struct process *process, struct task *task)
@@ -149,7 +146,8 @@ static struct signal_queue *queue_of(struct process *process, struct task *task)
 int signal_send(struct process *process, struct task *task, const struct signal_information *information)
 {
     uint32_t signal = (uint32_t)information->signal;
-    if (!begins(process, task, signal)) {
+    uint64_t handler;
+    if (!begins(process, task, signal, &handler)) {
         return 0;
     }
     bool by_kernel = signal < SIGNAL_REALTIME && information->code >= 0;
@@ -165,7 +163,7 @@ int signal_send(struct process *process, struct task *task, const struct signal_
     bool added = signal_queue_add(queue_of(process, task), signal, record);
     unlock(process);
     if (added) {
-        tell(process, task, signal);
+        tell(process, task, signal, handler);
     } else {
         signal_record_free(record);
     }
@@ -175,14 +173,15 @@ int signal_send(struct process *process, struct task *task, const struct signal_
 void signal_send_owned(struct process *process, struct task *task, struct signal_record *record)
 {
     uint32_t signal = (uint32_t)record->information.signal;
-    if (!begins(process, task, signal)) {
+    uint64_t handler;
+    if (!begins(process, task, signal, &handler)) {
         return;
     }
     lock(process);
     bool added = signal_queue_add(queue_of(process, task), signal, record);
     unlock(process);
     if (added) {
-        tell(process, task, signal);
+        tell(process, task, signal, handler);
     }
 }
 

@@ -60,11 +60,13 @@ struct signal_record *signal_record_create(uint64_t limit)
 {
     struct signal_record *record = NULL;
     if (atomic_fetch_add(&records, 1) < limit) {
-        record = heap_alloc_zeroed(&kernel_heap, sizeof *record);
+        record = heap_alloc(&kernel_heap, sizeof *record);
     }
     if (!record) {
         atomic_fetch_sub(&records, 1);
+        return NULL;
     }
+    record->is_owned = false;
     return record;
 }
 
