@@ -82,6 +82,7 @@ struct process *process_create(const struct process *like, const char *name)
     process->begun = clock_nanoseconds();
     wait_queue_init(&process->watchers);
     wait_queue_init(&process->signals.continued);
+    process_timers_begin(process);
     return process;
 }
 

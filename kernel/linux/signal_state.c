@@ -67,6 +67,7 @@ struct signal_record *signal_record_create(uint64_t limit)
         return NULL;
     }
     record->is_owned = false;
+    record->overrun_taken = 0;
     return record;
 }
 
@@ -141,6 +142,9 @@ void signals_execute(struct task *task, struct signal_actions *own)
         tree_unlock();
         signal_actions_put(before);
     }
+    tree_lock();
+    posix_timers_end(process);
+    tree_unlock();
     signal_actions_clear(process->actions);
     task->signals.stack = (struct signal_stack){.flags = STACK_NONE};
 }

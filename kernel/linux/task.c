@@ -7,6 +7,7 @@
 #include <x86/user_mode.h>
 
 #include "futex.h"
+#include "terminal.h"
 #include "tree.h"
 #include "usage.h"
 
@@ -49,6 +50,8 @@ void task_change_memory(struct task *task, struct memory *memory)
 static struct process *become_zombie(struct process *process)
 {
     uint32_t signal = (uint32_t)process->status & 0x7f;
+    process_timers_end(process);
+    terminal_end(process);
     stop_tell_orphans(process);
     signal_orphans(process);
     struct process *gone = tree_orphan_children(process);

@@ -1,0 +1,70 @@
+/* Timers by deadline; see timer_heap.h. */
+#include "timer_heap.h"
+
+/* Both are roots, or none: the later one becomes the first child of the other. */
+static struct timer_link *meld(struct timer_link *one, struct timer_link *other)
+{
+    if (!one || !other) {
+        return one ? one : other;
+    }
+    struct timer_link *root = other->deadline < one->deadline ? other : one;
+    struct timer_link *child = root == one ? other : one;
+    child->previous = root;
+    child->next = root->child;
+    if (child->next) {
+        child->next->previous = child;
+    }
+    root->child = child;
+    return root;
+}
+
+/* The children of one parent become a heap: in pairs from the first to the last, then all from the last on. */
+static struct timer_link *meld_all(struct timer_link *child)
+{
+    struct timer_link *pairs = NULL;
+    struct timer_link *root = NULL;
+    while (child) {
+        struct timer_link *second = child->next;
+        struct timer_link *rest = second ? second->next : NULL;
+        child->next = child->previous = NULL;
+        if (second) {
+            second->next = second->previous = NULL;
+        }
+        struct timer_link *pair = meld(child, second);
+        pair->next = pairs;
+        pairs = pair;
+        child = rest;
+    }
+    while (pairs) {
+        struct timer_link *next = pairs->next;
+        pairs->next = NULL;
+        root = meld(root, pairs);
+        pairs = next;
+    }
+    return root;
+}
+
+void timer_heap_add(struct timer_heap *heap, struct timer_link *link)
+{
+    link->child = link->next = link->previous = NULL;
+    link->is_there = true;
+    heap->first = meld(heap->first, link);
+}
+
+void timer_heap_remove(struct timer_heap *heap, struct timer_link *link)
+{
+    if (!link->is_there) {
+        return;
+    }
+    struct timer_link *rest = meld_all(link->child);
+    link->is_there = false;
+    if (link == heap->first) {
+        heap->first = rest;
+        return;
+    }
+    *(link->previous->child == link ? &link->previous->child : &link->previous->next) = link->next;
+    if (link->next) {
+        link->next->previous = link->previous;
+    }
+    heap->first = meld(heap->first, rest);
+}
