@@ -76,6 +76,16 @@ static void model_remove(unsigned at)
     model_count--;
 }
 
+/* One of which nothing is known is one with the next of its number. */
+static void model_forget_unknown(uint32_t signal)
+{
+    for (unsigned i = model_count; i-- > 0;) {
+        if (model[i].signal == signal && model[i].record < 0) {
+            model_remove(i);
+        }
+    }
+}
+
 static bool is_free[RECORDS];
 
 static int free_record(void)
@@ -104,6 +114,7 @@ static void add(struct signal_queue *queue)
             is_free[record] = false;
             assert_int_equal(records[record].information.signal, (int)signal);
         }
+        model_forget_unknown(signal);
         model[model_count].signal = signal;
         model[model_count++].record = record;
     }
