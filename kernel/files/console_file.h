@@ -3,8 +3,8 @@
  *
  * While it is open, what is typed is taken from console_read() and made into lines: echoed, erased by DEL,
  * ^W and ^U, ended by Enter, or by ^D, which at the start of a line is the end of the file. ^C, ^\ and ^Z are
- * signals (kernel/linux/terminal.h), and throw away what was typed. With ICANON off, bytes come as they are typed. Output always goes through OPOST and
- * ONLCR, since that is the console's own way.
+ * signals (kernel/linux/terminal.h), and throw away what was typed. With ICANON off, bytes come as they are
+ * typed. Output always goes through OPOST and ONLCR, since that is the console's own way.
  */
 #pragma once
 

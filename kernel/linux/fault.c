@@ -1,6 +1,6 @@
 /*
- * Exceptions that a program raised and that no space resolved: each is the signal that Linux sends for it. One
- * that has no handler ends the program, with a line in the log.
+ * Exceptions that a program raised and that no space resolved: each is the signal that Linux sends for it.
+ * One that has no handler ends the program, with a line in the log.
  */
 #define LOG_SUBSYSTEM "program"
 #include <ashlar/arch/page_fault_code.h>
@@ -39,14 +39,14 @@ static enum signal_number signal_of(uint64_t vector)
 
 /* si_code of each (include/uapi/asm-generic/siginfo.h). */
 enum fault_code {
-    CODE_NOT_MAPPED = 1,    /* SEGV_MAPERR */
-    CODE_NOT_ALLOWED = 2,   /* SEGV_ACCERR */
-    CODE_ALIGNMENT = 1,     /* BUS_ADRALN */
-    CODE_NOT_THERE = 2,     /* BUS_ADRERR */
+    CODE_NOT_MAPPED = 1,     /* SEGV_MAPERR */
+    CODE_NOT_ALLOWED = 2,    /* SEGV_ACCERR */
+    CODE_ALIGNMENT = 1,      /* BUS_ADRALN */
+    CODE_NOT_THERE = 2,      /* BUS_ADRERR */
     CODE_NO_INSTRUCTION = 2, /* ILL_ILLOPN */
-    CODE_BREAKPOINT = 1,    /* TRAP_BRKPT */
-    CODE_STEP = 2,          /* TRAP_TRACE */
-    CODE_DIVISION = 1,      /* FPE_INTDIV */
+    CODE_BREAKPOINT = 1,     /* TRAP_BRKPT */
+    CODE_STEP = 2,           /* TRAP_TRACE */
+    CODE_DIVISION = 1,       /* FPE_INTDIV */
     CODE_FLOAT_DIVISION = 3,
     CODE_OVERFLOW = 4,
     CODE_UNDERFLOW = 5,
@@ -60,8 +60,11 @@ static int32_t float_code(bool of_sse)
     static const struct {
         uint32_t bits;
         int32_t code;
-    } codes[] = {{0x1, CODE_INVALID},   {0x4, CODE_FLOAT_DIVISION}, {0x8, CODE_OVERFLOW},
-                 {0x12, CODE_UNDERFLOW}, {0x20, CODE_INEXACT}};
+    } codes[] = {{0x1, CODE_INVALID},
+                 {0x4, CODE_FLOAT_DIVISION},
+                 {0x8, CODE_OVERFLOW},
+                 {0x12, CODE_UNDERFLOW},
+                 {0x20, CODE_INEXACT}};
     uint32_t exceptions = extended_state_exceptions(of_sse);
     for (unsigned i = 0; i < ARRAY_LENGTH(codes); i++) {
         if (exceptions & codes[i].bits) {
@@ -134,8 +137,7 @@ static struct signal_information explain_page_fault(uint64_t last)
     enum vm_fault refusal = (enum vm_fault)seen->refusal;
     bool asked = (int64_t)last >= 0 && !vm_fault_resolved(refusal);
     uint64_t address = asked ? seen->refused : last;
-    struct signal_information told = {
-        .signal = SIGNAL_SEGV, .code = CODE_NOT_MAPPED, .address = address};
+    struct signal_information told = {.signal = SIGNAL_SEGV, .code = CODE_NOT_MAPPED, .address = address};
     if (asked && refusal == VM_FAULT_PAGER_FAILED) {
         told.signal = SIGNAL_BUS;
         told.code = CODE_NOT_THERE;

@@ -14,7 +14,8 @@ enum clock_number {
     CLOCK_OF_RAW = 4,
     CLOCK_OF_MONOTONIC_COARSE = 6,
     CLOCK_OF_BOOT = 7,
-    CLOCK_OF_THIS_PROCESS = -6, /* CLOCK_OF_PROCESS as C libraries write it: of process 0, which is this one */
+    CLOCK_OF_THIS_PROCESS =
+        -6, /* CLOCK_OF_PROCESS as C libraries write it: of process 0, which is this one */
 };
 
 enum notification {
@@ -216,7 +217,8 @@ int64_t call_timer_create(const struct trap_frame *frame)
     if (error || !is_sound(&event)) {
         return error ? error : -EINVAL;
     }
-    struct posix_timer *timer = timers_prepare() == 0 ? make(&event, (uint32_t)argument_1(frame), clock) : NULL;
+    struct posix_timer *timer =
+        timers_prepare() == 0 ? make(&event, (uint32_t)argument_1(frame), clock) : NULL;
     if (!timer) {
         return -EAGAIN;
     }
@@ -267,8 +269,8 @@ static void get_value(const struct program_timer *timer, struct timer_value *val
     value->interval[1] = timer->interval % NANOSECONDS_PER_SECOND;
 }
 
-/* A moment, or a time from now on. One that has gone by is not 0, which would mean that the timer does not run.
- * start: when the clocks began, by the wall clock. */
+/* A moment, or a time from now on. One that has gone by is not 0, which would mean that the timer does not
+ * run. start: when the clocks began, by the wall clock. */
 static void set_value(struct posix_timer *timer, uint32_t flags, const struct timer_value *value,
                       uint64_t start)
 {

@@ -54,8 +54,8 @@ struct limit {
 
 #define PROCESS_NAME_BYTES 16 /* as Linux's comm, with the terminator */
 
-/* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 .. 6;
- * of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
+/* What has become of a process, as wait4() tells it: the exit code in bits 8 .. 15, or a signal in bits 0 ..
+ * 6; of one that has stopped the signal in bits 8 .. 15; or that it goes on. */
 #define PROCESS_EXITED(code)    ((uint64_t)((code)&0xff) << 8)
 #define PROCESS_KILLED(signal)  ((uint64_t)(signal))
 #define PROCESS_STOPPED(signal) ((uint64_t)(signal) << 8 | 0x7f)

@@ -72,7 +72,8 @@ bool signal_frame_push(struct trap_frame *frame, const struct signal_information
 
 /* ---- Taking back ---- */
 
-/* What the note says decides what is loaded; the memory may change meanwhile, but not what the CPU refuses. */
+/* What the note says decides what is loaded; the memory may change meanwhile, but not what the CPU refuses.
+ */
 static bool take_vectors(uint64_t at)
 {
     const struct vectors_form form = form_here();

@@ -20,9 +20,8 @@ static void unlock(const struct process *process) NO_LOCK_ANALYSIS
 
 struct signal_information signal_by_process(uint32_t signal, int32_t code)
 {
-    return (struct signal_information){.signal = (int32_t)signal,
-                                       .code = code,
-                                       .sender.number = (int32_t)process_current()->number};
+    return (struct signal_information){
+        .signal = (int32_t)signal, .code = code, .sender.number = (int32_t)process_current()->number};
 }
 
 struct signal_information signal_by_kernel(uint32_t signal)
@@ -243,7 +242,8 @@ bool signal_parent(struct process *process, enum child_code code, uint32_t statu
     if (signal == SIGNAL_CHILD) {
         const struct signal_action action = action_for_child(parent);
         forgets = at_end && (action.handler == ACTION_IGNORE || (action.flags & ACTION_NO_ZOMBIES));
-        signal = action.handler == ACTION_IGNORE || (!at_end && (action.flags & ACTION_NO_STOPS)) ? 0 : signal;
+        signal =
+            action.handler == ACTION_IGNORE || (!at_end && (action.flags & ACTION_NO_STOPS)) ? 0 : signal;
     }
     if (signal != 0) {
         uint64_t time = clock_ticks_to_nanoseconds(process->usage.ticks);

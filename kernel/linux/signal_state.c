@@ -95,8 +95,7 @@ void signal_records_free(struct signal_record *linked)
 void task_signals_begin(struct task *task, const struct task *maker, bool same_memory)
 {
     task->signals.mask = maker->signals.mask;
-    task->signals.stack =
-        same_memory ? (struct signal_stack){.flags = STACK_NONE} : maker->signals.stack;
+    task->signals.stack = same_memory ? (struct signal_stack){.flags = STACK_NONE} : maker->signals.stack;
 }
 
 static void forget(struct process *process, struct signal_queue *queue)

@@ -144,7 +144,8 @@ void process_end(uint64_t status)
     user_mode_end(0);
 }
 
-/* Whoever killed it has said why, in the process. What comes while signals are looked for is looked for anew. */
+/* Whoever killed it has said why, in the process. What comes while signals are looked for is looked for anew.
+ */
 void task_user_work(struct trap_frame *frame)
 {
     struct thread *thread = thread_current();

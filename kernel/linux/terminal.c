@@ -5,11 +5,11 @@
 
 /* include/uapi/asm-generic/ioctls.h */
 enum terminal_command {
-    TAKE_TERMINAL = 0x540e, /* TIOCSCTTY */
-    GET_GROUP = 0x540f,     /* TIOCGPGRP */
-    SET_GROUP = 0x5410,     /* TIOCSPGRP */
+    TAKE_TERMINAL = 0x540e,  /* TIOCSCTTY */
+    GET_GROUP = 0x540f,      /* TIOCGPGRP */
+    SET_GROUP = 0x5410,      /* TIOCSPGRP */
     LEAVE_TERMINAL = 0x5422, /* TIOCNOTTY */
-    GET_SESSION = 0x5429,   /* TIOCGSID */
+    GET_SESSION = 0x5429,    /* TIOCGSID */
 };
 
 /* (T) Both with a reference; NULL: nobody has it. */

@@ -15,8 +15,8 @@ struct trap_frame;
 /* (T) A process that leads its session gets the terminal, if nobody has it. */
 void terminal_begin(struct process *process);
 
-/* (T) The process ends. If it leads the terminal's session, the group in front is hung up, and the terminal is
- * free. */
+/* (T) The process ends. If it leads the terminal's session, the group in front is hung up, and the terminal
+ * is free. */
 void terminal_end(const struct process *process);
 
 /* What was typed is a signal. Takes the tree's mutex. */

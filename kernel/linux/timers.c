@@ -11,7 +11,7 @@
 
 #include "tree.h"
 
-#define AT_ONE_TIME 64          /* timers that are looked at in one hold of the mutex */
+#define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
 #define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
 
 static struct timer_heap heap;

@@ -1,6 +1,6 @@
 /*
- * Timers of programs that send signals: those of alarm() and setitimer(), three for each process, and those of
- * timer_create(). All are guarded by the tree's mutex (T); one thread of the kernel sends their signals.
+ * Timers of programs that send signals: those of alarm() and setitimer(), three for each process, and those
+ * of timer_create(). All are guarded by the tree's mutex (T); one thread of the kernel sends their signals.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ struct process;
 /* What a timer counts. */
 enum timer_clock {
     TIMER_MONOTONIC,
-    TIMER_PROCESS,   /* time that the process's tasks have run */
+    TIMER_PROCESS, /* time that the process's tasks have run */
 };
 
 /* A timer: (T). Times in nanoseconds, of its clock. */
@@ -46,7 +46,8 @@ void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval)
 /* How long it has still to run; 0: it does not run. */
 uint64_t timer_left(const struct program_timer *timer);
 
-/* A process begins, and ends: with its last task, or, what timer_create() made, when it executes a program. */
+/* A process begins, and ends: with its last task, or, what timer_create() made, when it executes a program.
+ */
 void process_timers_begin(struct process *process);
 void process_timers_end(struct process *process);
 void posix_timers_end(struct process *process);

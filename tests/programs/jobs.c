@@ -1,5 +1,5 @@
-/* Stopping and going on, as shells use it: SIGSTOP, SIGTSTP, SIGCONT, wait4 and waitid with WUNTRACED and WCONTINUED,
- * orphaned groups; signals of groups; a parent's death. */
+/* Stopping and going on, as shells use it: SIGSTOP, SIGTSTP, SIGCONT, wait4 and waitid with WUNTRACED and
+ * WCONTINUED, orphaned groups; signals of groups; a parent's death. */
 #include "check.h"
 
 #include <poll.h>
@@ -168,16 +168,19 @@ static void parent_told(int flags)
     pid_t child = counter();
     kill(child, SIGSTOP);
     show("stopped", child, WUNTRACED);
-    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status, told.si_pid == child);
+    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status,
+           told.si_pid == child);
     kill(child, SIGCONT);
     show("goes on", child, WCONTINUED);
     while (!(flags & SA_NOCLDSTOP) && told.si_code != CLD_CONTINUED) {
         poll(NULL, 0, 1); /* the child itself tells, when it runs again */
     }
-    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status, told.si_pid == child);
+    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status,
+           told.si_pid == child);
     kill(child, SIGKILL);
     show("ended", child, 0);
-    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status, told.si_pid == child);
+    printf("told %d: code %d status %d child %d\n", count, told.si_code, told.si_status,
+           told.si_pid == child);
     memset(&told, 0, sizeof told);
     signal(SIGCHLD, SIG_DFL);
 }

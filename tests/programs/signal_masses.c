@@ -1,5 +1,5 @@
-/* Signals in masses: to threads on all CPUs none is lost and none comes twice; and a process in each kind of wait is
- * ended by a signal. */
+/* Signals in masses: to threads on all CPUs none is lost and none comes twice; and a process in each kind of
+ * wait is ended by a signal. */
 #include "check.h"
 
 #include <linux/futex.h>
@@ -168,20 +168,63 @@ static void wait_in(int kind)
     struct timespec time = {1000, 0};
     static char much[100000];
     switch (kind) {
-    case 0: read(ends[0], &byte, 1); break;
-    case 1: while (write(ends[1], much, sizeof much) > 0) { } break;
-    case 2: poll(&file, 1, -1); break;
-    case 3: select(ends[0] + 1, &files, NULL, NULL, NULL); break;
-    case 4: syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0); break;
-    case 5: syscall(SYS_futex, &word, FUTEX_WAIT, 0, &time, NULL, 0); break;
-    case 6: pause(); break;
-    case 7: sigsuspend(&none); break;
-    case 8: sigaddset(&none, SIGUSR1); sigwaitinfo(&none, NULL); break;
-    case 9: if (fork() == 0) { for (;;) { if (getppid() == 1 || getppid() == 0) { _exit(0); } poll(NULL, 0, 5); } } wait(NULL); break;
-    case 10: if (vfork() == 0) { for (int i = 0; i < 20; i++) { poll(NULL, 0, 5); } _exit(0); } break;
-    case 11: raise(SIGSTOP); break;
-    case 12: for (;;) { } break;
-    default: break;
+    case 0:
+        read(ends[0], &byte, 1);
+        break;
+    case 1:
+        while (write(ends[1], much, sizeof much) > 0) {
+        }
+        break;
+    case 2:
+        poll(&file, 1, -1);
+        break;
+    case 3:
+        select(ends[0] + 1, &files, NULL, NULL, NULL);
+        break;
+    case 4:
+        syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
+        break;
+    case 5:
+        syscall(SYS_futex, &word, FUTEX_WAIT, 0, &time, NULL, 0);
+        break;
+    case 6:
+        pause();
+        break;
+    case 7:
+        sigsuspend(&none);
+        break;
+    case 8:
+        sigaddset(&none, SIGUSR1);
+        sigwaitinfo(&none, NULL);
+        break;
+    case 9:
+        if (fork() == 0) {
+            for (;;) {
+                if (getppid() == 1 || getppid() == 0) {
+                    _exit(0);
+                }
+                poll(NULL, 0, 5);
+            }
+        }
+        wait(NULL);
+        break;
+    case 10:
+        if (vfork() == 0) {
+            for (int i = 0; i < 20; i++) {
+                poll(NULL, 0, 5);
+            }
+            _exit(0);
+        }
+        break;
+    case 11:
+        raise(SIGSTOP);
+        break;
+    case 12:
+        for (;;) {
+        }
+        break;
+    default:
+        break;
     }
     _exit(99);
 }

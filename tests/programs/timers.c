@@ -1,4 +1,5 @@
-/* Timers that send signals: alarm, setitimer, getitimer, and those of timer_create; and each error of each call. */
+/* Timers that send signals: alarm, setitimer, getitimer, and those of timer_create; and each error of each
+ * call. */
 #include "check.h"
 
 #include <poll.h>
@@ -126,14 +127,15 @@ static void made(void)
 {
     timer_t one;
     timer_t other;
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 42};
+    struct sigevent event = {
+        .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 42};
     struct itimerspec value = {{0, 0}, {0, 1000000}};
     set(SIGRTMIN, 0);
     TELL(timer_create(CLOCK_MONOTONIC, &event, &one));
     TELL(timer_settime(one, 0, &value, NULL));
     wait_for(1);
-    printf("made: signal %d code %d value %d overrun %d\n", told.si_signo, told.si_code, told.si_value.sival_int,
-           told.si_overrun);
+    printf("made: signal %d code %d value %d overrun %d\n", told.si_signo, told.si_code,
+           told.si_value.sival_int, told.si_overrun);
     TELL(timer_gettime(one, &value));
     printf("off: %ld %ld\n", (long)value.it_value.tv_sec, value.it_value.tv_nsec);
     set(SIGALRM, 0);

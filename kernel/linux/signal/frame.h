@@ -16,8 +16,8 @@
 
 /* ---- Alternate stacks ---- */
 
-#define STACK_IN_USE     1U        /* SS_ONSTACK */
-#define STACK_NONE       2U        /* SS_DISABLE */
+#define STACK_IN_USE     1U         /* SS_ONSTACK */
+#define STACK_NONE       2U         /* SS_DISABLE */
 #define STACK_AUTODISARM (1U << 31) /* SS_AUTODISARM: there is none while a handler runs on it */
 #define STACK_LEAST      2048       /* MINSIGSTKSZ */
 

@@ -18,7 +18,8 @@ static struct timer_link *meld(struct timer_link *one, struct timer_link *other)
     return root;
 }
 
-/* The children of one parent become a heap: in pairs from the first to the last, then all from the last on. */
+/* The children of one parent become a heap: in pairs from the first to the last, then all from the last on.
+ */
 static struct timer_link *meld_all(struct timer_link *child)
 {
     struct timer_link *pairs = NULL;

@@ -1,6 +1,6 @@
 /*
- * Timers by deadline: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). Adding one takes a moment, and
- * taking one out a logarithm of how many there are, on average. Pure; no locks: the owner has one.
+ * Timers by deadline: a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986). Adding one takes a moment,
+ * and taking one out a logarithm of how many there are, on average. Pure; no locks: the owner has one.
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 /* Part of what expires. Zeros at first. */
 struct timer_link {
     uint64_t deadline;
-    struct timer_link *child; /* the first of those that expire later */
-    struct timer_link *next;  /* of the same parent */
+    struct timer_link *child;    /* the first of those that expire later */
+    struct timer_link *next;     /* of the same parent */
     struct timer_link *previous; /* or, of the first child, the parent */
     bool is_there;
 };

@@ -1,7 +1,7 @@
 /*
- * Frames of handlers that libFuzzer makes: a program writes what it likes to its frame, and gives it back. What
- * is taken over of it leaves ring 3 nowhere and changes no flag that is the kernel's, no more is loaded of the
- * vector registers than there is, and a frame lies where it was asked for.
+ * Frames of handlers that libFuzzer makes: a program writes what it likes to its frame, and gives it back.
+ * What is taken over of it leaves ring 3 nowhere and changes no flag that is the kernel's, no more is loaded
+ * of the vector registers than there is, and a frame lies where it was asked for.
  */
 #include <string.h>
 
@@ -44,9 +44,9 @@ static void check_registers(const struct input *input)
 
 static void check_vectors(const struct input *input)
 {
-    const struct vectors_form form = {
-        .bytes = input->components ? VECTORS_LEAST + input->bytes : VECTORS_LEGACY_BYTES,
-        .components = input->components};
+    const struct vectors_form form = {.bytes = input->components ? VECTORS_LEAST + input->bytes
+                                                                 : VECTORS_LEGACY_BYTES,
+                                      .components = input->components};
     uint64_t loaded = vectors_components(&input->note, &form, input->end_magic);
     require((loaded & ~form.components) == 0);
     if (vectors_have_end(&input->note, &form)) {
@@ -58,8 +58,8 @@ static void check_vectors(const struct input *input)
     bool on_stack = input->options & 2;
     if (signal_frame_place(&place, input->stack_pointer, &input->stack, on_stack, &form)) {
         require(place.vectors % 64 == 0 && place.frame % 16 == 8);
-        bool moved = input->stack.bytes != 0 && on_stack &&
-                     !signal_stack_is_used(&input->stack, input->stack_pointer);
+        bool moved =
+            input->stack.bytes != 0 && on_stack && !signal_stack_is_used(&input->stack, input->stack_pointer);
         uint64_t top = moved ? input->stack.base + input->stack.bytes : input->stack_pointer - RED_ZONE_BYTES;
         require(top - place.vectors >= form.bytes && place.vectors - place.frame >= SIGNAL_FRAME_BYTES);
         require(top - place.frame <= form.bytes + SIGNAL_FRAME_BYTES + 128);

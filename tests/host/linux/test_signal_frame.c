@@ -150,9 +150,9 @@ static void handlers_begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(form_is_the_libraries),    cmocka_unit_test(frames_lie_below_the_red_zone),
-        cmocka_unit_test(alternate_stacks),         cmocka_unit_test(registers_come_back),
-        cmocka_unit_test(lies_are_not_taken),       cmocka_unit_test(vectors_are_checked),
+        cmocka_unit_test(form_is_the_libraries), cmocka_unit_test(frames_lie_below_the_red_zone),
+        cmocka_unit_test(alternate_stacks),      cmocka_unit_test(registers_come_back),
+        cmocka_unit_test(lies_are_not_taken),    cmocka_unit_test(vectors_are_checked),
         cmocka_unit_test(handlers_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
