@@ -14,7 +14,7 @@
 #define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
 #define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
 
-static struct timer_heap heap;
+static struct deadline_heap heap;
 static struct thread *looker;
 static struct wait_queue pokes = WAIT_QUEUE_INITIALIZER;
 static _Atomic(uint64_t) next_look = WAIT_FOREVER; /* when the thread looks next */
@@ -61,10 +61,10 @@ static uint64_t when_to_look(const struct program_timer *timer)
 
 static void queue_again(struct program_timer *timer)
 {
-    timer_heap_remove(&heap, &timer->link);
+    deadline_heap_remove(&heap, &timer->link);
     if (timer->expires != 0) {
         timer->link.deadline = when_to_look(timer);
-        timer_heap_add(&heap, &timer->link);
+        deadline_heap_add(&heap, &timer->link);
     }
 }
 
@@ -161,7 +161,7 @@ void process_timers_begin(struct process *process)
 void process_timers_end(struct process *process)
 {
     for (unsigned i = 0; i < INTERVAL_TIMERS; i++) {
-        timer_heap_remove(&heap, &process->timers.interval[i].link);
+        deadline_heap_remove(&heap, &process->timers.interval[i].link);
     }
     posix_timers_end(process);
 }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "signal/queue.h"
-#include "signal/timer_heap.h"
+#include "signal/deadline_heap.h"
 
 struct process;
 
@@ -17,7 +17,7 @@ enum timer_clock {
 
 /* A timer: (T). Times in nanoseconds, of its clock. */
 struct program_timer {
-    struct timer_link link; /* the first; its deadline is when to look at the timer next */
+    struct deadline_link link; /* the first; its deadline is when to look at the timer next */
     enum timer_clock clock;
     uint64_t expires; /* 0: it does not run */
     uint64_t interval;

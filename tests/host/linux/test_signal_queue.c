@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "kernel/linux/signal/queue.h"
-#include "kernel/linux/signal/timer_heap.h"
+#include "kernel/linux/signal/deadline_heap.h"
 
 #define RECORDS 300
 #define STEPS   200000
@@ -239,18 +239,18 @@ static void masks_of_handlers(void **state)
 
 static void timers_come_in_order(void **state)
 {
-    static struct timer_link links[TIMERS];
-    struct timer_heap heap = {.first = NULL};
+    static struct deadline_link links[TIMERS];
+    struct deadline_heap heap = {.first = NULL};
     (void)state;
     seed = 2;
     for (int step = 0; step < STEPS; step++) {
-        struct timer_link *link = &links[chance(TIMERS)];
+        struct deadline_link *link = &links[chance(TIMERS)];
         if (link->is_there || chance(3) == 0) {
-            timer_heap_remove(&heap, link);
+            deadline_heap_remove(&heap, link);
             assert_false(link->is_there);
         } else {
             link->deadline = chance(1000);
-            timer_heap_add(&heap, link);
+            deadline_heap_add(&heap, link);
         }
         uint64_t first = UINT64_MAX;
         for (unsigned i = 0; i < TIMERS; i++) {
@@ -260,10 +260,10 @@ static void timers_come_in_order(void **state)
     }
     uint64_t last = 0;
     while (heap.first) {
-        struct timer_link *link = heap.first;
+        struct deadline_link *link = heap.first;
         assert_true(link->deadline >= last);
         last = link->deadline;
-        timer_heap_remove(&heap, link);
+        deadline_heap_remove(&heap, link);
     }
     for (unsigned i = 0; i < TIMERS; i++) {
         assert_false(links[i].is_there);

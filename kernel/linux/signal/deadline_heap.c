@@ -1,14 +1,14 @@
-/* Timers by deadline; see timer_heap.h. */
-#include "timer_heap.h"
+/* Timers by deadline; see deadline_heap.h. */
+#include "deadline_heap.h"
 
 /* Both are roots, or none: the later one becomes the first child of the other. */
-static struct timer_link *meld(struct timer_link *one, struct timer_link *other)
+static struct deadline_link *meld(struct deadline_link *one, struct deadline_link *other)
 {
     if (!one || !other) {
         return one ? one : other;
     }
-    struct timer_link *root = other->deadline < one->deadline ? other : one;
-    struct timer_link *child = root == one ? other : one;
+    struct deadline_link *root = other->deadline < one->deadline ? other : one;
+    struct deadline_link *child = root == one ? other : one;
     child->previous = root;
     child->next = root->child;
     if (child->next) {
@@ -20,24 +20,24 @@ static struct timer_link *meld(struct timer_link *one, struct timer_link *other)
 
 /* The children of one parent become a heap: in pairs from the first to the last, then all from the last on.
  */
-static struct timer_link *meld_all(struct timer_link *child)
+static struct deadline_link *meld_all(struct deadline_link *child)
 {
-    struct timer_link *pairs = NULL;
-    struct timer_link *root = NULL;
+    struct deadline_link *pairs = NULL;
+    struct deadline_link *root = NULL;
     while (child) {
-        struct timer_link *second = child->next;
-        struct timer_link *rest = second ? second->next : NULL;
+        struct deadline_link *second = child->next;
+        struct deadline_link *rest = second ? second->next : NULL;
         child->next = child->previous = NULL;
         if (second) {
             second->next = second->previous = NULL;
         }
-        struct timer_link *pair = meld(child, second);
+        struct deadline_link *pair = meld(child, second);
         pair->next = pairs;
         pairs = pair;
         child = rest;
     }
     while (pairs) {
-        struct timer_link *next = pairs->next;
+        struct deadline_link *next = pairs->next;
         pairs->next = NULL;
         root = meld(root, pairs);
         pairs = next;
@@ -45,19 +45,19 @@ static struct timer_link *meld_all(struct timer_link *child)
     return root;
 }
 
-void timer_heap_add(struct timer_heap *heap, struct timer_link *link)
+void deadline_heap_add(struct deadline_heap *heap, struct deadline_link *link)
 {
     link->child = link->next = link->previous = NULL;
     link->is_there = true;
     heap->first = meld(heap->first, link);
 }
 
-void timer_heap_remove(struct timer_heap *heap, struct timer_link *link)
+void deadline_heap_remove(struct deadline_heap *heap, struct deadline_link *link)
 {
     if (!link->is_there) {
         return;
     }
-    struct timer_link *rest = meld_all(link->child);
+    struct deadline_link *rest = meld_all(link->child);
     link->is_there = false;
     if (link == heap->first) {
         heap->first = rest;
