@@ -72,17 +72,17 @@ struct memory_layout {
 /* What all threads have in common that run in one space. */
 struct memory {
     struct vm_space space;
-    _Atomic(uint32_t) users; /* processes that have it: more than one after vfork() */
-    struct mutex heap;       /* held while heap_end is moved */
-    struct file *file;       /* the program's, held as executed; NULL: none yet */
-    uint64_t image_base;     /* of the program's first segment */
-    uint64_t image_end;      /* behind its last one */
-    uint64_t heap_base;      /* where brk() begins */
-    uint64_t heap_end;       /* what brk() was given last */
-    uint64_t map_base;       /* mmap() looks for room from here upwards */
-    uint64_t peak;           /* of resident pages, up to the last time that some went */
+    _Atomic(uint32_t) users;        /* processes that have it: more than one after vfork() */
+    struct mutex heap;              /* held while heap_end is moved */
+    struct file *file;              /* the program's, held as executed; NULL: none yet */
+    uint64_t image_base;            /* of the program's first segment */
+    uint64_t image_end;             /* behind its last one */
+    uint64_t heap_base;             /* where brk() begins */
+    uint64_t heap_end;              /* what brk() was given last */
+    uint64_t map_base;              /* mmap() looks for room from here upwards */
+    uint64_t peak;                  /* of resident pages, up to the last time that some went */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
-    bool future_waits;       /* those that are locked for that reason fill as they are touched */
+    bool future_waits;              /* those that are locked for that reason fill as they are touched */
     struct memory_layout layout;
 };
 
@@ -106,14 +106,14 @@ struct process_handle;
 
 /* A program that runs. */
 struct process {
-    struct memory *memory;         /* (T) to write; NULL when the last task has let it go */
-    struct descriptors *files;     /* (T) to write; NULL when its last task has gone */
-    struct places *places;         /* the same */
-    _Atomic(uint32_t) file_users;  /* tasks that are not done with these */
-    uint32_t with_memory;          /* (T) tasks that have not let it go */
-    uint32_t number;               /* its pid: that of its first task */
-    char name[PROCESS_NAME_BYTES]; /* the last part of the program's name, cut */
-    struct limit limits[LIMITS];   /* enforced: data, stack, locked, space, processes, signals */
+    struct memory *memory;          /* (T) to write; NULL when the last task has let it go */
+    struct descriptors *files;      /* (T) to write; NULL when its last task has gone */
+    struct places *places;          /* the same */
+    _Atomic(uint32_t) file_users;   /* tasks that are not done with these */
+    uint32_t with_memory;           /* (T) tasks that have not let it go */
+    uint32_t number;                /* its pid: that of its first task */
+    char name[PROCESS_NAME_BYTES];  /* the last part of the program's name, cut */
+    struct limit limits[LIMITS];    /* enforced: data, stack, locked, space, processes, signals */
     struct signal_actions *actions; /* (T) to write */
     struct process_signals signals;
     struct process_timers timers;

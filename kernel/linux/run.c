@@ -12,8 +12,8 @@
 
 #include "futex.h"
 #include "kernel/files/console_file.h"
-#include "trace/trace.h"
 #include "terminal.h"
+#include "trace/trace.h"
 #include "tree.h"
 #include "vdso.h"
 

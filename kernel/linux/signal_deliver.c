@@ -18,11 +18,9 @@ static bool take(struct task *task, struct taken *taken)
     uint64_t allowed = ~task->signals.mask;
     struct signal_record *record;
     spinlock_acquire(&actions->lock);
-    taken->signal =
-        signal_queue_take(&task->signals.pending, allowed, &taken->information, &record);
+    taken->signal = signal_queue_take(&task->signals.pending, allowed, &taken->information, &record);
     if (taken->signal == 0) {
-        taken->signal =
-            signal_queue_take(&process->signals.pending, allowed, &taken->information, &record);
+        taken->signal = signal_queue_take(&process->signals.pending, allowed, &taken->information, &record);
     }
     if (taken->signal != 0) {
         struct signal_action *action = &actions->actions[taken->signal - 1];

@@ -173,8 +173,8 @@ bool signal_may_tell(const struct signal_information *information, uint32_t numb
 void restart_for_handler(struct trap_frame *frame, uint64_t flags);
 void restart_without_handler(struct trap_frame *frame);
 
-/* The moment of a clock at which a call ends, so many nanoseconds from now, or WAIT_FOREVER where it is too far
- * to be counted; of a call that goes on, the moment that it had. */
+/* The moment of a clock at which a call ends, so many nanoseconds from now, or WAIT_FOREVER where it is too
+ * far to be counted; of a call that goes on, the moment that it had. */
 uint64_t restart_moment(uint64_t now, uint64_t nanoseconds);
 
 /* The same by clock_nanoseconds(). */

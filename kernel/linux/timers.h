@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "signal/queue.h"
 #include "signal/deadline_heap.h"
+#include "signal/queue.h"
 
 struct process;
 

@@ -8,8 +8,8 @@
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
 
-#include "kernel/linux/signal/queue.h"
 #include "kernel/linux/signal/deadline_heap.h"
+#include "kernel/linux/signal/queue.h"
 
 #define RECORDS 300
 #define STEPS   200000
