@@ -471,19 +471,6 @@ static void stacks(void)
     TELL(sigaltstack(&stack, &before));
     TELL(sigaltstack(NULL, &before));
     printf("none: %d %zu\n", before.ss_flags, before.ss_size);
-    stack = (stack_t){.ss_sp = room, .ss_size = 2048};
-    pid_t child = fork();
-    if (child == 0) { /* a stack on which there is no room for the frame */
-        sigaltstack(&stack, NULL);
-        set(SIGUSR1, looks, SA_ONSTACK);
-        room[0] = 1;
-        signal(SIGSEGV, SIG_DFL);
-        raise(SIGUSR1);
-        raise(SIGUSR1);
-        _exit(0);
-    }
-    int status;
-    waitpid(child, &status, 0);
 }
 
 int main(void)
