@@ -79,8 +79,10 @@ static bool counts(struct posix_timer *timer, uint64_t times)
     return queued;
 }
 
-void posix_timer_expired(struct posix_timer *timer, uint64_t times)
+/* (T) The timer is the first of what it is part of. */
+static void expired(struct program_timer *part, uint64_t times)
 {
+    struct posix_timer *timer = (struct posix_timer *)part;
     struct process *process = timer->timer.process;
     struct task *task = NULL;
     if (timer->notification == NOTIFY_NONE || counts(timer, times)) {
@@ -196,7 +198,7 @@ static struct posix_timer *make(const struct event *event, uint32_t number, enum
     record->is_queued = false;
     record->information = (struct signal_information){
         .signal = (int32_t)event->signal, .code = CODE_TIMER, .timer.value = event->value};
-    timer->timer = (struct program_timer){.clock = clock, .process = process, .of_posix = timer};
+    timer->timer = (struct program_timer){.clock = clock, .process = process, .expired = expired};
     timer->by_wall_clock = number == CLOCK_OF_REAL_TIME;
     timer->notification = (enum notification)event->notification;
     timer->task_number = event->task_number;

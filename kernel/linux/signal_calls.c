@@ -211,25 +211,6 @@ int64_t call_rt_sigtimedwait(const struct trap_frame *frame)
 
 /* ---- Alternate stacks ---- */
 
-int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack *stack)
-{
-    uint32_t mode = stack->flags & ~STACK_AUTODISARM;
-    if (mode != STACK_NONE && mode != STACK_IN_USE && mode != 0) {
-        return -EINVAL;
-    }
-    if (stack->base == signals->stack.base && stack->bytes == signals->stack.bytes &&
-        stack->flags == signals->stack.flags) {
-        return 0;
-    }
-    if (mode != STACK_NONE && stack->bytes < STACK_LEAST) {
-        return -ENOMEM;
-    }
-    bool none = mode == STACK_NONE;
-    signals->stack = (struct signal_stack){
-        .base = none ? 0 : stack->base, .flags = stack->flags, .bytes = none ? 0 : stack->bytes};
-    return 0;
-}
-
 int64_t call_sigaltstack(const struct trap_frame *frame)
 {
     struct task_signals *signals = &task_current()->signals;

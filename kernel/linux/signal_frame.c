@@ -92,6 +92,25 @@ static bool take_vectors(uint64_t at)
     return extended_state_load_from_user(user_addr(at), vectors_components(&note, &form, end));
 }
 
+int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack *stack)
+{
+    uint32_t mode = stack->flags & ~STACK_AUTODISARM;
+    if (mode != STACK_NONE && mode != STACK_IN_USE && mode != 0) {
+        return -EINVAL;
+    }
+    if (stack->base == signals->stack.base && stack->bytes == signals->stack.bytes &&
+        stack->flags == signals->stack.flags) {
+        return 0;
+    }
+    if (mode != STACK_NONE && stack->bytes < STACK_LEAST) {
+        return -ENOMEM;
+    }
+    bool none = mode == STACK_NONE;
+    signals->stack = (struct signal_stack){
+        .base = none ? 0 : stack->base, .flags = stack->flags, .bytes = none ? 0 : stack->bytes};
+    return 0;
+}
+
 /* A stack that cannot be is not taken over, which is no error. */
 static void take_stack(struct task_signals *signals, const struct signal_stack *stack, uint64_t stack_pointer)
 {

@@ -87,6 +87,26 @@ void signals_withdraw(struct process *process, uint64_t set)
     }
 }
 
+/* (T) The process goes on. */
+static void go_on(struct process *process)
+{
+    struct process_signals *signals = &process->signals;
+    if (signals->stop_signal == 0) {
+        return;
+    }
+    bool was_stopped = signals->is_stopped;
+    atomic_store(&signals->stop_signal, 0);
+    signals->stopped = 0;
+    signals->is_stopped = false;
+    signals->tells_stop = false;
+    signals->continues++;
+    wake_all(&signals->continued);
+    if (was_stopped) {
+        signals->tells_continue = true;
+        signal_parent(process, CHILD_CONTINUED, SIGNAL_CONTINUE);
+    }
+}
+
 /* (T) */
 static void prepare(struct process *process, uint32_t signal)
 {
@@ -95,7 +115,7 @@ static void prepare(struct process *process, uint32_t signal)
         process->signals.stop_taken = false;
         unlock(process);
         signals_withdraw(process, SIGNALS_STOPPING);
-        stop_end(process);
+        go_on(process);
     } else if (SIGNAL_BIT(signal) & SIGNALS_STOPPING) {
         signals_withdraw(process, SIGNAL_BIT(SIGNAL_CONTINUE));
     }

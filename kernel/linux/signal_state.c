@@ -141,9 +141,6 @@ void signals_execute(struct task *task, struct signal_actions *own)
         tree_unlock();
         signal_actions_put(before);
     }
-    tree_lock();
-    posix_timers_end(process);
-    tree_unlock();
     signal_actions_clear(process->actions);
     task->signals.stack = (struct signal_stack){.flags = STACK_NONE};
 }

@@ -141,11 +141,6 @@ int64_t signal_mask_end(int64_t result);
 /* Signals that the calling task would take now. */
 uint64_t signals_for(const struct task *task);
 
-/* ---- signal_deliver.c ---- */
-
-/* On the way to user mode: takes what is pending, until a handler is to run or nothing is left. */
-void signals_deliver(struct trap_frame *frame);
-
 /* ---- signal_frame.c ---- */
 
 /* Makes a handler's frame and has `frame` enter it. False: there is no place for it. */
@@ -187,9 +182,6 @@ void stop_process(uint32_t signal);
 
 /* Rests until the process goes on, or is killed. */
 void stop_here(void);
-
-/* (T) SIGCONT was sent. */
-void stop_end(struct process *process);
 
 /* (T) Looks whether the last of the tasks has stopped now; after each that does, or ends. */
 void stop_look(struct process *process);

@@ -88,8 +88,8 @@ void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval)
 
 static void send(struct program_timer *timer, uint64_t times)
 {
-    if (timer->of_posix) {
-        posix_timer_expired(timer->of_posix, times);
+    if (timer->expired) {
+        timer->expired(timer, times);
     } else {
         const struct signal_information information = signal_by_kernel(timer->signal);
         signal_send(timer->process, NULL, &information);
@@ -163,5 +163,4 @@ void process_timers_end(struct process *process)
     for (unsigned i = 0; i < INTERVAL_TIMERS; i++) {
         deadline_heap_remove(&heap, &process->timers.interval[i].link);
     }
-    posix_timers_end(process);
 }

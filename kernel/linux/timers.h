@@ -22,8 +22,8 @@ struct program_timer {
     uint64_t expires; /* 0: it does not run */
     uint64_t interval;
     struct process *process;
-    uint32_t signal;              /* of those of setitimer() */
-    struct posix_timer *of_posix; /* it is part of that one; or NULL */
+    uint32_t signal;                                              /* of those of setitimer() */
+    void (*expired)(struct program_timer *timer, uint64_t times); /* so many times; NULL: sends `signal` */
 };
 
 enum interval_timer { INTERVAL_REAL, INTERVAL_VIRTUAL, INTERVAL_PROFILE, INTERVAL_TIMERS };
@@ -51,6 +51,3 @@ uint64_t timer_left(const struct program_timer *timer);
 void process_timers_begin(struct process *process);
 void process_timers_end(struct process *process);
 void posix_timers_end(struct process *process);
-
-/* Has expired so many times. */
-void posix_timer_expired(struct posix_timer *timer, uint64_t times);
