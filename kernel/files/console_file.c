@@ -8,6 +8,8 @@
 #include <ashlar/string.h>
 
 #include "event.h"
+#include "kernel/linux/signal/signal.h"
+#include "kernel/linux/terminal.h"
 
 #define CELLS      4096
 #define PART_BYTES 128
@@ -22,6 +24,8 @@
 #define LINES        0000002U /* ICANON */
 #define ECHO         0000010U
 #define ECHO_END     0000100U /* ECHONL */
+#define KEEP         0000200U /* NOFLSH: signals throw nothing away */
+#define STOP_WRITERS 0000400U /* TOSTOP */
 #define ECHO_CONTROL 0001000U /* ECHOCTL */
 
 #define TENTH 100000000ULL /* of a second, in nanoseconds */
@@ -181,9 +185,16 @@ static bool edits(uint8_t byte)
     return true;
 }
 
-static bool is_signal(uint8_t byte)
+/* The signal that the byte stands for; 0: none. */
+static uint32_t signal_of(uint8_t byte)
 {
-    return local(SIGNALS) && (is_character(byte, ON_INTERRUPT) || is_character(byte, ON_QUIT));
+    if (!local(SIGNALS)) {
+        return 0;
+    }
+    return is_character(byte, ON_INTERRUPT) ? SIGNAL_INTERRUPT
+           : is_character(byte, ON_QUIT)    ? SIGNAL_QUIT
+           : is_character(byte, ON_SUSPEND) ? SIGNAL_TERMINAL_STOP
+                                            : 0;
 }
 
 static void feed(uint8_t byte)
@@ -201,9 +212,13 @@ static void feed(uint8_t byte)
     } else if (byte == '\n' && (input & END_IS_RETURN)) {
         byte = '\r';
     }
-    if (is_signal(byte)) {
-        forget();
+    uint32_t signal = signal_of(byte);
+    if (signal != 0) {
+        if (!local(KEEP)) {
+            forget();
+        }
         echo(byte);
+        terminal_signal(signal);
         return;
     }
     if (local(LINES) && edits(byte)) {
@@ -411,6 +426,11 @@ const struct file_operations console_file_operations = {.open = console_file_ope
                                                         .event = console_file_event,
                                                         .release = console_file_release,
                                                         .stream = true};
+
+bool console_file_stops_writers(void)
+{
+    return local(STOP_WRITERS); /* one word: whoever changes it does so at once */
+}
 
 void console_file_get(struct console_settings *settings)
 {

@@ -2,9 +2,9 @@
  * The console as a program's terminal: /dev/console and /dev/tty, in Linux's terms (termios(3)).
  *
  * While it is open, what is typed is taken from console_read() and made into lines: echoed, erased by DEL,
- * ^W and ^U, ended by Enter, or by ^D, which at the start of a line is the end of the file. ^C and ^\ throw
- * away what was typed. With ICANON off, bytes come as they are typed. Output always goes through OPOST and
- * ONLCR, since that is the console's own way.
+ * ^W and ^U, ended by Enter, or by ^D, which at the start of a line is the end of the file. ^C, ^\ and ^Z are
+ * signals (kernel/linux/terminal.h), and throw away what was typed. With ICANON off, bytes come as they are
+ * typed. Output always goes through OPOST and ONLCR, since that is the console's own way.
  */
 #pragma once
 
@@ -35,6 +35,9 @@ static inline bool file_is_console(const struct file *file)
 /* Of a console that is open. set: `forget` throws away what was typed and not read. */
 void console_file_get(struct console_settings *settings);
 void console_file_set(const struct console_settings *settings, bool forget);
+
+/* Whether who is not in front may not write to it either (TOSTOP). */
+bool console_file_stops_writers(void);
 
 /* Bytes that a read would get now (FIONREAD). */
 size_t console_file_waiting(void);

@@ -79,6 +79,10 @@
     X(219, restart_syscall, "")     X(297, rt_tgsigqueueinfo, "nnnp")                                        \
     /* pidfd.c */                                                                                            \
     X(424, pidfd_send_signal, "dnpx") X(434, pidfd_open, "nx")   X(438, pidfd_getfd, "ddx")                  \
+    /* interval_calls.c, posix_timers.c */                                                                   \
+    X(36, getitimer, "np")          X(37, alarm, "n")            X(38, setitimer, "npp")                     \
+    X(222, timer_create, "npp")     X(223, timer_settime, "nxpp") X(224, timer_gettime, "np")                \
+    X(225, timer_getoverrun, "n")   X(226, timer_delete, "n")                                                \
     /* limits.c */                                                                                           \
     X(97, getrlimit, "np")          X(160, setrlimit, "np")      X(302, prlimit64, "nnpp")                   \
     /* timer_file.c */                                                                                       \

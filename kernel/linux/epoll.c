@@ -11,7 +11,6 @@
 #define LOOKS       64   /* in one hold of the mutex */
 #define TOLD_FEW    16   /* that need no memory from the heap */
 #define TOLD_MOST   4096 /* in one call */
-#define MASK_BYTES  8
 #define MILLISECOND 1000000ULL
 
 #define EXCLUSIVE_ALLOWED                                                                                    \
@@ -338,15 +337,16 @@ int64_t call_epoll_wait(const struct trap_frame *frame)
     return wait(frame, deadline_of(argument_4(frame)));
 }
 
-static int64_t check_mask(const struct trap_frame *frame)
+/* The fifth argument and the sixth: a mask for the time of the call. */
+static int64_t wait_with_mask(const struct trap_frame *frame, uint64_t deadline)
 {
-    return argument_5(frame) != 0 && argument_6(frame) != MASK_BYTES ? -EINVAL : 0;
+    int64_t error = signal_mask_begin(user_addr(argument_5(frame)), argument_6(frame));
+    return error ? error : signal_mask_end(wait(frame, deadline));
 }
 
 int64_t call_epoll_pwait(const struct trap_frame *frame)
 {
-    int64_t error = check_mask(frame);
-    return error ? error : wait(frame, deadline_of(argument_4(frame)));
+    return wait_with_mask(frame, deadline_of(argument_4(frame)));
 }
 
 int64_t call_epoll_pwait2(const struct trap_frame *frame)
@@ -364,6 +364,5 @@ int64_t call_epoll_pwait2(const struct trap_frame *frame)
         uint64_t seconds = min_u64(time[0], INT64_MAX / NANOSECONDS_PER_SECOND);
         deadline = deadline_after(seconds * NANOSECONDS_PER_SECOND + time[1]);
     }
-    int64_t error = check_mask(frame);
-    return error ? error : wait(frame, deadline);
+    return wait_with_mask(frame, deadline);
 }

@@ -179,6 +179,9 @@ static int execute(struct executable *executable, user_addr_t arguments, user_ad
         return error;
     }
     change_files(task->process, own);
+    tree_lock();
+    posix_timers_end(task->process);
+    tree_unlock();
     signals_execute(task, actions);
     change(task, memory, executable);
     *frame = start;

@@ -1,6 +1,6 @@
 /*
- * Exceptions that a program raised and that no space resolved: each is the signal that Linux sends for it. One
- * that has no handler ends the program, with a line in the log.
+ * Exceptions that a program raised and that no space resolved: each is the signal that Linux sends for it.
+ * One that has no handler ends the program, with a line in the log.
  */
 #define LOG_SUBSYSTEM "program"
 #include <ashlar/arch/page_fault_code.h>
@@ -39,14 +39,14 @@ static enum signal_number signal_of(uint64_t vector)
 
 /* si_code of each (include/uapi/asm-generic/siginfo.h). */
 enum fault_code {
-    CODE_NOT_MAPPED = 1,    /* SEGV_MAPERR */
-    CODE_NOT_ALLOWED = 2,   /* SEGV_ACCERR */
-    CODE_ALIGNMENT = 1,     /* BUS_ADRALN */
-    CODE_NOT_THERE = 2,     /* BUS_ADRERR */
+    CODE_NOT_MAPPED = 1,     /* SEGV_MAPERR */
+    CODE_NOT_ALLOWED = 2,    /* SEGV_ACCERR */
+    CODE_ALIGNMENT = 1,      /* BUS_ADRALN */
+    CODE_NOT_THERE = 2,      /* BUS_ADRERR */
     CODE_NO_INSTRUCTION = 2, /* ILL_ILLOPN */
-    CODE_BREAKPOINT = 1,    /* TRAP_BRKPT */
-    CODE_STEP = 2,          /* TRAP_TRACE */
-    CODE_DIVISION = 1,      /* FPE_INTDIV */
+    CODE_BREAKPOINT = 1,     /* TRAP_BRKPT */
+    CODE_STEP = 2,           /* TRAP_TRACE */
+    CODE_DIVISION = 1,       /* FPE_INTDIV */
     CODE_FLOAT_DIVISION = 3,
     CODE_OVERFLOW = 4,
     CODE_UNDERFLOW = 5,
@@ -60,8 +60,11 @@ static int32_t float_code(bool of_sse)
     static const struct {
         uint32_t bits;
         int32_t code;
-    } codes[] = {{0x1, CODE_INVALID},   {0x4, CODE_FLOAT_DIVISION}, {0x8, CODE_OVERFLOW},
-                 {0x12, CODE_UNDERFLOW}, {0x20, CODE_INEXACT}};
+    } codes[] = {{0x1, CODE_INVALID},
+                 {0x4, CODE_FLOAT_DIVISION},
+                 {0x8, CODE_OVERFLOW},
+                 {0x12, CODE_UNDERFLOW},
+                 {0x20, CODE_INEXACT}};
     uint32_t exceptions = extended_state_exceptions(of_sse);
     for (unsigned i = 0; i < ARRAY_LENGTH(codes); i++) {
         if (exceptions & codes[i].bits) {
@@ -128,17 +131,13 @@ static const char *access_name(uint64_t error_code)
 
 /* What the space said of a page fault, and what that means for the program. For a kernel address the space
  * was not asked: so nothing has faulted since, and `last`, which was CR2, is the address. */
-static struct signal_information explain_page_fault(const struct trap_frame *frame, uint64_t last,
-                                                    char reason[REASON_BYTES])
+static struct signal_information explain_page_fault(uint64_t last)
 {
     const struct fault_history *seen = &thread_current()->faults;
     enum vm_fault refusal = (enum vm_fault)seen->refusal;
     bool asked = (int64_t)last >= 0 && !vm_fault_resolved(refusal);
     uint64_t address = asked ? seen->refused : last;
-    struct signal_information told = {
-        .signal = SIGNAL_SEGV, .code = CODE_NOT_MAPPED, .address = address};
-    format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code), address,
-           asked ? vm_fault_name(refusal) : "not a program's address");
+    struct signal_information told = {.signal = SIGNAL_SEGV, .code = CODE_NOT_MAPPED, .address = address};
     if (asked && refusal == VM_FAULT_PAGER_FAILED) {
         told.signal = SIGNAL_BUS;
         told.code = CODE_NOT_THERE;
@@ -150,11 +149,26 @@ static struct signal_information explain_page_fault(const struct trap_frame *fra
     return told;
 }
 
-/* The instruction, and in which region it lies. */
-static void tell_place(struct process *process, const struct trap_frame *frame, const char *signal,
-                       const char *reason)
+static void explain_to_people(const struct trap_frame *frame, uint64_t address, char reason[REASON_BYTES])
 {
+    enum vm_fault refusal = (enum vm_fault)thread_current()->faults.refusal;
+    bool asked = (int64_t)address >= 0 && !vm_fault_resolved(refusal);
+    if (frame->vector == EXCEPTION_PAGE_FAULT) {
+        format(reason, REASON_BYTES, "%s at 0x%" PRIx64 ": %s", access_name(frame->error_code), address,
+               asked ? vm_fault_name(refusal) : "not a program's address");
+    } else {
+        format(reason, REASON_BYTES, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
+               frame->error_code);
+    }
+}
+
+/* Why, the instruction, and in which region it lies. */
+static void tell(struct process *process, const struct trap_frame *frame, const char *signal,
+                 uint64_t address)
+{
+    char reason[REASON_BYTES];
     struct vm_region_facts region;
+    explain_to_people(frame, address, reason);
     bool found = vm_space_find(&process->memory->space, virt_addr(frame->rip), &region);
     const char *name = !found ? "no region" : region.name[0] ? region.name : "memory of mmap()";
     log_warning("%s (%u): %s: %s; by the instruction at 0x%" PRIx64 ", %s + 0x%" PRIx64, process->name,
@@ -185,7 +199,6 @@ static void note(struct task *task, const struct trap_frame *frame, const struct
 bool process_exception(struct trap_frame *frame)
 {
     struct task *task = thread_current()->task;
-    char reason[REASON_BYTES];
     struct signal_information told;
     if (!task || frame->vector == EXCEPTION_NMI || frame->vector == EXCEPTION_MACHINE_CHECK ||
         frame->vector == EXCEPTION_DOUBLE_FAULT) {
@@ -194,18 +207,16 @@ bool process_exception(struct trap_frame *frame)
     if (frame->vector == EXCEPTION_PAGE_FAULT) {
         uint64_t last = cr2_read();
         interrupts_enable();
-        told = explain_page_fault(frame, last, reason);
+        told = explain_page_fault(last);
     } else {
         uint64_t status = frame->vector == EXCEPTION_DEBUG ? take_debug_status() : 0;
         told = explain(frame, status);
         interrupts_enable();
-        format(reason, sizeof reason, "exception %u, error code 0x%" PRIx64, (unsigned)frame->vector,
-               frame->error_code);
     }
     note(task, frame, &told);
     if (told.signal == SIGNAL_KILL || !signal_fault(&told)) {
         enum signal_number signal = (enum signal_number)told.signal;
-        tell_place(task->process, frame, signal_name(signal), reason);
+        tell(task->process, frame, signal_name(signal), told.address);
         process_end(PROCESS_KILLED(signal));
     }
     interrupts_disable();

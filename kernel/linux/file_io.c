@@ -2,13 +2,28 @@
 #include <ashlar/memory.h>
 
 #include "file_calls.h"
+#include "kernel/files/console_file.h"
+#include "terminal.h"
 
 enum position { POSITION_HERE, POSITION_GIVEN };
+
+/* Who is not in front does not read from the terminal, and writes to it only if the terminal lets him. */
+static int64_t check_terminal(const struct file *file, bool writes)
+{
+    if (!file_is_console(file) || (writes && !console_file_stops_writers())) {
+        return 0;
+    }
+    return terminal_check(writes ? SIGNAL_TERMINAL_WRITE : SIGNAL_TERMINAL_READ);
+}
 
 /* One read or write, at the file's position or at `offset`. */
 static int64_t use(struct file *file, struct file_buffer *buffer, bool writes, enum position position,
                    int64_t offset)
 {
+    int64_t error = check_terminal(file, writes);
+    if (error) {
+        return error;
+    }
     if (position == POSITION_GIVEN) {
         return writes ? file_write_at(file, buffer, offset) : file_read_at(file, buffer, offset);
     }

@@ -3,6 +3,7 @@
 
 #include "file_calls.h"
 #include "kernel/files/console_file.h"
+#include "terminal.h"
 
 /* include/uapi/asm-generic/ioctls.h */
 enum ioctl_command {
@@ -27,6 +28,10 @@ static int64_t get_settings(user_addr_t to)
 static int64_t set_settings(user_addr_t from, bool forget)
 {
     struct console_settings settings;
+    int64_t error = terminal_check(SIGNAL_TERMINAL_WRITE);
+    if (error) {
+        return error;
+    }
     if (!copy_from_user(&settings, from, sizeof settings)) {
         return -EFAULT;
     }
@@ -43,6 +48,10 @@ static int64_t get_window(user_addr_t to)
 
 static int64_t control_console(uint32_t command, user_addr_t argument)
 {
+    int64_t result;
+    if (terminal_control(command, argument.raw, &result)) {
+        return result;
+    }
     switch (command) {
     case GET_SETTINGS:
         return get_settings(argument);

@@ -110,6 +110,8 @@ int64_t call_set_robust_list(const struct trap_frame *frame)
 /* ---- prctl ---- */
 
 enum prctl_request {
+    PRCTL_SET_PARENT_DEATH = 1,
+    PRCTL_GET_PARENT_DEATH = 2,
     PRCTL_SET_NAME = 15,
     PRCTL_GET_NAME = 16,
 };
@@ -131,11 +133,26 @@ static int64_t set_name(struct task *task, user_addr_t from)
     return 0;
 }
 
+static int64_t set_parent_death(struct task *task, uint64_t signal)
+{
+    if (signal >= SIGNALS_END) {
+        return -EINVAL;
+    }
+    tree_lock();
+    task->signals.parent_death = (uint32_t)signal;
+    tree_unlock();
+    return 0;
+}
+
 int64_t call_prctl(const struct trap_frame *frame)
 {
     struct task *task = task_current();
     user_addr_t at = user_addr(argument_2(frame));
     switch ((uint32_t)argument_1(frame)) {
+    case PRCTL_SET_PARENT_DEATH:
+        return set_parent_death(task, argument_2(frame));
+    case PRCTL_GET_PARENT_DEATH:
+        return put_user_32(at, task->signals.parent_death) ? 0 : -EFAULT;
     case PRCTL_SET_NAME:
         return set_name(task, at);
     case PRCTL_GET_NAME:

@@ -67,8 +67,7 @@ int64_t process_signal(uint32_t number, const struct signal_information *informa
 int64_t call_kill(const struct trap_frame *frame)
 {
     int32_t number = (int32_t)argument_1(frame);
-    const struct signal_information information =
-        signal_by_process((uint32_t)argument_2(frame), CODE_USER);
+    const struct signal_information information = signal_by_process((uint32_t)argument_2(frame), CODE_USER);
     if (number == INT32_MIN) {
         return -ESRCH;
     }
@@ -99,8 +98,7 @@ static int64_t send_to_task(uint32_t process_number, uint32_t number,
 int64_t call_tkill(const struct trap_frame *frame)
 {
     int32_t number = (int32_t)argument_1(frame);
-    const struct signal_information information =
-        signal_by_process((uint32_t)argument_2(frame), CODE_TASK);
+    const struct signal_information information = signal_by_process((uint32_t)argument_2(frame), CODE_TASK);
     return number <= 0 ? -EINVAL : send_to_task(0, (uint32_t)number, &information);
 }
 
@@ -108,8 +106,7 @@ int64_t call_tgkill(const struct trap_frame *frame)
 {
     int32_t process = (int32_t)argument_1(frame);
     int32_t number = (int32_t)argument_2(frame);
-    const struct signal_information information =
-        signal_by_process((uint32_t)argument_3(frame), CODE_TASK);
+    const struct signal_information information = signal_by_process((uint32_t)argument_3(frame), CODE_TASK);
     if (process <= 0 || number <= 0) {
         return -EINVAL;
     }

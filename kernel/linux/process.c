@@ -8,10 +8,10 @@
 #include "pidfd.h"
 #include "tree.h"
 
-#define NO_LIMIT    UINT64_MAX
-#define FILES_SOFT  1024
-#define FILES_HARD  4096
-#define STACK_BYTES MIB(8)
+#define NO_LIMIT     UINT64_MAX
+#define FILES_SOFT   1024
+#define FILES_HARD   4096
+#define STACK_BYTES  MIB(8)
 #define LOCKED_BYTES MIB(8)
 
 #define FRAMES_EACH_TASK 32 /* of the memory that is free when a program begins */
@@ -82,6 +82,7 @@ struct process *process_create(const struct process *like, const char *name)
     process->begun = clock_nanoseconds();
     wait_queue_init(&process->watchers);
     wait_queue_init(&process->signals.continued);
+    process_timers_begin(process);
     return process;
 }
 

@@ -24,6 +24,7 @@
 #include "image/stack.h"
 #include "program_file.h"
 #include "signals.h"
+#include "timers.h"
 
 /* Limits, by their numbers (include/uapi/asm-generic/resource.h). */
 enum process_limit {
@@ -117,6 +118,7 @@ struct process {
     struct limit limits[LIMITS];    /* enforced: data, stack, locked, space, processes, signals */
     struct signal_actions *actions; /* (T) to write */
     struct process_signals signals;
+    struct process_timers timers;
 
     _Atomic(uint32_t) state;    /* (T) to write: enum process_state */
     uint64_t begun;             /* clock_nanoseconds(), of its first task */

@@ -59,8 +59,7 @@ static enum restart_class class_of(uint64_t number, const struct trap_frame *fra
 
 static bool was_interrupted(const struct trap_frame *frame)
 {
-    return frame->vector == TRAP_SYSTEM_CALL && frame->error_code != NO_CALL &&
-           (int64_t)frame->rax == -EINTR;
+    return frame->vector == TRAP_SYSTEM_CALL && frame->error_code != NO_CALL && (int64_t)frame->rax == -EINTR;
 }
 
 static void make_again(struct trap_frame *frame, uint64_t number)

@@ -12,6 +12,7 @@
 
 #include "futex.h"
 #include "kernel/files/console_file.h"
+#include "terminal.h"
 #include "trace/trace.h"
 #include "tree.h"
 #include "vdso.h"
@@ -40,6 +41,9 @@ static int begin(struct process *process, struct program_file *file, const struc
     if (error == 0) {
         tree_lock();
         error = tree_enter(process, NULL, *task);
+        if (error == 0) {
+            terminal_begin(process);
+        }
         tree_unlock();
     }
     if (error) {

@@ -41,8 +41,7 @@ int64_t call_rt_sigaction(const struct trap_frame *frame)
     if (new.raw != 0 && !copy_from_user(&action, new, sizeof action)) {
         return -EFAULT;
     }
-    if (signal < 1 || signal >= SIGNALS_END ||
-        (new.raw != 0 && (SIGNAL_BIT(signal) & SIGNALS_UNMASKABLE))) {
+    if (signal < 1 || signal >= SIGNALS_END || (new.raw != 0 && (SIGNAL_BIT(signal) & SIGNALS_UNMASKABLE))) {
         return -EINVAL;
     }
     spinlock_acquire(&process->actions->lock);
@@ -129,8 +128,8 @@ int64_t call_rt_sigsuspend(const struct trap_frame *frame)
     if (argument_2(frame) != SET_BYTES) {
         return -EINVAL;
     }
-    int64_t error = argument_1(frame) == 0 ? -EFAULT
-                                           : signal_mask_begin(user_addr(argument_1(frame)), SET_BYTES);
+    int64_t error =
+        argument_1(frame) == 0 ? -EFAULT : signal_mask_begin(user_addr(argument_1(frame)), SET_BYTES);
     return error ? error : call_pause(frame);
 }
 
@@ -212,41 +211,22 @@ int64_t call_rt_sigtimedwait(const struct trap_frame *frame)
 
 /* ---- Alternate stacks ---- */
 
-int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack *stack)
-{
-    uint32_t mode = stack->flags & ~STACK_AUTODISARM;
-    if (mode != STACK_NONE && mode != STACK_IN_USE && mode != 0) {
-        return -EINVAL;
-    }
-    if (stack->base == signals->stack.base && stack->bytes == signals->stack.bytes &&
-        stack->flags == signals->stack.flags) {
-        return 0;
-    }
-    if (mode != STACK_NONE && stack->bytes < STACK_LEAST) {
-        return -ENOMEM;
-    }
-    bool none = mode == STACK_NONE;
-    signals->stack = (struct signal_stack){
-        .base = none ? 0 : stack->base, .flags = stack->flags, .bytes = none ? 0 : stack->bytes};
-    return 0;
-}
-
 int64_t call_sigaltstack(const struct trap_frame *frame)
 {
     struct task_signals *signals = &task_current()->signals;
     user_addr_t new = user_addr(argument_1(frame));
     user_addr_t old = user_addr(argument_2(frame));
     struct signal_stack stack;
-    struct signal_stack before = {
-        .base = signals->stack.base,
-        .flags = signal_stack_state(&signals->stack, frame->rsp) | (signals->stack.flags & STACK_AUTODISARM),
-        .bytes = signals->stack.bytes};
+    struct signal_stack before = {.base = signals->stack.base,
+                                  .flags = signal_stack_state(&signals->stack, frame->rsp) |
+                                           (signals->stack.flags & STACK_AUTODISARM),
+                                  .bytes = signals->stack.bytes};
     if (new.raw != 0) {
         if (!copy_from_user(&stack, new, sizeof stack)) {
             return -EFAULT;
         }
-        int64_t error = signal_stack_is_used(&signals->stack, frame->rsp) ? -EPERM
-                                                                           : signal_stack_set(signals, &stack);
+        int64_t error =
+            signal_stack_is_used(&signals->stack, frame->rsp) ? -EPERM : signal_stack_set(signals, &stack);
         if (error) {
             return error;
         }

@@ -1,6 +1,7 @@
 /* What becomes of signals on the way to user mode; see signals.h. */
 #define LOG_SUBSYSTEM "program"
 #include <ashlar/log.h>
+#include <x86/user_mode.h>
 
 #include "tree.h"
 
@@ -18,11 +19,9 @@ static bool take(struct task *task, struct taken *taken)
     uint64_t allowed = ~task->signals.mask;
     struct signal_record *record;
     spinlock_acquire(&actions->lock);
-    taken->signal =
-        signal_queue_take(&task->signals.pending, allowed, &taken->information, &record);
+    taken->signal = signal_queue_take(&task->signals.pending, allowed, &taken->information, &record);
     if (taken->signal == 0) {
-        taken->signal =
-            signal_queue_take(&process->signals.pending, allowed, &taken->information, &record);
+        taken->signal = signal_queue_take(&process->signals.pending, allowed, &taken->information, &record);
     }
     if (taken->signal != 0) {
         struct signal_action *action = &actions->actions[taken->signal - 1];
@@ -89,7 +88,7 @@ static void act_by_default(uint32_t signal)
     }
 }
 
-void signals_deliver(struct trap_frame *frame)
+static void deliver(struct trap_frame *frame)
 {
     struct task *task = task_current();
     struct taken taken;
@@ -117,4 +116,16 @@ void signals_deliver(struct trap_frame *frame)
             act_by_default(taken.signal);
         }
     } while (true);
+}
+
+/* Whoever killed it has said why, in the process. What comes while signals are looked for is looked for anew.
+ */
+void task_user_work(struct trap_frame *frame)
+{
+    struct thread *thread = thread_current();
+    if (thread->user_work & THREAD_WORK_KILLED) {
+        user_mode_end(0);
+    }
+    atomic_fetch_and(&thread->user_work, ~(uint32_t)THREAD_WORK_SIGNAL);
+    deliver(frame);
 }

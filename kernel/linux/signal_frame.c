@@ -13,14 +13,14 @@ static struct vectors_form form_here(void)
 
 /* ---- Making ---- */
 
-/* XSAVE stores no more of its header than which components there are; the rest has to be zeros before. */
 static bool put_vectors(uint64_t at, const struct vectors_form *form)
 {
     if (form->components == 0) {
         return extended_state_save_to_user(user_addr(at));
     }
-    const struct vectors_note note = vectors_note(form);
-    return copy_to_user(user_addr(at + VECTORS_NOTE_AT), &note, sizeof note) &&
+    struct vectors_beginning beginning;
+    vectors_begin(&beginning, form);
+    return copy_to_user(user_addr(at + VECTORS_NOTE_AT), &beginning, sizeof beginning) &&
            put_user_32(user_addr(at + form->bytes), VECTORS_END_MAGIC) &&
            extended_state_save_to_user(user_addr(at));
 }
@@ -46,10 +46,12 @@ bool signal_frame_push(struct trap_frame *frame, const struct signal_information
         !signal_frame_place(&place, frame->rsp, &signals->stack, action->flags & ACTION_ON_STACK, &form)) {
         return false;
     }
-    struct signal_frame made = {.restorer = action->restorer,
-                                .flags = CONTEXT_HAS_SS | (form.components ? CONTEXT_HAS_XSAVE : 0),
-                                .stack = signals->stack,
-                                .mask = mask};
+    struct signal_frame made; /* all of it is filled */
+    made.restorer = action->restorer;
+    made.flags = CONTEXT_HAS_SS | (form.components ? CONTEXT_HAS_XSAVE : 0);
+    made.link = 0;
+    made.stack = signals->stack;
+    made.mask = mask;
     signal_context_fill(&made.context, frame);
     made.context.error_code = signals->fault_error;
     made.context.vector = signals->fault_vector;
@@ -70,7 +72,8 @@ bool signal_frame_push(struct trap_frame *frame, const struct signal_information
 
 /* ---- Taking back ---- */
 
-/* What the note says decides what is loaded; the memory may change meanwhile, but not what the CPU refuses. */
+/* What the note says decides what is loaded; the memory may change meanwhile, but not what the CPU refuses.
+ */
 static bool take_vectors(uint64_t at)
 {
     const struct vectors_form form = form_here();
@@ -87,6 +90,25 @@ static bool take_vectors(uint64_t at)
         end = 0;
     }
     return extended_state_load_from_user(user_addr(at), vectors_components(&note, &form, end));
+}
+
+int64_t signal_stack_set(struct task_signals *signals, const struct signal_stack *stack)
+{
+    uint32_t mode = stack->flags & ~STACK_AUTODISARM;
+    if (mode != STACK_NONE && mode != STACK_IN_USE && mode != 0) {
+        return -EINVAL;
+    }
+    if (stack->base == signals->stack.base && stack->bytes == signals->stack.bytes &&
+        stack->flags == signals->stack.flags) {
+        return 0;
+    }
+    if (mode != STACK_NONE && stack->bytes < STACK_LEAST) {
+        return -ENOMEM;
+    }
+    bool none = mode == STACK_NONE;
+    signals->stack = (struct signal_stack){
+        .base = none ? 0 : stack->base, .flags = stack->flags, .bytes = none ? 0 : stack->bytes};
+    return 0;
 }
 
 /* A stack that cannot be is not taken over, which is no error. */

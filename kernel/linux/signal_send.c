@@ -20,9 +20,8 @@ static void unlock(const struct process *process) NO_LOCK_ANALYSIS
 
 struct signal_information signal_by_process(uint32_t signal, int32_t code)
 {
-    return (struct signal_information){.signal = (int32_t)signal,
-                                       .code = code,
-                                       .sender.number = (int32_t)process_current()->number};
+    return (struct signal_information){
+        .signal = (int32_t)signal, .code = code, .sender.number = (int32_t)process_current()->number};
 }
 
 struct signal_information signal_by_kernel(uint32_t signal)
@@ -63,14 +62,13 @@ void signals_offer(struct process *process, uint64_t set)
     }
 }
 
-/* (L) A signal that is masked is kept, even if it would be ignored now: the action may change till it comes. */
-static bool is_dropped(const struct process *process, const struct task *task, uint32_t signal)
+/* A signal that is masked is kept, even if it would be ignored now: the action may change till it comes. */
+static bool is_dropped(const struct process *process, const struct task *task, uint32_t signal,
+                       uint64_t handler)
 {
     const struct task *to = task ? task : process->identity->task;
-    if (to && (atomic_load(&to->signals.mask) & SIGNAL_BIT(signal))) {
-        return false;
-    }
-    return signal_is_ignored(signal, process->actions->actions[signal - 1].handler);
+    bool masked = to && (atomic_load(&to->signals.mask) & SIGNAL_BIT(signal));
+    return !masked && signal_is_ignored(signal, handler);
 }
 
 /* ---- Stopping and going on undo each other ---- */
@@ -89,6 +87,26 @@ void signals_withdraw(struct process *process, uint64_t set)
     }
 }
 
+/* (T) The process goes on. */
+static void go_on(struct process *process)
+{
+    struct process_signals *signals = &process->signals;
+    if (signals->stop_signal == 0) {
+        return;
+    }
+    bool was_stopped = signals->is_stopped;
+    atomic_store(&signals->stop_signal, 0);
+    signals->stopped = 0;
+    signals->is_stopped = false;
+    signals->tells_stop = false;
+    signals->continues++;
+    wake_all(&signals->continued);
+    if (was_stopped) {
+        signals->tells_continue = true;
+        signal_parent(process, CHILD_CONTINUED, SIGNAL_CONTINUE);
+    }
+}
+
 /* (T) */
 static void prepare(struct process *process, uint32_t signal)
 {
@@ -97,7 +115,7 @@ static void prepare(struct process *process, uint32_t signal)
         process->signals.stop_taken = false;
         unlock(process);
         signals_withdraw(process, SIGNALS_STOPPING);
-        stop_end(process);
+        go_on(process);
     } else if (SIGNAL_BIT(signal) & SIGNALS_STOPPING) {
         signals_withdraw(process, SIGNAL_BIT(SIGNAL_CONTINUE));
     }
@@ -105,26 +123,24 @@ static void prepare(struct process *process, uint32_t signal)
 
 /* ---- Sending ---- */
 
-/* (T) It is pending: whoever takes it is told; or all end at once, if that is what it does. */
-static void tell(struct process *process, struct task *task, uint32_t signal)
+/* (T) It is pending: whoever takes it is told; or all end at once, if that is what it does. Who has stopped
+ * takes it when he goes on. */
+static void tell(struct process *process, struct task *task, uint32_t signal, uint64_t handler)
 {
     struct task *target = !task ? choose(process, signal) : reaches(task, signal) ? task : NULL;
-    if (!target) {
+    if (!target || process->signals.is_stopped) {
         return;
     }
-    lock(process);
-    bool by_default = process->actions->actions[signal - 1].handler == ACTION_DEFAULT;
-    unlock(process);
     bool masked = atomic_load(&target->signals.mask) & SIGNAL_BIT(signal);
-    if (by_default && !masked && signal_default(signal) == EFFECT_END) {
+    if (handler == ACTION_DEFAULT && !masked && signal_default(signal) == EFFECT_END) {
         tree_end_process(process, PROCESS_KILLED(signal), NULL);
     } else {
         thread_interrupt(target->thread);
     }
 }
 
-/* (T) Whether there is anything to do. */
-static bool begins(struct process *process, struct task *task, uint32_t signal)
+/* (T) Whether there is anything to do; *handler: what the process has set. */
+static bool begins(struct process *process, struct task *task, uint32_t signal, uint64_t *handler)
 {
     if (process->state != PROCESS_RUNS) {
         return false;
@@ -135,9 +151,9 @@ static bool begins(struct process *process, struct task *task, uint32_t signal)
     }
     prepare(process, signal);
     lock(process);
-    bool dropped = is_dropped(process, task, signal);
+    *handler = process->actions->actions[signal - 1].handler;
     unlock(process);
-    return !dropped;
+    return !is_dropped(process, task, signal, *handler);
 }
 
 static struct signal_queue *queue_of(struct process *process, struct task *task)
@@ -149,7 +165,8 @@ static struct signal_queue *queue_of(struct process *process, struct task *task)
 int signal_send(struct process *process, struct task *task, const struct signal_information *information)
 {
     uint32_t signal = (uint32_t)information->signal;
-    if (!begins(process, task, signal)) {
+    uint64_t handler;
+    if (!begins(process, task, signal, &handler)) {
         return 0;
     }
     bool by_kernel = signal < SIGNAL_REALTIME && information->code >= 0;
@@ -165,7 +182,7 @@ int signal_send(struct process *process, struct task *task, const struct signal_
     bool added = signal_queue_add(queue_of(process, task), signal, record);
     unlock(process);
     if (added) {
-        tell(process, task, signal);
+        tell(process, task, signal, handler);
     } else {
         signal_record_free(record);
     }
@@ -175,14 +192,15 @@ int signal_send(struct process *process, struct task *task, const struct signal_
 void signal_send_owned(struct process *process, struct task *task, struct signal_record *record)
 {
     uint32_t signal = (uint32_t)record->information.signal;
-    if (!begins(process, task, signal)) {
+    uint64_t handler;
+    if (!begins(process, task, signal, &handler)) {
         return;
     }
     lock(process);
     bool added = signal_queue_add(queue_of(process, task), signal, record);
     unlock(process);
     if (added) {
-        tell(process, task, signal);
+        tell(process, task, signal, handler);
     }
 }
 
@@ -244,7 +262,8 @@ bool signal_parent(struct process *process, enum child_code code, uint32_t statu
     if (signal == SIGNAL_CHILD) {
         const struct signal_action action = action_for_child(parent);
         forgets = at_end && (action.handler == ACTION_IGNORE || (action.flags & ACTION_NO_ZOMBIES));
-        signal = action.handler == ACTION_IGNORE || (!at_end && (action.flags & ACTION_NO_STOPS)) ? 0 : signal;
+        signal =
+            action.handler == ACTION_IGNORE || (!at_end && (action.flags & ACTION_NO_STOPS)) ? 0 : signal;
     }
     if (signal != 0) {
         uint64_t time = clock_ticks_to_nanoseconds(process->usage.ticks);

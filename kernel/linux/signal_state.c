@@ -60,11 +60,14 @@ struct signal_record *signal_record_create(uint64_t limit)
 {
     struct signal_record *record = NULL;
     if (atomic_fetch_add(&records, 1) < limit) {
-        record = heap_alloc_zeroed(&kernel_heap, sizeof *record);
+        record = heap_alloc(&kernel_heap, sizeof *record);
     }
     if (!record) {
         atomic_fetch_sub(&records, 1);
+        return NULL;
     }
+    record->is_owned = false;
+    record->overrun_taken = 0;
     return record;
 }
 
@@ -92,8 +95,7 @@ void signal_records_free(struct signal_record *linked)
 void task_signals_begin(struct task *task, const struct task *maker, bool same_memory)
 {
     task->signals.mask = maker->signals.mask;
-    task->signals.stack =
-        same_memory ? (struct signal_stack){.flags = STACK_NONE} : maker->signals.stack;
+    task->signals.stack = same_memory ? (struct signal_stack){.flags = STACK_NONE} : maker->signals.stack;
 }
 
 static void forget(struct process *process, struct signal_queue *queue)

@@ -35,13 +35,13 @@ struct restart {
 struct task_signals {
     struct signal_queue pending; /* (L) for this task */
     _Atomic(uint64_t) mask;
-    _Atomic(uint64_t) awaited;      /* rt_sigtimedwait() waits for these */
-    uint64_t saved_mask;            /* that comes back when the call has ended */
+    _Atomic(uint64_t) awaited; /* rt_sigtimedwait() waits for these */
+    uint64_t saved_mask;       /* that comes back when the call has ended */
     bool restores_mask;
-    uint32_t parent_death;          /* (T) that comes when the parent ends; 0: none */
-    struct signal_stack stack;      /* the alternate one */
-    struct signal_record fault;     /* of what an instruction of the task raised */
-    uint64_t fault_vector;          /* of the last one, as the frame of a handler tells it */
+    uint32_t parent_death;      /* (T) that comes when the parent ends; 0: none */
+    struct signal_stack stack;  /* the alternate one */
+    struct signal_record fault; /* of what an instruction of the task raised */
+    uint64_t fault_vector;      /* of the last one, as the frame of a handler tells it */
     uint64_t fault_error;
     uint64_t fault_address;
     struct restart restart;
@@ -49,15 +49,15 @@ struct task_signals {
 
 /* What a process has of them. */
 struct process_signals {
-    struct signal_queue pending; /* (L) for whichever task takes them */
-    bool stop_taken;             /* (L) a stopping signal was taken, and no SIGCONT has come since */
+    struct signal_queue pending;   /* (L) for whichever task takes them */
+    bool stop_taken;               /* (L) a stopping signal was taken, and no SIGCONT has come since */
     _Atomic(uint32_t) stop_signal; /* (T) to write: its tasks stop, or have stopped, by this one; 0: none */
-    uint32_t stopped;            /* (T) tasks that have stopped */
-    bool is_stopped;             /* (T) all have, and the parent was told */
-    _Atomic(uint32_t) continues; /* (T) to write: times that it went on */
-    bool tells_stop;             /* (T) wait4() has not told it yet */
-    bool tells_continue;         /* (T) */
-    struct wait_queue continued; /* where its tasks rest */
+    uint32_t stopped;              /* (T) tasks that have stopped */
+    bool is_stopped;               /* (T) all have, and the parent was told */
+    _Atomic(uint32_t) continues;   /* (T) to write: times that it went on */
+    bool tells_stop;               /* (T) wait4() has not told it yet */
+    bool tells_continue;           /* (T) */
+    struct wait_queue continued;   /* where its tasks rest */
 };
 
 /* ---- signal_state.c: beginning and end ---- */
@@ -85,8 +85,8 @@ void process_signals_end(struct process *process);
 /* Records come from here and go back. No more than `limit` are out at a time, unless the kernel itself sends
  * one. NULL: there are too many, or no memory. */
 struct signal_record *signal_record_create(uint64_t limit);
-void signal_record_free(struct signal_record *record);       /* NULL is none */
-void signal_records_free(struct signal_record *linked);      /* by `after` */
+void signal_record_free(struct signal_record *record);  /* NULL is none */
+void signal_records_free(struct signal_record *linked); /* by `after` */
 
 /* ---- signal_send.c ---- */
 
@@ -121,8 +121,8 @@ void signals_withdraw(struct process *process, uint64_t set);
  * does not any more. */
 void signals_offer(struct process *process, uint64_t set);
 
-/* (T) Tells the parent what has become of the process: sends it SIGCHLD, or another signal at the end, and wakes
- * it. Returns whether the parent wants to know nothing of the end. */
+/* (T) Tells the parent what has become of the process: sends it SIGCHLD, or another signal at the end, and
+ * wakes it. Returns whether the parent wants to know nothing of the end. */
 bool signal_parent(struct process *process, enum child_code code, uint32_t status);
 
 /* (T) Children of a process that ends get the signals that they have asked for by prctl(). */
@@ -140,11 +140,6 @@ int64_t signal_mask_end(int64_t result);
 
 /* Signals that the calling task would take now. */
 uint64_t signals_for(const struct task *task);
-
-/* ---- signal_deliver.c ---- */
-
-/* On the way to user mode: takes what is pending, until a handler is to run or nothing is left. */
-void signals_deliver(struct trap_frame *frame);
 
 /* ---- signal_frame.c ---- */
 
@@ -173,8 +168,8 @@ bool signal_may_tell(const struct signal_information *information, uint32_t numb
 void restart_for_handler(struct trap_frame *frame, uint64_t flags);
 void restart_without_handler(struct trap_frame *frame);
 
-/* The moment of a clock at which a call ends, so many nanoseconds from now, or WAIT_FOREVER where it is too far
- * to be counted; of a call that goes on, the moment that it had. */
+/* The moment of a clock at which a call ends, so many nanoseconds from now, or WAIT_FOREVER where it is too
+ * far to be counted; of a call that goes on, the moment that it had. */
 uint64_t restart_moment(uint64_t now, uint64_t nanoseconds);
 
 /* The same by clock_nanoseconds(). */
@@ -187,9 +182,6 @@ void stop_process(uint32_t signal);
 
 /* Rests until the process goes on, or is killed. */
 void stop_here(void);
-
-/* (T) SIGCONT was sent. */
-void stop_end(struct process *process);
 
 /* (T) Looks whether the last of the tasks has stopped now; after each that does, or ends. */
 void stop_look(struct process *process);

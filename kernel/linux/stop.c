@@ -72,25 +72,6 @@ void stop_here(void)
     tree_unlock();
 }
 
-void stop_end(struct process *process)
-{
-    struct process_signals *signals = &process->signals;
-    if (signals->stop_signal == 0) {
-        return;
-    }
-    bool was_stopped = signals->is_stopped;
-    atomic_store(&signals->stop_signal, 0);
-    signals->stopped = 0;
-    signals->is_stopped = false;
-    signals->tells_stop = false;
-    signals->continues++;
-    wake_all(&signals->continued);
-    if (was_stopped) {
-        signals->tells_continue = true;
-        signal_parent(process, CHILD_CONTINUED, SIGNAL_CONTINUE);
-    }
-}
-
 /* ---- Groups that nobody would let go on ---- */
 
 bool group_is_orphaned(const struct identity *group, const struct process *without)

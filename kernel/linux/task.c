@@ -7,6 +7,7 @@
 #include <x86/user_mode.h>
 
 #include "futex.h"
+#include "terminal.h"
 #include "tree.h"
 #include "usage.h"
 
@@ -49,6 +50,9 @@ void task_change_memory(struct task *task, struct memory *memory)
 static struct process *become_zombie(struct process *process)
 {
     uint32_t signal = (uint32_t)process->status & 0x7f;
+    process_timers_end(process);
+    posix_timers_end(process);
+    terminal_end(process);
     stop_tell_orphans(process);
     signal_orphans(process);
     struct process *gone = tree_orphan_children(process);
@@ -139,17 +143,6 @@ void process_end(uint64_t status)
     tree_end_process(task->process, status, task);
     tree_unlock();
     user_mode_end(0);
-}
-
-/* Whoever killed it has said why, in the process. What comes while signals are looked for is looked for anew. */
-void task_user_work(struct trap_frame *frame)
-{
-    struct thread *thread = thread_current();
-    if (thread->user_work & THREAD_WORK_KILLED) {
-        user_mode_end(0);
-    }
-    atomic_fetch_and(&thread->user_work, ~(uint32_t)THREAD_WORK_SIGNAL);
-    signals_deliver(frame);
 }
 
 /* ---- The beginning ---- */

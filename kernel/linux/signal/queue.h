@@ -17,8 +17,9 @@ struct signal_record {
     struct signal_record *after; /* of the same signal */
     struct signal_record *last;  /* of the first: the last of the same signal */
     struct signal_information information;
-    bool is_owned;  /* it is somebody's, and is not to be freed when it is taken */
-    bool is_queued; /* of one that is owned: it is in a queue */
+    bool is_owned;         /* it is somebody's, and is not to be freed when it is taken */
+    bool is_queued;        /* of one that is owned: it is in a queue */
+    int32_t overrun_taken; /* of one that is owned, by a timer: what was told when it was taken last */
 };
 
 struct signal_queue {
@@ -38,8 +39,8 @@ static inline uint64_t signal_queue_set(const struct signal_queue *queue)
 bool signal_queue_add(struct signal_queue *queue, uint32_t signal, struct signal_record *record);
 
 /*
- * Takes the first signal of `allowed` out and stores what is told of it. Returns its number, 0: there is none.
- * *taken: its record, which is the caller's now, or NULL.
+ * Takes the first signal of `allowed` out and stores what is told of it. Returns its number, 0: there is
+ * none. *taken: its record, which is the caller's now; NULL: there was none, or it is owned.
  */
 uint32_t signal_queue_take(struct signal_queue *queue, uint64_t allowed,
                            struct signal_information *information, struct signal_record **taken);

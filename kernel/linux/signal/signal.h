@@ -107,7 +107,14 @@ uint64_t signal_handler_mask(uint32_t signal, const struct signal_action *action
 #define CODE_TIMER  (-2) /* SI_TIMER */
 #define CODE_TASK   (-6) /* SI_TKILL */
 
-enum child_code { CHILD_EXITED = 1, CHILD_KILLED, CHILD_DUMPED, CHILD_TRAPPED, CHILD_STOPPED, CHILD_CONTINUED };
+enum child_code {
+    CHILD_EXITED = 1,
+    CHILD_KILLED,
+    CHILD_DUMPED,
+    CHILD_TRAPPED,
+    CHILD_STOPPED,
+    CHILD_CONTINUED
+};
 
 /* The part of Linux's siginfo that is ever used; the rest of its 128 bytes is zeros. */
 struct signal_information {

@@ -1,0 +1,166 @@
+/*
+ * Timers of programs, and the thread that looks at them; see timers.h.
+ *
+ * A timer of a process's own running time is looked at when it could have expired at the earliest, and again
+ * as often as that was too early.
+ */
+#include "timers.h"
+
+#include <ashlar/clock.h>
+#include <ashlar/platform.h>
+
+#include "tree.h"
+
+#define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
+#define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
+
+static struct deadline_heap heap;
+static struct thread *looker;
+static struct wait_queue pokes = WAIT_QUEUE_INITIALIZER;
+static _Atomic(uint64_t) next_look = WAIT_FOREVER; /* when the thread looks next */
+
+/* ---- Clocks ---- */
+
+/* What a process's tasks have run; of one that runs now, up to this moment. */
+static uint64_t running_time(const struct process *process)
+{
+    uint64_t ticks = process->usage.ticks;
+    for (const struct task *task = process->tasks; task; task = task->next) {
+        uint64_t now = cpu_ticks();
+        uint64_t since = task->thread->runs_since;
+        bool runs = atomic_load(&task->thread->state) == THREAD_RUNNING && now > since;
+        ticks += task->thread->ran + (runs ? now - since : 0);
+    }
+    return clock_ticks_to_nanoseconds(ticks);
+}
+
+uint64_t timer_time(const struct program_timer *timer)
+{
+    return timer->clock == TIMER_PROCESS ? running_time(timer->process) : clock_nanoseconds();
+}
+
+uint64_t timer_left(const struct program_timer *timer)
+{
+    uint64_t now = timer_time(timer);
+    return timer->expires == 0 ? 0 : timer->expires > now ? timer->expires - now : 1;
+}
+
+/* ---- Setting ---- */
+
+/* When to look at it: all tasks may run at the same time. */
+static uint64_t when_to_look(const struct program_timer *timer)
+{
+    uint64_t left = timer_left(timer);
+    uint64_t now = clock_nanoseconds();
+    if (timer->clock == TIMER_PROCESS) {
+        uint32_t tasks = atomic_load(&timer->process->task_count);
+        left = max_u64(left / (tasks ? tasks : 1), LOOK_SOONEST);
+    }
+    return left < WAIT_FOREVER - 1 - now ? now + left : WAIT_FOREVER - 1;
+}
+
+static void queue_again(struct program_timer *timer)
+{
+    deadline_heap_remove(&heap, &timer->link);
+    if (timer->expires != 0) {
+        timer->link.deadline = when_to_look(timer);
+        deadline_heap_add(&heap, &timer->link);
+    }
+}
+
+static void poke(void)
+{
+    if (heap.first && heap.first->deadline < atomic_load(&next_look)) {
+        atomic_store(&next_look, heap.first->deadline);
+        wake_all(&pokes);
+    }
+}
+
+void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval)
+{
+    timer->expires = expires;
+    timer->interval = interval;
+    queue_again(timer);
+    poke();
+}
+
+/* ---- Expiring ---- */
+
+static void send(struct program_timer *timer, uint64_t times)
+{
+    if (timer->expired) {
+        timer->expired(timer, times);
+    } else {
+        const struct signal_information information = signal_by_kernel(timer->signal);
+        signal_send(timer->process, NULL, &information);
+    }
+}
+
+/* Of a timer that is late, all times count that have gone by. */
+static void look_at(struct program_timer *timer)
+{
+    uint64_t now = timer_time(timer);
+    if (timer->expires <= now) {
+        uint64_t times = timer->interval ? (now - timer->expires) / timer->interval + 1 : 1;
+        timer->expires = timer->interval ? timer->expires + times * timer->interval : 0;
+        queue_again(timer);
+        send(timer, times);
+    } else {
+        queue_again(timer);
+    }
+}
+
+/* Returns when to look again. */
+static uint64_t look(void)
+{
+    tree_lock();
+    uint64_t now = clock_nanoseconds();
+    for (unsigned i = 0; i < AT_ONE_TIME && heap.first && heap.first->deadline <= now; i++) {
+        look_at((struct program_timer *)heap.first);
+    }
+    uint64_t next = heap.first ? heap.first->deadline : WAIT_FOREVER;
+    atomic_store(&next_look, next);
+    tree_unlock();
+    return next;
+}
+
+static uint64_t look_for_ever(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        uint64_t next = look();
+        const struct wait_how how = {.deadline = next};
+        WAIT_UNTIL(&pokes, atomic_load(&next_look) != next, "timers of programs", how);
+    }
+}
+
+int timers_prepare(void)
+{
+    tree_lock();
+    if (!looker) {
+        looker = thread_run("program timers", look_for_ever, NULL);
+    }
+    tree_unlock();
+    return looker ? 0 : -ENOMEM;
+}
+
+/* ---- Beginning and end ---- */
+
+void process_timers_begin(struct process *process)
+{
+    static const struct program_timer kinds[INTERVAL_TIMERS] = {
+        [INTERVAL_REAL] = {.clock = TIMER_MONOTONIC, .signal = SIGNAL_ALARM},
+        [INTERVAL_VIRTUAL] = {.clock = TIMER_PROCESS, .signal = SIGNAL_VIRTUAL_ALARM},
+        [INTERVAL_PROFILE] = {.clock = TIMER_PROCESS, .signal = SIGNAL_PROFILE}};
+    for (unsigned i = 0; i < INTERVAL_TIMERS; i++) {
+        process->timers.interval[i] = kinds[i];
+        process->timers.interval[i].process = process;
+    }
+}
+
+void process_timers_end(struct process *process)
+{
+    for (unsigned i = 0; i < INTERVAL_TIMERS; i++) {
+        deadline_heap_remove(&heap, &process->timers.interval[i].link);
+    }
+}

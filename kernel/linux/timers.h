@@ -1,0 +1,53 @@
+/*
+ * Timers of programs that send signals: those of alarm() and setitimer(), three for each process, and those
+ * of timer_create(). All are guarded by the tree's mutex (T); one thread of the kernel sends their signals.
+ */
+#pragma once
+
+#include "signal/deadline_heap.h"
+#include "signal/queue.h"
+
+struct process;
+
+/* What a timer counts. */
+enum timer_clock {
+    TIMER_MONOTONIC,
+    TIMER_PROCESS, /* time that the process's tasks have run */
+};
+
+/* A timer: (T). Times in nanoseconds, of its clock. */
+struct program_timer {
+    struct deadline_link link; /* the first; its deadline is when to look at the timer next */
+    enum timer_clock clock;
+    uint64_t expires; /* 0: it does not run */
+    uint64_t interval;
+    struct process *process;
+    uint32_t signal;                                              /* of those of setitimer() */
+    void (*expired)(struct program_timer *timer, uint64_t times); /* so many times; NULL: sends `signal` */
+};
+
+enum interval_timer { INTERVAL_REAL, INTERVAL_VIRTUAL, INTERVAL_PROFILE, INTERVAL_TIMERS };
+
+/* What a process has of them: (T). */
+struct process_timers {
+    struct program_timer interval[INTERVAL_TIMERS];
+    struct posix_timer *posix; /* the last one made */
+};
+
+/* Makes the thread that looks at timers, if there is none yet. -ENOMEM. Not with the mutex held. */
+int timers_prepare(void);
+
+/* The clock's time now. */
+uint64_t timer_time(const struct program_timer *timer);
+
+/* Sets a timer, that may run: to expire at a time of its clock, 0: never, and after each interval then. */
+void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval);
+
+/* How long it has still to run; 0: it does not run. */
+uint64_t timer_left(const struct program_timer *timer);
+
+/* A process begins, and ends: with its last task, or, what timer_create() made, when it executes a program.
+ */
+void process_timers_begin(struct process *process);
+void process_timers_end(struct process *process);
+void posix_timers_end(struct process *process);
