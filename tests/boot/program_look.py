@@ -4,6 +4,8 @@ import re
 import tempfile
 from pathlib import Path
 
+import debug
+import debugger
 import initrd
 import media
 import program_runs
@@ -136,7 +138,48 @@ def switched(setting):
             talk.command("version")
 
 
+def debugged(setting, folder):
+    """gdb lists processes and threads, shows the memory of one and where a thread sleeps, and gets a program's symbols."""
+    socket = folder / "gdb"
+    program = programs.build(folder, "leaves", "-g")
+    machine = programs.handed_in(program, cpus=2)
+    machine.extra += ["-chardev", f"socket,id=gdb,server=on,wait=off,path={socket}", "-gdb", "chardev:gdb"]
+    with setting.boot(machine, "pager=off") as talk:
+        talk.wait_for_prompt()
+        talk.command("run program")
+        programs.wait_until(talk, lambda: {row["state"] for row in talk.json("ps -j")} == {"runs", "waits"})
+        number = next(row["number"] for row in talk.json("ps -j") if row["state"] == "waits")
+        waits = [row["number"] for row in talk.json("threads -j") if row.get("waits_for") == "a futex"]
+        runs = [row["number"] for row in talk.json("threads -j") if row["name"].startswith("program") and row["number"] != waits[0]]
+        expect(len(waits) == 1 and len(runs) == 1, f"threads: {waits}, {runs}", talk)
+        commands = [f"target remote {socket}", f"ashlar symbols {setting.build_dir}", "ashlar ps", "ashlar threads",
+                    f"ashlar vm {number}", f"ashlar bt thread {waits[0]}", "info registers rip", f"ashlar program {program} {number}",
+                    "info symbol main", "ashlar bt thread 9999", f"ashlar bt thread {runs[0]}", "ashlar vm 9999",
+                    f"ashlar program {program} 9999", f"ashlar program {socket} {number}", "ashlar program"]
+        text = debugger.finish(debugger.start_gdb(["gdb", "-q", "-ex", f"source {debug.COMMANDS}", *debugger.marked(commands)]))
+        print(text)
+        _, _, listed, threads, memory, trace, _, symbols, main, *wrong = debugger.outputs(text, commands)
+        expect(re.search(rf"^ +{number} +0 +runs +\d+ KiB  program\n +task {number}, thread {waits[0]}: waiting a futex$",
+                         listed, re.MULTILINE), f"ps:\n{listed}")
+        expect(re.search(rf"^ +{waits[0]}  +\d+  waiting +{number}  program +a futex$", threads, re.MULTILINE), f"threads:\n{threads}")
+        expect(re.search(r"^ +1  +0  \w+ +-  main", threads, re.MULTILINE), f"threads:\n{threads}")
+        expect(re.search(r'^space \d+ "program": .*\n(  .*\n)*  0x7ff\w+ +8 MiB +stack +read, write +[1-9]\d* pages resident',
+                         memory, re.MULTILINE), f"vm:\n{memory}")
+        names = re.findall(r"^#\d+ +(?:0x\w+ in )?(\w+) ", trace, re.MULTILINE)
+        wanted = ("wait_rest", "process_system_call", "system_call_entry")
+        order = [names.index(name) if name in names else -1 for name in wanted]
+        expect(-1 not in order and order == sorted(order), f"bt:\n{trace}")
+        expect(re.search(r" in system_call_entry .*\n#\d+ +0x0000000000\w+ in ", trace), f"it does not lead to the program:\n{trace}")
+        expect_in("was moved by 0x0; the symbols of", symbols)
+        expect_in("main in section .text", main)
+        for said, answer in zip(wrong, ("no thread 9999", "it runs on CPU", "no process 9999", "no process 9999", "no file", "which file")):
+            expect_in(answer, said)
+        programs.wait_until(talk, lambda: talk.json("ps -j") != [])
+        expect_in("agree", talk.command("vm check"))
+
+
 CASES = {
+    "debugger.programs": debugged,
     "monitor.vm-process": memory_of_one,
     "monitor.strace": calls,
     "monitor.switch": switched,
