@@ -22,8 +22,9 @@ int64_t call_sched_yield(const struct trap_frame *frame)
 
 int64_t call_uname(const struct trap_frame *frame)
 {
-    static const char *const values[NAMES] = {RELEASE_SYSTEM,  RELEASE_NODE, RELEASE_NUMBER,
-                                              RELEASE_VERSION, "x86_64",     "(none)"};
+    static const char version[] = RELEASE_VERSION;
+    static const char *const values[NAMES] = {RELEASE_SYSTEM, RELEASE_NODE, RELEASE_NUMBER,
+                                              version,        "x86_64",     "(none)"};
     char names[NAMES][NAME_BYTES];
     memset(names, 0, sizeof names);
     for (unsigned i = 0; i < NAMES; i++) {

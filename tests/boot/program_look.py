@@ -21,7 +21,8 @@ def tools(setting, folder):
     root.mkdir()
     (root / "look.sh").write_text("ps; free; top -b -n1; echo said > /proc/self/fd/1; ls /proc/1/fd /proc/self/task\n"
                                   "cat /proc/1/cmdline | tr '\\0' ' '; cat /proc/*/comm; cat /proc/slabinfo\n", encoding="utf-8")
-    said, status = program_runs.run(setting, program_runs.BUSYBOX, "sh", "/look.sh", options=["--initrd", root, "--cpus", "2"])
+    options = ["--initrd", root, "--cpus", "2"]
+    said, status = program_runs.run(setting, program_runs.BUSYBOX, "sh", "/look.sh", options=options)
     expect(status == 0, f"the shell ended with {status}: {said[-400:]}")
     expect_in("    1 0        /bin/busybox sh /look.sh", said)
     memory = re.search(r"\nMem: +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+)\n", said)
@@ -72,8 +73,9 @@ def memory_of_one(setting):
         expect_in(f"region {int(base, 16):016x}", talk.command(f"vm {number} {base}"))
         look = talk.json(f"vm -j {number} {base}")
         expect(look["what"] == "region" and look["base"] == base and look["mapped"] is False, f"{look}", talk)
-        for line, answer in ((f"vm {number} 0xffff800000000000", "no address of a program"), ("vm 9999", "no process 9999"),
-                             ("vm 9999 0x1000", "no process 9999"), ("vm 0x100000000 1", "take a second argument")):
+        for line, answer in ((f"vm {number} 0xffff800000000000", "no address of a program"),
+                             ("vm 9999", "no process 9999"), ("vm 9999 0x1000", "no process 9999"),
+                             ("vm 0x100000000 1", "take a second argument")):
             expect_in(answer, talk.command(line))
         for row in talk.json("ps -j"):
             talk.command(f"kill {row['number']}")
@@ -88,12 +90,13 @@ def calls(setting):
         for wanted in ('openat(AT_FDCWD, "/tmp/a \\"name\\"\\n", O_RDWR|O_CREAT|O_TRUNC, 0600) = 3',
                        'write(3, "0123456789012345678901234567890123456789"..., 50) = 50',
                        'pread64(3, "0123456789", 10, 0) = 10', 'pread64(3, 0x1, 10, 0) = -1 EFAULT',
-                       'openat(AT_FDCWD, "/none", O_RDONLY) = -1 ENOENT', "close(77) = -1 EBADF", "getppid() = 0",
-                       "madvise(NULL, 0, MADV_HUGEPAGE) = 0", "openat(AT_FDCWD, 0x1, O_RDONLY) = -1 EFAULT",
-                       "syscall_400(0x1, 0x2, 0x3, 0x4, 0x5, 0x6) = -1 ENOSYS", "exit_group(3) = ?", "wait4(-1, NULL, 0, NULL) = 2"):
-            wanted = wanted.replace("O_RDONLY)", "O_RDONLY, 0)") if wanted.startswith("openat") else wanted
+                       'openat(AT_FDCWD, "/none", O_RDONLY, 0) = -1 ENOENT', "close(77) = -1 EBADF", "getppid() = 0",
+                       "madvise(NULL, 0, MADV_HUGEPAGE) = 0", "openat(AT_FDCWD, 0x1, O_RDONLY, 0) = -1 EFAULT",
+                       "syscall_400(0x1, 0x2, 0x3, 0x4, 0x5, 0x6) = -1 ENOSYS", "exit_group(3) = ?",
+                       "wait4(-1, NULL, 0, NULL) = 2"):
             expect(wanted in lines, f"there is no line {wanted!r} in " + "\n".join(lines), talk)
-        mapped = [line for line in lines if line.startswith("mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x")]
+        call = "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x"
+        mapped = [line for line in lines if line.startswith(call)]
         expect(len(mapped) == 1, "mmap: " + "\n".join(lines), talk)
         expect("exit_group(9) = ?" in lines and any(line.startswith("program: exit 3;") for line in lines), "the end", talk)
         said, _, status, _ = programs.run(talk)
@@ -150,10 +153,12 @@ def debugged(setting, folder):
         programs.wait_until(talk, lambda: {row["state"] for row in talk.json("ps -j")} == {"runs", "waits"})
         number = next(row["number"] for row in talk.json("ps -j") if row["state"] == "waits")
         waits = [row["number"] for row in talk.json("threads -j") if row.get("waits_for") == "a futex"]
-        runs = [row["number"] for row in talk.json("threads -j") if row["name"].startswith("program") and row["number"] != waits[0]]
+        runs = [row["number"] for row in talk.json("threads -j")
+                if row["name"].startswith("program") and row["number"] != waits[0]]
         expect(len(waits) == 1 and len(runs) == 1, f"threads: {waits}, {runs}", talk)
         commands = [f"target remote {socket}", f"ashlar symbols {setting.build_dir}", "ashlar ps", "ashlar threads",
-                    f"ashlar vm {number}", f"ashlar bt thread {waits[0]}", "info registers rip", f"ashlar program {program} {number}",
+                    f"ashlar vm {number}", f"ashlar bt thread {waits[0]}", "info registers rip",
+                    f"ashlar program {program} {number}",
                     "info symbol main", "ashlar bt thread 9999", f"ashlar bt thread {runs[0]}", "ashlar vm 9999",
                     f"ashlar program {program} 9999", f"ashlar program {socket} {number}", "ashlar program"]
         text = debugger.finish(debugger.start_gdb(["gdb", "-q", "-ex", f"source {debug.COMMANDS}", *debugger.marked(commands)]))
@@ -161,7 +166,8 @@ def debugged(setting, folder):
         _, _, listed, threads, memory, trace, _, symbols, main, *wrong = debugger.outputs(text, commands)
         expect(re.search(rf"^ +{number} +0 +runs +\d+ KiB  program\n +task {number}, thread {waits[0]}: waiting a futex$",
                          listed, re.MULTILINE), f"ps:\n{listed}")
-        expect(re.search(rf"^ +{waits[0]}  +\d+  waiting +{number}  program +a futex$", threads, re.MULTILINE), f"threads:\n{threads}")
+        expect(re.search(rf"^ +{waits[0]}  +\d+  waiting +{number}  program +a futex$", threads, re.MULTILINE),
+               f"threads:\n{threads}")
         expect(re.search(r"^ +1  +0  \w+ +-  main", threads, re.MULTILINE), f"threads:\n{threads}")
         expect(re.search(r'^space \d+ "program": .*\n(  .*\n)*  0x7ff\w+ +8 MiB +stack +read, write +[1-9]\d* pages resident',
                          memory, re.MULTILINE), f"vm:\n{memory}")
@@ -169,10 +175,11 @@ def debugged(setting, folder):
         wanted = ("wait_rest", "process_system_call", "system_call_entry")
         order = [names.index(name) if name in names else -1 for name in wanted]
         expect(-1 not in order and order == sorted(order), f"bt:\n{trace}")
-        expect(re.search(r" in system_call_entry .*\n#\d+ +0x0000000000\w+ in ", trace), f"it does not lead to the program:\n{trace}")
+        expect(re.search(r" in system_call_entry .*\n#\d+ +0x0000000000\w+ in ", trace), f"not to the program:\n{trace}")
         expect_in("was moved by 0x0; the symbols of", symbols)
         expect_in("main in section .text", main)
-        for said, answer in zip(wrong, ("no thread 9999", "it runs on CPU", "no process 9999", "no process 9999", "no file", "which file")):
+        answers = ("no thread 9999", "it runs on CPU", "no process 9999", "no process 9999", "no file", "which file")
+        for said, answer in zip(wrong, answers, strict=True):
             expect_in(answer, said)
         programs.wait_until(talk, lambda: talk.json("ps -j") != [])
         expect_in("agree", talk.command("vm check"))

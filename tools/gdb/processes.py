@@ -63,8 +63,9 @@ class ProcessesCommand(gdb.Command):
             parent = process["parent"]
             space = space_of(process)
             pages = memory.integer(space["resident"]) if space is not None else 0
-            print(f"{memory.integer(process['number']):6}  {memory.integer(parent['number']) if memory.integer(parent) else 0:6}  "
-                  f"{states[memory.integer(process['state'])]:7} {memory.size_text(pages * PAGE):>8}  "
+            parents = memory.integer(parent["number"]) if memory.integer(parent) else 0
+            print(f"{memory.integer(process['number']):6}  {parents:6}  {states[memory.integer(process['state'])]:7} "
+                  f"{memory.size_text(pages * PAGE):>8}  "
                   f"{threads.name_of(process['name'])}")
             for task in tasks_of(process):
                 thread = task["thread"].dereference()
