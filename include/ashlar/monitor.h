@@ -80,7 +80,8 @@ struct monitor_call {
 /* The prompt: reads lines and runs commands for ever. */
 _Noreturn void monitor_run(void);
 
-/* The same while a program runs, until the key is pressed that leads back to it (<ashlar/console_input.h>). */
+/* The same while a program runs, until the key is pressed that leads back to it (<ashlar/console_input.h>).
+ */
 void monitor_interlude(void);
 
 /* Runs one line as if it had been typed, and overwrites `line` with its words. Returns whether the command

@@ -77,7 +77,7 @@ static int allocate(struct fs_node *node, uint64_t from, uint64_t end)
 
 static int check_file(const struct file *file, unsigned flags)
 {
-    if (flags & ~(unsigned)(FILE_KEEP_LENGTH | FILE_PUNCH) || flags == FILE_PUNCH) {
+    if (flags & ~(unsigned)(FILE_KEEP_LENGTH | FILE_PUNCH) || flags == FILE_PUNCH || file->node->made) {
         return -EOPNOTSUPP;
     }
     switch (fs_kind(file->node)) {

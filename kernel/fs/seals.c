@@ -61,7 +61,7 @@ int file_add_seals(struct file *file, unsigned seals)
     if (access != FILE_WRITE_ONLY && access != FILE_READ_WRITE) {
         return -EPERM;
     }
-    if (seals & ~(unsigned)FILE_SEALS || fs_kind(file->node) != FS_REGULAR) {
+    if (seals & ~(unsigned)FILE_SEALS || !fs_has_pages(file->node)) {
         return -EINVAL;
     }
     struct fs_regular *regular = &file->node->regular;
@@ -73,7 +73,7 @@ int file_add_seals(struct file *file, unsigned seals)
 
 int file_seals(struct file *file)
 {
-    if (fs_kind(file->node) != FS_REGULAR) {
+    if (!fs_has_pages(file->node)) {
         return -EINVAL;
     }
     struct fs_regular *regular = &file->node->regular;

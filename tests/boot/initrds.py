@@ -29,7 +29,7 @@ def listed(talk, path):
 def check_files(talk):
     """All of the folder's files are there, and nothing else takes memory for it."""
     top = listed(talk, "/")
-    expect(sorted(top) == [".", "..", "bin", "dev", "etc"], f"the root directory holds {sorted(top)}", talk)
+    expect(sorted(top) == [".", "..", "bin", "dev", "etc", "proc"], f"the root directory holds {sorted(top)}", talk)
     big = listed(talk, "/bin")["big"]
     expect((big["mode"], big["bytes"], big["frames"]) == ("-rwxr-xr-x", len(BIG), -(-len(BIG) // 4096)), f"{big}", talk)
     link = listed(talk, "/etc")["link"]
@@ -81,7 +81,7 @@ def bad(setting):
         with boot_with(setting, data) as talk:
             before = talk.wait_for_prompt()
             expect(before.count("warning") >= 1 and complaint in before, f"no warning with {complaint!r}: {before}", talk)
-            expect(sorted(listed(talk, "/")) == [".", ".."], "there are files", talk)
+            expect(sorted(listed(talk, "/")) == [".", "..", "proc"], "there are files", talk)
             owners = {owner["name"]: owner["bytes"] for owner in talk.json("mem -j")["owners"]}
             expect(owners["files"] == 0 and owners["initrd"] == 0, f"memory is lost: {owners}", talk)
 
@@ -91,7 +91,7 @@ def too_large(setting):
     with boot_with(setting, bytes(80 << 20), machine.Machine(memory="64M")) as talk:
         before = talk.wait_for_prompt()
         expect_in(r"no memory for \EFI\BOOT\initrd.cpio", before)
-        expect(sorted(listed(talk, "/")) == [".", ".."], "there are files", talk)
+        expect(sorted(listed(talk, "/")) == [".", "..", "proc"], "there are files", talk)
 
 
 def secure(setting, folder):
@@ -102,7 +102,7 @@ def secure(setting, folder):
     archive.add("etc/other", stat.S_IFREG | 0o644)
     signed = folder / "BOOTX64.EFI"
     machine.sign(initrd.allow(setting.product, allowed, folder / "allowing.efi"), signed)
-    for data, names in ((allowed, [".", "..", "etc"]), (archive.bytes(), [".", ".."])):
+    for data, names in ((allowed, [".", "..", "etc", "proc"]), (archive.bytes(), [".", "..", "proc"])):
         with boot_with(setting, data, machine.Machine(secure_boot=True), signed) as talk:
             before = talk.wait_for_prompt()
             expect(("is not the one whose hash was signed" in before) == (data != allowed), before, talk)

@@ -28,6 +28,8 @@ import kernel_log  # noqa: E402,F401
 import page_dump  # noqa: E402,F401
 import page_tables  # noqa: E402,F401
 import per_cpu  # noqa: E402,F401
+import processes  # noqa: E402,F401
 import ranges  # noqa: E402,F401
 import symbols  # noqa: E402,F401
+import threads  # noqa: E402,F401
 import unwinders  # noqa: E402,F401

@@ -2,6 +2,7 @@
 
 import gdb
 import memory
+import threads
 
 STACKS = ("NMI", "double fault", "machine check", "page fault", "debug")  # by slot of the interrupt stack table
 
@@ -114,15 +115,20 @@ Number, what it does, preemption and interrupt depth, interrupts so far, where i
 
 
 class BacktraceCommand(gdb.Command):
-    """Shows where a CPU is and what it was called by: ashlar bt CPU
+    """Shows where a CPU or a thread is and what it was called by: ashlar bt CPU | ashlar bt thread NUMBER
 
-CPU is the kernel's number. The CPU that is selected stays selected."""
+CPU is the kernel's number. The CPU that is selected stays selected. Of a thread, which may sleep, the number is
+that of `ashlar threads`."""
 
     def __init__(self):
         super().__init__("ashlar bt", gdb.COMMAND_STACK)
 
     def invoke(self, argument, _from_tty):
         """Finds it by its number."""
+        words = gdb.string_to_argv(argument or "")
+        if words[:1] == ["thread"]:
+            threads.backtrace(words[1:])
+            return
         wanted = memory.number(argument) if argument else None
         shown = []
 

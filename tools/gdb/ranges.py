@@ -3,6 +3,7 @@
 import gdb
 import memory
 import page_dump
+import processes
 
 RANGES_MAX = 100000  # a list that is longer leads in a circle
 FRAME_BYTES = 4096
@@ -96,13 +97,19 @@ def print_space(space):
 
 
 class VmCommand(gdb.Command):
-    """Shows address spaces and their regions, with how many pages each has in memory: ashlar vm"""
+    """Shows address spaces and their regions, with how many pages each has in memory: ashlar vm [PID]
+
+All of them, or that of one process (`ashlar ps`)."""
 
     def __init__(self):
         super().__init__("ashlar vm", gdb.COMMAND_DATA)
 
-    def invoke(self, _argument, _from_tty):
+    def invoke(self, argument, _from_tty):
         """Prints them."""
+        if argument:
+            space = processes.space_of(processes.find(argument))
+            print("the process has ended, and has no memory any more") if space is None else print_space(space)
+            return
         count = 0
         for space in spaces():
             print_space(space)

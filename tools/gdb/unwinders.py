@@ -17,6 +17,7 @@ TRAP_RETURNS = ("trap_return", "trap_debug_return", "trap_nmi_return", "trap_dou
                 "trap_machine_check_return", "trap_page_fault_return")
 REGISTERS = ("r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax", "rsp")
 PROLOGUE_INSTRUCTIONS = 16
+CALL_THROUGH_MEMORY = b"\xff\x15"  # with a displacement of four bytes behind it
 
 
 class Identity:  # pylint: disable=too-few-public-methods
@@ -32,6 +33,13 @@ def word(address):
     return int.from_bytes(memory.read_virtual(address, 8), "little")
 
 
+def is_system_call(pc):
+    """Whether the system call entry (arch/x86_64/user/entry.S) goes on there when its handler returns."""
+    if not memory.number("&system_call_entry") < pc < memory.number("&system_call_entry_end"):
+        return False
+    return memory.read_virtual(pc - 6, 2) == CALL_THROUGH_MEMORY
+
+
 class TrapUnwinder(Unwinder):
     """From the trap entries to what they interrupted."""
 
@@ -42,7 +50,7 @@ class TrapUnwinder(Unwinder):
         if symbols.State.slide is None:
             return None
         pc = memory.integer(pending.read_register("rip"))
-        if pc not in (memory.number(f"&{name}") for name in TRAP_RETURNS):
+        if pc not in (memory.number(f"&{name}") for name in TRAP_RETURNS) and not is_system_call(pc):
             return None
         sp = memory.integer(pending.read_register("rsp"))
         frame = gdb.Value(sp).cast(gdb.lookup_type("struct trap_frame").pointer()).dereference()

@@ -14,6 +14,16 @@ static uint64_t hundredths(uint64_t ticks)
     return clock_ticks_to_nanoseconds(ticks) / HUNDREDTH;
 }
 
+/* Of a file that is one record: 1 when it is to be told, with *facts; 0 when it has been; or an error. */
+static int look_once(const struct proc_what *what, struct proc_facts *facts, uint64_t *cursor)
+{
+    if (proc_is_told(cursor)) {
+        return 0;
+    }
+    int error = proc_look(what, facts);
+    return error ? error : 1;
+}
+
 /* ---- statm, stat ---- */
 
 /* Bytes of regions by what may be done there. */
@@ -48,9 +58,9 @@ int proc_statm(const struct proc_what *what, struct proc_text *text, uint64_t *c
 {
     struct proc_facts facts;
     struct vm_counts counts;
-    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
-    if (error || *cursor > 1) {
-        return error;
+    int result = look_once(what, &facts, cursor);
+    if (result != 1) {
+        return result;
     }
     struct sums sums = sums_of(&facts);
     count_all(&facts, &counts);
@@ -64,9 +74,9 @@ int proc_statm(const struct proc_what *what, struct proc_text *text, uint64_t *c
 int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     struct proc_facts facts;
-    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
-    if (error || *cursor > 1) {
-        return error;
+    int result = look_once(what, &facts, cursor);
+    if (result != 1) {
+        return result;
     }
     const struct memory_layout *layout = &facts.layout;
     const struct stat_line line = {.number = facts.task_number,
@@ -149,9 +159,9 @@ static void tell_memory(struct proc_text *text, const struct proc_facts *facts)
 int proc_status(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     struct proc_facts facts;
-    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
-    if (error || *cursor > 1) {
-        return error;
+    int result = look_once(what, &facts, cursor);
+    if (result != 1) {
+        return result;
     }
     tell_identity(what, text, &facts);
     if (facts.space) {
@@ -169,9 +179,9 @@ int proc_status(const struct proc_what *what, struct proc_text *text, uint64_t *
 int proc_comm(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     struct proc_facts facts;
-    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
-    if (error || *cursor > 1) {
-        return error;
+    int result = look_once(what, &facts, cursor);
+    if (result != 1) {
+        return result;
     }
     text_print(text, "%s\n", facts.name);
     proc_let_go(&facts);
@@ -188,9 +198,9 @@ int proc_limits(const struct proc_what *what, struct proc_text *text, uint64_t *
     static const char units[] = "seconds\0bytes\0bytes\0bytes\0bytes\0bytes\0processes\0files\0bytes\0bytes\0"
                                 "locks\0signals\0bytes\0 \0 \0us\0";
     struct proc_facts facts;
-    int error = proc_is_told(cursor) ? 0 : proc_look(what, &facts);
-    if (error || *cursor > 1) {
-        return error;
+    int result = look_once(what, &facts, cursor);
+    if (result != 1) {
+        return result;
     }
     text_print(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (unsigned i = 0; i < LIMITS; i++) {

@@ -13,5 +13,5 @@ struct proc_region {
 
 /* The first region that ends above `address`, from there on. Returns 1, 0 for none, or -ENOMEM; whatever it
  * returned, the second is due. */
-int proc_region_begin(const struct proc_facts *facts, uint64_t address, struct proc_region *region);
-void proc_region_end(struct proc_region *region);
+int proc_region_begin(const struct proc_facts *facts, uint64_t address, struct proc_region *named);
+void proc_region_end(struct proc_region *named);

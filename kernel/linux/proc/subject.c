@@ -54,7 +54,9 @@ static void add_tasks(const struct process *process, const struct task *only, st
         uint64_t now = cpu_ticks();
         if (!only || task == only) {
             facts->ticks += thread->ran + (runs && now > thread->runs_since ? now - thread->runs_since : 0);
-            facts->state = is_awake(thread) ? 'R' : facts->state;
+            if (is_awake(thread)) {
+                facts->state = 'R';
+            }
         }
     }
 }
@@ -97,15 +99,16 @@ static void describe(const struct process *process, const struct task *task, boo
                                  .threads = process->task_count,
                                  .exit_signal = process->exit_signal,
                                  .cpu = task ? atomic_load(&task->thread->cpu) : 0,
-                                 .state = of_task && !task                   ? 'Z'
-                                          : process->state == PROCESS_ZOMBIE ? 'Z'
-                                                                             : 'S',
                                  .begun = process->begun,
                                  .status = process->status,
                                  .ticks = of_task ? 0 : process->usage.ticks,
                                  .children_ticks = process->children_usage.ticks,
                                  .faults = sum_of_faults(process->usage.faults),
                                  .children_faults = sum_of_faults(process->children_usage.faults)};
+    facts->state = 'S';
+    if (process->state == PROCESS_ZOMBIE || (of_task && !task)) {
+        facts->state = 'Z';
+    }
     memcpy(facts->name, task ? task->name : process->name, sizeof facts->name);
     memcpy(facts->limits, process->limits, sizeof facts->limits);
     add_tasks(process, of_task ? task : NULL, facts);

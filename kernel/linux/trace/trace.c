@@ -24,16 +24,16 @@ struct special {
     uint8_t words;    /* enum trace_words; or how a buffer is shown: */
 };
 
-enum buffer {
-    BUFFER_IN = 100,
-    BUFFER_OUT
-}; /* what the program gives, or gets: the next argument is its length */
+/* What the program gives, or gets: the next argument is its length. Or a mode, in octal. */
+enum shown { BUFFER_IN = 100, BUFFER_OUT, OCTAL };
 
 static const struct special specials[] = {
-    {0, 1, BUFFER_OUT},     {1, 1, BUFFER_IN},     {17, 1, BUFFER_OUT},   {18, 1, BUFFER_IN},
-    {2, 1, WORDS_OPEN},     {257, 2, WORDS_OPEN},  {9, 2, WORDS_PROTECT}, {9, 3, WORDS_MAP},
-    {10, 2, WORDS_PROTECT}, {28, 2, WORDS_ADVICE}, {56, 0, WORDS_CLONE},  {89, 1, BUFFER_OUT},
-    {267, 2, BUFFER_OUT},   {293, 1, WORDS_OPEN},  {292, 2, WORDS_OPEN},
+    {0, 1, BUFFER_OUT},    {1, 1, BUFFER_IN},     {2, 1, WORDS_OPEN},     {2, 2, OCTAL},
+    {9, 2, WORDS_PROTECT}, {9, 3, WORDS_MAP},     {10, 2, WORDS_PROTECT}, {17, 1, BUFFER_OUT},
+    {18, 1, BUFFER_IN},    {28, 2, WORDS_ADVICE}, {56, 0, WORDS_CLONE},   {83, 1, OCTAL},
+    {85, 1, OCTAL},        {89, 1, BUFFER_OUT},   {90, 1, OCTAL},         {91, 1, OCTAL},
+    {95, 0, OCTAL},        {257, 2, WORDS_OPEN},  {257, 3, OCTAL},        {258, 2, OCTAL},
+    {267, 2, BUFFER_OUT},  {268, 2, OCTAL},       {292, 2, WORDS_OPEN},   {293, 1, WORDS_OPEN},
 };
 
 struct line {
@@ -144,6 +144,10 @@ static void add_special(struct line *line, unsigned special, uint64_t argument, 
         add_buffer(line, argument, next);
         return;
     }
+    if (special == OCTAL) {
+        add(line, "%#o", (uint32_t)argument);
+        return;
+    }
     trace_words((enum trace_words)special, argument, words, sizeof words);
     add(line, "%s", words);
 }
@@ -161,8 +165,8 @@ static void add_plain(struct line *line, char kind, uint64_t argument)
     case 's':
         add_string(line, argument);
         break;
-    case 'n':
-        add(line, "%" PRId64, (int64_t)argument);
+    case 'n': /* a small negative one of 32 bits comes without the upper ones */
+        add(line, "%" PRId64, argument >> 16 == 0xffff ? (int32_t)argument : (int64_t)argument);
         break;
     case 'x':
         add(line, argument != 0 ? "%#" PRIx64 : "%" PRIx64, argument);
