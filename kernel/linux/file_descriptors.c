@@ -183,11 +183,9 @@ static int64_t control_file(struct file *file, uint64_t descriptor, uint32_t com
         file_set_flags(file, (unsigned)argument);
         return 0;
     case FCNTL_ADD_SEALS:
-        return flags & FILE_PLACE      ? -EBADF
-               : argument > UINT32_MAX ? -EINVAL
-                                       : file_add_seals(file, (unsigned)argument);
+        return argument > UINT32_MAX ? -EINVAL : file_add_seals(file, (unsigned)argument);
     case FCNTL_GET_SEALS:
-        return flags & FILE_PLACE ? -EBADF : file_seals(file);
+        return file_seals(file);
     default:
         return -EINVAL;
     }
