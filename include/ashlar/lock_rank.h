@@ -19,6 +19,7 @@ enum lock_rank {
     LOCK_SPACE_CHANGE,  /* an address space's structure; key: the space's number */
     LOCK_DATE,          /* what date the firmware told, and when */
     LOCK_FIRMWARE,      /* the firmware's runtime services and the buffers they are given */
+    LOCK_FILE_LOCKS,    /* the locks of files that programs agree on */
     LOCK_PROCESSES,     /* the tree of processes, and their numbers */
 
     /* Spinlocks. */

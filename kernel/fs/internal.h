@@ -42,6 +42,8 @@ struct fs_directory {
     uint64_t count;        /* (N) how many */
 };
 
+struct fs_lock_list;
+
 struct fs_node {
     struct fs *fs;                /* whose it is */
     const struct made *made;      /* whoever makes it when it is asked for; NULL: it is kept; constant */
@@ -56,6 +58,8 @@ struct fs_node {
     uint64_t accessed;            /* (N) times, in nanoseconds since 1970 */
     uint64_t modified;            /* (N) */
     uint64_t changed;             /* (N) */
+
+    struct fs_lock_list *_Atomic locks; /* changes with `locks` of the tree held; NULL: nobody has one */
     union {
         struct fs_regular regular;
         struct fs_directory directory;

@@ -1,6 +1,7 @@
 /* Opening and closing files; order and kind of errors are Linux's (do_open() and may_open() in fs/namei.c).
  */
 #include "internal.h"
+#include <ashlar/file_lock.h>
 
 #define SPECIAL_MODE 0600 /* and no kind, as Linux has it */
 
@@ -262,6 +263,8 @@ void file_put(struct file *file)
     if (file->watchers) {
         file->forget(file);
     }
+    file_locks_end(file, FILE_LOCK_OPEN, (uintptr_t)file);
+    file_locks_end(file, FILE_LOCK_WHOLE, (uintptr_t)file);
     if (file->operations->release) {
         file->operations->release(file);
     }

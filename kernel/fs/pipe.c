@@ -7,8 +7,8 @@
  */
 #include "paged.h"
 
-#define PIPE_FRAMES  16
-#define PIPE_BYTES   (PIPE_FRAMES * FRAME_BYTES)
+#define PIPE_FRAMES  (FS_PIPE_BYTES / FRAME_BYTES)
+#define PIPE_BYTES   FS_PIPE_BYTES
 #define PIPE_AT_ONCE 4096 /* PIPE_BUF */
 
 struct fs_pipe {

@@ -8,6 +8,7 @@ int fs_init(struct fs *fs, const struct fs_config *config)
     memset(fs, 0, sizeof *fs);
     fs->config = *config;
     mutex_init(&fs->names, LOCK_FILE_NAMES, 0);
+    mutex_init(&fs->locks, LOCK_FILE_LOCKS, 0);
     spinlock_init(&fs->parents, LOCK_FILE_PARENTS, 0);
     atomic_init(&fs->next_number, 1);
     atomic_init(&fs->next_random, config->seed);

@@ -25,6 +25,11 @@
     X(32, dup, "d")                  X(33, dup2, "dd")                X(72, fcntl, "dnx")                    \
     X(85, creat, "sx")               X(257, openat, "dsxx")           X(292, dup3, "ddx")                    \
     X(293, pipe2, "px")              X(319, memfd_create, "sx")       X(436, close_range, "ddx")             \
+    /* file_io.c, file_hints.c */                                                                            \
+    X(221, fadvise64, "dnnn")        X(277, sync_file_range, "dnnx")                                         \
+    X(327, preadv2, "dpnnnx")        X(328, pwritev2, "dpnnnx")                                              \
+    /* file_locks.c */                                                                                       \
+    X(73, flock, "dx")                                                                                       \
     /* file_status.c */                                                                                      \
     X(4, stat, "sp")                 X(5, fstat, "dp")                X(6, lstat, "sp")                      \
     X(21, access, "sx")              X(89, readlink, "spn")           X(217, getdents64, "dpn")              \

@@ -7,6 +7,7 @@
  */
 #include "descriptors.h"
 
+#include <ashlar/file_lock.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 #include <stdatomic.h>
@@ -24,10 +25,13 @@ struct table {
 
 struct descriptors {
     _Atomic(uint32_t) references;
+    uint64_t owner; /* of locks */
     struct mutex changing;
     struct spinlock lock;
     struct table *table;
 };
+
+static _Atomic(uint64_t) owners; /* numbers given so far */
 
 static struct table *make_table(uint64_t size)
 {
@@ -70,6 +74,7 @@ static struct descriptors *make(struct table *table)
         return NULL;
     }
     atomic_init(&made->references, 1);
+    made->owner = atomic_fetch_add(&owners, 1) + 1;
     mutex_init(&made->changing, LOCK_DESCRIPTORS, 0);
     spinlock_init(&made->lock, LOCK_DESCRIPTOR, 0);
     made->table = table;
@@ -117,6 +122,25 @@ void descriptors_put(struct descriptors *descriptors)
 bool descriptors_are_shared(struct descriptors *descriptors)
 {
     return atomic_load(&descriptors->references) != 1;
+}
+
+uint64_t descriptors_owner(const struct descriptors *descriptors)
+{
+    return descriptors->owner;
+}
+
+void descriptors_take_owner(struct descriptors *to, struct descriptors *from)
+{
+    uint64_t owner = to->owner;
+    to->owner = from->owner;
+    from->owner = owner;
+}
+
+/* A descriptor of the file is closed, whichever it is: that ends the locks of those who have the table. */
+static void close_file(const struct descriptors *descriptors, struct file *file)
+{
+    file_locks_end(file, FILE_LOCK_PROCESS, descriptors->owner);
+    file_put(file);
 }
 
 /* ---- Looking up ---- */
@@ -286,7 +310,7 @@ int64_t descriptor_put_at(struct descriptors *descriptors, struct file *file, bo
     }
     mutex_release(&descriptors->changing);
     if (before) {
-        file_put(before);
+        close_file(descriptors, before);
     }
     return result;
 }
@@ -310,7 +334,7 @@ int64_t descriptor_close(struct descriptors *descriptors, uint64_t number)
     if (!file) {
         return -EBADF;
     }
-    file_put(file);
+    close_file(descriptors, file);
     return 0;
 }
 

@@ -36,6 +36,11 @@ void descriptors_close_on_exec(struct descriptors *descriptors);
 /* Whether more than one process has it. */
 bool descriptors_are_shared(struct descriptors *descriptors);
 
+/* The number of those who have it, as owners of locks: no two tables have the same. `to` becomes the owner of
+ * what `from` has, which is another one from then on. */
+uint64_t descriptors_owner(const struct descriptors *descriptors);
+void descriptors_take_owner(struct descriptors *to, struct descriptors *from);
+
 /* ---- Descriptors ---- */
 
 /* The file with a reference, to be given back by file_put(); NULL: there is none (EBADF). */

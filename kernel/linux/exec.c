@@ -128,7 +128,11 @@ static void set_names(struct task *task, const struct executable *executable)
 static void change_files(struct process *process, struct descriptors *own)
 {
     if (own) {
-        descriptors_put(process_change_files(process, own));
+        struct descriptors *before = process_change_files(process, own);
+        if (!descriptors_are_shared(before)) {
+            descriptors_take_owner(own, before); /* it had been copied for threads that have ended */
+        }
+        descriptors_put(before);
     }
     descriptors_close_on_exec(process->files);
 }

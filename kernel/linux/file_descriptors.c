@@ -3,6 +3,7 @@
 #include <ashlar/string.h>
 
 #include "file_calls.h"
+#include "file_locks.h"
 #include "tree.h"
 
 #define CLOSE_RANGE_UNSHARE 2U
@@ -17,7 +18,12 @@ enum fcntl_command {
     FCNTL_SET_DESCRIPTOR = 2,
     FCNTL_GET_FLAGS = 3,
     FCNTL_SET_FLAGS = 4,
+    FCNTL_GET_OWNER = 9,
+    FCNTL_GET_SIGNAL = 11,
+    FCNTL_GET_OWNER_TOO = 16,
     FCNTL_DUP_CLOSE_ON_EXEC = 1030,
+    FCNTL_SET_PIPE_BYTES = 1031,
+    FCNTL_GET_PIPE_BYTES = 1032,
     FCNTL_ADD_SEALS = 1033,
     FCNTL_GET_SEALS = 1034,
 };
@@ -136,25 +142,50 @@ int64_t call_dup3(const struct trap_frame *frame)
     return duplicate_to(argument_1(frame), argument_2(frame), flags & FILE_CLOSE_ON_EXEC);
 }
 
-static int64_t control_file(struct file *file, uint32_t command, uint64_t argument)
+/* A pipe has room for so many bytes, and for no more. */
+static int64_t control_pipe(const struct file *file, uint32_t command, uint64_t argument)
 {
+    struct fs_status status;
+    file_status((struct file *)file, &status);
+    if ((status.mode & FS_KIND) != FS_PIPE) {
+        return -EBADF;
+    }
+    if (command == FCNTL_SET_PIPE_BYTES && (uint32_t)argument > FS_PIPE_BYTES) {
+        return -EPERM;
+    }
+    return FS_PIPE_BYTES;
+}
+
+static int64_t control_file(struct file *file, uint64_t descriptor, uint32_t command, uint64_t argument)
+{
+    const uint64_t nobody = 0; /* struct f_owner_ex */
+    int64_t result;
     unsigned flags = atomic_load_explicit(&file->flags, memory_order_relaxed);
+    if ((flags & FILE_PLACE) && command != FCNTL_GET_FLAGS) {
+        return -EBADF;
+    }
+    if (lock_command(file, descriptor, command, user_addr(argument), &result)) {
+        return result;
+    }
     switch (command) {
+    case FCNTL_GET_OWNER:
+    case FCNTL_GET_SIGNAL:
+        return 0; /* nobody is sent signals because of files */
+    case FCNTL_GET_OWNER_TOO:
+        return copy_to_user(user_addr(argument), &nobody, sizeof nobody) ? 0 : -EFAULT;
+    case FCNTL_GET_PIPE_BYTES:
+    case FCNTL_SET_PIPE_BYTES:
+        return control_pipe(file, command, argument);
     case FCNTL_GET_FLAGS:
         /* FILE_LARGE is what Linux shows of every file that was opened by a 64-bit program. */
         return (int64_t)(flags | (file->path.entry && !(flags & FILE_PLACE) ? (unsigned)FILE_LARGE : 0u));
     case FCNTL_SET_FLAGS:
-        if (flags & FILE_PLACE) {
-            return -EBADF;
-        }
         file_set_flags(file, (unsigned)argument);
         return 0;
     case FCNTL_ADD_SEALS:
-        return flags & FILE_PLACE      ? -EBADF
-               : argument > UINT32_MAX ? -EINVAL
-                                       : file_add_seals(file, (unsigned)argument);
+        return argument > UINT32_MAX ? -EINVAL : file_add_seals(file, (unsigned)argument);
     case FCNTL_GET_SEALS:
-        return flags & FILE_PLACE ? -EBADF : file_seals(file);
+        return file_seals(file);
     default:
         return -EINVAL;
     }
@@ -184,7 +215,7 @@ int64_t call_fcntl(const struct trap_frame *frame)
         result = descriptor_set_flag(files, descriptor, argument & 1);
         break;
     default:
-        result = control_file(file, command, argument);
+        result = control_file(file, descriptor, command, argument);
     }
     file_put(file);
     return result;

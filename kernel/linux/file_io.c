@@ -5,6 +5,8 @@
 #include "kernel/files/console_file.h"
 #include "terminal.h"
 
+#define FLAGS_FOR_DISKS 7U /* RWF_HIPRI, RWF_DSYNC, RWF_SYNC */
+
 enum position { POSITION_HERE, POSITION_GIVEN };
 
 /* Who is not in front does not read from the terminal, and writes to it only if the terminal lets him. */
@@ -127,6 +129,25 @@ int64_t call_preadv(const struct trap_frame *frame)
 int64_t call_pwritev(const struct trap_frame *frame)
 {
     return move_parts(frame, true, POSITION_GIVEN);
+}
+
+/* A position of -1 is the file's own. Files are in memory, so what flags wish of disks is so already. */
+static int64_t move_as_flagged(const struct trap_frame *frame, bool writes)
+{
+    if ((uint32_t)argument_6(frame) & ~(uint32_t)FLAGS_FOR_DISKS) {
+        return -EOPNOTSUPP;
+    }
+    return move_parts(frame, writes, argument_4(frame) == UINT64_MAX ? POSITION_HERE : POSITION_GIVEN);
+}
+
+int64_t call_preadv2(const struct trap_frame *frame)
+{
+    return move_as_flagged(frame, false);
+}
+
+int64_t call_pwritev2(const struct trap_frame *frame)
+{
+    return move_as_flagged(frame, true);
 }
 
 int64_t call_lseek(const struct trap_frame *frame)

@@ -13,6 +13,7 @@ enum futex_operation {
     FUTEX_WAKE = 1,
     FUTEX_REQUEUE = 3,
     FUTEX_COMPARE_REQUEUE = 4,
+    FUTEX_WAKE_OPERATION = 5,
     FUTEX_WAIT_BITS = 9,
     FUTEX_WAKE_BITS = 10,
 };
@@ -86,6 +87,108 @@ static int64_t requeue(const struct trap_frame *frame, bool compares)
     return error ? error : futex_requeue(&request);
 }
 
+/* ---- A word is changed, and who sleeps for it is woken if it was as it is compared ---- */
+
+static int32_t signed_12(uint32_t value)
+{
+    return (int32_t)(value << 20) >> 20;
+}
+
+/* What stands in the word afterwards; false: there is no such operation. The highest bit means that the
+ * operand is the number of a bit. */
+static bool changed(uint32_t encoded, uint32_t before, uint32_t *after)
+{
+    uint32_t operand = (uint32_t)signed_12(encoded >> 12);
+    operand = encoded >> 31 ? 1U << (operand & 31) : operand;
+    switch (encoded >> 28 & 7) {
+    case 0:
+        *after = operand;
+        return true;
+    case 1:
+        *after = before + operand;
+        return true;
+    case 2:
+        *after = before | operand;
+        return true;
+    case 3:
+        *after = before & ~operand;
+        return true;
+    case 4:
+        *after = before ^ operand;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether what stood in the word before compares so; -ENOSYS: there is no such comparison. */
+static int64_t compares(uint32_t encoded, int32_t before)
+{
+    int32_t operand = signed_12(encoded);
+    switch (encoded >> 24 & 15) {
+    case 0:
+        return before == operand;
+    case 1:
+        return before != operand;
+    case 2:
+        return before < operand;
+    case 3:
+        return before <= operand;
+    case 4:
+        return before > operand;
+    case 5:
+        return before >= operand;
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* Changes the word in one step; stores what stood there. */
+static int64_t change_word(user_addr_t at, uint32_t encoded, uint32_t *before)
+{
+    uint32_t after;
+    uint32_t seen;
+    if (!get_user_32(&seen, at)) {
+        return -EFAULT;
+    }
+    do {
+        *before = seen;
+        if (!changed(encoded, *before, &after)) {
+            return -ENOSYS;
+        }
+        if (!compare_exchange_user_32(at, &seen, after)) {
+            return -EFAULT;
+        }
+    } while (seen != *before);
+    return 0;
+}
+
+/* Whoever sleeps by the value before the change was there when it came, and is woken; so the two need not be
+ * one step. */
+static int64_t wake_and_change(const struct trap_frame *frame)
+{
+    uint32_t flags = (uint32_t)argument_2(frame);
+    uint32_t encoded = (uint32_t)argument_6(frame);
+    int32_t counts[2] = {(int32_t)argument_3(frame), (int32_t)argument_4(frame)};
+    struct memory *memory = process_current()->memory;
+    struct futex_key keys[2];
+    uint32_t before;
+    int64_t error = futex_key_of(memory, user_addr(argument_1(frame)), flags & FUTEX_PRIVATE, &keys[0]);
+    error =
+        error ? error : futex_key_of(memory, user_addr(argument_5(frame)), flags & FUTEX_PRIVATE, &keys[1]);
+    error = error ? error : change_word(user_addr(argument_5(frame)), encoded, &before);
+    if (error) {
+        return error;
+    }
+    int64_t wakes = compares(encoded, (int32_t)before);
+    if (wakes < 0) {
+        return wakes;
+    }
+    int64_t woken = futex_wake(&keys[0], FUTEX_ALL_BITS, counts[0] > 0 ? (uint32_t)counts[0] : 1);
+    return woken +
+           (wakes ? futex_wake(&keys[1], FUTEX_ALL_BITS, counts[1] > 0 ? (uint32_t)counts[1] : 1) : 0);
+}
+
 int64_t call_futex(const struct trap_frame *frame)
 {
     uint32_t operation = (uint32_t)argument_2(frame) & ~(FUTEX_PRIVATE | FUTEX_REAL_TIME);
@@ -102,6 +205,8 @@ int64_t call_futex(const struct trap_frame *frame)
         return wake(frame, FUTEX_ALL_BITS);
     case FUTEX_WAKE_BITS:
         return wake(frame, bits);
+    case FUTEX_WAKE_OPERATION:
+        return wake_and_change(frame);
     case FUTEX_REQUEUE:
         return requeue(frame, false);
     case FUTEX_COMPARE_REQUEUE:

@@ -13,7 +13,7 @@ static int8_t use_of(const struct vm_region *region, unsigned access)
     if (!region->pager || !region->pager->exclusive) {
         return USE_NONE;
     }
-    return region->shared ? USE_WRITES : access & VM_EXECUTE ? USE_EXECUTES : USE_NONE;
+    return (int8_t)(region->shared ? USE_WRITES : access & VM_EXECUTE ? USE_EXECUTES : USE_NONE);
 }
 
 static bool count(struct vm_pager *pager, int8_t use)
