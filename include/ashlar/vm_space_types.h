@@ -63,6 +63,12 @@ struct vm_space {
     struct vm_region *recent;   /* found last, or NULL */
     struct vm_range held[2];    /* what is being replaced or moved: who would be refused there waits for
                                    `change`; these change with both held */
+    /*
+     * Asked about a fault where nothing lies, or the guard of a stack, with no lock held: true when that may
+     * be otherwise now (vm_space_extend_down()), so that the fault looks again. Or NULL. Set before the first
+     * fault; a child gets it too.
+     */
+    bool (*grow)(struct vm_space *space, virt_addr_t address);
     uint64_t base;              /* first address it may use */
     uint64_t end;               /* behind the last address it may use */
     uint64_t random;            /* state of the generator that balances the tree */

@@ -222,6 +222,9 @@ static void extend_down(struct space_model_space *space, unsigned first, unsigne
         for (unsigned i = base - count; i < base; i++) {
             space->pages[i] = fresh(&like, 0);
         }
+        for (unsigned i = base - count; i-- > 0 && !space->pages[i].mapped;) {
+            space->pages[i].guard = i + gap >= base - count;
+        }
     }
 }
 
