@@ -162,7 +162,8 @@ uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint
  * stale translations, and regions that are gone but whose pagers can only be told without locks.
  */
 struct vm_work {
-    struct vm_region *spare[VM_SPARES_MAX]; /* for what will be made; NULL where used up or not needed */
+    struct vm_region *spare[VM_SPARES_MAX]; /* for what will be made */
+    unsigned spares;                        /* how many are left */
     struct vm_region *dead;                 /* list by `next` */
     struct tlb_batch batch;                 /* what is stale */
     struct vm_hold hold;                    /* of the space's lock */
