@@ -69,14 +69,14 @@ struct vm_space {
      * fault; a child gets it too.
      */
     bool (*grow)(struct vm_space *space, virt_addr_t address);
-    uint64_t base;              /* first address it may use */
-    uint64_t end;               /* behind the last address it may use */
-    uint64_t random;            /* state of the generator that balances the tree */
-    uint64_t region_count;      /* regions in the tree */
-    uint64_t region_bytes;      /* their sum, guards not included */
-    uint64_t locked_bytes;      /* of these, in regions marked VM_LOCKED */
-    uint64_t data_bytes;        /* of these, private and writable, stacks not counted */
-    uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
+    uint64_t base;                   /* first address it may use */
+    uint64_t end;                    /* behind the last address it may use */
+    uint64_t random;                 /* state of the generator that balances the tree */
+    uint64_t region_count;           /* regions in the tree */
+    uint64_t region_bytes;           /* their sum, guards not included */
+    uint64_t locked_bytes;           /* of these, in regions marked VM_LOCKED */
+    uint64_t data_bytes;             /* of these, private and writable, stacks not counted */
+    uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     struct vm_family *family;        /* of the pages it has shared, or NULL; changes with both held */
     struct vm_relative relative;     /* its place in that; guarded by the family's lock */
