@@ -377,8 +377,8 @@ enum vm_error vm_space_extend(struct vm_space *space, virt_addr_t end, uint64_t 
 
 /*
  * Makes the VM_STACK region that begins at `base` longer by `bytes`, downwards, into its guard. `gap`: bytes
- * below the new first one in which nothing may lie but stacks and what allows no access. Fails as the
- * function above does.
+ * below the new first one in which nothing may lie but stacks and what allows no access; of these, what is
+ * free becomes its guard. Fails as the function above does.
  */
 enum vm_error vm_space_extend_down(struct vm_space *space, virt_addr_t base, uint64_t bytes, uint64_t gap)
     EXCLUDES(space->change, space->lock);

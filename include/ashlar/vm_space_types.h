@@ -63,14 +63,20 @@ struct vm_space {
     struct vm_region *recent;   /* found last, or NULL */
     struct vm_range held[2];    /* what is being replaced or moved: who would be refused there waits for
                                    `change`; these change with both held */
-    uint64_t base;              /* first address it may use */
-    uint64_t end;               /* behind the last address it may use */
-    uint64_t random;            /* state of the generator that balances the tree */
-    uint64_t region_count;      /* regions in the tree */
-    uint64_t region_bytes;      /* their sum, guards not included */
-    uint64_t locked_bytes;      /* of these, in regions marked VM_LOCKED */
-    uint64_t data_bytes;        /* of these, private and writable, stacks not counted */
-    uint64_t resident;          /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
+    /*
+     * Asked about a fault where nothing lies, or the guard of a stack, with no lock held: true when that may
+     * be otherwise now (vm_space_extend_down()), so that the fault looks again. Or NULL. Set before the first
+     * fault; a child gets it too.
+     */
+    bool (*grow)(struct vm_space *space, virt_addr_t address);
+    uint64_t base;                   /* first address it may use */
+    uint64_t end;                    /* behind the last address it may use */
+    uint64_t random;                 /* state of the generator that balances the tree */
+    uint64_t region_count;           /* regions in the tree */
+    uint64_t region_bytes;           /* their sum, guards not included */
+    uint64_t locked_bytes;           /* of these, in regions marked VM_LOCKED */
+    uint64_t data_bytes;             /* of these, private and writable, stacks not counted */
+    uint64_t resident;               /* 4 KiB pages with a frame of RAM behind, the zero page not counted */
     uint64_t faults[VM_FAULT_COUNT]; /* page faults by what became of them */
     struct vm_family *family;        /* of the pages it has shared, or NULL; changes with both held */
     struct vm_relative relative;     /* its place in that; guarded by the family's lock */

@@ -87,6 +87,23 @@ static int64_t place_anywhere(struct process *process, struct vm_request *reques
     return error == VM_OK ? (int64_t)address.raw : error_of_space(error);
 }
 
+/* Where the flags say. A stack gets a gap below it where there is room for one. */
+static int64_t place(struct process *process, struct vm_request *request, uint64_t address, uint64_t flags)
+{
+    bool replace = !(flags & MAP_FIXED_NO_REPLACE);
+    request->guard = request->source == VM_STACK ? STACK_GAP : 0;
+    if (!(flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE))) {
+        return place_anywhere(process, request, address);
+    }
+    request->address = virt_addr(address);
+    int64_t placed = place_fixed(process, request, replace);
+    if (placed < 0 && request->guard != 0) {
+        request->guard = 0;
+        placed = place_fixed(process, request, replace);
+    }
+    return placed;
+}
+
 static bool is_shared(uint64_t flags)
 {
     return (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
@@ -117,7 +134,8 @@ static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint6
     }
     bool known = (flags & MAP_TYPE) == MAP_PRIVATE || is_shared(flags);
     bool validates = (flags & MAP_TYPE) == MAP_SHARED_VALIDATE; /* which is for files alone */
-    return !known || (flags & MAP_GROWS_DOWN) || (validates && (flags & MAP_ANONYMOUS)) ? -EINVAL : 0;
+    bool grows = (flags & MAP_GROWS_DOWN) && is_shared(flags);
+    return !known || grows || (validates && (flags & MAP_ANONYMOUS)) ? -EINVAL : 0;
 }
 
 /* enum vm_mark of the mapping. */
@@ -137,8 +155,9 @@ static bool fills(const struct process *process, uint64_t flags, unsigned marks)
 /* What limits and the machine say to a mapping, which may be a promise if it is of no file: 0, -ENOMEM, -EAGAIN or -EPERM. */
 static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t flags, unsigned access)
 {
-    bool data = access & VM_WRITE && !is_shared(flags);
-    bool promised = data || (is_shared(flags) && flags & MAP_ANONYMOUS);
+    bool own = access & VM_WRITE && !is_shared(flags);
+    bool data = own && !(flags & MAP_GROWS_DOWN);
+    bool promised = own || (is_shared(flags) && flags & MAP_ANONYMOUS);
     if (!memory_may_grow(process, bytes, data)) {
         return -ENOMEM;
     }
@@ -174,16 +193,11 @@ int64_t call_mmap(const struct trap_frame *frame)
     } else if (is_shared(flags)) {
         error = mapping_of_shared_memory(&request);
     }
-    if (error) {
-        return error;
+    if (!error && (flags & MAP_GROWS_DOWN)) {
+        error = flags & MAP_ANONYMOUS ? 0 : -EINVAL;
+        request.source = VM_STACK;
     }
-    int64_t placed;
-    if (flags & (MAP_FIXED | MAP_FIXED_NO_REPLACE)) {
-        request.address = virt_addr(address);
-        placed = place_fixed(process, &request, !(flags & MAP_FIXED_NO_REPLACE));
-    } else {
-        placed = place_anywhere(process, &request, address);
-    }
+    int64_t placed = error ? error : place(process, &request, address, flags);
     if (request.pager) {
         vm_pager_put(request.pager); /* the region has its own reference */
     }

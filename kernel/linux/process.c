@@ -146,7 +146,12 @@ static int store_or_free(struct memory **memory, struct memory *made, enum vm_er
 int memory_create(struct memory **memory, const char *name)
 {
     struct memory *made = new_memory();
-    return made ? store_or_free(memory, made, user_space_create(&made->space, name)) : -ENOMEM;
+    if (!made) {
+        return -ENOMEM;
+    }
+    enum vm_error error = user_space_create(&made->space, name);
+    made->space.grow = memory_grow_stack;
+    return store_or_free(memory, made, error);
 }
 
 /* The heap's end stays while the pages are copied, so that it and they agree. */

@@ -245,6 +245,11 @@ void task_change_memory(struct task *task, struct memory *memory);
 /* Linux's number for what a space answered: 0, or one with a minus. */
 int64_t error_of_space(enum vm_error error);
 
+#define STACK_GAP (256 * FRAME_BYTES) /* that a stack keeps free below it as it grows */
+
+/* stack.c, of a space's `grow`: a stack above the address reaches there now, within the program's limits. */
+bool memory_grow_stack(struct vm_space *space, virt_addr_t address);
+
 /* ---- image.c: from a file to a process ---- */
 
 /*

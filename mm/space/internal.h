@@ -162,7 +162,8 @@ uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint
  * stale translations, and regions that are gone but whose pagers can only be told without locks.
  */
 struct vm_work {
-    struct vm_region *spare[VM_SPARES_MAX]; /* for what will be made; NULL where used up or not needed */
+    struct vm_region *spare[VM_SPARES_MAX]; /* for what will be made */
+    unsigned spares;                        /* how many are left */
     struct vm_region *dead;                 /* list by `next` */
     struct tlb_batch batch;                 /* what is stale */
     struct vm_hold hold;                    /* of the space's lock */
@@ -429,6 +430,7 @@ enum vm_need_kind {
 struct vm_need {
     enum vm_need_kind kind;           /* what is wanted, then what is there */
     bool stale;                       /* the region has changed: to be dropped, and the fault tried again */
+    bool settled;                     /* where nothing lies, nothing will: that has been asked */
     phys_addr_t block;                /* LARGE: the block, or none if memory has none */
     struct vm_pager *pager;           /* PAGES: who gives them; a reference is held */
     uint32_t revocations;             /* PAGES: its count of these, before it was asked */
@@ -448,6 +450,7 @@ void vm_need_drop(struct vm_space *space, struct vm_need *need);
 
 #define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *need says what is missing */
 #define VM_FAULT_WAITS ((enum vm_fault)(VM_FAULT_COUNT + 1)) /* nor this: the range is held */
+#define VM_FAULT_GROWS ((enum vm_fault)(VM_FAULT_COUNT + 2)) /* nor this: a stack may reach there soon */
 
 /* One fault on its way. */
 struct vm_case {

@@ -7,4 +7,5 @@ CASES = {
     "program.shared.4": programs.like_linux("shared", "-pthread", cpus=4),
     "program.remap": programs.like_linux("remap", "-pthread", cpus=1),
     "program.remap.4": programs.like_linux("remap", "-pthread", cpus=4),
+    "program.stack": programs.like_linux("stack", cpus=2),
 }

@@ -52,11 +52,15 @@ static struct page_translation find_page(struct vm_space *space, uint64_t page,
                                      .leaf = leaf};
 }
 
-/* The access is refused, unless what lies there is about to be something else. */
-static enum vm_fault refuse(const struct vm_space *space, uint64_t address, enum vm_fault refusal)
-    REQUIRES(space->lock)
+/* The access is refused, unless what lies there is about to be something else, or somebody may make it so. */
+static enum vm_fault refuse(const struct vm_space *space, uint64_t address, enum vm_fault refusal,
+                            const struct vm_need *need) REQUIRES(space->lock)
 {
-    return vm_is_held(space, address) ? VM_FAULT_WAITS : refusal;
+    bool nothing = refusal == VM_FAULT_NO_REGION || refusal == VM_FAULT_STACK_LIMIT;
+    if (vm_is_held(space, address)) {
+        return VM_FAULT_WAITS;
+    }
+    return nothing && space->grow && !need->settled ? VM_FAULT_GROWS : refusal;
 }
 
 static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_access access,
@@ -65,13 +69,13 @@ static enum vm_fault resolve(struct vm_space *space, uint64_t address, enum vm_a
     enum vm_fault error;
     struct vm_region *region = find_region(space, address, &error);
     if (!region) {
-        return refuse(space, address, error);
+        return refuse(space, address, error, need);
     }
     if (region->source == VM_NOTHING) {
-        return refuse(space, address, VM_FAULT_RESERVED);
+        return refuse(space, address, VM_FAULT_RESERVED, need);
     }
     if (access & region->denied) {
-        return refuse(space, address, VM_FAULT_DENIED);
+        return refuse(space, address, VM_FAULT_DENIED, need);
     }
     uint64_t page = align_down(address, FRAME_BYTES);
     page_table_entry_t *slot = page_table_slot(space->table, virt_addr(page));
@@ -137,10 +141,13 @@ enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum v
     struct vm_need need;
     need.kind = VM_NEED_NOTHING; /* the rest is written when something is wanted */
     need.stale = false;
+    need.settled = false;
     enum vm_fault result;
     while ((result = attempt(space, address.raw, access, &need)) >= VM_FAULT_WANTS) {
         if (result == VM_FAULT_WAITS) {
             wait_for_change(space);
+        } else if (result == VM_FAULT_GROWS) {
+            need.settled = !space->grow(space, address);
         } else if (!vm_need_obtain(space, &need)) {
             result = give_up(space);
             break;

@@ -12,7 +12,7 @@ void vm_work_free(struct vm_space *space, struct vm_work *work)
         slab_cache_free(&space->manager->regions, region);
         region = next;
     }
-    for (unsigned i = 0; i < VM_SPARES_MAX; i++) {
+    for (unsigned i = 0; i < work->spares; i++) {
         slab_cache_free(&space->manager->regions, work->spare[i]);
     }
 }
@@ -22,15 +22,13 @@ bool vm_work_prepare(struct vm_space *space, struct vm_work *work, unsigned spar
     DEBUG_ASSERT(vm_space_is_valid(space));
     VALIDATE_AT_RANDOM(vm, vm_space_check, space);
     work->dead = NULL;
-    for (unsigned i = 0; i < VM_SPARES_MAX; i++) {
-        work->spare[i] = NULL;
-    }
-    for (unsigned i = 0; i < spares; i++) {
-        work->spare[i] = slab_cache_alloc(&space->manager->regions);
-        if (!work->spare[i]) {
+    for (work->spares = 0; work->spares < spares; work->spares++) {
+        struct vm_region *spare = slab_cache_alloc(&space->manager->regions);
+        if (!spare) {
             vm_work_free(space, work);
             return false;
         }
+        work->spare[work->spares] = spare;
     }
     tlb_batch_start(&work->batch, space->table);
     return true;
@@ -53,14 +51,8 @@ void vm_work_end(struct vm_space *space, struct vm_work *work)
 
 struct vm_region *vm_work_spare(struct vm_work *work)
 {
-    unsigned i = 0;
-    while (!work->spare[i]) {
-        i++;
-        ASSERT(i < VM_SPARES_MAX);
-    }
-    struct vm_region *spare = work->spare[i];
-    work->spare[i] = NULL;
-    return spare;
+    ASSERT(work->spares != 0);
+    return work->spare[--work->spares];
 }
 
 /* Whether the region's contents have an order of their own, that `offset` counts along. */

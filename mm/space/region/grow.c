@@ -100,7 +100,7 @@ static enum vm_error try_extend_down(struct vm_space *space, struct vm_work *wor
     vm_region_describe(made, region);
     made->base = start;
     made->bytes = bytes;
-    made->guard = region->guard <= bytes ? 0 : region->guard - bytes;
+    made->guard = min_u64(gap, start - (region->previous ? vm_region_end(region->previous) : space->base));
     vm_work_lock(space, work);
     region->guard = 0;
     vm_tree_resized(space, region);

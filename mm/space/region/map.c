@@ -146,7 +146,7 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     if (error != VM_OK) {
         return error;
     }
-    struct vm_region *region = work->spare[0];
+    struct vm_region *region = work->spare[work->spares - 1]; /* it stays a spare as long as this may fail */
     describe(region, request, base);
     if (region->pager) {
         error = vm_pager_begin_family(space->manager, region->pager);
@@ -171,7 +171,9 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     error = request->replace ? make_room(space, work, region) : VM_OK;
     if (error == VM_OK) {
         error = add(space, work, region, request->frames);
-        vm_range_let_go(space);
+        if (request->replace) {
+            vm_range_let_go(space);
+        }
     } else {
         vm_region_bury(work, region);
     }

@@ -182,6 +182,7 @@ enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, con
     if (error != VM_OK) {
         return error;
     }
+    child->grow = space->grow;
     error = copy_all(space, child);
     if (error != VM_OK) {
         vm_space_destroy(child);

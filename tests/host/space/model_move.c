@@ -12,6 +12,7 @@ static struct space_model_page fresh(const struct space_model_page *like, unsign
     return (struct space_model_page){.mapped = true,
                                      .source = like->source,
                                      .access = like->access,
+                                     .marks = like->marks,
                                      .shared = like->shared,
                                      .object = (uint16_t)object};
 }
@@ -221,6 +222,9 @@ static void extend_down(struct space_model_space *space, unsigned first, unsigne
     if (space_model_agrees(error, expected, "extend downwards")) {
         for (unsigned i = base - count; i < base; i++) {
             space->pages[i] = fresh(&like, 0);
+        }
+        for (unsigned i = base - count; i-- > 0 && !space->pages[i].mapped;) {
+            space->pages[i].guard = i + gap >= base - count;
         }
     }
 }

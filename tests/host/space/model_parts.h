@@ -6,9 +6,6 @@
 /* Whether something lies in the pages, or a guard. */
 bool space_model_taken(const struct space_model_space *space, unsigned first, unsigned count);
 
-/* A region that lost its first page has lost its guard. */
-void space_model_drop_guards(struct space_model_space *space);
-
 bool space_model_access_is_good(unsigned access);
 
 /* The first page from `at` on, around the end, that is mapped or not; `at` itself if there is none. */

@@ -185,6 +185,40 @@ static void guards_give_way(void **state)
     vm_fixture_check(&vm);
 }
 
+static unsigned asked;
+static bool lets_grow;
+
+static bool grow(struct vm_space *of, virt_addr_t address)
+{
+    uint64_t page = align_down(address.raw, PAGE);
+    asked++;
+    return lets_grow && vm_space_extend_down(of, virt_addr(BASE), BASE - page, PAGE) == VM_OK;
+}
+
+/* Where nothing lies, and nowhere else, somebody is asked, once for each fault. */
+static void a_stack_grows_where_somebody_lets_it(void **state)
+{
+    (void)state;
+    struct vm_request stack = zeros_at(BASE, 4 * PAGE);
+    stack.source = VM_STACK;
+    assert_int_equal(try_map(stack), VM_OK);
+    space.grow = grow;
+    asked = 0;
+    lets_grow = false;
+    touch(BASE - 2 * PAGE, MMU_WRITE, VM_FAULT_NO_REGION);
+    assert_int_equal(asked, 1);
+    lets_grow = true;
+    touch(BASE - 2 * PAGE, MMU_WRITE, VM_FAULT_STACK);
+    touch(BASE, MMU_EXECUTE, VM_FAULT_DENIED);
+    assert_int_equal(asked, 2);
+    assert_int_equal(space.faults[VM_FAULT_NO_REGION], 1);
+    lets_grow = false;
+    touch(BASE - 3 * PAGE, MMU_READ, VM_FAULT_STACK_LIMIT); /* the gap */
+    assert_int_equal(asked, 3);
+    space.grow = NULL;
+    touch(BASE - 3 * PAGE, MMU_READ, VM_FAULT_STACK_LIMIT);
+}
+
 /* ---- Out of memory ---- */
 
 static void fill_for_a_move(void)
@@ -320,13 +354,10 @@ static void who_comes_while_it_is_replaced_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_moved_is_found_and_forked),
-        TEST(what_is_kept_is_empty),
-        TEST(large_pages_move_as_they_can),
-        TEST(guards_give_way),
-        TEST(what_fails_has_changed_nothing),
-        BETWEEN_TEST(others_see_the_old_or_the_new),
-        BETWEEN_TEST(who_comes_while_it_is_replaced_waits),
+        TEST(what_moved_is_found_and_forked),        TEST(what_is_kept_is_empty),
+        TEST(large_pages_move_as_they_can),          TEST(guards_give_way),
+        TEST(a_stack_grows_where_somebody_lets_it),  TEST(what_fails_has_changed_nothing),
+        BETWEEN_TEST(others_see_the_old_or_the_new), BETWEEN_TEST(who_comes_while_it_is_replaced_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,3 +259,28 @@ KERNEL_BENCH(vm_exit_2048, "vm.exit.2048")
 {
     fork_pages(bench, 2048, false, true);
 }
+
+/* Pages of a program that go on at another address, as by mremap(); per page. */
+KERNEL_BENCH(vm_move_2048, "vm.move.2048")
+{
+    static struct vm_space space;
+    const uint64_t pages = 2048;
+    virt_addr_t address;
+    struct vm_request request = {.source = VM_ZERO, .access = RW, .bytes = pages * FRAME_BYTES};
+    if (user_space_create(&space, "bench") != VM_OK) {
+        bench_skip(bench, "no memory");
+        return;
+    }
+    bool made = vm_space_map(&space, &request, &address) == VM_OK;
+    for (uint64_t i = 0; made && i < pages; i++) {
+        made = vm_fault_resolved(vm_space_fault(&space, virt_add(address, i * FRAME_BYTES), VM_WRITE));
+    }
+    struct vm_move move = {.from = address, .bytes = request.bytes, .new_bytes = request.bytes};
+    bench_start(bench);
+    made = made && vm_space_move(&space, &move, &address) == VM_OK;
+    bench_stop(bench, pages);
+    if (!made) {
+        bench_skip(bench, "no memory");
+    }
+    vm_space_destroy(&space);
+}
