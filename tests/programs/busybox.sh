@@ -16,7 +16,7 @@ wait
 wait "$!"
 echo "the last: $?"
 seq 100000 | head -n 2
-expr 6 '*' 7
+echo $((6 * 7))
 printf '%s|%5d|%x\n' text 42 255
 vi -h 2>&1 | head -n 0
 test -d data && [ ! -e none ] && echo "tested"
