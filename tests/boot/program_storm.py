@@ -62,7 +62,7 @@ DEBUG_CASES = {"program.storm": functools.partial(storm, cpus=3)}
 CASES = {
     "program.storm": functools.partial(storm, cpus=1),
     "program.storm.4": functools.partial(storm, rounds=20, cpus=4),
-    "program.storm.many": functools.partial(storm, times=100, rounds=25, cpus=4),
+    "program.storm.many": functools.partial(storm, times=60, rounds=25, cpus=4),
     "program.storm.many.64m": functools.partial(storm, times=50, rounds=25, cpus=2, memory="64M"),
 }
 LONG = ("program.storm.many", "program.storm.many.64m")

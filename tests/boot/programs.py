@@ -240,6 +240,7 @@ CASES = {
     "program.forks.4": lambda setting: forks(setting, cpus=4),
     "program.bomb": bomb,
     "program.numbers": says("numbers", "", "done"),
+    "program.many": says("many", "", "1000 at once, and 1000 ended", cpus=2, memory="1G"),
     "program.midst": says("midst", "", "in the midst: 1 1", cpus=2),
     "program.only-read": says("only_read", "/bin/program", "E"),
     "program.hello": hello(),

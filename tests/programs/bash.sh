@@ -1,5 +1,6 @@
 #!/bin/bash
 # What bash does with processes, pipes and files. In the working directory lie bin/busybox and data/.
+# shellcheck disable=SC2018,SC2019,SC2050,SC2002
 PATH=$PWD/bin
 for tool in find sort md5sum awk sed seq wc cat head tr sleep rm mkdir; do bin/busybox ln -s busybox "bin/$tool"; done
 
@@ -37,7 +38,7 @@ coproc cat
 echo "through a coprocess" >&"${COPROC[1]}"
 read -r line <&"${COPROC[0]}"
 echo "$line"
-exec {COPROC[1]}>&-
+eval "exec ${COPROC[1]}>&-"
 wait "$COPROC_PID"
 echo "coprocess: $?"
 

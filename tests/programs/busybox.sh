@@ -11,7 +11,12 @@ seq 30000 | gzip | gzip -d | md5sum
 mkdir data/copy && cp -r data/d1 data/d2 data/copy && ls -1 -R data/copy && mv data/copy/d1 data/copy/d3 && rm -r data/copy
 seq 100 >data/list && dd if=data/list of=data/part bs=10 skip=2 count=3 2>/dev/null && cat data/part && rm data/list data/part
 diff data/d1/a data/d2/a | sed -n 1,4p
-expr 6 '*' 7
+for i in 1 2 3; do (sleep 0; exit "$i") & done
+wait
+wait "$!"
+echo "the last: $?"
+seq 100000 | head -n 2
+echo $((6 * 7))
 printf '%s|%5d|%x\n' text 42 255
 vi -h 2>&1 | head -n 0
 test -d data && [ ! -e none ] && echo "tested"

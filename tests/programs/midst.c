@@ -1,4 +1,5 @@
-/* Calls that move many bytes end in the midst when their process is killed: how much of a file is there tells. */
+/* Calls that move many bytes end in the midst when their process is killed: how much of a file is there
+ * tells. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
