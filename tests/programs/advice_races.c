@@ -158,7 +158,8 @@ static void copies_beside_changes(void)
         for (;;) {
             madvise(base, PAGES * PAGE, MADV_DONTNEED);
             munmap(base + 4 * PAGE, PAGE);
-            mmap(base + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            mmap(base + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                 0);
         }
     }
     for (int i = 0; i < ROUNDS; i++) {

@@ -96,7 +96,8 @@ static void errors_change_nothing(void **state)
 static void a_large_page_is_cut(void **state)
 {
     (void)state;
-    map((struct vm_request){.source = VM_ZERO, .bytes = MIB(2), .address = virt_addr(MIB(64)), .large = true});
+    map((struct vm_request){
+        .source = VM_ZERO, .bytes = MIB(2), .address = virt_addr(MIB(64)), .large = true});
     *touch(MIB(64), MMU_WRITE, VM_FAULT_LARGE) = 7;
     phys_addr_t block = page_table_translate(space.table, virt_addr(MIB(64))).target;
     frame_pin(&vm.machine.pool, block);
