@@ -110,6 +110,22 @@ static void what_fails_changes_nothing(void **state)
     close_file();
 }
 
+static void seals_hold(void **state)
+{
+    (void)state;
+    open_file(FS_FRAMES_MAX);
+    write_at("text", 0);
+    file_begin_sealing(file, FILE_SEAL_GROW);
+    assert_int_equal(file_allocate(file, 0, 0, PAGE), -EPERM);
+    assert_int_equal(file_allocate(file, FILE_KEEP_LENGTH, PAGE, PAGE), -EPERM);
+    assert_int_equal(file_allocate(file, 0, 0, 4), 0);
+    assert_int_equal(file_allocate(file, PUNCH, PAGE, PAGE), 0);
+    assert_int_equal(file_add_seals(file, FILE_SEAL_WRITE), 0);
+    assert_int_equal(file_allocate(file, PUNCH, 0, PAGE), -EPERM);
+    expect_at("text", 4, 0);
+    close_file();
+}
+
 static void mistakes(void **state)
 {
     (void)state;
@@ -145,6 +161,7 @@ int main(void)
         cmocka_unit_test(memory_is_set_apart),
         cmocka_unit_test(holes_are_zeros_and_take_nothing),
         cmocka_unit_test(what_fails_changes_nothing),
+        cmocka_unit_test(seals_hold),
         cmocka_unit_test(mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
