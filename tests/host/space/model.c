@@ -387,10 +387,9 @@ void space_model_operate(const uint8_t bytes[4])
         space_model_touch(space, first, bytes[3], MMU_EXECUTE);
         break;
     case 11:
-    case 12:
         space_model_touch(space, first, bytes[3], MMU_READ);
         break;
-    case 14:
+    case 12:
         space_model_advise(space, space_model_next(space, first, true), count % 60, bytes[2]);
         break;
     case 13:
