@@ -16,14 +16,6 @@ bool space_model_taken(const struct space_model_space *space, unsigned first, un
     return false;
 }
 
-void space_model_drop_guards(struct space_model_space *space)
-{
-    for (unsigned i = MODEL_PAGES; i-- > 0;) {
-        bool guards = i + 1 < MODEL_PAGES && (space->pages[i + 1].mapped || space->pages[i + 1].guard);
-        space->pages[i].guard = space->pages[i].guard && guards;
-    }
-}
-
 #define RW (VM_READ | VM_WRITE)
 
 static const unsigned space_model_accesses[16] = {RW,
