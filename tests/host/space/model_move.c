@@ -12,6 +12,7 @@ static struct space_model_page fresh(const struct space_model_page *like, unsign
     return (struct space_model_page){.mapped = true,
                                      .source = like->source,
                                      .access = like->access,
+                                     .marks = like->marks,
                                      .shared = like->shared,
                                      .object = (uint16_t)object};
 }
