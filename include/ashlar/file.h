@@ -128,8 +128,9 @@ enum file_seal {
 void file_begin_sealing(struct file *file, unsigned seals);
 
 /*
- * Adds seals: enum file_seal, or'ed. Fails with -EPERM (not open for writing, or sealed against that), -EINVAL
- * (it has no seals, or not such), or -EBUSY: it is mapped shared, so that it cannot be sealed against writing.
+ * Adds seals: enum file_seal, or'ed. Fails with -EPERM (not open for writing, or sealed against that),
+ * -EINVAL (it has no seals, or not such), or -EBUSY: it is mapped shared, so that it cannot be sealed against
+ * writing.
  */
 int file_add_seals(struct file *file, unsigned seals);
 
@@ -171,8 +172,8 @@ enum file_allocation {
 /*
  * Gives the `bytes` bytes from `offset` on memory of their own, as zeros where there was none, or takes it
  * from them. The file has been opened for writing. Fails with -EINVAL (a range that is none), -EFBIG,
- * -EOPNOTSUPP (other flags, or FILE_PUNCH alone), -ESPIPE, -EISDIR, -ENODEV (no regular file), -ENOSPC or
- * -ENOMEM.
+ * -EOPNOTSUPP (other flags, or FILE_PUNCH alone), -ESPIPE, -EISDIR, -ENODEV (no regular file), -EPERM
+ * (seals), -ENOSPC or -ENOMEM.
  */
 int file_allocate(struct file *file, unsigned flags, int64_t offset, int64_t bytes);
 
@@ -219,7 +220,7 @@ struct vm_pager *file_pager(struct file *file);
 
 /*
  * FILE_PUNCH by way of a pager that file_pager() gave: for who has a part of the file mapped. Fails with
- * -EOPNOTSUPP (another pager), -EFBIG, or -ETXTBSY: it is executed.
+ * -EOPNOTSUPP (another pager), -EFBIG, -EPERM (seals), or -ETXTBSY: it is executed.
  */
 int file_pager_punch(struct vm_pager *pager, uint64_t offset, uint64_t bytes);
 /* Whether it is /dev/zero: to map it is to map memory of no file. */

@@ -1,6 +1,6 @@
 /*
- * What others want to know of a space that need not be theirs, page by page: who gives its pages, which are in
- * memory, and what stands in them. <ashlar/vm_space.h> says who may call what.
+ * What others want to know of a space that need not be theirs, page by page: who gives its pages, which are
+ * in memory, and what stands in them. <ashlar/vm_space.h> says who may call what.
  */
 #pragma once
 

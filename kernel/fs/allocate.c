@@ -92,13 +92,24 @@ static int check_file(const struct file *file, unsigned flags)
     }
 }
 
+/* What seals and execution say to it; `writing` is held. A hole is written, and memory beyond the end is a
+ * longer file, whatever its length (mm/shmem.c). */
+static int check_seals(const struct fs_node *node, unsigned flags, uint64_t end)
+{
+    if (node->regular.writers < 0) {
+        return -ETXTBSY;
+    }
+    return flags & FILE_PUNCH ? (int)fs_seals_allow_write(node, 0, 0)
+                              : fs_seals_allow_length(node, max_u64(end, node->regular.bytes));
+}
+
 static int allocate_or_punch(struct fs_node *node, unsigned flags, uint64_t from, uint64_t end)
 {
-    int error = 0;
     mutex_acquire(&node->regular.writing);
-    if (flags & FILE_PUNCH) {
+    int error = check_seals(node, flags, end);
+    if (!error && flags & FILE_PUNCH) {
         fs_paged_punch(node, from, end);
-    } else {
+    } else if (!error) {
         error = allocate(node, from, end);
     }
     if (!error && !(flags & FILE_KEEP_LENGTH) && end > node->regular.bytes) {
@@ -132,9 +143,5 @@ int file_pager_punch(struct vm_pager *pager, uint64_t offset, uint64_t bytes)
     if (offset > FS_BYTES_MAX || bytes > FS_BYTES_MAX - offset) {
         return -EFBIG;
     }
-    mutex_acquire(&node->regular.writing);
-    bool executed = node->regular.writers < 0;
-    mutex_release(&node->regular.writing);
-    return executed ? -ETXTBSY
-                    : allocate_or_punch(node, FILE_PUNCH | FILE_KEEP_LENGTH, offset, offset + bytes);
+    return allocate_or_punch(node, FILE_PUNCH | FILE_KEEP_LENGTH, offset, offset + bytes);
 }

@@ -17,10 +17,10 @@ int64_t call_fallocate(const struct trap_frame *frame)
     if (!file) {
         return -EBADF;
     }
-    int64_t error = offset < 0 || bytes <= 0                                        ? -EINVAL
+    int64_t error = offset < 0 || bytes <= 0                                                    ? -EINVAL
                     : flags & ~(uint32_t)(FILE_KEEP_LENGTH | FILE_PUNCH) || flags == FILE_PUNCH ? -EOPNOTSUPP
-                    : !is_writable(file)                                            ? -EBADF
-                                                                                    : 0;
+                    : !is_writable(file)                                                        ? -EBADF
+                                                                                                : 0;
     error = error ? error : file_allocate(file, flags, offset, bytes);
     file_put(file);
     return error;

@@ -240,7 +240,8 @@ int64_t call_mprotect(const struct trap_frame *frame)
     }
     unsigned access = access_of(protection, &error);
     if (!error) {
-        error = memory_may_protect(process_current(), address, address + align_up(bytes, FRAME_BYTES), access);
+        error =
+            memory_may_protect(process_current(), address, address + align_up(bytes, FRAME_BYTES), access);
     }
     if (error) {
         return error;

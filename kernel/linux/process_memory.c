@@ -3,8 +3,8 @@
  * nothing of it (mm/process_vm_access.c). A page at a time goes by way of a page of the kernel's, so that
  * only one of the two spaces is needed at any moment.
  *
- * The other process is looked for by its number for each page anew, and its space is held no longer: so it may
- * end meanwhile, and waits for one page at most.
+ * The other process is looked for by its number for each page anew, and its space is held no longer: so it
+ * may end meanwhile, and waits for one page at most.
  */
 #include <ashlar/heap.h>
 #include <ashlar/vm_peek.h>

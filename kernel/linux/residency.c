@@ -48,8 +48,8 @@ enum sync_flags {
     SYNC_FLAGS = 7,
 };
 
-/* What lies in the range is told to its pagers, up to what is locked and must not be invalidated. A hole is an
- * error in the end. */
+/* What lies in the range is told to its pagers, up to what is locked and must not be invalidated. A hole is
+ * an error in the end. */
 static int64_t sync_range(struct vm_space *space, uint64_t base, uint64_t end, uint64_t flags)
 {
     struct vm_region_facts region;

@@ -260,11 +260,13 @@ void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_regio
 
 /* ---- In regions that stay ---- */
 
-/* Whether a page shows a frame that the space has filled itself. */
-static bool is_own(const struct vm_space *space, page_table_entry_t entry)
+/* Whether a page shows a frame that the space has not filled itself. */
+static bool is_given(const struct vm_space *space, page_table_entry_t entry)
 {
     phys_addr_t frame = page_entry_leaf_address(entry, PAGE_LEVEL_4K);
-    return frame_descriptor_owner(frame_descriptor(space->manager->config.frames, frame)) == space->owner;
+    enum page_entry_kind kind = page_entry_kind(entry, PAGE_LEVEL_4K);
+    return (kind == ENTRY_LEAF || kind == ENTRY_INACCESSIBLE) &&
+           frame_descriptor_owner(frame_descriptor(space->manager->config.frames, frame)) != space->owner;
 }
 
 /* Which of the pages of [base, end), a step of small ones, show a frame that somebody else gave: a bit each.
@@ -274,8 +276,7 @@ static uint64_t given_pages(const struct vm_space *space, uint64_t base, uint64_
     uint64_t given = 0;
     const page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
     for (unsigned i = 0; i < pages_of(base, end); i++) {
-        bool goes = !page_entry_is_hole(slots[i]) && !is_own(space, slots[i]);
-        given |= (uint64_t)goes << i;
+        given |= (uint64_t)is_given(space, slots[i]) << i;
     }
     return given;
 }

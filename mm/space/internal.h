@@ -231,8 +231,8 @@ enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, u
     REQUIRES(space->change, space->lock);
 
 /* Cuts the regions at the bounds; returns the first one inside, or NULL. */
-struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->change, space->lock);
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
+                                       uint64_t end) REQUIRES(space->change, space->lock);
 
 /* ---- translate.c: what page tables have ---- */
 

@@ -244,7 +244,8 @@ static phys_addr_t *supplied(const struct vm_case *fault)
     struct vm_need *need = fault->need;
     uint64_t index = (region->offset + (fault->page - region->base) - need->offset) >> FRAME_SHIFT;
     return has_pages_of(need, region->pager) && index < need->count && need->pages[index].raw != 0
-               ? &need->pages[index] : NULL;
+               ? &need->pages[index]
+               : NULL;
 }
 
 /* Maps a page that the need has, with its reference. */

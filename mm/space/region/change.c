@@ -19,7 +19,8 @@ enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, u
     return error;
 }
 
-struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
+                                       uint64_t end)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {

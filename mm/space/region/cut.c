@@ -107,8 +107,8 @@ static bool continues(const struct vm_region *lower, const struct vm_region *upp
     return vm_region_end(lower) == upper->base && lower->source == upper->source &&
            lower->access == upper->access && lower->cache == upper->cache && lower->around == upper->around &&
            lower->large == upper->large && lower->shared == upper->shared && lower->pager == upper->pager &&
-           lower->marks == upper->marks &&
-           lower->name == upper->name && lower->family == upper->family && lower->shift == upper->shift &&
+           lower->marks == upper->marks && lower->name == upper->name && lower->family == upper->family &&
+           lower->shift == upper->shift &&
            (!has_offset(lower) || lower->offset + lower->bytes == upper->offset);
 }
 

@@ -48,7 +48,8 @@ static struct vm_region *make_region(const struct copying *copying, const struct
     vm_region_describe(copy, region);
     copy->base = base + copying->distance;
     copy->bytes = end - base;
-    copy->marks &= copying->forks ? (uint8_t)~VM_LOCKED : UINT8_MAX; /* what is locked is its owner's affair */
+    copy->marks &=
+        copying->forks ? (uint8_t)~VM_LOCKED : UINT8_MAX; /* what is locked is its owner's affair */
     /* In a space of its own a guard stays; elsewhere it might lie in somebody's way. */
     copy->guard = copying->distance == 0 && base == region->base ? region->guard : 0;
     copy->offset += copy->offset || copy->pager || copy->source == VM_DEVICE ? base - region->base : 0;

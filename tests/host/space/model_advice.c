@@ -45,8 +45,8 @@ static bool can_have(const struct space_model_space *space, unsigned first, unsi
 static void mark(struct space_model_space *space, unsigned first, unsigned count, unsigned set,
                  unsigned clear)
 {
-    enum vm_error expected = count == 0                                ? VM_EMPTY
-                             : (set | clear) & ~(unsigned)VM_MARKS     ? VM_BAD_ACCESS
+    enum vm_error expected = count == 0                                  ? VM_EMPTY
+                             : (set | clear) & ~(unsigned)VM_MARKS       ? VM_BAD_ACCESS
                              : !space_model_covered(space, first, count) ? VM_NOT_MAPPED
                              : !can_have(space, first, count, set)       ? VM_BAD_ACCESS
                                                                          : VM_OK;
@@ -114,11 +114,11 @@ static void revoke(unsigned first, unsigned count, bool copies)
 /* Whether somebody else reaches what the program would reach. */
 static bool expect_reach(struct space_model_space *space, unsigned at, enum vm_access access, uint64_t copied)
 {
-    bool reached = space_model_fault(space, at, access) == VM_FAULT_COUNT &&
-                   space->pages[at].source != VM_DEVICE;
+    bool reached =
+        space_model_fault(space, at, access) == VM_FAULT_COUNT && space->pages[at].source != VM_DEVICE;
     if (copied != (reached ? sizeof(uint64_t) : 0) && !(copied == 0 && space_model_failing)) {
-        panic("operation %" PRIu64 ": %" PRIu64 " bytes of page %u were copied", space_model_operations, copied,
-              at);
+        panic("operation %" PRIu64 ": %" PRIu64 " bytes of page %u were copied", space_model_operations,
+              copied, at);
     }
     return copied != 0;
 }

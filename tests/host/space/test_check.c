@@ -70,6 +70,8 @@ static void damaged_regions(void **state)
     damage(&region->bytes, 0, "a region out of place");
     damage(&space.region_count, 9, "number of regions");
     damage(&space.region_bytes, 9, "bytes of regions");
+    damage(&space.locked_bytes, 9, "bytes of locked regions");
+    damage(&space.data_bytes, 9, "bytes of data");
     damage(&space.resident, 9, "number of resident pages");
     struct vm_region *root = space.tree;
     damage(&root->priority, 0, "order of priorities");

@@ -96,7 +96,8 @@ static void errors_change_nothing(void **state)
 static void a_large_page_is_cut(void **state)
 {
     (void)state;
-    map((struct vm_request){.source = VM_ZERO, .bytes = MIB(2), .address = virt_addr(MIB(64)), .large = true});
+    map((struct vm_request){
+        .source = VM_ZERO, .bytes = MIB(2), .address = virt_addr(MIB(64)), .large = true});
     *touch(MIB(64), MMU_WRITE, VM_FAULT_LARGE) = 7;
     phys_addr_t block = page_table_translate(space.table, virt_addr(MIB(64))).target;
     frame_pin(&vm.machine.pool, block);
@@ -236,25 +237,25 @@ static void copies_stay_or_go_as_is_said(void **state)
     unmap_file();
 }
 
-/* The pager parts from a page that a fault has got already, and that is on its way into the table. */
-static void part_from_page(struct test_pager *from)
+/* The pager gives a page, and parts from it while it is on its way into the table. */
+static phys_addr_t get_and_part(struct vm_pager *base, uint64_t offset, bool wait)
 {
-    from->before_get = NULL;
-    phys_addr_t old = test_pager_get(&from->pager, 0, true); /* as the fault does: with a reference */
-    from->cache[0] = FRAME_NONE;
-    vm_pager_revoke(&from->pager, 0, PAGE, true);
-    from->cache[0] = test_pager_get(&from->pager, 0, true);
-    *(uint64_t *)frame_pointer(from->frames, from->cache[0]) = 77;
-    frame_put(from->frames, from->cache[0]); /* one reference is the cache's */
-    frame_put(from->frames, old);
-    from->cache[1] = old; /* what the fault gets next, as a neighbour, is what it had before */
+    phys_addr_t given = test_pager_get(base, offset, wait);
+    base->get = test_pager_get;
+    frame_put(pager.frames, pager.cache[0]); /* the file's reference */
+    pager.cache[0] = FRAME_NONE;
+    vm_pager_revoke(base, 0, PAGE, true);
+    phys_addr_t next = test_pager_get(base, 0, true);
+    *(uint64_t *)frame_pointer(pager.frames, next) = 77;
+    frame_put(pager.frames, next); /* the cache has a reference of its own */
+    return given;
 }
 
 static void a_page_on_its_way_is_asked_for_again(void **state)
 {
     (void)state;
     map_file(true);
-    pager.before_get = part_from_page;
+    pager.pager.get = get_and_part;
     assert_int_equal(*touch(at(0), MMU_READ, VM_FAULT_PAGED), 77);
     unmap_file();
 }

@@ -64,6 +64,16 @@ static bool protect_middle(void)
     return is_done(vm_space_protect(&space, virt_addr(BASE + 5 * PAGE), MIB(2), VM_READ));
 }
 
+static bool discard_middle(void)
+{
+    return is_done(vm_space_discard(&space, virt_addr(BASE + 5 * PAGE), MIB(2), false));
+}
+
+static bool mark_middle(void)
+{
+    return is_done(vm_space_mark(&space, virt_addr(BASE + 5 * PAGE), MIB(2), VM_LOCKED, 0));
+}
+
 static void cutting(void **state)
 {
     (void)state;
@@ -71,6 +81,8 @@ static void cutting(void **state)
     fill_and_cut();
     assert_true(exhaust(unmap_middle, fill_and_cut) >= 3);
     assert_true(exhaust(protect_middle, fill_and_cut) >= 3);
+    assert_true(exhaust(discard_middle, fill_and_cut) >= 1);
+    assert_true(exhaust(mark_middle, fill_and_cut) >= 3);
     cuts_pages = false;
 }
 
