@@ -253,6 +253,10 @@ enum frame_error frame_try_get(struct frame_pool *pool, phys_addr_t block);
  * every page. */
 static inline __attribute__((always_inline)) bool frame_share(struct frame_descriptor *descriptor);
 
+/* frame_put() for a block of which others have references as well; false, and nothing is changed, when they
+ * have not, or a device has pinned it. Inline: the end of a fork's child calls it for every page. */
+static inline __attribute__((always_inline)) bool frame_unshare(struct frame_descriptor *descriptor);
+
 /*
  * Drops a reference; the last one frees the block or run. Returns whether it was the last one. Panics as
  * frame_free() does, and also when the only references left are pins. Takes no lock where frame_free() takes

@@ -29,6 +29,21 @@ static inline __attribute__((always_inline)) bool frame_share(struct frame_descr
     return true;
 }
 
+static inline __attribute__((always_inline)) bool frame_unshare(struct frame_descriptor *descriptor)
+{
+    __asm__("" : "+r"(descriptor));
+    uint64_t both = atomic_load_explicit(&descriptor->both, memory_order_relaxed);
+    do {
+        DEBUG_ASSERT(frame_tag_state((uint32_t)both) == FRAME_ALLOCATED);
+        if (both >= FRAME_BOTH_PINNED || frame_tag_references((uint32_t)both) <= 1) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&descriptor->both, &both,
+                                                    both - (1ULL << FRAME_TAG_REFERENCES_SHIFT),
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
 /* This CPU's part of a pool, which is its own as long as preemption stays off. */
 static inline struct frame_cpu *frame_cpu_here(const struct frame_pool *pool)
 {

@@ -243,10 +243,20 @@ void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_ta
 uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slots,
                               const page_table_entry_t *leaves, unsigned count) EXCLUDES(table->lock);
 
+/* Counts leaves that the caller has written to so many holes of the table that `slots` lie in, whose space is
+ * his: for a fork, which makes them there. */
+void page_table_filled(struct page_table *table, page_table_entry_t *slots, unsigned filled)
+    EXCLUDES(table->lock);
+
 /* Takes write access from the pages of `count` slots one after the other, the first of which is that of the
  * page at `base`. Other kinds than leaves are left as they are. */
 void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       struct tlb_batch *batch) EXCLUDES(table->lock);
+
+/* page_table_protect() for what `count` slots one after the other show, the first of which is that of the
+ * page at `base`; how they are cached stays as it is. */
+void page_table_allow(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                      unsigned access, struct tlb_batch *batch) EXCLUDES(table->lock);
 
 /*
  * The first step of taking pages away in two: makes inaccessible what `count` slots one after the other show,

@@ -22,6 +22,12 @@ static inline bool text_is_continuation(uint8_t byte)
 unsigned text_character_length(const char *text, size_t bytes);
 
 /*
+ * Writes `first` and then `second` to `buffer`, at most `bytes` characters, not 0, with the final NUL; what
+ * does not fit is cut. For what is done often, as format() takes several times as long.
+ */
+void text_join(char *buffer, size_t bytes, const char *first, const char *second);
+
+/*
  * How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b` (the optimal string
  * alignment distance). UINT_MAX when one of them is longer than TEXT_DISTANCE_LENGTH_MAX.
  */

@@ -44,14 +44,14 @@ void fs_paged_free(struct fs *fs, phys_addr_t frame)
 /* ---- Places ---- */
 
 /* The page with a reference, the node's lock held; none for a hole, or where it can have no more references.
- */
+ * The file's own reference stays meanwhile, as that of a page-table entry would. */
 static phys_addr_t get(struct fs_node *node, uint64_t index) REQUIRES(node->lock)
 {
+    struct frame_pool *frames = node->fs->config.frames;
     phys_addr_t frame = fs_pages_find(&node->regular.pages, index);
-    if (frame.raw != 0 && frame_try_get(node->fs->config.frames, frame) != FRAME_OK) {
-        return FRAME_NONE;
-    }
-    return frame;
+    bool got = frame.raw == 0 || frame_share(frame_descriptor(frames, frame)) ||
+               frame_try_get(frames, frame) == FRAME_OK;
+    return got ? frame : FRAME_NONE;
 }
 
 phys_addr_t fs_paged_get(struct fs_node *node, uint64_t index)
@@ -102,7 +102,9 @@ static int try_insert(struct fs_node *node, uint64_t index, phys_addr_t *frame, 
     insertion->lacks = fs_pages_insert(&regular->pages, index, *frame, &insertion->spares, insertion->count);
     if (insertion->lacks == 0) {
         regular->frames++;
-        frame_get(node->fs->config.frames, *frame);
+        if (!frame_share(frame_descriptor(node->fs->config.frames, *frame))) {
+            frame_get(node->fs->config.frames, *frame);
+        }
     }
     return 0;
 }
@@ -258,8 +260,9 @@ static phys_addr_t give_page(struct vm_pager *pager, uint64_t offset, bool wait)
     struct fs_node *node = node_of(pager);
     spinlock_acquire(&node->lock);
     bool inside = offset < node->regular.bytes;
-    bool hole = inside && fs_pages_find(&node->regular.pages, offset >> FRAME_SHIFT).raw == 0;
     phys_addr_t frame = inside ? get(node, offset >> FRAME_SHIFT) : FRAME_NONE;
+    bool hole =
+        inside && frame.raw == 0 && fs_pages_find(&node->regular.pages, offset >> FRAME_SHIFT).raw == 0;
     spinlock_release(&node->lock);
     return hole && wait ? fill_hole(node, offset >> FRAME_SHIFT) : frame;
 }

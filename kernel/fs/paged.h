@@ -15,6 +15,15 @@ phys_addr_t fs_paged_get(struct fs_node *node, uint64_t index);
  * can have no more references. A few hundred bytes at most. */
 void fs_paged_peek(struct fs_node *node, uint64_t offset, void *to, size_t bytes);
 
+/* Gives that reference back. */
+static inline void fs_paged_put(struct fs *fs, phys_addr_t frame)
+{
+    struct frame_pool *frames = fs->config.frames;
+    if (!frame_unshare(frame_descriptor(frames, frame))) {
+        frame_put(frames, frame);
+    }
+}
+
 /* A frame for contents, counted; zeroed if wanted. Fails with -ENOSPC or -ENOMEM. */
 int fs_paged_alloc(struct fs *fs, bool zeroed, phys_addr_t *frame);
 /* Gives back one that got no place. */

@@ -41,7 +41,7 @@ static size_t read_part(struct fs_node *node, struct file_buffer *buffer, uint64
         return read_without_reference(node, buffer, offset, bytes);
     }
     size_t done = buffer->put(buffer, memory_of(node, frame) + offset % FRAME_BYTES, bytes);
-    frame_put(node->fs->config.frames, frame);
+    fs_paged_put(node->fs, frame);
     return done;
 }
 
@@ -88,7 +88,7 @@ static int64_t write_over(struct fs_node *node, struct file_buffer *buffer, uint
                           phys_addr_t frame)
 {
     size_t done = buffer->take(buffer, memory_of(node, frame) + offset % FRAME_BYTES, bytes);
-    frame_put(node->fs->config.frames, frame);
+    fs_paged_put(node->fs, frame);
     return (int64_t)done;
 }
 
@@ -114,12 +114,12 @@ static int64_t write_new(struct fs_node *node, struct file_buffer *buffer, uint6
     if (error || there.raw != frame.raw) { /* a fault was faster */
         if (error == 0) {
             memcpy(memory_of(node, there) + offset % FRAME_BYTES, memory + offset % FRAME_BYTES, done);
-            frame_put(node->fs->config.frames, there);
+            fs_paged_put(node->fs, there);
         }
         fs_paged_free(node->fs, frame);
         return error ? error : (int64_t)done;
     }
-    frame_put(node->fs->config.frames, there); /* the reference for us: the pages have their own */
+    fs_paged_put(node->fs, there); /* the reference for us: the pages have their own */
     return (int64_t)done;
 }
 

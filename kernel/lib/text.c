@@ -87,3 +87,12 @@ unsigned text_distance(const char *a, const char *b)
     }
     return rows[a_length % 3][b_length];
 }
+
+void text_join(char *buffer, size_t bytes, const char *first, const char *second)
+{
+    size_t head = strnlen(first, bytes - 1);
+    size_t tail = strnlen(second, bytes - 1 - head);
+    memcpy(buffer, first, head);
+    memcpy(buffer + head, second, tail);
+    buffer[head + tail] = '\0';
+}

@@ -32,11 +32,7 @@ int64_t call_gettid(const struct trap_frame *frame)
 int64_t call_getppid(const struct trap_frame *frame)
 {
     (void)frame;
-    tree_lock();
-    const struct process *parent = process_current()->parent;
-    uint32_t number = parent ? parent->number : 0;
-    tree_unlock();
-    return number;
+    return atomic_load_explicit(&process_current()->ppid, memory_order_relaxed);
 }
 
 int64_t call_getuid(const struct trap_frame *frame)

@@ -132,6 +132,7 @@ struct process {
     struct identity *group;     /* (T) */
     struct identity *session;   /* (T) */
     struct process *parent;     /* (T) NULL: the kernel */
+    _Atomic(uint32_t) ppid;     /* (T) to write: the number of the parent, or 0 */
     struct process *children;   /* (T) the first */
     struct process *next_child; /* (T) of the same parent */
     struct process *previous_child;

@@ -165,6 +165,7 @@ void tree_set_group(struct process *process, struct identity *group)
 static void add_child(struct process *parent, struct process *process)
 {
     process->parent = parent;
+    process->ppid = parent ? parent->number : 0;
     process->previous_child = NULL;
     process->next_child = parent ? parent->children : NULL;
     if (process->next_child) {
@@ -186,6 +187,7 @@ static void remove_child(struct process *process)
         }
     }
     process->parent = NULL;
+    process->ppid = 0;
 }
 
 /* ---- Tasks ---- */

@@ -9,6 +9,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/text.h>
 #include <x86/extended_state.h>
 #include <x86/per_cpu.h>
 
@@ -42,7 +43,7 @@ static void has_left(struct thread *thread)
 
 static void set_up(struct thread *thread, const char *name)
 {
-    format(thread->name, sizeof thread->name, "%s", name);
+    text_join(thread->name, sizeof thread->name, name, "");
     thread->bound = THREAD_ANY_CPU;
     wait_queue_init(&thread->joiners);
     thread->left = has_left;
@@ -51,7 +52,7 @@ static void set_up(struct thread *thread, const char *name)
 static bool make_room(struct thread *thread, const struct thread_request *request)
 {
     char name[THREAD_NAME_BYTES + 8];
-    format(name, sizeof name, "thread %s", thread->name);
+    text_join(name, sizeof name, "thread ", thread->name);
     uint64_t bytes = request->stack_bytes ? request->stack_bytes : KERNEL_STACK_BYTES;
     if (!kernel_stack_alloc(&kernel_vmalloc, &thread->stack, name, bytes)) {
         return false;

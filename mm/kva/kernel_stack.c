@@ -1,15 +1,21 @@
 /* Kernel stacks: blocks of vmalloc with a name of their own. See <ashlar/kernel_stack.h>. */
-#include <ashlar/format.h>
 #include <ashlar/kernel_stack.h>
 #include <ashlar/string.h>
+#include <ashlar/text.h>
 
 #include "valid.h"
 
+/* All lengths are known but the name's: every thread comes by here. */
 static void set_name(struct kernel_stack *stack, const char *name)
 {
-    format(stack->name, sizeof stack->name, "kernel stack of %.*s", KERNEL_STACK_NAME_BYTES - 1, name);
-    format(stack->below, sizeof stack->below, "guard page below %s", stack->name);
-    format(stack->above, sizeof stack->above, "guard page above %s", stack->name);
+    static const char below[] = "guard page below ";
+    static const char above[] = "guard page above ";
+    _Static_assert(sizeof below - 1 + sizeof stack->name <= sizeof stack->below, "whatever the name");
+    text_join(stack->name, sizeof stack->name, "kernel stack of ", name);
+    memcpy(stack->below, below, sizeof below - 1);
+    memcpy(stack->below + sizeof below - 1, stack->name, sizeof stack->name);
+    memcpy(stack->above, above, sizeof above - 1);
+    memcpy(stack->above + sizeof above - 1, stack->name, sizeof stack->name);
     stack->purpose = (struct kva_purpose){stack->name, stack->below, stack->above};
 }
 

@@ -188,24 +188,25 @@ enum page_table_error page_table_hold(struct page_table *table, virt_addr_t base
 
 /* ---- An entry of a table that is there: what nearly every page fault comes to ---- */
 
-page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base)
+/* The same for addresses that 5 levels have and 4 have not. */
+static __attribute__((noinline)) page_table_entry_t *slot_far(const struct page_table *table,
+                                                              virt_addr_t base)
 {
-    DEBUG_ASSERT(page_table_is_valid(table));
-    uint64_t offset = table->access->offset;
-    phys_addr_t at = table->root;
     if (table->access->open) {
         return NULL;
     }
-    for (unsigned level = table->levels; level > PAGE_LEVEL_4K; level--) {
-        const page_table_entry_t *entries = (const page_table_entry_t *)(uintptr_t)(offset + at.raw);
-        page_table_entry_t entry = entry_read(&entries[page_table_index(base, level)]);
-        /* Only a leaf has the bit; the root has none in its format, nor has the level below. */
-        if ((entry.raw & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_LARGE)) != PAGE_ENTRY_PRESENT) {
-            return NULL;
-        }
-        at = page_entry_table_address(entry);
+    const struct page_walk_step found = way_find(table, base.raw, PAGE_LEVEL_4K);
+    return found.level == PAGE_LEVEL_4K ? only_entries(table, found.table, base.raw) : NULL;
+}
+
+page_table_entry_t *page_table_slot(const struct page_table *table, virt_addr_t base)
+{
+    DEBUG_ASSERT(page_table_is_valid(table));
+    if (!virt_is_common(base)) {
+        return slot_far(table, base);
     }
-    return (page_table_entry_t *)(uintptr_t)(offset + at.raw) + page_table_index(base, PAGE_LEVEL_4K);
+    phys_addr_t only = only_table(table, base.raw);
+    return only.raw != FRAME_NONE.raw ? only_entries(table, only, base.raw) : NULL;
 }
 
 void page_table_fill(struct page_table *table, page_table_entry_t *slot, page_table_entry_t leaf)
@@ -239,6 +240,15 @@ uint64_t page_table_fill_some(struct page_table *table, page_table_entry_t *slot
     return (uint64_t)filled;
 }
 
+void page_table_filled(struct page_table *table, page_table_entry_t *slots, unsigned filled)
+{
+    DEBUG_ASSERT(page_table_is_valid(table));
+    uint64_t at = align_down((uintptr_t)slots, FRAME_BYTES) - table->access->offset;
+    spinlock_acquire(&table->lock);
+    table_use(table, phys_addr(at), filled);
+    spinlock_release(&table->lock);
+}
+
 /* All of them are flushed if one loses anything: what is in between is not worth the counting. */
 void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
                       struct tlb_batch *batch)
@@ -252,6 +262,40 @@ void page_table_close(struct page_table *table, page_table_entry_t *slots, virt_
             PAGE_ENTRY_WRITE) { /* only leaves have it; the CPU may set accessed and dirty meanwhile */
             __atomic_fetch_and(&slots[i].raw, ~PAGE_ENTRY_WRITE, __ATOMIC_ACQ_REL);
             common &= entry;
+        }
+    }
+    spinlock_release(&table->lock);
+    if (common != UINT64_MAX) {
+        tlb_batch_add(batch, base, (uint64_t)count << FRAME_SHIFT, PAGE_LEVEL_4K, common & PAGE_ENTRY_GLOBAL);
+    }
+}
+
+/* What a present entry allows, each right a bit that is set. */
+static uint64_t rights(uint64_t entry)
+{
+    return (entry ^ PAGE_ENTRY_NO_EXECUTE) &
+           (PAGE_ENTRY_PRESENT | PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_NO_EXECUTE);
+}
+
+void page_table_allow(struct page_table *table, page_table_entry_t *slots, virt_addr_t base, unsigned count,
+                      unsigned access, struct tlb_batch *batch)
+{
+    const uint64_t which =
+        PAGE_ENTRY_PRESENT | PAGE_ENTRY_WRITE | PAGE_ENTRY_USER | PAGE_ENTRY_GLOBAL | PAGE_ENTRY_NO_EXECUTE;
+    const uint64_t bits = page_entry_access_bits(access);
+    uint64_t common = UINT64_MAX;
+    DEBUG_ASSERT(page_table_is_valid(table));
+    spinlock_acquire(&table->lock);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t old = entry_read(&slots[i]).raw;
+        if ((old & which) == bits || !(old & (PAGE_ENTRY_PRESENT | PAGE_ENTRY_GLOBAL))) {
+            continue; /* as it shall be, or no leaf, hidden or not */
+        }
+        while (!__atomic_compare_exchange_n(&slots[i].raw, &old, (old & ~which) | bits, true,
+                                            __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        } /* the CPU has set accessed or dirty meanwhile */
+        if (old & PAGE_ENTRY_PRESENT && (rights(old) & ~rights(bits) || (old ^ bits) & PAGE_ENTRY_GLOBAL)) {
+            common &= old;
         }
     }
     spinlock_release(&table->lock);

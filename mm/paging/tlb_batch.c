@@ -86,7 +86,7 @@ static void put_frame(const struct tlb_batch *batch, const struct tlb_frame *fra
     struct frame_pool *frames = batch->table->frames;
     if (frame_tag_references(tag_of(batch, frame->block)) == 1) {
         frame_free(frames, frame->block, frame->order);
-    } else {
+    } else if (!frame_unshare(frame_descriptor(frames, frame->block))) {
         frame_put(frames, frame->block);
     }
 }

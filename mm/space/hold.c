@@ -63,11 +63,20 @@ void vm_hold_pause(struct vm_hold *hold)
     hold->left = VM_HOLD_PAGES;
 }
 
+/* What a walk ends at, without the sums over its levels that vm_page_at() has. */
+static struct page_translation last_entry(const struct page_table *table, uint64_t at)
+{
+    const struct page_translation found = page_table_translate(table, virt_addr(at));
+    enum page_entry_kind kind = page_entry_kind(found.leaf, found.level);
+    return (struct page_translation){
+        .mapped = kind == ENTRY_LEAF || kind == ENTRY_INACCESSIBLE, .level = found.level, .leaf = found.leaf};
+}
+
 uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
                       struct page_translation *page)
 {
     DEBUG_ASSERT(hold->left > 0);
-    *page = vm_page_at(table, at);
+    *page = last_entry(table, at);
     uint64_t bytes = page_level_bytes(page->level);
     uint64_t pages = 1;
     if (page->level == PAGE_LEVEL_4K) { /* a table is there: as much of it as there is time for */

@@ -119,6 +119,7 @@ struct vm_hold {
     unsigned left;           /* pages of work that there is time for in this hold */
     bool defers;             /* what is stale lies in a region on its way out, and waits for a flush of the
                                 holder's own */
+    bool ends;               /* the space is on its way out, and no CPU is told of a flush */
 };
 
 /* Takes the space's lock. */
@@ -148,7 +149,8 @@ static inline bool vm_hold_renew(struct vm_hold *hold)
 /*
  * The end of what can be worked on next, from `at` on and below `end`: one 2 MiB page (at its start, or from
  * where `at` cuts it), one hole as large as an absent entry makes it, or entries of one table for 4 KiB
- * pages, as many as there is time for; *page says which, and what lies at `at`. There is time for one page.
+ * pages, as many as there is time for; *page says which, and of what lies at `at` its level and entry and
+ * whether it is mapped, no more. There is time for one page.
  */
 uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
                       struct page_translation *page);
@@ -202,6 +204,14 @@ void vm_region_describe(struct vm_region *made, const struct vm_region *as);
 /* Cuts `region` at `address` inside it; the upper part, made of a spare, is returned. */
 struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
                                   uint64_t address) REQUIRES(space->change, space->lock);
+
+/* The same, but that the upper part is in no tree. */
+struct vm_region *vm_region_split_off(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                      uint64_t address) REQUIRES(space->change, space->lock);
+
+/* Puts a region into the tree; one that it continues or that continues it becomes longer instead. */
+void vm_region_add(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+    REQUIRES(space->change, space->lock);
 
 /* Joins `region` with the neighbours that it continues or that continue it; returns what it has become. */
 struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, struct vm_region *region)
@@ -303,14 +313,6 @@ void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct v
  * the mutex sees to it that nothing is placed there. `moving` names it for whoever looks at the pages.
  */
 
-/* Sees to it that the range cuts no large page. Fails as vm_page_cut(). */
-enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
-    REQUIRES(space->change, space->lock);
-
-/* Cuts the regions at the bounds, of two spares; returns the first one inside, or NULL. */
-struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
-                                       uint64_t end) REQUIRES(space->change, space->lock);
-
 /* Puts a region that is in no tree, and has no pages, to the dead ones. */
 static inline void vm_region_bury(struct vm_work *work, struct vm_region *region)
 {
@@ -321,7 +323,8 @@ static inline void vm_region_bury(struct vm_work *work, struct vm_region *region
 /* Empties the region that is on its way, and puts it to the dead ones. */
 void vm_region_abandon(struct vm_space *space, struct vm_work *work) REQUIRES(space->change, space->lock);
 
-/* Unmaps what there is in [base, end), at whose bounds regions have been cut. */
+/* Unmaps what there is in [base, end). No region lies on both sides of `end`; one that does of `base` is cut.
+ */
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
     REQUIRES(space->change, space->lock);
 

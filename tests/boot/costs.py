@@ -1,10 +1,11 @@
-"""What the allocators' operations may cost: guest instructions, the same on every run, against a limit for each.
+"""What operations may cost: guest instructions, the same on every run, against a limit for each.
 
-Measured as `tools/bench --kernel` does, by `bench -j` at the prompt, loop included. What a median is held to is
-what the operation was promised to cost; a change that costs more has to say so here.
+Measured as `tools/bench --kernel` and `tools/bench --user` do, loop included. What a median is held to is what the operation
+was promised to cost; a change that costs more has to say so here.
 """
 
 import patience
+import user_bench
 from frame import expect
 from machine import Machine
 from measurements import parse_lines
@@ -13,6 +14,29 @@ from measurements import parse_lines
 # has put what it keeps, so boots differ: 124 to 134. The drain by a budget, before it was made simple, took 113 to 129.
 FRAGMENTED = 140
 SECONDS = patience.seconds(220)  # for what is counted; nothing is judged by it
+
+# What a program feels, its C library's part included. Of fault.anon.write and fault.cow.copy 512 clear or copy the page, of
+# pread.4k as well.
+USER_LIMITS = {
+    "user.syscall.null": 110,
+    "user.fault.anon.write": 1250,
+    "user.fault.anon.read": 580,
+    "user.fault.cow.copy": 1570,
+    "user.fault.cow.reuse": 700,
+    "user.fault.file": 400,
+    "user.munmap.page": 175,
+    "user.mprotect.page": 60,
+    "user.mmap.pair": 3350,
+    "user.brk.pair": 3250,
+    "user.fork.2048": 180000,
+    "user.fork.exit.wait": 101000,
+    "user.vfork.exec.exit.wait": 200000,
+    "user.thread.pair": 9900,
+    "user.pipe.local": 1330,
+    "user.pipe.round": 5300,
+    "user.futex.round": 4200,
+    "user.pread.4k": 1400,
+}
 
 # Where preemption comes on again, a branch looks whether another thread shall run: one instruction, which is in all of these
 # as often as a lock is released or a magazine left.
@@ -38,12 +62,12 @@ LIMITS = {
     "pt.map.unmap": 270,
     "pt.map.1g": 20,     # per page of 4 KiB
     "pt.translate": 60,
-    "fault.anon": 700,  # with a frame from the stock of zeroed ones: the zeroing is not in it
-    "fault.copy": 1620,  # 512 of them copy
+    "fault.anon": 690,  # with a frame from the stock of zeroed ones: the zeroing is not in it
+    "fault.copy": 1530,  # 512 of them copy
     "fault.reuse": 720,
-    "vm.fork.page": 350,  # per page, as the next two
-    "vm.fork.2048": 75,
-    "vm.exit.2048": 250,
+    "vm.fork.page": 200,  # per page, as the next two
+    "vm.fork.2048": 68,
+    "vm.exit.2048": 100,
 }
 PATTERNS = ("frame.pair", "frame.batch", "frame.mix", "heap.pair", "heap.batch.64", "heap.mix", "cache.pair", "vmalloc.pair",
             "kva.pair", "pt.map", "pt.translate", "fault.anon", "fault.copy", "fault.reuse", "vm.fork", "vm.exit")
@@ -97,4 +121,9 @@ def within_limits_with_five_levels(setting):
     judge(found, {name: limit for name, limit in LIMITS.items() if name.startswith(DEEPER)})
 
 
-CASES = {"costs": within_limits, "costs.la57": within_limits_with_five_levels}
+def within_limits_for_a_program(setting):
+    """The same of what a program feels."""
+    judge(medians({one.bench: one for one in user_bench.measure(setting.build_dir, "", "2G", 1)}), USER_LIMITS)
+
+
+CASES = {"costs": within_limits, "costs.la57": within_limits_with_five_levels, "costs.user": within_limits_for_a_program}

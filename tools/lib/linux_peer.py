@@ -20,7 +20,7 @@ from tree import ToolError, run_quietly
 
 SOURCES = tree.ROOT / "tests" / "bench" / "linux"
 MODULE = "ashlar_bench.ko"
-COMMAND_LINE = "console=ttyS0 quiet printk.time=0 panic=-1 mitigations=off init_on_alloc=0 no5lvl"  # 4 levels, as ours
+COMMAND_LINE = "console=ttyS0 quiet printk.time=0 panic=-1 mitigations=off init_on_alloc=0 no5lvl norandmaps"
 SECONDS = patience.seconds(360)  # counting instructions makes the machine slow
 MODULE_END = r"ashlar_bench: end of (\d+) benchmarks"
 PLAN_END = r"init: end\b"

@@ -14,6 +14,7 @@ from serial import Conversation
 from tree import ToolError, run_quietly
 
 SOURCES = tree.ROOT / "tests" / "programs"
+COMMAND_LINE = "norandom"  # where a program lies decides how many tables it has, and so what a fork costs
 SECONDS = patience.seconds(360)
 END = re.compile(r"^bench: end of (\d+) benchmarks$")
 
@@ -37,7 +38,7 @@ def measure(build_dir, pattern, memory, cpus):
         described = machine.Machine(memory=memory, cpus=cpus, icount=True, vga="none", entropy=False,
                                     extra=["-fw_cfg", f"name=opt/ashlar/bench,file={machine.option_text(program)}"])
         medium = Path(folder) / "medium.img"
-        media.MAKERS["fat"](medium, media.contents_of(tree.efi_program(build_dir)))
+        media.MAKERS["fat"](medium, media.contents_of(tree.efi_program(build_dir), COMMAND_LINE))
         described.prepare_firmware(folder)
         with Conversation(described, folder, medium) as talk:
             talk.wait_for_prompt(SECONDS)

@@ -19,13 +19,19 @@ enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, u
     return error;
 }
 
-struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
-                                       uint64_t end)
+/* Cuts the region at `end`, if one lies on both sides. */
+static void cut_end(struct vm_space *space, struct vm_work *work, uint64_t end)
+    REQUIRES(space->change, space->lock)
 {
     struct vm_region *last = vm_region_above(space, end);
     if (last && last->base < end) {
         vm_region_split(space, work, last, end);
     }
+}
+
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+{
+    cut_end(space, work, end);
     struct vm_region *first = vm_region_above(space, base);
     if (first && first->base < base) {
         first = vm_region_split(space, work, first, base);
@@ -46,6 +52,12 @@ void vm_region_abandon(struct vm_space *space, struct vm_work *work)
 void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
     struct vm_region *region = vm_region_above(space, base);
+    if (region && region->base < base) {
+        struct vm_region *lower = region;
+        space->moving = vm_region_split_off(space, work, lower, base);
+        vm_region_abandon(space, work);
+        region = lower->next;
+    }
     while (region && region->base < end) {
         struct vm_region *next = region->next;
         vm_hold_renew(&work->hold);
@@ -70,7 +82,7 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     vm_work_lock(space, &work);
     error = vm_range_cut_pages(space, &work, base.raw, base.raw + bytes);
     if (error == VM_OK) {
-        vm_range_cut_regions(space, &work, base.raw, base.raw + bytes);
+        cut_end(space, &work, base.raw + bytes);
         vm_range_remove(space, &work, base.raw, base.raw + bytes);
     }
     vm_work_unlock(space, &work);
@@ -134,7 +146,10 @@ static void sweep(struct vm_space *space, struct vm_work *work, const struct vm_
     for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
         vm_hold_renew(&work->hold);
         next = vm_hold_step(&work->hold, space->table, at, vm_region_end(region), &page);
-        if (page.mapped || page.level == PAGE_LEVEL_4K) {
+        if (page.level == PAGE_LEVEL_4K) {
+            page_table_allow(space->table, page_table_slot(space->table, virt_addr(at)), virt_addr(at),
+                             (unsigned)((next - at) >> FRAME_SHIFT), access, &work->batch);
+        } else if (page.mapped) {
             enum page_table_error error = page_table_protect(space->table, virt_addr(at), next - at, access,
                                                              (enum page_cache)region->cache, &work->batch);
             ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */

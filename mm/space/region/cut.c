@@ -84,8 +84,9 @@ void vm_region_describe(struct vm_region *made, const struct vm_region *as)
     };
 }
 
-struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
-                                  uint64_t address)
+/* Makes a region of what lies of `region` from `address` on; the tree does not know yet. */
+static struct vm_region *divide(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                uint64_t address) REQUIRES(space->change, space->lock)
 {
     struct vm_region *upper = vm_work_spare(work);
     uint64_t below = address - region->base;
@@ -97,6 +98,21 @@ struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, 
     vm_region_use_as(upper, region);
     vm_region_count(space, region, 0 - upper->bytes);
     vm_region_part(space, region, upper, below);
+    return upper;
+}
+
+struct vm_region *vm_region_split_off(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                      uint64_t address)
+{
+    struct vm_region *upper = divide(space, work, region, address);
+    vm_tree_resized(space, region);
+    return upper;
+}
+
+struct vm_region *vm_region_split(struct vm_space *space, struct vm_work *work, struct vm_region *region,
+                                  uint64_t address)
+{
+    struct vm_region *upper = divide(space, work, region, address);
     vm_tree_insert(space, upper);
     return upper;
 }
@@ -112,12 +128,11 @@ static bool continues(const struct vm_region *lower, const struct vm_region *upp
            (!has_offset(lower) || lower->offset + lower->bytes == upper->offset);
 }
 
-/* Makes `lower` reach over `upper`, which goes. */
+/* Makes `lower` reach over `upper`, which is in no tree, and goes. */
 static void absorb(struct vm_space *space, struct vm_work *work, struct vm_region *lower,
                    struct vm_region *upper) REQUIRES(space->change, space->lock)
 {
     uint64_t bytes = upper->bytes;
-    vm_tree_remove(space, upper);
     upper->next = work->dead;
     work->dead = upper;
     vm_region_absorb(lower, upper); /* what it has claimed as well */
@@ -127,13 +142,28 @@ static void absorb(struct vm_space *space, struct vm_work *work, struct vm_regio
 
 struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, struct vm_region *region)
 {
-    if (region->next && continues(region, region->next)) {
-        absorb(space, work, region, region->next);
+    struct vm_region *upper = region->next;
+    if (upper && continues(region, upper)) {
+        vm_tree_remove(space, upper);
+        absorb(space, work, region, upper);
     }
     struct vm_region *lower = region->previous;
     if (lower && continues(lower, region)) {
+        vm_tree_remove(space, region);
         absorb(space, work, lower, region);
         return lower;
     }
     return region;
+}
+
+void vm_region_add(struct vm_space *space, struct vm_work *work, struct vm_region *region)
+{
+    struct vm_region *lower = region->base != 0 ? vm_region_above(space, region->base - 1) : NULL;
+    if (lower && continues(lower, region)) {
+        absorb(space, work, lower, region);
+        region = lower;
+    } else {
+        vm_tree_insert(space, region);
+    }
+    vm_region_merge(space, work, region);
 }

@@ -133,8 +133,7 @@ static enum vm_error add(struct vm_space *space, struct vm_work *work, struct vm
         }
         space->moving = NULL;
     }
-    vm_tree_insert(space, region);
-    vm_region_merge(space, work, region);
+    vm_region_add(space, work, region);
     return VM_OK;
 }
 

@@ -80,28 +80,27 @@ static struct vm_region *join(struct vm_region *below, struct vm_region *above)
     return above;
 }
 
-static struct vm_region *without(struct vm_region *tree, const struct vm_region *node)
+/* Where the tree names the region that begins at `base`, or would, if its priority were `priority`. */
+static struct vm_region **place_of(struct vm_space *space, uint64_t base, uint64_t priority)
+    REQUIRES(space->change, space->lock)
 {
-    if (tree == node) {
-        return join(tree->lower, tree->upper);
+    struct vm_region **place = &space->tree;
+    while (*place && (*place)->base != base && (*place)->priority > priority) {
+        place = base < (*place)->base ? &(*place)->lower : &(*place)->upper;
     }
-    if (node->base < tree->base) {
-        tree->lower = without(tree->lower, node);
-    } else {
-        tree->upper = without(tree->upper, node);
-    }
-    update(tree);
-    return tree;
+    return place;
 }
 
-/* Computes largest_gap anew from `node` up to the root. */
-static void refresh(struct vm_region *tree, const struct vm_region *node)
+/*
+ * Computes largest_gap anew on the way down to `base`, from below. Where a region begins there, or did until
+ * now, this way goes by it, by the region before it and by the one after it.
+ */
+static void refresh(struct vm_region *tree, uint64_t base)
 {
-    ASSERT(tree); /* the node is in the tree */
-    if (tree != node) {
-        refresh(node->base < tree->base ? tree->lower : tree->upper, node);
+    if (tree) {
+        refresh(base < tree->base ? tree->lower : tree->upper, base);
+        update(tree);
     }
-    update(tree);
 }
 
 /* ---- Gaps ---- */
@@ -120,7 +119,6 @@ static void set_gap(struct vm_space *space, struct vm_region *region) REQUIRES(s
 {
     if (region) {
         region->gap = gap_below(space, region);
-        refresh(space->tree, region);
     }
 }
 
@@ -128,6 +126,7 @@ void vm_tree_resized(struct vm_space *space, struct vm_region *region)
 {
     set_gap(space, region);
     set_gap(space, region->next);
+    refresh(space->tree, region->base);
 }
 
 static uint64_t next_random(struct vm_space *space) REQUIRES(space->lock)
@@ -138,41 +137,48 @@ static uint64_t next_random(struct vm_space *space) REQUIRES(space->lock)
     return space->random;
 }
 
+/* Puts the region into the list, between those that are its neighbours in the tree. */
+static void link_neighbours(struct vm_space *space, struct vm_region *region)
+    REQUIRES(space->change, space->lock)
+{
+    struct vm_region *next = vm_region_above(space, region->base);
+    struct vm_region *previous = next ? next->previous : space->tree;
+    while (!next && previous && previous->upper) {
+        previous = previous->upper;
+    }
+    region->next = next;
+    region->previous = previous;
+    *(previous ? &previous->next : &space->first) = region;
+    if (next) {
+        next->previous = region;
+    }
+}
+
 void vm_tree_insert(struct vm_space *space, struct vm_region *region)
 {
-    struct vm_region *below;
-    struct vm_region *above;
-    part(space->tree, region->base, &below, &above);
-    region->previous = below;
-    while (region->previous && region->previous->upper) {
-        region->previous = region->previous->upper;
-    }
-    region->next = region->previous ? region->previous->next : space->first;
-    *(region->previous ? &region->previous->next : &space->first) = region;
-    if (region->next) {
-        region->next->previous = region;
-    }
-    region->lower = NULL;
-    region->upper = NULL;
+    link_neighbours(space, region);
     region->priority = next_random(space);
-    region->gap = gap_below(space, region);
-    update(region);
-    space->tree = join(join(below, region), above);
-    set_gap(space, region->next);
+    struct vm_region **place = place_of(space, region->base, region->priority);
+    part(*place, region->base, &region->lower, &region->upper);
+    *place = region;
     space->region_count++;
     vm_region_count(space, region, region->bytes);
+    vm_tree_resized(space, region);
 }
 
 void vm_tree_remove(struct vm_space *space, struct vm_region *region)
 {
     DEBUG_ASSERT(vm_region_is_valid(space, region));
     struct vm_region *next = region->next;
-    space->tree = without(space->tree, region);
+    struct vm_region **place = place_of(space, region->base, 0);
+    ASSERT(*place == region);
+    *place = join(region->lower, region->upper);
     *(region->previous ? &region->previous->next : &space->first) = next;
     if (next) {
         next->previous = region->previous;
     }
     set_gap(space, next);
+    refresh(space->tree, region->base);
     if (space->recent == region) {
         space->recent = NULL;
     }

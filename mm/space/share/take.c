@@ -38,13 +38,21 @@ static void close_pages(const struct copying *copying, const struct vm_region *r
  * held. */
 struct part {
     const struct copying *copying;
-    const struct vm_region *region;           /* of the original */
-    page_table_entry_t *slots;                /* the original's entries */
-    uint64_t base;                            /* address of the first page */
-    unsigned count;                           /* pages */
-    uint64_t bits;                            /* of the copy's entries, but for the frame */
-    page_table_entry_t leaves[VM_HOLD_PAGES]; /* the copy's entries */
+    const struct vm_region *region; /* of the original */
+    page_table_entry_t *slots;      /* the original's entries */
+    page_table_entry_t *leaves;     /* the copy's entries, or `made` while there is no table for them */
+    uint64_t base;                  /* address of the first page */
+    unsigned count;                 /* pages */
+    unsigned taken;                 /* how many have a leaf */
+    uint64_t bits;                  /* of the copy's entries, but for the frame */
+    page_table_entry_t made[VM_HOLD_PAGES];
 };
+
+/* Shows a page in the copy, which has a reference to its frame. */
+static inline void show(page_table_entry_t *leaf, uint64_t raw)
+{
+    __atomic_store_n(&leaf->raw, raw, __ATOMIC_RELEASE);
+}
 
 /*
  * Copies a page that a device has pinned. What follows of the part is closed before, if it was open, so that
@@ -79,8 +87,12 @@ static enum vm_error take_special(struct part *part, unsigned index, phys_addr_t
     } else if (part->region->source == VM_FRAMES) {
         vm_given_add(to, frame); /* it was given already, and is counted as such */
     }
-    part->leaves[index].raw = frame.raw | part->bits;
-    part->count = error == VM_OK ? part->count : index;
+    if (error == VM_OK) {
+        show(&part->leaves[index], frame.raw | part->bits);
+        part->taken++;
+    } else {
+        part->count = index;
+    }
     return error;
 }
 
@@ -128,25 +140,27 @@ static enum vm_error take_private(struct part *part)
     const page_table_entry_t *const slots = part->slots;
     const uint64_t bits = part->bits;
     const unsigned count = part->count;
+    page_table_entry_t *const leaves = part->leaves;
+    unsigned shared = 0;
+    enum vm_error error = VM_OK;
     uint64_t code = vm_family_code(vm_region_family(part->copying->from, region), part->base - region->shift);
     for (unsigned i = 0; i < count; i++, code += VM_CODE_ONE_PAGE) {
         page_table_entry_t entry = {__atomic_load_n(&slots[i].raw, __ATOMIC_RELAXED)};
-        if (!has_frame(part, i, entry, zero_frame)) {
-            part->leaves[i].raw = 0;
+        if (page_entry_is_hole(entry) || !has_frame(part, i, entry, zero_frame)) {
             continue;
         }
         phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
         struct frame_descriptor *descriptor =
             (void *)((uintptr_t)descriptors + frame.raw / FRAME_BYTES * sizeof *descriptor);
-        part->leaves[i].raw = frame.raw | bits;
-        if (!share_frame(descriptor, code)) {
-            enum vm_error error = take_special(part, i, frame);
-            if (error != VM_OK) {
-                return error;
-            }
+        if (share_frame(descriptor, code)) {
+            show(&leaves[i], frame.raw | bits);
+            shared++;
+        } else if ((error = take_special(part, i, frame)) != VM_OK) {
+            break;
         }
     }
-    return VM_OK;
+    part->taken += shared;
+    return error;
 }
 
 /* The same for a region of given frames or of shared pages. */
@@ -155,7 +169,6 @@ static enum vm_error take_shared(struct part *part)
     const struct vm_manager *manager = part->copying->to->manager;
     for (unsigned i = 0; i < part->count; i++) {
         page_table_entry_t entry = {__atomic_load_n(&part->slots[i].raw, __ATOMIC_RELAXED)};
-        part->leaves[i].raw = 0;
         if (has_frame(part, i, entry, manager->zero_frame)) {
             enum vm_error error = take_special(part, i, phys_addr(entry.raw & PAGE_ENTRY_ADDRESS));
             if (error != VM_OK) {
@@ -166,12 +179,12 @@ static enum vm_error take_shared(struct part *part)
     return VM_OK;
 }
 
-/* Gives back what was taken. */
+/* Gives back what was taken, and is shown nowhere. */
 static void give_back(const struct part *part)
 {
     struct vm_space *to = part->copying->to;
     for (unsigned i = 0; i < part->count; i++) {
-        phys_addr_t frame = page_entry_leaf_address(part->leaves[i], PAGE_LEVEL_4K);
+        phys_addr_t frame = page_entry_leaf_address(part->made[i], PAGE_LEVEL_4K);
         if (frame.raw == 0) {
             continue;
         }
@@ -182,52 +195,48 @@ static void give_back(const struct part *part)
     }
 }
 
-/*
- * The copy's entries for the part; NULL when no page was taken, or when there is no memory for their table,
- * which *error says. The first page that was taken makes the table where there is none.
- */
-static page_table_entry_t *slots_of_copy(struct part *part, enum vm_error *error)
+/* Shows in the copy what was taken while it had no table: the first page makes that. */
+static enum vm_error show_made(struct part *part)
 {
     struct vm_space *to = part->copying->to;
     uint64_t at = part->base + part->copying->distance;
-    page_table_entry_t *slots = page_table_slot(to->table, virt_addr(at));
     struct tlb_batch nothing; /* a hole is filled */
     page_table_entry_t old;
     unsigned first = 0;
-    if (slots) {
-        return slots;
-    }
-    while (first < part->count && page_entry_is_hole(part->leaves[first])) {
+    while (page_entry_is_hole(part->made[first])) {
         first++;
     }
-    if (first == part->count) {
-        return NULL;
-    }
     tlb_batch_start(&nothing, to->table);
-    if (page_table_set(to->table, virt_addr(at + ((uint64_t)first << FRAME_SHIFT)), part->leaves[first],
+    if (page_table_set(to->table, virt_addr(at + ((uint64_t)first << FRAME_SHIFT)), part->made[first],
                        PAGE_LEVEL_4K, &old, &nothing) != PAGE_TABLE_OK) {
-        *error = VM_NO_MEMORY;
-        return NULL;
+        return VM_NO_MEMORY;
     }
     tlb_batch_finish(&nothing);
-    to->resident++;
-    part->leaves[first] = (page_table_entry_t){0};
-    return page_table_slot(to->table, virt_addr(at));
+    part->made[first] = (page_table_entry_t){0};
+    page_table_fill_some(to->table, page_table_slot(to->table, virt_addr(at)), part->made, part->count);
+    to->resident += part->taken;
+    return VM_OK;
 }
 
-/* Takes the pages of a part, and shows them in the copy. */
+/* Takes the pages of a part, and shows them in the copy. What an error leaves in the copy's table is the
+ * copy's, and goes with it. */
 static enum vm_error take_part(struct part *part)
 {
     struct vm_space *to = part->copying->to;
-    page_table_entry_t *slots = NULL;
+    page_table_entry_t *slots = page_table_slot(to->table, virt_addr(part->base + part->copying->distance));
+    part->leaves = slots ? slots : memset(part->made, 0, part->count * sizeof *part->made);
+    part->taken = 0;
     enum vm_error error = vm_region_is_private(part->region) ? take_private(part) : take_shared(part);
-    if (error == VM_OK) {
-        slots = slots_of_copy(part, &error);
+    if (slots) {
+        page_table_filled(to->table, slots, part->taken);
+        to->resident += part->taken;
+        return error;
+    }
+    if (error == VM_OK && part->taken != 0) {
+        error = show_made(part);
     }
     if (error != VM_OK) {
         give_back(part);
-    } else if (slots) {
-        to->resident += page_table_fill_some(to->table, slots, part->leaves, part->count);
     }
     return error;
 }
@@ -239,7 +248,7 @@ static enum vm_error take_pages(const struct copying *copying, const struct vm_r
     struct page_table *table = copying->from->table;
     bool closes = vm_region_is_private(region) && region->access & VM_WRITE;
     unsigned access = vm_page_access_shared(copying->to, region);
-    struct part part; /* its leaves are written as they are taken */
+    struct part part; /* what is made is written when it is needed */
     enum vm_error error = VM_OK;
     part.copying = copying;
     part.region = region;

@@ -58,11 +58,27 @@ static void a_character_that_is_cut_is_none(void **state)
     }
 }
 
+static void joined_texts_are_cut_where_they_must(void **state)
+{
+    (void)state;
+    const struct {
+        const char *first, *second, *joined;
+    } cases[] = {
+        {"", "", ""}, {"ab", "c", "abc"}, {"ab", "cd", "abc"}, {"abcde", "f", "abc"}, {"", "abcd", "abc"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *buffer = malloc(4); /* of exact size, so that writing on is seen */
+        text_join(buffer, 4, cases[i].first, cases[i].second);
+        assert_string_equal(buffer, cases[i].joined);
+        free(buffer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_have_their_length),
         cmocka_unit_test(a_character_that_is_cut_is_none),
+        cmocka_unit_test(joined_texts_are_cut_where_they_must),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,6 +186,41 @@ static void unmapping_gives_the_slot_away(void **state)
     assert_null(page_table_slot(&tables.kernel, virt_addr(LOW)));
 }
 
+static void allow(unsigned access)
+{
+    tables_before(&tables);
+    page_table_allow(&tables.kernel, page_table_slot(&tables.kernel, virt_addr(LOW)), virt_addr(LOW), 5,
+                     access, &tables.batch);
+    tables_after(&tables); /* what has lost a right is flushed, or the model finds it */
+}
+
+/* By their slots, too, leaves get another access, hidden or not; and nothing else changes. */
+static void many_slots_get_one_access(void **state)
+{
+    (void)state;
+    const unsigned steps[] = {PAGE_READ,  PAGE_EXECUTE,      PAGE_INACCESSIBLE, PAGE_WRITE,
+                              PAGE_WRITE, PAGE_INACCESSIBLE, PAGE_READ};
+    const phys_addr_t frame = phys_addr(16 * FRAME_BYTES);
+    page_table_entry_t leaf = page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_WRITE, CACHE_UNCACHED);
+    set(0, page_entry_with_used(leaf, true, true));
+    set(1, page_entry_swapped(SLOT));
+    set(2, (page_table_entry_t){0});
+    set(3, page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_INACCESSIBLE, CACHE_WRITE_BACK));
+    set(4, page_entry_leaf(frame, PAGE_LEVEL_4K, PAGE_READ, CACHE_WRITE_BACK));
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        allow(steps[i]);
+        for (unsigned page = 0; page < 5; page += page == 0 ? 3 : 1) {
+            assert_int_equal(page_entry_access(entry_at(page)), steps[i]);
+            assert_int_equal(page_entry_leaf_address(entry_at(page), PAGE_LEVEL_4K).raw, frame.raw);
+        }
+        assert_true(page_entry_dirty(entry_at(0)));
+        assert_int_equal(page_entry_cache(entry_at(0), PAGE_LEVEL_4K), CACHE_UNCACHED);
+        expect_swapped(1, SLOT);
+        assert_true(page_entry_is_hole(entry_at(2)));
+    }
+    set(1, (page_table_entry_t){0}); /* its slot is nobody's to unmap */
+}
+
 /* Who takes no slots must not unmap any: it would be lost. */
 static void a_slot_is_never_lost(void **state)
 {
@@ -237,6 +272,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(it_is_no_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(it_keeps_its_slot, setup, teardown),
         cmocka_unit_test_setup_teardown(unmapping_gives_the_slot_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_slots_get_one_access, setup, teardown),
         cmocka_unit_test_setup_teardown(without_swap_there_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slot_is_never_lost, setup, abandon),
     };
