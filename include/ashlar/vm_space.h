@@ -156,9 +156,9 @@ struct vm_pager {
     /* Its pages are shown to be written to (shared) or to be executed, never both at a time: mapping and
      * protecting fail with VM_BAD_ACCESS where the other is the case. */
     bool exclusive;
-    _Atomic(int32_t) uses;              /* exclusive: shared regions; below 0: those that execute; starts as 0 */
-    _Atomic(uint32_t) references;       /* regions, and its maker: starts as 1 */
-    _Atomic(uint32_t) revocations;      /* starts as 0, and is the spaces' affair: of vm_pager_revoke() */
+    _Atomic(int32_t) uses;         /* exclusive: shared regions; below 0: those that execute; starts as 0 */
+    _Atomic(uint32_t) references;  /* regions, and its maker: starts as 1 */
+    _Atomic(uint32_t) revocations; /* starts as 0, and is the spaces' affair: of vm_pager_revoke() */
     _Atomic(struct vm_family *) family; /* its regions: starts as NULL, and is the spaces' affair */
     _Atomic(int32_t) shared;            /* how many regions are shared; -1: there may be none. Starts as 0 */
 };
@@ -344,45 +344,6 @@ enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct 
                             virt_addr_t source, uint64_t bytes)
     EXCLUDES(space->change, space->lock, from->change, from->lock);
 
-/* What vm_space_move() is asked for. */
-struct vm_move {
-    virt_addr_t from;    /* first byte of what moves: part of one region, or all of it */
-    uint64_t bytes;      /* length of that; 0: nothing moves, and what a shared region shows is shown again */
-    uint64_t new_bytes;  /* length that it gets, at least `bytes`: what is new is filled as the rest was */
-    bool fixed;          /* to `address` exactly; else the space chooses, lowest fitting gap first */
-    bool replace;        /* fixed: what lies there goes, in one step */
-    bool keep;           /* the old region stays where it was, without its pages */
-    virt_addr_t address; /* fixed: where; else: not below this, if not 0 */
-};
-
-/*
- * Moves pages to another address; *address is its first byte. No page is copied, forks show the same pages as
- * before, and frames are found from their pages and the other way round. Meanwhile whoever comes to a page in
- * one of both ranges by a fault waits until all is done; what is mapped still or already can be used. Fails
- * with VM_NOT_MAPPED (not part of one region), VM_OVERLAP (both ranges overlap, or something lies there and
- * shall not go), VM_BAD_SOURCE (0 bytes of a region that is not shared; VM_FRAMES or VM_DEVICE with another
- * length or to be kept), VM_NO_MEMORY, VM_NO_ROOM, VM_EMPTY, VM_WRAPS, VM_CONFLICT, VM_BUSY, or for a bad
- * range.
- */
-enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
-    EXCLUDES(space->change, space->lock);
-
-/*
- * Makes the region that ends at `end` longer by `bytes`. Fails with VM_NOT_MAPPED (none ends there),
- * VM_OVERLAP (something lies behind it), VM_BAD_SOURCE (VM_FRAMES, VM_DEVICE), VM_NO_MEMORY, VM_WRAPS, or for
- * a bad range.
- */
-enum vm_error vm_space_extend(struct vm_space *space, virt_addr_t end, uint64_t bytes)
-    EXCLUDES(space->change, space->lock);
-
-/*
- * Makes the VM_STACK region that begins at `base` longer by `bytes`, downwards, into its guard. `gap`: bytes
- * below the new first one in which nothing may lie but stacks and what allows no access; of these, what is
- * free becomes its guard. Fails as the function above does.
- */
-enum vm_error vm_space_extend_down(struct vm_space *space, virt_addr_t base, uint64_t bytes, uint64_t gap)
-    EXCLUDES(space->change, space->lock);
-
 /*
  * Unmaps what there is in the range; regions it cuts become smaller, or two. A region that loses its first
  * byte loses its guard. Region by region: as soon as one begins to go, faults find nothing there, though
@@ -398,24 +359,6 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
  * VM_NOT_MAPPED, VM_BAD_ACCESS, VM_CONFLICT, VM_BUSY, or for a bad range.
  */
 enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
-    EXCLUDES(space->change, space->lock);
-
-/*
- * Sets and clears marks (enum vm_mark) of the range; regions it cuts become several, alike ones become one.
- * Fails with VM_NO_MEMORY, VM_NOT_MAPPED, VM_BAD_ACCESS (unknown marks, or VM_WIPE_ON_FORK for what cannot
- * have it), VM_BUSY, or for a bad range.
- */
-enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
-                            unsigned clear) EXCLUDES(space->change, space->lock);
-
-/*
- * Empties the range: pages go, and their frames, as by vm_space_unmap(), but the regions stay, and the next
- * access finds what they begin with: zeros, or the pager's page. Holes, and regions of given frames, of
- * devices and of nothing are left as they are, as are those marked VM_LOCKED unless `locked`. Faults are
- * resolved meanwhile; what another CPU touches first while the operation is under way may stay. Fails with
- * VM_NO_MEMORY or VM_BUSY (the range cuts a large page), or for a bad range.
- */
-enum vm_error vm_space_discard(struct vm_space *space, virt_addr_t base, uint64_t bytes, bool locked)
     EXCLUDES(space->change, space->lock);
 
 /* Tells the pagers of shared regions in the range about every page written to since they were last told: of

@@ -3,6 +3,7 @@
  * range in turn. A hole is an error in the end, when all else has been done; a region that cannot have the
  * advice ends the call, and what lies before it has got it.
  */
+#include <ashlar/vm_advice.h>
 #include <ashlar/vm_peek.h>
 
 #include "memory_calls.h"

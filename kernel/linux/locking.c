@@ -4,6 +4,7 @@
  * advice, and there is a limit, which holds for everybody.
  */
 #include "memory_calls.h"
+#include <ashlar/vm_advice.h>
 
 #define LOCK_ON_FAULT 1U /* MLOCK_ONFAULT */
 

@@ -27,7 +27,6 @@
 #define MAP_HUGE_TABLE       0x40000U
 #define MAP_FIXED_NO_REPLACE 0x100000U
 
-
 /* The access a program asks for, or no access in `*error`. Writing implies reading, as does executing. */
 static unsigned access_of(uint64_t protection, int64_t *error)
 {
@@ -152,7 +151,8 @@ static bool fills(const struct process *process, uint64_t flags, unsigned marks)
     return locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
 }
 
-/* What limits and the machine say to a mapping, which may be a promise if it is of no file: 0, -ENOMEM, -EAGAIN or -EPERM. */
+/* What limits and the machine say to a mapping, which may be a promise if it is of no file: 0, -ENOMEM,
+ * -EAGAIN or -EPERM. */
 static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t flags, unsigned access)
 {
     bool own = access & VM_WRITE && !is_shared(flags);

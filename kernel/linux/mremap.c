@@ -3,6 +3,7 @@
  * elsewhere with its pages.
  */
 #include "memory_calls.h"
+#include <ashlar/vm_move.h>
 
 #define REMAP_MAY_MOVE   1U
 #define REMAP_FIXED      2U

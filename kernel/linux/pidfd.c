@@ -110,8 +110,9 @@ static int64_t get_information(struct signal_information *information, user_addr
         *information = signal_by_process(signal, CODE_USER);
         return 0;
     }
-    int64_t error =
-        copy_from_user(&told, from, sizeof told) ? signal_information_get(information, from, signal) : -EFAULT;
+    int64_t error = copy_from_user(&told, from, sizeof told)
+                        ? signal_information_get(information, from, signal)
+                        : -EFAULT;
     return error ? error : told == signal ? 0 : -EINVAL;
 }
 

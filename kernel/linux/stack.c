@@ -4,6 +4,7 @@
  * limits and far enough from what lies below.
  */
 #include "memory_calls.h"
+#include <ashlar/vm_move.h>
 
 bool memory_grow_stack(struct vm_space *space, virt_addr_t address)
 {
@@ -18,8 +19,7 @@ bool memory_grow_stack(struct vm_space *space, virt_addr_t address)
     }
     const struct process *process = task->process;
     uint64_t bytes = stack.base.raw - page;
-    if (bytes + stack.bytes > process->limits[LIMIT_STACK].soft ||
-        !memory_may_grow(process, bytes, false)) {
+    if (bytes + stack.bytes > process->limits[LIMIT_STACK].soft || !memory_may_grow(process, bytes, false)) {
         return false;
     }
     enum vm_error error = vm_space_extend_down(space, stack.base, bytes, STACK_GAP);

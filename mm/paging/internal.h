@@ -287,9 +287,9 @@ static inline void tables_settle(struct page_table *table, struct tlb_batch *bat
 unsigned tables_shrink(struct page_table *table, uint64_t address, unsigned level, struct tlb_batch *batch)
     REQUIRES(table->lock);
 
-/* The same for the table `at` of level 1 of whose pages, around `address`, some have gone. Of `whole`, which they
- * are a part of, nobody but the caller changes anything before the batch is flushed: a table that spans more
- * is flushed at once. */
+/* The same for the table `at` of level 1 of whose pages, around `address`, some have gone. Of `whole`, which
+ * they are a part of, nobody but the caller changes anything before the batch is flushed: a table that spans
+ * more is flushed at once. */
 void tables_shrink_within(struct page_table *table, phys_addr_t at, uint64_t address,
                           const struct tlb_range *whole, struct tlb_batch *batch) REQUIRES(table->lock);
 

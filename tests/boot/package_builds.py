@@ -68,8 +68,8 @@ def compile_with_musl(unpacked, source, program, *options):
     clang = run_quietly(["clang", "-print-resource-dir"]).strip()
     library = unpacked / MUSL
     run_quietly(["clang", "-O1", "-Wall", "-static", "-nostdinc", "-isystem", unpacked / MUSL_HEADERS, "-isystem",
-                 f"{clang}/include", *KERNEL_HEADERS, "-nostdlib", *options, library / "crt1.o", library / "crti.o", source, "-L", library,
-                 "-lc", "-lgcc", library / "crtn.o", "-o", program])
+                 f"{clang}/include", *KERNEL_HEADERS, "-nostdlib", *options, library / "crt1.o", library / "crti.o", source,
+                 "-L", library, "-lc", "-lgcc", library / "crtn.o", "-o", program])
     return program
 
 

@@ -29,7 +29,8 @@ static void cut_end(struct vm_space *space, struct vm_work *work, uint64_t end)
     }
 }
 
-struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
+struct vm_region *vm_range_cut_regions(struct vm_space *space, struct vm_work *work, uint64_t base,
+                                       uint64_t end)
 {
     cut_end(space, work, end);
     struct vm_region *first = vm_region_above(space, base);

@@ -3,6 +3,7 @@
  * part of it at once.
  */
 #include "mm/space/share/family.h"
+#include <ashlar/vm_move.h>
 
 /* Whether more of the same may come behind or below. */
 static bool may_grow(const struct vm_region *region)
@@ -13,8 +14,7 @@ static bool may_grow(const struct vm_region *region)
 /* Adds `made`, which is described but for its family's ring and what it has of its pager, and joins it with
  * the region that it continues. */
 static void add(struct vm_space *space, struct vm_work *work, struct vm_region *made,
-                const struct vm_region *region)
-    REQUIRES(space->change, space->lock)
+                const struct vm_region *region) REQUIRES(space->change, space->lock)
 {
     vm_region_use_as(made, region);
     if (made->family) {

@@ -1,8 +1,9 @@
 /*
  * What regions have of their pagers: a reference, and a place among those that show its pages alike.
  *
- * A pager's pages are shown to be written to, or to be executed. An exclusive pager's are never shown for both, so that what one program writes another cannot execute. Each region counts once, from the
- * moment it is made, cut off, copied or given the access until it is gone or has lost it.
+ * A pager's pages are shown to be written to, or to be executed. An exclusive pager's are never shown for
+ * both, so that what one program writes another cannot execute. Each region counts once, from the moment it
+ * is made, cut off, copied or given the access until it is gone or has lost it.
  */
 #include "mm/space/internal.h"
 

@@ -4,6 +4,8 @@
  * terabytes. No hold may be longer than what VM_HOLD_PAGES pages take, whatever the region.
  */
 #include "steps.h"
+#include <ashlar/vm_advice.h>
+#include <ashlar/vm_move.h>
 
 #include <stdio.h>
 

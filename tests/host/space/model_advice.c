@@ -1,4 +1,5 @@
 /* The part of the model that is about pages and regions that stay: emptied, marked, taken back, looked at. */
+#include <ashlar/vm_advice.h>
 #include <ashlar/vm_peek.h>
 
 #include "reference.h"

@@ -3,6 +3,7 @@
  * does not know: that it asks the space, and all else must be as it says.
  */
 #include "model_parts.h"
+#include <ashlar/vm_move.h>
 
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* Pages that go while their regions stay: emptied, wiped in a child, taken back by their pager. */
+#include <ashlar/vm_advice.h>
 #include <ashlar/vm_peek.h>
 
 #include "between.h"

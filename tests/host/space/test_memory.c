@@ -1,5 +1,6 @@
 /* Out of memory while regions and spaces are made, cut and copied. */
 #include "shortage.h"
+#include <ashlar/vm_advice.h>
 
 /* ---- Regions ---- */
 

@@ -1,6 +1,7 @@
 /* Moving and replacing: who shows a page afterwards, what is left when memory runs out, and the midst of it.
  */
 #include "mm/space/share/family.h"
+#include <ashlar/vm_move.h>
 
 #include "between.h"
 #include "shortage.h"

@@ -3,6 +3,7 @@
  * under the thread sanitizer: there is always something, and so no fault may ever be refused.
  */
 #include "steps.h"
+#include <ashlar/vm_move.h>
 
 #include <sched.h>
 

@@ -5,6 +5,8 @@
  */
 #include "steps.h"
 
+#include <ashlar/vm_advice.h>
+#include <ashlar/vm_move.h>
 #include <ashlar/vm_peek.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* A user program's memory that somebody else empties, marks and looks into, in the running kernel. */
 #include <ashlar/memory.h>
 #include <ashlar/test.h>
+#include <ashlar/vm_advice.h>
 #include <ashlar/vm_peek.h>
 
 #include "tests/kernel/user/program.h"

@@ -2,6 +2,7 @@
  * they should be, and all come back. */
 #include <ashlar/boot.h>
 #include <ashlar/memory.h>
+#include <ashlar/vm_move.h>
 #include <ashlar/world.h>
 
 #include "tests/kernel/space/tests.h"

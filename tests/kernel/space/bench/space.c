@@ -6,6 +6,7 @@
 #include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/vm_kernel.h>
+#include <ashlar/vm_move.h>
 
 #include "tests/kernel/user/program.h"
 
