@@ -227,9 +227,8 @@ int proc_setting(const struct proc_what *what, struct proc_text *text, uint64_t 
     case SETTING_VERSION:
         text_print(text, "%s", RELEASE_VERSION);
         break;
-    case SETTING_OVERCOMMIT: /* what is promised is not counted: memory that is missing is found out at the
-                                touch */
-        text_print(text, "1");
+    case SETTING_OVERCOMMIT: /* one promise alone may be too much; the sum of all is not counted */
+        text_print(text, "0");
         break;
     }
     text_add(text, "\n", 1);

@@ -57,7 +57,7 @@ struct proc_facts {
     char state;                    /* R, S or Z, as Linux has it */
     uint64_t begun;                /* clock_nanoseconds() */
     uint64_t status;               /* as wait4() tells it */
-    uint64_t ticks, children_ticks;
+    struct thread_times times, children_times;
     uint64_t faults, children_faults;
     struct limit limits[LIMITS];
     /* Of its memory; all 0 when it has none any more: */

@@ -87,8 +87,11 @@ int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cu
                                    .session = facts.session,
                                    .faults = facts.faults,
                                    .children_faults = facts.children_faults,
-                                   .time = hundredths(facts.ticks),
-                                   .children_time = hundredths(facts.children_ticks),
+                                   .user_time = hundredths(facts.times.all - facts.times.kernel),
+                                   .kernel_time = hundredths(facts.times.kernel),
+                                   .children_user_time =
+                                       hundredths(facts.children_times.all - facts.children_times.kernel),
+                                   .children_kernel_time = hundredths(facts.children_times.kernel),
                                    .threads = facts.threads,
                                    .started = facts.begun / HUNDREDTH,
                                    .bytes = facts.bytes,

@@ -4,6 +4,7 @@
 #include <ashlar/string.h>
 #include <stdatomic.h>
 
+#include "kernel/linux/usage.h"
 #include "proc.h"
 
 struct made_what proc_pack(struct proc_what what)
@@ -49,16 +50,11 @@ static bool is_awake(const struct thread *thread)
 static void add_tasks(const struct process *process, const struct task *only, struct proc_facts *facts)
 {
     for (const struct task *task = process->tasks; task; task = task->next) {
-        const struct thread *thread = task->thread;
-        bool runs = atomic_load(&thread->state) == THREAD_RUNNING;
-        uint64_t now = cpu_ticks();
-        if (!only || task == only) {
-            facts->ticks += thread->ran + (runs && now > thread->runs_since ? now - thread->runs_since : 0);
-            if (is_awake(thread)) {
-                facts->state = 'R';
-            }
+        if ((!only || task == only) && is_awake(task->thread)) {
+            facts->state = 'R';
         }
     }
+    facts->times = only ? thread_times(only->thread) : process_times(process);
 }
 
 static uint64_t sum_of_faults(const uint64_t faults[VM_FAULT_COUNT])
@@ -91,20 +87,20 @@ static void add_memory(const struct memory *memory, struct proc_facts *facts)
 static void describe(const struct process *process, const struct task *task, bool of_task,
                      struct proc_facts *facts)
 {
-    *facts = (struct proc_facts){.number = process->number,
-                                 .task_number = task ? task->number : process->number,
-                                 .parent = process->parent ? process->parent->number : 0,
-                                 .group = process->group->number,
-                                 .session = process->session->number,
-                                 .threads = process->task_count,
-                                 .exit_signal = process->exit_signal,
-                                 .cpu = task ? atomic_load(&task->thread->cpu) : 0,
-                                 .begun = process->begun,
-                                 .status = process->status,
-                                 .ticks = of_task ? 0 : process->usage.ticks,
-                                 .children_ticks = process->children_usage.ticks,
-                                 .faults = sum_of_faults(process->usage.faults),
-                                 .children_faults = sum_of_faults(process->children_usage.faults)};
+    *facts = (struct proc_facts){
+        .number = process->number,
+        .task_number = task ? task->number : process->number,
+        .parent = process->parent ? process->parent->number : 0,
+        .group = process->group->number,
+        .session = process->session->number,
+        .threads = process->task_count,
+        .exit_signal = process->exit_signal,
+        .cpu = task ? atomic_load(&task->thread->cpu) : 0,
+        .begun = process->begun,
+        .status = process->status,
+        .children_times = {process->children_usage.ticks, process->children_usage.kernel_ticks},
+        .faults = sum_of_faults(process->usage.faults),
+        .children_faults = sum_of_faults(process->children_usage.faults)};
     facts->state = 'S';
     if (process->state == PROCESS_ZOMBIE || (of_task && !task)) {
         facts->state = 'Z';

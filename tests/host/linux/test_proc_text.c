@@ -117,8 +117,10 @@ static void stat_has_all_fields(void **state)
                                    .session = 3,
                                    .faults = 101,
                                    .children_faults = 7,
-                                   .time = 12,
-                                   .children_time = 13,
+                                   .user_time = 12,
+                                   .kernel_time = 14,
+                                   .children_user_time = 13,
+                                   .children_kernel_time = 15,
                                    .threads = 4,
                                    .started = 60,
                                    .bytes = 3133440,
@@ -139,9 +141,10 @@ static void stat_has_all_fields(void **state)
     (void)state;
     struct proc_text text = begin(sizeof room);
     text_stat(&text, &line);
-    check(&text, "322 (a) b) R 1 2 3 0 -1 0 101 7 0 0 12 0 13 0 20 0 4 0 60 3133440 418 18446744073709551615 "
-                 "20 21 22 0 0 "
-                 "0 0 0 0 0 0 0 17 1 0 0 0 0 0 23 24 25 26 27 27 28 29\n");
+    check(&text,
+          "322 (a) b) R 1 2 3 0 -1 0 101 7 0 0 12 14 13 15 20 0 4 0 60 3133440 418 18446744073709551615 "
+          "20 21 22 0 0 "
+          "0 0 0 0 0 0 0 17 1 0 0 0 0 0 23 24 25 26 27 27 28 29\n");
 }
 
 /* In every room that is too small something is left out as a whole, and nothing behind the room is written.

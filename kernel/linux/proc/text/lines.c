@@ -114,9 +114,10 @@ void text_limit(struct proc_text *text, const char *name, uint64_t soft, uint64_
 /* What nobody here has is 0: a terminal's number, signals by number, waits by address, priorities, guests. */
 void text_stat(struct proc_text *text, const struct stat_line *line)
 {
-    text_print(text, "%u (%s) %c %u %u %u 0 -1 0 %" PRIu64 " %" PRIu64 " 0 0 %" PRIu64 " 0 %" PRIu64 " 0 ",
-               line->number, line->name, line->state, line->parent, line->group, line->session, line->faults,
-               line->children_faults, line->time, line->children_time);
+    text_print(text, "%u (%s) %c %u %u %u 0 -1 0 %" PRIu64 " %" PRIu64 " 0 0 ", line->number, line->name,
+               line->state, line->parent, line->group, line->session, line->faults, line->children_faults);
+    text_print(text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", line->user_time, line->kernel_time,
+               line->children_user_time, line->children_kernel_time);
     text_print(text, "20 0 %u 0 %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " ", line->threads,
                line->started, line->bytes, line->resident, line->resident_limit);
     text_print(text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " 0 0 0 0 0 0 0 0 0 %u %u 0 0 0 0 0 ", line->code,

@@ -36,7 +36,8 @@ struct stat_line {
     char state;
     uint32_t parent, group, session;
     uint64_t faults, children_faults;
-    uint64_t time, children_time;
+    uint64_t user_time, kernel_time;
+    uint64_t children_user_time, children_kernel_time;
     uint32_t threads;
     uint64_t started;
     uint64_t bytes;    /* of its regions */
