@@ -18,6 +18,7 @@ bool lock_checks_have_ended(void)
 static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_UNRANKED] = "lock without a rank",
     [LOCK_DESCRIPTORS] = "mutex of a table of descriptors",
+    [LOCK_EPOLL] = "mutex of what is watched",
     [LOCK_FILE_SEEKING] = "open file's mutex",
     [LOCK_FILE_NAMES] = "mutex of a tree of names",
     [LOCK_TIMER_FILES] = "mutex of timers' list",
@@ -25,6 +26,7 @@ static const char *const rank_names[LOCK_RANKS] = {
     [LOCK_SPACE_CHANGE] = "space's change mutex",
     [LOCK_HEAP_END] = "mutex of a program's heap",
     [LOCK_DATE] = "date mutex",
+    [LOCK_FILE_LOCKS] = "mutex of files' locks",
     [LOCK_PROCESSES] = "mutex of processes",
     [LOCK_FUTEX] = "futex lock",
     [LOCK_FIRMWARE] = "firmware mutex",
