@@ -23,8 +23,7 @@ struct made_found {
     struct path leads; /* of a link: where it leads to, with a reference; or none */
 };
 
-/* Called with no spinlock held, and maybe with the mutex of the tree's names, or that of a file's position.
- */
+/* Called with no spinlock held, and maybe with the mutex of a file's position. */
 struct made {
     /* What a directory has under `name`, which is not terminated. Returns 0, or -ENOENT, -ENOMEM or another
      * error, with nothing to be given back. */

@@ -143,7 +143,10 @@ static struct event_watcher *tell(struct event_queue *queue, struct telling *tel
                                   struct event_watcher *watcher) NO_LOCK_ANALYSIS
 {
     struct fs_event *further = NULL;
-    if (watcher->notice && !(watcher->exclusive && telling->one_is_up)) {
+    if (!watcher->notice) {
+        return watcher->next; /* another one's mark lies on his stack: it may go as soon as the lock does */
+    }
+    if (!(watcher->exclusive && telling->one_is_up)) {
         bool woke = watcher->notice(watcher, telling->ready, &further);
         telling->one_is_up = telling->one_is_up || (watcher->exclusive && woke);
     }

@@ -15,20 +15,35 @@ void fs_entry_get(struct fs_entry *entry)
     ASSERT(before != 0 && before < FS_REFERENCES_MAX);
 }
 
+/* Gives a reference back; an entry that nobody has any more goes to the others in *ended. */
+static void let_go(struct fs_entry *entry, struct fs_entry **ended)
+{
+    if (entry && atomic_fetch_sub_explicit(&entry->references, 1, memory_order_acq_rel) == 1) {
+        entry->left = *ended;
+        *ended = entry;
+    }
+}
+
+/* Without recursion: a link below /proc may lead to such a link, and so on. */
 void fs_entry_put(struct fs_entry *entry)
 {
-    while (entry && atomic_fetch_sub_explicit(&entry->references, 1, memory_order_acq_rel) == 1) {
-        struct fs_entry *parent = entry->parent;
-        struct heap *heap = entry->node->fs->config.heap;
-        if (fs_has_pages(entry->node)) {
-            fs_regular_unnamed(entry->node, entry);
-        } else if (fs_kind(entry->node) == FS_SYMLINK) {
-            fs_entry_put(entry->node->leads.entry);
+    struct fs_entry *ended = NULL;
+    let_go(entry, &ended);
+    while (ended) {
+        struct fs_entry *gone = ended;
+        struct heap *heap = gone->node->fs->config.heap;
+        ended = gone->left;
+        if (fs_has_pages(gone->node)) {
+            fs_regular_unnamed(gone->node, gone);
+        } else if (fs_kind(gone->node) == FS_SYMLINK) {
+            let_go(gone->node->leads.entry, &ended);
         }
-        fs_node_put(entry->node);
-        heap_free(heap, entry->name);
-        heap_free(heap, entry);
-        entry = parent == entry ? NULL : parent; /* whose reference it had */
+        if (gone->parent != gone) {
+            let_go(gone->parent, &ended); /* whose reference it had */
+        }
+        fs_node_put(gone->node);
+        heap_free(heap, gone->name);
+        heap_free(heap, gone);
     }
 }
 

@@ -196,6 +196,24 @@ static inline struct fs_node *fs_walk_node(const struct fs_walk *walk)
     return walk->at->node;
 }
 
+/*
+ * For whoever changes names in the directory that the walk has come to. Nobody does in a made directory, and
+ * to look there may end a file, which may need the mutex: so there it is not taken.
+ */
+static inline void fs_names_lock(const struct fs_walk *walk) NO_LOCK_ANALYSIS
+{
+    if (!fs_walk_node(walk)->made) {
+        mutex_acquire(&walk->view->fs->names);
+    }
+}
+
+static inline void fs_names_unlock(const struct fs_walk *walk) NO_LOCK_ANALYSIS
+{
+    if (!fs_walk_node(walk)->made) {
+        mutex_release(&walk->view->fs->names);
+    }
+}
+
 /* ---- made.c ---- */
 
 /* A made directory's entry of that name, with a reference; -ENOENT and others. */

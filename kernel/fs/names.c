@@ -127,12 +127,12 @@ static int make(const struct fs_view *view, const struct path *at, const char *n
     struct fs_entry *made = NULL;
     int error = walk_to_new(&walk, view, at, name);
     if (error == 0) {
-        mutex_acquire(&view->fs->names);
+        fs_names_lock(&walk);
         error = check_free(&walk, (mode & FS_KIND) == FS_DIRECTORY);
         if (error == 0) {
             error = fs_create(&walk, mode, special, target, &made);
         }
-        mutex_release(&view->fs->names);
+        fs_names_unlock(&walk);
     }
     fs_entry_put(made);
     fs_walk_end(&walk);
@@ -224,9 +224,9 @@ int fs_link(const struct fs_view *view, const struct path *old_at, const char *o
         error = -EXDEV;
     }
     if (error == 0) {
-        mutex_acquire(&view->fs->names);
+        fs_names_lock(&walk);
         error = add_name(&walk, old.entry->node);
-        mutex_release(&view->fs->names);
+        fs_names_unlock(&walk);
     }
     fs_walk_end(&walk);
     path_put(old);
@@ -290,9 +290,9 @@ int fs_unlink(const struct fs_view *view, const struct path *at, const char *nam
         error = bad_last(walk.last, as_directory);
     }
     if (error == 0) {
-        mutex_acquire(&view->fs->names);
+        fs_names_lock(&walk);
         error = remove(&walk, as_directory, &removed);
-        mutex_release(&view->fs->names);
+        fs_names_unlock(&walk);
     }
     fs_entry_put(removed);
     fs_walk_end(&walk);

@@ -18,14 +18,13 @@ struct opening {
 
 static int make_file(struct opening *opening, struct fs_walk *walk)
 {
-    struct fs *fs = opening->view->fs;
-    mutex_acquire(&fs->names);
+    fs_names_lock(walk);
     int error = fs_walk_look(walk, &opening->entry);
     if (error == 0 && !opening->entry) { /* still */
         error = fs_create(walk, FS_REGULAR | opening->mode, 0, NULL, &opening->entry);
         opening->made = error == 0;
     }
-    mutex_release(&fs->names);
+    fs_names_unlock(walk);
     return error;
 }
 

@@ -194,9 +194,9 @@ int fs_rename(const struct fs_view *view, const struct path *old_at, const char 
     }
     int error = walk_both(move, view, old_at, old_name, new_at, new_name, flags);
     if (error == 0) {
-        mutex_acquire(&fs->names);
+        fs_names_lock(&move->from); /* both directories are made, or none is */
         error = move_entry(move, flags, &parent);
-        mutex_release(&fs->names);
+        fs_names_unlock(&move->from);
     }
     fs_entry_put(parent);
     fs_entry_put(move->entry);

@@ -161,9 +161,8 @@ struct file *descriptor_file(struct descriptors *descriptors, uint64_t number)
 }
 
 /* Looks at as many entries as a hold may. */
-static struct file *look_from(struct descriptors *descriptors, uint64_t *number, bool *ended)
+static bool look_from(struct descriptors *descriptors, uint64_t *number, bool *ended)
 {
-    struct file *file = NULL;
     spinlock_acquire(&descriptors->lock);
     const struct table *table = descriptors->table;
     uint64_t end = min_u64(*number + WORD, table->size);
@@ -171,22 +170,19 @@ static struct file *look_from(struct descriptors *descriptors, uint64_t *number,
         ++*number;
     }
     *ended = *number >= table->size;
-    if (*number < end) {
-        file = table->files[*number];
-        file_get(file);
-    }
+    bool found = *number < end;
     spinlock_release(&descriptors->lock);
-    return file;
+    return found;
 }
 
-struct file *descriptor_next(struct descriptors *descriptors, uint64_t *number)
+bool descriptor_next(struct descriptors *descriptors, uint64_t *number)
 {
     bool ended = false;
-    struct file *file = NULL;
-    while (!file && !ended) {
-        file = look_from(descriptors, number, &ended);
+    bool found = false;
+    while (!found && !ended) {
+        found = look_from(descriptors, number, &ended);
     }
-    return file;
+    return found;
 }
 
 uint64_t descriptors_size(struct descriptors *descriptors)

@@ -46,9 +46,9 @@ void descriptors_take_owner(struct descriptors *to, struct descriptors *from);
 /* The file with a reference, to be given back by file_put(); NULL: there is none (EBADF). */
 struct file *descriptor_file(struct descriptors *descriptors, uint64_t number);
 
-/* The same for the first number that is used from *number on, which is stored; NULL: there is none. For
- * whoever looks at a table while it changes: takes the spinlock only. */
-struct file *descriptor_next(struct descriptors *descriptors, uint64_t *number);
+/* Stores the first number that is used from *number on; false: there is none. For whoever looks at a table
+ * while it changes: takes the spinlock only. */
+bool descriptor_next(struct descriptors *descriptors, uint64_t *number);
 
 /* The length of the table now: more than all numbers in it. */
 uint64_t descriptors_size(struct descriptors *descriptors);

@@ -179,6 +179,7 @@ struct telling {
     struct told_item {
         const struct file *file;
         uint32_t descriptor;
+        uint32_t events; /* what it asked for */
     } * items;
     struct told_event few_events[TOLD_FEW];
     struct told_item few_items[TOLD_FEW];
@@ -224,7 +225,7 @@ static void tell(struct telling *telling, struct epoll_item *item)
         return;
     }
     telling->events[telling->count] = (struct told_event){ready, item->data};
-    telling->items[telling->count++] = (struct told_item){item->file, item->descriptor};
+    telling->items[telling->count++] = (struct told_item){item->file, item->descriptor, events};
     if (events & EPOLL_ONE_SHOT) {
         atomic_store(&item->events, events & EPOLL_PRIVATE);
     } else if (!(events & EPOLL_EDGE)) {
@@ -260,6 +261,11 @@ static void take_back(struct telling *telling)
         struct epoll_item *item =
             epoll_find(telling->epoll, telling->items[i].file, telling->items[i].descriptor);
         if (item) {
+            uint32_t asked = telling->items[i].events;
+            uint32_t spent = asked & EPOLL_PRIVATE;
+            if (asked & EPOLL_ONE_SHOT) { /* unless somebody has changed it meanwhile */
+                atomic_compare_exchange_strong(&item->events, &spent, asked);
+            }
             epoll_look(item);
         }
         epoll_unlock();

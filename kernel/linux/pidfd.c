@@ -152,18 +152,14 @@ int64_t call_pidfd_send_signal(const struct trap_frame *frame)
 /* Another process's file of that number, with a reference. */
 static int64_t take_file(const struct process_handle *handle, uint64_t descriptor, struct file **file)
 {
-    struct descriptors *files = NULL;
+    int64_t error = -ESRCH;
     tree_lock();
     if (handle->process && handle->process->files) {
-        files = descriptors_get(handle->process->files);
+        *file = descriptor_file(handle->process->files, descriptor);
+        error = *file ? 0 : -EBADF;
     }
     tree_unlock();
-    if (!files) {
-        return -ESRCH;
-    }
-    *file = descriptor_file(files, descriptor);
-    descriptors_put(files);
-    return *file ? 0 : -EBADF;
+    return error;
 }
 
 int64_t call_pidfd_getfd(const struct trap_frame *frame)

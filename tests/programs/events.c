@@ -151,6 +151,9 @@ static void kinds(void)
     show("once again", set);
     control(set, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLONESHOT, 5);
     show("once, set again", set);
+    control(set, EPOLL_CTL_MOD, ends[0], EPOLLIN | EPOLLONESHOT, 8);
+    TELL(epoll_wait(set, (struct epoll_event *)8, 1, 0));
+    show("once, not told", set);
     control(set, EPOLL_CTL_MOD, ends[0], 0, 6);
     show("nothing asked for", set);
     control(set, EPOLL_CTL_ADD, ends[1], EPOLLOUT | EPOLLET, 7);

@@ -194,6 +194,21 @@ static void refused(void)
                                                                                                       : 0);
 }
 
+/* Each link leads to the one before. */
+static void chain(void)
+{
+    char name[40];
+    int last = open("/", O_PATH);
+    for (int i = 0; i < 2000 && last >= 0; i++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", last);
+        int next = open(name, O_PATH | O_NOFOLLOW);
+        close(last);
+        last = next;
+    }
+    printf("chain: %d\n", last >= 0);
+    close(last);
+}
+
 static void machine(void)
 {
     struct utsname name;
@@ -238,6 +253,7 @@ int main(int count_of_arguments, char **arguments)
     mkdir("/tmp", 0777);
     start(arguments);
     links();
+    chain();
     machine();
     ended();
     refused();

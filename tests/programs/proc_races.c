@@ -115,9 +115,33 @@ static void read_one_that_ends(void)
     waitpid(child, NULL, 0);
 }
 
+static void *open_and_close(void *unused)
+{
+    int ends[2];
+    while (!stop) {
+        pipe(ends);
+        dup2(ends[1], 100);
+        close(ends[0]);
+        close(ends[1]);
+        close(100);
+    }
+    return unused;
+}
+
+/* Whoever looks for the name may be the last to have the file. */
+static void remove_what_is_closed(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (unlink("/proc/self/fd/100") == 0) {
+            fail("removed", "");
+        }
+    }
+}
+
 int main(void)
 {
     pthread_t threads[CHANGERS];
+    pthread_t opener;
     char *room = mmap(NULL, (2 * LANDMARKS + 130) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int i = 0; i < LANDMARKS; i++) {
         marks[i] = room + (2 * i + 1) * PAGE;
@@ -127,6 +151,8 @@ int main(void)
     for (long i = 0; i < CHANGERS; i++) {
         pthread_create(&threads[i], NULL, change, (void *)(i + 1));
     }
+    pthread_create(&opener, NULL, open_and_close, NULL);
+    remove_what_is_closed();
     for (int i = 0; i < ROUNDS; i++) {
         read_all("/proc/self/maps", (size_t)(1 + i * 37));
         check(0);
@@ -135,6 +161,7 @@ int main(void)
         read_one_that_ends();
     }
     stop = 1;
+    pthread_join(opener, NULL);
     for (int i = 0; i < CHANGERS; i++) {
         pthread_join(threads[i], NULL);
     }

@@ -78,8 +78,7 @@ static int find_link(const struct proc_what *what, enum link link, struct made_f
 /* What a descriptor leads to; its owner may do with the link what the file is open for. */
 static int find_descriptor(const struct proc_what *what, uint32_t number, struct made_found *found)
 {
-    struct descriptors *files = proc_descriptors(what);
-    struct file *file = files ? descriptor_file(files, number) : NULL;
+    struct file *file = proc_file(what, number);
     if (file) {
         unsigned access = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_ACCESS;
         found->mode = FS_SYMLINK | (access != FILE_WRITE_ONLY ? 0500U : 0U) |
@@ -87,9 +86,6 @@ static int find_descriptor(const struct proc_what *what, uint32_t number, struct
         found->number = node_number(what, AT_DESCRIPTORS, number);
         found->leads = made_place(file);
         file_put(file);
-    }
-    if (files) {
-        descriptors_put(files);
     }
     return !file ? -ENOENT : found->leads.entry ? 0 : -ENOMEM;
 }
@@ -225,18 +221,13 @@ static bool next_process(const struct proc_what *what, uint64_t first, uint64_t 
 static bool next_descriptor(const struct proc_what *what, uint64_t *position, char *name,
                             struct made_found *found)
 {
-    struct descriptors *files = proc_descriptors(what);
-    struct file *file = files ? descriptor_next(files, position) : NULL;
-    if (file) {
+    bool found_one = proc_next_file(what, position);
+    if (found_one) {
         format(name, FS_NAME_MAX + 1, "%" PRIu64, *position);
         found->mode = FS_SYMLINK;
         found->number = node_number(what, AT_DESCRIPTORS, *position);
-        file_put(file);
     }
-    if (files) {
-        descriptors_put(files);
-    }
-    return file;
+    return found_one;
 }
 
 static bool next(const struct made_what *directory, uint64_t *position, char *name, struct made_found *found)

@@ -79,8 +79,13 @@ void proc_let_go(struct proc_facts *facts);
 /* Copies from the process's memory; returns how many bytes it could. */
 uint64_t proc_copy(const struct proc_facts *facts, void *to, uint64_t address, uint64_t bytes);
 
-/* Its descriptors, or its view of the files, each with a reference; false: it has none any more. */
-struct descriptors *proc_descriptors(const struct proc_what *what);
+/* The file of one of its descriptors, with a reference, or NULL. */
+struct file *proc_file(const struct proc_what *what, uint32_t number);
+/* The first descriptor from *number on that is used; false: there is none. */
+bool proc_next_file(const struct proc_what *what, uint64_t *number);
+/* How many descriptors its table has room for. */
+uint64_t proc_files_size(const struct proc_what *what);
+/* Its view of the files, with a reference; false: it has none any more. */
 bool proc_view(const struct proc_what *what, struct fs_view *view);
 /* The place of its program's file, with a reference, or none. */
 struct path proc_program(const struct proc_what *what);

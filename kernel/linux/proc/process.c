@@ -125,7 +125,6 @@ static void tell_identity(const struct proc_what *what, struct proc_text *text,
                           const struct proc_facts *facts)
 {
     struct fs_view view;
-    struct descriptors *files = proc_descriptors(what);
     text_print(text, "Name:\t%s\n", facts->name);
     if (proc_view(what, &view)) {
         text_print(text, "Umask:\t%04o\n", view.mask);
@@ -134,10 +133,7 @@ static void tell_identity(const struct proc_what *what, struct proc_text *text,
     text_print(text, "State:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
                state_text(facts->state), facts->number, facts->task_number, facts->parent);
     text_print(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%" PRIu64 "\nGroups:\t \n",
-               files ? descriptors_size(files) : 0);
-    if (files) {
-        descriptors_put(files);
-    }
+               proc_files_size(what));
 }
 
 static void tell_memory(struct proc_text *text, const struct proc_facts *facts)

@@ -150,13 +150,39 @@ uint64_t proc_copy(const struct proc_facts *facts, void *to, uint64_t address, u
     return copied;
 }
 
-struct descriptors *proc_descriptors(const struct proc_what *what)
+/* (T) Its descriptors, or NULL. Nobody takes a reference to look at them: it would make the table a shared
+ * one, and its end the looker's. */
+static struct descriptors *files_of(const struct proc_what *what)
+{
+    const struct process *process = find(what);
+    return process ? process->files : NULL;
+}
+
+struct file *proc_file(const struct proc_what *what, uint32_t number)
 {
     tree_lock();
-    const struct process *process = find(what);
-    struct descriptors *files = process && process->files ? descriptors_get(process->files) : NULL;
+    struct descriptors *files = files_of(what);
+    struct file *file = files ? descriptor_file(files, number) : NULL;
     tree_unlock();
-    return files;
+    return file;
+}
+
+bool proc_next_file(const struct proc_what *what, uint64_t *number)
+{
+    tree_lock();
+    struct descriptors *files = files_of(what);
+    bool found = files && descriptor_next(files, number);
+    tree_unlock();
+    return found;
+}
+
+uint64_t proc_files_size(const struct proc_what *what)
+{
+    tree_lock();
+    struct descriptors *files = files_of(what);
+    uint64_t size = files ? descriptors_size(files) : 0;
+    tree_unlock();
+    return size;
 }
 
 bool proc_view(const struct proc_what *what, struct fs_view *view)

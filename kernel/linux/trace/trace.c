@@ -287,6 +287,9 @@ void trace_end(void)
     tree_lock();
     if (--watchers == 0) {
         system_call_set_handler(process_system_call);
+        for (struct process *process = tree_next(0); process; process = tree_next(process->number + 1)) {
+            atomic_store_explicit(&process->traced, false, memory_order_relaxed); /* children inherited it */
+        }
     }
     tree_unlock();
 }
