@@ -177,7 +177,10 @@ int64_t call_madvise(const struct trap_frame *frame)
         return -EINVAL;
     }
     if (rules[advice].effect == EFFECT_POPULATE) {
-        return memory_fill(space, base, base + bytes, advice == ADVICE_POPULATE_READ ? VM_READ : VM_WRITE);
+        uint64_t covered = memory_covered(space, base, base + bytes);
+        int64_t error =
+            memory_fill(space, base, covered, advice == ADVICE_POPULATE_READ ? VM_READ : VM_WRITE);
+        return error || covered == base + bytes ? error : -ENOMEM;
     }
     memory_note_peak(process->memory);
     return advise_all(space, &rules[advice], base, base + bytes);

@@ -151,14 +151,28 @@ static bool fills(const struct process *process, uint64_t flags, unsigned marks)
     return locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
 }
 
-/* What limits and the machine say to a mapping, which may be a promise if it is of no file: 0, -ENOMEM,
- * -EAGAIN or -EPERM. */
-static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t flags, unsigned access)
+/* Bytes of the range that regions have. */
+static uint64_t mapped_in(struct vm_space *space, uint64_t base, uint64_t end)
+{
+    struct vm_region_facts region;
+    uint64_t mapped = 0;
+    while (base < end && vm_space_next(space, virt_addr(base), &region) && region.base.raw < end) {
+        uint64_t behind = min_u64(region.base.raw + region.bytes, end);
+        mapped += behind - max_u64(region.base.raw, base);
+        base = behind;
+    }
+    return mapped;
+}
+
+/* What limits and the machine say to a mapping, of which `replaced` bytes are counted already, and which may
+ * be a promise if it is of no file: 0, -ENOMEM, -EAGAIN or -EPERM. */
+static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t replaced, uint64_t flags,
+                             unsigned access)
 {
     bool own = access & VM_WRITE && !is_shared(flags);
     bool data = own && !(flags & MAP_GROWS_DOWN);
     bool promised = own || (is_shared(flags) && flags & MAP_ANONYMOUS);
-    if (!memory_may_grow(process, bytes, data)) {
+    if (!memory_may_grow(process, bytes - replaced, data)) {
         return -ENOMEM;
     }
     if (marks_of(process, flags) & VM_LOCKED) {
@@ -182,7 +196,9 @@ int64_t call_mmap(const struct trap_frame *frame)
         return error;
     }
     bytes = align_up(bytes, FRAME_BYTES);
-    error = check_promise(process, bytes, flags, access);
+    bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NO_REPLACE);
+    uint64_t replaced = replaces ? mapped_in(&process->memory->space, address, address + bytes) : 0;
+    error = check_promise(process, bytes, replaced, flags, access);
     if (error) {
         return error;
     }
@@ -268,7 +284,7 @@ static bool move_heap_end(struct process *process, uint64_t end)
                                  .access = VM_READ | VM_WRITE,
                                  .marks = marks_of(process, 0),
                                  .address = virt_addr(old)};
-    if (check_promise(process, new - old, MAP_PRIVATE, request.access) ||
+    if (check_promise(process, new - old, 0, MAP_PRIVATE, request.access) ||
         place_fixed(process, &request, false) <= 0) {
         return false;
     }

@@ -145,11 +145,9 @@ static int64_t check_move_to(const struct remap *remap)
     if (error) {
         return error;
     }
-    if (remap->flags & REMAP_DONT_UNMAP) {
-        error = check_growth(remap, &region, remap->bytes);
-        if (error) {
-            return error;
-        }
+    bool data = !region.shared && region.access & VM_WRITE;
+    if ((remap->flags & REMAP_DONT_UNMAP) && !memory_may_grow(remap->process, remap->bytes, data)) {
+        return -ENOMEM;
     }
     return (remap->flags & REMAP_FIXED) && remap->target < USER_BASE ? -EPERM : 0;
 }

@@ -290,9 +290,27 @@ static void move_away(void)
     }
 }
 
+/* What one table shows goes to two; and what lies at the new place counts once. */
+static void over_a_bound(void)
+{
+    char *low = mmap((void *)0x40000000, 8 * PAGE, BOTH, ANON | MAP_FIXED, -1, 0);
+    low[0] = 5;
+    char *high = mremap(low, 8 * PAGE, 8 * PAGE, FIXED, (void *)0x501ff000);
+    printf("over a bound: %d %d\n", high[0], high[7 * PAGE]);
+    struct rlimit limit = {1UL << 30, RLIM_INFINITY};
+    char *large = mmap(NULL, 600UL << 20, PROT_NONE, ANON, -1, 0);
+    TELL(setrlimit(RLIMIT_AS, &limit));
+    printf("replaced: %d\n", mmap(large, 600UL << 20, PROT_READ, ANON | MAP_FIXED, -1, 0) == large);
+    limit.rlim_cur = RLIM_INFINITY;
+    TELL(setrlimit(RLIMIT_AS, &limit));
+    munmap(large, 600UL << 20);
+    munmap(high, 8 * PAGE);
+}
+
 int main(void)
 {
     errors();
+    over_a_bound();
     lengths();
     moves();
     keeps();

@@ -340,6 +340,19 @@ static enum vm_fault open_in_place(struct vm_space *space, const struct vm_case 
     return VM_FAULT_REUSED;
 }
 
+/* What its pager has parted from is the space's own once it is written to: vm_pager_revoke() spares copies.
+ */
+static void take_over(struct vm_space *space, phys_addr_t frame) REQUIRES(space->lock)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    uint32_t owner = frame_descriptor_owner(frame_descriptor(frames, frame));
+    if (owner != space->owner) {
+        enum frame_error error =
+            frame_change_owner(frames, frame, (enum frame_owner)owner, (enum frame_owner)space->owner);
+        ASSERT(error == FRAME_OK); /* the page has the only reference */
+    }
+}
+
 enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
                       const struct page_translation *mapped)
 {
@@ -354,6 +367,9 @@ enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
         return fault->region->source == VM_STACK ? VM_FAULT_STACK : VM_FAULT_ZERO;
     }
     if (vm_references(space, frame) == 1) {
+        if (fault->region->pager) {
+            take_over(space, frame);
+        }
         return open_in_place(space, fault, mapped);
     }
     if (!show_copy(space, fault, frame)) {

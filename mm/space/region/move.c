@@ -183,6 +183,9 @@ static enum vm_error cut_ends(struct vm_space *space, struct vm_work *work, stru
     enum vm_error error = vm_range_cut_pages(space, work, moving->base, moving->end);
     if (error == VM_OK && move->replace) {
         error = vm_range_cut_pages(space, work, target, target + move->new_bytes);
+        if (error == VM_OK) { /* so that no fault makes a large page across the bounds any more */
+            vm_range_cut_regions(space, work, target, target + move->new_bytes);
+        }
     }
     if (error == VM_OK && moving->base != moving->end) {
         moving->from = vm_range_cut_regions(space, work, moving->base, moving->end);
@@ -199,6 +202,16 @@ static void reopen(struct vm_space *space, struct vm_work *work, struct vm_regio
 {
     vm_region_set_access(region, region->access, region->access);
     vm_region_merge(space, work, region);
+}
+
+/* Joins the regions again that were cut at `at`. */
+static void rejoin(struct vm_space *space, struct vm_work *work, uint64_t at)
+    REQUIRES(space->change, space->lock)
+{
+    struct vm_region *above = vm_region_above(space, at);
+    if (above && above->base == at) {
+        vm_region_merge(space, work, above);
+    }
 }
 
 /* All that can fail with the lock held for some of it; when it does all is as it was. */
@@ -219,6 +232,10 @@ static enum vm_error prepare(struct vm_space *space, struct vm_work *work, struc
         vm_work_lock(space, work);
         vm_range_let_go(space);
         reopen(space, work, moving->from);
+        if (move->replace) {
+            rejoin(space, work, moving->base + moving->distance);
+            rejoin(space, work, moving->base + moving->distance + move->new_bytes);
+        }
         vm_work_unlock(space, work);
     }
     return error;
@@ -266,7 +283,8 @@ static void move_step(struct vm_space *space, struct vm_work *work, struct movin
     uint64_t in_first = align_down(to, MIB(2)) + MIB(2) - to;
     uint64_t middle = min_u64(end, base + in_first);
     move_pages(space, work, moving, base, middle);
-    if (middle < end) {
+    /* The first part may have taken the table along: then the rest are holes. */
+    if (middle < end && page_table_slot(space->table, virt_addr(middle))) {
         move_pages(space, work, moving, middle, end);
     }
 }
@@ -312,12 +330,15 @@ static void open_regions(struct vm_space *space, struct vm_work *work, const str
                          const struct vm_move *move) REQUIRES(space->change, space->lock)
 {
     struct vm_region *from = moving->from;
-    vm_region_set_access(moving->to, from->access, from->access);
+    vm_region_set_access(moving->to, moving->to->access, moving->to->access);
     if (move->bytes != 0 && !move->keep) {
         vm_tree_remove(space, from);
         vm_region_set_access(from, from->access, from->access);
         vm_region_bury(work, from);
     } else if (move->bytes != 0) {
+        vm_region_count(space, from, 0 - from->bytes);
+        from->marks = (uint8_t)(from->marks & ~(unsigned)VM_LOCKED); /* that has moved along */
+        vm_region_count(space, from, from->bytes);
         reopen(space, work, from);
     }
     vm_region_merge(space, work, moving->to);

@@ -205,6 +205,8 @@ void vm_region_absorb(struct vm_region *lower, struct vm_region *upper)
     }
     spinlock_acquire(&family->lock);
     absorb(lower, upper);
+    vm_relative_unlink(&lower->relative); /* who walks the ring may have passed it, but not what it has got */
+    vm_relative_link(&family->ring, &lower->relative);
     spinlock_release(&family->lock);
 }
 
