@@ -95,7 +95,7 @@ void thread_bind(uint32_t cpu);
  * is no memory. Where waiting is allowed; the thread stays, as the caller has a handle.
  */
 bool thread_allow_cpus(struct thread *thread, const uint64_t *words);
-bool thread_copy_cpus(struct thread *to, const struct thread *from);
+bool thread_copy_cpus(struct thread *to, struct thread *from);
 bool thread_may_use(const struct thread *thread, unsigned cpu);
 
 /* The thread with that number, or NULL when there is none any more; to be given back by thread_put(). */

@@ -147,7 +147,7 @@ int64_t call_preadv2(const struct trap_frame *frame)
 
 int64_t call_pwritev2(const struct trap_frame *frame)
 {
-    return move_as_flagged(frame, true);
+    return tell_broken(move_as_flagged(frame, true));
 }
 
 int64_t call_lseek(const struct trap_frame *frame)

@@ -117,7 +117,9 @@ void process_free(struct process *process)
         process_drop_files(process);
     }
     process_signals_end(process);
-    process_handle_drop(process);
+    tree_lock();
+    process_handle_drop(process); /* one that was never entered may be known by a descriptor already */
+    tree_unlock();
     heap_free(&kernel_heap, process);
 }
 

@@ -230,9 +230,12 @@ bool signal_fault(const struct signal_information *information)
     bool comes = process->actions->actions[signal - 1].handler > ACTION_IGNORE &&
                  !(signals->mask & SIGNAL_BIT(signal));
     if (comes) {
-        signals->fault.is_owned = true;
-        signals->fault.information = *information;
-        signal_queue_add(&signals->pending, signal, &signals->fault);
+        bool is_free = !signals->fault.is_queued; /* else an earlier fault's is still masked */
+        if (is_free) {
+            signals->fault.is_owned = true;
+            signals->fault.information = *information;
+        }
+        signal_queue_add(&signals->pending, signal, is_free ? &signals->fault : NULL);
     }
     unlock(process);
     thread_interrupt(task->thread);
@@ -255,6 +258,7 @@ bool signal_parent(struct process *process, enum child_code code, uint32_t statu
     struct process *parent = process->parent;
     bool at_end = code < CHILD_TRAPPED;
     uint32_t signal = at_end ? process->exit_signal : SIGNAL_CHILD;
+    signal = signal < SIGNALS_END ? signal : 0; /* clone() takes any number */
     bool forgets = false;
     if (!parent) {
         return false;

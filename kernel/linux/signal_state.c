@@ -124,7 +124,8 @@ void process_signals_end(struct process *process)
 int signals_prepare_execution(struct process *process, struct signal_actions **own)
 {
     *own = NULL;
-    if (atomic_load(&process->actions->users) > 1) {
+    /* Another thread may share them with a new process until it ends. */
+    if (atomic_load(&process->actions->users) > 1 || atomic_load(&process->task_count) > 1) {
         *own = signal_actions_copy(process->actions);
         return *own ? 0 : -ENOMEM;
     }

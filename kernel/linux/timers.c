@@ -10,6 +10,7 @@
 #include <ashlar/platform.h>
 
 #include "tree.h"
+#include "usage.h"
 
 #define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
 #define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
@@ -24,14 +25,7 @@ static _Atomic(uint64_t) next_look = WAIT_FOREVER; /* when the thread looks next
 /* What a process's tasks have run; of one that runs now, up to this moment. */
 static uint64_t running_time(const struct process *process)
 {
-    uint64_t ticks = process->usage.ticks;
-    for (const struct task *task = process->tasks; task; task = task->next) {
-        uint64_t now = cpu_ticks();
-        uint64_t since = task->thread->runs_since;
-        bool runs = atomic_load(&task->thread->state) == THREAD_RUNNING && now > since;
-        ticks += task->thread->ran + (runs ? now - since : 0);
-    }
-    return clock_ticks_to_nanoseconds(ticks);
+    return clock_ticks_to_nanoseconds(process_times(process).all);
 }
 
 uint64_t timer_time(const struct program_timer *timer)

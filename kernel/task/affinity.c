@@ -31,11 +31,12 @@ static bool has_set(struct thread *thread)
     return true;
 }
 
-static void store(struct thread *thread, const uint64_t *words)
+/* Words that go into a thread's set, with the lock of its run queue held. */
+static void store(struct thread *thread, const void *words)
 {
     _Atomic(uint64_t) *to = atomic_load_explicit(&thread->allowed, memory_order_relaxed);
     for (unsigned i = 0; i < cpu_set_words(cpus_present()); i++) {
-        atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
+        atomic_store_explicit(&to[i], ((const uint64_t *)words)[i], memory_order_relaxed);
     }
 }
 
@@ -53,19 +54,33 @@ bool thread_allow_cpus(struct thread *thread, const uint64_t *words)
     return true;
 }
 
-bool thread_copy_cpus(struct thread *to, const struct thread *from)
+/* Where the words of a set go that is copied. */
+struct copy {
+    _Atomic(uint64_t) *to;
+};
+
+/* The same lock is held: so all words are of one moment, and some CPU is among them. */
+static void load(struct thread *from, const void *context)
 {
-    const _Atomic(uint64_t) *words = atomic_load_explicit(&from->allowed, memory_order_acquire);
-    if (!words) {
+    const struct copy *copy = context;
+    const _Atomic(uint64_t) *words = atomic_load_explicit(&from->allowed, memory_order_relaxed);
+    for (unsigned i = 0; i < cpu_set_words(cpus_present()); i++) {
+        atomic_store_explicit(&copy->to[i], atomic_load_explicit(&words[i], memory_order_relaxed),
+                              memory_order_relaxed);
+    }
+}
+
+bool thread_copy_cpus(struct thread *to, struct thread *from)
+{
+    if (!atomic_load_explicit(&from->allowed, memory_order_acquire)) {
         return true;
     }
     if (!has_set(to)) {
         return false;
     }
-    _Atomic(uint64_t) *copy = atomic_load_explicit(&to->allowed, memory_order_relaxed);
-    for (unsigned i = 0; i < cpu_set_words(cpus_present()); i++) {
-        atomic_store_explicit(&copy[i], atomic_load_explicit(&words[i], memory_order_relaxed),
-                              memory_order_relaxed);
-    }
+    const struct copy copy = {atomic_load_explicit(&to->allowed, memory_order_relaxed)};
+    bool were_on = interrupts_disable();
+    thread_change_place(from, load, &copy);
+    interrupts_restore(were_on);
     return true;
 }

@@ -93,8 +93,8 @@ void tell(struct run_queue *queue);
 
 /* With interrupts off: calls `change`, which changes where the thread may run, with the lock of its queue
  * held, and sees to it that it goes on where it may, if it is not the calling one. */
-void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const uint64_t *words),
-                         const uint64_t *words);
+void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const void *context),
+                         const void *context);
 
 /* A time slice of this CPU is over: the timer calls it. */
 void threads_slice_over(void);

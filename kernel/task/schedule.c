@@ -308,12 +308,12 @@ void thread_bind(uint32_t cpu)
     interrupts_restore(were_on);
 }
 
-void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const uint64_t *words),
-                         const uint64_t *words)
+void thread_change_place(struct thread *thread, void (*change)(struct thread *thread, const void *context),
+                         const void *context)
 {
     struct run_queue *wanted;
     struct run_queue *queue = lock_for(thread, &wanted);
-    change(thread, words);
+    change(thread, context);
     unlock_both(queue, wanted);
     queue = lock_for(thread, &wanted);
     if (is(thread, THREAD_READY) && !may_run_on(thread, queue->cpu)) {

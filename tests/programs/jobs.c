@@ -58,10 +58,11 @@ static pid_t counter(void)
     return child;
 }
 
-static int moves(void)
+/* Whether it counts while we wait for so many times 5 ms. */
+static int moves(int tries)
 {
     int before = shared[0];
-    for (int i = 0; i < 20 && shared[0] == before; i++) {
+    for (int i = 0; i < tries && shared[0] == before; i++) {
         poll(NULL, 0, 5);
     }
     return shared[0] != before;
@@ -72,17 +73,17 @@ static void stops(int signal)
     shared[0] = 0;
     pid_t child = counter();
     setpgid(child, child);
-    printf("signal %d: runs %d\n", signal, moves());
+    printf("signal %d: runs %d\n", signal, moves(2000));
     kill(child, signal);
     show_id("looked at", child, WSTOPPED | WNOWAIT);
     show("stopped", child, WUNTRACED);
     show("not again", child, WUNTRACED | WNOHANG);
-    printf("stands %d\n", moves());
+    printf("stands %d\n", moves(20));
     kill(child, SIGCONT);
     show_id("looked at", child, WCONTINUED | WNOWAIT);
     show("goes on", child, WCONTINUED);
     show("not again", child, WCONTINUED | WNOHANG);
-    printf("runs %d\n", moves());
+    printf("runs %d\n", moves(2000));
     kill(child, signal);
     show_id("stopped", child, WSTOPPED);
     kill(child, SIGTERM);

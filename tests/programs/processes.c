@@ -259,9 +259,22 @@ static void many(void)
     printf("40 at once: %d\n", sum);
 }
 
+/* Of a number that is no signal the parent is told nothing, though it is waited for. */
+static void no_signal(void)
+{
+    int status = 0;
+    long child = syscall(SYS_clone, 200, 0, 0, 0, 0);
+    if (child == 0) {
+        _exit(3);
+    }
+    printf("no signal: %d", waitpid((pid_t)child, &status, __WALL) == child);
+    printf(" %x\n", status);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
+    no_signal();
     ends();
     killing();
     by_id();

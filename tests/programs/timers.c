@@ -105,15 +105,16 @@ static void intervals(void)
     }
     printf("virtual: signal %d code %d\n", told.si_signo, told.si_code);
     set(SIGALRM, 0);
-    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 5000}}, NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 5000}, {0, 5000}},
+              NULL); /* one may come before the wait */
     TELL(poll(NULL, 0, 100000));
     alarm(50);
     pid_t child = fork();
     if (child == 0) {
         printf("child: %u\n", alarm(0));
         alarm(0);
-        setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 1000}}, NULL);
         signal(SIGALRM, SIG_DFL);
+        setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 1000}}, NULL);
         for (;;) {
             pause();
         }

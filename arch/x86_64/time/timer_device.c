@@ -57,8 +57,13 @@ void timer_device_start(void)
     }
 }
 
+/* What is due later is armed again then: an interrupt that comes early finds nothing due, and ticks never
+ * wrap. */
+#define ARMED_MOST (1ULL << 56) /* nanoseconds: two years */
+
 void timer_device_arm(uint64_t nanoseconds)
 {
+    nanoseconds = min_u64(nanoseconds, ARMED_MOST);
     uint64_t due = cpu_ticks() + clock_scale_apply(to_ticks, nanoseconds);
     per_cpu()->timer_due = due;
     if (deadline_mode) {
