@@ -57,7 +57,13 @@ static void describe(const struct monitor_command *command)
     for (const struct monitor_option *option = command->options; option && option->name; option++) {
         describe_option(option->name, option->value, option->help);
     }
-    monitor_print("%s", command->help);
+    for (const char *line = command->help;
+         *line != '\0';) { /* all of it is more than one print has room for */
+        const char *end = strchr(line, '\n');
+        size_t bytes = end ? (size_t)(end - line) : strlen(line);
+        monitor_print("%.*s\n", (int)bytes, line);
+        line += bytes + (end != NULL);
+    }
 }
 
 static void help_run(struct monitor_call *call)

@@ -34,7 +34,9 @@ static void watch(struct monitor_call *call, uint32_t number)
         trace_set(number, false);
     }
     trace_end();
-    monitor_print("process %u %s\n", number, there ? "goes on" : "has ended");
+    if (!there) {
+        monitor_print("process %u has ended\n", number);
+    }
 }
 
 static void strace_run(struct monitor_call *call)

@@ -302,10 +302,10 @@ static void check_spaces(struct monitor_call *call)
     }
 }
 
-/* A small number is a process: nothing lies at such an address. */
+/* A small decimal number is a process: nothing lies at such an address. */
 static bool is_process(const char *what, uint64_t *number)
 {
-    return number_parse(what, number) == NUMBER_OK && *number < NUMBERS_END;
+    return strncmp(what, "0x", 2) != 0 && number_parse(what, number) == NUMBER_OK && *number < NUMBERS_END;
 }
 
 static void show_process(struct monitor_call *call, uint32_t number)

@@ -17,8 +17,8 @@ static char domain_name[NAME_BYTES] = "(none)";
 
 int64_t call_uname(const struct trap_frame *frame)
 {
-    static const char *const values[NAMES] = {RELEASE_SYSTEM,  NULL,     RELEASE_NUMBER,
-                                              RELEASE_VERSION, "x86_64", NULL};
+    static const char version[] = RELEASE_VERSION;
+    static const char *const values[NAMES] = {RELEASE_SYSTEM, NULL, RELEASE_NUMBER, version, "x86_64", NULL};
     char names[NAMES][NAME_BYTES];
     memset(names, 0, sizeof names);
     for (unsigned i = 0; i < NAMES; i++) {

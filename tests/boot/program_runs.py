@@ -74,7 +74,7 @@ def typed(setting, folder):
         talk.wait_for(r"line: one\.")
         talk.send_raw("word lost\x17two\r")
         talk.wait_for(r"line: word two\.")
-        talk.send_raw("all of this\x15\x03three\r")
+        talk.send_raw("all of this\x15three\r")
         talk.wait_for(r"line: three\.")
         talk.send_raw("no end\x04")
         talk.wait_for(r"line: no end\.")

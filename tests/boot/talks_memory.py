@@ -70,7 +70,7 @@ def check_dump(talk):
     expect(len(runs) > 20 and places == sorted(places), f"pt dump -j: {runs}")
     expect(all(base + size <= after for (base, size), (after, _) in zip(places, places[1:])), f"overlapping runs: {runs}")
     executable = [run for run in runs if "x" in run["access"]]
-    expect(len(executable) == 1 and all("w" not in run["access"] for run in executable), f"executable: {executable}")
+    expect(len(executable) == 2 and all("w" not in run["access"] for run in executable), f"executable: {executable}")
     lines = typed(talk, "pt dump").splitlines()
     expect(abs(len(lines) - len(runs)) <= 2, f"{len(lines)} lines, {len(runs)} runs in JSON")
     here = number(talk.json("pt walk kernel_main -j")["address"])
@@ -178,7 +178,7 @@ def check_spaces(talk, levels):
     answers(talk, "vm frame", "vm: which frame\\? 'vm frame ADDRESS', a physical address")
     answers(talk, "vm frame twelve", "vm: 'twelve' is not a number")
     answers(talk, "vm demo 1", "vm: 'demo' takes 'keep', not '1'")
-    answers(talk, "vm check 1", "vm: only 'frame' and 'demo' take a second argument, not 'check'")
+    answers(talk, "vm check 1", "vm: only 'frame', 'demo' and a process take a second argument, not 'check'")
     answers(talk, "vm -1", "vm: '-1' is neither number nor symbol")
     answers(talk, "vm nonsense", "vm: 'nonsense' is neither number nor symbol")
 

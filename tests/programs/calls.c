@@ -1,6 +1,7 @@
 /* Makes calls of all kinds, for strace; with an argument it leaves a child behind that makes calls for ever.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +22,7 @@ int main(int count, char **arguments)
     char part[50];
     (void)arguments;
     if (count > 1) {
+        signal(SIGHUP, SIG_IGN); /* which the end of the first program sends */
         if (fork() == 0) {
             go_on();
         }
