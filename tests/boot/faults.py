@@ -239,7 +239,7 @@ def provoke(setting, name, machine=None, kind=None, where=""):
         talk.wait_for_prompt()
         talk.send(f"fault {name}{where}")
         if name == "nmi":
-            talk.wait_for("waiting for an NMI")
+            talk.wait_for(r"any key gives up\r*\n")
             talk.control("inject-nmi")
         status = talk.wait_for_end()
         expect(status == STATUS_PANIC, f"QEMU's status is {status}, not {STATUS_PANIC}", talk)
@@ -304,7 +304,8 @@ def nmi(setting):
     """An NMI from QEMU's monitor: what was running is named."""
     report = provoke(setting, "nmi")
     expect(re.search(r"^reason:  non-maskable interrupt", report, re.MULTILINE), f"not an NMI:\n{report}")
-    check_order(("provoke_nmi", *BELOW), [step[0] for step in backtrace_of(report)], report)
+    # On a busy machine it may still be writing its line, so deep that the report has no room for the first steps.
+    check_order(("provoke_nmi", *BELOW[:2]), [step[0] for step in backtrace_of(report)], report)
 
 
 def real_machine(setting):
