@@ -25,8 +25,7 @@ enum cpu_clock {
 /* struct timeval */
 static int64_t put_microseconds(user_addr_t to, uint64_t nanoseconds)
 {
-    struct user_time time = time_from_nanoseconds(nanoseconds);
-    time.part /= (int64_t)MICROSECOND;
+    struct user_time time = time_in_microseconds(nanoseconds);
     return copy_to_user(to, &time, sizeof time) ? 0 : -EFAULT;
 }
 

@@ -7,6 +7,7 @@
 #include <ashlar/wait.h>
 
 #include "file_calls.h"
+#include "time.h"
 
 #define LOOKS       64   /* in one hold of the mutex */
 #define TOLD_FEW    16   /* that need no memory from the heap */
@@ -357,18 +358,15 @@ int64_t call_epoll_pwait(const struct trap_frame *frame)
 
 int64_t call_epoll_pwait2(const struct trap_frame *frame)
 {
-    uint64_t time[2];
+    uint64_t nanoseconds;
     uint64_t deadline = WAIT_FOREVER;
     user_addr_t from = user_addr(argument_4(frame));
     if (from.raw != 0) {
-        if (!copy_from_user(time, from, sizeof time)) {
-            return -EFAULT;
+        int64_t error = time_get(&nanoseconds, from);
+        if (error) {
+            return error;
         }
-        if ((int64_t)time[0] < 0 || time[1] >= NANOSECONDS_PER_SECOND) {
-            return -EINVAL;
-        }
-        uint64_t seconds = min_u64(time[0], INT64_MAX / NANOSECONDS_PER_SECOND);
-        deadline = deadline_after(seconds * NANOSECONDS_PER_SECOND + time[1]);
+        deadline = deadline_after(nanoseconds);
     }
     return wait_with_mask(frame, deadline);
 }

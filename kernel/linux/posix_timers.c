@@ -4,19 +4,11 @@
 #include <ashlar/memory.h>
 
 #include "calls.h"
+#include "time.h"
 #include "timers.h"
 #include "tree.h"
 
-enum clock_number {
-    CLOCK_OF_REAL_TIME = 0,
-    CLOCK_OF_MONOTONIC = 1,
-    CLOCK_OF_PROCESS = 2,
-    CLOCK_OF_RAW = 4,
-    CLOCK_OF_MONOTONIC_COARSE = 6,
-    CLOCK_OF_BOOT = 7,
-    CLOCK_OF_THIS_PROCESS =
-        -6, /* CLOCK_OF_PROCESS as C libraries write it: of process 0, which is this one */
-};
+#define CLOCK_THIS_PROCESS (-6) /* CLOCK_PROCESS as C libraries write it: of process 0, which is this one */
 
 enum notification {
     NOTIFY_SIGNAL = 0,
@@ -46,23 +38,6 @@ struct event {
 };
 
 _Static_assert(sizeof(struct event) == 64, "Linux's struct sigevent");
-
-/* struct itimerspec */
-struct timer_value {
-    uint64_t interval[2];
-    uint64_t left[2];
-};
-
-static bool is_time(const uint64_t time[2])
-{
-    return (int64_t)time[0] >= 0 && time[1] < NANOSECONDS_PER_SECOND;
-}
-
-static uint64_t to_nanoseconds(const uint64_t time[2])
-{
-    uint64_t seconds = min_u64(time[0], INT64_MAX / NANOSECONDS_PER_SECOND - 1);
-    return seconds * NANOSECONDS_PER_SECOND + time[1];
-}
 
 /* ---- Expiring ---- */
 
@@ -140,17 +115,17 @@ static struct posix_timer **find(struct process *process, uint64_t number)
 static int64_t clock_of(uint32_t number, enum timer_clock *clock)
 {
     switch ((int32_t)number) {
-    case CLOCK_OF_REAL_TIME:
-    case CLOCK_OF_MONOTONIC:
-    case CLOCK_OF_BOOT:
+    case CLOCK_REAL:
+    case CLOCK_MONOTONIC:
+    case CLOCK_BOOT_TIME:
         *clock = TIMER_MONOTONIC;
         return 0;
-    case CLOCK_OF_PROCESS:
-    case CLOCK_OF_THIS_PROCESS:
+    case CLOCK_PROCESS:
+    case CLOCK_THIS_PROCESS:
         *clock = TIMER_PROCESS;
         return 0;
     default:
-        return number >= CLOCK_OF_RAW && number <= CLOCK_OF_MONOTONIC_COARSE ? -EOPNOTSUPP : -EINVAL;
+        return number >= CLOCK_MONOTONIC_RAW && number <= CLOCK_MONOTONIC_COARSE ? -EOPNOTSUPP : -EINVAL;
     }
 }
 
@@ -199,7 +174,7 @@ static struct posix_timer *make(const struct event *event, uint32_t number, enum
     record->information = (struct signal_information){
         .signal = (int32_t)event->signal, .code = CODE_TIMER, .timer.value = event->value};
     timer->timer = (struct program_timer){.clock = clock, .process = process, .expired = expired};
-    timer->by_wall_clock = number == CLOCK_OF_REAL_TIME;
+    timer->by_wall_clock = number == CLOCK_REAL;
     timer->notification = (enum notification)event->notification;
     timer->task_number = event->task_number;
     timer->record = record;
@@ -262,43 +237,40 @@ int64_t call_timer_delete(const struct trap_frame *frame)
 
 /* ---- Setting and asking ---- */
 
-static void get_value(const struct program_timer *timer, struct timer_value *value)
+static void get_value(const struct program_timer *timer, struct user_timer *value)
 {
-    uint64_t left = timer_left(timer);
-    value->left[0] = left / NANOSECONDS_PER_SECOND;
-    value->left[1] = left % NANOSECONDS_PER_SECOND;
-    value->interval[0] = timer->interval / NANOSECONDS_PER_SECOND;
-    value->interval[1] = timer->interval % NANOSECONDS_PER_SECOND;
+    value->left = time_from_nanoseconds(timer_left(timer));
+    value->interval = time_from_nanoseconds(timer->interval);
 }
 
 /* A moment, or a time from now on. One that has gone by is not 0, which would mean that the timer does not
  * run. start: when the clocks began, by the wall clock. */
-static void set_value(struct posix_timer *timer, uint32_t flags, const struct timer_value *value,
+static void set_value(struct posix_timer *timer, uint32_t flags, const struct user_timer *value,
                       uint64_t start)
 {
-    uint64_t time = to_nanoseconds(value->left);
+    uint64_t time = time_to_nanoseconds(&value->left);
     uint64_t expires = time;
     if (!(flags & FLAG_ABSOLUTE)) {
         expires = timer_time(&timer->timer) + time;
     } else if (timer->by_wall_clock) {
         expires = time > start ? time - start : 1;
     }
-    timer_set(&timer->timer, time != 0 ? expires : 0, to_nanoseconds(value->interval));
+    timer_set(&timer->timer, time != 0 ? expires : 0, time_to_nanoseconds(&value->interval));
 }
 
 int64_t call_timer_settime(const struct trap_frame *frame)
 {
     user_addr_t new = user_addr(argument_3(frame));
     user_addr_t old = user_addr(argument_4(frame));
-    struct timer_value value;
-    struct timer_value before;
+    struct user_timer value;
+    struct user_timer before;
     if (new.raw == 0) {
         return -EINVAL;
     }
     if (!copy_from_user(&value, new, sizeof value)) {
         return -EFAULT;
     }
-    if (!is_time(value.left) || !is_time(value.interval)) {
+    if (!time_is_sound(&value.left) || !time_is_sound(&value.interval)) {
         return -EINVAL;
     }
     uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
@@ -317,7 +289,7 @@ int64_t call_timer_settime(const struct trap_frame *frame)
 
 int64_t call_timer_gettime(const struct trap_frame *frame)
 {
-    struct timer_value value;
+    struct user_timer value;
     tree_lock();
     const struct posix_timer *timer = *find(process_current(), argument_1(frame));
     if (timer) {

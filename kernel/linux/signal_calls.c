@@ -3,6 +3,7 @@
 #include <ashlar/string.h>
 
 #include "calls.h"
+#include "time.h"
 #include "tree.h"
 
 #define SET_BYTES sizeof(uint64_t)
@@ -174,22 +175,16 @@ static int64_t wait_for_set(uint64_t set, uint64_t deadline, struct signal_infor
 /* A struct timespec: 0 for no time at all; none is for ever. */
 static int64_t get_deadline(user_addr_t from, uint64_t *deadline)
 {
-    uint64_t time[2];
+    uint64_t nanoseconds;
     *deadline = WAIT_FOREVER;
     if (from.raw == 0) {
         return 0;
     }
-    if (!copy_from_user(time, from, sizeof time)) {
-        return -EFAULT;
-    }
-    if ((int64_t)time[0] < 0 || time[1] >= NANOSECONDS_PER_SECOND) {
-        return -EINVAL;
-    }
-    if (time[0] < INT64_MAX / NANOSECONDS_PER_SECOND) {
-        uint64_t nanoseconds = time[0] * NANOSECONDS_PER_SECOND + time[1];
+    int64_t error = time_get(&nanoseconds, from);
+    if (!error && nanoseconds < INT64_MAX) {
         *deadline = nanoseconds == 0 ? 0 : clock_nanoseconds() + nanoseconds;
     }
-    return 0;
+    return error;
 }
 
 int64_t call_rt_sigtimedwait(const struct trap_frame *frame)

@@ -29,9 +29,21 @@ struct user_time {
     int64_t part;
 };
 
+/* struct itimerspec; of struct itimerval the second words are in microseconds. */
+struct user_timer {
+    struct user_time interval;
+    struct user_time left;
+};
+
+/* Whether it is a time as calls take it: not less than 0, and its nanoseconds are less than a second. */
+bool time_is_sound(const struct user_time *time);
+
 /* Cuts what is later than can be counted. */
 uint64_t time_to_nanoseconds(const struct user_time *time);
 struct user_time time_from_nanoseconds(uint64_t nanoseconds);
+
+/* The same as a struct timeval, cut to microseconds. */
+struct user_time time_in_microseconds(uint64_t nanoseconds);
 
 /* Reads a struct timespec. 0, -EFAULT, or -EINVAL: less than 0, or the nanoseconds are a second or more. */
 int64_t time_get(uint64_t *nanoseconds, user_addr_t from);

@@ -199,29 +199,18 @@ int64_t call_timerfd_create(const struct trap_frame *frame)
     return file_give(file, flags & FILE_CLOSE_ON_EXEC);
 }
 
-/* struct itimerspec */
-struct setting {
-    struct user_time interval;
-    struct user_time value;
-};
-
-static bool is_sound(const struct user_time *time)
-{
-    return time->seconds >= 0 && (uint64_t)time->part < NANOSECONDS_PER_SECOND;
-}
-
 /* What is left to the next expiry, and how often it comes after that. The caller holds the lock. */
-static struct setting left_of(const struct timer_file *own)
+static struct user_timer left_of(const struct timer_file *own)
 {
     uint64_t now = now_of(own);
-    return (struct setting){.interval = time_from_nanoseconds(own->interval),
-                            .value = time_from_nanoseconds(own->next > now ? own->next - now : 0)};
+    return (struct user_timer){.interval = time_from_nanoseconds(own->interval),
+                               .left = time_from_nanoseconds(own->next > now ? own->next - now : 0)};
 }
 
-static int64_t change(struct timer_file *own, const struct setting *setting, uint32_t flags,
-                      struct setting *before)
+static int64_t change(struct timer_file *own, const struct user_timer *setting, uint32_t flags,
+                      struct user_timer *before)
 {
-    uint64_t value = time_to_nanoseconds(&setting->value);
+    uint64_t value = time_to_nanoseconds(&setting->left);
     bool absolute = flags & TIMER_ABSOLUTE;
     mutex_acquire(&own->lock);
     settle(own);
@@ -257,8 +246,8 @@ static int64_t find(uint64_t descriptor, struct file **file, struct timer_file *
 
 int64_t call_timerfd_settime(const struct trap_frame *frame)
 {
-    struct setting setting;
-    struct setting before;
+    struct user_timer setting;
+    struct user_timer before;
     struct file *file;
     struct timer_file *own;
     uint32_t flags = (uint32_t)argument_2(frame);
@@ -266,8 +255,8 @@ int64_t call_timerfd_settime(const struct trap_frame *frame)
     if (!copy_from_user(&setting, user_addr(argument_3(frame)), sizeof setting)) {
         return -EFAULT;
     }
-    if ((flags & ~(TIMER_ABSOLUTE | TIMER_CANCEL_ON_SET)) || !is_sound(&setting.value) ||
-        !is_sound(&setting.interval)) {
+    if ((flags & ~(TIMER_ABSOLUTE | TIMER_CANCEL_ON_SET)) || !time_is_sound(&setting.left) ||
+        !time_is_sound(&setting.interval)) {
         return -EINVAL;
     }
     int64_t error = find(argument_1(frame), &file, &own);
@@ -289,7 +278,7 @@ int64_t call_timerfd_gettime(const struct trap_frame *frame)
     }
     mutex_acquire(&own->lock);
     settle(own);
-    struct setting left = left_of(own);
+    struct user_timer left = left_of(own);
     arm(own);
     mutex_release(&own->lock);
     file_put(file);

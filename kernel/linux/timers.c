@@ -15,7 +15,7 @@
 #define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
 #define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
 
-static struct deadline_heap heap;
+static struct timer *heap; /* of all that run: no interrupt expires them, but the thread */
 static struct thread *looker;
 static struct wait_queue pokes = WAIT_QUEUE_INITIALIZER;
 static _Atomic(uint64_t) next_look = WAIT_FOREVER; /* when the thread looks next */
@@ -53,19 +53,28 @@ static uint64_t when_to_look(const struct program_timer *timer)
     return left < WAIT_FOREVER - 1 - now ? now + left : WAIT_FOREVER - 1;
 }
 
+static void take_out(struct program_timer *timer)
+{
+    if (timer->is_queued) {
+        timer_heap_remove(&heap, &timer->link);
+        timer->is_queued = false;
+    }
+}
+
 static void queue_again(struct program_timer *timer)
 {
-    deadline_heap_remove(&heap, &timer->link);
+    take_out(timer);
     if (timer->expires != 0) {
         timer->link.deadline = when_to_look(timer);
-        deadline_heap_add(&heap, &timer->link);
+        timer_heap_add(&heap, &timer->link);
+        timer->is_queued = true;
     }
 }
 
 static void poke(void)
 {
-    if (heap.first && heap.first->deadline < atomic_load(&next_look)) {
-        atomic_store(&next_look, heap.first->deadline);
+    if (heap && heap->deadline < atomic_load(&next_look)) {
+        atomic_store(&next_look, heap->deadline);
         wake_all(&pokes);
     }
 }
@@ -109,10 +118,10 @@ static uint64_t look(void)
 {
     tree_lock();
     uint64_t now = clock_nanoseconds();
-    for (unsigned i = 0; i < AT_ONE_TIME && heap.first && heap.first->deadline <= now; i++) {
-        look_at((struct program_timer *)heap.first);
+    for (unsigned i = 0; i < AT_ONE_TIME && heap && heap->deadline <= now; i++) {
+        look_at((struct program_timer *)heap);
     }
-    uint64_t next = heap.first ? heap.first->deadline : WAIT_FOREVER;
+    uint64_t next = heap ? heap->deadline : WAIT_FOREVER;
     atomic_store(&next_look, next);
     tree_unlock();
     return next;
@@ -155,6 +164,6 @@ void process_timers_begin(struct process *process)
 void process_timers_end(struct process *process)
 {
     for (unsigned i = 0; i < INTERVAL_TIMERS; i++) {
-        deadline_heap_remove(&heap, &process->timers.interval[i].link);
+        take_out(&process->timers.interval[i]);
     }
 }

@@ -4,7 +4,8 @@
  */
 #pragma once
 
-#include "signal/deadline_heap.h"
+#include <ashlar/timer_heap.h>
+
 #include "signal/queue.h"
 
 struct process;
@@ -17,7 +18,8 @@ enum timer_clock {
 
 /* A timer: (T). Times in nanoseconds, of its clock. */
 struct program_timer {
-    struct deadline_link link; /* the first; its deadline is when to look at the timer next */
+    struct timer link; /* the first; in a heap by its deadline, which is when to look at the timer next */
+    bool is_queued;    /* it is in the heap */
     enum timer_clock clock;
     uint64_t expires; /* 0: it does not run */
     uint64_t interval;

@@ -3,6 +3,11 @@
 
 #include <ashlar/wait.h>
 
+bool time_is_sound(const struct user_time *time)
+{
+    return time->seconds >= 0 && (uint64_t)time->part < NANOSECONDS_PER_SECOND;
+}
+
 uint64_t time_to_nanoseconds(const struct user_time *time)
 {
     uint64_t seconds = (uint64_t)time->seconds;
@@ -17,13 +22,20 @@ struct user_time time_from_nanoseconds(uint64_t nanoseconds)
                               .part = (int64_t)(nanoseconds % NANOSECONDS_PER_SECOND)};
 }
 
+struct user_time time_in_microseconds(uint64_t nanoseconds)
+{
+    struct user_time time = time_from_nanoseconds(nanoseconds);
+    time.part /= (int64_t)MICROSECOND;
+    return time;
+}
+
 int64_t time_get(uint64_t *nanoseconds, user_addr_t from)
 {
     struct user_time time;
     if (!copy_from_user(&time, from, sizeof time)) {
         return -EFAULT;
     }
-    if (time.seconds < 0 || (uint64_t)time.part >= NANOSECONDS_PER_SECOND) {
+    if (!time_is_sound(&time)) {
         return -EINVAL;
     }
     *nanoseconds = time_to_nanoseconds(&time);

@@ -49,9 +49,7 @@ struct thread_times process_times(const struct process *process)
 
 static struct user_time to_microseconds(uint64_t ticks)
 {
-    struct user_time time = time_from_nanoseconds(clock_ticks_to_nanoseconds(ticks));
-    time.part /= (int64_t)MICROSECOND;
-    return time;
+    return time_in_microseconds(clock_ticks_to_nanoseconds(ticks));
 }
 
 bool usage_put(user_addr_t to, const struct usage *usage)

@@ -1,4 +1,4 @@
-/* Pending signals, against a model of plain lists; and the heap of timers, against a plain search. */
+/* Pending signals, against a model of plain lists; and what each signal does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 /* cmocka.h needs the headers above. */
 #include <cmocka.h>
 
-#include "kernel/linux/signal/deadline_heap.h"
 #include "kernel/linux/signal/queue.h"
 
 #define RECORDS 300
@@ -233,50 +232,12 @@ static void masks_of_handlers(void **state)
     assert_int_equal(signal_handler_mask(10, &action, SIGNAL_BIT(5)), SIGNAL_BIT(3) | SIGNAL_BIT(5));
 }
 
-/* ---- Timers ---- */
-
-#define TIMERS 200
-
-static void timers_come_in_order(void **state)
-{
-    static struct deadline_link links[TIMERS];
-    struct deadline_heap heap = {.first = NULL};
-    (void)state;
-    seed = 2;
-    for (int step = 0; step < STEPS; step++) {
-        struct deadline_link *link = &links[chance(TIMERS)];
-        if (link->is_there || chance(3) == 0) {
-            deadline_heap_remove(&heap, link);
-            assert_false(link->is_there);
-        } else {
-            link->deadline = chance(1000);
-            deadline_heap_add(&heap, link);
-        }
-        uint64_t first = UINT64_MAX;
-        for (unsigned i = 0; i < TIMERS; i++) {
-            first = links[i].is_there && links[i].deadline < first ? links[i].deadline : first;
-        }
-        assert_int_equal(heap.first ? heap.first->deadline : UINT64_MAX, first);
-    }
-    uint64_t last = 0;
-    while (heap.first) {
-        struct deadline_link *link = heap.first;
-        assert_true(link->deadline >= last);
-        last = link->deadline;
-        deadline_heap_remove(&heap, link);
-    }
-    for (unsigned i = 0; i < TIMERS; i++) {
-        assert_false(links[i].is_there);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queues_are_as_the_model),
         cmocka_unit_test(rules_are_linux),
         cmocka_unit_test(masks_of_handlers),
-        cmocka_unit_test(timers_come_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
