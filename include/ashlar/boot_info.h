@@ -15,7 +15,7 @@
 #include <ashlar/types.h>
 
 #define BOOT_INFO_MAGIC   0x52414c4853410a00ULL /* "\0\nASHLAR" read as a little-endian number */
-#define BOOT_INFO_VERSION 4
+#define BOOT_INFO_VERSION 5
 
 /*
  * What a byte of physical memory is, from least to most reserved: where descriptors overlap the larger value
@@ -72,7 +72,7 @@ struct boot_segment {
     uint32_t unused;           /* 0 */
 };
 
-#define BOOT_SEGMENTS_MAX 8
+#define BOOT_SEGMENTS_MAX 10
 
 struct boot_kernel {
     virt_addr_t virtual_base; /* run-time address of the lowest segment */

@@ -1,6 +1,7 @@
 /*
- * Names for addresses, from a compact table inside the image: functions and objects, and source lines of
- * code. No locks: the table is constant. Any context, also while panicking.
+ * Names for addresses, from compact tables inside the image: functions and objects, and source lines of
+ * code. Those of the in-kernel tests are known where these are in memory (<ashlar/test.h>). No locks: the
+ * tables are constant. Any context, also while panicking.
  */
 #pragma once
 
@@ -27,7 +28,8 @@ bool symbol_find_line(virt_addr_t address, struct source_line *source);
 bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address);
 
 /*
- * Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names.
+ * Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`: in the order of their names
+ * those of the kernel, then those of the tests.
  */
 void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
                          void *context);

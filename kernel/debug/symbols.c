@@ -1,32 +1,43 @@
 /*
  * Names for addresses; see <ashlar/symbols.h>.
  *
- * The kernel is linked twice: tools/lib/symbols.py makes the table from the first link's ELF, and the second
- * puts it behind everything else, where it moves no address. In the table, addresses count from the image's
- * start, so the slide at load time does not matter.
+ * The kernel is linked twice: tools/lib/symbols.py makes the tables from the first link's ELF, and the second
+ * puts them behind everything else, where they move no address. One is the kernel's; the other is that of the
+ * in-kernel tests, and only in memory where these are. In both, addresses count from the image's start, so
+ * the slide at load time does not matter.
  */
 #include <ashlar/format.h>
 #include <ashlar/platform.h>
 #include <ashlar/string.h>
 #include <ashlar/symbols.h>
+#include <ashlar/test.h>
 
 #include "kernel/lib/symbol_table.h"
 
 extern const uint8_t image_start[];
+extern const uint8_t tests_text_start[];
 extern const uint8_t symbol_table_start[];
 extern const uint8_t symbol_table_end[];
+extern const uint8_t tests_symbol_table_start[];
+extern const uint8_t tests_symbol_table_end[];
 
-static bool open_table(struct symbol_table *table)
+static bool open_table(struct symbol_table *table, bool of_tests)
 {
+    if (of_tests) {
+        return kernel_tests_are_loaded() &&
+               symbol_table_open(table, tests_symbol_table_start,
+                                 (size_t)(tests_symbol_table_end - tests_symbol_table_start));
+    }
     return symbol_table_open(table, symbol_table_start, (size_t)(symbol_table_end - symbol_table_start));
 }
 
-/* The offset in the image that `address` has; false outside the image. */
-static bool image_offset(virt_addr_t address, uint32_t *offset)
+/* Opens the table that tells of `address`, at *offset in the image; false when there is none. */
+static bool open_table_of(virt_addr_t address, struct symbol_table *table, uint32_t *offset)
 {
     uint64_t distance = address.raw - (uintptr_t)image_start;
     *offset = (uint32_t)distance;
-    return distance < (uint64_t)(symbol_table_start - image_start);
+    return distance < (uint64_t)(symbol_table_start - image_start) &&
+           open_table(table, address.raw >= (uintptr_t)tests_text_start);
 }
 
 static struct symbol symbol_of(const struct symbol_entry *entry)
@@ -39,8 +50,7 @@ bool symbol_find(virt_addr_t address, struct symbol *symbol)
     struct symbol_table table;
     struct symbol_entry entry;
     uint32_t offset;
-    if (!open_table(&table) || !image_offset(address, &offset) ||
-        !symbol_table_find(&table, offset, &entry)) {
+    if (!open_table_of(address, &table, &offset) || !symbol_table_find(&table, offset, &entry)) {
         return false;
     }
     *symbol = symbol_of(&entry);
@@ -51,15 +61,15 @@ bool symbol_find_line(virt_addr_t address, struct source_line *source)
 {
     struct symbol_table table;
     uint32_t offset;
-    return open_table(&table) && image_offset(address, &offset) &&
+    return open_table_of(address, &table, &offset) &&
            symbol_table_find_line(&table, offset, &source->file, &source->line);
 }
 
-bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address)
+static bool find_name(bool of_tests, const char *name, size_t bytes, virt_addr_t *address)
 {
     struct symbol_table table;
     struct symbol_entry entry;
-    if (bytes == 0 || !open_table(&table) ||
+    if (!open_table(&table, of_tests) ||
         !symbol_table_by_name(&table, symbol_table_lower_bound(&table, name, bytes), &entry) ||
         strlen(entry.name) != bytes || memcmp(entry.name, name, bytes) != 0) {
         return false;
@@ -68,12 +78,17 @@ bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address)
     return true;
 }
 
-void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
-                         void *context)
+bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address)
+{
+    return bytes != 0 && (find_name(false, name, bytes, address) || find_name(true, name, bytes, address));
+}
+
+static void visit_prefix(bool of_tests, const char *prefix, size_t bytes,
+                         void (*visit)(void *context, const char *name), void *context)
 {
     struct symbol_table table;
     struct symbol_entry entry;
-    if (!open_table(&table)) {
+    if (!open_table(&table, of_tests)) {
         return;
     }
     uint32_t position = symbol_table_lower_bound(&table, prefix, bytes);
@@ -81,6 +96,13 @@ void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *c
         visit(context, entry.name);
         position++;
     }
+}
+
+void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
+                         void *context)
+{
+    visit_prefix(false, prefix, bytes, visit, context);
+    visit_prefix(true, prefix, bytes, visit, context);
 }
 
 const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer[SYMBOL_TEXT_BYTES])

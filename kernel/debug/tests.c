@@ -8,11 +8,11 @@ extern const struct kernel_test ashlar_tests_end[];
 
 bool kernel_tests_are_loaded(void)
 {
-    const struct boot_kernel *kernel = &boot_info()->kernel;
+    const struct boot_info *info = boot_info(); /* NULL when the kernel panics before it has looked at it */
     bool loaded = false;
-    for (uint32_t i = 0; i < kernel->segment_count; i++) {
-        uint64_t base = kernel->segments[i].virtual_base.raw;
-        loaded |= (uintptr_t)ashlar_tests_start - base < kernel->segments[i].bytes;
+    for (uint32_t i = 0; info != NULL && i < info->kernel.segment_count; i++) {
+        uint64_t base = info->kernel.segments[i].virtual_base.raw;
+        loaded |= (uintptr_t)ashlar_tests_start - base < info->kernel.segments[i].bytes;
     }
     return loaded;
 }

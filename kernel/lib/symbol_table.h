@@ -1,5 +1,5 @@
 /*
- * The symbol table as tools/lib/symbols.py writes it into the image, and look-ups in it. Pure: every read is
+ * A symbol table as tools/lib/symbols.py writes it into the image, and look-ups in it. Pure: every read is
  * checked against the table's bounds, so that a corrupted table gives wrong names or none, but never a fault.
  *
  * All numbers are little-endian, and all addresses are offsets from the image's start. A header of

@@ -1,9 +1,10 @@
-"""Makes the symbol table of the kernel image from its ELF file (form: kernel/lib/symbol_table.h).
+"""Makes the symbol tables of the kernel image from its ELF file (form: kernel/lib/symbol_table.h).
 
-    symbols.py ELF TABLE ROOT     writes the table; ROOT is the source tree, which no path in it begins with
-    symbols.py --check ELF FIRST  fails unless both ELF files place every symbol alike
+    symbols.py ELF TABLE TESTS_TABLE ROOT  writes the tables; ROOT is the source tree, which no path in them begins with
+    symbols.py --check ELF FIRST           fails unless both ELF files place every symbol alike
 
-The kernel is linked twice: the table comes from the first link and lies at the end of the second.
+The kernel is linked twice: the tables come from the first link and lie at the end of the second. What the in-kernel tests
+bring along has a table of its own, because a small machine leaves both out of memory.
 """
 import re
 import struct
@@ -137,16 +138,25 @@ def chosen_symbols(symbols, base):
     return sorted(chosen, key=lambda s: (s[0], s[1], s[3] == STT_FUNC, s[4], s[2]))
 
 
-def make_table(path, root):
+def make_tables(path, root):
+    """The table of the kernel, and that of its tests."""
     symbols = read_symbols(path)
-    base = next(address for address, _, name, _, _ in symbols if name == "image_start")
+    place = {name: address for address, _, name, _, _ in symbols}
+    base = place["image_start"]
     chosen = chosen_symbols(symbols, base)
     if len(chosen) >= 1 << 16:
         sys.exit(f"symbols: {len(chosen)} symbols are more than the table's 16-bit numbers can name")
+    rows = clean_rows(read_lines(path, root), base)
+    tests = range(place["tests_text_start"] - base, place["symbol_table_start"] - base)
+    return [encode_table([s for s in chosen if (s[0] in tests) == of_tests],
+                         [row for row in rows if (row[0] in tests) == of_tests]) for of_tests in (False, True)]
+
+
+def encode_table(chosen, line_rows):
     text = Text()
     names = [text.place(name) for _, _, name, _, _ in chosen]
     by_name = sorted(range(len(chosen)), key=lambda i: (chosen[i][2].encode(), i))
-    blocks, rows, files = encode_rows(clean_rows(read_lines(path, root), base), text)
+    blocks, rows, files = encode_rows(line_rows, text)
     parts = [
         (b"".join(struct.pack("<I", s[0]) for s in chosen), len(chosen)),
         (b"".join(struct.pack("<H", s[1] if 0 < s[1] < SIZE_BIG else SIZE_BIG) for s in chosen), len(chosen)),
@@ -165,7 +175,7 @@ def make_table(path, root):
 
 
 def check(final, first):
-    moving = {"symbol_table_end", "image_end"}
+    moving = {"symbol_table_end", "tests_symbol_table_start", "tests_symbol_table_end", "image_end"}
     placed = [sorted(s for s in read_symbols(path) if s[2] not in moving) for path in (final, first)]
     if placed[0] != placed[1]:
         moved = sorted(set(placed[0]) ^ set(placed[1]))[:4]
@@ -175,10 +185,10 @@ def check(final, first):
 def main():
     if len(sys.argv) == 4 and sys.argv[1] == "--check":
         check(sys.argv[2], sys.argv[3])
-    elif len(sys.argv) == 4:
-        table = make_table(sys.argv[1], sys.argv[3])
-        with open(sys.argv[2], "wb") as file:
-            file.write(table)
+    elif len(sys.argv) == 5:
+        for path, table in zip(sys.argv[2:4], make_tables(sys.argv[1], sys.argv[4])):
+            with open(path, "wb") as file:
+                file.write(table)
     else:
         sys.exit(__doc__)
 
