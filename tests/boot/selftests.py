@@ -54,6 +54,9 @@ def left_out(setting):
             for line in ("selftest memory_map", "bench frame.pair.o0", "fault"):
                 missing = "the tests were left out" in talk.command(line)
                 expect(missing != there, f"{memory} {option}: '{line}' says otherwise", talk)
+            unknown = "neither number nor symbol" in talk.command("x/2b trap_single_step_has_its_own_stack")
+            expect(unknown != there, f"{memory} {option}: the symbols of the tests say otherwise", talk)
+            expect_in("neither", talk.command("x/2b trap_single_step_has_its_own_stac"))
             expect_in("agree", talk.command("vm check"))
 
 
