@@ -28,8 +28,7 @@ bool symbol_find_line(virt_addr_t address, struct source_line *source);
 bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address);
 
 /*
- * Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`: in the order of their names
- * those of the kernel, then those of the tests.
+ * Calls `visit` for the symbols that begin with the `bytes` bytes at `prefix`, in the order of their names.
  */
 void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
                          void *context);

@@ -83,26 +83,44 @@ bool symbol_find_name(const char *name, size_t bytes, virt_addr_t *address)
     return bytes != 0 && (find_name(false, name, bytes, address) || find_name(true, name, bytes, address));
 }
 
-static void visit_prefix(bool of_tests, const char *prefix, size_t bytes,
-                         void (*visit)(void *context, const char *name), void *context)
-{
+/* A walk through those symbols of a table that begin with a prefix, by name. */
+struct prefix_walk {
     struct symbol_table table;
-    struct symbol_entry entry;
-    if (!open_table(&table, of_tests)) {
-        return;
+    struct symbol_entry entry; /* the next one; its name is NULL behind the last */
+    uint32_t position;         /* of the one behind it */
+};
+
+static void step(struct prefix_walk *walk, const char *prefix, size_t bytes)
+{
+    if (!symbol_table_by_name(&walk->table, walk->position++, &walk->entry) ||
+        strncmp(walk->entry.name, prefix, bytes) != 0) {
+        walk->entry.name = NULL;
     }
-    uint32_t position = symbol_table_lower_bound(&table, prefix, bytes);
-    while (symbol_table_by_name(&table, position, &entry) && strncmp(entry.name, prefix, bytes) == 0) {
-        visit(context, entry.name);
-        position++;
+}
+
+static void begin(struct prefix_walk *walk, bool of_tests, const char *prefix, size_t bytes)
+{
+    *walk = (struct prefix_walk){0};
+    if (open_table(&walk->table, of_tests)) {
+        walk->position = symbol_table_lower_bound(&walk->table, prefix, bytes);
+        step(walk, prefix, bytes);
     }
 }
 
 void symbol_visit_prefix(const char *prefix, size_t bytes, void (*visit)(void *context, const char *name),
                          void *context)
 {
-    visit_prefix(false, prefix, bytes, visit, context);
-    visit_prefix(true, prefix, bytes, visit, context);
+    struct prefix_walk kernel;
+    struct prefix_walk tests;
+    begin(&kernel, false, prefix, bytes);
+    begin(&tests, true, prefix, bytes);
+    while (kernel.entry.name || tests.entry.name) {
+        bool is_kernels =
+            !tests.entry.name || (kernel.entry.name && strcmp(kernel.entry.name, tests.entry.name) <= 0);
+        struct prefix_walk *next = is_kernels ? &kernel : &tests;
+        visit(context, next->entry.name);
+        step(next, prefix, bytes);
+    }
 }
 
 const char *symbol_text(virt_addr_t address, bool is_return_address, char buffer[SYMBOL_TEXT_BYTES])
