@@ -64,9 +64,12 @@ int64_t call_restart_syscall(const struct trap_frame *frame)
     return result;
 }
 
+/* The number is EAX alone, whatever the upper half of RAX holds. */
 uint64_t process_system_call(struct trap_frame *frame)
 {
-    return (uint64_t)carry_out(frame->rax, frame);
+    uint32_t number = (uint32_t)frame->rax;
+    frame->error_code = number;
+    return (uint64_t)carry_out(number, frame);
 }
 
 /* ---- For people ---- */

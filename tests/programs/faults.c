@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 
@@ -473,9 +474,18 @@ static void stacks(void)
     printf("none: %d %zu\n", before.ss_flags, before.ss_size);
 }
 
+/* A call's number is the lower half of its register. */
+static void number(void)
+{
+    long answer = 0xffffffff00000000 | SYS_getpid;
+    __asm__ volatile("syscall" : "+a"(answer) : : "rcx", "r11", "memory");
+    printf("number with an upper half: %d\n", answer == getpid());
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
+    number();
     faults();
     opened();
     frame();
