@@ -202,6 +202,12 @@ KINDS |= {  # these take two processors
     "nmi-storm": Kind(r"non-maskable interrupt", "", source=TWO_SOURCE, function="provoke_nmi_storm",
                       says=(r"^CPU 1 +(send_nmis|apic_send_nmi|send|apic_write)\+",)),
 }
+KINDS |= {  # the CPU that rests last looks around, and logs what each thread waits for
+    "nobody-left": Kind(r"nobody will ever run again: each of \d+ threads waits for another$", 'panic("nobody will',
+                        function="panic_if_nobody_is_left", source="kernel/task/nobody.c", outer=(), reporter="[0-3]",
+                        says=(r"provoked one, waits for the other$", r"provoked other, waits for the one$",
+                              r"main, waits for the end of a thread$")),
+}
 TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm")
 # On a processor other than 0: its own stack, and other callers. All kinds in the long run, some in every one.
 BELOW_ELSEWHERE = ("do_part", "thread_first")
@@ -263,10 +269,10 @@ def check_order(wanted, names, report):
         expect(name in rest, f"{name} is missing in the backtrace, or out of order:\n{report}")
 
 
-def check(setting, name):
+def check(setting, name, machine=None):
     """One kind: its report says what it must, in the right place, in few lines."""
     kind = {**KINDS, **DEBUG_KINDS}[name]
-    judge(name, kind, provoke(setting, name))
+    judge(name, kind, provoke(setting, name, machine))
 
 
 def check_elsewhere(setting, name):
@@ -333,8 +339,9 @@ def wrong_kind(setting):
 CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in KINDS}
 DEBUG_CASES = {f"fault.{name}": (lambda setting, name=name: check(setting, name)) for name in DEBUG_KINDS}
 LONG = {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setting, name))
-        for name in KINDS if name not in (*TAKE_TWO, *SOME_ELSEWHERE)}
+        for name in KINDS if name not in (*TAKE_TWO, *SOME_ELSEWHERE, "nobody-left")}
 CASES |= {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setting, name)) for name in SOME_ELSEWHERE}
 CASES |= LONG
 CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.real-machine": real_machine,
-          "fault.nmi": nmi, "fault.unknown": wrong_kind}
+          "fault.nmi": nmi, "fault.unknown": wrong_kind,
+          "fault.nobody-left.4": lambda setting: check(setting, "nobody-left", Machine(cpus=4))}

@@ -414,6 +414,8 @@ static const struct provocation all[] = {
     {"deaf-cpu", "flushes translations on a CPU that answers nobody: it is named, and where it is",
      provoke_deaf_cpu},
     {"nmi-storm", "another CPU sends NMIs without end: the first is reported", provoke_nmi_storm},
+    {"nobody-left", "two threads wait for each other, and this one for both: nobody will ever run again",
+     provoke_nobody_left},
     {"alloc-in-handler", "allocates in an interrupt handler (builds with all assertions)",
      provoke_alloc_in_handler},
     {"alloc-locked", "allocates under an irq_spinlock (builds with all assertions)", provoke_alloc_locked},

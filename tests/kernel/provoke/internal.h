@@ -25,6 +25,10 @@ void provoke_deadlock_of_two(void);
 void provoke_deaf_cpu(void);
 void provoke_nmi_storm(void);
 
+/* ---- threads.c ---- */
+
+void provoke_nobody_left(void);
+
 /* ---- twice.c: what is registered already ---- */
 
 void provoke_timer_twice(void);
