@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import patience
+import pexpect
 import programs
 from frame import expect, expect_in
 from machine import Machine
@@ -18,11 +20,19 @@ BUSYBOX = Path("/bin/busybox")
 NOT_RUN = 125
 
 
+SECONDS = patience.seconds(60)
+
+
+def command(setting, program, *arguments, options=()):
+    """What a person types."""
+    return [sys.executable, "-B", ROOT / "tools/lib/run.py", "--headless", "--build-dir", setting.build_dir, *options,
+            "--program", program, *arguments]
+
+
 def run(setting, program, *arguments, options=()):
     """What tools/run says, and its status."""
-    done = subprocess.run(
-        [sys.executable, "-B", ROOT / "tools/lib/run.py", "--headless", "--build-dir", setting.build_dir, *options,
-         "--program", program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(command(setting, program, *arguments, options=options),
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n"), done.returncode
 
 
@@ -31,6 +41,8 @@ def statuses(setting, folder):
     said, status = run(setting, programs.build(folder, "hello"), "dear you")
     expect_in("\nhello, dear you\n", said)
     expect(status == 7, f"hello ended with {status}")
+    said, _ = run(setting, Path(folder) / "hello", "--memory", "1K")
+    expect_in("\nhello, --memory\n", said)  # what stands behind the program is the program's
     said, status = run(setting, programs.build(folder, "wrong"), "null")
     expect(status == 128 + 11, f"a program that SIGSEGV ends: {status}: {said[-400:]}")
     broken = Path(folder) / "broken"
@@ -39,6 +51,23 @@ def statuses(setting, folder):
     expect(status == NOT_RUN, f"a file that is no program: {status}: {said[-400:]}")
     _, status = run(setting, Path(folder) / "hello", options=["--cmdline", "debug=unheard-of", "--memory", "1K"])
     expect(status == NOT_RUN, f"a machine that cannot start: {status}")
+
+
+def stays(setting, folder):
+    """With --stay the monitor comes when the program has ended; the status is the program's, or 125 after a panic."""
+    program = programs.build(folder, "hello")
+    for line, status in (("poweroff", 7), ("fault panic", NOT_RUN)):
+        first, *others = map(str, command(setting, program, "you", options=["--stay"]))
+        talk = pexpect.spawn(first, others, encoding="utf-8", codec_errors="replace", timeout=SECONDS)
+        try:
+            talk.expect("ashlar> ")
+            expect("hello, you" in talk.before, f"before the monitor came: {talk.before[-400:]}")
+            talk.send(line + "\r")
+            talk.expect(pexpect.EOF)
+            talk.wait()
+        finally:
+            talk.close(force=True)
+        expect(talk.exitstatus == status, f"after '{line}' the status is {talk.exitstatus}: {talk.before[-400:]}")
 
 
 def busybox(setting, folder):
@@ -127,6 +156,7 @@ def nothing_stays(setting):
 CASES = {
     "program.files.nothing_stays": nothing_stays,
     "program.run.statuses": statuses,
+    "program.run.stays": stays,
     "program.run.busybox": busybox,
     "program.run.shell": shell,
     "program.run.typed": typed,
