@@ -127,30 +127,13 @@ def shell(setting):
     expect(status == 4 and "\na\nb\n5\n5\n1\n" in said, f"{status}: {said[-400:]}")
 
 
-def kept(talk):
-    """What the kernel has at rest: blocks of its heap by size, nodes and frames of files."""
-    listed = talk.json("files -j /tmp")
-    live = {cache["name"]: cache["live"] for cache in talk.json("heap -j")["caches"]}
-    return {**live, "nodes": listed["nodes"], "frames": listed["frames"]}
-
-
-def grown(before, after):
-    """What there is more of than there was; what one run leaves three times is always among it."""
-    return {name: (before[name], after[name]) for name in before if after[name] > before[name]}
-
-
 def nothing_stays(setting):
     """A program that uses every call of files, and fails in most, leaves nothing behind in the kernel."""
     with tempfile.TemporaryDirectory() as folder:
         with setting.boot(programs.handed_in(programs.build(folder, "files")), "pager=off") as talk:
             talk.wait_for_prompt()
             programs.run(talk)
-            before = kept(talk)
-            for _ in range(3):
-                programs.run(talk)
-            # The last thread of a program is freed by a CPU that rests, which may be a moment after its end.
-            programs.wait_until(talk, lambda: not grown(before, kept(talk)),
-                                lambda: f"before and after three runs: {grown(before, kept(talk))}")
+            programs.leaves_nothing(talk, 3)
 
 
 CASES = {

@@ -72,6 +72,27 @@ def places(setting):
         expect(one != other, f"twice at the same place: {one}")
 
 
+def kept(talk):
+    """What the kernel has at rest: blocks of its heap by size, nodes and frames of files."""
+    listed = talk.json("files -j /")
+    live = {cache["name"]: cache["live"] for cache in talk.json("heap -j")["caches"]}
+    return {**live, "nodes": listed["nodes"], "frames": listed["frames"]}
+
+
+def leaves_nothing(talk, times):
+    """The program, which ran before, runs again so often, and there is not so much more of anything in the kernel."""
+    before = kept(talk)
+
+    def grown():
+        """What each run may have left."""
+        after = kept(talk)
+        return {name: (before[name], after[name]) for name in before if after[name] >= before[name] + times}
+    for _ in range(times):
+        run(talk)
+    # The last thread of a program is freed by a CPU that rests, which may be a moment after its end.
+    wait_until(talk, lambda: not grown(), lambda: f"before and after {times} runs: {grown()}")
+
+
 COMPARED = {}  # programs that are compared with Linux, with the options that they are built with
 
 
@@ -96,6 +117,8 @@ def compare(setting, program, wanted, **machine):
         differing = [f"{ours!r}, and Linux {theirs!r}" for ours, theirs in zip(said, wanted) if ours != theirs]
         expect(said == wanted and status == 0, "\n".join(differing) or f"{len(said)} lines, not {len(wanted)}", talk)
         expect_in("agree", talk.command("vm check"))
+        if machine.get("cpus", 1) == 1:
+            leaves_nothing(talk, 2)
 
 
 FAULTS = {  # argument: signal, and what the log says of it
