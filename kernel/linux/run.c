@@ -166,14 +166,17 @@ static int run(const char *path, const struct program_strings *strings, bool tra
     return error;
 }
 
-/* Bytes that programs have: user memory, and page tables, the kernel's with it. */
+/* Bytes that programs have: user memory, and page tables but the kernel's own, which come and go with stacks.
+ */
 static uint64_t bytes_of_programs(void)
 {
     struct frame_ledger ledger;
+    const struct page_table *kernel = kernel_page_table();
     world_stop();
     memory_ledger(&ledger);
+    uint64_t own_tables = kernel->table_frames + atomic_load(&kernel->tables_waiting);
     world_resume();
-    return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES];
+    return ledger.owner_bytes[OWNER_USER] + ledger.owner_bytes[OWNER_PAGE_TABLES] - own_tables * FRAME_BYTES;
 }
 
 static int run_and_count(const char *path, const struct program_strings *strings, bool traced,
