@@ -416,6 +416,7 @@ static const struct provocation all[] = {
     {"nmi-storm", "another CPU sends NMIs without end: the first is reported", provoke_nmi_storm},
     {"nobody-left", "two threads wait for each other, and this one for both: nobody will ever run again",
      provoke_nobody_left},
+    {"panic-of-two", "two CPUs panic at the same time: one of them reports", provoke_panic_of_two},
     {"alloc-in-handler", "allocates in an interrupt handler (builds with all assertions)",
      provoke_alloc_in_handler},
     {"alloc-locked", "allocates under an irq_spinlock (builds with all assertions)", provoke_alloc_locked},
