@@ -90,8 +90,8 @@ struct file {
     _Atomic(uint32_t) flags; /* enum file_flags */
     struct mutex seeking;    /* guards `position` */
     uint64_t position;       /* of the next byte, or in a directory */
-    /* Whoever opened it was not user 0, and maybe not in the file's group either: set-ID bits go when it is
-     * written to. */
+    /* Whoever opened it had not FS_POWER_SET_ID, and maybe was not in the file's group either: set-ID bits go
+     * when it is written to. */
     bool unprivileged;
     bool outsider;
     void *own;      /* what its operations keep */

@@ -116,11 +116,17 @@ void fs_node_put(struct fs_node *node);
 /* Whether `who` may do all of `wanted` (enum fs_permission): 0 or -EACCES. */
 int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned wanted);
 
-/* The mode without those set-ID bits that go when somebody changes the contents or the owner. outsider: who
- * is not in the group, and not user 0. */
+/* The mode without those set-ID bits that go when somebody changes the contents or the owner. outsider: as
+ * fs_is_outsider() has it. */
 uint32_t fs_without_set_ids(uint32_t mode, bool outsider);
 
-/* Whether `who` is neither user 0 nor in the node's group. */
+/* Whether `who` owns the node, or may do what the owner may. */
+static inline bool fs_owns(const struct fs_node *node, const struct fs_identity *who)
+{
+    return who->user == node->user || (who->powers & FS_POWER_OWN);
+}
+
+/* Whether `who` is not in the node's group, and has not the power to keep set-ID bits. */
 bool fs_is_outsider(const struct fs_node *node, const struct fs_identity *who);
 
 /* Whether `who` is the group, or in it. */

@@ -118,7 +118,7 @@ static int check(const struct opening *opening)
         return -EISDIR;
     }
     error = fs_node_allows(node, who, wanted(opening->flags));
-    if (error == 0 && (opening->flags & FILE_NO_ACCESS_TIME) && who->user != 0 && who->user != node->user) {
+    if (error == 0 && (opening->flags & FILE_NO_ACCESS_TIME) && !fs_owns(node, who)) {
         error = -EPERM;
     }
     return error;
@@ -158,7 +158,7 @@ static int open_with(const struct fs_view *view, struct fs_node *node, struct pa
     file->node = node;
     file->path = path;
     file->fs = view->fs;
-    file->unprivileged = view->who.user != 0;
+    file->unprivileged = !(view->who.powers & FS_POWER_SET_ID);
     file->outsider = fs_is_outsider(node, &view->who);
     atomic_init(&file->references, 1);
     atomic_init(&file->flags, flags & ~(unsigned)(FILE_CREATE | FILE_EXCLUSIVE | FILE_TRUNCATE |

@@ -54,7 +54,8 @@ void fs_destroy(struct fs *fs)
 
 void fs_view_root(struct fs *fs, struct fs_view *view)
 {
-    *view = (struct fs_view){.fs = fs, .root = {fs->root}, .here = {fs->root}};
+    *view = (struct fs_view){
+        .fs = fs, .root = {fs->root}, .here = {fs->root}, .who.powers = FS_POWERS_ALL};
     fs_entry_get(fs->root);
     fs_entry_get(fs->root);
 }
@@ -271,7 +272,7 @@ int fs_truncate(const struct fs_view *view, const struct path *at, const char *n
         error = fs_node_allows(node, &view->who, FS_MAY_WRITE);
         error = error
                     ? error
-                    : fs_regular_truncate(node, bytes, view->who.user != 0, fs_is_outsider(node, &view->who));
+                    : fs_regular_truncate(node, bytes, !(view->who.powers & FS_POWER_SET_ID), fs_is_outsider(node, &view->who));
     }
     path_put(path);
     return error;

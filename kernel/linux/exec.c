@@ -201,7 +201,7 @@ static int64_t execute_path(const struct trap_frame *frame, user_addr_t path, us
     if (!executable) {
         return -ENOMEM;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int error = get_path(executable->path, path);
     error = error ? error : executable_find(&view, executable);
     if (!error) {

@@ -252,7 +252,7 @@ static int64_t make_pipe(uint64_t to, uint32_t flags)
     if (flags & ~(uint32_t)(FILE_CLOSE_ON_EXEC | FILE_NO_WAIT)) {
         return -EINVAL;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_pipe(&view, flags & FILE_NO_WAIT, ends);
     fs_view_put(&view);
     return error ? error : give_both(ends, flags & FILE_CLOSE_ON_EXEC, to);
@@ -282,7 +282,7 @@ int64_t call_memfd_create(const struct trap_frame *frame)
     if (length < 0) {
         return length == USER_STRING_TOO_LONG ? -EINVAL : -EFAULT;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_unnamed(&view, &file);
     fs_view_put(&view);
     if (error) {

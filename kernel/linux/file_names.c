@@ -213,7 +213,7 @@ static int64_t change_open(uint64_t descriptor, const struct fs_change *change)
     if (!file) {
         return -EBADF;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t result = file_change(&view, file, change);
     fs_view_put(&view);
     file_put(file);
@@ -366,7 +366,7 @@ int64_t call_fchdir(const struct trap_frame *frame)
     }
     int64_t result = -ENOTDIR;
     if (file->path.entry) {
-        places_view(process_current()->places, &view);
+        task_view(&view);
         result = fs_find_directory(&view, &file->path, ".", &found);
         fs_view_put(&view);
     }
@@ -384,7 +384,7 @@ int64_t call_getcwd(const struct trap_frame *frame)
     if (!name) {
         return -ENOMEM;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t bytes = path_is_gone(view.here) ? -ENOENT : fs_name(&view, view.here, name, FS_PATH_MAX);
     fs_view_put(&view);
     bytes = bytes == -ERANGE ? -ENAMETOOLONG : bytes;

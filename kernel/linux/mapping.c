@@ -16,7 +16,7 @@ int64_t mapping_of_shared_memory(struct vm_request *request)
 {
     struct fs_view view;
     struct file *file;
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int error = fs_unnamed(&view, &file);
     fs_view_put(&view);
     if (error) {

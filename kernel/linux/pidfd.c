@@ -34,7 +34,7 @@ static int64_t give(struct process_handle *handle, unsigned flags)
 {
     struct fs_view view;
     struct file *file;
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_special(&view, &operations, FILE_READ_WRITE | flags, handle, &file);
     fs_view_put(&view);
     if (error) {

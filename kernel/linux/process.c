@@ -71,6 +71,7 @@ struct process *process_create(const struct process *like, const char *name)
         return NULL;
     }
     process->actions = actions;
+    process->credentials = credentials_for_child();
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
         memcpy(process->limits, like->limits, sizeof process->limits);
@@ -117,6 +118,7 @@ void process_free(struct process *process)
         process_drop_files(process);
     }
     process_signals_end(process);
+    credentials_put(process->credentials);
     tree_lock();
     process_handle_drop(process); /* one that was never entered may be known by a descriptor already */
     tree_unlock();

@@ -20,6 +20,7 @@
 #include <ashlar/wait.h>
 #include <x86/trap_frame.h>
 
+#include "credentials.h"
 #include "descriptors.h"
 #include "image/stack.h"
 #include "program_file.h"
@@ -145,7 +146,8 @@ struct process {
     struct usage usage;           /* (T) */
     struct usage children_usage;  /* (T) of those that were waited for; the highest peak */
 
-    struct process_handle *handle; /* (T) for who has it as a file (pidfd.h); NULL: nobody ever */
+    struct credentials *credentials; /* (T) of its first task, or those that this had at its end */
+    struct process_handle *handle;   /* (T) for who has it as a file (pidfd.h); NULL: nobody ever */
 };
 
 /* One of its threads: what Linux keeps for each, beyond the kernel's own thread. */
@@ -158,7 +160,8 @@ struct task {
     user_addr_t robust_list;   /* set_robust_list(); 0: none */
     struct trap_frame start;   /* where it begins */
     struct task_signals signals;
-    struct identity *identity; /* (T) its number */
+    struct credentials *credentials; /* (T) to write */
+    struct identity *identity;       /* (T) its number */
     struct task *next;         /* (T) of the same process */
     struct task *previous;
     struct task *borrower;      /* (T) the child that uses this task's memory after vfork(), while it waits */

@@ -15,7 +15,7 @@ static bool is_heap(const struct proc_facts *facts, const struct proc_region *na
 static void begin_view(struct fs_view *view)
 {
     if (task_current()) {
-        places_view(process_current()->places, view);
+        task_view(view);
     } else {
         fs_view_root(kernel_files(), view);
     }

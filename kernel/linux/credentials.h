@@ -1,0 +1,44 @@
+/*
+ * Credentials: the rights of a task and the further groups that it is in; docs/programs.md, "Users, groups and
+ * capabilities". A record is shared by all who have the same, is counted, and never changes: whoever sets
+ * something gets another one, so that others may read what they have found without a lock.
+ *
+ * The calling task reads its own. Those of another are read with the tree's mutex held (tree.h).
+ */
+#pragma once
+
+#include <ashlar/fs.h>
+
+#include "credentials/rules.h"
+
+#define GROUPS_MAX 65536 /* NGROUPS_MAX */
+
+struct credentials {
+    _Atomic(uint32_t) users;
+    uint32_t group_count;
+    struct rights rights;
+    uint32_t groups[]; /* in ascending order */
+};
+
+/* Those of a task that is about to be made: the calling one's, or user 0's for a program that the kernel
+ * starts. With a reference. */
+struct credentials *credentials_for_child(void);
+void credentials_put(struct credentials *credentials);
+
+/* A copy of the calling task's, with one reference, to be changed and then set; NULL: there is no memory. */
+struct credentials *credentials_copy(void);
+/* The same with other groups: their number, which is at most GROUPS_MAX; the caller fills them in. */
+struct credentials *credentials_with_groups(uint32_t group_count);
+
+/* They are the calling task's from now on: takes the reference over. */
+void credentials_set(struct credentials *credentials);
+
+/* Whether the calling task may do what the capability is for; a thread of the kernel may do all. */
+bool task_may(enum capability capability);
+
+/* ---- As files see them ---- */
+
+/* The calling task's view of files; to be given back by fs_view_put(), and valid during this call only. The
+ * second is as access() asks: with the real IDs. */
+void task_view(struct fs_view *view);
+void task_view_real(struct fs_view *view);
