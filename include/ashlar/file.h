@@ -108,6 +108,16 @@ struct file {
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file);
 
+/*
+ * Opens, to be read, a regular file that `who` may execute, whether he may read it or not. flags:
+ * FS_AT_NO_FOLLOW, FS_AT_EMPTY_PATH. Fails as fs_find() does, or with -EACCES, -ELOOP (a symbolic link that
+ * is not followed) or -ENOMEM. The second opens the node of an open file so, even of one that is open as a
+ * place only.
+ */
+int fs_open_to_execute(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+                       struct file **file);
+int file_reopen_to_execute(const struct fs_view *view, const struct file *from, struct file **file);
+
 /* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 

@@ -82,7 +82,7 @@
     X(56, clone, "xpppp")           X(57, fork, "")              X(58, vfork, "")                            \
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
-    X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
+    X(202, futex, "pxnppn")         X(59, execve, "spp")         X(322, execveat, "dsppx")                   \
     /* signal_calls.c, signal_frame.c, kill.c */                                                             \
     X(13, rt_sigaction, "nppn")     X(14, rt_sigprocmask, "nppn") X(15, rt_sigreturn, "")                    \
     X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \

@@ -74,33 +74,57 @@ void credentials_set(struct credentials *credentials)
     }
 }
 
+void credentials_note_execution(void)
+{
+    struct task *task = task_current();
+    struct process *process = task->process;
+    const struct rights *own = &task->credentials->rights;
+    tree_lock();
+    struct credentials *before = process->credentials;
+    process->credentials = task->credentials;
+    atomic_fetch_add(&task->credentials->users, 1);
+    process->memory->undumpable =
+        own->user.effective != own->user.real || own->group.effective != own->group.real;
+    tree_unlock();
+    credentials_put(before);
+}
+
 bool task_may(enum capability capability)
 {
     const struct task *task = task_current();
     return !task || rights_have(&task->credentials->rights, capability);
 }
 
+bool task_may_trace(const struct task *other, bool by_file)
+{
+    const struct task *task = task_current();
+    const struct memory *memory = other->process->memory;
+    return !task || task->process == other->process ||
+           rights_may_trace(&task->credentials->rights, &other->credentials->rights,
+                            memory && !memory->undumpable, by_file);
+}
+
 /* ---- As files see them ---- */
 
-static void fill(struct fs_view *view, uint32_t user, uint32_t group, uint64_t powers)
+static struct fs_identity identity(uint32_t user, uint32_t group, uint64_t powers)
 {
     const struct credentials *own = task_current()->credentials;
-    places_view(process_current()->places, view);
-    view->who = (struct fs_identity){.user = user,
-                                     .group = group,
-                                     .groups = own->groups,
-                                     .group_count = own->group_count,
-                                     .powers = powers};
+    return (struct fs_identity){.user = user,
+                                .group = group,
+                                .groups = own->groups,
+                                .group_count = own->group_count,
+                                .powers = powers};
 }
 
 void task_view(struct fs_view *view)
 {
     const struct rights *own = &task_current()->credentials->rights;
-    fill(view, own->user.file, own->group.file, own->effective);
+    places_view(process_current()->places, view);
+    view->who = identity(own->user.file, own->group.file, own->effective);
 }
 
-void task_view_real(struct fs_view *view)
+void task_real_identity(struct fs_view *view)
 {
     const struct rights *own = &task_current()->credentials->rights;
-    fill(view, own->user.real, own->group.real, own->user.real == 0 ? own->permitted : 0);
+    view->who = identity(own->user.real, own->group.real, own->user.real == 0 ? own->permitted : 0);
 }

@@ -11,6 +11,8 @@
 
 #include "credentials/rules.h"
 
+struct task;
+
 #define GROUPS_MAX 65536 /* NGROUPS_MAX */
 
 struct credentials {
@@ -33,12 +35,21 @@ struct credentials *credentials_with_groups(uint32_t group_count);
 /* They are the calling task's from now on: takes the reference over. */
 void credentials_set(struct credentials *credentials);
 
+/* The calling task has just executed a program: where IDs are not those of the user who runs it, others do not
+ * look into it. The process has this task's credentials. */
+void credentials_note_execution(void);
+
 /* Whether the calling task may do what the capability is for; a thread of the kernel may do all. */
 bool task_may(enum capability capability);
 
+/* (T) Whether the calling task may look into the process of the other, and change it, as a debugger does.
+ * by_file: as rights_may_trace() has it. */
+bool task_may_trace(const struct task *other, bool by_file);
+
 /* ---- As files see them ---- */
 
-/* The calling task's view of files; to be given back by fs_view_put(), and valid during this call only. The
- * second is as access() asks: with the real IDs. */
+/* The calling task's view of files; to be given back by fs_view_put(), and valid during this call only. */
 void task_view(struct fs_view *view);
-void task_view_real(struct fs_view *view);
+
+/* The view is that of the task's real IDs from now on: as access() asks. */
+void task_real_identity(struct fs_view *view);

@@ -331,7 +331,7 @@ int64_t call_umask(const struct trap_frame *frame)
     return places_set_mask(process_current()->places, (uint32_t)argument_1(frame));
 }
 
-static int64_t change_place(uint64_t name, void (*set)(struct places *places, struct path path))
+static int64_t change_place(uint64_t name, void (*set)(struct places *places, struct path path), bool may)
 {
     struct named named;
     struct path found;
@@ -340,20 +340,23 @@ static int64_t change_place(uint64_t name, void (*set)(struct places *places, st
         result = fs_find_directory(&named.view, NULL, named.name, &found);
         named_end(&named);
     }
-    if (result == 0) {
+    if (result == 0 && may) {
         set(process_current()->places, found);
+    } else if (result == 0) {
+        path_put(found);
+        result = -EPERM;
     }
     return result;
 }
 
 int64_t call_chdir(const struct trap_frame *frame)
 {
-    return change_place(argument_1(frame), places_set_here);
+    return change_place(argument_1(frame), places_set_here, true);
 }
 
 int64_t call_chroot(const struct trap_frame *frame)
 {
-    return change_place(argument_1(frame), places_set_root);
+    return change_place(argument_1(frame), places_set_root, task_may(CAPABILITY_CHROOT));
 }
 
 int64_t call_fchdir(const struct trap_frame *frame)

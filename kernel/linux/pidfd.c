@@ -154,9 +154,11 @@ static int64_t take_file(const struct process_handle *handle, uint64_t descripto
 {
     int64_t error = -ESRCH;
     tree_lock();
-    if (handle->process && handle->process->files) {
-        *file = descriptor_file(handle->process->files, descriptor);
-        error = *file ? 0 : -EBADF;
+    const struct task *task = handle->process ? handle->process->tasks : NULL;
+    if (task && handle->process->files) {
+        bool may = task_may_trace(task, false);
+        *file = may ? descriptor_file(handle->process->files, descriptor) : NULL;
+        error = !may ? -EPERM : *file ? 0 : -EBADF;
     }
     tree_unlock();
     return error;

@@ -256,13 +256,23 @@ bool memory_grow_stack(struct vm_space *space, virt_addr_t address);
 
 /* ---- image.c: from a file to a process ---- */
 
+/* How a program is to begin. */
+struct program_request {
+    const struct program_strings *strings;
+    const struct fs_view *view;  /* in which its interpreter is looked for */
+    const struct rights *rights; /* that it will have; it is told the users and groups */
+    bool secure;                 /* it is told to be careful with what it was given */
+    uint64_t stack_bytes;        /* of its stack, at most */
+};
+
 /*
- * Maps the program into `memory`, which is loaded and empty, gives it a stack of stack_bytes at most, and
- * stores in *frame where it begins. Returns 0, -ENOEXEC (with a line in the log that says what is wrong with
- * the file), -E2BIG, -ENOENT (its interpreter, as there is none) or -ENOMEM.
+ * Maps the program, and its interpreter if it names one, into `memory`, which is loaded and empty, gives it a
+ * stack, and stores in *frame where it begins. Returns 0, -ENOEXEC or -ELIBBAD (with a line in the log that
+ * says what is wrong with the file, or with its interpreter), -E2BIG, -ENOMEM, or why the interpreter cannot
+ * be opened: an error of program_file_open().
  */
-int program_load(struct memory *memory, struct program_file *file, const struct program_strings *strings,
-                 uint64_t stack_bytes, struct trap_frame *frame);
+int program_load(struct memory *memory, struct program_file *file, const struct program_request *request,
+                 struct trap_frame *frame);
 
 /* ---- placement.c: where a program's memory goes ---- */
 

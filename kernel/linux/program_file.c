@@ -28,26 +28,31 @@ static int fill(struct file *file, const char *name, struct program_file *progra
     return 0;
 }
 
-/* What may not be executed is not opened: opening a pipe would wait. */
-int program_file_open(const struct fs_view *view, const char *name, struct program_file *program)
+/* Takes the file's reference over. */
+static int begin(struct file *file, const char *name, struct program_file *program)
 {
-    struct fs_status status;
-    struct file *file;
-    int error = fs_status(view, NULL, name, 0, &status);
-    if (!error && (status.mode & FS_KIND) != FS_REGULAR) {
-        error = -EACCES;
-    }
-    error = error ? error : fs_access(view, NULL, name, FS_MAY_EXECUTE, 0);
-    error = error ? error : fs_open(view, NULL, name, FILE_READ_ONLY | FILE_NO_WAIT, 0, &file);
-    if (error) {
-        return error;
-    }
-    error = file_begin_execution(file);
+    int error = file_begin_execution(file);
     if (error) {
         file_put(file);
         return error;
     }
     return fill(file, name, program);
+}
+
+int program_file_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+                      struct program_file *program)
+{
+    struct file *file;
+    int error = fs_open_to_execute(view, at, name, flags, &file);
+    return error ? error : begin(file, name, program);
+}
+
+int program_file_reopen(const struct fs_view *view, const struct file *file, const char *name,
+                        struct program_file *program)
+{
+    struct file *opened;
+    int error = file_reopen_to_execute(view, file, &opened);
+    return error ? error : begin(opened, name, program);
 }
 
 void program_file_close(struct program_file *program)
