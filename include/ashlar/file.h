@@ -121,8 +121,8 @@ int file_reopen_to_execute(const struct fs_view *view, const struct file *from, 
 /* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 
-/* A regular file without a name (memfd_create). */
-int fs_unnamed(const struct fs_view *view, struct file **file);
+/* A regular file without a name (memfd_create). title: what fs_name() shows of it all the same. */
+int fs_unnamed(const struct fs_view *view, const char *title, struct file **file);
 
 /* What may never be done to a file any more (F_ADD_SEALS, include/uapi/linux/fcntl.h). */
 enum file_seal {

@@ -49,8 +49,8 @@ const struct made_what *made_what(const struct file *file);
 int made_mount(struct fs *fs, const char *name, const struct made *made, const struct made_what *what);
 
 /*
- * The place of an open file, with a reference. Of a file without a name one is made up, whose name is
- * "pipe:[5]" and the like. None when there is no memory.
+ * The place of an open file, with a reference. Of a file without a name one is made up, whose name is its
+ * title, or "pipe:[5]" and the like. None when there is no memory.
  */
 struct path made_place(struct file *file);
 

@@ -33,6 +33,7 @@ struct fs_regular {
     uint64_t bytes;        /* (N) length; written with `writing` held, too */
     uint64_t frames;       /* (N) in the pages */
     struct fs_entry *name; /* (N) it was opened by last, without a reference; NULL: none that is left */
+    char *title;           /* of one that never has a name: what is shown in place of it; constant */
     int32_t writers;       /* (N) files open for writing; below 0: those who execute it */
     unsigned seals;        /* enum file_seal, and FS_SEALABLE; written with `writing` held */
 };

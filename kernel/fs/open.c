@@ -222,10 +222,17 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
     return error;
 }
 
-int fs_unnamed(const struct fs_view *view, struct file **file)
+int fs_unnamed(const struct fs_view *view, const char *title, struct file **file)
 {
     struct fs_node *node;
     int error = fs_node_make(view->fs, &view->who, FS_REGULAR | 0777, 0, NULL, &node);
+    if (error == 0) {
+        node->regular.title = heap_duplicate(view->fs->config.heap, title, strlen(title) + 1);
+        error = node->regular.title ? 0 : -ENOMEM;
+        if (error) {
+            fs_node_put(node);
+        }
+    }
     if (error == 0) {
         error = fs_file_make(view, node, (struct path){NULL}, FILE_READ_WRITE, file);
         fs_node_put(node);

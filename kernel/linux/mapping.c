@@ -17,7 +17,7 @@ int64_t mapping_of_shared_memory(struct vm_request *request)
     struct fs_view view;
     struct file *file;
     task_view(&view);
-    int error = fs_unnamed(&view, &file);
+    int error = fs_unnamed(&view, "/dev/zero", &file);
     fs_view_put(&view);
     if (error) {
         return -ENOMEM;

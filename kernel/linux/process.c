@@ -186,6 +186,7 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
 void memory_note_peak(struct memory *memory)
 {
     memory->peak = max_u64(memory->peak, memory->space.resident);
+    memory->region_bytes_peak = max_u64(memory->region_bytes_peak, memory->space.region_bytes);
 }
 
 void memory_get(struct memory *memory)

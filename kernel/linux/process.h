@@ -82,6 +82,7 @@ struct memory {
     uint64_t heap_end;              /* what brk() was given last */
     uint64_t map_base;              /* mmap() looks for room from here upwards */
     uint64_t peak;                  /* of resident pages, up to the last time that some went */
+    uint64_t region_bytes_peak;     /* the same of the bytes of all regions */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
     bool future_waits;              /* those that are locked for that reason fill as they are touched */
     struct memory_layout layout;
@@ -213,7 +214,7 @@ void memory_put(struct memory *memory, struct usage *usage);
 /* clear_on_exit and robust_list come true: the calling task ends, or goes on in another memory. */
 void task_leave_memory(struct task *task);
 
-/* Notes how many pages are resident: before some go. */
+/* Notes how many pages are resident, and how long all regions are: before some go. */
 void memory_note_peak(struct memory *memory);
 
 /* ---- task.c: the life of a task ---- */

@@ -128,7 +128,7 @@ static int op_pipe(void)
 static int op_unnamed(void)
 {
     struct file *file;
-    int error = fs_unnamed(&fixture.view, &file);
+    int error = fs_unnamed(&fixture.view, "/memfd:", &file);
     if (error == 0) {
         file_put(file);
     }

@@ -187,7 +187,7 @@ static void test_places(void **state)
     file_put(ends[0]);
     file_put(ends[1]);
     path_put(place);
-    assert_int_equal(fs_unnamed(&fixture.view, &file), 0);
+    assert_int_equal(fs_unnamed(&fixture.view, "/memfd:", &file), 0);
     place = made_place(file);
     assert_int_equal(fs_readlink(&fixture.view, NULL, "/made/place", text, sizeof text), 17);
     assert_memory_equal(text, "/memfd: (deleted)", 17);
