@@ -118,6 +118,9 @@ int fs_open_to_execute(const struct fs_view *view, const struct path *at, const 
                        struct file **file);
 int file_reopen_to_execute(const struct fs_view *view, const struct file *from, struct file **file);
 
+/* Whether the permissions of the file's node let the view's identity read it, however it was opened. */
+bool file_may_be_read(const struct fs_view *view, const struct file *file);
+
 /* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 

@@ -56,10 +56,11 @@ struct path made_place(struct file *file);
 
 /*
  * The file whose pages a pager gives: its node's number, and a place with a reference by which it was opened;
- * or no place, when all its names have gone and nobody has it open. False: it is no file's pager. The caller
- * has a reference to the pager.
+ * or no place, when all its names have gone and nobody has it open. *title: of a file that never had a name
+ * its title, as long as there is the pager; else NULL. False: it is no file's pager. The caller has a
+ * reference to the pager.
  */
-bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place);
+bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place, const char **title);
 
 /* A spinlock of the file's own, for what its operations keep in file->own. */
 struct spinlock *made_lock(struct file *file);

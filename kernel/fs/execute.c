@@ -29,6 +29,11 @@ int fs_open_to_execute(const struct fs_view *view, const struct path *at, const 
     return error;
 }
 
+bool file_may_be_read(const struct fs_view *view, const struct file *file)
+{
+    return fs_node_allows(file->node, &view->who, FS_MAY_READ) == 0;
+}
+
 int file_reopen_to_execute(const struct fs_view *view, const struct file *from, struct file **file)
 {
     return open_to_execute(view, from->node, from->path, file);

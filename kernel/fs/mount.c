@@ -79,13 +79,14 @@ static struct path place_of(struct fs_node *node)
     return place;
 }
 
-bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place)
+bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place, const char **title)
 {
     struct fs_node *node = fs_paged_node(pager);
     if (!node) {
         return false;
     }
     *number = node->number;
-    *place = node->regular.title ? make_up(node) : place_of(node);
+    *title = node->regular.title;
+    *place = *title ? (struct path){NULL} : place_of(node);
     return true;
 }

@@ -74,7 +74,7 @@ void credentials_set(struct credentials *credentials)
     }
 }
 
-void credentials_note_execution(void)
+void credentials_note_execution(bool hidden)
 {
     struct task *task = task_current();
     struct process *process = task->process;
@@ -84,7 +84,7 @@ void credentials_note_execution(void)
     process->credentials = task->credentials;
     atomic_fetch_add(&task->credentials->users, 1);
     process->memory->undumpable =
-        own->user.effective != own->user.real || own->group.effective != own->group.real;
+        hidden || own->user.effective != own->user.real || own->group.effective != own->group.real;
     tree_unlock();
     credentials_put(before);
 }

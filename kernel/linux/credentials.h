@@ -35,9 +35,9 @@ struct credentials *credentials_with_groups(uint32_t group_count);
 /* They are the calling task's from now on: takes the reference over. */
 void credentials_set(struct credentials *credentials);
 
-/* The calling task has just executed a program: where IDs are not those of the user who runs it, others do not
- * look into it. The process has this task's credentials. */
-void credentials_note_execution(void);
+/* The calling task has just executed a program, and the process has this task's credentials. Others do not look
+ * into it where IDs are not those of the user who runs it; hidden: nor where that one may not read its file. */
+void credentials_note_execution(bool hidden);
 
 /* Whether the calling task may do what the capability is for; a thread of the kernel may do all. */
 bool task_may(enum capability capability);

@@ -197,15 +197,17 @@ static int prepare(struct task *task, struct executable *executable, struct prog
 }
 
 /* Nothing fails from here on. Who runs with another user's rights shows nothing of himself to the first. */
-static void carry_out(struct task *task, struct executable *executable, struct preparation *made)
+static void carry_out(struct task *task, struct executable *executable, const struct fs_view *view,
+                      struct preparation *made)
 {
+    bool hidden = !file_may_be_read(view, executable->program.file);
     change_files(task->process, made->files);
     tree_lock();
     posix_timers_end(task->process);
     tree_unlock();
     signals_execute(task, made->actions);
     change(task, made->memory, executable);
-    credentials_note_execution();
+    credentials_note_execution(hidden);
     if (made->credentials) {
         credentials_set(made->credentials);
     }
@@ -229,7 +231,7 @@ static int execute(struct executable *executable, user_addr_t arguments, user_ad
         give_up(&made);
         return error;
     }
-    carry_out(task, executable, &made);
+    carry_out(task, executable, view, &made);
     *frame = made.start;
     return 0;
 }

@@ -159,7 +159,7 @@ static int map_interpreter(struct memory *memory, struct program_file *file, str
                            struct start *start)
 {
     struct program_elf interpreter;
-    int error = read_program(file, &interpreter);
+    int error = file->bytes < sizeof(Elf64_Ehdr) ? -EIO : read_program(file, &interpreter);
     if (!error) {
         uint64_t base = align_up(placement->map_base, interpreter.alignment);
         start->interpreter = interpreter.moves ? base - align_down(interpreter.base, interpreter.alignment) : 0;

@@ -72,6 +72,7 @@ static bool has_news(const struct process *child, const struct wait_request *req
         return false;
     }
     answer->number = child->number;
+    answer->user = child->credentials->rights.user.real;
     answer->usage = child->usage;
     return true;
 }
