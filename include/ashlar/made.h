@@ -17,9 +17,9 @@ struct made_what {
 /* What a maker found under a name. */
 struct made_found {
     struct made_what what;
-    uint32_t mode;     /* enum fs_mode: a directory, a regular file or a symbolic link, and its permissions */
-    uint64_t number;   /* of the node */
-    uint32_t user;     /* owner and group */
+    uint32_t mode;   /* enum fs_mode: a directory, a regular file or a symbolic link, and its permissions */
+    uint64_t number; /* of the node */
+    uint32_t user;   /* owner and group */
     uint32_t group;
     char text[32];     /* of a link without a place: what it says */
     struct path leads; /* of a link: where it leads to, with a reference; or none */

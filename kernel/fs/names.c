@@ -17,8 +17,7 @@ int fs_may_add(const struct fs_view *view, struct fs_node *directory)
 /* In a sticky directory, who owns neither it nor what is named may not remove the name. */
 static bool sticks(const struct fs_view *view, const struct fs_node *directory, const struct fs_node *node)
 {
-    return (directory->mode & FS_STICKY) && !fs_owns(node, &view->who) &&
-           view->who.user != directory->user;
+    return (directory->mode & FS_STICKY) && !fs_owns(node, &view->who) && view->who.user != directory->user;
 }
 
 int fs_may_remove(const struct fs_view *view, struct fs_node *directory, struct fs_entry *entry,

@@ -22,7 +22,8 @@ struct part {
 #define VERSION_3     0x20080522U /* the same */
 #define PARTS_AT_MOST 2
 
-/* How many parts the version has; 0: there is no such version, and the header gets the newest one. -EFAULT. */
+/* How many parts the version has; 0: there is no such version, and the header gets the newest one. -EFAULT.
+ */
 static int parts_of(user_addr_t at, struct header *header)
 {
     if (!copy_from_user(&header->version, at, sizeof header->version)) {
@@ -79,8 +80,9 @@ int64_t call_capget(const struct trap_frame *frame)
         return error;
     }
     for (int i = 0; i < parts; i++) {
-        told[i] = (struct part){(uint32_t)(rights.effective >> 32 * i), (uint32_t)(rights.permitted >> 32 * i),
-                                (uint32_t)(rights.inheritable >> 32 * i)};
+        told[i] =
+            (struct part){(uint32_t)(rights.effective >> 32 * i), (uint32_t)(rights.permitted >> 32 * i),
+                          (uint32_t)(rights.inheritable >> 32 * i)};
     }
     return copy_to_user(to, told, (uint64_t)parts * sizeof told[0]) ? 0 : -EFAULT;
 }
@@ -110,9 +112,10 @@ int64_t call_capset(const struct trap_frame *frame)
     if (!new) {
         return -ENOMEM;
     }
-    int result = rights_set_capabilities(&new->rights, wanted[0].effective | (uint64_t)wanted[1].effective << 32,
-                                         wanted[0].permitted | (uint64_t)wanted[1].permitted << 32,
-                                         wanted[0].inheritable | (uint64_t)wanted[1].inheritable << 32);
+    int result =
+        rights_set_capabilities(&new->rights, wanted[0].effective | (uint64_t)wanted[1].effective << 32,
+                                wanted[0].permitted | (uint64_t)wanted[1].permitted << 32,
+                                wanted[0].inheritable | (uint64_t)wanted[1].inheritable << 32);
     if (result) {
         credentials_put(new);
         return result;

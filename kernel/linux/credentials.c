@@ -29,8 +29,7 @@ void credentials_put(struct credentials *credentials)
 
 struct credentials *credentials_with_groups(uint32_t group_count)
 {
-    struct credentials *made =
-        heap_alloc(&kernel_heap, sizeof *made + group_count * sizeof made->groups[0]);
+    struct credentials *made = heap_alloc(&kernel_heap, sizeof *made + group_count * sizeof made->groups[0]);
     if (made) {
         atomic_init(&made->users, 1);
         made->group_count = group_count;

@@ -1,6 +1,6 @@
 /*
- * Credentials: the rights of a task and the further groups that it is in; docs/programs.md, "Users, groups and
- * capabilities". A record is shared by all who have the same, is counted, and never changes: whoever sets
+ * Credentials: the rights of a task and the further groups that it is in; docs/programs.md, "Users, groups
+ * and capabilities". A record is shared by all who have the same, is counted, and never changes: whoever sets
  * something gets another one, so that others may read what they have found without a lock.
  *
  * The calling task reads its own. Those of another are read with the tree's mutex held (tree.h).
@@ -35,8 +35,9 @@ struct credentials *credentials_with_groups(uint32_t group_count);
 /* They are the calling task's from now on: takes the reference over. */
 void credentials_set(struct credentials *credentials);
 
-/* The calling task has just executed a program, and the process has this task's credentials. Others do not look
- * into it where IDs are not those of the user who runs it; hidden: nor where that one may not read its file. */
+/* The calling task has just executed a program, and the process has this task's credentials. Others do not
+ * look into it where IDs are not those of the user who runs it; hidden: nor where that one may not read its
+ * file. */
 void credentials_note_execution(bool hidden);
 
 /* Whether the calling task may do what the capability is for; a thread of the kernel may do all. */

@@ -220,9 +220,8 @@ static int execute(struct executable *executable, user_addr_t arguments, user_ad
     struct strings bytes = {.bytes = NULL};
     struct program_strings strings;
     struct preparation made = {.memory = NULL};
-    struct program_request request = {.strings = &strings,
-                                      .view = view,
-                                      .stack_bytes = task->process->limits[LIMIT_STACK].soft};
+    struct program_request request = {
+        .strings = &strings, .view = view, .stack_bytes = task->process->limits[LIMIT_STACK].soft};
     int error = collect(executable, arguments, variables, &bytes, &strings);
     error = error ? error : prepare(task, executable, &request, &made);
     strings_free(&bytes);

@@ -148,9 +148,9 @@ static int read_program(struct program_file *file, struct program_elf *program)
 
 /* Where the program begins, and what else its stack tells of. */
 struct start {
-    uint64_t move;             /* of the program */
-    uint64_t entry;            /* of the program, too */
-    uint64_t interpreter;      /* by how much that was moved, AT_BASE; 0: there is none */
+    uint64_t move;        /* of the program */
+    uint64_t entry;       /* of the program, too */
+    uint64_t interpreter; /* by how much that was moved, AT_BASE; 0: there is none */
     uint64_t first_instruction;
 };
 
@@ -162,7 +162,8 @@ static int map_interpreter(struct memory *memory, struct program_file *file, str
     int error = file->bytes < sizeof(Elf64_Ehdr) ? -EIO : read_program(file, &interpreter);
     if (!error) {
         uint64_t base = align_up(placement->map_base, interpreter.alignment);
-        start->interpreter = interpreter.moves ? base - align_down(interpreter.base, interpreter.alignment) : 0;
+        start->interpreter =
+            interpreter.moves ? base - align_down(interpreter.base, interpreter.alignment) : 0;
         start->first_instruction = interpreter.entry + start->interpreter;
         error = map_segments(memory, file, &interpreter, start->interpreter);
         if (interpreter.moves) {
@@ -286,8 +287,7 @@ int program_load(struct memory *memory, struct program_file *file, const struct 
     error = map_program(memory, file, &program, start.move);
     error = error ? error : load_interpreter(memory, request->view, file, &program, &placement, &start);
     error = error ? error : map_stack(memory, &placement, stack_bytes);
-    error = error ? error
-                  : fill_stack(memory, &program, &start, &placement, request, stack_bytes, &pointer);
+    error = error ? error : fill_stack(memory, &program, &start, &placement, request, stack_bytes, &pointer);
     if (error) {
         return error;
     }

@@ -11,7 +11,8 @@ static int64_t find(uint32_t number, struct process **process)
         return -ESRCH;
     }
     *process = task->process;
-    return task == self || rights_may_limit(&self->credentials->rights, &task->credentials->rights) ? 0 : -EPERM;
+    return task == self || rights_may_limit(&self->credentials->rights, &task->credentials->rights) ? 0
+                                                                                                    : -EPERM;
 }
 
 /* (T) */

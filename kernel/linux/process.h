@@ -163,7 +163,7 @@ struct task {
     struct task_signals signals;
     struct credentials *credentials; /* (T) to write */
     struct identity *identity;       /* (T) its number */
-    struct task *next;         /* (T) of the same process */
+    struct task *next;               /* (T) of the same process */
     struct task *previous;
     struct task *borrower;      /* (T) the child that uses this task's memory after vfork(), while it waits */
     struct task *lender;        /* (T) the other way round */

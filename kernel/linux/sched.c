@@ -46,11 +46,12 @@ static bool may_change(const struct task *task)
     return rights_may_schedule(&task_current()->credentials->rights, &task->credentials->rights);
 }
 
-/* (T) Whether the task may get the nice value, as far as the limit of its process goes: that counts from 1, for
- * 19, to 40. */
+/* (T) Whether the task may get the nice value, as far as the limit of its process goes: that counts from 1,
+ * for 19, to 40. */
 static bool may_be_as_nice(const struct task *task, int32_t value)
 {
-    return (uint64_t)(NICE_TOLD - value) <= task->process->limits[LIMIT_NICE].soft || task_may(CAPABILITY_NICE);
+    return (uint64_t)(NICE_TOLD - value) <= task->process->limits[LIMIT_NICE].soft ||
+           task_may(CAPABILITY_NICE);
 }
 
 /* ---- Policies ---- */
@@ -86,8 +87,8 @@ static int64_t set_policy(uint32_t number, uint32_t policy, bool keeps, user_add
         error = priority >= 1 && priority <= 99 ? -EPERM : -EINVAL;
     } else if (!is_plain(wanted) || priority != 0) {
         error = -EINVAL;
-    } else if (!may_change(task) || (task->policy == POLICY_IDLE && wanted != POLICY_IDLE &&
-                                     !may_be_as_nice(task, task->nice))) {
+    } else if (!may_change(task) ||
+               (task->policy == POLICY_IDLE && wanted != POLICY_IDLE && !may_be_as_nice(task, task->nice))) {
         error = -EPERM;
     } else {
         task->policy = wanted;

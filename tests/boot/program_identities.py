@@ -56,4 +56,7 @@ CASES = {
     "program.execute_at": as_root("execute_at"),
     "program.users": as_root("users", cpus=1),
     "program.users.4": as_root("users", cpus=4),
+    "program.users.files": as_root("users_files"),
+    "program.users.others": as_root("users_others", cpus=1),
+    "program.users.others.4": as_root("users_others", cpus=4),
 }

@@ -1,4 +1,5 @@
-/* A dynamic program: it is loaded by an interpreter, and so are its libraries; addresses are where the vector says. */
+/* A dynamic program: it is loaded by an interpreter, and so are its libraries; addresses are where the vector
+ * says. */
 #include "check.h"
 
 #include <elf.h>
@@ -23,6 +24,7 @@ int main(int arguments, char **names)
     printf("interpreter: %d\n", base && memcmp(base, ELFMAG, SELFMAG) == 0);
     dl_iterate_phdr(count, NULL);
     printf("objects: %d\n", objects);
-    printf("entry: %d\n", getauxval(AT_ENTRY) > getauxval(AT_PHDR) && (char *)getauxval(AT_ENTRY) < (char *)&objects);
+    printf("entry: %d\n",
+           getauxval(AT_ENTRY) > getauxval(AT_PHDR) && (char *)getauxval(AT_ENTRY) < (char *)&objects);
     return 0;
 }

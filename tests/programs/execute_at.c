@@ -1,5 +1,5 @@
-/* execveat: programs and scripts that are given by descriptors. The program executes itself: with the argument
- * "tell" it prints what it was given. */
+/* execveat: programs and scripts that are given by descriptors. The program executes itself: with the
+ * argument "tell" it prints what it was given. */
 #include "check.h"
 
 #include <elf.h>

@@ -215,11 +215,13 @@ static void names_in_order(const char *file, const char *names)
 
 static void status(void)
 {
-    names_in_order("/proc/self/status",
-                   "Name Umask State Tgid Ngid Pid PPid TracerPid Uid Gid FDSize Groups NStgid NSpid NSpgid NSsid "
-                   "VmPeak VmSize VmLck VmPin VmHWM VmRSS RssAnon RssFile RssShmem VmData VmStk VmExe VmLib VmPTE VmSwap "
-                   "HugetlbPages CoreDumping THP_enabled Threads SigQ SigPnd ShdPnd SigBlk SigIgn SigCgt "
-                   "CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters Cpus_allowed_list");
+    names_in_order(
+        "/proc/self/status",
+        "Name Umask State Tgid Ngid Pid PPid TracerPid Uid Gid FDSize Groups NStgid NSpid NSpgid NSsid "
+        "VmPeak VmSize VmLck VmPin VmHWM VmRSS RssAnon RssFile RssShmem VmData VmStk VmExe VmLib VmPTE "
+        "VmSwap "
+        "HugetlbPages CoreDumping THP_enabled Threads SigQ SigPnd ShdPnd SigBlk SigIgn SigCgt "
+        "CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters Cpus_allowed_list");
     printf("numbers: %d %d %d\n", value(text, "Pid") == getpid(), value(text, "Tgid") == getpid(),
            value(text, "PPid") == getppid());
     printf("sums: %d\n",

@@ -1,7 +1,7 @@
 /*
  * Who a task is and what it may do: users, groups and capabilities, and how each call changes them. Linux's
- * rules (credentials(7), capabilities(7), kernel/sys.c, security/commoncap.c), without user namespaces, ambient
- * capabilities, secure bits and capabilities of files. Pure.
+ * rules (credentials(7), capabilities(7), kernel/sys.c, security/commoncap.c), without user namespaces,
+ * ambient capabilities, secure bits and capabilities of files. Pure.
  */
 #pragma once
 
@@ -73,8 +73,8 @@ enum ids_call {
 };
 
 /*
- * Sets users, or groups. keeps: capabilities stay permitted when the last ID of user 0 goes (PR_SET_KEEPCAPS).
- * Returns 0, -EINVAL or -EPERM, with nothing changed.
+ * Sets users, or groups. keeps: capabilities stay permitted when the last ID of user 0 goes
+ * (PR_SET_KEEPCAPS). Returns 0, -EINVAL or -EPERM, with nothing changed.
  */
 int rights_set_ids(struct rights *rights, bool of_groups, enum ids_call call, const uint32_t ids[3],
                    bool keeps);

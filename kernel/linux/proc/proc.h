@@ -98,8 +98,8 @@ struct file *proc_file(const struct proc_what *what, uint32_t number);
 bool proc_next_file(const struct proc_what *what, uint64_t *number);
 /* How many descriptors its table has room for. */
 uint64_t proc_files_size(const struct proc_what *what);
-/* Who a file of the process belongs to, as long as others may look into it; else to user 0. of_directory: as a
- * directory that everybody may read does, whatever others may. */
+/* Who a file of the process belongs to, as long as others may look into it; else to user 0. of_directory: as
+ * a directory that everybody may read does, whatever others may. */
 void proc_owner(const struct proc_what *what, bool of_directory, uint32_t *user, uint32_t *group);
 /* Whether the calling task may look into the process: 0, -EACCES or -ESRCH. */
 int proc_may_look(const struct proc_what *what);

@@ -1,6 +1,7 @@
 /*
- * /proc/PID/status (fs/proc/array.c): who a process is, its memory, its signals and what it may do. Its groups
- * can be many, so the file is told in parts: what comes before them, some groups at a time, and the rest.
+ * /proc/PID/status (fs/proc/array.c): who a process is, its memory, its signals and what it may do. Its
+ * groups can be many, so the file is told in parts: what comes before them, some groups at a time, and the
+ * rest.
  */
 #include <ashlar/memory.h>
 #include <ashlar/processor.h>
@@ -96,7 +97,8 @@ static void tell_rights(struct proc_text *text, const struct proc_facts *facts)
 static void tell_rest(struct proc_text *text, const struct proc_facts *facts)
 {
     text_print(text, "%s\nNStgid:\t%u\nNSpid:\t%u\nNSpgid:\t%u\nNSsid:\t%u\n",
-               facts->credentials->group_count == 0 ? " " : "", facts->number, facts->task_number, facts->group, facts->session);
+               facts->credentials->group_count == 0 ? " " : "", facts->number, facts->task_number,
+               facts->group, facts->session);
     if (facts->space) {
         tell_memory(text, facts);
     }

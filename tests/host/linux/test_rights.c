@@ -230,14 +230,10 @@ static void test_execute(void **state)
         uint32_t effective_user;
         bool secure;
     } rows[] = {
-        {0, 0, 0xff, 0xff, false, 0xff, 0xff, 0, false},
-        {0, 0, 0x0f, 0xff, false, 0xff, 0xff, 0, false},
-        {0, 0, 0x0f, 0xff, true, 0x0f, 0x0f, 0, false},
-        {5, 5, 0xff, 0xff, false, 0, 0, 5, false},
-        {0, 5, 0xff, 0xff, false, 0xff, 0, 5, true},
-        {5, 0, 0xff, 0x3f, false, 0x3f, 0x3f, 0, true},
-        {5, 0, 0x0f, 0xff, true, 0x0f, 0x0f, 5, true},
-        {5, 6, 0, 0xff, false, 0, 0, 6, true},
+        {0, 0, 0xff, 0xff, false, 0xff, 0xff, 0, false}, {0, 0, 0x0f, 0xff, false, 0xff, 0xff, 0, false},
+        {0, 0, 0x0f, 0xff, true, 0x0f, 0x0f, 0, false},  {5, 5, 0xff, 0xff, false, 0, 0, 5, false},
+        {0, 5, 0xff, 0xff, false, 0xff, 0, 5, true},     {5, 0, 0xff, 0x3f, false, 0x3f, 0x3f, 0, true},
+        {5, 0, 0x0f, 0xff, true, 0x0f, 0x0f, 5, true},   {5, 6, 0, 0xff, false, 0, 0, 6, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
