@@ -66,7 +66,8 @@ int64_t prctl_rest(const struct trap_frame *frame)
         task->keeps_capabilities = value;
         return 0;
     case PRCTL_READ_BOUNDING_SET:
-        return value < CAPABILITY_COUNT ? task->credentials->rights.bounding >> value & 1 : -EINVAL;
+        return value < CAPABILITY_COUNT ? (int64_t)(task->credentials->rights.bounding >> value & 1)
+                                        : -EINVAL;
     case PRCTL_DROP_BOUNDING:
         return drop_bounding(value);
     case PRCTL_GET_TSC:
