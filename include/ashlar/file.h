@@ -90,8 +90,8 @@ struct file {
     _Atomic(uint32_t) flags; /* enum file_flags */
     struct mutex seeking;    /* guards `position` */
     uint64_t position;       /* of the next byte, or in a directory */
-    /* Whoever opened it was not user 0, and maybe not in the file's group either: set-ID bits go when it is
-     * written to. */
+    /* Whoever opened it had not FS_POWER_SET_ID, and maybe was not in the file's group either: set-ID bits go
+     * when it is written to. */
     bool unprivileged;
     bool outsider;
     void *own;      /* what its operations keep */
@@ -108,16 +108,24 @@ struct file {
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file);
 
-/* Opens a file that is to be executed, to be read: a regular one (EACCES for others, which are not opened: a
- * pipe's opening would wait) that `view` may execute and read. Its name is looked up once. Fails as fs_open()
- * does. */
-int fs_open_program(const struct fs_view *view, const char *name, struct file **file);
+/*
+ * Opens, to be read, a regular file that `who` may execute, whether he may read it or not. flags:
+ * FS_AT_NO_FOLLOW, FS_AT_EMPTY_PATH. Fails as fs_find() does, or with -EACCES, -ELOOP (a symbolic link that
+ * is not followed) or -ENOMEM. The second opens the node of an open file so, even of one that is open as a
+ * place only.
+ */
+int fs_open_to_execute(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+                       struct file **file);
+int file_reopen_to_execute(const struct fs_view *view, const struct file *from, struct file **file);
+
+/* Whether the permissions of the file's node let the view's identity read it, however it was opened. */
+bool file_may_be_read(const struct fs_view *view, const struct file *file);
 
 /* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 
-/* A regular file without a name (memfd_create). */
-int fs_unnamed(const struct fs_view *view, struct file **file);
+/* A regular file without a name (memfd_create). title: what fs_name() shows of it all the same. */
+int fs_unnamed(const struct fs_view *view, const char *title, struct file **file);
 
 /* What may never be done to a file any more (F_ADD_SEALS, include/uapi/linux/fcntl.h). */
 enum file_seal {

@@ -99,12 +99,26 @@ struct path {
     struct fs_entry *entry; /* with a reference, or NULL for none */
 };
 
+/* What somebody may do beyond what permissions say: Linux's capabilities, by their bits
+ * (include/uapi/linux/capability.h). */
+enum fs_power {
+    FS_POWER_GIVE = 1 << 0,     /* CAP_CHOWN: owners and groups may be changed */
+    FS_POWER_OVERRIDE = 1 << 1, /* CAP_DAC_OVERRIDE: permissions do not count */
+    FS_POWER_SEARCH = 1 << 2,   /* CAP_DAC_READ_SEARCH: the same for reading, and searching directories */
+    FS_POWER_OWN = 1 << 3,      /* CAP_FOWNER: may what the owner may */
+    FS_POWER_SET_ID = 1 << 4,   /* CAP_FSETID: set-ID bits stay */
+    FS_POWER_DEVICES = 1 << 27, /* CAP_MKNOD */
+};
+
+#define FS_POWERS_ALL UINT64_MAX
+
 /* Who asks. */
 struct fs_identity {
-    uint32_t user;          /* 0 may nearly everything */
+    uint32_t user;
     uint32_t group;         /* of what he makes */
-    const uint32_t *groups; /* others that he belongs to */
+    const uint32_t *groups; /* others that he belongs to, in ascending order */
     uint32_t group_count;   /* how many */
+    uint64_t powers;        /* enum fs_power, or'ed; other bits mean nothing here */
 };
 
 /* How somebody sees the tree: what a process has of it. */
@@ -143,7 +157,7 @@ int fs_init(struct fs *fs, const struct fs_config *config);
 /* Returns all memory. Nobody has a path, a file or a mapping of it any more. */
 void fs_destroy(struct fs *fs);
 
-/* The view of user 0 from the root; give it back with fs_view_put(). */
+/* The view of user 0, who has all powers, from the root; give it back with fs_view_put(). */
 void fs_view_root(struct fs *fs, struct fs_view *view);
 void fs_view_put(struct fs_view *view);
 

@@ -17,8 +17,10 @@ struct made_what {
 /* What a maker found under a name. */
 struct made_found {
     struct made_what what;
-    uint32_t mode;     /* enum fs_mode: a directory, a regular file or a symbolic link, and its permissions */
-    uint64_t number;   /* of the node */
+    uint32_t mode;   /* enum fs_mode: a directory, a regular file or a symbolic link, and its permissions */
+    uint64_t number; /* of the node */
+    uint32_t user;   /* owner and group */
+    uint32_t group;
     char text[32];     /* of a link without a place: what it says */
     struct path leads; /* of a link: where it leads to, with a reference; or none */
 };
@@ -47,17 +49,18 @@ const struct made_what *made_what(const struct file *file);
 int made_mount(struct fs *fs, const char *name, const struct made *made, const struct made_what *what);
 
 /*
- * The place of an open file, with a reference. Of a file without a name one is made up, whose name is
- * "pipe:[5]" and the like. None when there is no memory.
+ * The place of an open file, with a reference. Of a file without a name one is made up, whose name is its
+ * title, or "pipe:[5]" and the like. None when there is no memory.
  */
 struct path made_place(struct file *file);
 
 /*
  * The file whose pages a pager gives: its node's number, and a place with a reference by which it was opened;
- * or no place, when all its names have gone and nobody has it open. False: it is no file's pager. The caller
- * has a reference to the pager.
+ * or no place, when all its names have gone and nobody has it open. *title: of a file that never had a name
+ * its title, as long as there is the pager; else NULL. False: it is no file's pager. The caller has a
+ * reference to the pager.
  */
-bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place);
+bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place, const char **title);
 
 /* A spinlock of the file's own, for what its operations keep in file->own. */
 struct spinlock *made_lock(struct file *file);

@@ -9,7 +9,7 @@ static bool may_give(const struct fs_identity *who, const struct fs_node *node,
     bool user = !change->set_user || (owns && change->user == node->user);
     bool group = !change->set_group ||
                  (owns && (fs_identity_in_group(who, change->group) || change->group == node->group));
-    return who->user == 0 || (user && group);
+    return (who->powers & FS_POWER_GIVE) || (user && group);
 }
 
 /* Whether the change takes set-ID bits: then it is one of permissions, too. */
@@ -23,7 +23,7 @@ static bool takes_set_ids(const struct fs_identity *who, const struct fs_node *n
 /* Times of now may be set by whoever may write; others, and permissions, only by the owner. */
 static int check(const struct fs_identity *who, struct fs_node *node, const struct fs_change *change)
 {
-    bool owns = who->user == 0 || who->user == node->user;
+    bool owns = fs_owns(node, who);
     bool times = change->set_accessed || change->set_modified;
     if (!may_give(who, node, change) || (!owns && (change->set_mode || takes_set_ids(who, node, change)))) {
         return -EPERM;

@@ -33,6 +33,7 @@ struct fs_regular {
     uint64_t bytes;        /* (N) length; written with `writing` held, too */
     uint64_t frames;       /* (N) in the pages */
     struct fs_entry *name; /* (N) it was opened by last, without a reference; NULL: none that is left */
+    char *title;           /* of one that never has a name: what is shown in place of it; constant */
     int32_t writers;       /* (N) files open for writing; below 0: those who execute it */
     unsigned seals;        /* enum file_seal, and FS_SEALABLE; written with `writing` held */
 };
@@ -116,11 +117,17 @@ void fs_node_put(struct fs_node *node);
 /* Whether `who` may do all of `wanted` (enum fs_permission): 0 or -EACCES. */
 int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned wanted);
 
-/* The mode without those set-ID bits that go when somebody changes the contents or the owner. outsider: who
- * is not in the group, and not user 0. */
+/* The mode without those set-ID bits that go when somebody changes the contents or the owner. outsider: as
+ * fs_is_outsider() has it. */
 uint32_t fs_without_set_ids(uint32_t mode, bool outsider);
 
-/* Whether `who` is neither user 0 nor in the node's group. */
+/* Whether `who` owns the node, or may do what the owner may. */
+static inline bool fs_owns(const struct fs_node *node, const struct fs_identity *who)
+{
+    return who->user == node->user || (who->powers & FS_POWER_OWN);
+}
+
+/* Whether `who` is not in the node's group, and has not the power to keep set-ID bits. */
 bool fs_is_outsider(const struct fs_node *node, const struct fs_identity *who);
 
 /* Whether `who` is the group, or in it. */

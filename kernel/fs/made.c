@@ -3,8 +3,6 @@
 
 #define FIRST_NAME 2 /* position of the first name in a directory: behind "." and ".." */
 
-static const struct fs_identity root = {0};
-
 const struct made_what *made_what(const struct file *file)
 {
     return &file->node->what;
@@ -21,7 +19,8 @@ struct spinlock *made_lock(struct file *file)
 static int make_node(struct fs *fs, const struct made *made, const struct made_found *found,
                      struct fs_node **made_node)
 {
-    int error = fs_node_new(fs, &root, found->mode, made_node);
+    const struct fs_identity owner = {.user = found->user, .group = found->group};
+    int error = fs_node_new(fs, &owner, found->mode, made_node);
     if (error) {
         return error == -ENOSPC ? -ENOMEM : error;
     }

@@ -30,28 +30,29 @@ int made_mount(struct fs *fs, const char *name, const struct made *made, const s
 /* ---- Places of files ---- */
 
 /* A file without a name gets one that lies nowhere. */
-static struct path make_up(struct file *file)
+static struct path make_up(struct fs_node *node)
 {
-    struct fs_node *node = file->node;
-    char name[40] = "/memfd:";
-    bool regular = fs_kind(node) == FS_REGULAR;
-    if (!regular) {
-        format(name, sizeof name, "%s:[%" PRIu64 "]", fs_kind(node) == FS_PIPE ? "pipe" : "anon_inode",
+    char made[40];
+    const char *name = fs_has_pages(node) ? node->regular.title : NULL;
+    bool has_title = name;
+    if (!has_title) {
+        format(made, sizeof made, "%s:[%" PRIu64 "]", fs_kind(node) == FS_PIPE ? "pipe" : "anon_inode",
                node->number);
+        name = made;
     }
     fs_node_get(node);
     struct fs_entry *entry = fs_entry_make(NULL, name, strlen(name), node);
     if (!entry) {
         fs_node_put(node);
     } else {
-        entry->gone = regular;
+        entry->gone = has_title;
     }
     return (struct path){entry};
 }
 
 struct path made_place(struct file *file)
 {
-    return file->path.entry ? path_get(file->path) : make_up(file);
+    return file->path.entry ? path_get(file->path) : make_up(file->node);
 }
 
 /* A reference to an entry that may be on its way out. */
@@ -78,13 +79,14 @@ static struct path place_of(struct fs_node *node)
     return place;
 }
 
-bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place)
+bool made_pager_file(struct vm_pager *pager, uint64_t *number, struct path *place, const char **title)
 {
     struct fs_node *node = fs_paged_node(pager);
     if (!node) {
         return false;
     }
     *number = node->number;
-    *place = place_of(node);
+    *title = node->regular.title;
+    *place = *title ? (struct path){NULL} : place_of(node);
     return true;
 }

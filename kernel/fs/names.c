@@ -17,8 +17,7 @@ int fs_may_add(const struct fs_view *view, struct fs_node *directory)
 /* In a sticky directory, who owns neither it nor what is named may not remove the name. */
 static bool sticks(const struct fs_view *view, const struct fs_node *directory, const struct fs_node *node)
 {
-    uint32_t user = view->who.user;
-    return (directory->mode & FS_STICKY) && user != 0 && user != node->user && user != directory->user;
+    return (directory->mode & FS_STICKY) && !fs_owns(node, &view->who) && view->who.user != directory->user;
 }
 
 int fs_may_remove(const struct fs_view *view, struct fs_node *directory, struct fs_entry *entry,
@@ -48,8 +47,8 @@ static struct fs_identity maker(const struct fs_view *view, const struct fs_node
         who.group = directory->group;
         if ((*mode & FS_KIND) == FS_DIRECTORY) {
             *mode |= FS_SET_GROUP;
-        } else if ((*mode & (FS_SET_GROUP | 010)) == (FS_SET_GROUP | 010) && who.user != 0 &&
-                   !fs_identity_in_group(&view->who, who.group)) {
+        } else if ((*mode & (FS_SET_GROUP | 010)) == (FS_SET_GROUP | 010) &&
+                   fs_is_outsider(directory, &view->who)) {
             *mode &= ~(uint32_t)FS_SET_GROUP;
         }
     }
@@ -155,7 +154,7 @@ int fs_mknod(const struct fs_view *view, const struct path *at, const char *name
     if (!is_device && kind != 0 && kind != FS_REGULAR && kind != FS_PIPE && kind != FS_SOCKET) {
         return -EINVAL;
     }
-    if (is_device && view->who.user != 0) {
+    if (is_device && !(view->who.powers & FS_POWER_DEVICES)) {
         return -EPERM;
     }
     kind = kind == 0 ? (uint32_t)FS_REGULAR : kind;

@@ -95,16 +95,22 @@ void fs_node_put(struct fs_node *node)
 
 bool fs_identity_in_group(const struct fs_identity *who, uint32_t group)
 {
-    bool in_group = who->group == group;
-    for (uint32_t i = 0; i < who->group_count && !in_group; i++) {
-        in_group = who->groups[i] == group;
+    uint32_t low = 0;
+    uint32_t high = who->group_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (who->groups[middle] < group) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    return in_group;
+    return who->group == group || (low < who->group_count && who->groups[low] == group);
 }
 
 bool fs_is_outsider(const struct fs_node *node, const struct fs_identity *who)
 {
-    return who->user != 0 && !fs_identity_in_group(who, node->group);
+    return !(who->powers & FS_POWER_SET_ID) && !fs_identity_in_group(who, node->group);
 }
 
 uint32_t fs_without_set_ids(uint32_t mode, bool outsider)
@@ -112,10 +118,13 @@ uint32_t fs_without_set_ids(uint32_t mode, bool outsider)
     return mode & ~(uint32_t)(FS_SET_USER | (mode & 010 || outsider ? FS_SET_GROUP : 0));
 }
 
-/* User 0 may all, but execute only what is executable for somebody. */
-static bool root_may(uint32_t mode, unsigned wanted)
+/* Who may all may execute only what is executable for somebody. */
+static bool may_anyway(uint64_t powers, uint32_t mode, unsigned wanted)
 {
-    return !(wanted & FS_MAY_EXECUTE) || (mode & FS_KIND) == FS_DIRECTORY || (mode & 0111);
+    bool is_directory = (mode & FS_KIND) == FS_DIRECTORY;
+    unsigned read = is_directory ? FS_MAY_READ | FS_MAY_EXECUTE : FS_MAY_READ;
+    return ((powers & FS_POWER_SEARCH) && !(wanted & ~read)) ||
+           ((powers & FS_POWER_OVERRIDE) && (!(wanted & FS_MAY_EXECUTE) || is_directory || (mode & 0111)));
 }
 
 int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned wanted)
@@ -125,16 +134,13 @@ int fs_node_allows(struct fs_node *node, const struct fs_identity *who, unsigned
     uint32_t user = node->user;
     uint32_t group = node->group;
     spinlock_release(&node->lock);
-    if (who->user == 0) {
-        return root_may(mode, wanted) ? 0 : -EACCES;
-    }
     unsigned allowed = mode;
     if (who->user == user) {
         allowed = mode >> 6;
     } else if (fs_identity_in_group(who, group)) {
         allowed = mode >> 3;
     }
-    return (wanted & ~allowed & 7) == 0 ? 0 : -EACCES;
+    return (wanted & ~allowed & 7) == 0 || may_anyway(who->powers, mode, wanted) ? 0 : -EACCES;
 }
 
 /* ---- Times ---- */

@@ -12,7 +12,6 @@ struct opening {
     const struct fs_view *view;
     unsigned flags;
     uint32_t mode;          /* of a file that is made */
-    bool executes;          /* it is to be executed */
     struct fs_entry *entry; /* what is opened; with a reference */
     bool made;              /* it was not there before */
 };
@@ -106,12 +105,6 @@ static int check_kind(const struct opening *opening, uint32_t kind)
     return 0;
 }
 
-/* What is to be executed is a file of bytes, and executable for him who asks. */
-static int check_executable(struct fs_node *node, const struct fs_identity *who)
-{
-    return fs_kind(node) != FS_REGULAR ? -EACCES : fs_node_allows(node, who, FS_MAY_EXECUTE);
-}
-
 static int check(const struct opening *opening)
 {
     struct fs_node *node = opening->entry->node;
@@ -124,9 +117,8 @@ static int check(const struct opening *opening)
     if (kind == FS_DIRECTORY && (wanted(opening->flags) & FS_MAY_WRITE)) {
         return -EISDIR;
     }
-    error = opening->executes ? check_executable(node, who) : 0;
-    error = error ? error : fs_node_allows(node, who, wanted(opening->flags));
-    if (error == 0 && (opening->flags & FILE_NO_ACCESS_TIME) && who->user != 0 && who->user != node->user) {
+    error = fs_node_allows(node, who, wanted(opening->flags));
+    if (error == 0 && (opening->flags & FILE_NO_ACCESS_TIME) && !fs_owns(node, who)) {
         error = -EPERM;
     }
     return error;
@@ -166,7 +158,7 @@ static int open_with(const struct fs_view *view, struct fs_node *node, struct pa
     file->node = node;
     file->path = path;
     file->fs = view->fs;
-    file->unprivileged = view->who.user != 0;
+    file->unprivileged = !(view->who.powers & FS_POWER_SET_ID);
     file->outsider = fs_is_outsider(node, &view->who);
     atomic_init(&file->references, 1);
     atomic_init(&file->flags, flags & ~(unsigned)(FILE_CREATE | FILE_EXCLUSIVE | FILE_TRUNCATE |
@@ -202,30 +194,6 @@ static int check_flags(unsigned *flags)
     return (*flags & FILE_CREATE) && (*flags & FILE_DIRECTORY) ? -EINVAL : 0;
 }
 
-/* Finds or makes the file, and opens it if that is allowed. */
-static int open_named(struct opening *opening, const struct path *at, const char *name, struct file **file)
-{
-    int error = find(opening, at, name);
-    if (error == 0) {
-        error = check(opening);
-    }
-    if (error == 0) {
-        error = fs_file_make(opening->view, opening->entry->node, (struct path){opening->entry},
-                             opening->flags, file);
-    }
-    if (error == 0 && fs_has_pages(opening->entry->node)) {
-        fs_regular_named(opening->entry->node, opening->entry);
-    }
-    fs_entry_put(opening->entry);
-    return error;
-}
-
-int fs_open_program(const struct fs_view *view, const char *name, struct file **file)
-{
-    struct opening opening = {.view = view, .flags = FILE_READ_ONLY | FILE_NO_WAIT, .executes = true};
-    return open_named(&opening, NULL, name, file);
-}
-
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file)
 {
@@ -234,7 +202,17 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
         return error;
     }
     struct opening opening = {.view = view, .flags = flags, .mode = mode & FS_PERMISSIONS & ~view->mask};
-    error = open_named(&opening, at, name, file);
+    error = find(&opening, at, name);
+    if (error == 0) {
+        error = check(&opening);
+    }
+    if (error == 0) {
+        error = fs_file_make(view, opening.entry->node, (struct path){opening.entry}, flags, file);
+    }
+    if (error == 0 && fs_has_pages(opening.entry->node)) {
+        fs_regular_named(opening.entry->node, opening.entry);
+    }
+    fs_entry_put(opening.entry);
     if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_has_pages((*file)->node)) {
         error = fs_regular_truncate((*file)->node, 0, (*file)->unprivileged, (*file)->outsider);
         if (error) {
@@ -244,10 +222,17 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
     return error;
 }
 
-int fs_unnamed(const struct fs_view *view, struct file **file)
+int fs_unnamed(const struct fs_view *view, const char *title, struct file **file)
 {
     struct fs_node *node;
     int error = fs_node_make(view->fs, &view->who, FS_REGULAR | 0777, 0, NULL, &node);
+    if (error == 0) {
+        node->regular.title = heap_duplicate(view->fs->config.heap, title, strlen(title) + 1);
+        error = node->regular.title ? 0 : -ENOMEM;
+        if (error) {
+            fs_node_put(node);
+        }
+    }
     if (error == 0) {
         error = fs_file_make(view, node, (struct path){NULL}, FILE_READ_WRITE, file);
         fs_node_put(node);

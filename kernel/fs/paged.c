@@ -276,6 +276,7 @@ static void release(struct vm_pager *pager)
 {
     struct fs_node *node = node_of(pager);
     fs_paged_remove(node, 0, UINT64_MAX);
+    heap_free(node->fs->config.heap, node->regular.title);
     fs_node_free(node);
 }
 

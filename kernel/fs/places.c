@@ -54,7 +54,7 @@ void fs_destroy(struct fs *fs)
 
 void fs_view_root(struct fs *fs, struct fs_view *view)
 {
-    *view = (struct fs_view){.fs = fs, .root = {fs->root}, .here = {fs->root}};
+    *view = (struct fs_view){.fs = fs, .root = {fs->root}, .here = {fs->root}, .who.powers = FS_POWERS_ALL};
     fs_entry_get(fs->root);
     fs_entry_get(fs->root);
 }
@@ -269,9 +269,9 @@ int fs_truncate(const struct fs_view *view, const struct path *at, const char *n
         error = fs_kind(node) == FS_DIRECTORY ? -EISDIR : -EINVAL;
     } else {
         error = fs_node_allows(node, &view->who, FS_MAY_WRITE);
-        error = error
-                    ? error
-                    : fs_regular_truncate(node, bytes, view->who.user != 0, fs_is_outsider(node, &view->who));
+        error = error ? error
+                      : fs_regular_truncate(node, bytes, !(view->who.powers & FS_POWER_SET_ID),
+                                            fs_is_outsider(node, &view->who));
     }
     path_put(path);
     return error;

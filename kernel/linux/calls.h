@@ -65,18 +65,24 @@
     X(152, munlockall, "")           X(310, process_vm_readv, "npnpnx")                                      \
     X(311, process_vm_writev, "npnpnx")                               X(325, mlock2, "pnx")                  \
     /* identity.c */                                                                                         \
-    X(39, getpid, "")               X(60, exit, "n")             X(102, getuid, "")                          \
-    X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \
+    X(39, getpid, "")               X(60, exit, "n")                                                         \
     X(110, getppid, "")             X(158, arch_prctl, "xp")     X(186, gettid, "")                          \
     X(218, set_tid_address, "p")    X(231, exit_group, "n")      X(273, set_robust_list, "pn")               \
     X(274, get_robust_list, "npp")                                                                           \
     X(121, getpgid, "n")            X(111, getpgrp, "")          X(109, setpgid, "nn")                       \
     X(112, setsid, "")              X(124, getsid, "n")          X(157, prctl, "npnnn")                      \
+    /* users.c, capabilities.c */                                                                            \
+    X(102, getuid, "")              X(104, getgid, "")           X(105, setuid, "n")                         \
+    X(106, setgid, "n")             X(107, geteuid, "")          X(108, getegid, "")                         \
+    X(113, setreuid, "nn")          X(114, setregid, "nn")       X(115, getgroups, "np")                     \
+    X(116, setgroups, "np")         X(117, setresuid, "nnn")     X(118, getresuid, "ppp")                    \
+    X(119, setresgid, "nnn")        X(120, getresgid, "ppp")     X(122, setfsuid, "n")                       \
+    X(123, setfsgid, "n")           X(125, capget, "pp")         X(126, capset, "pp")                        \
     /* clone.c, wait.c, kill.c, futex_call.c, exec.c */                                                      \
     X(56, clone, "xpppp")           X(57, fork, "")              X(58, vfork, "")                            \
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
-    X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
+    X(202, futex, "pxnppn")         X(59, execve, "spp")         X(322, execveat, "dsppx")                   \
     /* signal_calls.c, signal_frame.c, kill.c */                                                             \
     X(13, rt_sigaction, "nppn")     X(14, rt_sigprocmask, "nppn") X(15, rt_sigreturn, "")                    \
     X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \

@@ -111,7 +111,7 @@ int64_t call_clock_settime(const struct trap_frame *frame)
         return error ? error : -EPERM;
     }
     int64_t error = time_get(&wanted, user_addr(argument_2(frame)));
-    return error ? error : set_real(wanted);
+    return error ? error : task_may(CAPABILITY_TIME) ? set_real(wanted) : -EPERM;
 }
 
 /* ---- Older forms ---- */
@@ -147,6 +147,9 @@ int64_t call_settimeofday(const struct trap_frame *frame)
     time.part *= (int64_t)MICROSECOND;
     if (from != 0 && (time.seconds < 0 || (uint64_t)time.part >= NANOSECONDS_PER_SECOND)) {
         return -EINVAL;
+    }
+    if (!task_may(CAPABILITY_TIME)) {
+        return -EPERM;
     }
     int32_t minutes = (int32_t)(uint32_t)wanted;
     if (minutes > ZONE_MINUTES_MOST || minutes < -ZONE_MINUTES_MOST) {

@@ -56,7 +56,12 @@ static int64_t set_affinity(uint32_t number, const uint64_t *words)
     }
     tree_lock();
     const struct task *task = meant(number);
-    int64_t error = !task ? -ESRCH : thread_allow_cpus(task->thread, words) ? 0 : -ENOMEM;
+    int64_t error = -ESRCH;
+    if (task && !rights_may_schedule(&task_current()->credentials->rights, &task->credentials->rights)) {
+        error = -EPERM;
+    } else if (task) {
+        error = thread_allow_cpus(task->thread, words) ? 0 : -ENOMEM;
+    }
     tree_unlock();
     return error;
 }

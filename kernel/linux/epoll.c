@@ -40,7 +40,7 @@ static int64_t create(uint32_t flags)
     if (!epoll) {
         return -ENOMEM;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_special(&view, &epoll_operations, FILE_READ_WRITE, epoll, &file);
     fs_view_put(&view);
     if (error) {

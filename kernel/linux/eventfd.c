@@ -118,7 +118,7 @@ static int64_t create(uint64_t count, uint32_t flags)
     mutex_init(&own->lock, LOCK_FILE_CONTENTS, 0);
     own->count = (uint32_t)count;
     own->is_semaphore = flags & EVENT_SEMAPHORE;
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_special(&view, &operations, FILE_READ_WRITE | (flags & FILE_NO_WAIT), own, &file);
     fs_view_put(&view);
     if (error) {

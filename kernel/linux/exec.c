@@ -13,20 +13,11 @@
 #include <x86/extended_state.h>
 #include <x86/user_mode.h>
 
-#include "calls.h"
+#include "file_calls.h"
 #include "futex.h"
 #include "tree.h"
 
 /* ---- Collecting ---- */
-
-static int get_path(char path[FS_PATH_MAX], user_addr_t from)
-{
-    int64_t length = strncpy_from_user(path, from, FS_PATH_MAX);
-    if (length < 0) {
-        return length == USER_STRING_FAULT ? -EFAULT : -ENAMETOOLONG;
-    }
-    return length == 0 ? -ENOENT : 0;
-}
 
 /* A program without arguments gets an empty one, as Linux gives it. */
 static int collect(const struct executable *executable, user_addr_t arguments, user_addr_t variables,
@@ -62,16 +53,15 @@ static int collect(const struct executable *executable, user_addr_t arguments, u
 
 /* ---- The new memory ---- */
 
-static int make_memory(const struct process *process, struct executable *executable,
-                       const struct program_strings *strings, struct memory **memory,
-                       struct trap_frame *frame)
+static int make_memory(struct executable *executable, const struct program_request *request,
+                       struct memory **memory, struct trap_frame *frame)
 {
     int error = memory_create(memory, executable->program.name);
     if (error) {
         return error;
     }
     struct vm_space *before = space_load(&(*memory)->space);
-    error = program_load(*memory, &executable->program, strings, process->limits[LIMIT_STACK].soft, frame);
+    error = program_load(*memory, &executable->program, request, frame);
     space_load(before);
     if (error) {
         struct usage unused = {.ticks = 0};
@@ -148,73 +138,166 @@ static void change(struct task *task, struct memory *memory, const struct execut
     set_registers(task);
 }
 
+/* What the program gets that can fail to be made. */
+struct preparation {
+    struct memory *memory;
+    struct descriptors *files;       /* or NULL: the process keeps its own */
+    struct signal_actions *actions;  /* the same */
+    struct credentials *credentials; /* the same of the task */
+    struct trap_frame start;
+};
+
+static void give_up(struct preparation *made)
+{
+    struct usage unused = {.ticks = 0};
+    if (made->actions) {
+        signal_actions_put(made->actions);
+    }
+    if (made->files) {
+        descriptors_put(made->files);
+    }
+    if (made->credentials) {
+        credentials_put(made->credentials);
+    }
+    if (made->memory) {
+        memory_put(made->memory, &unused);
+    }
+}
+
+/* Rights that the program is to have: in `credentials` those that are others than the task's. */
+static int prepare_rights(const struct task *task, struct preparation *made, struct program_request *request)
+{
+    struct rights rights = task->credentials->rights;
+    request->secure = rights_execute(&rights, task->no_new_privileges);
+    request->rights = &task->credentials->rights;
+    if (memcmp(&rights, request->rights, sizeof rights) == 0) {
+        return 0;
+    }
+    made->credentials = credentials_copy();
+    if (!made->credentials) {
+        return -ENOMEM;
+    }
+    made->credentials->rights = rights;
+    request->rights = &made->credentials->rights;
+    return 0;
+}
+
+static int prepare(struct task *task, struct executable *executable, struct program_request *request,
+                   struct preparation *made)
+{
+    struct process *process = task->process;
+    int error = prepare_rights(task, made, request);
+    error = error ? error : make_memory(executable, request, &made->memory, &made->start);
+    /* While there are other threads, one of them may still share the table (CLONE_FILES). */
+    if (!error && (atomic_load(&process->task_count) > 1 || descriptors_are_shared(process->files))) {
+        made->files = descriptors_copy(process->files);
+        error = made->files ? 0 : -ENOMEM;
+    }
+    return error ? error : signals_prepare_execution(process, &made->actions);
+}
+
+/* Nothing fails from here on. Who runs with another user's rights shows nothing of himself to the first. */
+static void carry_out(struct task *task, struct executable *executable, const struct fs_view *view,
+                      struct preparation *made)
+{
+    bool hidden = !file_may_be_read(view, executable->program.file);
+    change_files(task->process, made->files);
+    tree_lock();
+    posix_timers_end(task->process);
+    tree_unlock();
+    signals_execute(task, made->actions);
+    change(task, made->memory, executable);
+    credentials_note_execution(hidden);
+    if (made->credentials) {
+        credentials_set(made->credentials);
+    }
+}
+
 static int execute(struct executable *executable, user_addr_t arguments, user_addr_t variables,
-                   struct trap_frame *frame)
+                   const struct fs_view *view, struct trap_frame *frame)
 {
     struct task *task = task_current();
     struct strings bytes = {.bytes = NULL};
     struct program_strings strings;
-    struct memory *memory = NULL;
-    struct descriptors *own = NULL;
-    struct signal_actions *actions = NULL;
-    struct trap_frame start;
+    struct preparation made = {.memory = NULL};
+    struct program_request request = {
+        .strings = &strings, .view = view, .stack_bytes = task->process->limits[LIMIT_STACK].soft};
     int error = collect(executable, arguments, variables, &bytes, &strings);
-    error = error ? error : make_memory(task->process, executable, &strings, &memory, &start);
+    error = error ? error : prepare(task, executable, &request, &made);
     strings_free(&bytes);
-    if (error) {
-        return error;
-    }
-    /* While there are other threads, one of them may still share the table (CLONE_FILES). */
-    if (atomic_load(&task->process->task_count) > 1 || descriptors_are_shared(task->process->files)) {
-        own = descriptors_copy(task->process->files);
-        error = own ? 0 : -ENOMEM;
-    }
-    error = error ? error : signals_prepare_execution(task->process, &actions);
     error = error ? error : end_others(task);
     if (error) {
-        if (actions) {
-            signal_actions_put(actions);
-        }
-        if (own) {
-            descriptors_put(own);
-        }
-        struct usage unused = {.ticks = 0};
-        memory_put(memory, &unused);
+        give_up(&made);
         return error;
     }
-    change_files(task->process, own);
-    tree_lock();
-    posix_timers_end(task->process);
-    tree_unlock();
-    signals_execute(task, actions);
-    change(task, memory, executable);
-    *frame = start;
+    carry_out(task, executable, view, &made);
+    *frame = made.start;
     return 0;
 }
 
-/* The frame is this call's own, and what it returns goes into it: a program begins with 0 in RAX. */
-static int64_t execute_path(const struct trap_frame *frame, user_addr_t path, user_addr_t arguments,
-                            user_addr_t variables)
+/* ---- What is meant ---- */
+
+/* A file that is given by a descriptor has a path in /dev/fd, as Linux makes one up. */
+static int set_path(struct executable *executable, const struct named *named, uint64_t descriptor)
 {
-    struct fs_view view;
-    struct executable *executable = heap_alloc(&kernel_heap, sizeof *executable);
-    if (!executable) {
-        return -ENOMEM;
+    if (!named->file) {
+        memcpy(executable->path, named->name, strlen(named->name) + 1);
+        return 0;
     }
-    places_view(process_current()->places, &view);
-    int error = get_path(executable->path, path);
-    error = error ? error : executable_find(&view, executable);
+    const char *name = named->name;
+    size_t length = format(executable->path, sizeof executable->path, "/dev/fd/%u%s%s", (uint32_t)descriptor,
+                           *name ? "/" : "", name);
+    executable->closes = descriptor_flag(process_current()->files, descriptor) == 1;
+    return length < sizeof executable->path ? 0 : -ENAMETOOLONG;
+}
+
+static int describe(struct executable *executable, const struct named *named, uint64_t descriptor,
+                    unsigned flags)
+{
+    executable->name = named->name;
+    executable->at = named->at;
+    executable->open = named->name[0] == 0 ? named->file : NULL;
+    executable->flags = flags & FS_AT_NO_FOLLOW;
+    executable->closes = false;
+    if (named->name[0] == 0 && !named->file) {
+        return -EACCES; /* it would be the working directory */
+    }
+    return set_path(executable, named, descriptor);
+}
+
+/* The frame is this call's own, and what it returns goes into it: a program begins with 0 in RAX. */
+static int64_t execute_at(const struct trap_frame *frame, uint64_t descriptor, uint64_t path,
+                          uint64_t arguments, uint64_t variables, uint64_t flags)
+{
+    struct named named;
+    if ((uint32_t)flags & ~(uint32_t)(FS_AT_NO_FOLLOW | FS_AT_EMPTY_PATH)) {
+        return -EINVAL;
+    }
+    struct executable *executable = heap_alloc(&kernel_heap, sizeof *executable);
+    int64_t error = executable ? named_begin(&named, descriptor, path, (unsigned)flags) : -ENOMEM;
+    if (error) {
+        heap_free(&kernel_heap, executable);
+        return error;
+    }
+    error = describe(executable, &named, descriptor, (unsigned)flags);
+    error = error ? error : executable_find(&named.view, executable);
     if (!error) {
-        error = execute(executable, arguments, variables, (struct trap_frame *)frame);
+        error = execute(executable, user_addr(arguments), user_addr(variables), &named.view,
+                        (struct trap_frame *)frame);
         program_file_close(&executable->program);
     }
-    fs_view_put(&view);
+    named_end(&named);
     heap_free(&kernel_heap, executable);
     return error;
 }
 
 int64_t call_execve(const struct trap_frame *frame)
 {
-    return execute_path(frame, user_addr(argument_1(frame)), user_addr(argument_2(frame)),
-                        user_addr(argument_3(frame)));
+    return execute_at(frame, (uint64_t)AT_HERE, argument_1(frame), argument_2(frame), argument_3(frame), 0);
+}
+
+int64_t call_execveat(const struct trap_frame *frame)
+{
+    return execute_at(frame, argument_1(frame), argument_2(frame), argument_3(frame), argument_4(frame),
+                      argument_5(frame));
 }

@@ -28,13 +28,25 @@ static void put_first(struct executable *executable, const struct script *script
     executable->first_count = count;
 }
 
+/* What was asked for; behind it come the programs of scripts, by their paths. */
+static int open_first(const struct fs_view *view, struct executable *executable)
+{
+    struct program_file *program = &executable->program;
+    int error = executable->open
+                    ? program_file_reopen(view, executable->open, executable->path, program)
+                    : program_file_open(view, executable->at, executable->name, executable->flags, program);
+    program->name = executable->path;
+    return error;
+}
+
 int executable_find(const struct fs_view *view, struct executable *executable)
 {
     const char *path = executable->path;
     executable->first_count = 0;
     for (unsigned depth = 0;; depth++) {
         struct script script;
-        int error = program_file_open(view, path, &executable->program);
+        int error = depth == 0 ? open_first(view, executable)
+                               : program_file_open(view, NULL, path, 0, &executable->program);
         if (error) {
             return error;
         }
@@ -48,6 +60,9 @@ int executable_find(const struct fs_view *view, struct executable *executable)
         program_file_close(&executable->program);
         if (error || kind == SCRIPT_BROKEN) {
             return error ? error : -ENOEXEC;
+        }
+        if (executable->closes) {
+            return -ENOENT;
         }
         if (depth == SCRIPTS_MOST) {
             return -ELOOP;

@@ -58,7 +58,7 @@ int64_t named_begin(struct named *named, uint64_t descriptor, uint64_t name, uns
     if (!named->name) {
         return -ENOMEM;
     }
-    places_view(process_current()->places, &named->view);
+    task_view(&named->view);
     int64_t length = get_name(named->name, name);
     int64_t error = length < 0 ? length : length == 0 && !(flags & FS_AT_EMPTY_PATH) ? -ENOENT : 0;
     error = error ? error : begin_at(named, descriptor);

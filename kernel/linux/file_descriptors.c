@@ -11,6 +11,7 @@
 #define MEMFD_CLOSE_ON_EXEC 1U
 #define MEMFD_SEALING       2U
 #define MEMFD_NAME_MAX      249 /* bytes without the terminator */
+#define MEMFD_PREFIX        "/memfd:"
 
 enum fcntl_command {
     FCNTL_DUP = 0,
@@ -252,7 +253,7 @@ static int64_t make_pipe(uint64_t to, uint32_t flags)
     if (flags & ~(uint32_t)(FILE_CLOSE_ON_EXEC | FILE_NO_WAIT)) {
         return -EINVAL;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_pipe(&view, flags & FILE_NO_WAIT, ends);
     fs_view_put(&view);
     return error ? error : give_both(ends, flags & FILE_CLOSE_ON_EXEC, to);
@@ -268,22 +269,23 @@ int64_t call_pipe2(const struct trap_frame *frame)
     return make_pipe(argument_1(frame), (uint32_t)argument_2(frame));
 }
 
-/* The name is for people, and nobody sees it yet. */
+/* The name is for people, who see it below /proc. */
 int64_t call_memfd_create(const struct trap_frame *frame)
 {
-    char name[MEMFD_NAME_MAX + 1];
+    char name[sizeof MEMFD_PREFIX + MEMFD_NAME_MAX] = MEMFD_PREFIX;
+    size_t prefix = sizeof MEMFD_PREFIX - 1;
     uint32_t flags = (uint32_t)argument_2(frame);
     struct fs_view view;
     struct file *file;
     if (flags & ~(uint32_t)(MEMFD_CLOSE_ON_EXEC | MEMFD_SEALING)) {
         return -EINVAL;
     }
-    int64_t length = strncpy_from_user(name, user_addr(argument_1(frame)), sizeof name);
+    int64_t length = strncpy_from_user(name + prefix, user_addr(argument_1(frame)), sizeof name - prefix);
     if (length < 0) {
         return length == USER_STRING_TOO_LONG ? -EINVAL : -EFAULT;
     }
-    places_view(process_current()->places, &view);
-    int64_t error = fs_unnamed(&view, &file);
+    task_view(&view);
+    int64_t error = fs_unnamed(&view, name, &file);
     fs_view_put(&view);
     if (error) {
         return error;

@@ -213,7 +213,7 @@ static int64_t change_open(uint64_t descriptor, const struct fs_change *change)
     if (!file) {
         return -EBADF;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t result = file_change(&view, file, change);
     fs_view_put(&view);
     file_put(file);
@@ -331,7 +331,7 @@ int64_t call_umask(const struct trap_frame *frame)
     return places_set_mask(process_current()->places, (uint32_t)argument_1(frame));
 }
 
-static int64_t change_place(uint64_t name, void (*set)(struct places *places, struct path path))
+static int64_t change_place(uint64_t name, void (*set)(struct places *places, struct path path), bool may)
 {
     struct named named;
     struct path found;
@@ -340,20 +340,23 @@ static int64_t change_place(uint64_t name, void (*set)(struct places *places, st
         result = fs_find_directory(&named.view, NULL, named.name, &found);
         named_end(&named);
     }
-    if (result == 0) {
+    if (result == 0 && may) {
         set(process_current()->places, found);
+    } else if (result == 0) {
+        path_put(found);
+        result = -EPERM;
     }
     return result;
 }
 
 int64_t call_chdir(const struct trap_frame *frame)
 {
-    return change_place(argument_1(frame), places_set_here);
+    return change_place(argument_1(frame), places_set_here, true);
 }
 
 int64_t call_chroot(const struct trap_frame *frame)
 {
-    return change_place(argument_1(frame), places_set_root);
+    return change_place(argument_1(frame), places_set_root, task_may(CAPABILITY_CHROOT));
 }
 
 int64_t call_fchdir(const struct trap_frame *frame)
@@ -366,7 +369,7 @@ int64_t call_fchdir(const struct trap_frame *frame)
     }
     int64_t result = -ENOTDIR;
     if (file->path.entry) {
-        places_view(process_current()->places, &view);
+        task_view(&view);
         result = fs_find_directory(&view, &file->path, ".", &found);
         fs_view_put(&view);
     }
@@ -384,7 +387,7 @@ int64_t call_getcwd(const struct trap_frame *frame)
     if (!name) {
         return -ENOMEM;
     }
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t bytes = path_is_gone(view.here) ? -ENOENT : fs_name(&view, view.here, name, FS_PATH_MAX);
     fs_view_put(&view);
     bytes = bytes == -ERANGE ? -ENAMETOOLONG : bytes;

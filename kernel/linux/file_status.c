@@ -206,6 +206,9 @@ static int64_t may_access(uint64_t at, uint64_t name, uint64_t wanted, uint32_t 
         return -EINVAL;
     }
     int64_t result = named_begin(&named, at, name, flags);
+    if (result == 0 && !(flags & AT_EACCESS)) {
+        task_real_identity(&named.view);
+    }
     if (result == 0) {
         result = named_is_file_alone(&named)
                      ? 0

@@ -1,4 +1,4 @@
-/* System calls about the process itself and its end. Everybody is root. */
+/* System calls about the process itself and its end. users.c has users and groups. */
 #include <x86/user_mode.h>
 
 #include <ashlar/string.h>
@@ -33,27 +33,6 @@ int64_t call_getppid(const struct trap_frame *frame)
 {
     (void)frame;
     return atomic_load_explicit(&process_current()->ppid, memory_order_relaxed);
-}
-
-int64_t call_getuid(const struct trap_frame *frame)
-{
-    (void)frame;
-    return 0;
-}
-
-int64_t call_geteuid(const struct trap_frame *frame)
-{
-    return call_getuid(frame);
-}
-
-int64_t call_getgid(const struct trap_frame *frame)
-{
-    return call_getuid(frame);
-}
-
-int64_t call_getegid(const struct trap_frame *frame)
-{
-    return call_getuid(frame);
 }
 
 int64_t call_exit(const struct trap_frame *frame)

@@ -88,12 +88,11 @@ static void note_segment(struct memory_layout *layout, const struct program_segm
     }
 }
 
-static int map_program(struct memory *memory, const struct program_file *file,
-                       const struct program_elf *program, uint64_t move)
+static int map_segments(struct memory *memory, const struct program_file *file,
+                        const struct program_elf *program, uint64_t move)
 {
     for (unsigned i = 0; i < program->segment_count; i++) {
         const struct program_segment *segment = &program->segments[i];
-        note_segment(&memory->layout, segment, move);
         enum vm_error error = map_segment(memory, file, segment, move);
         if (error == VM_OK && !clear_tail(segment, move)) {
             error = VM_NO_MEMORY;
@@ -104,25 +103,35 @@ static int map_program(struct memory *memory, const struct program_file *file,
             return error == VM_NO_MEMORY ? -ENOMEM : -ENOEXEC;
         }
     }
-    memory->image_base = program->base + move;
-    memory->image_end = program->end + move;
     return 0;
 }
 
-static int refuse(const struct memory *memory, const struct program_error *error)
+static int map_program(struct memory *memory, const struct program_file *file,
+                       const struct program_elf *program, uint64_t move)
 {
-    log_warning("%s: %s", memory->space.name, error->text);
+    int error = map_segments(memory, file, program, move);
+    for (unsigned i = 0; i < program->segment_count; i++) {
+        note_segment(&memory->layout, &program->segments[i], move);
+    }
+    memory->image_base = program->base + move;
+    memory->image_end = program->end + move;
+    return error;
+}
+
+static int refuse(const struct program_file *file, const struct program_error *error)
+{
+    log_warning("%s: %s", file->name, error->text);
     return -ENOEXEC;
 }
 
-static int read_program(const struct memory *memory, struct program_file *file, struct program_elf *program)
+static int read_program(struct program_file *file, struct program_elf *program)
 {
     struct program_error error = {"cannot be read"};
     uint8_t header[sizeof(Elf64_Ehdr)];
     size_t bytes = (size_t)min_u64(sizeof header, file->bytes);
     if (!program_file_read(file, header, 0, bytes) ||
         !program_elf_header(header, bytes, file->bytes, program, &error)) {
-        return refuse(memory, &error);
+        return refuse(file, &error);
     }
     size_t table_bytes = program->header_count * sizeof(Elf64_Phdr);
     void *table = heap_alloc(&kernel_heap, table_bytes);
@@ -132,22 +141,74 @@ static int read_program(const struct memory *memory, struct program_file *file, 
     bool sound = program_file_read(file, table, program->table_offset, table_bytes) &&
                  program_elf_segments(table, file->bytes, program, &error);
     heap_free(&kernel_heap, table);
-    return sound ? 0 : refuse(memory, &error);
+    return sound ? 0 : refuse(file, &error);
 }
 
-/* An interpreter would be one more program to map, and AT_BASE its address. */
-static int find_interpreter(const struct memory *memory, struct program_file *file,
-                            const struct program_elf *program)
+/* ---- The interpreter ---- */
+
+/* Where the program begins, and what else its stack tells of. */
+struct start {
+    uint64_t move;        /* of the program */
+    uint64_t entry;       /* of the program, too */
+    uint64_t interpreter; /* by how much that was moved, AT_BASE; 0: there is none */
+    uint64_t first_instruction;
+};
+
+/* It lies where mmap() begins, and that begins behind it. */
+static int map_interpreter(struct memory *memory, struct program_file *file, struct placement *placement,
+                           struct start *start)
 {
-    char name[64] = "";
+    struct program_elf interpreter;
+    int error = file->bytes < sizeof(Elf64_Ehdr) ? -EIO : read_program(file, &interpreter);
+    if (!error) {
+        uint64_t base = align_up(placement->map_base, interpreter.alignment);
+        start->interpreter =
+            interpreter.moves ? base - align_down(interpreter.base, interpreter.alignment) : 0;
+        start->first_instruction = interpreter.entry + start->interpreter;
+        error = map_segments(memory, file, &interpreter, start->interpreter);
+        if (interpreter.moves) {
+            placement->map_base = interpreter.end + start->interpreter;
+        }
+    }
+    return error == -ENOEXEC ? -ELIBBAD : error;
+}
+
+static int load_named(struct memory *memory, const struct fs_view *view, const char *name,
+                      struct placement *placement, struct start *start)
+{
+    struct program_file file;
+    int error = program_file_open(view, NULL, name, 0, &file);
+    if (error) {
+        log_warning("%s: its interpreter %s cannot be opened: error %d", memory->space.name, name, -error);
+        return error;
+    }
+    error = map_interpreter(memory, &file, placement, start);
+    program_file_close(&file);
+    return error;
+}
+
+/* The program that the file names is mapped besides, and begins in its place: of a dynamic one ld.so. */
+static int load_interpreter(struct memory *memory, const struct fs_view *view, struct program_file *file,
+                            const struct program_elf *program, struct placement *placement,
+                            struct start *start)
+{
     if (!program->has_interpreter) {
         return 0;
     }
-    program_file_read(file, name, program->interpreter_offset,
-                      (size_t)min_u64(program->interpreter_bytes, sizeof name - 1));
-    log_warning("%s: its interpreter %s is not there", memory->space.name, name);
-    return -ENOENT;
+    char *name = heap_alloc(&kernel_heap, program->interpreter_bytes);
+    if (!name) {
+        return -ENOMEM;
+    }
+    int error = -ENOEXEC;
+    if (program_file_read(file, name, program->interpreter_offset, program->interpreter_bytes) &&
+        name[program->interpreter_bytes - 1] == 0) {
+        error = load_named(memory, view, name, placement, start);
+    }
+    heap_free(&kernel_heap, name);
+    return error;
 }
+
+/* ---- The stack ---- */
 
 static bool write_stack(void *context, uint64_t address, const void *bytes, uint64_t length)
 {
@@ -155,43 +216,43 @@ static bool write_stack(void *context, uint64_t address, const void *bytes, uint
     return copy_to_user(user_addr(address), bytes, length);
 }
 
-static int make_stack(struct memory *memory, const struct program_elf *program, uint64_t move,
-                      const struct placement *placement, const struct program_strings *strings,
-                      uint64_t stack_bytes, uint64_t *pointer)
+static int map_stack(struct memory *memory, const struct placement *placement, uint64_t bytes)
 {
-    uint64_t stack_top = placement->stack_top;
-    uint64_t bytes = align_down(min_u64(stack_bytes, STACK_LARGEST), FRAME_BYTES);
     struct vm_request request = {.name = "stack",
                                  .source = VM_STACK,
                                  .bytes = bytes,
                                  .access = VM_READ | VM_WRITE,
                                  .guard = STACK_GUARD};
-    enum vm_error error = map_at(memory, request, stack_top - bytes);
-    if (error != VM_OK) {
-        return -ENOMEM;
-    }
+    return map_at(memory, request, placement->stack_top - bytes) == VM_OK ? 0 : -ENOMEM;
+}
+
+static int fill_stack(struct memory *memory, const struct program_elf *program, const struct start *start,
+                      const struct placement *placement, const struct program_request *request,
+                      uint64_t bytes, uint64_t *pointer)
+{
+    const struct rights *rights = request->rights;
     const struct auxiliary vector[] = {
         {AT_HWCAP, cpuid(1, 0).edx},
         {AT_PAGESZ, FRAME_BYTES},
         {AT_CLKTCK, TICKS_EACH_SECOND},
-        {AT_PHDR, program->headers ? program->headers + move : 0},
+        {AT_PHDR, program->headers ? program->headers + start->move : 0},
         {AT_PHENT, sizeof(Elf64_Phdr)},
         {AT_PHNUM, program->header_count},
-        {AT_BASE, 0},
+        {AT_BASE, start->interpreter},
         {AT_FLAGS, 0},
-        {AT_ENTRY, program->entry + move},
-        {AT_UID, 0},
-        {AT_EUID, 0},
-        {AT_GID, 0},
-        {AT_EGID, 0},
-        {AT_SECURE, 0},
+        {AT_ENTRY, start->entry},
+        {AT_UID, rights->user.real},
+        {AT_EUID, rights->user.effective},
+        {AT_GID, rights->group.real},
+        {AT_EGID, rights->group.effective},
+        {AT_SECURE, request->secure},
         {AT_HWCAP2, 0},
         {AT_MINSIGSTKSZ, SIGNAL_STACK_BYTES},
         {AT_SYSINFO_EHDR, vdso_map(memory, placement->map_base)},
     };
-    struct program_stack stack = {.top = stack_top,
-                                  .lowest = stack_top - min_u64(bytes / 4, ARGUMENTS_LARGEST),
-                                  .strings = *strings,
+    struct program_stack stack = {.top = placement->stack_top,
+                                  .lowest = placement->stack_top - min_u64(bytes / 4, ARGUMENTS_LARGEST),
+                                  .strings = *request->strings,
                                   .vector = vector,
                                   .vector_count = ARRAY_LENGTH(vector),
                                   .write = write_stack};
@@ -209,20 +270,24 @@ static int make_stack(struct memory *memory, const struct program_elf *program, 
     return -ENOMEM;
 }
 
-int program_load(struct memory *memory, struct program_file *file, const struct program_strings *strings,
-                 uint64_t stack_bytes, struct trap_frame *frame)
+int program_load(struct memory *memory, struct program_file *file, const struct program_request *request,
+                 struct trap_frame *frame)
 {
     struct program_elf program;
     uint64_t pointer;
-    int error = read_program(memory, file, &program);
-    error = error ? error : find_interpreter(memory, file, &program);
+    uint64_t stack_bytes = align_down(min_u64(request->stack_bytes, STACK_LARGEST), FRAME_BYTES);
+    int error = read_program(file, &program);
     if (error) {
         return error;
     }
     struct placement placement = placement_choose(program.alignment);
-    uint64_t move = program.moves ? placement.program - align_down(program.base, program.alignment) : 0;
-    error = map_program(memory, file, &program, move);
-    error = error ? error : make_stack(memory, &program, move, &placement, strings, stack_bytes, &pointer);
+    struct start start = {.move = 0};
+    start.move = program.moves ? placement.program - align_down(program.base, program.alignment) : 0;
+    start.entry = start.first_instruction = program.entry + start.move;
+    error = map_program(memory, file, &program, start.move);
+    error = error ? error : load_interpreter(memory, request->view, file, &program, &placement, &start);
+    error = error ? error : map_stack(memory, &placement, stack_bytes);
+    error = error ? error : fill_stack(memory, &program, &start, &placement, request, stack_bytes, &pointer);
     if (error) {
         return error;
     }
@@ -230,6 +295,6 @@ int program_load(struct memory *memory, struct program_file *file, const struct 
     memory->file = file->file;
     memory->heap_base = memory->heap_end = memory->image_end + placement.heap_gap;
     memory->map_base = placement.map_base;
-    *frame = user_mode_frame(program.entry + move, pointer);
+    *frame = user_mode_frame(start.first_instruction, pointer);
     return 0;
 }

@@ -9,32 +9,45 @@ static bool is_signal(const struct signal_information *information)
     return (uint32_t)information->signal < SIGNALS_END;
 }
 
-/* (T) Signal 0 asks whether there is somebody. */
+/* (T) Whether the calling task may send it: to a process, by the credentials of one of its tasks. Within a
+ * session everybody may let others go on; a thread of the kernel may all. */
+static bool may_send(const struct process *process, const struct credentials *credentials, int32_t signal)
+{
+    const struct task *self = task_current();
+    return !self || process == self->process ||
+           (signal == SIGNAL_CONTINUE && process->session == self->process->session) ||
+           rights_may_signal(&self->credentials->rights, &credentials->rights);
+}
+
+/* (T) Signal 0 asks whether there is somebody whom one may send something. */
 static int send(struct process *process, struct task *task, const struct signal_information *information)
 {
+    if (!may_send(process, task ? task->credentials : process->credentials, information->signal)) {
+        return -EPERM;
+    }
     return information->signal != 0 ? signal_send(process, task, information) : 0;
 }
 
-/* (T) */
+/* (T) It is enough that one gets it. */
 static int64_t send_to_group(const struct identity *group, const struct signal_information *information)
 {
-    if (!group || !group->members) {
-        return -ESRCH;
+    bool sent = false;
+    int64_t error = -ESRCH;
+    for (struct process *process = group ? group->members : NULL; process; process = process->next_member) {
+        error = send(process, NULL, information);
+        sent = sent || error == 0;
     }
-    if (information->signal != 0) {
-        signal_send_group(group, information);
-    }
-    return 0;
+    return sent ? 0 : error;
 }
 
-/* (T) To all but the first process and the calling one. */
+/* (T) To all but the first process and the calling one; those to whom one may not send it do not count. */
 static int64_t send_to_all(const struct process *self, const struct signal_information *information)
 {
     int64_t error = -ESRCH;
     for (struct process *process = tree_next(2); process; process = tree_next(process->number + 1)) {
         if (process != self) {
-            send(process, NULL, information);
-            error = 0;
+            int64_t result = send(process, NULL, information);
+            error = result != -EPERM ? result : error == -ESRCH ? 0 : error;
         }
     }
     return error;
@@ -58,10 +71,15 @@ static int64_t send_by_number(int32_t number, const struct signal_information *i
 
 int64_t process_signal(uint32_t number, const struct signal_information *information)
 {
-    struct process *process = process_find(number);
-    const struct task *task = process ? NULL : task_find(number);
-    process = task ? task->process : process;
-    return process ? send(process, NULL, information) : -ESRCH;
+    const struct task *task = task_find(number);
+    struct process *process = task ? task->process : process_find(number);
+    if (!process) {
+        return -ESRCH;
+    }
+    if (!may_send(process, task ? task->credentials : process->credentials, information->signal)) {
+        return -EPERM;
+    }
+    return information->signal != 0 ? signal_send(process, NULL, information) : 0;
 }
 
 int64_t call_kill(const struct trap_frame *frame)

@@ -1,23 +1,53 @@
-/* System calls of limits (include/uapi/linux/resource.h). Everybody is root, who may raise a hard one. */
+/* System calls of limits (include/uapi/linux/resource.h). */
 #include "calls.h"
+#include "tree.h"
 
-static int64_t exchange_limit(uint64_t which, user_addr_t new, user_addr_t old)
+/* (T) Whose limits are meant; 0: the calling task's. */
+static int64_t find(uint32_t number, struct process **process)
 {
-    struct process *process = process_current();
+    const struct task *self = task_current();
+    const struct task *task = number == 0 ? self : task_find(number);
+    if (!task) {
+        return -ESRCH;
+    }
+    *process = task->process;
+    return task == self || rights_may_limit(&self->credentials->rights, &task->credentials->rights) ? 0
+                                                                                                    : -EPERM;
+}
+
+/* (T) */
+static int64_t set(struct limit *limit, const struct limit *wanted)
+{
+    if (wanted->soft > wanted->hard) {
+        return -EINVAL;
+    }
+    if (wanted->hard > limit->hard && !task_may(CAPABILITY_RESOURCE)) {
+        return -EPERM;
+    }
+    *limit = *wanted;
+    return 0;
+}
+
+static int64_t exchange_limit(uint32_t number, uint64_t which, user_addr_t new, user_addr_t old)
+{
+    struct process *process;
     struct limit wanted = {0, 0};
+    struct limit before = {0, 0};
     if ((uint32_t)which >= LIMITS) {
         return -EINVAL;
     }
-    struct limit *limit = &process->limits[(uint32_t)which];
-    struct limit before = *limit;
     if (new.raw != 0 && !copy_from_user(&wanted, new, sizeof wanted)) {
         return -EFAULT;
     }
-    if (wanted.soft > wanted.hard) {
-        return -EINVAL;
+    tree_lock();
+    int64_t error = find(number, &process);
+    if (error == 0) {
+        struct limit *limit = &process->limits[(uint32_t)which];
+        before = *limit;
+        error = new.raw != 0 ? set(limit, &wanted) : 0;
     }
-    *limit = new.raw != 0 ? wanted : before;
-    return old.raw == 0 || copy_to_user(old, &before, sizeof before) ? 0 : -EFAULT;
+    tree_unlock();
+    return error || old.raw == 0 || copy_to_user(old, &before, sizeof before) ? error : -EFAULT;
 }
 
 /* Of getrlimit() the address is never none. */
@@ -29,20 +59,17 @@ static int64_t when_given(user_addr_t at)
 int64_t call_getrlimit(const struct trap_frame *frame)
 {
     int64_t error = when_given(user_addr(argument_2(frame)));
-    return error ? error : exchange_limit(argument_1(frame), user_addr(0), user_addr(argument_2(frame)));
+    return error ? error : exchange_limit(0, argument_1(frame), user_addr(0), user_addr(argument_2(frame)));
 }
 
 int64_t call_setrlimit(const struct trap_frame *frame)
 {
     int64_t error = when_given(user_addr(argument_2(frame)));
-    return error ? error : exchange_limit(argument_1(frame), user_addr(argument_2(frame)), user_addr(0));
+    return error ? error : exchange_limit(0, argument_1(frame), user_addr(argument_2(frame)), user_addr(0));
 }
 
 int64_t call_prlimit64(const struct trap_frame *frame)
 {
-    uint32_t number = (uint32_t)argument_1(frame);
-    if (number != 0 && number != process_current()->number) {
-        return -ESRCH;
-    }
-    return exchange_limit(argument_2(frame), user_addr(argument_3(frame)), user_addr(argument_4(frame)));
+    return exchange_limit((uint32_t)argument_1(frame), argument_2(frame), user_addr(argument_3(frame)),
+                          user_addr(argument_4(frame)));
 }

@@ -34,7 +34,7 @@ static int64_t give(struct process_handle *handle, unsigned flags)
 {
     struct fs_view view;
     struct file *file;
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_special(&view, &operations, FILE_READ_WRITE | flags, handle, &file);
     fs_view_put(&view);
     if (error) {
@@ -154,9 +154,11 @@ static int64_t take_file(const struct process_handle *handle, uint64_t descripto
 {
     int64_t error = -ESRCH;
     tree_lock();
-    if (handle->process && handle->process->files) {
-        *file = descriptor_file(handle->process->files, descriptor);
-        error = *file ? 0 : -EBADF;
+    const struct task *task = handle->process ? handle->process->tasks : NULL;
+    if (task && handle->process->files) {
+        bool may = task_may_trace(task, false);
+        *file = may ? descriptor_file(handle->process->files, descriptor) : NULL;
+        error = !may ? -EPERM : *file ? 0 : -EBADF;
     }
     tree_unlock();
     return error;

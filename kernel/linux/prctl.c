@@ -3,8 +3,7 @@
 #include "calls.h"
 #include "tree.h"
 
-#define CAPABILITIES 41 /* CAP_LAST_CAP + 1 */
-#define TSC_ENABLED  1U
+#define TSC_ENABLED 1U
 
 enum prctl_rest {
     PRCTL_GET_DUMPABLE = 3,
@@ -12,6 +11,7 @@ enum prctl_rest {
     PRCTL_GET_KEEP_CAPABILITIES = 7,
     PRCTL_SET_KEEP_CAPABILITIES = 8,
     PRCTL_READ_BOUNDING_SET = 23,
+    PRCTL_DROP_BOUNDING = 24,
     PRCTL_GET_TSC = 25,
     PRCTL_SET_TSC = 26,
     PRCTL_GET_SECURE_BITS = 27,
@@ -24,8 +24,25 @@ static bool rest_is_zero(const struct trap_frame *frame)
     return (argument_3(frame) | argument_4(frame) | argument_5(frame)) == 0;
 }
 
-/* Nothing is dumped, nobody gains anything by a program, and there are no sets of capabilities: so what is
- * set here is kept and told. */
+/* No program that is executed later has the capability by being user 0's. */
+static int64_t drop_bounding(uint64_t capability)
+{
+    if (!task_may(CAPABILITY_SET_CAPABILITIES)) {
+        return -EPERM;
+    }
+    if (capability >= CAPABILITY_COUNT) {
+        return -EINVAL;
+    }
+    struct credentials *new = credentials_copy();
+    if (!new) {
+        return -ENOMEM;
+    }
+    new->rights.bounding &= ~CAPABILITY_BIT(capability);
+    credentials_set(new);
+    return 0;
+}
+
+/* Nothing is dumped: so what is set of that is kept, and told, and says who may look into the process. */
 int64_t prctl_rest(const struct trap_frame *frame)
 {
     struct task *task = task_current();
@@ -49,7 +66,10 @@ int64_t prctl_rest(const struct trap_frame *frame)
         task->keeps_capabilities = value;
         return 0;
     case PRCTL_READ_BOUNDING_SET:
-        return value < CAPABILITIES ? 1 : -EINVAL;
+        return value < CAPABILITY_COUNT ? (int64_t)(task->credentials->rights.bounding >> value & 1)
+                                        : -EINVAL;
+    case PRCTL_DROP_BOUNDING:
+        return drop_bounding(value);
     case PRCTL_GET_TSC:
         return put_user_32(user_addr(value), TSC_ENABLED) ? 0 : -EFAULT;
     case PRCTL_SET_TSC:

@@ -71,6 +71,7 @@ struct process *process_create(const struct process *like, const char *name)
         return NULL;
     }
     process->actions = actions;
+    process->credentials = credentials_for_child();
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
         memcpy(process->limits, like->limits, sizeof process->limits);
@@ -117,6 +118,7 @@ void process_free(struct process *process)
         process_drop_files(process);
     }
     process_signals_end(process);
+    credentials_put(process->credentials);
     tree_lock();
     process_handle_drop(process); /* one that was never entered may be known by a descriptor already */
     tree_unlock();
@@ -184,6 +186,7 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
 void memory_note_peak(struct memory *memory)
 {
     memory->peak = max_u64(memory->peak, memory->space.resident);
+    memory->region_bytes_peak = max_u64(memory->region_bytes_peak, memory->space.region_bytes);
 }
 
 void memory_get(struct memory *memory)

@@ -20,6 +20,7 @@
 #include <ashlar/wait.h>
 #include <x86/trap_frame.h>
 
+#include "credentials.h"
 #include "descriptors.h"
 #include "image/stack.h"
 #include "program_file.h"
@@ -81,6 +82,7 @@ struct memory {
     uint64_t heap_end;              /* what brk() was given last */
     uint64_t map_base;              /* mmap() looks for room from here upwards */
     uint64_t peak;                  /* of resident pages, up to the last time that some went */
+    uint64_t region_bytes_peak;     /* the same of the bytes of all regions */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
     bool future_waits;              /* those that are locked for that reason fill as they are touched */
     struct memory_layout layout;
@@ -145,7 +147,8 @@ struct process {
     struct usage usage;           /* (T) */
     struct usage children_usage;  /* (T) of those that were waited for; the highest peak */
 
-    struct process_handle *handle; /* (T) for who has it as a file (pidfd.h); NULL: nobody ever */
+    struct credentials *credentials; /* (T) of its first task, or those that this had at its end */
+    struct process_handle *handle;   /* (T) for who has it as a file (pidfd.h); NULL: nobody ever */
 };
 
 /* One of its threads: what Linux keeps for each, beyond the kernel's own thread. */
@@ -158,8 +161,9 @@ struct task {
     user_addr_t robust_list;   /* set_robust_list(); 0: none */
     struct trap_frame start;   /* where it begins */
     struct task_signals signals;
-    struct identity *identity; /* (T) its number */
-    struct task *next;         /* (T) of the same process */
+    struct credentials *credentials; /* (T) to write */
+    struct identity *identity;       /* (T) its number */
+    struct task *next;               /* (T) of the same process */
     struct task *previous;
     struct task *borrower;      /* (T) the child that uses this task's memory after vfork(), while it waits */
     struct task *lender;        /* (T) the other way round */
@@ -210,7 +214,7 @@ void memory_put(struct memory *memory, struct usage *usage);
 /* clear_on_exit and robust_list come true: the calling task ends, or goes on in another memory. */
 void task_leave_memory(struct task *task);
 
-/* Notes how many pages are resident: before some go. */
+/* Notes how many pages are resident, and how long all regions are: before some go. */
 void memory_note_peak(struct memory *memory);
 
 /* ---- task.c: the life of a task ---- */
@@ -253,13 +257,23 @@ bool memory_grow_stack(struct vm_space *space, virt_addr_t address);
 
 /* ---- image.c: from a file to a process ---- */
 
+/* How a program is to begin. */
+struct program_request {
+    const struct program_strings *strings;
+    const struct fs_view *view;  /* in which its interpreter is looked for */
+    const struct rights *rights; /* that it will have; it is told the users and groups */
+    bool secure;                 /* it is told to be careful with what it was given */
+    uint64_t stack_bytes;        /* of its stack, at most */
+};
+
 /*
- * Maps the program into `memory`, which is loaded and empty, gives it a stack of stack_bytes at most, and
- * stores in *frame where it begins. Returns 0, -ENOEXEC (with a line in the log that says what is wrong with
- * the file), -E2BIG, -ENOENT (its interpreter, as there is none) or -ENOMEM.
+ * Maps the program, and its interpreter if it names one, into `memory`, which is loaded and empty, gives it a
+ * stack, and stores in *frame where it begins. Returns 0, -ENOEXEC or -ELIBBAD (with a line in the log that
+ * says what is wrong with the file, or with its interpreter), -E2BIG, -ENOMEM, or why the interpreter cannot
+ * be opened: an error of program_file_open().
  */
-int program_load(struct memory *memory, struct program_file *file, const struct program_strings *strings,
-                 uint64_t stack_bytes, struct trap_frame *frame);
+int program_load(struct memory *memory, struct program_file *file, const struct program_request *request,
+                 struct trap_frame *frame);
 
 /* ---- placement.c: where a program's memory goes ---- */
 

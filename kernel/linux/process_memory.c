@@ -21,18 +21,20 @@ struct transfer {
     uint64_t remote_count;
 };
 
-/* The space of the process, with a reference; NULL: it has none, or there is no such process. */
-static struct vm_space *space_of(uint32_t number)
+/* The space of the process, with a reference. -ESRCH: it has none, or there is no such process; -EPERM. */
+static int64_t space_of(uint32_t number, struct vm_space **space)
 {
-    struct vm_space *space = NULL;
+    int64_t error = -ESRCH;
+    *space = NULL;
     tree_lock();
     const struct task *task = task_find(number);
     if (task && task->process->memory) {
         const struct vm_space *found = &task->process->memory->space;
-        space = vm_space_get(found->manager, found->number);
+        error = task_may_trace(task, false) ? 0 : -EPERM;
+        *space = error ? NULL : vm_space_get(found->manager, found->number);
     }
     tree_unlock();
-    return space;
+    return error ? error : *space ? 0 : -ESRCH;
 }
 
 /* Copies what lies in one page of the other; returns how many bytes, fewer than `bytes` at the end. */
@@ -43,8 +45,8 @@ static uint64_t move_piece(struct transfer *transfer, uint64_t address, uint64_t
     if (transfer->writes) {
         bytes = local->take(local, transfer->page, bytes);
     }
-    struct vm_space *space = bytes ? space_of(transfer->number) : NULL;
-    if (!space) {
+    struct vm_space *space;
+    if (bytes == 0 || space_of(transfer->number, &space)) {
         return 0;
     }
     if (transfer->writes) {
@@ -84,9 +86,10 @@ static int64_t move_all(struct transfer *transfer)
     if (wanted == 0) {
         return 0;
     }
-    struct vm_space *space = space_of(transfer->number);
-    if (!space) {
-        return -ESRCH;
+    struct vm_space *space;
+    int64_t error = space_of(transfer->number, &space);
+    if (error) {
+        return error;
     }
     vm_space_put(space);
     for (uint64_t i = 0; i < transfer->remote_count && transfer->local.buffer.left > 0; i++) {

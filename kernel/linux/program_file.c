@@ -28,19 +28,31 @@ static int fill(struct file *file, const char *name, struct program_file *progra
     return 0;
 }
 
-int program_file_open(const struct fs_view *view, const char *name, struct program_file *program)
+/* Takes the file's reference over. */
+static int begin(struct file *file, const char *name, struct program_file *program)
 {
-    struct file *file;
-    int error = fs_open_program(view, name, &file);
-    if (error) {
-        return error;
-    }
-    error = file_begin_execution(file);
+    int error = file_begin_execution(file);
     if (error) {
         file_put(file);
         return error;
     }
     return fill(file, name, program);
+}
+
+int program_file_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+                      struct program_file *program)
+{
+    struct file *file;
+    int error = fs_open_to_execute(view, at, name, flags, &file);
+    return error ? error : begin(file, name, program);
+}
+
+int program_file_reopen(const struct fs_view *view, const struct file *file, const char *name,
+                        struct program_file *program)
+{
+    struct file *opened;
+    int error = file_reopen_to_execute(view, file, &opened);
+    return error ? error : begin(opened, name, program);
 }
 
 void program_file_close(struct program_file *program)

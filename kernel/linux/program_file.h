@@ -14,10 +14,16 @@ struct program_file {
 };
 
 /*
- * Opens the file that `name` leads to, as execve() does. Returns 0 or -ENOENT, -ENOTDIR, -EACCES (no regular
- * file, or not to be executed), -ELOOP, -ENAMETOOLONG, -ETXTBSY or -ENOMEM.
+ * Opens the file that `name` leads to from `at` (NULL: from the working directory), as execve() does. flags:
+ * FS_AT_NO_FOLLOW. Returns 0 or -ENOENT, -ENOTDIR, -EACCES (no regular file, or not to be executed), -ELOOP,
+ * -ENAMETOOLONG, -ETXTBSY or -ENOMEM.
  */
-int program_file_open(const struct fs_view *view, const char *name, struct program_file *program);
+int program_file_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
+                      struct program_file *program);
+
+/* The same of a file that is open already, even if only as a place. name: for people. */
+int program_file_reopen(const struct fs_view *view, const struct file *file, const char *name,
+                        struct program_file *program);
 
 void program_file_close(struct program_file *program);
 

@@ -85,9 +85,10 @@ int64_t call_get_robust_list(const struct trap_frame *frame)
     tree_lock();
     const struct task *task = number == 0 ? task_current() : task_find(number);
     uint64_t list = task ? task->robust_list.raw : 0;
+    int64_t error = !task ? -ESRCH : task_may_trace(task, false) ? 0 : -EPERM;
     tree_unlock();
-    if (!task) {
-        return -ESRCH;
+    if (error) {
+        return error;
     }
     if (!put_user_64(user_addr(argument_3(frame)), sizeof(struct head)) ||
         !put_user_64(user_addr(argument_2(frame)), list)) {

@@ -23,9 +23,16 @@ static int load(struct process *process, struct program_file *file, const struct
 {
     int error = memory_create(&process->memory, process->name);
     if (error == 0) {
+        struct fs_view view;
+        const struct program_request request = {.strings = strings,
+                                                .view = &view,
+                                                .rights = &process->credentials->rights,
+                                                .stack_bytes = process->limits[LIMIT_STACK].soft};
+        fs_view_root(kernel_files(), &view);
         struct vm_space *before = space_load(&process->memory->space);
-        error = program_load(process->memory, file, strings, process->limits[LIMIT_STACK].soft, frame);
+        error = program_load(process->memory, file, &request, frame);
         space_load(before);
+        fs_view_put(&view);
     }
     return error;
 }
@@ -157,7 +164,7 @@ static int run(const char *path, const struct program_strings *strings, bool tra
     struct fs_view view;
     struct program_file file;
     fs_view_root(kernel_files(), &view);
-    int error = program_file_open(&view, path, &file);
+    int error = program_file_open(&view, NULL, path, 0, &file);
     if (error == 0) {
         error = run_file(&file, strings, traced, report);
         program_file_close(&file);

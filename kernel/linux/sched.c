@@ -40,6 +40,20 @@ static struct task *meant(uint32_t number)
     return number == 0 ? task_current() : task_find(number);
 }
 
+/* (T) */
+static bool may_change(const struct task *task)
+{
+    return rights_may_schedule(&task_current()->credentials->rights, &task->credentials->rights);
+}
+
+/* (T) Whether the task may get the nice value, as far as the limit of its process goes: that counts from 1,
+ * for 19, to 40. */
+static bool may_be_as_nice(const struct task *task, int32_t value)
+{
+    return (uint64_t)(NICE_TOLD - value) <= task->process->limits[LIMIT_NICE].soft ||
+           task_may(CAPABILITY_NICE);
+}
+
 /* ---- Policies ---- */
 
 int64_t call_sched_getscheduler(const struct trap_frame *frame)
@@ -73,6 +87,9 @@ static int64_t set_policy(uint32_t number, uint32_t policy, bool keeps, user_add
         error = priority >= 1 && priority <= 99 ? -EPERM : -EINVAL;
     } else if (!is_plain(wanted) || priority != 0) {
         error = -EINVAL;
+    } else if (!may_change(task) ||
+               (task->policy == POLICY_IDLE && wanted != POLICY_IDLE && !may_be_as_nice(task, task->nice))) {
+        error = -EPERM;
     } else {
         task->policy = wanted;
     }
@@ -137,28 +154,45 @@ struct nice_request {
     bool sets;
     int32_t value; /* that is set; or the least one so far */
     bool found;
+    int64_t error; /* of one of those whose value could not be set */
 };
+
+/* (T) 0, -EPERM, or -EACCES for a lower value than the one there is. */
+static int64_t set_nice(struct task *task, int32_t value)
+{
+    if (!may_change(task)) {
+        return -EPERM;
+    }
+    if (value < task->nice && !may_be_as_nice(task, value)) {
+        return -EACCES;
+    }
+    task->nice = value;
+    return 0;
+}
 
 /* (T) */
 static void visit(struct task *task, struct nice_request *request)
 {
     if (request->sets) {
-        task->nice = request->value;
+        int64_t error = set_nice(task, request->value);
+        request->error = error ? error : request->error;
     } else if (!request->found || task->nice < request->value) {
         request->value = task->nice;
     }
     request->found = true;
 }
 
-/* (T) */
-static void visit_all_of(const struct process *process, struct nice_request *request)
+/* (T) `user`: only those of that one, unless it is ID_NONE. */
+static void visit_all_of(const struct process *process, uint32_t user, struct nice_request *request)
 {
     for (struct task *task = process->tasks; task; task = task->next) {
-        visit(task, request);
+        if (user == ID_NONE || task->credentials->rights.user.real == user) {
+            visit(task, request);
+        }
     }
 }
 
-/* (T) All that are meant. Of users there is the one. */
+/* (T) All that are meant. */
 static int64_t visit_meant(uint32_t kind, uint32_t number, struct nice_request *request)
 {
     struct task *task;
@@ -173,12 +207,13 @@ static int64_t visit_meant(uint32_t kind, uint32_t number, struct nice_request *
     case NICE_GROUP:
         group = number == 0 ? process_current()->group : identity_find(number);
         for (struct process *at = group ? group->members : NULL; at; at = at->next_member) {
-            visit_all_of(at, request);
+            visit_all_of(at, ID_NONE, request);
         }
         return 0;
     case NICE_USER:
-        for (struct process *at = number == 0 ? tree_next(1) : NULL; at; at = tree_next(at->number + 1)) {
-            visit_all_of(at, request);
+        number = number == 0 ? task_current()->credentials->rights.user.real : number;
+        for (struct process *at = tree_next(1); at; at = tree_next(at->number + 1)) {
+            visit_all_of(at, number, request);
         }
         return 0;
     default:
@@ -191,7 +226,7 @@ static int64_t carry_out(const struct trap_frame *frame, struct nice_request *re
     tree_lock();
     int64_t error = visit_meant((uint32_t)argument_1(frame), (uint32_t)argument_2(frame), request);
     tree_unlock();
-    return error || request->found ? error : -ESRCH;
+    return error ? error : request->found ? request->error : -ESRCH;
 }
 
 int64_t call_getpriority(const struct trap_frame *frame)

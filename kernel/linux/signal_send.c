@@ -20,8 +20,11 @@ static void unlock(const struct process *process) NO_LOCK_ANALYSIS
 
 struct signal_information signal_by_process(uint32_t signal, int32_t code)
 {
-    return (struct signal_information){
-        .signal = (int32_t)signal, .code = code, .sender.number = (int32_t)process_current()->number};
+    const struct task *task = task_current();
+    return (struct signal_information){.signal = (int32_t)signal,
+                                       .code = code,
+                                       .sender.number = (int32_t)task->process->number,
+                                       .sender.user = task->credentials->rights.user.real};
 }
 
 struct signal_information signal_by_kernel(uint32_t signal)
@@ -274,6 +277,7 @@ bool signal_parent(struct process *process, enum child_code code, uint32_t statu
         const struct signal_information information = {.signal = (int32_t)signal,
                                                        .code = (int32_t)code,
                                                        .child.number = (int32_t)process->number,
+                                                       .child.user = process->credentials->rights.user.real,
                                                        .child.status = (int32_t)status,
                                                        .child.user_time = time / HUNDREDTH};
         signal_send(parent, NULL, &information);

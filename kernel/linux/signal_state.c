@@ -56,6 +56,11 @@ void signal_actions_clear(struct signal_actions *actions)
 
 static _Atomic(uint64_t) records; /* that are out */
 
+uint64_t signal_records(void)
+{
+    return atomic_load(&records);
+}
+
 struct signal_record *signal_record_create(uint64_t limit)
 {
     struct signal_record *record = NULL;
@@ -119,6 +124,21 @@ void process_signals_end(struct process *process)
         forget(process, &process->signals.pending);
         signal_actions_put(process->actions);
     }
+}
+
+struct signal_sets signal_sets(const struct process *process, const struct task *task)
+{
+    struct signal_sets sets = {.shared_pending = signal_queue_set(&process->signals.pending),
+                               .pending = task ? signal_queue_set(&task->signals.pending) : 0,
+                               .masked = task ? atomic_load(&task->signals.mask) : 0};
+    spinlock_acquire(&process->actions->lock);
+    for (uint32_t signal = 1; signal < SIGNALS_END; signal++) {
+        uint64_t handler = process->actions->actions[signal - 1].handler;
+        sets.ignored |= handler == ACTION_IGNORE ? SIGNAL_BIT(signal) : 0;
+        sets.handled |= handler > ACTION_IGNORE ? SIGNAL_BIT(signal) : 0;
+    }
+    spinlock_release(&process->actions->lock);
+    return sets;
 }
 
 int signals_prepare_execution(struct process *process, struct signal_actions **own)

@@ -82,6 +82,19 @@ void signals_execute(struct task *task, struct signal_actions *own);
 void task_signals_end(struct task *task);
 void process_signals_end(struct process *process);
 
+/* (T) What a process, and one of its tasks or NULL, have of signals: sets of them. */
+struct signal_sets {
+    uint64_t pending;        /* for the task */
+    uint64_t shared_pending; /* for the process */
+    uint64_t masked;         /* by the task */
+    uint64_t ignored;        /* by the process, as the next */
+    uint64_t handled;
+};
+struct signal_sets signal_sets(const struct process *process, const struct task *task);
+
+/* Records that are out, of all processes. */
+uint64_t signal_records(void);
+
 /* Records come from here and go back. No more than `limit` are out at a time, unless the kernel itself sends
  * one. NULL: there are too many, or no memory. */
 struct signal_record *signal_record_create(uint64_t limit);

@@ -36,6 +36,9 @@ static int64_t set_name(char to[NAME_BYTES], const struct trap_frame *frame)
     char name[NAME_BYTES];
     int32_t bytes = (int32_t)argument_2(frame);
     memset(name, 0, sizeof name);
+    if (!task_may(CAPABILITY_ADMIN)) {
+        return -EPERM;
+    }
     if (bytes < 0 || bytes >= NAME_BYTES) {
         return -EINVAL;
     }

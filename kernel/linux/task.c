@@ -121,6 +121,7 @@ static void leave(struct task *task)
     tree_unlock();
     free_all(gone);
     thread->task = NULL;
+    credentials_put(task->credentials);
     heap_free(&kernel_heap, task);
     thread_detach(thread);
 }
@@ -178,6 +179,7 @@ struct task *task_create(struct process *process)
     }
     task->thread->argument = task;
     task->process = process;
+    task->credentials = credentials_for_child();
     atomic_fetch_add(&process->file_users, 1);
     wait_queue_init(&task->returned);
     memcpy(task->name, process->name, sizeof task->name);
@@ -188,6 +190,7 @@ void task_discard(struct task *task)
 {
     atomic_fetch_sub(&task->process->file_users, 1);
     thread_detach(task->thread);
+    credentials_put(task->credentials);
     heap_free(&kernel_heap, task);
 }
 

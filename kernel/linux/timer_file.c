@@ -188,7 +188,7 @@ int64_t call_timerfd_create(const struct trap_frame *frame)
     mutex_init(&own->lock, LOCK_FILE_CONTENTS, 0);
     own->is_real = clock == CLOCK_REAL;
     own->changes = clock_epoch_changes();
-    places_view(process_current()->places, &view);
+    task_view(&view);
     int64_t error = fs_special(&view, &operations, FILE_READ_WRITE | (flags & FILE_NO_WAIT), own, &file);
     fs_view_put(&view);
     if (error) {

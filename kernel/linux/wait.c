@@ -28,6 +28,7 @@ struct wait_request {
 /* What is told of a child. */
 struct wait_answer {
     uint32_t number;
+    uint32_t user;
     enum child_code code;
     uint64_t status;
     struct usage usage;
@@ -71,6 +72,7 @@ static bool has_news(const struct process *child, const struct wait_request *req
         return false;
     }
     answer->number = child->number;
+    answer->user = child->credentials->rights.user.real;
     answer->usage = child->usage;
     return true;
 }
@@ -191,7 +193,7 @@ struct child_information {
     int32_t code;
     int32_t unused0;
     int32_t number;
-    int32_t user;
+    uint32_t user;
     int32_t status;
     int32_t unused1;
 };
@@ -213,6 +215,7 @@ static bool put_information(user_addr_t to, const struct wait_answer *answer)
         information.signal = SIGNAL_CHILD;
         information.code = (int32_t)answer->code;
         information.number = (int32_t)answer->number;
+        information.user = answer->user;
         information.status = status_of(answer);
     }
     return to.raw == 0 || copy_to_user(to, &information, offsetof(struct child_information, unused1));

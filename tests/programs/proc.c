@@ -215,10 +215,13 @@ static void names_in_order(const char *file, const char *names)
 
 static void status(void)
 {
-    names_in_order("/proc/self/status",
-                   "Name Umask State Tgid Ngid Pid PPid TracerPid Uid Gid FDSize Groups VmSize "
-                   "VmHWM VmRSS RssAnon RssFile RssShmem VmData VmStk VmExe VmLib VmPTE VmSwap "
-                   "Threads Cpus_allowed_list");
+    names_in_order(
+        "/proc/self/status",
+        "Name Umask State Tgid Ngid Pid PPid TracerPid Uid Gid FDSize Groups NStgid NSpid NSpgid NSsid "
+        "VmPeak VmSize VmLck VmPin VmHWM VmRSS RssAnon RssFile RssShmem VmData VmStk VmExe VmLib VmPTE "
+        "VmSwap "
+        "HugetlbPages CoreDumping THP_enabled Threads SigQ SigPnd ShdPnd SigBlk SigIgn SigCgt "
+        "CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Seccomp_filters Cpus_allowed_list");
     printf("numbers: %d %d %d\n", value(text, "Pid") == getpid(), value(text, "Tgid") == getpid(),
            value(text, "PPid") == getppid());
     printf("sums: %d\n",
@@ -233,6 +236,95 @@ static void status(void)
                    "MemTotal MemFree MemAvailable Buffers Cached SwapCached SwapTotal SwapFree "
                    "AnonPages Shmem KReclaimable Slab SReclaimable SUnreclaim KernelStack PageTables");
     printf("meminfo: column %d\n", (int)(strstr(text, " kB") - text));
+}
+
+/* The lines of the status with these names, as they are. */
+static void tell_lines(const char *names)
+{
+    char name[32];
+    whole("/proc/self/status", LARGEST);
+    for (int length; sscanf(names, "%31s%n", name, &length) == 1; names += length) {
+        char head[40];
+        snprintf(head, sizeof head, "\n%s:", name);
+        const char *at = strstr(text, head);
+        printf("%.*s.\n", at ? (int)strcspn(at + 1, "\n") : 0, at ? at + 1 : "");
+    }
+}
+
+static void handle(int number)
+{
+    (void)number;
+}
+
+static void status_of_signals(void)
+{
+    sigset_t set, before;
+    gid_t groups[] = {7, 5};
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGRTMIN + 2);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    signal(SIGUSR2, SIG_IGN);
+    signal(SIGHUP, handle);
+    raise(SIGUSR1);
+    kill(getpid(), SIGRTMIN + 2);
+    void *locked = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mlock(locked, (size_t)(3 * PAGE));
+    tell_lines("SigPnd ShdPnd SigBlk SigIgn SigCgt NoNewPrivs Groups VmLck VmPin Seccomp CapAmb CapInh");
+    printf("peak: %d\n", value(text, "VmPeak") >= value(text, "VmSize"));
+    munmap(locked, (size_t)(3 * PAGE));
+    long size = value(text, "VmSize");
+    tell_lines("VmLck");
+    printf("peak: %d %d\n", value(text, "VmPeak") >= size, value(text, "VmSize") < size);
+    syscall(SYS_setgroups, 2, groups);
+    syscall(SYS_setresgid, 1, 2, 3);
+    syscall(SYS_setfsgid, 2);
+    syscall(SYS_setresuid, 4, 0, 6);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    tell_lines("Uid Gid Groups NoNewPrivs");
+    syscall(SYS_setresuid, 0, 0, 0);
+    syscall(SYS_setresgid, 0, 0, 0);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGRTMIN + 2, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- Memory that is no file's ---- */
+
+static void tell_map(const char *what, const void *at)
+{
+    char start[20];
+    snprintf(start, sizeof start, "%lx-", (unsigned long)at);
+    whole("/proc/self/maps", LARGEST);
+    const char *line = strstr(text, start);
+    const char *name = line ? strpbrk(line, "/[\n") : NULL;
+    printf("%s: %.*s.\n", what, name ? (int)strcspn(name, "\n") : 0, name ? name : "");
+}
+
+static void titles(void)
+{
+    char path[32], link[300];
+    int both = PROT_READ | PROT_WRITE;
+    int zero = open("/dev/zero", O_RDWR);
+    int named = (int)syscall(SYS_memfd_create, "a name", 0);
+    memset(link, 'l', 249);
+    link[249] = 0;
+    int longest = (int)syscall(SYS_memfd_create, link, 0);
+    ftruncate(named, PAGE);
+    ftruncate(longest, PAGE);
+    tell_map("shared", mmap(NULL, PAGE, both, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    tell_map("zeros", mmap(NULL, PAGE, both, MAP_SHARED, zero, 0));
+    void *mapped = mmap(NULL, PAGE, both, MAP_SHARED, named, 0);
+    tell_map("memfd", mapped);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", named);
+    memset(link, 0, sizeof link);
+    readlink(path, link, sizeof link - 1);
+    printf("%s\n", link);
+    close(named);
+    tell_map("closed", mapped);
+    tell_map("longest", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, longest, 0));
+    close(longest);
+    close(zero);
 }
 
 /* ---- stat, statm, pagemap ---- */
@@ -291,5 +383,7 @@ int main(void)
     status();
     stat_line();
     pagemap();
+    status_of_signals();
+    titles();
     return 0;
 }

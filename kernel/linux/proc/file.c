@@ -154,9 +154,16 @@ static int64_t proc_read(struct file *file, struct file_buffer *buffer, uint64_t
     return done;
 }
 
+static int proc_open(struct file *file)
+{
+    const struct proc_what what = proc_unpack(made_what(file));
+    return proc_is_guarded(&what) ? proc_may_look(&what) : 0;
+}
+
 static void proc_release(struct file *file)
 {
     keep(file, NULL);
 }
 
-const struct file_operations proc_file_operations = {.read = proc_read, .release = proc_release};
+const struct file_operations proc_file_operations = {
+    .open = proc_open, .read = proc_read, .release = proc_release};

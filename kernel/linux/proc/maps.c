@@ -62,7 +62,8 @@ int proc_smaps(const struct proc_what *what, struct proc_text *text, uint64_t *c
 
 /* ---- pagemap: a word for each page of the address space ---- */
 
-static uint64_t word_of(struct vm_space *space, uint64_t address)
+/* shows_frame: also where in memory the page lies. */
+static uint64_t word_of(struct vm_space *space, uint64_t address, bool shows_frame)
 {
     struct vm_look look;
     struct vm_counts counts;
@@ -74,7 +75,7 @@ static uint64_t word_of(struct vm_space *space, uint64_t address)
     bool present = look.mapped.mapped && counts.device == 0 && counts.swapped == 0;
     bool file = present && counts.resident != 0 && counts.anonymous == 0;
     return pagemap_word(present, counts.swapped != 0, file, present && counts.alone != 0,
-                        look.mapped.target.raw >> FRAME_SHIFT);
+                        shows_frame ? look.mapped.target.raw >> FRAME_SHIFT : 0);
 }
 
 /* Fills words for pages from `page` on; returns how many there are, 0 behind the last one, and of a process
@@ -86,10 +87,11 @@ static int64_t words_of(const struct proc_what *what, uint64_t page, uint64_t wo
     if (proc_look(what, &facts) != 0) {
         return 0;
     }
+    bool shows_frames = task_may(CAPABILITY_ADMIN);
     uint64_t end = USER_END >> FRAME_SHIFT;
     count = facts.space && page < end ? min_u64(min_u64(count, WORDS_EACH), end - page) : 0;
     for (uint64_t i = 0; i < count; i++) {
-        words[i] = word_of(facts.space, (page + i) << FRAME_SHIFT);
+        words[i] = word_of(facts.space, (page + i) << FRAME_SHIFT, shows_frames);
     }
     proc_let_go(&facts);
     return (int64_t)count;

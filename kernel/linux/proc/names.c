@@ -56,8 +56,13 @@ static int find_in_view(const struct proc_what *what, bool top, struct made_foun
     return 0;
 }
 
+/* Links into a process lead only him further who may look into it. */
 static int find_link(const struct proc_what *what, enum link link, struct made_found *found)
 {
+    int error = what->process != 0 && link != LINK_MOUNTS ? proc_may_look(what) : 0;
+    if (error) {
+        return error;
+    }
     switch (link) {
     case LINK_SELF:
     case LINK_THREAD_SELF:
@@ -78,8 +83,13 @@ static int find_link(const struct proc_what *what, enum link link, struct made_f
 /* What a descriptor leads to; its owner may do with the link what the file is open for. */
 static int find_descriptor(const struct proc_what *what, uint32_t number, struct made_found *found)
 {
+    int error = proc_may_look(what);
+    if (error) {
+        return error;
+    }
     struct file *file = proc_file(what, number);
     if (file) {
+        proc_owner(what, false, &found->user, &found->group);
         unsigned access = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_ACCESS;
         found->mode = FS_SYMLINK | (access != FILE_WRITE_ONLY ? 0500U : 0U) |
                       (access == FILE_WRITE_ONLY || access == FILE_READ_WRITE ? 0300U : 0U);
@@ -115,6 +125,7 @@ static int find_number(const struct proc_what *what, uint32_t number, struct mad
     tree_unlock();
     found->what = proc_pack(child);
     found->mode = FS_DIRECTORY | 0555;
+    proc_owner(&child, true, &found->user, &found->group);
     found->number = node_number(&child, child.place, 0);
     return there ? 0 : -ENOENT;
 }
@@ -144,8 +155,9 @@ static int find_item(const struct proc_what *what, unsigned index, struct made_f
     child.index = (uint16_t)(is_directory ? 0 : index);
     child.setting = item->argument;
     found->what = proc_pack(child);
-    found->mode = item->mode;
+    found->mode = item->mode & ~(is_directory ? 0U : PROC_GUARDED);
     found->number = node_number(what, what->place, index + 1);
+    proc_owner(what, item->mode == (FS_DIRECTORY | 0555), &found->user, &found->group);
     return (item->mode & FS_KIND) == FS_SYMLINK ? find_link(what, (enum link)item->argument, found) : 0;
 }
 

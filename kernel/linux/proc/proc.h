@@ -60,9 +60,12 @@ struct proc_facts {
     struct thread_times times, children_times;
     uint64_t faults, children_faults;
     struct limit limits[LIMITS];
+    struct credentials *credentials; /* with a reference, to be given back by proc_let_go() */
+    struct signal_sets signals;
+    bool no_new_privileges;
     /* Of its memory; all 0 when it has none any more: */
     struct vm_space *space; /* with a reference, to be given back by proc_let_go(); or NULL */
-    uint64_t bytes, resident, peak, tables;
+    uint64_t bytes, bytes_peak, locked, resident, peak, tables;
     uint64_t heap_base, heap_end;
     struct memory_layout layout;
 };
@@ -76,6 +79,16 @@ bool proc_find(uint32_t number,
 int proc_look(const struct proc_what *what, struct proc_facts *facts);
 void proc_let_go(struct proc_facts *facts);
 
+/* Of a file that is one record: 1 when it is to be told, with *facts; 0 when it has been; or an error. */
+int proc_look_once(const struct proc_what *what, struct proc_facts *facts, uint64_t *cursor);
+
+/* Bytes of regions by what may be done there; and pages of the whole space by what they are. */
+struct proc_sums {
+    uint64_t code, data, stack;
+};
+struct proc_sums proc_sums(const struct proc_facts *facts);
+void proc_count(const struct proc_facts *facts, struct vm_counts *counts);
+
 /* Copies from the process's memory; returns how many bytes it could. */
 uint64_t proc_copy(const struct proc_facts *facts, void *to, uint64_t address, uint64_t bytes);
 
@@ -85,6 +98,12 @@ struct file *proc_file(const struct proc_what *what, uint32_t number);
 bool proc_next_file(const struct proc_what *what, uint64_t *number);
 /* How many descriptors its table has room for. */
 uint64_t proc_files_size(const struct proc_what *what);
+/* Who a file of the process belongs to, as long as others may look into it; else to user 0. of_directory: as
+ * a directory that everybody may read does, whatever others may. */
+void proc_owner(const struct proc_what *what, bool of_directory, uint32_t *user, uint32_t *group);
+/* Whether the calling task may look into the process: 0, -EACCES or -ESRCH. */
+int proc_may_look(const struct proc_what *what);
+
 /* Its view of the files, with a reference; false: it has none any more. */
 bool proc_view(const struct proc_what *what, struct fs_view *view);
 /* The place of its program's file, with a reference, or none. */
@@ -92,6 +111,7 @@ struct path proc_program(const struct proc_what *what);
 
 /* ---- Files ---- */
 
+/* status.c has proc_status. */
 proc_step proc_maps, proc_smaps, proc_statm, proc_status, proc_stat, proc_command_line, proc_environment,
     proc_vector, proc_limits, proc_comm;
 proc_step proc_meminfo, proc_vmstat, proc_buddyinfo, proc_slabinfo, proc_version, proc_filesystems,
@@ -103,6 +123,8 @@ int64_t proc_pagemap_read(const struct proc_what *what, struct file_buffer *buff
 
 /* tables.c: what the file does; NULL: it is pagemap. */
 proc_step *proc_step_of(const struct proc_what *what);
+/* The same: whether only who may look into the process opens the file. */
+bool proc_is_guarded(const struct proc_what *what);
 
 /* Below /proc/sys. */
 enum proc_settings {

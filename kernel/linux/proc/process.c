@@ -14,8 +14,7 @@ static uint64_t hundredths(uint64_t ticks)
     return clock_ticks_to_nanoseconds(ticks) / HUNDREDTH;
 }
 
-/* Of a file that is one record: 1 when it is to be told, with *facts; 0 when it has been; or an error. */
-static int look_once(const struct proc_what *what, struct proc_facts *facts, uint64_t *cursor)
+int proc_look_once(const struct proc_what *what, struct proc_facts *facts, uint64_t *cursor)
 {
     if (proc_is_told(cursor)) {
         return 0;
@@ -26,14 +25,9 @@ static int look_once(const struct proc_what *what, struct proc_facts *facts, uin
 
 /* ---- statm, stat ---- */
 
-/* Bytes of regions by what may be done there. */
-struct sums {
-    uint64_t code, data, stack;
-};
-
-static struct sums sums_of(const struct proc_facts *facts)
+struct proc_sums proc_sums(const struct proc_facts *facts)
 {
-    struct sums sums = {0, 0, 0};
+    struct proc_sums sums = {0, 0, 0};
     struct vm_region_facts region;
     uint64_t at = 0;
     while (facts->space && vm_space_next(facts->space, virt_addr(at), &region)) {
@@ -46,7 +40,7 @@ static struct sums sums_of(const struct proc_facts *facts)
     return sums;
 }
 
-static void count_all(const struct proc_facts *facts, struct vm_counts *counts)
+void proc_count(const struct proc_facts *facts, struct vm_counts *counts)
 {
     memset(counts, 0, sizeof *counts);
     if (facts->space) {
@@ -58,12 +52,12 @@ int proc_statm(const struct proc_what *what, struct proc_text *text, uint64_t *c
 {
     struct proc_facts facts;
     struct vm_counts counts;
-    int result = look_once(what, &facts, cursor);
+    int result = proc_look_once(what, &facts, cursor);
     if (result != 1) {
         return result;
     }
-    struct sums sums = sums_of(&facts);
-    count_all(&facts, &counts);
+    struct proc_sums sums = proc_sums(&facts);
+    proc_count(&facts, &counts);
     text_print(text, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 %" PRIu64 " 0\n",
                facts.bytes >> FRAME_SHIFT, counts.resident, counts.resident - counts.anonymous,
                sums.code >> FRAME_SHIFT, (sums.data + sums.stack) >> FRAME_SHIFT);
@@ -74,7 +68,7 @@ int proc_statm(const struct proc_what *what, struct proc_text *text, uint64_t *c
 int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     struct proc_facts facts;
-    int result = look_once(what, &facts, cursor);
+    int result = proc_look_once(what, &facts, cursor);
     if (result != 1) {
         return result;
     }
@@ -114,71 +108,10 @@ int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cu
     return 1;
 }
 
-/* ---- status ---- */
-
-static const char *state_text(char state)
-{
-    return state == 'R' ? "R (running)" : state == 'Z' ? "Z (zombie)" : "S (sleeping)";
-}
-
-static void tell_identity(const struct proc_what *what, struct proc_text *text,
-                          const struct proc_facts *facts)
-{
-    struct fs_view view;
-    text_print(text, "Name:\t%s\n", facts->name);
-    if (proc_view(what, &view)) {
-        text_print(text, "Umask:\t%04o\n", view.mask);
-        fs_view_put(&view);
-    }
-    text_print(text, "State:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
-               state_text(facts->state), facts->number, facts->task_number, facts->parent);
-    text_print(text, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%" PRIu64 "\nGroups:\t \n",
-               proc_files_size(what));
-}
-
-static void tell_memory(struct proc_text *text, const struct proc_facts *facts)
-{
-    struct vm_counts counts;
-    struct sums sums = sums_of(facts);
-    count_all(facts, &counts);
-    text_kib(text, "VmSize", facts->bytes);
-    text_kib(text, "VmHWM", max_u64(facts->peak, counts.resident) << FRAME_SHIFT);
-    text_kib(text, "VmRSS", counts.resident << FRAME_SHIFT);
-    text_kib(text, "RssAnon", counts.anonymous << FRAME_SHIFT);
-    text_kib(text, "RssFile", (counts.resident - counts.anonymous) << FRAME_SHIFT);
-    text_kib(text, "RssShmem", 0);
-    text_kib(text, "VmData", sums.data);
-    text_kib(text, "VmStk", sums.stack);
-    text_kib(text, "VmExe", sums.code);
-    text_kib(text, "VmLib", 0);
-    text_kib(text, "VmPTE", facts->tables << FRAME_SHIFT);
-    text_kib(text, "VmSwap", counts.swapped << FRAME_SHIFT);
-}
-
-int proc_status(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
-{
-    struct proc_facts facts;
-    int result = look_once(what, &facts, cursor);
-    if (result != 1) {
-        return result;
-    }
-    tell_identity(what, text, &facts);
-    if (facts.space) {
-        tell_memory(text, &facts);
-    }
-    text_print(text, "Threads:\t%u\nCpus_allowed_list:\t0", facts.threads);
-    if (processors_online() > 1) {
-        text_print(text, "-%u", processors_online() - 1);
-    }
-    text_add(text, "\n", 1);
-    proc_let_go(&facts);
-    return 1;
-}
-
 int proc_comm(const struct proc_what *what, struct proc_text *text, uint64_t *cursor)
 {
     struct proc_facts facts;
-    int result = look_once(what, &facts, cursor);
+    int result = proc_look_once(what, &facts, cursor);
     if (result != 1) {
         return result;
     }
@@ -197,7 +130,7 @@ int proc_limits(const struct proc_what *what, struct proc_text *text, uint64_t *
     static const char units[] = "seconds\0bytes\0bytes\0bytes\0bytes\0bytes\0processes\0files\0bytes\0bytes\0"
                                 "locks\0signals\0bytes\0 \0 \0us\0";
     struct proc_facts facts;
-    int result = look_once(what, &facts, cursor);
+    int result = proc_look_once(what, &facts, cursor);
     if (result != 1) {
         return result;
     }

@@ -2,6 +2,7 @@
 #include "regions.h"
 
 #include <ashlar/files.h>
+#include <ashlar/format.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
 
@@ -15,17 +16,33 @@ static bool is_heap(const struct proc_facts *facts, const struct proc_region *na
 static void begin_view(struct fs_view *view)
 {
     if (task_current()) {
-        places_view(process_current()->places, view);
+        task_view(view);
     } else {
         fs_view_root(kernel_files(), view);
     }
 }
 
+/* A file that never had a name has a title, shown as a name that has gone. */
+static int name_by_title(const char *title, struct proc_region *named)
+{
+    size_t bytes = strlen(title) + sizeof " (deleted)";
+    named->path = heap_alloc(&kernel_heap, bytes);
+    if (!named->path) {
+        return -ENOMEM;
+    }
+    format(named->path, bytes, "%s (deleted)", title);
+    named->name = named->path;
+    return 0;
+}
+
 /* Of a file whose names have all gone the last one is known as long as it is open. */
-static int name_file(struct path place, struct proc_region *named)
+static int name_file(struct path place, const char *title, struct proc_region *named)
 {
     struct fs_view view;
     named->name = "(deleted)";
+    if (title) {
+        return name_by_title(title, named);
+    }
     if (!place.entry) {
         return 0;
     }
@@ -47,8 +64,9 @@ static int name_region(const struct proc_facts *facts, struct proc_region *named
 {
     const struct vm_region_facts *region = &named->facts;
     struct path place;
-    if (region->pager && made_pager_file((struct vm_pager *)region->pager, &named->node, &place)) {
-        return name_file(place, named);
+    const char *title;
+    if (region->pager && made_pager_file((struct vm_pager *)region->pager, &named->node, &place, &title)) {
+        return name_file(place, title, named);
     }
     named->name = region->source == VM_STACK                         ? "[stack]"
                   : is_heap(facts, named)                            ? "[heap]"

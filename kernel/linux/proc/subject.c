@@ -74,6 +74,8 @@ static void add_memory(const struct memory *memory, struct proc_facts *facts)
         return;
     }
     facts->bytes = memory->space.region_bytes;
+    facts->bytes_peak = max_u64(memory->region_bytes_peak, facts->bytes);
+    facts->locked = memory->space.locked_bytes;
     facts->resident = memory->space.resident;
     facts->peak = max_u64(memory->peak, facts->resident);
     facts->tables = memory->space.own.table_frames;
@@ -101,6 +103,10 @@ static void describe(const struct process *process, const struct task *task, boo
         .children_times = {process->children_usage.ticks, process->children_usage.kernel_ticks},
         .faults = sum_of_faults(process->usage.faults),
         .children_faults = sum_of_faults(process->children_usage.faults)};
+    facts->credentials = task ? task->credentials : process->credentials;
+    atomic_fetch_add(&facts->credentials->users, 1);
+    facts->signals = signal_sets(process, task);
+    facts->no_new_privileges = task && task->no_new_privileges;
     facts->state = 'S';
     if (process->state == PROCESS_ZOMBIE || (of_task && !task)) {
         facts->state = 'Z';
@@ -140,6 +146,37 @@ void proc_let_go(struct proc_facts *facts)
     if (facts->space) {
         vm_space_put(facts->space);
     }
+    credentials_put(facts->credentials);
+}
+
+/* (T) */
+static bool is_dumpable(const struct process *process)
+{
+    return process->memory && !process->memory->undumpable;
+}
+
+void proc_owner(const struct proc_what *what, bool of_directory, uint32_t *user, uint32_t *group)
+{
+    *user = *group = 0;
+    tree_lock();
+    const struct process *process = find(what);
+    if (process && (of_directory || is_dumpable(process))) {
+        const struct task *task = task_of(what, process);
+        const struct rights *rights = &(task ? task->credentials : process->credentials)->rights;
+        *user = rights->user.effective;
+        *group = rights->group.effective;
+    }
+    tree_unlock();
+}
+
+int proc_may_look(const struct proc_what *what)
+{
+    tree_lock();
+    const struct process *process = find(what);
+    const struct task *task = process ? task_of(what, process) : NULL;
+    int error = !process ? -ESRCH : !task || task_may_trace(task, true) ? 0 : -EACCES;
+    tree_unlock();
+    return error;
 }
 
 uint64_t proc_copy(const struct proc_facts *facts, void *to, uint64_t address, uint64_t bytes)

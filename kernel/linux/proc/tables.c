@@ -9,6 +9,10 @@
     {                                                                                                        \
         step, FS_REGULAR | 0400, 0                                                                           \
     }
+#define GUARDED_ITEM(step, mode)                                                                             \
+    {                                                                                                        \
+        step, FS_REGULAR | PROC_GUARDED | (mode), 0                                                          \
+    }
 #define SETTING_ITEM(setting)                                                                                \
     {                                                                                                        \
         proc_setting, FS_REGULAR | 0444, setting                                                             \
@@ -40,19 +44,19 @@ static const char process_names[] =
     "auxv\0cmdline\0comm\0cwd\0environ\0exe\0fd\0limits\0maps\0mounts\0pagemap\0"
     "root\0smaps\0stat\0statm\0status\0task\0";
 static const struct proc_item process_items[] = {
-    PRIVATE_ITEM(proc_vector),
+    GUARDED_ITEM(proc_vector, 0400),
     FILE_ITEM(proc_command_line),
     FILE_ITEM(proc_comm),
     LINK_ITEM(LINK_HERE),
-    PRIVATE_ITEM(proc_environment),
+    GUARDED_ITEM(proc_environment, 0400),
     LINK_ITEM(LINK_PROGRAM),
     {NULL, FS_DIRECTORY | 0500, AT_DESCRIPTORS},
     FILE_ITEM(proc_limits),
-    FILE_ITEM(proc_maps),
+    GUARDED_ITEM(proc_maps, 0444),
     FILE_ITEM(proc_mounts),
-    PRIVATE_ITEM(NULL),
+    GUARDED_ITEM(NULL, 0400),
     LINK_ITEM(LINK_TOP),
-    FILE_ITEM(proc_smaps),
+    GUARDED_ITEM(proc_smaps, 0444),
     FILE_ITEM(proc_stat),
     FILE_ITEM(proc_statm),
     FILE_ITEM(proc_status),
@@ -81,6 +85,11 @@ const struct proc_table proc_tables[] = {
     [AT_SYS_KERNEL] = {sys_kernel_names, sys_kernel_items, ARRAY_LENGTH(sys_kernel_items)},
     [AT_SYS_VM] = {sys_vm_names, sys_vm_items, ARRAY_LENGTH(sys_vm_items)},
 };
+
+bool proc_is_guarded(const struct proc_what *what)
+{
+    return (proc_tables[what->place].items[what->index].mode & PROC_GUARDED) == PROC_GUARDED;
+}
 
 proc_step *proc_step_of(const struct proc_what *what)
 {

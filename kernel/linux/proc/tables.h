@@ -21,10 +21,13 @@ enum place {
 
 enum link { LINK_SELF, LINK_THREAD_SELF, LINK_MOUNTS, LINK_PROGRAM, LINK_HERE, LINK_TOP };
 
+/* In a mode: only who may look into the process opens the file. */
+#define PROC_GUARDED 07000
+
 /* What a name is. */
 struct proc_item {
     proc_step *step;  /* of a file; NULL: pagemap */
-    uint16_t mode;    /* enum fs_mode */
+    uint16_t mode;    /* enum fs_mode; of a file with PROC_GUARDED */
     uint8_t argument; /* a directory's enum place, a link's enum link, a setting's enum proc_settings */
 };
 

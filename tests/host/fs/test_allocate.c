@@ -18,7 +18,7 @@ static struct file *file;
 static void open_file(uint64_t frames_max)
 {
     fs_fixture_start_limited(&tree, frames_max, FS_NODES_MAX);
-    assert_int_equal(fs_unnamed(&tree.view, &file), 0);
+    assert_int_equal(fs_unnamed(&tree.view, "/memfd:", &file), 0);
 }
 
 static void close_file(void)

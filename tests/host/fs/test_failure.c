@@ -128,7 +128,7 @@ static int op_pipe(void)
 static int op_unnamed(void)
 {
     struct file *file;
-    int error = fs_unnamed(&fixture.view, &file);
+    int error = fs_unnamed(&fixture.view, "/memfd:", &file);
     if (error == 0) {
         file_put(file);
     }
@@ -191,8 +191,8 @@ static void test_each_allocation(void **state)
     assert_int_equal(fail_each(op_rename, false), 2); /* what the move needs, and the name */
     assert_int_equal(fail_each(op_replace, false), 2);
     assert_int_equal(fail_each(op_open, false), 1);
-    assert_int_equal(fail_each(op_pipe, false), 4); /* node, two files, the pipe */
-    assert_int_equal(fail_each(op_unnamed, false), 2);
+    assert_int_equal(fail_each(op_pipe, false), 4);    /* node, two files, the pipe */
+    assert_int_equal(fail_each(op_unnamed, false), 3); /* node, title, file */
 }
 
 /* The first page at 1 TiB takes five nodes above the one page that is there, and four on the way down. */

@@ -167,6 +167,7 @@ static void become(unsigned user)
     setfsgid(user);
     setfsuid(user);
     compared.view.who.user = compared.view.who.group = user;
+    compared.view.who.powers = user == 0 ? FS_POWERS_ALL : 0;
     for (unsigned i = 0; i < LINUX_FILES; i++) { /* Linux asks who writes, not who opened */
         if (files[i].ours) {
             files[i].ours->unprivileged = user != 0;
@@ -255,6 +256,7 @@ static void run(unsigned long count, uint64_t first_seed)
         path_change(&compared.view, compared.view.root, &owner);
         compared.view.who.user = geteuid();
         compared.view.who.group = getegid();
+        compared.view.who.powers = 0;
     }
     for (steps = 0; steps < count; steps++) {
         operations[below(sizeof operations / sizeof operations[0])]();

@@ -187,7 +187,7 @@ static void test_places(void **state)
     file_put(ends[0]);
     file_put(ends[1]);
     path_put(place);
-    assert_int_equal(fs_unnamed(&fixture.view, &file), 0);
+    assert_int_equal(fs_unnamed(&fixture.view, "/memfd:", &file), 0);
     place = made_place(file);
     assert_int_equal(fs_readlink(&fixture.view, NULL, "/made/place", text, sizeof text), 17);
     assert_memory_equal(text, "/memfd: (deleted)", 17);
@@ -235,25 +235,34 @@ static void test_pagers(void **state)
     struct fs_status status;
     struct path found;
     uint64_t number;
+    const char *title;
     (void)state;
     assert_int_equal(fs_make(&fixture.view, "/one", "x"), 0);
     assert_int_equal(fs_link(&fixture.view, NULL, "/one", NULL, "/two", 0), 0);
     assert_int_equal(open_at("/two", FILE_READ_ONLY, &file), 0);
     struct vm_pager *pager = file_pager(file);
-    assert_true(made_pager_file(pager, &number, &found));
+    assert_true(made_pager_file(pager, &number, &found, &title));
     file_status(file, &status);
     assert_int_equal(number, status.number);
     assert_ptr_equal(found.entry, file->path.entry);
     path_put(found);
     assert_int_equal(fs_unlink(&fixture.view, NULL, "/two", 0), 0);
-    assert_true(made_pager_file(pager, &number, &found));
+    assert_true(made_pager_file(pager, &number, &found, &title));
     assert_non_null(found.entry);
     path_put(found);
     file_put(file);
-    assert_true(made_pager_file(pager, &number, &found));
+    assert_true(made_pager_file(pager, &number, &found, &title));
     assert_null(found.entry);
+    assert_null(title);
     vm_pager_put(pager);
-    assert_false(made_pager_file(&other, &number, &found));
+    assert_int_equal(fs_unnamed(&fixture.view, "/memfd:one", &file), 0);
+    pager = file_pager(file);
+    file_put(file);
+    assert_true(made_pager_file(pager, &number, &found, &title));
+    assert_null(found.entry);
+    assert_string_equal(title, "/memfd:one");
+    vm_pager_put(pager);
+    assert_false(made_pager_file(&other, &number, &found, &title));
 }
 
 /* Every allocation fails in turn: an error, and nothing is kept. */
