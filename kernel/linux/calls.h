@@ -64,6 +64,8 @@
     X(149, mlock, "pn")              X(150, munlock, "pn")            X(151, mlockall, "x")                  \
     X(152, munlockall, "")           X(310, process_vm_readv, "npnpnx")                                      \
     X(311, process_vm_writev, "npnpnx")                               X(325, mlock2, "pnx")                  \
+    /* process_advice.c */                                                                                   \
+    X(440, process_madvise, "dpnnx")                                                                         \
     /* identity.c */                                                                                         \
     X(39, getpid, "")               X(60, exit, "n")                                                         \
     X(110, getppid, "")             X(158, arch_prctl, "xp")     X(186, gettid, "")                          \
@@ -83,6 +85,8 @@
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
     X(202, futex, "pxnppn")         X(59, execve, "spp")         X(322, execveat, "dsppx")                   \
+    /* futex_waitv.c */                                                                                      \
+    X(449, futex_waitv, "pnxpn")                                                                             \
     /* signal_calls.c, signal_frame.c, kill.c */                                                             \
     X(13, rt_sigaction, "nppn")     X(14, rt_sigprocmask, "nppn") X(15, rt_sigreturn, "")                    \
     X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \
