@@ -1,6 +1,7 @@
 /* What prctl() tells and keeps beside names and signals (include/uapi/linux/prctl.h). */
 #include "prctl.h"
 #include "calls.h"
+#include "fail_nth.h"
 #include "region_names.h"
 #include "tree.h"
 
@@ -88,6 +89,10 @@ int64_t prctl_rest(const struct trap_frame *frame)
         return value == 0 && rest_is_zero(frame) ? task->no_new_privileges : -EINVAL;
     case PRCTL_SET_REGION:
         return prctl_region(frame);
+#ifdef ASHLAR_DEBUG
+    case FAIL_NTH:
+        return fail_nth_plan(frame);
+#endif
     default:
         return -EINVAL;
     }

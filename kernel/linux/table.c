@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "calls.h"
+#include "fail_nth.h"
 
 #define NUMBERS 512 /* more than Linux has; numbers from here on are told as one */
 
@@ -69,7 +70,10 @@ uint64_t process_system_call(struct trap_frame *frame)
 {
     uint32_t number = (uint32_t)frame->rax;
     frame->error_code = number;
-    return (uint64_t)carry_out(number, frame);
+    fail_nth_begin();
+    int64_t result = carry_out(number, frame);
+    fail_nth_end();
+    return (uint64_t)result;
 }
 
 /* ---- For people ---- */

@@ -30,6 +30,7 @@ import program_advice
 import program_calls
 import program_clocks
 import program_events
+import program_failing
 import program_identities
 import program_linux
 import program_look
@@ -38,6 +39,7 @@ import program_packages
 import program_runs
 import program_signals
 import program_storm
+import program_told
 import programs
 import secure
 import selftests
@@ -71,12 +73,14 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         cases.update(interleave.CASES)
         cases.update(processors.DEBUG_CASES)
+        cases.update(program_failing.DEBUG_CASES)
         cases.update(program_storm.DEBUG_CASES)
+        cases.update(program_told.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, initrds, newer, processors, program_advice, program_calls, program_clocks, program_events,
-                   program_identities, program_linux, program_look, program_memory, program_packages, program_runs, program_signals,
-                   program_storm, programs, selftests):
+                   program_failing, program_identities, program_linux, program_look, program_memory, program_packages,
+                   program_runs, program_signals, program_storm, program_told, programs, selftests):
         cases.update(module.CASES)
     return cases
 
