@@ -12,6 +12,7 @@ static bool look(struct monitor_call *call, uint32_t number, struct proc_facts *
     }
     if (!facts->space) {
         monitor_error(call, "process %u has ended, and has no memory any more", number);
+        proc_let_go(facts);
         return false;
     }
     return true;

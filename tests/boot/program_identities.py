@@ -47,7 +47,7 @@ def dynamic(setting):
         with setting.boot(Machine(), "pager=off", contents=contents) as talk:
             talk.wait_for_prompt()
             said = [line for line in talk.command('run dynamic "an argument"').splitlines() if not programs.LOG_LINE.match(line)]
-            expect(said[:-1] == linux.stdout.splitlines() and said[-1].startswith("program: exit 0"), f"it said {said}", talk)
+            expect(said[:-1] == linux.stdout.splitlines() and said[-1].startswith("dynamic: exit 0"), f"it said {said}", talk)
             expect("agree" in talk.command("vm check"), "vm check", talk)
 
 

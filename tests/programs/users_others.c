@@ -125,6 +125,22 @@ static void others(void)
     printf("its user: %u\n", information.si_uid);
 }
 
+/* What is a process's own it finds, also when others may not look into it. */
+static void own(void)
+{
+    char text[64];
+    TELL(syscall(SYS_setresuid, -1, 1000, -1));
+    TELL(readlink("/proc/self/fd/0", text, sizeof text) > 0);
+    TELL(access("/proc/self/fd", R_OK));
+    int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    TELL(folder);
+    TELL(openat(folder, "0", O_PATH));
+    TELL(readlink("/proc/self/exe", text, sizeof text) > 0);
+    TELL(open("/proc/self/maps", O_RDONLY));
+    TELL(open("/proc/self/environ", O_RDONLY));
+    TELL(open("/proc/self/pagemap", O_RDONLY));
+}
+
 static void others_end(void)
 {
     setpgid(0, 0);
@@ -157,5 +173,6 @@ int main(void)
     begin_parts();
     part_of_process("others", others_end);
     part_of_process("renice", renice);
+    part_of_process("own", own);
     return 0;
 }

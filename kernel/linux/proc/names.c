@@ -158,6 +158,10 @@ static int find_item(const struct proc_what *what, unsigned index, struct made_f
     found->mode = item->mode & ~(is_directory ? 0U : PROC_GUARDED);
     found->number = node_number(what, what->place, index + 1);
     proc_owner(what, item->mode == (FS_DIRECTORY | 0555), &found->user, &found->group);
+    if (is_directory && item->argument == AT_DESCRIPTORS && task_current() &&
+        process_current()->number == what->process) {
+        found->user = task_current()->credentials->rights.user.file; /* nobody is kept from his own */
+    }
     return (item->mode & FS_KIND) == FS_SYMLINK ? find_link(what, (enum link)item->argument, found) : 0;
 }
 
