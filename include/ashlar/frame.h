@@ -84,12 +84,14 @@ struct frame_config {
 };
 
 /*
- * collect() has what the magazines of all other CPUs hold returned to the store. For each of them it calls
+ * collect() has what the magazines of all other CPUs hold returned to the store, and whatever else they keep
+ * for themselves that can become frames, such as magazines of slab caches. For each of them it calls
  * frame_pool_drain_cpu(), if that CPU is idle and stays so meanwhile, or has it do that for itself at a
  * moment when its preemption is on; and it waits until all have done so. While it waits it does for its own
  * CPU what the others ask for in the same way: of two CPUs that collect at once, each waits for the other.
- * Returns false when some CPU did not answer. The pool calls it without its lock, and only where the calling
- * CPU may wait (cpu_may_wait()).
+ * Returns whether frames came of it; false as well when some CPU did not answer. It disturbs nobody where
+ * others hold nothing (frame_pool_others_hold()): it is asked at every failure. The pool calls it without its
+ * lock, and only where the calling CPU may wait (cpu_may_wait()).
  */
 
 /*
@@ -326,10 +328,14 @@ void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu) EXCLUDES(pool->
 
 /*
  * Has the magazines of all other CPUs emptied, and waits for that: for a caller whose allocation failed under
- * a spinlock, once it has let go of it, and before it tries again. Where the calling CPU may wait,
- * allocations do this themselves. Returns whether there was anything.
+ * a spinlock, once it has let go of it, and before it tries again (<ashlar/shortage.h>). Where the calling
+ * CPU may wait, allocations do this themselves. Returns whether frames came of it; always false where the
+ * calling CPU may not wait, or nobody can make others do anything.
  */
 bool frame_pool_collect(struct frame_pool *pool) EXCLUDES(pool->lock);
+
+/* Whether the magazines of any other CPU hold anything at the moment. Any context. */
+bool frame_pool_others_hold(const struct frame_pool *pool);
 
 /*
  * For the idle loop: does one piece of work for this CPU. If another CPU has asked for it, a part of this

@@ -132,12 +132,24 @@ static inline void slab_cache_free(struct slab_cache *cache, void *object) EXCLU
 /*
  * Gives idle memory back to the frame pool: empties this CPU's magazines, all depots and quarantines, and
  * frees the slabs without an allocated object. Other CPUs are asked to empty their magazines, which they do
- * at their next slow operation. Returns how many frames were given back.
+ * at their next slow operation, or when they rest. Returns how many frames were given back.
  */
 uint64_t slab_reap(struct slab_pool *pool) EXCLUDES(pool->lock);
 
 /* Empties the magazines of `cpu`, which does not use the pool meanwhile (it is off, or waits). */
 void slab_drain_cpu(struct slab_pool *pool, unsigned cpu) EXCLUDES(pool->lock);
+
+/*
+ * For the idle loop: if slab_reap() has asked this CPU to empty its magazines, empties those of one cache,
+ * and gives its empty slabs back. Returns whether there were any. Where nobody has asked it reads one flag.
+ */
+bool slab_idle(struct slab_pool *pool) EXCLUDES(pool->lock);
+
+/*
+ * Whether any other CPU has used magazines since they were emptied: if not, they hold nothing. Any context;
+ * of a pool that was not made yet, and is all zeros, the answer is no.
+ */
+bool slab_others_hold(const struct slab_pool *pool);
 
 /* ---- Failures on purpose, for tests ---- */
 

@@ -1,6 +1,7 @@
 /* The threads' machinery on the machine: what of it depends on the CPU. */
 #include <ashlar/clock.h>
 #include <ashlar/cpu_request.h>
+#include <ashlar/heap.h>
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/processor.h>
@@ -96,7 +97,7 @@ void rest_here(struct run_queue *queue)
 {
     preempt_disable();
     interrupts_enable();
-    bool worked = frame_pool_idle(kernel_frames());
+    bool worked = slab_idle(&kernel_heap.slabs) || frame_pool_idle(kernel_frames());
     interrupts_disable();
     if (!worked && atomic_load(&queue->ready) == 0 && !atomic_load(&queue->look)) {
         cpu_rest();

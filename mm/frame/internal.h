@@ -369,8 +369,8 @@ bool frame_magazines_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu)
 void frame_magazines_ask(struct frame_pool *pool);
 
 /*
- * Empties the magazines of all other CPUs, if there is a way to, and this CPU may wait for it. Whether they
- * held anything, and all are empty now but for what was put into them meanwhile.
+ * Empties the magazines of all other CPUs, if there is a way to, and this CPU may wait for it. Whether frames
+ * came of it; all are empty now but for what was put into them meanwhile.
  */
 bool frame_magazines_collect(struct frame_pool *pool) EXCLUDES(pool->lock);
 

@@ -18,6 +18,7 @@
  */
 #include "internal.h"
 #include "valid.h"
+#include <ashlar/shortage.h>
 
 const char *kva_error_name(enum kva_error error)
 {
@@ -229,19 +230,12 @@ static enum kva_error alloc_locked(struct kva_arena *arena, const struct kva_dem
     return KVA_OK;
 }
 
-enum kva_error kva_alloc_slow(struct kva_arena *arena, const struct kva_request *request,
-                              struct kva_range **range)
+static enum kva_error alloc_once(struct kva_arena *arena, const struct kva_request *request,
+                                 const struct kva_demand *demand, struct kva_range **range)
 {
-    DEBUG_ASSERT(kva_arena_is_valid(arena));
-    VALIDATE_AT_RANDOM(kva, kva_check, arena);
-    struct kva_demand demand;
     struct kva_range *got;
-    enum kva_error error = check_request(arena, request, &demand);
-    if (error != KVA_OK) {
-        return error;
-    }
     spinlock_acquire(&arena->lock);
-    error = alloc_locked(arena, &demand, &got);
+    enum kva_error error = alloc_locked(arena, demand, &got);
     if (error == KVA_OK) {
         got->purpose = request->purpose;
         got->object = request->object;
@@ -249,6 +243,19 @@ enum kva_error kva_alloc_slow(struct kva_arena *arena, const struct kva_request 
     }
     spinlock_release(&arena->lock);
     return error;
+}
+
+enum kva_error kva_alloc_slow(struct kva_arena *arena, const struct kva_request *request,
+                              struct kva_range **range)
+{
+    DEBUG_ASSERT(kva_arena_is_valid(arena));
+    VALIDATE_AT_RANDOM(kva, kva_check, arena);
+    struct kva_demand demand;
+    enum kva_error error = check_request(arena, request, &demand);
+    if (error != KVA_OK) {
+        return error;
+    }
+    return COLLECTING(arena->frames, KVA_NO_MEMORY, alloc_once(arena, request, &demand, range));
 }
 
 /* ---- Freeing ---- */

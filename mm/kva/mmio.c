@@ -18,6 +18,7 @@
 #include "valid.h"
 
 #include <ashlar/assert.h>
+#include <ashlar/shortage.h>
 #include <ashlar/string.h>
 
 static const struct kva_purpose device_registers = KVA_PURPOSE("device registers");
@@ -238,20 +239,14 @@ static enum mmio_error add_mapping(struct mmio *mmio, const struct mmio_mapping 
     return MMIO_OK;
 }
 
-enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, void **pointer)
+static enum mmio_error map_once(struct mmio *mmio, const struct mmio_request *request,
+                                const struct mmio_mapping *wanted, void **pointer)
 {
-    DEBUG_ASSERT(mmio_is_valid(mmio));
-    VALIDATE_AT_RANDOM(mmio, mmio_check, mmio);
-    struct mmio_mapping wanted = {.users = 0};
     struct mmio_mapping *mapping;
-    enum mmio_error error = check_request(mmio, request, &wanted);
-    if (error != MMIO_OK) {
-        return error;
-    }
     spinlock_acquire(&mmio->lock);
-    error = find(mmio, &wanted, &mapping);
+    enum mmio_error error = find(mmio, wanted, &mapping);
     if (error == MMIO_OK && !mapping) {
-        error = add_mapping(mmio, &wanted, request->purpose, &mapping);
+        error = add_mapping(mmio, wanted, request->purpose, &mapping);
     }
     if (error == MMIO_OK) {
         mapping->users += !request->stays;
@@ -260,6 +255,18 @@ enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, 
     }
     spinlock_release(&mmio->lock);
     return error;
+}
+
+enum mmio_error mmio_map(struct mmio *mmio, const struct mmio_request *request, void **pointer)
+{
+    DEBUG_ASSERT(mmio_is_valid(mmio));
+    VALIDATE_AT_RANDOM(mmio, mmio_check, mmio);
+    struct mmio_mapping wanted = {.users = 0};
+    enum mmio_error error = check_request(mmio, request, &wanted);
+    if (error != MMIO_OK) {
+        return error;
+    }
+    return COLLECTING(mmio->config.table->frames, MMIO_NO_MEMORY, map_once(mmio, request, &wanted, pointer));
 }
 
 /* ---- Unmapping ---- */
@@ -301,20 +308,25 @@ enum mmio_error mmio_unmap(struct mmio *mmio, const void *pointer)
     return found ? MMIO_OK : MMIO_NOT_MAPPED;
 }
 
+static enum mmio_error adopt_once(struct mmio *mmio, const struct mmio_mapping *known)
+{
+    struct mmio_mapping *same;
+    spinlock_acquire(&mmio->lock);
+    enum mmio_error error = find(mmio, known, &same);
+    if (error == MMIO_OK && !add_record(mmio, known)) {
+        error = MMIO_NO_MEMORY;
+    }
+    spinlock_release(&mmio->lock);
+    return error;
+}
+
 enum mmio_error mmio_adopt(struct mmio *mmio, phys_addr_t address, virt_addr_t where, uint64_t bytes,
                            unsigned access, enum page_cache cache)
 {
     DEBUG_ASSERT(mmio_is_valid(mmio));
     const struct mmio_mapping known = {
         .base = address, .bytes = bytes, .where = where, .access = access, .cache = cache, .stays = true};
-    struct mmio_mapping *same;
-    spinlock_acquire(&mmio->lock);
-    enum mmio_error error = find(mmio, &known, &same);
-    if (error == MMIO_OK && !add_record(mmio, &known)) {
-        error = MMIO_NO_MEMORY;
-    }
-    spinlock_release(&mmio->lock);
-    return error;
+    return COLLECTING(mmio->config.table->frames, MMIO_NO_MEMORY, adopt_once(mmio, &known));
 }
 
 static void drop_claims(struct mmio *mmio) REQUIRES(mmio->lock)

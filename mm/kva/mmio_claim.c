@@ -9,6 +9,7 @@
 #include "valid.h"
 
 #include <ashlar/assert.h>
+#include <ashlar/shortage.h>
 
 /* Whether the access contradicts what the physmap allows. */
 static enum mmio_error check_access(const struct mmio *mmio, phys_addr_t base, uint64_t bytes,
@@ -40,6 +41,19 @@ static struct mmio_claim *add(struct mmio *mmio, phys_addr_t base, uint64_t byte
     return claim;
 }
 
+static enum mmio_error claim_once(struct mmio *mmio, phys_addr_t base, uint64_t bytes, enum page_cache cache)
+{
+    enum mmio_error error = MMIO_OK;
+    spinlock_acquire(&mmio->lock);
+    if (mmio_cached_otherwise(mmio, base, bytes, cache)) {
+        error = MMIO_CONFLICT;
+    } else if (!add(mmio, base, bytes, cache)) {
+        error = MMIO_NO_MEMORY;
+    }
+    spinlock_release(&mmio->lock);
+    return error;
+}
+
 enum mmio_error mmio_claim(struct mmio *mmio, phys_addr_t base, uint64_t bytes, unsigned access,
                            enum page_cache cache)
 {
@@ -51,14 +65,7 @@ enum mmio_error mmio_claim(struct mmio *mmio, phys_addr_t base, uint64_t bytes, 
     if (error != MMIO_OK) {
         return error;
     }
-    spinlock_acquire(&mmio->lock);
-    if (mmio_cached_otherwise(mmio, base, bytes, cache)) {
-        error = MMIO_CONFLICT;
-    } else if (!add(mmio, base, bytes, cache)) {
-        error = MMIO_NO_MEMORY;
-    }
-    spinlock_release(&mmio->lock);
-    return error;
+    return COLLECTING(mmio->config.table->frames, MMIO_NO_MEMORY, claim_once(mmio, base, bytes, cache));
 }
 
 /* ---- Giving up ---- */

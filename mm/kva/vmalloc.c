@@ -26,6 +26,7 @@
  * ranges with kva_next().
  */
 #include <ashlar/assert.h>
+#include <ashlar/shortage.h>
 #include <ashlar/string.h>
 
 #include "valid.h"
@@ -413,15 +414,24 @@ static enum kva_error try_request(struct vmalloc *vmalloc, const struct vmalloc_
     return KVA_OK;
 }
 
-/* Tries again after giving back what is retired: a request fails only when that does not help. */
+/* An attempt after giving back what is retired, and that leaves nothing retired where it fails. */
+static enum kva_error try_flushed(struct vmalloc *vmalloc, const struct vmalloc_request *request,
+                                  void **block)
+{
+    vmalloc_flush(vmalloc);
+    enum kva_error error = try_request(vmalloc, request, block);
+    if (error != KVA_OK) {
+        vmalloc_flush(vmalloc); /* the part of the block that could be mapped */
+    }
+    return error;
+}
+
+/* A request fails only when neither what is retired nor what other CPUs hold helps. */
 static __attribute__((noinline)) void *try_again(struct vmalloc *vmalloc,
                                                  const struct vmalloc_request *request)
 {
     void *block = NULL;
-    vmalloc_flush(vmalloc);
-    if (try_request(vmalloc, request, &block) != KVA_OK) {
-        vmalloc_flush(vmalloc); /* the part of the block that could be mapped */
-    }
+    COLLECTING(vmalloc->frames, KVA_NO_MEMORY, try_flushed(vmalloc, request, &block));
     return block;
 }
 

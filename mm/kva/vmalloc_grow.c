@@ -5,6 +5,7 @@
  * flushed and given back. The new range is nobody's until then, so validators look at one of the two at most.
  */
 #include <ashlar/assert.h>
+#include <ashlar/shortage.h>
 
 #include "valid.h"
 #include "vmalloc_internal.h"
@@ -117,9 +118,9 @@ void *vmalloc_grow(struct vmalloc *vmalloc, void *block, const struct vmalloc_re
         return NULL;
     }
     void *grown = try_grow(vmalloc, request, range);
-    if (!grown) { /* again, with what is retired */
+    if (!grown) { /* again, with what is retired, and with what other CPUs hold */
         vmalloc_flush(vmalloc);
-        grown = try_grow(vmalloc, request, range);
+        grown = COLLECTING(vmalloc->frames, NULL, try_grow(vmalloc, request, range));
     }
     return grown;
 }

@@ -434,6 +434,7 @@ static uint64_t reap(struct slab_pool *pool)
 {
     uint64_t frames = 0;
     slab_for_each_cache(pool, reap_cache, &frames);
+    slab_ask_idle(pool);
     frames += slab_records_release(pool, &pool->slabs);
     frames += slab_records_release(pool, &pool->magazines);
     return frames;

@@ -245,6 +245,11 @@ uint64_t slab_count_cached(struct slab_cache *cache) REQUIRES(cache->lock);
 void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
     REQUIRES(cache->lock);
 
+/* ---- shortage.c ---- */
+
+/* Tells the idle loops of all CPUs that magazines are to be emptied; `drain` of their parts says which. */
+void slab_ask_idle(struct slab_pool *pool);
+
 /* ---- free.c: what is wrong with a pointer ---- */
 
 /*

@@ -11,6 +11,7 @@
  */
 #include "internal.h"
 #include "valid.h"
+#include <ashlar/shortage.h>
 
 void slab_part_init(struct slab_cache *cache, struct slab_cpu *cpu)
 {
@@ -323,15 +324,16 @@ static void *alloc_once(struct slab_cache *cache)
 void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *caller)
 {
     VALIDATE_AT_RANDOM(slab, slab_cache_check, cache);
+    struct frame_pool *frames = cache->pool->config.frames;
     if (slab_fail_now(cache->pool, &cache->failing)) {
         return NULL;
     }
     if (cache->policy) {
-        return slab_debug_alloc(cache, bytes, caller);
+        return COLLECTING(frames, NULL, slab_debug_alloc(cache, bytes, caller));
     }
     struct slab_guard *guard = cache->config.unguarded ? NULL : cache->pool->guard;
     void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
-    return object ? object : alloc_once(cache);
+    return object ? object : COLLECTING(frames, NULL, alloc_once(cache));
 }
 
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)

@@ -454,6 +454,7 @@ void vm_need_drop(struct vm_space *space, struct vm_need *need);
 #define VM_FAULT_WANTS VM_FAULT_COUNT /* not resolved yet: *need says what is missing */
 #define VM_FAULT_WAITS ((enum vm_fault)(VM_FAULT_COUNT + 1)) /* nor this: the range is held */
 #define VM_FAULT_GROWS ((enum vm_fault)(VM_FAULT_COUNT + 2)) /* nor this: a stack may reach there soon */
+#define VM_FAULT_LACKS ((enum vm_fault)(VM_FAULT_COUNT + 3)) /* nor this: other CPUs may hold a frame */
 
 /* One fault on its way. */
 struct vm_case {

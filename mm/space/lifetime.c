@@ -22,6 +22,7 @@
  */
 #include "share/family.h"
 #include "valid.h"
+#include <ashlar/shortage.h>
 
 /* Whether the configured range is one that a space can have. */
 static enum vm_error check_range(const struct vm_manager *manager, const struct vm_space_config *config)
@@ -84,8 +85,8 @@ static void return_tables(struct vm_space *space)
     }
 }
 
-enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
-                              const struct vm_space_config *config)
+static enum vm_error create_once(struct vm_space *space, struct vm_manager *manager,
+                                 const struct vm_space_config *config)
 {
     DEBUG_ASSERT(vm_manager_is_valid(manager));
     enum vm_error error = check_range(manager, config);
@@ -111,6 +112,12 @@ enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager
     }
     space->random = 0x9e3779b97f4a7c15 ^ space->number; /* any start but 0 will do */
     return VM_OK;
+}
+
+enum vm_error vm_space_create(struct vm_space *space, struct vm_manager *manager,
+                              const struct vm_space_config *config)
+{
+    return COLLECTING(manager->config.frames, VM_NO_MEMORY, create_once(space, manager, config));
 }
 
 static void expect_not_loaded(struct vm_space *space)

@@ -127,8 +127,7 @@ void frame_magazines_ask(struct frame_pool *pool)
     preempt_enable();
 }
 
-/* Whether the magazines of any other CPU hold anything. */
-static bool others_hold_any(const struct frame_pool *pool)
+bool frame_pool_others_hold(const struct frame_pool *pool)
 {
     for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
         for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
@@ -142,8 +141,7 @@ static bool others_hold_any(const struct frame_pool *pool)
 
 bool frame_magazines_collect(struct frame_pool *pool)
 {
-    return pool->config.collect && cpu_may_wait() && others_hold_any(pool) &&
-           pool->config.collect(pool->config.collect_context);
+    return pool->config.collect && cpu_may_wait() && pool->config.collect(pool->config.collect_context);
 }
 
 bool frame_pool_collect(struct frame_pool *pool)

@@ -152,7 +152,7 @@ static enum vm_fault fill_small(struct vm_space *space, const struct vm_case *fa
     bool write = fault->access == VM_WRITE;
     bool (*fill)(struct vm_space *, const struct vm_case *) = write ? fill_zero : fill_zero_page;
     if (!fill(space, fault)) {
-        return VM_FAULT_NO_MEMORY;
+        return VM_FAULT_LACKS;
     }
     if (fault->region->around > 1) {
         fill_around(space, fault, fill);
@@ -202,7 +202,7 @@ static enum vm_fault fill_device(struct vm_space *space, const struct vm_case *f
         return VM_FAULT_DEVICE;
     }
     if (!fill_device_page(space, fault)) {
-        return VM_FAULT_NO_MEMORY;
+        return VM_FAULT_LACKS;
     }
     fill_around(space, fault, fill_device_page);
     return VM_FAULT_DEVICE;
@@ -295,11 +295,11 @@ static enum vm_fault fill_paged(struct vm_space *space, const struct vm_case *fa
     }
     if (fault->access == VM_WRITE && !fault->region->shared) {
         if (!show_copy(space, fault, *page)) {
-            return VM_FAULT_NO_MEMORY;
+            return VM_FAULT_LACKS;
         }
         space->resident++;
     } else if (!show_page(space, fault)) {
-        return VM_FAULT_NO_MEMORY;
+        return VM_FAULT_LACKS;
     }
     fill_around(space, fault, show_page);
     return VM_FAULT_PAGED;
@@ -362,7 +362,7 @@ enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
     }
     if (frame.raw == space->manager->zero_frame.raw) {
         if (!fill_zero(space, fault)) {
-            return VM_FAULT_NO_MEMORY;
+            return VM_FAULT_LACKS;
         }
         return fault->region->source == VM_STACK ? VM_FAULT_STACK : VM_FAULT_ZERO;
     }
@@ -373,7 +373,7 @@ enum vm_fault vm_open(struct vm_space *space, const struct vm_case *fault,
         return open_in_place(space, fault, mapped);
     }
     if (!show_copy(space, fault, frame)) {
-        return VM_FAULT_NO_MEMORY;
+        return VM_FAULT_LACKS;
     }
     tlb_batch_put(fault->batch, frame, 0);
     return VM_FAULT_COPIED;

@@ -119,13 +119,21 @@ static enum vm_fault attempt(struct vm_space *space, uint64_t address, enum vm_a
     return result;
 }
 
-/* The pager has failed; that is this fault's end. */
-static enum vm_fault give_up(struct vm_space *space)
+/*
+ * Gets what the attempt lacked or wants, without the lock. False when there is no memory, or the pager has
+ * failed: that is this fault's end, and *result says which.
+ */
+static bool obtain(struct vm_space *space, struct vm_need *need, enum vm_fault *result)
 {
+    bool lacks = *result == VM_FAULT_LACKS;
+    if (lacks ? frame_pool_collect(space->manager->config.frames) : vm_need_obtain(space, need)) {
+        return true;
+    }
+    *result = lacks ? VM_FAULT_NO_MEMORY : VM_FAULT_PAGER_FAILED;
     spinlock_acquire(&space->lock);
-    space->faults[VM_FAULT_PAGER_FAILED]++;
+    space->faults[*result]++;
     spinlock_release(&space->lock);
-    return VM_FAULT_PAGER_FAILED;
+    return false;
 }
 
 /* Waits until the operation is over that holds what lies there. */
@@ -148,8 +156,7 @@ enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum v
             wait_for_change(space);
         } else if (result == VM_FAULT_GROWS) {
             need.settled = !space->grow(space, address);
-        } else if (!vm_need_obtain(space, &need)) {
-            result = give_up(space);
+        } else if (!obtain(space, &need, &result)) {
             break;
         }
     }

@@ -4,6 +4,7 @@
  * and goes on in holds of bounded work.
  */
 #include "mm/space/internal.h"
+#include <ashlar/shortage.h>
 
 enum vm_error vm_range_cut_pages(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end)
 {
@@ -70,7 +71,7 @@ void vm_range_remove(struct vm_space *space, struct vm_work *work, uint64_t base
     }
 }
 
-enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes)
+static enum vm_error unmap_once(struct vm_space *space, virt_addr_t base, uint64_t bytes)
 {
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
@@ -89,6 +90,11 @@ enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t 
     vm_work_unlock(space, &work);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_unmap(struct vm_space *space, virt_addr_t base, uint64_t bytes)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, unmap_once(space, base, bytes));
 }
 
 /* ---- Protecting ---- */
@@ -229,7 +235,7 @@ static enum vm_error try_protect(struct vm_space *space, struct vm_work *work, u
     return error;
 }
 
-enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
+static enum vm_error protect_once(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
 {
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
@@ -245,4 +251,9 @@ enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_
     error = try_protect(space, &work, base.raw, base.raw + bytes, access);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_protect(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned access)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, protect_once(space, base, bytes, access));
 }

@@ -1,5 +1,6 @@
 /* Making regions: where one goes, and the frames that some are made of. */
 #include "mm/space/share/family.h"
+#include <ashlar/shortage.h>
 
 /* ---- Frames that the caller gives ---- */
 
@@ -181,7 +182,7 @@ static enum vm_error map(struct vm_space *space, struct vm_work *work, const str
     return error;
 }
 
-enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
+static enum vm_error map_once(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
 {
     struct vm_work work;
     enum vm_error error = vm_request_check(space, request);
@@ -194,4 +195,9 @@ enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *requ
     error = map(space, &work, request, address);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_map(struct vm_space *space, const struct vm_request *request, virt_addr_t *address)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, map_once(space, request, address));
 }

@@ -4,6 +4,7 @@
  */
 #include "mm/space/internal.h"
 #include <ashlar/vm_advice.h>
+#include <ashlar/shortage.h>
 
 /* ---- Marks ---- */
 
@@ -60,8 +61,8 @@ static enum vm_error try_mark(struct vm_space *space, struct vm_work *work, uint
     return error;
 }
 
-enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
-                            unsigned clear)
+static enum vm_error mark_once(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
+                               unsigned clear)
 {
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
@@ -77,6 +78,12 @@ enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t b
     error = try_mark(space, &work, base.raw, base.raw + bytes, set, clear);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
+                            unsigned clear)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, mark_once(space, base, bytes, set, clear));
 }
 
 /* ---- Emptying ---- */
@@ -101,7 +108,7 @@ static void discard(struct vm_space *space, struct vm_hold *hold, uint64_t base,
     }
 }
 
-enum vm_error vm_space_discard(struct vm_space *space, virt_addr_t base, uint64_t bytes, bool locked)
+static enum vm_error discard_once(struct vm_space *space, virt_addr_t base, uint64_t bytes, bool locked)
 {
     struct vm_work work;
     uint64_t end = base.raw + bytes;
@@ -120,4 +127,9 @@ enum vm_error vm_space_discard(struct vm_space *space, virt_addr_t base, uint64_
     vm_work_unlock(space, &work);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_discard(struct vm_space *space, virt_addr_t base, uint64_t bytes, bool locked)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, discard_once(space, base, bytes, locked));
 }

@@ -19,6 +19,7 @@
  */
 #include "mm/space/share/family.h"
 #include <ashlar/vm_move.h>
+#include <ashlar/shortage.h>
 
 /* One move on its way. */
 struct moving {
@@ -401,7 +402,7 @@ static enum vm_error try_move(struct vm_space *space, struct vm_work *work, cons
     return VM_OK;
 }
 
-enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
+static enum vm_error move_once(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
 {
     struct vm_work work;
     enum vm_error error = check_request(space, move);
@@ -414,4 +415,9 @@ enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, 
     error = try_move(space, &work, move, address);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_move(struct vm_space *space, const struct vm_move *move, virt_addr_t *address)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, move_once(space, move, address));
 }

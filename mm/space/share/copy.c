@@ -16,6 +16,7 @@
  * analysis cannot follow for that are marked.
  */
 #include "copying.h"
+#include <ashlar/shortage.h>
 
 /* ---- Regions ---- */
 
@@ -167,7 +168,7 @@ static enum vm_error copy_all(struct vm_space *space, struct vm_space *child) NO
     return error;
 }
 
-enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
+static enum vm_error clone_once(struct vm_space *space, struct vm_space *child, const char *name)
 {
     struct vm_space_config config = {
         .name = name,
@@ -189,6 +190,11 @@ enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, con
         vm_space_destroy(child);
     }
     return error;
+}
+
+enum vm_error vm_space_clone(struct vm_space *space, struct vm_space *child, const char *name)
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY, clone_once(space, child, name));
 }
 
 /* ---- A range ---- */
@@ -218,8 +224,8 @@ static enum vm_error try_copy(struct copying *copying, struct vm_work *work, uin
     return error == VM_OK ? copy_range(copying, work, base, base + bytes) : error;
 }
 
-enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
-                            virt_addr_t source, uint64_t bytes) NO_LOCK_ANALYSIS
+static enum vm_error copy_once(struct vm_space *space, virt_addr_t address, struct vm_space *from,
+                               virt_addr_t source, uint64_t bytes) NO_LOCK_ANALYSIS
 {
     struct copying copying = {.from = from, .to = space, .distance = address.raw - source.raw};
     struct vm_work work;
@@ -233,4 +239,11 @@ enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct 
     end_both(space, from);
     vm_work_free(space, &work);
     return error;
+}
+
+enum vm_error vm_space_copy(struct vm_space *space, virt_addr_t address, struct vm_space *from,
+                            virt_addr_t source, uint64_t bytes) NO_LOCK_ANALYSIS
+{
+    return COLLECTING(space->manager->config.frames, VM_NO_MEMORY,
+                      copy_once(space, address, from, source, bytes));
 }

@@ -33,6 +33,9 @@ static void serve(void)
 static bool collect(void *context)
 {
     (void)context;
+    if (!frame_pool_others_hold(&machine.pool)) {
+        return false;
+    }
     for (unsigned cpu = 0; cpu < CPUS; cpu++) {
         if (cpu != host_cpu) {
             atomic_store(&asked[cpu], true);
@@ -130,6 +133,9 @@ static void no_frame_is_out_of_reach(void **state)
 static bool collect_from_idle(void *context)
 {
     (void)context;
+    if (!frame_pool_others_hold(&machine.pool)) {
+        return false;
+    }
     for (unsigned cpu = 0; cpu < CPUS; cpu++) {
         if (cpu != host_cpu) {
             frame_pool_drain_cpu(&machine.pool, cpu);
