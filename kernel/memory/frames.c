@@ -164,32 +164,38 @@ static void drain_others(void)
     world_resume();
 }
 
-/*
- * For an allocation that found nothing. The others are stopped only if they may hold something: when memory
- * is exhausted, that is when one of them has used a magazine since the last time. Of several CPUs that
- * come here at once one does it, and the others wait, preemption on, as it stops them as well.
- */
-static bool collect(void *context)
+static _Atomic(bool) collecting;       /* some CPU collects */
+static _Atomic(uint64_t) frames_given; /* of what was collected, by the heap, so far */
+
+/* Of several CPUs that come here at once one collects. The others wait, preemption on: it stops them, too. */
+static void collect_or_wait(void)
 {
-    static _Atomic(bool) collecting;
-    static _Atomic(uint64_t) frames_given; /* by the heap, in all */
-    uint64_t before = atomic_load(&frames_given);
-    (void)context;
-    bool frames_there = frame_pool_others_hold(&frames);
-    if (!frames_there && !slab_others_hold(&kernel_heap.slabs)) {
-        return false;
-    }
     preempt_disable();
-    if (atomic_exchange(&collecting, true)) {
-        preempt_enable();
-        while (atomic_load(&collecting)) {
-            cpu_relax();
-        }
-    } else {
+    if (!atomic_exchange(&collecting, true)) {
         drain_others();
         atomic_fetch_add(&frames_given, slab_reap(&kernel_heap.slabs));
         atomic_store(&collecting, false);
         preempt_enable();
+        return;
+    }
+    preempt_enable();
+    while (atomic_load(&collecting)) {
+        cpu_relax();
+    }
+}
+
+/*
+ * For an allocation that found nothing. The others are stopped only if they may hold something: when memory
+ * is exhausted, that is when one of them has used a magazine since the last time. While somebody collects,
+ * what others held is on its way.
+ */
+static bool collect(void *context)
+{
+    uint64_t before = atomic_load(&frames_given);
+    bool frames_there = frame_pool_others_hold(&frames);
+    (void)context;
+    if (frames_there || slab_others_hold(&kernel_heap.slabs) || atomic_load(&collecting)) {
+        collect_or_wait();
     }
     return frames_there || atomic_load(&frames_given) != before;
 }
