@@ -4,7 +4,6 @@
  */
 #include <ashlar/boot.h>
 #include <ashlar/command_line.h>
-#include <ashlar/heap.h>
 #include <ashlar/layout.h>
 #include <ashlar/memory.h>
 #include <ashlar/page_build.h>
@@ -150,56 +149,6 @@ static const struct frame_policy *chosen_policy(void)
     return bitmap ? &frame_policy_bitmap : &frame_policy_buddy;
 }
 
-/* Empties the magazines of all other CPUs, those of frames and those of the heap's caches. They stand still
- * meanwhile, at a moment when none of them is in the middle of an operation on its magazines. */
-static void drain_others(void)
-{
-    world_stop();
-    for (unsigned cpu = 0; cpu < frames.config.cpus; cpu++) {
-        if (cpu != cpu_number()) {
-            slab_drain_cpu(&kernel_heap.slabs, cpu);
-            frame_pool_drain_cpu(&frames, cpu);
-        }
-    }
-    world_resume();
-}
-
-static _Atomic(bool) collecting;       /* some CPU collects */
-static _Atomic(uint64_t) frames_given; /* of what was collected, by the heap, so far */
-
-/* Of several CPUs that come here at once one collects. The others wait, preemption on: it stops them, too. */
-static void collect_or_wait(void)
-{
-    preempt_disable();
-    if (!atomic_exchange(&collecting, true)) {
-        drain_others();
-        atomic_fetch_add(&frames_given, slab_reap(&kernel_heap.slabs));
-        atomic_store(&collecting, false);
-        preempt_enable();
-        return;
-    }
-    preempt_enable();
-    while (atomic_load(&collecting)) {
-        cpu_relax();
-    }
-}
-
-/*
- * For an allocation that found nothing. The others are stopped only if they may hold something: when memory
- * is exhausted, that is when one of them has used a magazine since the last time. While somebody collects,
- * what others held is on its way.
- */
-static bool collect(void *context)
-{
-    uint64_t before = atomic_load(&frames_given);
-    bool frames_there = frame_pool_others_hold(&frames);
-    (void)context;
-    if (frames_there || slab_others_hold(&kernel_heap.slabs) || atomic_load(&collecting)) {
-        collect_or_wait();
-    }
-    return frames_there || atomic_load(&frames_given) != before;
-}
-
 void memory_start(const struct boot_info *info)
 {
     size_t count;
@@ -209,7 +158,6 @@ void memory_start(const struct boot_info *info)
         .map_count = (uint32_t)count,
         .cpus = processors_count(),
         .policy = chosen_policy(),
-        .collect = collect,
         .backing =
             {
                 .base = info->paging.physmap.raw,

@@ -6,24 +6,6 @@
 #include "internal.h"
 #include "valid.h"
 
-/*
- * Says whether some cache's part of a CPU was asked, which is all that the idle loop reads. No part begins at
- * the line of number 1, nor does one reach into it: the word where one there would have its `drain` is free.
- */
-static _Atomic(uint32_t) *asked(const struct slab_pool *pool, unsigned cpu)
-{
-    struct slab_cpu *nobodys = (void *)((char *)slab_part_of(pool->parts, cpu) + SLAB_LINE_BYTES);
-    return &nobodys->drain;
-}
-
-/* Exchanged, not stored: of two who ask, what both have asked for is seen with the later one's word. */
-void slab_ask_idle(struct slab_pool *pool)
-{
-    for (unsigned cpu = 0; pool->parts && cpu < pool->config.cpus; cpu++) {
-        atomic_exchange_explicit(asked(pool, cpu), 1, memory_order_release);
-    }
-}
-
 static bool drain_if_asked(void *context, struct slab_cache *cache)
 {
     struct slab_cpu *cpu = cpu_part(cache->parts);
@@ -40,7 +22,7 @@ bool slab_idle(struct slab_pool *pool)
 {
     bool any = false;
     preempt_disable();
-    _Atomic(uint32_t) *here = asked(pool, cpu_number());
+    _Atomic(uint32_t) *here = slab_asked(pool, cpu_number());
     if (atomic_load_explicit(here, memory_order_relaxed) &&
         atomic_exchange_explicit(here, 0, memory_order_acquire)) {
         slab_for_each_cache(pool, drain_if_asked, &any);

@@ -18,8 +18,8 @@
  * is open.
  */
 #include "mm/space/share/family.h"
-#include <ashlar/vm_move.h>
 #include <ashlar/shortage.h>
+#include <ashlar/vm_move.h>
 
 /* One move on its way. */
 struct moving {
