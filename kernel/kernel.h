@@ -24,6 +24,10 @@ void loader_tables_judge(void);
  */
 void heap_start(const struct boot_info *info, const struct heap_virtual *virtually);
 
+/* From now on, an allocation that finds nothing gets what other CPUs have in their magazines. Before any
+ * other CPU runs. */
+void collect_start(void);
+
 /* Gives the heap blocks of vmalloc; none before addresses_start(). */
 extern const struct heap_virtual heap_virtual_blocks;
 

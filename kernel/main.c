@@ -96,6 +96,7 @@ static void start_memory(const struct boot_info *info)
     timeline_mark("kernel.reclaim");
     heap_start(info, &heap_virtual_blocks);
     start_reached(START_HEAP);
+    collect_start();
     timeline_mark("kernel.heap");
 }
 

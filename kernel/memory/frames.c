@@ -150,50 +150,6 @@ static const struct frame_policy *chosen_policy(void)
     return bitmap ? &frame_policy_bitmap : &frame_policy_buddy;
 }
 
-/* Empties the magazines of all other CPUs, those of frames and those of the heap's caches. They stand still
- * meanwhile, at a moment when none of them is in the middle of an operation on its magazines. */
-static void drain_others(void)
-{
-    world_stop();
-    for (unsigned cpu = 0; cpu < frames.config.cpus; cpu++) {
-        if (cpu != cpu_number()) {
-            slab_drain_cpu(&kernel_heap.slabs, cpu);
-            frame_pool_drain_cpu(&frames, cpu);
-        }
-    }
-    world_resume();
-}
-
-/*
- * For an allocation that found nothing. The others are stopped only if they may hold something: when memory
- * is exhausted, that is when one of them has used a magazine since the last time. Of several CPUs that
- * come here at once one does it, and the others wait, preemption on, as it stops them as well.
- */
-static bool collect(void *context)
-{
-    static _Atomic(bool) collecting;
-    static _Atomic(uint64_t) frames_given; /* by the heap, in all */
-    uint64_t before = atomic_load(&frames_given);
-    (void)context;
-    bool frames_there = frame_pool_others_hold(&frames);
-    if (!frames_there && !slab_others_hold(&kernel_heap.slabs)) {
-        return false;
-    }
-    preempt_disable();
-    if (atomic_exchange(&collecting, true)) {
-        preempt_enable();
-        while (atomic_load(&collecting)) {
-            cpu_relax();
-        }
-    } else {
-        drain_others();
-        atomic_fetch_add(&frames_given, slab_reap(&kernel_heap.slabs));
-        atomic_store(&collecting, false);
-        preempt_enable();
-    }
-    return frames_there || atomic_load(&frames_given) != before;
-}
-
 void memory_start(const struct boot_info *info)
 {
     size_t count;
@@ -203,7 +159,6 @@ void memory_start(const struct boot_info *info)
         .map_count = (uint32_t)count,
         .cpus = processors_count(),
         .policy = chosen_policy(),
-        .collect = collect,
         .backing =
             {
                 .base = info->paging.physmap.raw,

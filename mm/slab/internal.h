@@ -245,10 +245,26 @@ uint64_t slab_count_cached(struct slab_cache *cache) REQUIRES(cache->lock);
 void slab_for_each_cached(struct slab_cache *cache, void (*visit)(void *context, void *object), void *context)
     REQUIRES(cache->lock);
 
-/* ---- shortage.c ---- */
+/* ---- Asking idle CPUs ---- */
 
-/* Tells the idle loops of all CPUs that magazines are to be emptied; `drain` of their parts says which. */
-void slab_ask_idle(struct slab_pool *pool);
+/*
+ * Says whether some cache's part of a CPU was asked, which is all that the idle loop reads. No part begins at
+ * the line of number 1, nor does one reach into it: the word where one there would have its `drain` is free.
+ */
+static inline _Atomic(uint32_t) *slab_asked(const struct slab_pool *pool, unsigned cpu)
+{
+    struct slab_cpu *nobodys = (void *)((char *)slab_part_of(pool->parts, cpu) + SLAB_LINE_BYTES);
+    return &nobodys->drain;
+}
+
+/* Tells the idle loops of all CPUs that magazines are to be emptied; `drain` of their parts says which.
+ * Exchanged, not stored: of two who ask, what both have asked for is seen with the later one's word. */
+static inline void slab_ask_idle(const struct slab_pool *pool)
+{
+    for (unsigned cpu = 0; pool->parts && cpu < pool->config.cpus; cpu++) {
+        atomic_exchange_explicit(slab_asked(pool, cpu), 1, memory_order_release);
+    }
+}
 
 /* ---- free.c: what is wrong with a pointer ---- */
 

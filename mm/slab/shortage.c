@@ -6,23 +6,6 @@
 #include "internal.h"
 #include "valid.h"
 
-/*
- * The part that lies at number 0 is no cache's, so its `drain` is free to say that some cache's part of this
- * CPU was asked: that is all the idle loop reads.
- */
-static struct slab_cpu *first_part(const struct slab_pool *pool, unsigned cpu)
-{
-    return slab_part_of(pool->parts, cpu);
-}
-
-/* Exchanged, not stored: of two who ask, what both have asked for is seen with the later one's word. */
-void slab_ask_idle(struct slab_pool *pool)
-{
-    for (unsigned cpu = 0; pool->parts && cpu < pool->config.cpus; cpu++) {
-        atomic_exchange_explicit(&first_part(pool, cpu)->drain, 1, memory_order_release);
-    }
-}
-
 static bool drain_if_asked(void *context, struct slab_cache *cache)
 {
     struct slab_cpu *cpu = cpu_part(cache->parts);
@@ -39,11 +22,11 @@ bool slab_idle(struct slab_pool *pool)
 {
     bool any = false;
     preempt_disable();
-    struct slab_cpu *first = cpu_part(pool->parts);
-    if (atomic_load_explicit(&first->drain, memory_order_relaxed) &&
-        atomic_exchange_explicit(&first->drain, 0, memory_order_acquire)) {
+    _Atomic(uint32_t) *here = slab_asked(pool, cpu_number());
+    if (atomic_load_explicit(here, memory_order_relaxed) &&
+        atomic_exchange_explicit(here, 0, memory_order_acquire)) {
         slab_for_each_cache(pool, drain_if_asked, &any);
-        atomic_fetch_or_explicit(&first->drain, any, memory_order_relaxed); /* there may be another one */
+        atomic_fetch_or_explicit(here, any, memory_order_relaxed); /* there may be another one */
     }
     preempt_enable();
     return any;
@@ -52,7 +35,7 @@ bool slab_idle(struct slab_pool *pool)
 static bool has_magazine(const struct slab_pool *pool, unsigned cpu, unsigned number)
 {
     const struct slab_cpu *part =
-        (void *)((char *)first_part(pool, cpu) + (uint64_t)number * SLAB_LINE_BYTES);
+        (void *)((char *)slab_part_of(pool->parts, cpu) + (uint64_t)number * SLAB_LINE_BYTES);
     return atomic_load_explicit(&part->loaded, memory_order_relaxed) ||
            atomic_load_explicit(&part->previous, memory_order_relaxed);
 }

@@ -3,6 +3,7 @@
  * what could be missing is got first; what follows cannot fail, and goes on in holds of bounded work.
  */
 #include "mm/space/internal.h"
+#include <ashlar/shortage.h>
 #include <ashlar/vm_advice.h>
 #include <ashlar/shortage.h>
 

@@ -18,6 +18,7 @@
  * is open.
  */
 #include "mm/space/share/family.h"
+#include <ashlar/shortage.h>
 #include <ashlar/vm_move.h>
 #include <ashlar/shortage.h>
 

@@ -3,7 +3,7 @@
 struct hoard hoard;
 
 /* As the kernel does it, where all other CPUs rest. */
-static bool hoard_collect(void *context)
+static bool collect(void *context)
 {
     (void)context;
     bool frames_there = frame_pool_others_hold(hoard.frames);
@@ -34,7 +34,7 @@ void hoard_stop(void)
     slab_cache_destroy(&hoard.cache);
 }
 
-static void hoard_use_objects(void)
+static void use_objects(void)
 {
     void *objects[HOARD_OBJECTS];
     for (unsigned i = 0; i < HOARD_OBJECTS; i++) {
@@ -51,7 +51,7 @@ void hoard_all(enum keeper keeper)
     phys_addr_t frame;
     if (keeper == KEEPS_OBJECTS) {
         host_cpu = 1;
-        hoard_use_objects();
+        use_objects();
         host_cpu = 0;
     } else {
         slab_drain_cpu(hoard.slabs, 1);
@@ -70,7 +70,7 @@ void hoard_all(enum keeper keeper)
 
 void hoard_reach(void)
 {
-    hoard.frames->config.collect = hoard_collect;
+    hoard.frames->config.collect = collect;
 }
 
 void hoard_give_back(void)
