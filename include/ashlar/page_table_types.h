@@ -34,6 +34,7 @@ struct page_table {
     _Atomic(uint64_t) loaded_word;    /* the set's memory, where one word is enough */
     phys_addr_t loaded_frame;         /* the set's memory, where it is not; else FRAME_NONE */
     struct page_table *next_sharer;   /* (L of the kernel's) all that share its upper half, from it on */
+    struct page_table **sharer_link;  /* (L of the kernel's) what leads to this one in that list */
     uint64_t table_frames;            /* tables in use, the root included, shared ones not */
     _Atomic(uint64_t) tables_waiting; /* tables out of use that wait for a flush, in batches */
 };

@@ -88,7 +88,7 @@ struct slab_list {
 struct slab_records {
     struct slab_record_page *partial; /* pages with room */
     uint64_t pages;                   /* all pages */
-    uint64_t unused;                  /* pages without a record in use */
+    struct slab_record_page *unused;  /* the one page without a record in use, or NULL */
     uint64_t used;                    /* records handed out */
     uint32_t bytes;                   /* of one record */
 };
@@ -141,6 +141,7 @@ struct slab_cache {
     struct slab_list partial;           /* slabs with free and with taken objects */
     struct slab_list full;              /* slabs without free objects */
     struct slab_list empty;             /* slabs with free objects only */
+    uint64_t free_objects;              /* of all slabs in the three lists */
     struct slab_magazine *depot_full;   /* magazines full of objects */
     struct slab_magazine *depot_empty;  /* magazines without */
     uint64_t depot_count;               /* magazines in depot_full */

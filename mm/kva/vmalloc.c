@@ -12,7 +12,9 @@
  * flushed, and only then frames and addresses go back. An access to a retired block faults, unless a TLB
  * still has the translation, and the panic report says what the block was.
  *
- * A long block is flushed on its own: it would fill the lists, and the lock would be held for long.
+ * A long block is flushed on its own: it would fill the lists, and the lock would be held for long. Its range
+ * is retired, so nobody else looks at its pages, and it is unmapped piece by piece: the page table's lock,
+ * which all of the kernel needs, is let go after each FRAME_BATCH pages.
  *
  * What is whole. Mapping and unmapping a block takes no lock for long, so others may look in their midst. Two
  * stores say when a block is whole: its range has an owner (`object`) from when its last page is mapped, and
@@ -53,28 +55,6 @@ struct remains {
     phys_addr_t frames;       /* chained through their descriptors' notes */
 };
 
-static _Noreturn __attribute__((noinline)) void unmap_failed(const struct kva_range *range,
-                                                             enum page_table_error error)
-{
-    panic("vmalloc: cannot unmap %#" PRIx64 ": %s", range->base.raw, page_table_error_name(error));
-}
-
-/* Where unmapping puts the frames it finds. */
-struct collector {
-    struct frame_pool *frames; /* whose they are */
-    phys_addr_t *head;         /* of the list */
-};
-
-static void collect(void *context, virt_addr_t base, page_table_entry_t entry, enum page_level level)
-{
-    const struct collector *collector = context;
-    phys_addr_t frame = level == PAGE_LEVEL_4K ? page_entry_leaf_address(entry, PAGE_LEVEL_4K)
-                                               : page_entry_leaf_address(entry, PAGE_LEVEL_2M);
-    (void)base;
-    frame_note_set_next(frame_descriptor(collector->frames, frame), *collector->head);
-    *collector->head = frame;
-}
-
 /* Puts a frame to the list of what is retired. */
 static void retire_frame(struct vmalloc *vmalloc, phys_addr_t frame) REQUIRES(vmalloc->lock)
 {
@@ -89,7 +69,7 @@ static void unmap_one(struct vmalloc *vmalloc, const struct kva_range *range) RE
     enum page_table_error error =
         page_table_unmap_frames(vmalloc->table, range->base, 1, &vmalloc->batch, &frame);
     if (error != PAGE_TABLE_OK) {
-        unmap_failed(range, error);
+        vmalloc_unmap_failed(range, error);
     }
     retire_frame(vmalloc, frame);
 }
@@ -102,7 +82,7 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
     enum page_table_error error =
         page_table_unmap_frames(vmalloc->table, range->base, count, &vmalloc->batch, frames);
     if (error != PAGE_TABLE_OK) {
-        unmap_failed(range, error);
+        vmalloc_unmap_failed(range, error);
     }
     phys_addr_t head = vmalloc->frames_head;
     for (uint64_t i = 0; i < count; i++) {
@@ -110,17 +90,6 @@ static __attribute__((noinline)) void unmap_small(struct vmalloc *vmalloc, const
         head = frames[i];
     }
     vmalloc->frames_head = head;
-}
-
-void vmalloc_unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t from, uint64_t bytes,
-                   struct tlb_batch *batch, phys_addr_t *frames)
-{
-    struct collector collector = {vmalloc->frames, frames};
-    enum page_table_error error =
-        page_table_unmap(vmalloc->table, virt_add(range->base, from), bytes, batch, collect, &collector);
-    if (error != PAGE_TABLE_OK) {
-        unmap_failed(range, error);
-    }
 }
 
 /* The orders are constants, so that the compiler inlines the fast path for each. */
@@ -196,7 +165,7 @@ static __attribute__((noinline)) void retire_alone(struct vmalloc *vmalloc, stru
     struct remains remains = {range, FRAME_NONE};
     range->next = NULL;
     tlb_batch_start(&batch, vmalloc->table);
-    vmalloc_unmap(vmalloc, range, 0, mapped, &batch, &remains.frames);
+    vmalloc_unmap(vmalloc, range, (struct vmalloc_part){0, mapped}, &batch, &remains.frames);
     tlb_batch_finish(&batch);
     give_back(vmalloc, &remains);
 }

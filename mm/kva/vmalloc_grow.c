@@ -61,13 +61,8 @@ static void give_up(struct vmalloc *vmalloc, struct kva_range *range, uint64_t m
         kva_claim(vmalloc->arena, range->base, range->purpose, &vmalloc_purpose_retired, &range);
     ASSERT(claimed == KVA_OK); /* nobody else uses the block */
     tlb_batch_start(&batch, vmalloc->table);
-    enum page_table_error unmapped =
-        shared == 0 ? PAGE_TABLE_OK
-                    : page_table_unmap(vmalloc->table, range->base, shared, &batch, hand_over, &handing);
-    ASSERT(unmapped == PAGE_TABLE_OK); /* no page is cut */
-    if (mapped > shared) {
-        vmalloc_unmap(vmalloc, range, shared, mapped - shared, &batch, &frames);
-    }
+    vmalloc_unmap_each(vmalloc, range, (struct vmalloc_part){0, shared}, &batch, hand_over, &handing);
+    vmalloc_unmap(vmalloc, range, (struct vmalloc_part){shared, mapped - shared}, &batch, &frames);
     tlb_batch_finish(&batch);
     vmalloc_free_frames(vmalloc->frames, frames);
     kva_release(vmalloc->arena, range);

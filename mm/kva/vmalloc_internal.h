@@ -13,8 +13,23 @@ extern const struct kva_purpose vmalloc_purpose;
 uint64_t vmalloc_fill(struct vmalloc *vmalloc, const struct vmalloc_request *request, struct kva_range *range,
                       uint64_t at);
 
-/* Unmaps `bytes` bytes from `from` on and adds the frames to a list. No large page is split. */
-void vmalloc_unmap(struct vmalloc *vmalloc, const struct kva_range *range, uint64_t from, uint64_t bytes,
+_Noreturn void vmalloc_unmap_failed(const struct kva_range *range, enum page_table_error error);
+
+/* Bytes of a range. */
+struct vmalloc_part {
+    uint64_t from;  /* offset of the first one */
+    uint64_t bytes; /* how many; may be 0 */
+};
+
+/*
+ * Unmaps a part of a retired range, of which no large page is cut; `removed` is told of each page. The page
+ * table's lock is let go after each FRAME_BATCH pages, or each large page.
+ */
+void vmalloc_unmap_each(struct vmalloc *vmalloc, const struct kva_range *range, struct vmalloc_part part,
+                        struct tlb_batch *batch, page_table_visitor *removed, void *context);
+
+/* The same; adds the frames to a list. */
+void vmalloc_unmap(struct vmalloc *vmalloc, const struct kva_range *range, struct vmalloc_part part,
                    struct tlb_batch *batch, phys_addr_t *frames);
 
 /* Frees the frames of a list. */

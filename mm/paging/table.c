@@ -102,6 +102,10 @@ static void share_upper_half(struct page_table *table, struct page_table *kernel
         mine[kernel->recursive_slot] = (page_table_entry_t){0};
     }
     table->next_sharer = kernel->next_sharer;
+    if (table->next_sharer) {
+        table->next_sharer->sharer_link = &table->next_sharer;
+    }
+    table->sharer_link = &kernel->next_sharer;
     kernel->next_sharer = table;
     spinlock_release(&kernel->lock);
 }
@@ -176,11 +180,10 @@ static void leave_sharers(struct page_table *table)
 {
     struct page_table *kernel = table->kernel;
     spinlock_acquire(&kernel->lock);
-    struct page_table **link = &kernel->next_sharer;
-    while (*link != table) {
-        link = &(*link)->next_sharer;
+    *table->sharer_link = table->next_sharer;
+    if (table->next_sharer) {
+        table->next_sharer->sharer_link = table->sharer_link;
     }
-    *link = table->next_sharer;
     spinlock_release(&kernel->lock);
 }
 
@@ -259,7 +262,11 @@ void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t low
 
 /* ---- Linking tables ---- */
 
-/* Every root that shares the upper half gets the entry; through the pool, whichever root is loaded. */
+/*
+ * Every root that shares the upper half gets the entry; through the pool, whichever root is loaded. The only
+ * hold that grows with the number of spaces, and a rare one: each entry is made once, so there are at most 256
+ * such holds between boot and power-off, whatever is asked, and most are made before the first space is.
+ */
 static void tell_sharers(struct page_table *kernel, uint64_t address, page_table_entry_t entry)
     REQUIRES(kernel->lock)
 {

@@ -322,6 +322,7 @@ static uint64_t abandon(struct slab_cache *cache, struct slab_list *list)
         slab = list->first;
         if (slab) {
             slab_list_remove(list, slab);
+            cache->free_objects -= slab->free_count;
         }
         spinlock_release(&cache->lock);
         if (slab) {

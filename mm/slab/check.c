@@ -9,6 +9,7 @@ struct checker {
     struct slab_cache *cache;     /* being verified */
     struct slab_problem *problem; /* where the first mistake is noted */
     bool sound;                   /* none was found so far */
+    uint64_t free_objects;        /* of the slabs looked at so far */
     bool giving;                  /* first pass over cached objects: mark; else unmark */
 };
 
@@ -89,12 +90,22 @@ static bool check_list(struct checker *checker, const struct slab_list *list, ui
         if (!check_descriptors(checker, slab) || !check_bits(checker, slab)) {
             return false;
         }
+        checker->free_objects += slab->free_count;
         previous = slab;
     }
     if (list->last != previous) {
         return problem(checker, "end of a list of slabs", list->last, 0, 0);
     }
     return count == list->count || problem(checker, "length of a list of slabs", list, list->count, count);
+}
+
+static bool check_slabs(struct slab_cache *cache, struct checker *checker) REQUIRES(cache->lock)
+{
+    return check_list(checker, &cache->partial, 1, cache->per_slab - 1) &&
+           check_list(checker, &cache->full, 0, 0) &&
+           check_list(checker, &cache->empty, cache->per_slab, cache->per_slab) &&
+           (checker->free_objects == cache->free_objects ||
+            problem(checker, "free objects of all slabs", cache, cache->free_objects, checker->free_objects));
 }
 
 /* ---- Magazines ---- */
@@ -202,10 +213,7 @@ bool slab_cache_check(struct slab_cache *cache, struct slab_problem *found)
 {
     struct checker checker = {.cache = cache, .problem = found, .sound = true};
     spinlock_acquire(&cache->lock);
-    if (check_list(&checker, &cache->partial, 1, cache->per_slab - 1) &&
-        check_list(&checker, &cache->full, 0, 0) &&
-        check_list(&checker, &cache->empty, cache->per_slab, cache->per_slab) &&
-        check_depot(cache, &checker) && check_parts(&checker)) {
+    if (check_slabs(cache, &checker) && check_depot(cache, &checker) && check_parts(&checker)) {
         mark_all(cache, &checker, true);
         check_live(&checker, &cache->partial);
         check_live(&checker, &cache->full);

@@ -172,7 +172,7 @@ void *slab_record_alloc(struct slab_pool *pool, struct slab_records *records) EX
 void slab_record_free(struct slab_pool *pool, struct slab_records *records, void *record)
     EXCLUDES(pool->records_lock);
 
-/* Gives back the pages that are kept though none of their records is in use; returns how many. */
+/* Gives back the page that is kept though none of its records is in use; returns how many: 1, or 0. */
 uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
     EXCLUDES(pool->records_lock);
 

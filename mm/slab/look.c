@@ -79,14 +79,6 @@ void slab_look(struct slab_pool *pool, const void *pointer, struct slab_facts *f
 
 /* ---- Statistics ---- */
 
-static void count_taken(struct slab_statistics *statistics, const struct slab_cache *cache,
-                        const struct slab_list *list)
-{
-    for (const struct slab *slab = list->first; slab; slab = slab->next) {
-        statistics->live += cache->per_slab - slab->free_count;
-    }
-}
-
 void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *statistics)
 {
     memset(statistics, 0, sizeof *statistics);
@@ -99,8 +91,7 @@ void slab_cache_statistics(struct slab_cache *cache, struct slab_statistics *sta
     statistics->cached = slab_count_cached(cache);
     statistics->failed = atomic_load_explicit(&cache->failing.failed, memory_order_relaxed);
     statistics->resting = cache->quarantine ? cache->quarantine->count : 0;
-    count_taken(statistics, cache, &cache->partial);
-    count_taken(statistics, cache, &cache->full);
+    statistics->live = statistics->slabs * cache->per_slab - cache->free_objects;
     spinlock_release(&cache->lock);
     statistics->guarded = cache->pool->guard ? slab_guard_live(cache->pool->guard, cache) : 0;
     statistics->live -= min_u64(statistics->live, statistics->cached + statistics->resting);

@@ -1,6 +1,7 @@
 /*
  * Records: the allocator's own small structures, cut from single frames. A page's free records are linked
- * through their first word. One page without a record in use is kept; others go back to the frame pool.
+ * through their first word. One page without a record in use is kept; others go back to the frame pool. A new
+ * page gives a record under the hold of the lock that enters it, so there is never a second one.
  */
 #include "internal.h"
 
@@ -58,7 +59,7 @@ static void *take_record(struct slab_records *records)
         return NULL;
     }
     page->free = *record;
-    records->unused -= page->used == 0;
+    records->unused = records->unused == page ? NULL : records->unused;
     page->used++;
     records->used++;
     if (!page->free) {
@@ -81,7 +82,6 @@ void *slab_record_alloc(struct slab_pool *pool, struct slab_records *records)
     if (page) {
         link_page(records, page);
         records->pages++;
-        records->unused++;
     }
     record = take_record(records);
     spinlock_release(&pool->records_lock);
@@ -100,11 +100,12 @@ void slab_record_free(struct slab_pool *pool, struct slab_records *records, void
     page->free = record;
     page->used--;
     records->used--;
-    bool unused = page->used == 0 && records->unused > 0;
-    records->unused += page->used == 0 && !unused;
+    bool unused = page->used == 0 && records->unused;
     if (unused) {
         unlink_page(records, page);
         records->pages--;
+    } else if (page->used == 0) {
+        records->unused = page;
     }
     spinlock_release(&pool->records_lock);
     if (unused) {
@@ -112,35 +113,21 @@ void slab_record_free(struct slab_pool *pool, struct slab_records *records, void
     }
 }
 
-/* A page without a record in use, taken out of the list; NULL when there is none. */
-static struct slab_record_page *take_unused(struct slab_records *records)
+uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
 {
-    struct slab_record_page *page = records->partial;
-    while (page && page->used > 0) {
-        page = page->next;
-    }
+    spinlock_acquire(&pool->records_lock);
+    struct slab_record_page *page = records->unused;
     if (page) {
         unlink_page(records, page);
         records->pages--;
-        records->unused--;
+        records->unused = NULL;
     }
-    return page;
-}
-
-uint64_t slab_records_release(struct slab_pool *pool, struct slab_records *records)
-{
-    uint64_t frames = 0;
-    struct slab_record_page *page;
-    do {
-        spinlock_acquire(&pool->records_lock);
-        page = take_unused(records);
-        spinlock_release(&pool->records_lock);
-        if (page) {
-            frame_free(pool->config.frames, slab_frame_of(pool, page), 0);
-            frames++;
-        }
-    } while (page);
-    return frames;
+    spinlock_release(&pool->records_lock);
+    if (!page) {
+        return 0;
+    }
+    frame_free(pool->config.frames, slab_frame_of(pool, page), 0);
+    return 1;
 }
 
 /* ---- The validator ---- */
@@ -176,8 +163,9 @@ bool slab_records_check(const struct slab_records *records, struct slab_problem 
         used += page->used;
         previous = page;
     }
-    if (unused != records->unused) {
-        *problem = (struct slab_problem){"unused pages of records", NULL, records, records->unused, unused};
+    if (unused != (records->unused != NULL)) {
+        *problem = (struct slab_problem){"unused pages of records", NULL, records->unused,
+                                         records->unused != NULL, unused};
         return false;
     }
     used += (records->pages - partial) * per_page;

@@ -48,6 +48,7 @@ static void set_free_count(struct slab_cache *cache, struct slab *slab, uint32_t
     DEBUG_ASSERT(slab_is_valid(cache, slab));
     struct slab_list *from = list_for(cache, slab->free_count);
     struct slab_list *to = list_for(cache, free_count);
+    cache->free_objects += (uint64_t)free_count - slab->free_count;
     slab->free_count = free_count;
     if (from != to) {
         slab_list_remove(from, slab);
@@ -129,6 +130,7 @@ static bool shrink_by_one(struct slab_cache *cache, bool all)
     if (cache->empty.count > (all ? 0 : cache->keep)) {
         slab = cache->empty.last;
         slab_list_remove(&cache->empty, slab);
+        cache->free_objects -= cache->per_slab;
         cache->returned++;
         cache->missed++;
     }
@@ -216,6 +218,7 @@ uint32_t slab_take(struct slab_cache *cache, struct slab *fresh, _Atomic(void *)
     spinlock_acquire(&cache->lock);
     if (fresh) {
         slab_list_add(&cache->empty, fresh);
+        cache->free_objects += cache->per_slab;
         note_made(cache);
     }
     while (taken < count) {

@@ -97,10 +97,11 @@ static void the_validator_counts_records(void **state)
         assert_false(slab_check(pool, &problem));
         assert_string_equal(problem.what, "records in pages");
         records->used--;
-        records->unused++;
+        struct slab_record_page *unused = records->unused;
+        records->unused = unused ? NULL : page;
         assert_false(slab_check(pool, &problem));
         assert_string_equal(problem.what, "unused pages of records");
-        records->unused--;
+        records->unused = unused;
         page->used++;
         assert_false(slab_check(pool, &problem));
         assert_string_equal(problem.what, "records of a page");

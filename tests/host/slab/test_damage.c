@@ -70,6 +70,7 @@ static void the_validator_sees_slabs_and_lists(void **state)
     EXPECT_DAMAGE(slab->previous, slab, "links of a list of slabs");
     EXPECT_DAMAGE(slab->free_count, 0, "slab in the wrong list");
     EXPECT_DAMAGE(cache.partial.last, NULL, "end of a list of slabs");
+    EXPECT_DAMAGE(cache.free_objects, 0, "free objects of all slabs");
     empty_cache();
 }
 
