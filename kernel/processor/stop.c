@@ -4,6 +4,7 @@
  */
 #include <ashlar/console.h>
 #include <ashlar/cpu_request.h>
+#include <ashlar/lock.h>
 #include <ashlar/panic.h>
 #include <ashlar/platform.h>
 #include <ashlar/symbols.h>
@@ -16,7 +17,7 @@
 
 #include "internal.h"
 
-#define LOOKS_MAX 2000000 /* for an answer: some milliseconds, on a machine that may be broken */
+#define PATIENCE_PART 500 /* of a lock's patience, for an answer: some milliseconds */
 
 static exception_handler *next_handler; /* of NMIs that nobody here asked for */
 
@@ -51,32 +52,36 @@ static void ask(const struct processor *processor)
     }
 }
 
-static bool is_other(const struct processor *processor)
+static bool is_other(const struct processor *processor, enum processor_state state)
 {
-    return processor->cpu && processor->cpu != per_cpu() &&
-           atomic_load(&processor->state) == PROCESSOR_ONLINE;
+    return processor->cpu && processor->cpu != per_cpu() && atomic_load(&processor->state) == state;
 }
 
-/* Whether it has told where it is, which is waited for a moment. */
-static bool has_told(const struct processor *processor)
+/* Waits, by the clock, until it has told where it is, or a moment is over. */
+static void wait_until_told(const struct processor *processor)
 {
-    for (unsigned i = 0; i < LOOKS_MAX && atomic_load(&processor->cpu->where) == 0; i++) {
+    struct lock_wait wait = lock_wait_begin(1);
+    wait.left /= PATIENCE_PART;
+    while (atomic_load(&processor->cpu->where) == 0 && lock_wait_goes_on(&wait)) {
         cpu_relax();
     }
-    return atomic_load(&processor->cpu->where) != 0;
 }
 
+/* One that is being started may not have a handler of NMIs yet: it is stopped by an INIT, whatever it has
+ * come to. */
 static void stop_others(void)
 {
     const struct processor *processor;
     for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
-        if (is_other(processor)) {
+        if (is_other(processor, PROCESSOR_STARTING)) {
+            apic_send_init(processor->apic_id);
+        } else if (is_other(processor, PROCESSOR_ONLINE)) {
             ask(processor);
         }
     }
     for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
-        if (is_other(processor)) {
-            has_told(processor);
+        if (is_other(processor, PROCESSOR_ONLINE)) {
+            wait_until_told(processor);
         }
     }
 }
@@ -92,7 +97,9 @@ static void print_others(void)
     char text[SYMBOL_TEXT_BYTES];
     const struct processor *processor;
     for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
-        if (is_other(processor)) {
+        if (is_other(processor, PROCESSOR_STARTING)) {
+            console_print("CPU %-4u was being started\n", processor->number);
+        } else if (is_other(processor, PROCESSOR_ONLINE)) {
             console_print("CPU %-4u %s\n", processor->number, place(processor, text));
             panic_print_locks_held(processor->cpu);
         }
@@ -103,7 +110,7 @@ uint64_t processor_where(unsigned cpu)
 {
     const struct processor *processor = processor_at(cpu);
     ask(processor);
-    has_told(processor);
+    wait_until_told(processor);
     return atomic_load(&processor->cpu->where);
 }
 

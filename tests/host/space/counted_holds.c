@@ -4,10 +4,9 @@
  * terabytes. No hold may be longer than what VM_HOLD_PAGES pages take, whatever the region.
  */
 #include "steps.h"
+#include "tests/host/support/counted.h"
 #include <ashlar/vm_advice.h>
 #include <ashlar/vm_move.h>
-
-#include <stdio.h>
 
 #define MACHINE   MIB(384)
 #define AROUND    (VM_AROUND_MAX * PAGE)
@@ -17,50 +16,11 @@
 /* Branches of the longest hold allowed. 64 pages of a fork take 8,000, and 14,000 where it fails. */
 #define HOLD_MAX 16000
 
-/* ---- Counting ---- */
-
-static uint64_t branches; /* of the hold so far */
-static uint64_t longest;  /* hold */
-static uint64_t holds;
-
-/* Called by the code under test at every branch it takes. */
-void __sanitizer_cov_trace_pc(void); /* NOLINT(bugprone-reserved-identifier): the compiler's name for it */
-void __sanitizer_cov_trace_pc(void)  /* NOLINT(bugprone-reserved-identifier) */
-{
-    if (host_preempt_depth > 0) {
-        branches++;
-    }
-}
-
-static void hold_ends(void)
-{
-    longest = max_u64(longest, branches);
-    branches = 0;
-    holds++;
-}
-
-static void count_begin(void)
-{
-    branches = longest = holds = 0;
-    host_meanwhile = hold_ends;
-}
-
-static void count_end(const char *what, const char *of)
-{
-    host_meanwhile = NULL;
-    printf("%8" PRIu64 " branches in the longest of %6" PRIu64 " holds: %s of %s\n", longest, holds, what,
-           of);
-    if (longest > HOLD_MAX) {
-        fflush(stdout);
-        panic("%s of %s: a hold of %" PRIu64 " branches", what, of, longest);
-    }
-}
-
 #define COUNTED(what, of, call)                                                                              \
     do {                                                                                                     \
         count_begin();                                                                                       \
         enum vm_error error_ = (call);                                                                       \
-        count_end(what, of);                                                                                 \
+        count_end(what, of, HOLD_MAX);                                                                       \
         assert_string_equal(vm_error_name(error_), vm_error_name(VM_OK));                                    \
     } while (0)
 
@@ -360,7 +320,7 @@ static void no_hold_grows_when_a_copy_fails(void **state)
     slab_fail_every(&vm.slabs, 3); /* a family, a region, and this one's */
     count_begin();
     enum vm_error error = vm_space_clone(&space, &child, "child");
-    count_end("failed fork", kind->name);
+    count_end("failed fork", kind->name, HOLD_MAX);
     slab_fail_every(&vm.slabs, 0);
     assert_int_equal(error, VM_NO_MEMORY);
     end();
