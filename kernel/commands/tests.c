@@ -33,7 +33,8 @@ static void complete_test(struct line_completion *completion)
 
 MONITOR_COMMAND(
     selftest, selftest_run, "[PATTERN]", "runs the kernel's own tests",
-    "Runs the tests whose name has PATTERN in it, all without one, and reports in KTAP: a plan, a line\n"
+    "Runs the tests whose name has PATTERN in it (or a part of A,B), all without one, and reports in KTAP: a "
+    "plan, a line\n"
     "for each test, the reason below each that failed. Some tests panic on purpose when they fail.\n"
     "Examples:\n"
     "  selftest\n"

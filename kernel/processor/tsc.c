@@ -1,9 +1,9 @@
 /*
  * Comparing time-stamp counters. The boot CPU and another one pass a turn to and fro: the boot CPU reads its
- * counter, the other its own, the boot CPU again. If both counters agree, the other's reading lies between
- * the two; if not, the closest round tells by how much they differ, to within the time that the round took.
+ * counter, the other its own, the boot CPU again. <ashlar/counter_compare.h> says what that tells.
  */
 #include <ashlar/clock.h>
+#include <ashlar/counter_compare.h>
 #include <ashlar/cpu_request.h>
 #include <ashlar/lock.h>
 #include <ashlar/platform.h>
@@ -35,28 +35,18 @@ static void answer_all(const void *context)
     }
 }
 
-/* How far outside [before, after] the answer lies: ahead if positive. */
-static int64_t outside(uint64_t before, uint64_t answer, uint64_t after)
-{
-    if ((int64_t)(answer - after) > 0) {
-        return (int64_t)(answer - after);
-    }
-    return (int64_t)(answer - before) < 0 ? (int64_t)(answer - before) : 0;
-}
-
 int64_t processor_compare_counter(unsigned cpu, struct cpu_set *only)
 {
     struct comparison comparison = {.turn = TURN_BOOT};
     struct comparison *pointer = &comparison;
     uint64_t close = clock_nanoseconds_to_ticks(CLOSE_NANOSECONDS);
-    uint64_t narrowest = UINT64_MAX;
-    int64_t ahead = 0;
+    struct counter_comparison found = COUNTER_COMPARISON_BEGIN;
     cpu_set_add(only, cpu);
     preempt_disable();
     cpu_request_send(only, answer_all, &pointer);
     struct lock_wait wait = lock_wait_begin(1);
     bool answered = true;
-    for (unsigned i = 0; i < ROUNDS && narrowest > close && answered; i++) {
+    for (unsigned i = 0; i < ROUNDS && found.narrowest > close && answered; i++) {
         uint64_t before = cpu_ticks();
         atomic_store(&comparison.turn, TURN_OTHER);
         while (!(answered = atomic_load(&comparison.turn) == TURN_BOOT) && lock_wait_goes_on(&wait)) {
@@ -64,14 +54,13 @@ int64_t processor_compare_counter(unsigned cpu, struct cpu_set *only)
             cpu_relax();
         }
         uint64_t after = cpu_ticks();
-        if (answered && after - before < narrowest) {
-            narrowest = after - before;
-            ahead = outside(before, atomic_load(&comparison.answer), after);
+        if (answered) {
+            counter_comparison_add(&found, before, atomic_load(&comparison.answer), after);
         }
     }
     atomic_store(&comparison.over, true); /* one that has not answered is named by a panic now */
     cpu_request_wait();
     preempt_enable();
     cpu_set_remove(only, cpu);
-    return ahead;
+    return found.ahead;
 }

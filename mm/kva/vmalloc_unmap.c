@@ -46,8 +46,7 @@ void vmalloc_unmap_each(struct vmalloc *vmalloc, const struct kva_range *range, 
     while (part.bytes != 0) {
         virt_addr_t at = virt_add(range->base, part.from);
         uint64_t bytes = piece_at(vmalloc, at, part.bytes);
-        enum page_table_error error =
-            page_table_unmap(vmalloc->table, at, bytes, batch, removed, context);
+        enum page_table_error error = page_table_unmap(vmalloc->table, at, bytes, batch, removed, context);
         if (error != PAGE_TABLE_OK) {
             vmalloc_unmap_failed(range, error);
         }

@@ -121,9 +121,17 @@ def within_limits_with_five_levels(setting):
     judge(found, {name: limit for name, limit in LIMITS.items() if name.startswith(DEEPER)})
 
 
+def within_limits_with_two_processors(setting):
+    """Making another processor forget a page, on both together."""
+    with setting.boot(Machine(icount=True, cpus=2)) as talk:
+        found = medians(measure_all(talk, ("shootdown.page.2",), 4))
+    judge(found, {"shootdown.page.2": 700})
+
+
 def within_limits_for_a_program(setting):
     """The same of what a program feels."""
     judge(medians({one.bench: one for one in user_bench.measure(setting.build_dir, "", "2G", 1)}), USER_LIMITS)
 
 
-CASES = {"costs": within_limits, "costs.la57": within_limits_with_five_levels, "costs.user": within_limits_for_a_program}
+CASES = {"costs": within_limits, "costs.la57": within_limits_with_five_levels, "costs.user": within_limits_for_a_program,
+         "costs.cpus": within_limits_with_two_processors}

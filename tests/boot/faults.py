@@ -202,7 +202,7 @@ KINDS |= {  # these take two processors
     "nmi-storm": Kind(r"non-maskable interrupt", "", source=TWO_SOURCE, function="provoke_nmi_storm",
                       says=(r"^CPU 1 +(send_nmis|apic_send_nmi|send|apic_write)\+",)),
 }
-TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm")
+TAKE_TWO = ("deadlock-of-two", "deaf-cpu", "nmi-storm", "panic-of-two")
 # On a processor other than 0: its own stack, and other callers. All kinds in the long run, some in every one.
 BELOW_ELSEWHERE = ("do_part", "thread_first")
 STACKS_ELSEWHERE = {  # where the boot stack has a guard page, and where RSP may be just at the stack's end
@@ -300,6 +300,19 @@ def panic_in_panic(setting):
     expect(report.count("\n") < 15, f"the second report is not short:\n{report}")
 
 
+def panic_of_two(setting):
+    """Two processors panic at once: one whole report, which says where the other was, and not a line of a second one."""
+    report = provoke(setting, "panic-of-two", kind=Kind("", "", reporter="[01]"))
+    reporters = re.findall(r"^reason:  CPU ([01]) is one of two that panic at once", report, re.MULTILINE)
+    expect(len(reporters) == 1, f"not one report, but {len(reporters)}:\n{report}")
+    expect(len(re.findall("=== PANIC|=== end of panic ===|INSIDE THE PANIC", report)) == 1 and
+           report.rstrip().endswith("=== end of panic ==="), f"not one whole report:\n{report}")
+    other = 1 - int(reporters[0])
+    expect(re.search(rf"^CPU {other} +\w+\+0x[0-9a-f]+ ", report, re.MULTILINE), f"where CPU {other} was:\n{report}")
+    name = ("provoke_panic_of_two", "panic_too")[1 - other]
+    check_order((name,), [step[0] for step in backtrace_of(report)], report)
+
+
 def nmi(setting):
     """An NMI from QEMU's monitor: what was running is named."""
     report = provoke(setting, "nmi")
@@ -326,7 +339,7 @@ def wrong_kind(setting):
             answer = talk.command(f"fault {line}")
             expect(said in answer and "\n" not in answer, f"fault {line} answers: {answer!r}")
         listed = set(talk.json("fault -j"))
-        tested = {*KINDS, *DEBUG_KINDS, "panic-in-panic", "nmi"}
+        tested = {*KINDS, *DEBUG_KINDS, "panic-in-panic", "panic-of-two", "nmi"}
         expect(listed == tested, f"kinds without a test: {listed - tested}; tests without a kind: {tested - listed}")
 
 
@@ -336,5 +349,5 @@ LONG = {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setti
         for name in KINDS if name not in (*TAKE_TWO, *SOME_ELSEWHERE)}
 CASES |= {f"fault.cpu-1.{name}": (lambda setting, name=name: check_elsewhere(setting, name)) for name in SOME_ELSEWHERE}
 CASES |= LONG
-CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.real-machine": real_machine,
+CASES |= {"fault.panic-in-panic": panic_in_panic, "fault.panic-of-two": panic_of_two, "fault.real-machine": real_machine,
           "fault.nmi": nmi, "fault.unknown": wrong_kind}

@@ -32,6 +32,9 @@ def shown(setting):
         expect([cpu["apic_id"] for cpu in cpus] == [0, 1, 2, 3], f"cpus -j: {cpus}")
         expect(cpus[3]["why"] == "fewer are wanted", f"cpus -j: {cpus[3]}")
         expect(cpus[0]["does"] == "this command" and cpus[1]["does"] == "rests", f"cpus -j: {cpus}")
+        threads = {thread["number"]: thread["name"] for thread in talk.json("threads -j")}
+        expect(threads.get(cpus[0]["thread"]) == cpus[0]["thread_name"], f"the thread that runs the command: {cpus[0]}, {threads}")
+        expect("thread" not in cpus[1], f"one that rests runs no thread but its own: {cpus[1]}")
         expect(cpus[1]["idle_percent"] > 0, f"a processor that rests has not rested: {cpus[1]}")
         expect(cpus[0]["asked"] > 0 and cpus[0]["answered"] == 0, f"the boot CPU has asked others, and nobody else: {cpus}")
         expect(cpus[1]["answered"] == cpus[2]["answered"] > 0, f"both others have answered it: {cpus}")
@@ -75,6 +78,20 @@ def lacking(setting):
             expect_in("1 of 2 processors are online", talk.transcript)
 
 
+def sparse(setting):
+    """APIC numbers with gaps, as three cores in each of two sockets have them, without x2APIC: all processors come, and
+    reach each other."""
+    described = Machine(cpu="max,x2apic=off", extra=["-smp", "6,sockets=2,cores=3,threads=1"])
+    with setting.boot(described, "selftest=together,processors,world") as talk:
+        expect_selftest_passes(talk)
+        expect("6 of 6 processors are online" in talk.transcript, "some are lost", talk)
+    with setting.boot(described) as talk:
+        talk.wait_for_prompt()
+        cpus = talk.json("cpus -j")
+        expect([(cpu["cpu"], cpu["apic_id"]) for cpu in cpus] == list(enumerate((0, 1, 2, 4, 5, 6))), f"cpus -j: {cpus}")
+        expect(len({cpu["answered"] for cpu in cpus[1:]}) == 1 and cpus[1]["answered"] > 0, f"not all were asked: {cpus}")
+
+
 def locks_counted(setting):
     """A build with lock statistics shows by rank what locks have cost."""
     with setting.boot(Machine(cpus=2)) as talk:
@@ -113,6 +130,7 @@ CASES = {
     "processors.shown": shown,
     "processors.lacking": lacking,
     "processors.panic": stopped_by_a_panic,
+    "processors.sparse": sparse,
     "processors.200": many,
 }
 LONG = ("processors.200",)

@@ -1,6 +1,6 @@
 /*
- * How long the locks of the heap and its caches are held, however many objects there are and however long they
- * are: no longer than two magazines take, or the depot's look.
+ * How long the locks of the heap and its caches are held, however many objects there are and however long
+ * they are: no longer than two magazines take, or the depot's look.
  */
 #include <setjmp.h>
 #include <stdarg.h>

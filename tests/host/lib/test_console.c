@@ -129,6 +129,14 @@ static void a_pattern_selects_tests(void **state)
     assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "pass", &by_name), 0);
     assert_string_equal(captured[0], "KTAP version 1\n1..2\nok 1 b_passes\nok 2 b_passes\n");
     forget();
+    assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "d_s,none,b_", &by_name),
+                     0);
+    assert_string_equal(captured[0], "KTAP version 1\n1..3\nok 1 b_passes\nok 2 b_passes\n"
+                                     "ok 3 d_skips # SKIP no such device\n");
+    forget();
+    assert_int_equal(
+        kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "b_passes2,d_skip2", &by_name), 1);
+    forget();
     assert_int_equal(kernel_tests_run_array(tests_given, ARRAY_LENGTH(tests_given), "nothing", &by_name), 1);
     assert_string_equal(captured[0], "KTAP version 1\n1..0\n# no test has \"nothing\" in its name\n");
 }

@@ -1,5 +1,6 @@
 /*
- * How long the lock of the kernel's page tables is held while spaces come and go: no longer the more there are.
+ * How long the lock of the kernel's page tables is held while spaces come and go: no longer the more there
+ * are.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,9 +20,9 @@ static struct page_table spaces[SPACES];
 
 static void make(unsigned i)
 {
-    assert_int_equal(page_table_init(&spaces[i], &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_2M,
-                                     &tables.kernel),
-                     PAGE_TABLE_OK);
+    assert_int_equal(
+        page_table_init(&spaces[i], &tables.machine.pool, &tables.physmap, 4, PAGE_LEVEL_2M, &tables.kernel),
+        PAGE_TABLE_OK);
 }
 
 static void no_hold_grows_with_the_spaces(void **state)

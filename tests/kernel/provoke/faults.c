@@ -414,6 +414,7 @@ static const struct provocation all[] = {
     {"deaf-cpu", "flushes translations on a CPU that answers nobody: it is named, and where it is",
      provoke_deaf_cpu},
     {"nmi-storm", "another CPU sends NMIs without end: the first is reported", provoke_nmi_storm},
+    {"panic-of-two", "two CPUs panic at the same time: one of them reports", provoke_panic_of_two},
     {"alloc-in-handler", "allocates in an interrupt handler (builds with all assertions)",
      provoke_alloc_in_handler},
     {"alloc-locked", "allocates under an irq_spinlock (builds with all assertions)", provoke_alloc_locked},

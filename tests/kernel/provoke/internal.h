@@ -24,6 +24,7 @@ void provoke_alloc_in_handler(void);
 void provoke_deadlock_of_two(void);
 void provoke_deaf_cpu(void);
 void provoke_nmi_storm(void);
+void provoke_panic_of_two(void);
 
 /* ---- twice.c: what is registered already ---- */
 

@@ -3,6 +3,7 @@
 #include <ashlar/console.h>
 #include <ashlar/lock.h>
 #include <ashlar/memory.h>
+#include <ashlar/panic.h>
 #include <ashlar/processor.h>
 #include <ashlar/tlb.h>
 #include <stdatomic.h>
@@ -100,5 +101,26 @@ __attribute__((noinline)) void provoke_nmi_storm(void)
     mine = apic_id();
     if (begin_on_another(send_nmis, &mine)) {
         clock_wait(SECOND);
+    }
+}
+
+/* ---- Two CPUs panic at once ---- */
+
+static _Atomic(bool) both;
+
+static void panic_too(void *context, unsigned cpu)
+{
+    (void)context;
+    atomic_store(&other_is_ready, true);
+    while (!atomic_load(&both)) {
+    }
+    panic("CPU %u is one of two that panic at once", cpu);
+}
+
+__attribute__((noinline)) void provoke_panic_of_two(void)
+{
+    if (begin_on_another(panic_too, NULL)) {
+        atomic_store(&both, true);
+        panic("CPU 0 is one of two that panic at once");
     }
 }
