@@ -222,7 +222,7 @@ struct kva_statistics {
     uint64_t held_bytes;         /* with guard pages */
     uint64_t free_ranges;        /* free stretches */
     uint64_t free_bytes;         /* in them */
-    uint64_t largest_free_bytes; /* in the largest of them */
+    uint64_t largest_free_bytes; /* in the largest of them; or it is up to a sixteenth longer */
     uint64_t memory_bytes;       /* frames of records and tree */
     uint64_t slow_operations;    /* allocations and frees that no quick list served, ever */
 };

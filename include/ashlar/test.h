@@ -77,8 +77,9 @@ struct kernel_test_order {
 };
 
 /*
- * Runs the tests whose name contains `pattern` ("" for all; or one of the parts of "A,B") and prints KTAP to the console. They are loaded.
- * Returns the number of failed tests; a pattern that matches nothing is one failure.
+ * Runs the tests whose name contains `pattern` ("" for all; or one of the parts of "A,B") and prints KTAP to
+ * the console. They are loaded. Returns the number of failed tests; a pattern that matches nothing is one
+ * failure.
  */
 unsigned kernel_tests_run(const char *pattern, const struct kernel_test_order *order);
 

@@ -40,9 +40,12 @@ static void park(void)
 
 void world_park_if_asked(void)
 {
+    if (atomic_load(&stopped_by) == 0) {
+        return;
+    }
     const struct per_cpu *cpu = per_cpu();
     bool rests = atomic_load_explicit(&cpu->rest_began, memory_order_relaxed) != 0;
-    if (atomic_load(&stopped_by) != 0 && (preempt_is_on() || rests) && cpu->interrupt_depth == 1) {
+    if ((preempt_is_on() || rests) && cpu->interrupt_depth == 1) {
         park();
     }
 }

@@ -227,6 +227,9 @@ void thread_offer(void)
 void threads_look(void)
 {
     struct run_queue *queue = run_queue_here();
+    if (!atomic_load_explicit(&queue->look, memory_order_relaxed)) {
+        return; /* the interrupt came for something else; or the queue has been looked at since */
+    }
     lock(queue);
     if (run_queue_wants(queue, true) || !may_run_on(queue->current, queue->cpu)) {
         wish_here();

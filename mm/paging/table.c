@@ -262,8 +262,8 @@ void page_table_lend(struct page_table *table, virt_addr_t base, phys_addr_t low
 
 /*
  * Every root that shares the upper half gets the entry; through the pool, whichever root is loaded. The only
- * hold that grows with the number of spaces, and a rare one: each entry is made once, so there are at most 256
- * such holds between boot and power-off, whatever is asked, and most are made before the first space is.
+ * hold that grows with the number of spaces, and a rare one: each entry is made once, so there are at most
+ * 256 such holds between boot and power-off, whatever is asked, and most before there is a space.
  */
 static void tell_sharers(struct page_table *kernel, uint64_t address, page_table_entry_t entry)
     REQUIRES(kernel->lock)

@@ -33,7 +33,7 @@ def shown(setting):
         expect(cpus[3]["why"] == "fewer are wanted", f"cpus -j: {cpus[3]}")
         expect(cpus[0]["does"] == "this command" and cpus[1]["does"] == "rests", f"cpus -j: {cpus}")
         threads = {thread["number"]: thread["name"] for thread in talk.json("threads -j")}
-        expect(threads.get(cpus[0]["thread"]) == cpus[0]["thread_name"], f"the thread that runs the command: {cpus[0]}, {threads}")
+        expect(threads.get(cpus[0]["thread"]) == cpus[0]["thread_name"], f"who runs the command: {cpus[0]}, {threads}")
         expect("thread" not in cpus[1], f"one that rests runs no thread but its own: {cpus[1]}")
         expect(cpus[1]["idle_percent"] > 0, f"a processor that rests has not rested: {cpus[1]}")
         expect(cpus[0]["asked"] > 0 and cpus[0]["answered"] == 0, f"the boot CPU has asked others, and nobody else: {cpus}")

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #define PAGES  8
+#define LOOKED 8 /* CPUs that are looked at, from 0 on: others do the same */
 #define FORKS  20
 #define ROUNDS 8
 #define RW     (VM_READ | VM_WRITE)
@@ -23,6 +24,7 @@ static struct vm_space shared; /* that all use */
 static _Atomic(uint64_t) base; /* where its region lies, or lay a moment ago; 0: not yet */
 static _Atomic(unsigned) loaded;
 static _Atomic(bool) over;
+static _Atomic(unsigned) passes[LOOKED]; /* of each CPU's loop */
 static _Atomic(unsigned) wrong;
 
 static bool spaces_are_sound(void)
@@ -95,6 +97,33 @@ static void run_all(processor_work *work, bool with_region)
     EXPECT(spaces_are_sound());
 }
 
+static unsigned looked_at(void)
+{
+    return (unsigned)min_u64(processors_online(), LOOKED);
+}
+
+static void pass(unsigned cpu)
+{
+    if (cpu < LOOKED) {
+        atomic_fetch_add(&passes[cpu], 1);
+    }
+    cpu_relax();
+}
+
+/* Until each other CPU has gone through its loop. */
+static void give_others_time(void)
+{
+    unsigned before[LOOKED];
+    for (unsigned cpu = 1; cpu < looked_at(); cpu++) {
+        before[cpu] = atomic_load(&passes[cpu]);
+    }
+    for (unsigned cpu = 1; cpu < looked_at(); cpu++) {
+        while (atomic_load(&passes[cpu]) - before[cpu] < 2) {
+            cpu_relax();
+        }
+    }
+}
+
 static void wait_for_all(void)
 {
     atomic_fetch_add(&loaded, 1);
@@ -111,16 +140,16 @@ static void count_up(unsigned cpu)
             cpu_interleave();
             write_word(page, cpu, count);
         }
-        cpu_relax();
+        pass(cpu);
     }
 }
 
-typedef uint64_t words[PAGES][8]; /* of some CPUs, as they were read */
+typedef uint64_t words[PAGES][LOOKED]; /* of some CPUs, as they were read */
 
 static void read_all(words found)
 {
     for (uint64_t page = 0; page < PAGES; page++) {
-        for (unsigned cpu = 1; cpu < processors_online() && cpu < ARRAY_LENGTH(found[0]); cpu++) {
+        for (unsigned cpu = 1; cpu < looked_at(); cpu++) {
             atomic_fetch_add(&wrong, !read_word(page, cpu, &found[page][cpu]));
         }
     }
@@ -131,20 +160,12 @@ static unsigned count_changed(words first, words second, bool may_grow)
 {
     unsigned changed = 0;
     for (uint64_t page = 0; page < PAGES; page++) {
-        for (unsigned cpu = 1; cpu < processors_online() && cpu < ARRAY_LENGTH(first[0]); cpu++) {
+        for (unsigned cpu = 1; cpu < looked_at(); cpu++) {
             changed +=
                 may_grow ? first[page][cpu] > second[page][cpu] : first[page][cpu] != second[page][cpu];
         }
     }
     return changed;
-}
-
-static void give_others_time(void)
-{
-    for (unsigned i = 0; i < 2000; i++) {
-        cpu_interleave();
-        cpu_relax();
-    }
 }
 
 /* ---- A child has its parent's words of one moment, and keeps them ---- */
@@ -259,26 +280,26 @@ static void poison_freed_frames(void)
 
 static void map_and_unmap(void)
 {
-    struct vm_space *before = enter(&shared);
     for (unsigned round = 0; round < ROUNDS; round++) {
+        struct vm_space *before = enter(&shared);
         bool right = map_region();
         for (uint64_t page = 0; page < PAGES && right; page++) {
             right = write_word(page, 0, page + 1);
         }
         give_others_time();
         right = right && vm_space_unmap(&shared, virt_addr(atomic_load(&base)), PAGES * FRAME_BYTES) == VM_OK;
+        leave(before);
         atomic_fetch_add(&wrong, !right);
         poison_freed_frames();
     }
-    leave(before);
     atomic_store(&over, true);
 }
 
 /* Leaves the space after a while, and comes back: others then skip this CPU when they flush, or do not. */
-static void load_read_and_leave(void)
+static void load_read_and_leave(unsigned cpu)
 {
     struct vm_space *before = enter(&shared);
-    for (uint64_t i = 0; i < 4 * PAGES; i++) {
+    for (uint64_t i = 0; i < 16 * PAGES; i++) {
         uint64_t page = i % PAGES;
         uint64_t value = 0;
         cpu_interleave();
@@ -287,7 +308,7 @@ static void load_read_and_leave(void)
         }
     }
     leave(before);
-    cpu_relax();
+    pass(cpu);
 }
 
 static void unmap_or_read(void *context, unsigned cpu)
@@ -298,7 +319,7 @@ static void unmap_or_read(void *context, unsigned cpu)
         return;
     }
     while (!atomic_load(&over)) {
-        load_read_and_leave();
+        load_read_and_leave(cpu);
     }
 }
 
