@@ -56,8 +56,9 @@ struct frame_policy {
      * Takes a block that starts at or above `from` and whose first 2^order frames end at or below `limit`. It
      * has 2^order frames, or up to 2^most if that costs no more; *got is its order. Returns its first frame,
      * or none. For orders 1 to 8 a block may be missed that only merging would make.
-     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either both are at most
-     * 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
+     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either order is at most 8
+     * and most at most 9 and `limit` is a multiple of 512, or both are at least 9 and `limit` is
+     * FRAME_LIMIT_MAX.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
@@ -297,6 +298,27 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 
 /* ---- cpu/magazine.c ---- */
 
+/* The largest blocks of which smaller magazines are refilled: one page of descriptors describes so much. */
+#define FRAME_STOCK_ORDER_MAX FRAME_PAGE_SHIFT
+
+/*
+ * Begins and ends a move of free blocks between magazines of this CPU. Others who look whether it holds any
+ * might see neither where a block was nor where it is now; while `moves` is odd, or when it has changed, they
+ * take it that it does.
+ */
+static inline void frame_move_begin(struct frame_cpu *cpu)
+{
+    uint32_t moves = atomic_load_explicit(&cpu->moves, memory_order_relaxed);
+    atomic_store_explicit(&cpu->moves, moves + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void frame_move_end(struct frame_cpu *cpu)
+{
+    uint32_t moves = atomic_load_explicit(&cpu->moves, memory_order_relaxed);
+    atomic_store_explicit(&cpu->moves, moves + 1, memory_order_release);
+}
+
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
 /* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
@@ -339,6 +361,15 @@ static inline unsigned frame_magazine_order(unsigned index)
 
 /* Books a checked block out and puts it into a magazine, or into the store. Preemption is off. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
+
+/* ---- cpu/refill.c ---- */
+
+/*
+ * Takes blocks into a magazine of this CPU that is empty, and of an order that is refilled; whether there
+ * were any.
+ */
+bool frame_magazine_refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
+    EXCLUDES(pool->lock);
 
 /* ---- cpu/drain.c ---- */
 

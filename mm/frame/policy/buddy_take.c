@@ -155,7 +155,7 @@ uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, u
     }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
     arena_changed(buddy, gib, arena);
-    if (order < LEAF_ORDER) {
+    if (order < LEAF_ORDER && most < LEAF_ORDER) {
         leaf_fill(arena, leaf);
         return take_from_leaf(buddy, gib, leaf, 1, most, got);
     }
