@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MACHINE_BYTES GIB(4) /* of two CPUs: 1/64 of a share is 16 blocks of 2 MiB */
+#define MACHINE_BYTES GIB(4) /* of two CPUs: 1/32 of a share is 32 blocks of 2 MiB */
 #define BULK_FRAMES   (MIB(512) / FRAME_BYTES)
 #define BULK_2M                                                                                              \
     (GIB(1) >> FRAME_SHIFT >> FRAME_ORDER_2M) /* blocks: so many that two threads work at the same time */

@@ -339,6 +339,26 @@ static void large_blocks_come_together_where_they_are_described(void **state)
     machine_destroy(&large);
 }
 
+/* A whole leaf comes at once, and what the magazine has no room for serves the refills that follow. */
+static void a_refill_serves_the_next_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(frame_pool_back(&machine.pool, phys_addr(MIB(16)), MIB(240)), FRAME_OK);
+    for (unsigned order = 0; order <= 3; order += 3) {
+        unsigned blocks = 2048U >> order;
+        for (unsigned i = 0; i < blocks; i++) { /* what is left of leaves that are partly used */
+            assert_true(frame_alloc(&machine.pool, order, OWNER_TEST).raw != 0);
+        }
+        uint64_t refills = machine.pool.work.refills;
+        for (unsigned i = 0; i < blocks; i++) {
+            assert_true(frame_alloc(&machine.pool, order, OWNER_TEST).raw != 0);
+        }
+        assert_in_range(machine.pool.work.refills - refills, 1, 5);
+        struct frame_problem problem;
+        assert_true(frame_pool_check(&machine.pool, &problem));
+    }
+}
+
 #define MAGAZINE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -355,6 +375,7 @@ int main(void)
         MAGAZINE_TEST(a_leaf_is_whole_as_soon_as_all_of_it_is_free),
         MAGAZINE_TEST(a_scattered_frame_can_be_had_by_address),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
+        MAGAZINE_TEST(a_refill_serves_the_next_ones),
         MAGAZINE_TEST(large_blocks_come_together_where_they_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
