@@ -56,9 +56,8 @@ struct frame_policy {
      * Takes a block that starts at or above `from` and whose first 2^order frames end at or below `limit`. It
      * has 2^order frames, or up to 2^most if that costs no more; *got is its order. Returns its first frame,
      * or none. For orders 1 to 8 a block may be missed that only merging would make.
-     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either order is at most 8
-     * and most at most 9 and `limit` is a multiple of 512, or both are at least 9 and `limit` is
-     * FRAME_LIMIT_MAX.
+     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either order is at most
+     * 8, most at most 9 and `limit` a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
@@ -321,10 +320,6 @@ static inline void frame_move_end(struct frame_cpu *cpu)
 
 void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
-/* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
- * off. */
-void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
-
 /* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
                                enum frame_owner owner);
@@ -363,6 +358,10 @@ static inline unsigned frame_magazine_order(unsigned index)
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
 
 /* ---- cpu/refill.c ---- */
+
+/* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
+ * off. */
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
 
 /*
  * Takes blocks into a magazine of this CPU that is empty, and of an order that is refilled; whether there

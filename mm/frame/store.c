@@ -9,9 +9,9 @@
 #define TOGETHER_MAX (FRAME_PAGE_SHIFT + 6) /* order of what 64 pages describe */
 
 /*
- * Of a block that was taken to be cut up, each page of whose descriptors starts at a part of 2^order frames or
- * lies in one: gives back what follows the first part whose descriptor is not backed, since backing all of
- * them would take long. The part in front is backed later. All bits of the block are in one word.
+ * Of a block that was taken to be cut into parts of 2^order frames, of which each starts in a page of
+ * descriptors of its own: gives back what follows the first part whose descriptor is not backed, since
+ * backing all of them would take long. The part in front is backed later. All bits are in one word.
  */
 static void keep_described(struct frame_pool *pool, uint64_t frame, unsigned order, unsigned *got)
     REQUIRES(pool->lock)

@@ -33,17 +33,6 @@ void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool 
     ASSERT(slot <= FRAME_SLOTS);
 }
 
-void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
-{
-    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
-    struct frame_magazine *magazine = &cpu->magazine[index];
-    uint64_t count = frame_magazine_count(magazine);
-    uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
-    atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
-    cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
-    frame_magazine_set_count(magazine, count + 1);
-}
-
 /* Orders 7 and 8 are taken one by one: a stock of them would break up several blocks of 2 MiB. */
 static bool is_refilled(unsigned order)
 {

@@ -62,6 +62,17 @@ static unsigned refill_order(const struct frame_magazine *magazine, unsigned ord
     return (unsigned)min_u64(order + frame_order_below((capacity + 3) / 4), FRAME_STOCK_ORDER_MAX);
 }
 
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame)
+{
+    DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
+    struct frame_magazine *magazine = &cpu->magazine[index];
+    uint64_t count = frame_magazine_count(magazine);
+    uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
+    atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
+    cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
+    frame_magazine_set_count(magazine, count + 1);
+}
+
 /* Puts what follows the first 2^whole frames of a piece into the magazines of larger blocks, which are empty.
  */
 static void stock_rest(struct frame_pool *pool, struct frame_cpu *cpu, struct piece piece, unsigned whole)

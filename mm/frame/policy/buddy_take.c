@@ -45,6 +45,8 @@ static unsigned units_below(uint64_t limit, uint64_t start, unsigned unit_shift)
     return (unsigned)min_u64((limit - start) >> unit_shift, TREE_UNITS);
 }
 
+#define LARGE_ORDER 6 /* of a piece with which no other leaf is merged, too */
+
 /* A small block out of a leaf that is split already. */
 static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                            unsigned *got)
@@ -69,7 +71,9 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
                                                : tree_find_between(tree, order, 0, 1U << order, below);
             if (bit != TREE_NONE) {
                 uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
-                if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
+                bool large = *got > LARGE_ORDER; /* which was work enough */
+                if (order > 0 && !merged && !large &&
+                    leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
                     buddy_merge_first(buddy, gib); /* a lower leaf might have served, had it been merged */
                 }
                 return frame;
