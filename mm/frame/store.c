@@ -5,7 +5,7 @@
 #include "internal.h"
 #include "valid.h"
 
-#define PARTS_OF_2M  0x5555555555555555ULL /* pages of descriptors at which blocks of 2 MiB start */
+#define PARTS_OF_2M  0x5555555555555555ULL  /* pages of descriptors at which blocks of 2 MiB start */
 #define TOGETHER_MAX (FRAME_PAGE_SHIFT + 6) /* order of what 64 pages describe */
 
 /*
