@@ -79,21 +79,28 @@ static void stock_rest(struct frame_pool *pool, struct frame_cpu *cpu, struct pi
 {
     for (unsigned order = whole; order < piece.order; order++) {
         frame_magazine_push(pool, cpu, order, piece.frame + (1ULL << order));
+        cpu->stocked = (uint8_t)max_u64(cpu->stocked, order);
     }
 }
 
 /* ---- From this CPU's own magazines ---- */
 
-/* Refills a magazine with the smallest block of this CPU's own that is large enough; whether there is one. */
+/*
+ * Refills a magazine with the smallest block of this CPU's own that is large enough; whether there is one.
+ * Where memory is free in small pieces no refill leaves anything over, and then none looks for it.
+ */
 static bool refill_from_stock(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order, unsigned whole)
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     unsigned from = whole;
-    while (from <= FRAME_STOCK_ORDER_MAX && frame_magazine_count(&cpu->magazine[from]) == 0) {
-        from++;
-    }
-    if (from > FRAME_STOCK_ORDER_MAX || whole == order) {
+    if (whole == order || whole > cpu->stocked) {
         return false;
+    }
+    while (frame_magazine_count(&cpu->magazine[from]) == 0) {
+        if (++from > cpu->stocked) {
+            cpu->stocked = (uint8_t)(whole - 1);
+            return false;
+        }
     }
     struct frame_magazine *stock = &cpu->magazine[from];
     uint64_t left = frame_magazine_count(stock) - 1;
