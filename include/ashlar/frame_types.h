@@ -26,7 +26,6 @@ struct frame_cpu {
     _Atomic(uint64_t) shortages;         /* allocations that found no memory at first */
     _Atomic(uint32_t) moves;             /* twice those between its magazines; odd during one */
     bool reclaiming;                     /* a reclaimer runs on this CPU */
-    uint8_t stocked;                     /* what refills left over has at most this order */
 };
 
 _Static_assert(sizeof(struct frame_cpu) == FRAME_BYTES, "cpu_page() finds the part of a CPU");

@@ -20,6 +20,12 @@ struct frame_layout {
     uint64_t frame_limit;           /* behind the last frame of RAM */
 };
 
+/* A free block. */
+struct frame_piece {
+    uint64_t frame;
+    unsigned order;
+};
+
 /*
  * A policy knows which frames are free, and nothing else: no owners, no descriptors, no magazines.
  * All but state_bytes() and init() are called with the pool's lock held. "None" is FRAME_NUMBER_NONE.
@@ -61,6 +67,14 @@ struct frame_policy {
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
+
+    /*
+     * Takes more blocks out of the same 512 frames that take() has just taken `frame` from: free blocks of at
+     * least 2^order frames, as they are, for up to `frames` frames in all. At most `most` blocks, and no more
+     * than one hold of the lock allows after that take(). Stores them in pieces[] and returns how many.
+     */
+    unsigned (*take_more)(void *state, uint64_t frame, unsigned order, uint64_t frames,
+                          struct frame_piece pieces[], unsigned most);
 
     /* Takes exactly this block, if all of it is free, and returns none; else the first frame that is not. */
     uint64_t (*take_at)(void *state, uint64_t frame, unsigned order);
@@ -284,6 +298,13 @@ unsigned frame_reserve_order(uint64_t frame_limit);
  */
 uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most, uint64_t limit,
                           unsigned *got) REQUIRES(pool->lock);
+
+/*
+ * Takes more blocks out of the same 512 frames that `frame` was just taken from, as frame_policy.take_more()
+ * does, if all descriptors there are backed.
+ */
+unsigned frame_store_take_more(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t frames,
+                               struct frame_piece pieces[], unsigned most) REQUIRES(pool->lock);
 
 /*
  * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where

@@ -47,6 +47,20 @@ uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most
     return frame;
 }
 
+unsigned frame_store_take_more(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t frames,
+                               struct frame_piece pieces[], unsigned most)
+{
+    uint64_t first = align_down(frame, 1ULL << FRAME_ORDER_2M);
+    if (!frame_is_backed(pool, first) || !frame_is_backed(pool, first + FRAME_DESCRIPTORS_PER_PAGE)) {
+        return 0;
+    }
+    unsigned count = pool->config.policy->take_more(pool->policy_state, frame, order, frames, pieces, most);
+    for (unsigned i = 0; i < count; i++) {
+        pool->free_frames -= 1ULL << pieces[i].order;
+    }
+    return count;
+}
+
 bool frame_store_take_at(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t *missing)
 {
     DEBUG_ASSERT(frame_store_is_valid(pool));

@@ -10,7 +10,7 @@
 #include "mm/frame/valid.h"
 
 #define DRAIN_PIECES  2
-#define DRAIN_CHANGES 1
+#define DRAIN_CHANGES 0
 
 /* Blocks in slots that follow each other, and that follow each other in memory, too. */
 struct stretch {

@@ -14,15 +14,11 @@
 #include "mm/frame/valid.h"
 
 #define REFILL_ORDER  6 /* single frames are refilled at most this many at a time: 2^6 */
+#define MORE_PIECES   4 /* small ones that a refill of single frames takes beside the first one */
 #define SCARCE_FRAMES (MIB(32) / FRAME_BYTES) /* in the store: little */
+#define LAST_FRAMES   (MIB(2) / FRAME_BYTES)  /* in the store: as good as nothing */
 
 _Static_assert(FRAME_BATCH == 1 << REFILL_ORDER, "one bound for both");
-
-/* A block that is to be cut up. */
-struct piece {
-    uint64_t frame;
-    unsigned order;
-};
 
 /* Writes `blocks` blocks that follow each other into the slots below `slot`, and their tags. */
 static inline __attribute__((always_inline)) void write_blocks(struct frame_descriptor *descriptor,
@@ -38,7 +34,7 @@ static inline __attribute__((always_inline)) void write_blocks(struct frame_desc
 }
 
 /* Cuts a piece into blocks of `order` and puts them into the slots below `slot`, the lowest on top. */
-static void cut(struct frame_pool *pool, uint64_t *slot, struct piece piece, unsigned order)
+static void cut(struct frame_pool *pool, uint64_t *slot, struct frame_piece piece, unsigned order)
 {
     struct frame_descriptor *descriptor = &pool->descriptors[piece.frame];
     uint64_t blocks = 1ULL << (piece.order - order);
@@ -67,6 +63,7 @@ void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigne
     DEBUG_ASSERT(frame_magazine_is_valid(&cpu->magazine[index]));
     struct frame_magazine *magazine = &cpu->magazine[index];
     uint64_t count = frame_magazine_count(magazine);
+    DEBUG_ASSERT(count < frame_magazine_capacity(magazine));
     uint32_t tag = frame_tag(FRAME_CACHED, frame_magazine_order(index), 1);
     atomic_store_explicit(&pool->descriptors[frame].tag, tag, memory_order_relaxed);
     cpu->slots[magazine->bottom + count] = frame << FRAME_SHIFT;
@@ -75,43 +72,43 @@ void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigne
 
 /* Puts what follows the first 2^whole frames of a piece into the magazines of larger blocks, which are empty.
  */
-static void stock_rest(struct frame_pool *pool, struct frame_cpu *cpu, struct piece piece, unsigned whole)
+static void stock_rest(struct frame_pool *pool, struct frame_cpu *cpu, struct frame_piece piece,
+                       unsigned whole)
 {
     for (unsigned order = whole; order < piece.order; order++) {
         frame_magazine_push(pool, cpu, order, piece.frame + (1ULL << order));
-        cpu->stocked = (uint8_t)max_u64(cpu->stocked, order);
     }
 }
 
 /* ---- From this CPU's own magazines ---- */
 
 /*
- * Refills a magazine with the smallest block of this CPU's own that is large enough; whether there is one.
- * Where memory is free in small pieces no refill leaves anything over, and then none looks for it.
+ * Refills a magazine with the smallest block of this CPU's own that is large enough; whether there is one. If
+ * not, the magazines of all such blocks are empty.
  */
 static bool refill_from_stock(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order, unsigned whole)
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
     unsigned from = whole;
-    if (whole == order || whole > cpu->stocked) {
+    if (whole == order) {
         return false;
     }
-    while (frame_magazine_count(&cpu->magazine[from]) == 0) {
-        if (++from > cpu->stocked) {
-            cpu->stocked = (uint8_t)(whole - 1);
-            return false;
-        }
+    while (from <= FRAME_STOCK_ORDER_MAX && frame_magazine_count(&cpu->magazine[from]) == 0) {
+        from++;
+    }
+    if (from > FRAME_STOCK_ORDER_MAX) {
+        return false;
     }
     struct frame_magazine *stock = &cpu->magazine[from];
     uint64_t left = frame_magazine_count(stock) - 1;
-    struct piece piece = {cpu->slots[stock->bottom + left] >> FRAME_SHIFT, from};
+    struct frame_piece piece = {cpu->slots[stock->bottom + left] >> FRAME_SHIFT, from};
     uint64_t blocks = 1ULL << (whole - order);
     frame_move_begin(cpu);
     frame_magazine_set_count(stock, left);
     stock_rest(pool, cpu, piece, whole);
     frame_magazine_set_count(magazine, blocks);
     frame_move_end(cpu);
-    cut(pool, &cpu->slots[magazine->bottom + blocks], (struct piece){piece.frame, whole}, order);
+    cut(pool, &cpu->slots[magazine->bottom + blocks], (struct frame_piece){piece.frame, whole}, order);
     return true;
 }
 
@@ -129,37 +126,71 @@ static unsigned take_order(const struct frame_pool *pool, const struct frame_cpu
         return order;
     }
     if (pool->free_frames < SCARCE_FRAMES) {
-        return whole - 1;
+        return pool->free_frames <= LAST_FRAMES ? (order + whole) / 2 : whole - 1;
     }
     bool can_stock =
         whole <= FRAME_STOCK_ORDER_MAX && frame_magazine_capacity(&cpu->magazine[FRAME_STOCK_ORDER_MAX]) > 0;
     return can_stock ? FRAME_STOCK_ORDER_MAX + 1 : whole;
 }
 
+/* What one hold of the store's lock gives for a magazine. */
+struct haul {
+    struct frame_piece piece;             /* the first one */
+    struct frame_piece more[MORE_PIECES]; /* for single frames, where the first one is small */
+    unsigned count;                       /* of more[] */
+};
+
 /*
- * Refills a magazine from the store; whether there was anything. It is one free block; memory that is free in
- * small pieces refills less, which bounds the time that the lock is held.
+ * Takes more small pieces that lie beside the first one, for up to 2^most frames with it; returns how many
+ * frames.
+ */
+static uint64_t take_more(struct frame_pool *pool, unsigned most, struct haul *haul) REQUIRES(pool->lock)
+{
+    uint64_t frames = 0;
+    uint64_t left = (1ULL << most) - (1ULL << haul->piece.order);
+    haul->count = frame_store_take_more(pool, haul->piece.frame, 0, left, haul->more, MORE_PIECES);
+    for (unsigned i = 0; i < haul->count; i++) {
+        frames += 1ULL << haul->more[i].order;
+    }
+    return frames;
+}
+
+/*
+ * Refills a magazine from the store; whether there was anything. Memory that is free in small pieces refills
+ * less, which bounds the time that the lock is held.
  */
 static bool refill_from_store(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order, unsigned whole)
 {
     struct frame_magazine *magazine = &cpu->magazine[order];
-    struct piece piece;
+    struct haul haul;
+    haul.count = 0;
     spinlock_acquire(&pool->lock);
-    piece.frame =
-        frame_store_take(pool, order, take_order(pool, cpu, order, whole), FRAME_LIMIT_MAX, &piece.order);
-    if (piece.frame == FRAME_NUMBER_NONE) {
+    uint64_t pages = pool->work.pages;
+    unsigned most = take_order(pool, cpu, order, whole);
+    haul.piece.frame = frame_store_take(pool, order, most, FRAME_LIMIT_MAX, &haul.piece.order);
+    if (haul.piece.frame == FRAME_NUMBER_NONE) {
         spinlock_release(&pool->lock);
         return false;
     }
     pool->work.refills++;
-    if (piece.order > whole) {
-        stock_rest(pool, cpu, piece, whole);
-        piece.order = whole;
+    if (haul.piece.order > whole) {
+        stock_rest(pool, cpu, haul.piece, whole);
+        haul.piece.order = whole;
     }
-    uint64_t blocks = 1ULL << (piece.order - order);
+    uint64_t blocks = 1ULL << (haul.piece.order - order);
+    most = (unsigned)min_u64(most, whole);
+    if (order == 0 && haul.piece.order < most && pool->work.pages == pages) { /* backing is enough work */
+        blocks += take_more(pool, most, &haul);
+    }
     frame_magazine_set_count(magazine, blocks);
     spinlock_release(&pool->lock);
-    cut(pool, &cpu->slots[magazine->bottom + blocks], piece, order);
+    uint64_t *slot = &cpu->slots[magazine->bottom + blocks];
+    cut(pool, slot, haul.piece, order);
+    slot -= 1ULL << (haul.piece.order - order);
+    for (unsigned i = 0; i < haul.count; i++) {
+        cut(pool, slot, haul.more[i], 0);
+        slot -= 1ULL << haul.more[i].order;
+    }
     return true;
 }
 
