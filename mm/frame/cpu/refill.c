@@ -128,8 +128,9 @@ static unsigned take_order(const struct frame_pool *pool, const struct frame_cpu
     if (pool->free_frames < SCARCE_FRAMES) {
         return pool->free_frames <= LAST_FRAMES ? (order + whole) / 2 : whole - 1;
     }
-    bool can_stock =
-        whole <= FRAME_STOCK_ORDER_MAX && frame_magazine_capacity(&cpu->magazine[FRAME_STOCK_ORDER_MAX]) > 0;
+    bool can_stock = whole <= FRAME_STOCK_ORDER_MAX &&
+                     frame_magazine_capacity(&cpu->magazine[FRAME_STOCK_ORDER_MAX]) > 0 &&
+                     !frame_reserve_is_low(pool); /* growing it is work enough */
     return can_stock ? FRAME_STOCK_ORDER_MAX + 1 : whole;
 }
 
