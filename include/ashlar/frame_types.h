@@ -5,7 +5,7 @@
 
 #define FRAME_MAGAZINES     (FRAME_ORDER_2M + 2)  /* one for each order up to 2 MiB, and zeroed frames */
 #define FRAME_MAGAZINE_ZERO (FRAME_MAGAZINES - 1) /* index of the stock of zeroed frames */
-#define FRAME_SLOTS         280                   /* blocks in all magazines of a CPU */
+#define FRAME_SLOTS         296                   /* blocks in all magazines of a CPU */
 
 /*
  * One CPU's stock of free blocks of one order: a stretch of its slots. The last one in is the first one out.
@@ -24,6 +24,7 @@ struct frame_cpu {
     _Atomic(int64_t) owned[OWNER_COUNT]; /* frames allocated minus freed here: the sum over CPUs counts */
     _Atomic(uint64_t) slow_operations;   /* operations that took the lock */
     _Atomic(uint64_t) shortages;         /* allocations that found no memory at first */
+    _Atomic(uint32_t) moves;             /* twice those between its magazines; odd during one */
     bool reclaiming;                     /* a reclaimer runs on this CPU */
 };
 
@@ -59,12 +60,13 @@ struct frame_pool {
 
     /* In a line of its own: who waits for the lock does not slow down who needs none. */
     _Alignas(64) struct spinlock lock; /* guards what is marked (L), and what policy_state leads to */
+    uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
+    struct frame_work work;            /* (L) and so far every hold writes to all three: one line */
+
     void *policy_state;                /* the policy's own */
     uint64_t *backed;                  /* (L) one bit per page of descriptors: is it mapped? */
-    uint64_t free_frames;              /* (L) frames the policy holds; those in magazines are not in it */
     uint64_t managed_frames;           /* (L) frames that are free or whose owner is in their descriptor */
     uint64_t fixed_bytes[OWNER_COUNT]; /* (L) bytes of the map that are not managed, by owner */
-    struct frame_work work;            /* (L) */
     struct frame_reserve reserve[2];   /* (L) for descriptors; used in this order */
     uint32_t managed_types;            /* (L) bit per enum memory_type: handed to the pool */
     struct frame_reclaimer_slot reclaimers[FRAME_RECLAIMERS_MAX]; /* (L) in the order they are called */

@@ -20,6 +20,12 @@ struct frame_layout {
     uint64_t frame_limit;           /* behind the last frame of RAM */
 };
 
+/* A free block. */
+struct frame_piece {
+    uint64_t frame;
+    unsigned order;
+};
+
 /*
  * A policy knows which frames are free, and nothing else: no owners, no descriptors, no magazines.
  * All but state_bytes() and init() are called with the pool's lock held. "None" is FRAME_NUMBER_NONE.
@@ -56,11 +62,19 @@ struct frame_policy {
      * Takes a block that starts at or above `from` and whose first 2^order frames end at or below `limit`. It
      * has 2^order frames, or up to 2^most if that costs no more; *got is its order. Returns its first frame,
      * or none. For orders 1 to 8 a block may be missed that only merging would make.
-     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either both are at most
-     * 8 and `limit` is a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
+     * `from` is a multiple of 512, `limit` at most FRAME_LIMIT_MAX. If order < most, either order is at most
+     * 8, most at most 9 and `limit` a multiple of 512, or both are at least 9 and `limit` is FRAME_LIMIT_MAX.
      */
     uint64_t (*take)(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit,
                      unsigned *got);
+
+    /*
+     * Takes more blocks out of the same 512 frames that take() has just taken `frame` from: free blocks of at
+     * least 2^order frames, as they are, for up to `frames` frames in all. At most `most` blocks, and no more
+     * than one hold of the lock allows after that take(). Stores them in pieces[] and returns how many.
+     */
+    unsigned (*take_more)(void *state, uint64_t frame, unsigned order, uint64_t frames,
+                          struct frame_piece pieces[], unsigned most);
 
     /* Takes exactly this block, if all of it is free, and returns none; else the first frame that is not. */
     uint64_t (*take_at)(void *state, uint64_t frame, unsigned order);
@@ -300,6 +314,13 @@ uint64_t frame_store_take(struct frame_pool *pool, unsigned order, unsigned most
                           unsigned *got) REQUIRES(pool->lock);
 
 /*
+ * Takes more blocks out of the same 512 frames that `frame` was just taken from, as frame_policy.take_more()
+ * does, if all descriptors there are backed.
+ */
+unsigned frame_store_take_more(struct frame_pool *pool, uint64_t frame, unsigned order, uint64_t frames,
+                               struct frame_piece pieces[], unsigned most) REQUIRES(pool->lock);
+
+/*
  * Takes exactly this block. False when *missing, the first frame of it that is not, is not free; or, where
  * that is none, when it cannot be backed.
  */
@@ -311,11 +332,28 @@ void frame_store_give(struct frame_pool *pool, uint64_t frame, unsigned order) R
 
 /* ---- cpu/magazine.c ---- */
 
-void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
+/* The largest blocks of which smaller magazines are refilled: one page of descriptors describes so much. */
+#define FRAME_STOCK_ORDER_MAX FRAME_PAGE_SHIFT
 
-/* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
- * off. */
-void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
+/*
+ * Begins and ends a move of free blocks between magazines of this CPU. Others who look whether it holds any
+ * might see neither where a block was nor where it is now; while `moves` is odd, or when it has changed, they
+ * take it that it does.
+ */
+static inline void frame_move_begin(struct frame_cpu *cpu)
+{
+    uint32_t moves = atomic_load_explicit(&cpu->moves, memory_order_relaxed);
+    atomic_store_explicit(&cpu->moves, moves + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void frame_move_end(struct frame_cpu *cpu)
+{
+    uint32_t moves = atomic_load_explicit(&cpu->moves, memory_order_relaxed);
+    atomic_store_explicit(&cpu->moves, moves + 1, memory_order_release);
+}
+
+void frame_cpu_init(struct frame_cpu *cpu, uint64_t frames, unsigned cpus, bool no_magazines);
 
 /* Allocates the block on top of a magazine of this CPU that is not empty; preemption is off. */
 phys_addr_t frame_magazine_pop(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index,
@@ -353,6 +391,19 @@ static inline unsigned frame_magazine_order(unsigned index)
 
 /* Books a checked block out and puts it into a magazine, or into the store. Preemption is off. */
 void frame_magazine_free(struct frame_pool *pool, uint64_t frame, unsigned order) EXCLUDES(pool->lock);
+
+/* ---- cpu/refill.c ---- */
+
+/* Puts a free block, which is in no other place, into a magazine of this CPU that has room; preemption is
+ * off. */
+void frame_magazine_push(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index, uint64_t frame);
+
+/*
+ * Takes blocks into a magazine of this CPU that is empty, and of an order that is refilled; whether there
+ * were any.
+ */
+bool frame_magazine_refill(struct frame_pool *pool, struct frame_cpu *cpu, unsigned order)
+    EXCLUDES(pool->lock);
 
 /* ---- cpu/drain.c ---- */
 

@@ -127,16 +127,25 @@ void frame_magazines_ask(struct frame_pool *pool)
     preempt_enable();
 }
 
+/* Whether the magazines of a CPU hold anything, or may, since it moved blocks between them meanwhile. */
+static bool holds_any(const struct frame_cpu *cpu)
+{
+    uint32_t moves = atomic_load_explicit(&cpu->moves, memory_order_acquire);
+    bool any = false;
+    for (unsigned i = 0; !any && i < FRAME_MAGAZINES; i++) {
+        any = frame_magazine_count(&cpu->magazine[i]) > 0;
+    }
+    atomic_thread_fence(memory_order_acquire);
+    return any || moves % 2 != 0 || atomic_load_explicit(&cpu->moves, memory_order_relaxed) != moves;
+}
+
 bool frame_pool_others_hold(const struct frame_pool *pool)
 {
-    for (unsigned cpu = 0; cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != cpu_number() && i < FRAME_MAGAZINES; i++) {
-            if (frame_magazine_count(&pool->cpu[cpu].magazine[i]) > 0) {
-                return true;
-            }
-        }
+    bool any = false;
+    for (unsigned cpu = 0; !any && cpu < pool->config.cpus; cpu++) {
+        any = cpu != cpu_number() && holds_any(&pool->cpu[cpu]);
     }
-    return false;
+    return any;
 }
 
 bool frame_magazines_collect(struct frame_pool *pool)

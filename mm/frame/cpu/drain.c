@@ -3,14 +3,12 @@
  * drawings, under "What a drain takes".
  *
  * Three rules bound the work of one drain. At most DRAIN_PIECES pieces of neighbours go. None goes after one
- * that made the policy change more than DRAIN_CHANGES entries of its indexes. Of scattered frames, as many go
- * as the policy takes at once.
+ * that made the policy change its indexes. Of scattered frames, as many go as the policy takes at once.
  */
 #include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 
-#define DRAIN_PIECES  2
-#define DRAIN_CHANGES 1
+#define DRAIN_PIECES 2
 
 /* Blocks in slots that follow each other, and that follow each other in memory, too. */
 struct stretch {
@@ -146,7 +144,7 @@ static uint64_t give_stretch(struct frame_pool *pool, struct stretch stretch, un
         uint64_t frames = piece.end - piece.first;
         unsigned changes = frame_policy_give(pool, piece.first, frame_order_below(frames));
         mark_freed(pool, piece.first, frames >> order, order);
-        *pieces = changes <= DRAIN_CHANGES ? *pieces - 1 : 0;
+        *pieces = changes == 0 ? *pieces - 1 : 0;
         stretch.first += stretch.upwards ? 0 : frames;
         stretch.end -= stretch.upwards ? frames : 0;
         given += frames >> order;

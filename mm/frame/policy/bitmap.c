@@ -110,6 +110,14 @@ static uint64_t bitmap_take(void *state, unsigned order, unsigned most, uint64_t
     return FRAME_NUMBER_NONE;
 }
 
+/* It knows of no blocks, and would have to search again. */
+static unsigned bitmap_take_more(void *state, uint64_t frame, unsigned order, uint64_t frames,
+                                 struct frame_piece pieces[], unsigned most)
+{
+    (void)state, (void)frame, (void)order, (void)frames, (void)pieces, (void)most;
+    return 0;
+}
+
 static uint64_t bitmap_take_at(void *state, uint64_t frame, unsigned order)
 {
     uint64_t busy = first_busy(state, frame, 1ULL << order);
@@ -175,6 +183,7 @@ const struct frame_policy frame_policy_bitmap = {
     .give_frames = bitmap_give_frames,
     .merge = bitmap_merge,
     .take = bitmap_take,
+    .take_more = bitmap_take_more,
     .take_at = bitmap_take_at,
     .free_order = bitmap_free_order,
     .count = bitmap_count,

@@ -141,6 +141,7 @@ const struct frame_policy frame_policy_buddy = {
     .give_frames = buddy_give_frames,
     .merge = buddy_merge,
     .take = buddy_take,
+    .take_more = buddy_take_more,
     .take_at = buddy_take_at,
     .free_order = buddy_free_order,
     .count = buddy_count,

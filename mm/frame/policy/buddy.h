@@ -29,6 +29,7 @@ struct arena {
 
 struct buddy {
     uint64_t arena_count;               /* GiB up to the end of RAM */
+    bool worked;                        /* the last take() did enough for one hold of the lock */
     struct set available[FRAME_ORDERS]; /* arenas that can serve an order: from split leaves up to 8, whole
                                            ones from 9 */
     struct set untouched;  /* arenas that are wholly free and were never used: not in any `available` */
@@ -204,6 +205,8 @@ bool buddy_merge(void *state);
 
 /* The policy's functions of these names; `state` is a struct buddy. */
 uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit, unsigned *got);
+unsigned buddy_take_more(void *state, uint64_t frame, unsigned order, uint64_t frames,
+                         struct frame_piece pieces[], unsigned most);
 uint64_t buddy_take_at(void *state, uint64_t frame, unsigned order);
 
 /* ---- policy/buddy_give.c ---- */

@@ -3,9 +3,9 @@
 
 /*
  * The work of giving single frames under one hold of the lock. The unit is half of what a frame takes that is
- * only noted as free: 21 of those may be given, fewer where there is more to do.
+ * only noted as free: 19 of those may be given, fewer where there is more to do.
  */
-#define GIVE_BUDGET   42
+#define GIVE_BUDGET   38
 #define ADD_COST      2  /* a frame is noted as free, and that is all */
 #define UNMERGED_COST 1  /* its leaf becomes unmerged by that */
 #define FULL_COST     21 /* at most, where the frame is merged and indexes change */

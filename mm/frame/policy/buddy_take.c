@@ -22,6 +22,9 @@ static void leaf_fill(struct arena *arena, unsigned leaf)
     tree->free = TREE_UNITS;
 }
 
+#define TAKE_CHANGES 1 /* entries of the indexes over all memory that a take changes, if more are to follow  \
+                        */
+
 /* Takes the front of a leaf's free block at `bit`: as much as is wanted. */
 static uint64_t take_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned bit, unsigned most,
                                unsigned *got)
@@ -32,7 +35,9 @@ static uint64_t take_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf,
     *got = height < most ? height : most;
     tree_carve(&arena->leaves[leaf], bit, tree_bit(unit, *got));
     arena->leaves[leaf].free -= (uint16_t)(1U << *got);
-    leaf_changed(buddy, gib, arena, leaf);
+    if (leaf_changed(buddy, gib, arena, leaf) > TAKE_CHANGES) {
+        buddy->worked = true;
+    }
     return frame_at(gib, leaf, unit);
 }
 
@@ -44,6 +49,8 @@ static unsigned units_below(uint64_t limit, uint64_t start, unsigned unit_shift)
     }
     return (unsigned)min_u64((limit - start) >> unit_shift, TREE_UNITS);
 }
+
+#define LARGE_ORDER 6 /* of a piece with which no other leaf is merged, too */
 
 /* A small block out of a leaf that is split already. */
 static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, uint64_t from, uint64_t limit,
@@ -63,14 +70,18 @@ static uint64_t take_small(struct buddy *buddy, unsigned order, unsigned most, u
             if (merged) { /* that costs enough: take no more frames than are needed */
                 buddy_leaf_merge(buddy, gib, buddy->arenas[gib], leaf);
                 most = order;
+                buddy->worked = true;
             }
             unsigned below = units_below(limit, frame_at(gib, leaf, 0), 0);
             unsigned bit = below == TREE_UNITS ? tree_find(tree, order)
                                                : tree_find_between(tree, order, 0, 1U << order, below);
             if (bit != TREE_NONE) {
                 uint64_t frame = take_from_leaf(buddy, gib, leaf, bit, most, got);
-                if (order > 0 && !merged && leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
+                bool large = *got > LARGE_ORDER; /* which was work enough */
+                if (order > 0 && !merged && !large &&
+                    leaf_set_find(&buddy->arenas[gib]->unmerged, 0) < leaf) {
                     buddy_merge_first(buddy, gib); /* a lower leaf might have served, had it been merged */
+                    buddy->worked = true;
                 }
                 return frame;
             }
@@ -132,6 +143,7 @@ static uint64_t find_untouched(struct buddy *buddy, unsigned order, uint64_t fro
 uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, uint64_t limit, unsigned *got)
 {
     struct buddy *buddy = state;
+    buddy->worked = false;
     if (order < LEAF_ORDER) {
         uint64_t frame = take_small(buddy, order, most, from, limit, got);
         if (frame != FRAME_NUMBER_NONE) {
@@ -155,12 +167,40 @@ uint64_t buddy_take(void *state, unsigned order, unsigned most, uint64_t from, u
     }
     tree_carve(&arena->blocks, bit, tree_bit(leaf, height));
     arena_changed(buddy, gib, arena);
-    if (order < LEAF_ORDER) {
+    if (order < LEAF_ORDER && most < LEAF_ORDER) {
         leaf_fill(arena, leaf);
         return take_from_leaf(buddy, gib, leaf, 1, most, got);
     }
     *got = LEAF_ORDER + height;
     return frame_at(gib, leaf, 0);
+}
+
+/* The smallest blocks go first, and whole: so what the leaf can serve changes once at most. */
+unsigned buddy_take_more(void *state, uint64_t frame, unsigned order, uint64_t frames,
+                         struct frame_piece pieces[], unsigned most)
+{
+    struct buddy *buddy = state;
+    uint64_t gib = frame / ARENA_FRAMES;
+    struct arena *arena = buddy->arenas[gib];
+    unsigned leaf = frame / TREE_UNITS % TREE_UNITS;
+    struct tree *tree = &arena->leaves[leaf];
+    unsigned count = 0;
+    if (buddy->worked || !leaf_is_split(arena, leaf)) {
+        return 0;
+    }
+    for (; count < most; count++) {
+        unsigned bit = tree_find(tree, order);
+        unsigned height = bit == TREE_NONE ? TREE_HEIGHT : tree_bit_height(bit);
+        if (frames >> height == 0) {
+            break;
+        }
+        tree_clear(tree, bit);
+        tree->free -= (uint16_t)(1U << height);
+        frames -= 1ULL << height;
+        pieces[count] = (struct frame_piece){frame_at(gib, leaf, tree_bit_unit(bit)), height};
+    }
+    leaf_changed(buddy, gib, arena, leaf);
+    return count;
 }
 
 static bool take_leaves_at(struct buddy *buddy, uint64_t gib, unsigned bit)

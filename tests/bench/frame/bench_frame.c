@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MACHINE_BYTES GIB(4) /* of two CPUs: 1/64 of a share is 16 blocks of 2 MiB */
+#define MACHINE_BYTES GIB(4) /* of two CPUs: 1/32 of a share is 32 blocks of 2 MiB */
 #define BULK_FRAMES   (MIB(512) / FRAME_BYTES)
 #define BULK_2M                                                                                              \
     (GIB(1) >> FRAME_SHIFT >> FRAME_ORDER_2M) /* blocks: so many that two threads work at the same time */
@@ -93,53 +93,43 @@ static void bulk_free(void *context, unsigned member)
 
 /* ---- Before, during and after the clock ---- */
 
+static void gather(struct job *job, void (*prepare)(void *, unsigned))
+{
+    contest_start(job->contestant);
+    job->team.prepare = prepare;
+    team_gather(&job->team);
+}
+
 static void prepare(void *context)
 {
-    struct job *job = context;
-    contest_start(job->contestant);
-    team_gather(&job->team);
+    gather(context, NULL);
 }
 
-/* Each member gets its share from its own magazines; its thread comes later. */
-static void alloc_shares(struct job *job)
+static void use_share(void *context, unsigned member)
 {
-    contest_start(job->contestant);
-    for (unsigned member = 0; member < job->team.members; member++) {
-        host_cpu = member;
-        bulk_alloc(job, member);
-    }
-    host_cpu = 0;
+    bulk_alloc(context, member);
+    bulk_free(context, member);
 }
 
-/* All of it was used before: no memory of the contestant's own is touched for the first time. */
+/* All of it was used before, by whom it will be used: nothing is touched for the first time. */
 static void prepare_used(void *context)
 {
-    struct job *job = context;
-    alloc_shares(job);
-    for (unsigned member = 0; member < job->team.members; member++) {
-        host_cpu = member;
-        bulk_free(job, member);
-    }
-    host_cpu = 0;
-    team_gather(&job->team);
+    gather(context, use_share);
 }
 
 static void prepare_free(void *context)
 {
-    struct job *job = context;
-    alloc_shares(job);
-    team_gather(&job->team);
+    gather(context, bulk_alloc);
 }
 
 static void prepare_shuffled(void *context)
 {
     struct job *job = context;
     uint64_t random = CONTEST_SEED;
-    alloc_shares(job);
+    gather(job, bulk_alloc);
     for (uint64_t i = job->operations * job->team.members; i-- > 1;) {
         contest_exchange(&blocks[i], &blocks[contest_random(&random) % (i + 1)]);
     }
-    team_gather(&job->team);
 }
 
 static uint64_t run(void *context)

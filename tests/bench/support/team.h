@@ -12,16 +12,20 @@
 #define TEAM_MAX 8
 
 struct team {
-    unsigned members;                             /* 1 .. TEAM_MAX */
-    void (*work)(void *context, unsigned member); /* one member's part */
-    void *context;                                /* passed to work */
-    pthread_t threads[TEAM_MAX];                  /* of members 1 and up */
-    _Atomic(unsigned) arrived;                    /* numbers given out; members at the gate */
-    _Atomic(unsigned) finished;                   /* members 1 and up that have done their part */
-    _Atomic(bool) open;                           /* the gate */
+    unsigned members;                                /* 1 .. TEAM_MAX */
+    void (*prepare)(void *context, unsigned member); /* before the gate; NULL for nothing */
+    void (*work)(void *context, unsigned member);    /* one member's part */
+    void *context;                                   /* passed to both */
+    pthread_t threads[TEAM_MAX];                     /* of members 1 and up */
+    _Atomic(unsigned) arrived;                       /* members 1 and up at the gate */
+    _Atomic(unsigned) finished;                      /* members 1 and up that have done their part */
+    _Atomic(bool) open;                              /* the gate */
 };
 
-/* Starts the threads; returns when all stand at the gate. The first three fields are set. */
+/*
+ * Starts the threads, which prepare one after the other, each on its own thread: what it works with is then
+ * in the cache of its processor. Returns when all stand at the gate. The first four fields are set.
+ */
 void team_gather(struct team *team);
 
 /* All members do their part; returns when the last one has. Once for each team_gather(). */

@@ -77,7 +77,7 @@ static void neighbours_go_back_as_a_whole(void **state)
 }
 
 #define BATCH      4096
-#define MOST_GIVEN 21 /* blocks that a drain gives to the policy, if they are scattered frames; else two */
+#define MOST_GIVEN 19 /* blocks that a drain gives to the policy, if they are scattered frames; else two */
 
 /* Allocates a batch and frees it in the order it came in, or the other way round; returns the drains. */
 static uint64_t drains_of_batch(bool backwards)
@@ -332,11 +332,117 @@ static void large_blocks_come_together_where_they_are_described(void **state)
     assert_int_equal(machine_start(&large, 1, NULL), FRAME_OK);
     assert_int_equal(left_by_2m(&large.pool), 0);
     assert_int_equal(frame_pool_back(&large.pool, phys_addr(0), GIB(8)), FRAME_OK);
-    assert_int_equal(left_by_2m(&large.pool), 7);
+    assert_int_equal(left_by_2m(&large.pool), 15);
     large.pool.reserve[0].next = large.pool.reserve[0].end;
     large.pool.reserve[1].next = large.pool.reserve[1].end;
     assert_int_equal(left_by_2m(&large.pool), 0);
     machine_destroy(&large);
+}
+
+/* A whole leaf comes at once, and what the magazine has no room for serves the refills that follow. */
+static void a_refill_serves_the_next_ones(void **state)
+{
+    (void)state;
+    assert_int_equal(frame_pool_back(&machine.pool, phys_addr(MIB(16)), MIB(240)), FRAME_OK);
+    for (unsigned order = 0; order <= 3; order += 3) {
+        unsigned blocks = 2048U >> order;
+        for (unsigned i = 0; i < blocks; i++) { /* what is left of leaves that are partly used */
+            assert_true(frame_alloc(&machine.pool, order, OWNER_TEST).raw != 0);
+        }
+        uint64_t refills = machine.pool.work.refills;
+        for (unsigned i = 0; i < blocks; i++) {
+            assert_true(frame_alloc(&machine.pool, order, OWNER_TEST).raw != 0);
+        }
+        assert_in_range(machine.pool.work.refills - refills, 1, 5);
+        struct frame_problem problem;
+        assert_true(frame_pool_check(&machine.pool, &problem));
+    }
+}
+
+/* Larger blocks that were freed serve refills, too: what a refill leaves over always finds room. */
+static void freed_blocks_serve_refills(void **state)
+{
+    (void)state;
+    for (unsigned order = FRAME_STOCK_ORDER_MAX - 1; order <= FRAME_STOCK_ORDER_MAX; order++) {
+        const struct frame_magazine *stock = &machine.pool.cpu[0].magazine[order];
+        phys_addr_t blocks[8];
+        frame_pool_drain(&machine.pool);
+        for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+            blocks[i] = frame_alloc(&machine.pool, order, OWNER_TEST);
+        }
+        for (unsigned i = 0; frame_magazine_count(stock) < frame_magazine_capacity(stock); i++) {
+            frame_free(&machine.pool, blocks[i], order);
+        }
+        uint64_t refills = machine.pool.work.refills;
+        for (unsigned i = 0; i < 1U << order; i++) {
+            assert_true(frame_alloc(&machine.pool, 0, OWNER_TEST).raw != 0);
+        }
+        assert_int_equal(machine.pool.work.refills, refills);
+        assert_int_equal(frame_magazine_count(stock), frame_magazine_capacity(stock) - 1);
+        struct frame_problem problem;
+        assert_true(frame_pool_check(&machine.pool, &problem));
+    }
+}
+
+#define ALL_FRAMES  (MIB(240) / FRAME_BYTES)
+#define MOST_PIECES 5 /* that a refill takes */
+
+/* Where memory is free in single frames, a refill takes several, and none twice. */
+static void a_refill_takes_several_pieces(void **state)
+{
+    (void)state;
+    static phys_addr_t frames[ALL_FRAMES];
+    unsigned count = 0;
+    while (count < ALL_FRAMES && (frames[count] = frame_alloc(&machine.pool, 0, OWNER_TEST)).raw != 0) {
+        count++;
+    }
+    uint64_t freed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (frames[i].raw >> FRAME_SHIFT & 1) {
+            frame_free(&machine.pool, frames[i], 0);
+            freed++;
+        }
+    }
+    frame_pool_drain(&machine.pool);
+    uint64_t refills = machine.pool.work.refills;
+    for (uint64_t i = 0; i < freed; i++) {
+        phys_addr_t frame = frame_alloc(&machine.pool, 0, OWNER_TEST);
+        assert_int_equal(frame.raw >> FRAME_SHIFT & 1, 1);
+        assert_true(frame_magazine_count(&machine.pool.cpu[0].magazine[0]) < MOST_PIECES);
+    }
+    assert_int_equal(frame_alloc(&machine.pool, 0, OWNER_TEST).raw, 0);
+    assert_in_range(machine.pool.work.refills - refills, freed / MOST_PIECES,
+                    freed / MOST_PIECES + ALL_FRAMES / 512); /* the last pieces of a leaf may be fewer */
+}
+
+static bool is_described(struct frame_pool *pool, phys_addr_t frame)
+{
+    spinlock_acquire(&pool->lock);
+    bool backed = frame_is_backed(pool, frame.raw >> FRAME_SHIFT);
+    spinlock_release(&pool->lock);
+    return backed;
+}
+
+/* A piece whose descriptor is not backed waits for a refill of its own. */
+static void a_refill_takes_only_pieces_that_are_described(void **state)
+{
+    (void)state;
+    struct machine odd;
+    machine_make(&odd, MIB(256));
+    machine_range(&odd, MIB(32) + FRAME_BYTES, 299 * FRAME_BYTES, MEMORY_USABLE); /* pieces in two pages */
+    machine_range(&odd, MIB(64), MIB(64), MEMORY_USABLE);
+    assert_int_equal(machine_start(&odd, 1, NULL), FRAME_OK);
+    unsigned there = 0;
+    for (unsigned i = 0; i < 1024; i++) {
+        phys_addr_t frame = frame_alloc(&odd.pool, 0, OWNER_TEST);
+        assert_true(frame.raw != 0);
+        assert_true(is_described(&odd.pool, frame));
+        there += frame.raw < MIB(64);
+    }
+    assert_in_range(there, 250, 299);
+    struct frame_problem problem;
+    assert_true(frame_pool_check(&odd.pool, &problem));
+    machine_destroy(&odd);
 }
 
 #define MAGAZINE_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -355,6 +461,10 @@ int main(void)
         MAGAZINE_TEST(a_leaf_is_whole_as_soon_as_all_of_it_is_free),
         MAGAZINE_TEST(a_scattered_frame_can_be_had_by_address),
         MAGAZINE_TEST(an_allocation_takes_few_pieces),
+        MAGAZINE_TEST(a_refill_serves_the_next_ones),
+        MAGAZINE_TEST(freed_blocks_serve_refills),
+        MAGAZINE_TEST(a_refill_takes_several_pieces),
+        MAGAZINE_TEST(a_refill_takes_only_pieces_that_are_described),
         MAGAZINE_TEST(large_blocks_come_together_where_they_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
