@@ -155,7 +155,7 @@ phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner) 
 
 struct frame_request {
     uint64_t frames;        /* length, 1 .. FRAME_RUN_MAX; need not be a power of two */
-    uint64_t alignment;     /* bytes, a power of two up to 1 GiB; 0 for natural */
+    uint64_t alignment;     /* bytes, a power of two up to 1 GiB; 0 for natural; FRAME_BYTES for any frame */
     uint64_t limit;         /* every byte lies below this physical address; 0 for no limit */
     enum frame_owner owner; /* who will own it */
     bool zeroed;            /* fill with zeros */
@@ -164,10 +164,12 @@ struct frame_request {
 
 /*
  * The general allocation. `frames` that are a power of two give a block, to be freed with frame_free();
- * others give a run, to be freed with frame_free_run(). A run is found where an aligned block of the next
- * power of two is free; what is left over stays free. Natural alignment of a run is that of its first block.
+ * others give a run, to be freed with frame_free_run(). Memory is found where an aligned block of the next
+ * power of two is free; what is left over stays free. Natural alignment of a run is that of its largest
+ * block. A run with an `alignment` of FRAME_BYTES begins where the free memory around that block begins, and
+ * may be found where no such block is free: runs that need not be aligned leave no holes between them.
  * A single zeroed frame without further wishes comes from the stock that frame_pool_idle() prepares, if it
- * has one. The lock is held for one block at a time, of which a run and what is left over make at most 18.
+ * has one. The lock is held for one block at a time.
  * On success *address is the first byte. Fails with FRAME_NO_MEMORY, FRAME_BAD_ORDER, FRAME_BAD_ALIGNMENT or
  * FRAME_BAD_OWNER, and has changed nothing then.
  */

@@ -47,51 +47,6 @@ static enum frame_error check_request(const struct frame_request *request)
     return (unsigned)request->owner < OWNER_COUNT ? FRAME_OK : FRAME_BAD_OWNER;
 }
 
-/* Order of the block that a request is cut from. */
-static unsigned request_order(const struct frame_request *request)
-{
-    unsigned order = frame_order_above(request->frames);
-    unsigned alignment_order = frame_order_above(request->alignment >> FRAME_SHIFT);
-    return order > alignment_order ? order : alignment_order;
-}
-
-/* A block of `order` of which the front serves the request; its first frame, or none. */
-static uint64_t take_block(struct frame_pool *pool, const struct frame_request *request, unsigned order)
-    EXCLUDES(pool->lock)
-{
-    uint64_t limit = request->limit == 0 ? FRAME_LIMIT_MAX : request->limit >> FRAME_SHIFT;
-    /* A block that is cut must lie below the limit only as far as it is used. */
-    uint64_t unused = (1ULL << order) - request->frames;
-    unsigned got;
-    spinlock_acquire(&pool->lock);
-    uint64_t frame = frame_store_take(pool, order, order, limit, &got);
-    if (frame == FRAME_NUMBER_NONE && unused > 0 && limit < FRAME_LIMIT_MAX) {
-        frame = frame_store_take(pool, order, order, limit + unused, &got);
-    }
-    spinlock_release(&pool->lock);
-    return frame;
-}
-
-/* One attempt to serve a checked request; the first frame, or none. Preemption is off, as long as the block
- * is neither free nor described. */
-static uint64_t take_request(struct frame_pool *pool, const struct frame_request *request)
-    EXCLUDES(pool->lock)
-{
-    unsigned order = request_order(request);
-    uint64_t frame = take_block(pool, request, order);
-    if (frame == FRAME_NUMBER_NONE) {
-        return FRAME_NUMBER_NONE;
-    }
-    frame_store_return(pool, frame + request->frames, frame + (1ULL << order));
-    if (!frame_run_back(pool, frame, request->frames)) {
-        frame_store_return(pool, frame, frame + request->frames);
-        return FRAME_NUMBER_NONE;
-    }
-    frame_run_describe(pool, frame, request->frames, request->owner);
-    frame_book(pool, request->owner, (int64_t)request->frames);
-    return frame;
-}
-
 /* Whether a frame from the stock of zeroed ones serves the request. */
 static bool wants_zeroed_frame(const struct frame_request *request)
 {
@@ -113,11 +68,11 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
         *address = zeroed;
         return FRAME_OK;
     }
-    struct frame_shortage shortage = {.order = request_order(request), .frames = request->frames};
+    struct frame_shortage shortage = {.order = frame_request_order(request), .frames = request->frames};
     uint64_t frame;
     do {
         preempt_disable();
-        frame = take_request(pool, request);
+        frame = frame_request_take(pool, request);
         preempt_enable();
     } while (frame == FRAME_NUMBER_NONE && !request->try_only && frame_reclaim(pool, &shortage));
     if (frame == FRAME_NUMBER_NONE) {

@@ -13,6 +13,7 @@ struct census {
     uint64_t owned[OWNER_COUNT]; /* frames by owner */
     uint32_t last_tag;           /* of the block right before; 0 when that is free, or none */
     uint32_t last_owner;         /* of that block */
+    bool falls;                  /* it is part of a run, and smaller than the part before */
 };
 
 /*
@@ -55,14 +56,16 @@ static bool check_free_block(struct frame_pool *pool, uint64_t first, uint64_t e
     return true;
 }
 
-/* What a block may follow: the parts of a run are neighbours, each smaller than the one before. */
+/* What a block may follow: the parts of a run are neighbours. They become larger, and then smaller. */
 static bool check_neighbours(struct census *census, uint64_t frame, uint32_t tag, uint32_t owner,
                              struct frame_problem *problem)
 {
     uint32_t last = census->last_tag;
     bool part = frame_tag_state(tag) == FRAME_RUN_PART;
+    bool smaller = frame_tag_order(tag) < frame_tag_order(last);
     bool follows = (frame_tag_state(last) == FRAME_RUN || frame_tag_state(last) == FRAME_RUN_PART) &&
-                   frame_tag_order(last) > frame_tag_order(tag) && census->last_owner == owner;
+                   (smaller || !census->falls) && census->last_owner == owner;
+    census->falls = part && (smaller || census->falls);
     census->last_tag = tag;
     census->last_owner = owner;
     if (part && !follows) {
@@ -89,7 +92,7 @@ static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t r
     if (state < FRAME_CACHED || state >= FRAME_STATE_COUNT) {
         return frame_problem_set(problem, "neither free nor allocated", frame, tag, 0);
     }
-    if (order > FRAME_ORDER_MAX || (state != FRAME_RUN_PART && !is_aligned(frame, 1ULL << order)) ||
+    if (order > FRAME_ORDER_MAX || !is_aligned(frame, 1ULL << order) ||
         frame + (1ULL << order) > range_end || frame_tag_references(tag) == 0 || owner >= OWNER_COUNT) {
         return frame_problem_set(problem, "impossible descriptor", frame, tag, owner);
     }

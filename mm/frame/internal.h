@@ -96,6 +96,20 @@ static inline unsigned frame_order_below(uint64_t frames)
     return 63U - (unsigned)__builtin_clzll(frames);
 }
 
+/*
+ * Order of the first and of the last of the blocks that a run is made of: the largest that are aligned and
+ * lie inside it. `first` and `end` are not 0.
+ */
+static inline unsigned frame_run_first_order(uint64_t first, uint64_t frames)
+{
+    return (unsigned)min_u64(frame_order_below(frames), (uint64_t)__builtin_ctzll(first));
+}
+
+static inline unsigned frame_run_last_order(uint64_t end, uint64_t frames)
+{
+    return frame_run_first_order(end, frames);
+}
+
 /* ---- map.c ---- */
 
 /* The range of the map that `frame` lies in, or NULL. */
@@ -383,6 +397,18 @@ bool frame_magazines_give(struct frame_pool *pool, unsigned order) EXCLUDES(pool
 
 /* Takes a free block out of a magazine of this CPU, if it is in one; whether it was. */
 bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned order) REQUIRES(pool->lock);
+
+/* ---- fit.c ---- */
+
+/* Order of the block that a request is cut from, if it finds one. */
+unsigned frame_request_order(const struct frame_request *request);
+
+/*
+ * One attempt to serve a checked request, up to descriptors and accounts; the first frame, or none. Preemption
+ * is off, as long as memory is neither free nor described.
+ */
+uint64_t frame_request_take(struct frame_pool *pool, const struct frame_request *request)
+    EXCLUDES(pool->lock);
 
 /* ---- run.c ---- */
 

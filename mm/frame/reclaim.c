@@ -147,10 +147,10 @@ static uint64_t store_frames(struct frame_pool *pool) EXCLUDES(pool->lock)
 }
 
 /*
- * Whether as many frames are free in the store and in this CPU's magazines as a block of `order` has. If not,
- * neither emptying the magazines nor merging can help.
+ * Whether as many frames are free in the store and in this CPU's magazines as are wanted. If not, neither
+ * emptying the magazines nor merging can help.
  */
-static bool could_suffice(struct frame_pool *pool, unsigned order)
+static bool could_suffice(struct frame_pool *pool, uint64_t wanted)
 {
     preempt_disable();
     const struct frame_cpu *cpu = frame_cpu_here(pool);
@@ -160,7 +160,7 @@ static bool could_suffice(struct frame_pool *pool, unsigned order)
     }
     frames += store_frames(pool);
     preempt_enable();
-    return frames >> order != 0;
+    return frames >= wanted;
 }
 
 /*
@@ -185,7 +185,7 @@ bool frame_reclaim(struct frame_pool *pool, struct frame_shortage *shortage)
     if (!shortage->begun) {
         begin(pool, shortage);
     }
-    if (shortage->order == 0 || could_suffice(pool, shortage->order)) {
+    if (shortage->order == 0 || could_suffice(pool, shortage->frames)) {
         if (frame_magazines_give(pool, shortage->order)) {
             shortage->merges = 0;
             return true;

@@ -1,7 +1,8 @@
 /*
- * Runs: lengths that are no power of two. A run is made of blocks, its length in binary, the largest first;
- * the first is FRAME_RUN and has the references, the others are FRAME_RUN_PART. Whoever claims the first has
- * all of it.
+ * Runs: lengths that are no power of two. A run is made of blocks, the largest that are aligned and lie inside
+ * it; the first is FRAME_RUN and has the references, the others are FRAME_RUN_PART. Whoever claims the first
+ * has all of it. A run that starts at a multiple of its largest block is its length in binary, the largest
+ * first; one that starts elsewhere begins with smaller ones.
  */
 #include "internal.h"
 #include "valid.h"
@@ -12,21 +13,20 @@ bool frame_run_back(struct frame_pool *pool, uint64_t first, uint64_t frames)
 {
     bool backed = true;
     uint64_t end = first + frames;
-    for (first += 1ULL << frame_order_below(frames); backed && first < end;) {
+    for (first += 1ULL << frame_run_first_order(first, frames); backed && first < end;) {
         spinlock_acquire(&pool->lock);
         backed = frame_back(pool, first);
         spinlock_release(&pool->lock);
-        first += 1ULL << frame_order_below(end - first);
+        first += 1ULL << frame_run_first_order(first, end - first);
     }
     return backed;
 }
 
-/* Writes the descriptors of a run: its length in binary, the largest block first. */
 void frame_run_describe(struct frame_pool *pool, uint64_t first, uint64_t frames, enum frame_owner owner)
 {
     enum frame_state state = is_power_of_two(frames) ? FRAME_ALLOCATED : FRAME_RUN;
     while (frames > 0) {
-        unsigned order = frame_order_below(frames);
+        unsigned order = frame_run_first_order(first, frames);
         frame_describe(pool, first, state, order, owner);
         state = FRAME_RUN_PART;
         first += 1ULL << order;
@@ -39,11 +39,10 @@ void frame_run_describe(struct frame_pool *pool, uint64_t first, uint64_t frames
 /* Whether the blocks that start at `first` are those of a run of exactly `frames` frames. */
 static bool run_matches(struct frame_pool *pool, uint64_t first, uint64_t frames) REQUIRES(pool->lock)
 {
-    uint64_t end = align_up(first + frames, 1ULL << frame_order_above(frames));
     enum frame_state state = FRAME_RUN;
     unsigned order = 0;
     for (uint64_t left = frames; left > 0; left -= 1ULL << order) {
-        order = frame_order_below(left);
+        order = frame_run_first_order(first, left);
         if (!frame_is_backed(pool, first) ||
             frame_tag_plain(frame_tag_of(pool, first)) != frame_tag(state, order, 1)) {
             return false;
@@ -51,8 +50,8 @@ static bool run_matches(struct frame_pool *pool, uint64_t first, uint64_t frames
         state = FRAME_RUN_PART;
         first += 1ULL << order;
     }
-    /* A longer run goes on with a smaller block; a neighbour starts with FRAME_RUN or FRAME_ALLOCATED. */
-    return first >= end || !frame_is_backed(pool, first) ||
+    /* A longer run goes on; what else follows does not start with a part of one. */
+    return first >= pool->frame_limit || !frame_is_backed(pool, first) ||
            frame_tag_state(frame_tag_of(pool, first)) != FRAME_RUN_PART;
 }
 
@@ -76,18 +75,20 @@ static enum frame_error diagnose_run(struct frame_pool *pool, phys_addr_t run, u
                : FRAME_WRONG_LENGTH;
 }
 
-/* Gives the blocks of a claimed run back, one under each hold of the lock. Preemption is off from the claim
- * to the end, as for a block (free.c). */
+/*
+ * Gives the blocks of a claimed run back, one under each hold of the lock; the last one first, so that nobody
+ * can get memory of it behind which a part of a run follows. Preemption is off from the claim to the end, as
+ * for a block (free.c).
+ */
 static void give_run(struct frame_pool *pool, uint64_t first, uint64_t frames) EXCLUDES(pool->lock)
 {
     frame_book(pool, frame_descriptor_owner(&pool->descriptors[first]), -(int64_t)frames);
     while (frames > 0) {
-        unsigned order = frame_order_below(frames);
-        spinlock_acquire(&pool->lock);
-        frame_store_give(pool, first, order);
-        spinlock_release(&pool->lock);
-        first += 1ULL << order;
+        unsigned order = frame_run_last_order(first + frames, frames);
         frames -= 1ULL << order;
+        spinlock_acquire(&pool->lock);
+        frame_store_give(pool, first + frames, order);
+        spinlock_release(&pool->lock);
     }
 }
 
@@ -105,7 +106,7 @@ enum frame_error frame_try_free_run(struct frame_pool *pool, phys_addr_t run, ui
     spinlock_acquire(&pool->lock);
     do {
         error = diagnose_run(pool, run, frames);
-    } while (error == FRAME_OK && !frame_claim(pool, first, FRAME_RUN, frame_order_below(frames)));
+    } while (error == FRAME_OK && !frame_claim(pool, first, FRAME_RUN, frame_run_first_order(first, frames)));
     spinlock_release(&pool->lock);
     if (error == FRAME_OK) {
         give_run(pool, first, frames);
@@ -124,22 +125,20 @@ void frame_free_run(struct frame_pool *pool, phys_addr_t run, uint64_t frames)
     }
 }
 
-/* Frames of the run that starts at `first`: the sum of its blocks. */
+/* Frames of the run that starts at `first`: the sum of its blocks; 0 if none does. */
 static uint64_t run_length(struct frame_pool *pool, uint64_t first) REQUIRES(pool->lock)
 {
     uint64_t frames = 0;
-    unsigned order = FRAME_ORDERS;
     for (;;) {
         uint64_t next = first + frames;
         if (next >= pool->frame_limit || !frame_is_backed(pool, next)) {
             return frames;
         }
         uint32_t tag = frame_tag_of(pool, next);
-        if (frame_tag_order(tag) >= order || frame_tag_state(tag) != (frames ? FRAME_RUN_PART : FRAME_RUN)) {
+        if (frame_tag_state(tag) != (frames ? FRAME_RUN_PART : FRAME_RUN)) {
             return frames;
         }
-        order = frame_tag_order(tag);
-        frames += 1ULL << order;
+        frames += 1ULL << frame_tag_order(tag);
     }
 }
 
@@ -150,7 +149,7 @@ bool frame_run_put(struct frame_pool *pool, phys_addr_t run)
     spinlock_acquire(&pool->lock);
     uint64_t frames = run_length(pool, first);
     enum frame_error error = diagnose_run(pool, run, frames);
-    bool claimed = error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_order_below(frames));
+    bool claimed = error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_run_first_order(first, frames));
     spinlock_release(&pool->lock);
     if (claimed) {
         give_run(pool, first, frames);

@@ -40,7 +40,7 @@ static void note_parts(struct heap *heap, uint64_t first, uint64_t frames)
     uint64_t at = first;
     uint64_t left = frames;
     for (;;) {
-        uint64_t piece = 1ULL << frame_order_below(left);
+        uint64_t piece = 1ULL << frame_run_first_order(at, left);
         at += piece;
         left -= piece;
         if (left == 0) {
