@@ -92,8 +92,8 @@ static bool check_used_block(struct frame_pool *pool, uint64_t frame, uint64_t r
     if (state < FRAME_CACHED || state >= FRAME_STATE_COUNT) {
         return frame_problem_set(problem, "neither free nor allocated", frame, tag, 0);
     }
-    if (order > FRAME_ORDER_MAX || !is_aligned(frame, 1ULL << order) ||
-        frame + (1ULL << order) > range_end || frame_tag_references(tag) == 0 || owner >= OWNER_COUNT) {
+    if (order > FRAME_ORDER_MAX || !is_aligned(frame, 1ULL << order) || frame + (1ULL << order) > range_end ||
+        frame_tag_references(tag) == 0 || owner >= OWNER_COUNT) {
         return frame_problem_set(problem, "impossible descriptor", frame, tag, owner);
     }
     *end = frame + (1ULL << order);

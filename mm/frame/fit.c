@@ -49,7 +49,7 @@ static uint64_t take_block(struct frame_pool *pool, const struct frame_request *
     return frame;
 }
 
-/* Order of the block that the free frame `frame` lies in, at most that of `most` frames; -1 if it is not free. */
+/* Order of the free block that a frame lies in, but no more than `most` frames; -1 if it is not free. */
 static int order_of(struct frame_pool *pool, uint64_t frame, uint64_t most) REQUIRES(pool->lock)
 {
     int order = pool->config.policy->free_order(pool->policy_state, frame);
@@ -66,7 +66,7 @@ static bool starts_zone(uint64_t frame)
     return any;
 }
 
-/* Takes the free block in front of a stretch, or the end of it, up to `most` frames; whether there was one. */
+/* Takes the free block in front of a stretch, of a long one its end, up to `most` frames; whether it did. */
 static bool extend_down(struct frame_pool *pool, struct stretch *stretch, uint64_t most) EXCLUDES(pool->lock)
 {
     uint64_t missing;
@@ -82,7 +82,7 @@ static bool extend_down(struct frame_pool *pool, struct stretch *stretch, uint64
     return taken;
 }
 
-/* Takes the free block behind a stretch, or the front of it, up to `most` frames; whether there was one. */
+/* Takes the free block behind a stretch, of a long one its front, up to `most` frames; whether it did. */
 static bool extend_up(struct frame_pool *pool, struct stretch *stretch, uint64_t most) EXCLUDES(pool->lock)
 {
     uint64_t missing;

@@ -455,8 +455,8 @@ bool frame_magazine_remove(struct frame_pool *pool, uint64_t frame, unsigned ord
 unsigned frame_request_order(const struct frame_request *request);
 
 /*
- * One attempt to serve a checked request, up to descriptors and accounts; the first frame, or none. Preemption
- * is off, as long as memory is neither free nor described.
+ * One attempt to serve a checked request, descriptors and accounts included; the first frame, or none.
+ * Preemption is off, as long as memory is neither free nor described.
  */
 uint64_t frame_request_take(struct frame_pool *pool, const struct frame_request *request)
     EXCLUDES(pool->lock);

@@ -1,5 +1,5 @@
 /*
- * Runs: lengths that are no power of two. A run is made of blocks, the largest that are aligned and lie inside
+ * Runs: lengths that are no power of two. A run is made of blocks, the largest that are aligned and lie in
  * it; the first is FRAME_RUN and has the references, the others are FRAME_RUN_PART. Whoever claims the first
  * has all of it. A run that starts at a multiple of its largest block is its length in binary, the largest
  * first; one that starts elsewhere begins with smaller ones.
@@ -13,11 +13,15 @@ bool frame_run_back(struct frame_pool *pool, uint64_t first, uint64_t frames)
 {
     bool backed = true;
     uint64_t end = first + frames;
-    for (first += 1ULL << frame_run_first_order(first, frames); backed && first < end;) {
-        spinlock_acquire(&pool->lock);
-        backed = frame_back(pool, first);
-        spinlock_release(&pool->lock);
-        first += 1ULL << frame_run_first_order(first, end - first);
+    uint64_t at = first;
+    while (backed && at < end) {
+        if (at >> FRAME_PAGE_SHIFT != first >> FRAME_PAGE_SHIFT) { /* described by another page */
+            spinlock_acquire(&pool->lock);
+            backed = frame_back(pool, at);
+            spinlock_release(&pool->lock);
+            first = at;
+        }
+        at += 1ULL << frame_run_first_order(at, end - at);
     }
     return backed;
 }
@@ -149,7 +153,8 @@ bool frame_run_put(struct frame_pool *pool, phys_addr_t run)
     spinlock_acquire(&pool->lock);
     uint64_t frames = run_length(pool, first);
     enum frame_error error = diagnose_run(pool, run, frames);
-    bool claimed = error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_run_first_order(first, frames));
+    bool claimed =
+        error == FRAME_OK && frame_claim(pool, first, FRAME_RUN, frame_run_first_order(first, frames));
     spinlock_release(&pool->lock);
     if (claimed) {
         give_run(pool, first, frames);

@@ -78,7 +78,7 @@ static void blocks_of_one_length_fill_a_pool(void **state)
     (void)state;
     const struct frame_policy *policies[] = {&frame_policy_buddy, &frame_policy_bitmap};
     for (unsigned i = 0; i < ARRAY_LENGTH(policies); i++) {
-        fill_pool(132000, 960, policies[i]);        /* 33 frames */
+        fill_pool(132000, 960, policies[i]); /* 33 frames */
         fill_pool(9 * FRAME_BYTES, 990, policies[i]);
         fill_pool(67 * FRAME_BYTES, 990, policies[i]);
         fill_pool(513 * FRAME_BYTES, 920, policies[i]);
