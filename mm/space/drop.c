@@ -16,8 +16,8 @@
  * Tables that have become empty wait in the batch for the next flush, the round's after this or the last.
  *
  * A region that is no longer than a hold waits nowhere: it is unmapped at once, and flushed before the lock
- * is let go: so with one flush, also where its table goes along. At the end of a space, of which no CPU has
- * to be told, rounds are the shorter way for it, too.
+ * is let go: so with one flush, also where its table goes along. At the end of a space no CPU has to be told,
+ * and pages go in one step.
  */
 #include "share/family.h"
 
@@ -107,16 +107,6 @@ static void drop_pages(struct vm_space *space, const struct vm_region *region, u
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut, so no table is needed */
 }
 
-/* Whether the pages of [base, end), which lie in one table, are all holes: memory that nobody has touched. */
-static bool are_holes(const struct vm_space *space, uint64_t base, uint64_t end) REQUIRES(space->lock)
-{
-    const page_table_entry_t *slot = page_table_slot(space->table, virt_addr(base));
-    for (; base < end && page_entry_is_hole(*slot); slot++) {
-        base += FRAME_BYTES;
-    }
-    return base >= end;
-}
-
 static void drop_at_once(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
     REQUIRES(space->change, space->lock)
 {
@@ -124,7 +114,7 @@ static void drop_at_once(struct vm_space *space, struct vm_hold *hold, const str
     for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
-        if (page.level == PAGE_LEVEL_4K ? !are_holes(space, at, next) : page.mapped) {
+        if (hold->slots || page.mapped) {
             drop_pages(space, region, at, next, hold->batch);
         }
     }
@@ -137,17 +127,12 @@ static unsigned pages_of(uint64_t base, uint64_t end)
     return (unsigned)((end - base) >> FRAME_SHIFT);
 }
 
-/* Hides the pages of [base, end), a step. */
-static void hide_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                       enum page_level level, struct tlb_batch *batch) REQUIRES(space->lock)
+/* Hides the large page at `base`. */
+static void hide_large(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                       struct tlb_batch *batch) REQUIRES(space->lock)
 {
-    if (level == PAGE_LEVEL_4K) {
-        page_table_hide(space->table, page_table_slot(space->table, virt_addr(base)), virt_addr(base),
-                        pages_of(base, end), batch);
-        return;
-    }
-    enum page_table_error error = page_table_protect(
-        space->table, virt_addr(base), end - base, PAGE_INACCESSIBLE, (enum page_cache)region->cache, batch);
+    enum page_table_error error = page_table_protect(space->table, virt_addr(base), MIB(2), PAGE_INACCESSIBLE,
+                                                     (enum page_cache)region->cache, batch);
     ASSERT(error == PAGE_TABLE_OK); /* no page is cut */
 }
 
@@ -160,8 +145,10 @@ static uint64_t hide_round(struct vm_space *space, struct vm_hold *hold, const s
     for (unsigned pauses = 0; at < vm_region_end(region) && (hold->left != 0 || pauses < VM_ROUND_PAUSES);) {
         pauses += vm_hold_renew(hold);
         uint64_t next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
-        if (page.mapped || page.level == PAGE_LEVEL_4K) {
-            hide_pages(space, region, at, next, page.level, hold->batch);
+        if (hold->slots) {
+            page_table_hide(space->table, hold->slots, virt_addr(at), pages_of(at, next), hold->batch);
+        } else if (page.mapped) {
+            hide_large(space, region, at, hold->batch);
         }
         at = next;
     }
@@ -173,21 +160,23 @@ static inline __attribute__((always_inline)) void put_frame(struct frame_pool *f
                                                             unsigned order)
 {
     struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
+    if (frame_unshare(descriptor)) {
+        return;
+    }
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_acquire);
     if (frame_tag_references(tag) == 1) {
         frame_free(frames, frame, order);
-    } else if (!frame_unshare(descriptor)) {
+    } else {
         frame_put(frames, frame);
     }
 }
 
 /* Lets the frames of hidden pages go, which lie in one table, and clears their entries. */
-static void clear_pages(struct vm_space *space, const struct vm_region *region, uint64_t base, unsigned count,
-                        struct tlb_batch *batch) REQUIRES(space->lock)
+static void clear_pages(struct vm_space *space, const struct vm_region *region, page_table_entry_t *slots,
+                        uint64_t base, unsigned count, struct tlb_batch *batch) REQUIRES(space->lock)
 {
     const struct tlb_range whole = {virt_addr(region->base), region->bytes, PAGE_LEVEL_4K};
     struct frame_pool *frames = space->manager->config.frames;
-    page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
     uint64_t dropped = 0;
     for (unsigned i = 0; i < count; i++) {
         uint64_t at = base + ((uint64_t)i << FRAME_SHIFT);
@@ -236,8 +225,8 @@ static void clear_round(struct vm_space *space, struct vm_hold *hold, const stru
     for (uint64_t at = base, next; at < end; at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, end, &page);
-        if (page.level == PAGE_LEVEL_4K) {
-            clear_pages(space, region, at, pages_of(at, next), hold->batch);
+        if (hold->slots) {
+            clear_pages(space, region, hold->slots, at, pages_of(at, next), hold->batch);
         } else if (page.mapped) {
             clear_large(space, region, at, page.leaf, hold->batch);
         }
@@ -257,12 +246,64 @@ static void drop_in_rounds(struct vm_space *space, struct vm_hold *hold, struct 
     hold->defers = false;
 }
 
+/* ---- At the end of a space ---- */
+
+/* Lets go of what entries showed that nobody can reach any more. */
+static void let_go(struct vm_space *space, const struct vm_region *region, uint64_t base,
+                   const page_table_entry_t *taken, unsigned count) REQUIRES(space->lock)
+{
+    struct frame_pool *frames = space->manager->config.frames;
+    const uint64_t zero_frame = space->manager->zero_frame.raw;
+    const bool is_private = vm_region_is_private(region); /* then nobody else is to be told */
+    uint64_t dropped = 0;
+    for (unsigned i = 0; i < count; i++) {
+        page_table_entry_t entry = taken[i];
+        if (page_entry_is_hole(entry)) {
+            continue;
+        }
+        if (!page_entry_present(entry) && page_entry_kind(entry, PAGE_LEVEL_4K) != ENTRY_INACCESSIBLE) {
+            const struct page_translation page = {.leaf = entry, .level = PAGE_LEVEL_4K};
+            vm_entry_is_foreign(&page, base); /* swapped ones too: nobody is there to take the slot */
+        }
+        phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
+        uint64_t at = base + ((uint64_t)i << FRAME_SHIFT);
+        if (is_private ? frame.raw != zero_frame : forget_frame(space, region, at, entry, frame)) {
+            dropped++;
+            put_frame(frames, frame, 0);
+        }
+    }
+    space->resident -= dropped;
+}
+
+/* No CPU has the space loaded, and none will: nothing waits for a flush, and each entry is visited once. */
+static void drop_at_end(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
+    REQUIRES(space->change, space->lock)
+{
+    struct page_translation page;
+    page_table_entry_t taken[VM_HOLD_PAGES];
+    hold->defers = true;
+    for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
+        vm_hold_renew(hold);
+        next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
+        if (hold->slots) {
+            unsigned count = pages_of(at, next);
+            page_table_take(space->table, hold->slots, virt_addr(at), count, taken, hold->batch);
+            let_go(space, region, at, taken, count);
+        } else if (page.mapped) {
+            clear_large(space, region, at, page.leaf, hold->batch);
+        }
+    }
+    hold->defers = false;
+}
+
 void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_region *region)
 {
     if (region->source == VM_NOTHING) {
         return;
     }
-    if (!hold->ends && region->bytes <= VM_HOLD_PAGES * FRAME_BYTES) {
+    if (hold->ends) {
+        drop_at_end(space, hold, region);
+    } else if (region->bytes <= VM_HOLD_PAGES * FRAME_BYTES) {
         drop_at_once(space, hold, region);
     } else {
         drop_in_rounds(space, hold, region);
@@ -294,33 +335,6 @@ static uint64_t given_pages(const struct vm_space *space, uint64_t base, uint64_
 
 _Static_assert(VM_HOLD_PAGES <= 64, "the pages of one step are a word of bits");
 
-/* Lets go of what entries showed that nobody can reach any more. */
-static void let_go(struct vm_space *space, const struct vm_region *region, uint64_t base,
-                   const page_table_entry_t *taken, unsigned count) REQUIRES(space->lock)
-{
-    struct frame_pool *frames = space->manager->config.frames;
-    const uint64_t zero_frame = space->manager->zero_frame.raw;
-    const bool is_private = vm_region_is_private(region); /* then nobody else is to be told */
-    uint64_t dropped = 0;
-    for (unsigned i = 0; i < count; i++) {
-        page_table_entry_t entry = taken[i];
-        if (page_entry_is_hole(entry)) {
-            continue;
-        }
-        if (!page_entry_present(entry) && page_entry_kind(entry, PAGE_LEVEL_4K) != ENTRY_INACCESSIBLE) {
-            const struct page_translation page = {.leaf = entry, .level = PAGE_LEVEL_4K};
-            vm_entry_is_foreign(&page, base); /* swapped ones too: nobody is there to take the slot */
-        }
-        phys_addr_t frame = phys_addr(entry.raw & PAGE_ENTRY_ADDRESS);
-        uint64_t at = base + ((uint64_t)i << FRAME_SHIFT);
-        if (is_private ? frame.raw != zero_frame : forget_frame(space, region, at, entry, frame)) {
-            dropped++;
-            put_frame(frames, frame, 0);
-        }
-    }
-    space->resident -= dropped;
-}
-
 /* Empties those that have a bit; the last of them may take their table along. */
 static void empty_some(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t pages,
                        struct tlb_batch *batch) REQUIRES(space->lock)
@@ -339,12 +353,11 @@ static void empty_some(struct vm_space *space, const struct vm_region *region, u
 
 /* Empties a step of small pages. Their frames go when nobody can reach them any more, and before anybody can
  * fill the holes. */
-static void empty_small(struct vm_space *space, const struct vm_region *region, uint64_t base, uint64_t end,
-                        struct tlb_batch *batch) REQUIRES(space->lock)
+static void empty_small(struct vm_space *space, const struct vm_region *region, page_table_entry_t *slots,
+                        uint64_t base, uint64_t end, struct tlb_batch *batch) REQUIRES(space->lock)
 {
     page_table_entry_t taken[VM_HOLD_PAGES];
     unsigned count = pages_of(base, end);
-    page_table_entry_t *slots = page_table_slot(space->table, virt_addr(base));
     page_table_take(space->table, slots, virt_addr(base), count, taken, batch);
     if (!tlb_batch_is_empty(batch)) {
         tlb_batch_finish(batch);
@@ -356,7 +369,7 @@ static void empty_small(struct vm_space *space, const struct vm_region *region, 
 static void empty_large(struct vm_space *space, const struct vm_region *region, uint64_t base,
                         struct tlb_batch *batch) REQUIRES(space->lock)
 {
-    hide_pages(space, region, base, base + MIB(2), PAGE_LEVEL_2M, batch);
+    hide_large(space, region, base, batch);
     tlb_batch_finish(batch);
     clear_large(space, region, base, vm_page_at(space->table, base).leaf, batch);
 }
@@ -369,9 +382,9 @@ void vm_pages_empty(struct vm_space *space, struct vm_hold *hold, const struct v
     for (uint64_t at = base, next; at < end; at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, end, &page);
-        if (page.level == PAGE_LEVEL_4K && all) {
-            empty_small(space, region, at, next, hold->batch);
-        } else if (page.level == PAGE_LEVEL_4K) {
+        if (hold->slots && all) {
+            empty_small(space, region, hold->slots, at, next, hold->batch);
+        } else if (hold->slots) {
             empty_some(space, region, at, given_pages(space, at, next), hold->batch);
         } else if (page.mapped && next - at == MIB(2)) {
             empty_large(space, region, at, hold->batch);

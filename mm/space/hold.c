@@ -9,6 +9,9 @@
  */
 #include "internal.h"
 
+#define HOLES_AT_A_TIME                                                                                      \
+    8 /* entries that are looked at together, and count as a page of work when all are holes */
+
 static void take_locks(const struct vm_hold *hold) NO_LOCK_ANALYSIS
 {
     struct vm_space *first = hold->space;
@@ -72,22 +75,57 @@ static struct page_translation last_entry(const struct page_table *table, uint64
         .mapped = kind == ENTRY_LEAF || kind == ENTRY_INACCESSIBLE, .level = found.level, .leaf = found.leaf};
 }
 
+/* How many of the `most` entries from `slots` on are holes, until one is not. */
+static unsigned holes_in(const page_table_entry_t *slots, unsigned most)
+{
+    const page_table_entry_t *slot = slots;
+    const page_table_entry_t *const end = slots + most;
+    for (; end - slot >= HOLES_AT_A_TIME; slot += HOLES_AT_A_TIME) {
+        uint64_t all = 0;
+        for (unsigned i = 0; i < HOLES_AT_A_TIME; i++) {
+            all |= __atomic_load_n(&slot[i].raw, __ATOMIC_RELAXED);
+        }
+        if (all != 0) {
+            break;
+        }
+    }
+    while (slot < end && page_entry_is_hole(*slot)) {
+        slot++;
+    }
+    return (unsigned)(slot - slots);
+}
+
+/* The same in a table for small pages: its holes up to the next page, or as many entries as there is time
+ * for. */
+static uint64_t step_in_table(struct vm_hold *hold, uint64_t at, uint64_t end, struct page_translation *page)
+{
+    page_table_entry_t leaf = {__atomic_load_n(&hold->slots->raw, __ATOMIC_RELAXED)};
+    uint64_t bytes = min_u64(align_down(at, MIB(2)) + MIB(2), end) - at;
+    *page = (struct page_translation){.level = PAGE_LEVEL_4K, .leaf = leaf};
+    if (page_entry_is_hole(leaf)) {
+        unsigned holes = holes_in(hold->slots, (unsigned)(bytes >> FRAME_SHIFT));
+        hold->left -= min_u64(hold->left, 1 + holes / HOLES_AT_A_TIME);
+        hold->slots = NULL;
+        return at + ((uint64_t)holes << FRAME_SHIFT);
+    }
+    enum page_entry_kind kind = page_entry_kind(leaf, PAGE_LEVEL_4K);
+    page->mapped = kind == ENTRY_LEAF || kind == ENTRY_INACCESSIBLE;
+    bytes = min_u64((uint64_t)hold->left << FRAME_SHIFT, bytes);
+    hold->left -= (unsigned)(bytes >> FRAME_SHIFT);
+    return at + bytes;
+}
+
 uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
                       struct page_translation *page)
 {
     DEBUG_ASSERT(hold->left > 0);
-    *page = last_entry(table, at);
-    uint64_t bytes = page_level_bytes(page->level);
-    uint64_t pages = 1;
-    if (page->level == PAGE_LEVEL_4K) { /* a table is there: as much of it as there is time for */
-        uint64_t behind = align_down(at, MIB(2)) + MIB(2);
-        bytes = min_u64((uint64_t)hold->left << FRAME_SHIFT, behind - at);
-        bytes = min_u64(bytes, end - at);
-        pages = bytes >> FRAME_SHIFT;
-        hold->left -= (unsigned)pages;
-        return at + bytes;
+    hold->slots = page_table_slot(table, virt_addr(at));
+    if (hold->slots) {
+        return step_in_table(hold, at, end, page);
     }
+    *page = last_entry(table, at);
     hold->left--;
+    uint64_t bytes = page_level_bytes(page->level);
     uint64_t next = align_down(at, bytes) + bytes; /* 0: the end of the address space */
     return next > at ? min_u64(next, end) : end;
 }

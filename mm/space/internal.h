@@ -111,15 +111,17 @@ bool vm_tree_check(struct vm_space *space, struct vm_problem *problem) REQUIRES(
 
 /* ---- hold.c: holds of bounded work ---- */
 
-/* One hold of a space's lock after the other. A 2 MiB page, a hole and a region count as a page of work. */
+/* One hold of a space's lock after the other. A 2 MiB page, a hole, eight holes of a table for 4 KiB pages,
+ * and a region count as a page of work. */
 struct vm_hold {
-    struct vm_space *space;  /* locked */
-    struct vm_space *other;  /* locked as well, or NULL */
-    struct tlb_batch *batch; /* flushed before the locks are let go; NULL: nothing becomes stale */
-    unsigned left;           /* pages of work that there is time for in this hold */
-    bool defers;             /* what is stale lies in a region on its way out, and waits for a flush of the
-                                holder's own */
-    bool ends;               /* the space is on its way out, and no CPU is told of a flush */
+    struct vm_space *space;    /* locked */
+    struct vm_space *other;    /* locked as well, or NULL */
+    struct tlb_batch *batch;   /* flushed before the locks are let go; NULL: nothing becomes stale */
+    unsigned left;             /* pages of work that there is time for in this hold */
+    page_table_entry_t *slots; /* of the latest step: its entries, in a table for 4 KiB pages; or NULL */
+    bool defers;               /* what is stale lies in a region on its way out, and waits for a flush of the
+                                  holder's own */
+    bool ends;                 /* the space is on its way out, tables and all: no CPU has it loaded */
 };
 
 /* Takes the space's lock. */
@@ -148,9 +150,10 @@ static inline bool vm_hold_renew(struct vm_hold *hold)
 
 /*
  * The end of what can be worked on next, from `at` on and below `end`: one 2 MiB page (at its start, or from
- * where `at` cuts it), one hole as large as an absent entry makes it, or entries of one table for 4 KiB
- * pages, as many as there is time for; *page says which, and of what lies at `at` its level and entry and
- * whether it is mapped, no more. There is time for one page.
+ * where `at` cuts it), one hole as large as an absent entry makes it, or of one table for 4 KiB pages the
+ * holes up to the next page, or entries from a page on, as many as there is time for: only then hold->slots
+ * is set. *page says of what lies at `at` its level and entry and whether it is mapped, no more. There is
+ * time for one page.
  */
 uint64_t vm_hold_step(struct vm_hold *hold, const struct page_table *table, uint64_t at, uint64_t end,
                       struct page_translation *page);

@@ -150,7 +150,9 @@ void vm_space_count(struct vm_space *space, virt_addr_t base, uint64_t bytes, st
         }
         at = max_u64(at, region->base);
         uint64_t next = vm_hold_step(&hold, space->table, at, min_u64(end, vm_region_end(region)), &page);
-        count_pages(space, region, at, next, counts);
+        if (hold.slots || page.mapped) {
+            count_pages(space, region, at, next, counts);
+        }
         at = next;
     }
     vm_hold_end(&hold, space);
@@ -304,7 +306,7 @@ static uint64_t search_given(struct vm_space *space, struct vm_hold *hold, const
 {
     struct page_translation page;
     uint64_t end = vm_hold_step(hold, space->table, base, vm_region_end(region), &page);
-    for (uint64_t at = base; at < end; at += FRAME_BYTES) {
+    for (uint64_t at = hold->slots || page.mapped ? base : end; at < end; at += FRAME_BYTES) {
         page = vm_page_at(space->table, at);
         if (page.mapped && vm_page_frame(&page).raw == search->block.raw) {
             note_place(search, space, at, false);

@@ -147,8 +147,8 @@ static void sweep(struct vm_space *space, struct vm_work *work, const struct vm_
     for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
         vm_hold_renew(&work->hold);
         next = vm_hold_step(&work->hold, space->table, at, vm_region_end(region), &page);
-        if (page.level == PAGE_LEVEL_4K) {
-            page_table_allow(space->table, page_table_slot(space->table, virt_addr(at)), virt_addr(at),
+        if (work->hold.slots) {
+            page_table_allow(space->table, work->hold.slots, virt_addr(at),
                              (unsigned)((next - at) >> FRAME_SHIFT), access, &work->batch);
         } else if (page.mapped) {
             enum page_table_error error = page_table_protect(space->table, virt_addr(at), next - at, access,

@@ -148,7 +148,7 @@ static uint64_t tables_needed(struct vm_space *space, struct vm_work *work, cons
     for (uint64_t at = moving->base, next; at < moving->end; at = next) {
         vm_hold_renew(&work->hold);
         next = vm_hold_step(&work->hold, space->table, at, moving->end, &page);
-        if (page.mapped || page.level == PAGE_LEVEL_4K) {
+        if (work->hold.slots || page.mapped) {
             count_tables(space, &tables, at + moving->distance, next + moving->distance, page.level);
         }
     }
@@ -315,7 +315,7 @@ static void move_all(struct vm_space *space, struct vm_work *work, struct moving
     for (uint64_t at = moving->base, next; at < moving->end; at = next) {
         take_turns(work, moving);
         next = vm_hold_step(&work->hold, space->table, at, moving->end, &page);
-        if (page.level == PAGE_LEVEL_4K) {
+        if (work->hold.slots) {
             move_step(space, work, moving, at, next);
         } else if (page.mapped) {
             move_large(space, work, moving, at);

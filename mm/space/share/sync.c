@@ -69,7 +69,7 @@ static void sync_region(struct vm_space *space, struct vm_hold *hold, const stru
     for (uint64_t next; base < end; base = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, base, end, &page);
-        uint64_t written = page.level == PAGE_LEVEL_4K ? collect(space, base, next, hold->batch) : 0;
+        uint64_t written = hold->slots ? collect(space, base, next, hold->batch) : 0;
         if (written != 0) {
             tlb_batch_finish(hold->batch);
             tell(space, region, base, written);

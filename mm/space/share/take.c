@@ -128,8 +128,8 @@ static inline bool has_frame(const struct part *part, unsigned index, page_table
 }
 
 /*
- * Takes the pages of a part of a private region that have frames: shares them, or copies them. On an error
- * `count` is the number of those that have been.
+ * Takes the pages of a part of a private region that have frames: shares them, or copies them, and takes
+ * write access from each. On an error `count` is the number of those that have been.
  */
 static enum vm_error take_private(struct part *part)
 {
@@ -137,11 +137,12 @@ static enum vm_error take_private(struct part *part)
     const struct vm_manager *manager = part->copying->to->manager;
     const phys_addr_t zero_frame = manager->zero_frame;
     struct frame_descriptor *const descriptors = frame_descriptor(manager->config.frames, FRAME_NONE);
-    const page_table_entry_t *const slots = part->slots;
+    page_table_entry_t *const slots = part->slots;
     const uint64_t bits = part->bits;
     const unsigned count = part->count;
     page_table_entry_t *const leaves = part->leaves;
     unsigned shared = 0;
+    uint64_t closed = UINT64_MAX; /* what all entries have that lost write access */
     enum vm_error error = VM_OK;
     uint64_t code = vm_family_code(vm_region_family(part->copying->from, region), part->base - region->shift);
     for (unsigned i = 0; i < count; i++, code += VM_CODE_ONE_PAGE) {
@@ -158,8 +159,16 @@ static enum vm_error take_private(struct part *part)
         } else if ((error = take_special(part, i, frame)) != VM_OK) {
             break;
         }
+        if (entry.raw & PAGE_ENTRY_WRITE) { /* the CPU may set accessed and dirty meanwhile */
+            __atomic_fetch_and(&slots[i].raw, ~PAGE_ENTRY_WRITE, __ATOMIC_ACQ_REL);
+            closed &= entry.raw;
+        }
     }
     part->taken += shared;
+    if (closed != UINT64_MAX) { /* all are flushed: what is in between is not worth the counting */
+        tlb_batch_add(part->copying->hold.batch, virt_addr(part->base), (uint64_t)count << FRAME_SHIFT,
+                      PAGE_LEVEL_4K, closed & PAGE_ENTRY_GLOBAL);
+    }
     return error;
 }
 
@@ -241,29 +250,23 @@ static enum vm_error take_part(struct part *part)
     return error;
 }
 
-/* Takes the pages of [base, end), a step in one table, that have frames, and closes them. */
+/* Takes the pages of [base, end), a step in one table, that have frames. */
 static enum vm_error take_pages(const struct copying *copying, const struct vm_region *region, uint64_t base,
                                 uint64_t end) REQUIRES(copying->from->lock, copying->to->lock)
 {
-    struct page_table *table = copying->from->table;
-    bool closes = vm_region_is_private(region) && region->access & VM_WRITE;
     unsigned access = vm_page_access_shared(copying->to, region);
     struct part part; /* what is made is written when it is needed */
     enum vm_error error = VM_OK;
     part.copying = copying;
     part.region = region;
     part.bits = page_entry_leaf(FRAME_NONE, PAGE_LEVEL_4K, access, CACHE_WRITE_BACK).raw;
-    part.slots = page_table_slot(table, virt_addr(base));
-    ASSERT(part.slots); /* the step ends in a table for small pages */
+    part.slots = copying->hold.slots;
     for (part.base = base; error == VM_OK && part.base < end;) {
         uint64_t target = part.base + copying->distance;
         uint64_t bytes = min_u64(end - part.base, align_down(target, MIB(2)) + MIB(2) - target);
         unsigned count = (unsigned)(bytes >> FRAME_SHIFT);
         part.count = count;
         error = take_part(&part);
-        if (closes) { /* also what an error has left */
-            page_table_close(table, part.slots, virt_addr(part.base), count, copying->hold.batch);
-        }
         part.slots += count;
         part.base += bytes;
     }
@@ -336,7 +339,7 @@ enum vm_error vm_copying_take(struct copying *copying, struct vm_region *region,
     for (uint64_t at = base, next; error == VM_OK && at < end; at = next) {
         vm_hold_renew(&copying->hold);
         next = vm_hold_step(&copying->hold, copying->from->table, at, end, &page);
-        if (page.level == PAGE_LEVEL_4K) {
+        if (copying->hold.slots) {
             error = take_pages(copying, region, at, next);
         } else if (page.mapped && !vm_block_is_cuttable(copying->from, vm_page_frame(&page))) {
             next = copy_some(copying, region, at, next, vm_page_frame(&page), &error);
