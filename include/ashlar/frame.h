@@ -153,6 +153,10 @@ phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame
  * failure. */
 phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner) EXCLUDES(pool->lock);
 
+/* Frees a single frame that is full of zeros, as an empty page table is: it goes to the stock of zeroed ones
+ * while that has room. Mistakes are found as frame_free() finds them. */
+void frame_free_zeroed(struct frame_pool *pool, phys_addr_t frame) EXCLUDES(pool->lock);
+
 struct frame_request {
     uint64_t frames;        /* length, 1 .. FRAME_RUN_MAX; need not be a power of two */
     uint64_t alignment;     /* bytes, a power of two up to 1 GiB; 0 for natural */

@@ -93,7 +93,7 @@ static inline void tlb_batch_add(struct tlb_batch *batch, virt_addr_t base, uint
  */
 void tlb_batch_put(struct tlb_batch *batch, phys_addr_t block, unsigned order);
 
-/* The same for a table of the batch's page table, of which any number can wait. */
+/* The same for a table of the batch's page table that has become empty, of which any number can wait. */
 void tlb_batch_put_table(struct tlb_batch *batch, phys_addr_t table);
 
 /* Whether finishing it would do nothing. */

@@ -1,6 +1,7 @@
 /*
- * Zeroed frames. Each CPU has a small stock of them, which its idle loop fills one frame at a time: a
- * magazine like the others, but only what wants zeros takes from it.
+ * Zeroed frames. Each CPU has a small stock of them, which its idle loop fills one frame at a time, and to
+ * which whoever frees a frame full of zeros may return it: a magazine like the others, but only what wants
+ * zeros takes from it.
  */
 #include "internal.h"
 #include "valid.h"
@@ -16,6 +17,33 @@ phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)
     }
     preempt_enable();
     return frame;
+}
+
+/* Puts a frame that is all zeros into the stock; false when that is full, or the frame is not to be freed so.
+ */
+static bool stock(struct frame_pool *pool, uint64_t frame)
+{
+    preempt_disable();
+    struct frame_cpu *cpu = frame_cpu_here(pool);
+    struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
+    bool taken = atomic_load_explicit(&magazine->top, memory_order_relaxed) <
+                     atomic_load_explicit(&magazine->limit, memory_order_relaxed) &&
+                 frame_claim(pool, frame, FRAME_ALLOCATED, 0);
+    if (taken) {
+        frame_account(cpu, frame_descriptor_owner(&pool->descriptors[frame]), -1);
+        frame_magazine_push(pool, cpu, FRAME_MAGAZINE_ZERO, frame);
+    }
+    preempt_enable();
+    return taken;
+}
+
+void frame_free_zeroed(struct frame_pool *pool, phys_addr_t frame)
+{
+    DEBUG_ASSERT(frame_pool_is_valid(pool));
+    uint64_t number = frame.raw >> FRAME_SHIFT;
+    if (number >= pool->frame_limit || !stock(pool, number)) {
+        frame_free(pool, frame, 0);
+    }
 }
 
 /* Puts one more frame into the stock; false when it is full, or there is no memory. */

@@ -179,7 +179,8 @@ static bool merge_table(struct page_table *table, phys_addr_t at, uint64_t addre
     table->table_frames--;
     tlb_batch_add(batch, virt_addr(address), page_level_bytes(level), (enum page_level)(level - 1),
                   page_entry_access(whole) & PAGE_GLOBAL);
-    tlb_batch_put_table(batch, child);
+    batch->local = true; /* as for a table, which this is; but it is not empty as others are that go */
+    tlb_batch_put(batch, child, 0);
     tlb_batch_finish(batch);
     table_link(table, at, address, level, whole);
     return true;

@@ -93,9 +93,7 @@ static void share_upper_half(struct page_table *table, struct page_table *kernel
     page_table_entry_t *mine = frame_pointer(table->frames, table->root);
     spinlock_acquire(&kernel->lock);
     page_table_entry_t *theirs = table_open(kernel, kernel->root, 0, kernel->levels);
-    for (unsigned i = PAGE_TABLE_ENTRIES / 2; i < PAGE_TABLE_ENTRIES; i++) {
-        mine[i] = entry_read(&theirs[i]);
-    }
+    memcpy(&mine[PAGE_TABLE_ENTRIES / 2], &theirs[PAGE_TABLE_ENTRIES / 2], FRAME_BYTES / 2);
     table_close(kernel, theirs);
     remember_pml4(table, PAGE_TABLE_ENTRIES - 1, mine[PAGE_TABLE_ENTRIES - 1]);
     if (kernel->recursive_slot != 0) {

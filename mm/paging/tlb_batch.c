@@ -65,7 +65,7 @@ static void free_tables(struct tlb_batch *batch)
         struct frame_pool *frames = batch->table->frames;
         phys_addr_t table = batch->tables;
         batch->tables = frame_note_next(frame_descriptor(frames, table));
-        frame_free(frames, table, 0);
+        frame_free_zeroed(frames, table); /* they are empty */
         atomic_fetch_sub_explicit(&batch->table->tables_waiting, 1, memory_order_relaxed);
     }
 }
