@@ -108,6 +108,11 @@ struct file {
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file);
 
+/* Opens a file that is to be executed, to be read: a regular one (EACCES for others, which are not opened: a
+ * pipe's opening would wait) that `view` may execute and read. Its name is looked up once. Fails as fs_open()
+ * does. */
+int fs_open_program(const struct fs_view *view, const char *name, struct file **file);
+
 /* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 

@@ -12,6 +12,7 @@ struct opening {
     const struct fs_view *view;
     unsigned flags;
     uint32_t mode;          /* of a file that is made */
+    bool executes;          /* it is to be executed */
     struct fs_entry *entry; /* what is opened; with a reference */
     bool made;              /* it was not there before */
 };
@@ -105,6 +106,12 @@ static int check_kind(const struct opening *opening, uint32_t kind)
     return 0;
 }
 
+/* What is to be executed is a file of bytes, and executable for him who asks. */
+static int check_executable(struct fs_node *node, const struct fs_identity *who)
+{
+    return fs_kind(node) != FS_REGULAR ? -EACCES : fs_node_allows(node, who, FS_MAY_EXECUTE);
+}
+
 static int check(const struct opening *opening)
 {
     struct fs_node *node = opening->entry->node;
@@ -117,7 +124,8 @@ static int check(const struct opening *opening)
     if (kind == FS_DIRECTORY && (wanted(opening->flags) & FS_MAY_WRITE)) {
         return -EISDIR;
     }
-    error = fs_node_allows(node, who, wanted(opening->flags));
+    error = opening->executes ? check_executable(node, who) : 0;
+    error = error ? error : fs_node_allows(node, who, wanted(opening->flags));
     if (error == 0 && (opening->flags & FILE_NO_ACCESS_TIME) && who->user != 0 && who->user != node->user) {
         error = -EPERM;
     }
@@ -194,6 +202,30 @@ static int check_flags(unsigned *flags)
     return (*flags & FILE_CREATE) && (*flags & FILE_DIRECTORY) ? -EINVAL : 0;
 }
 
+/* Finds or makes the file, and opens it if that is allowed. */
+static int open_named(struct opening *opening, const struct path *at, const char *name, struct file **file)
+{
+    int error = find(opening, at, name);
+    if (error == 0) {
+        error = check(opening);
+    }
+    if (error == 0) {
+        error = fs_file_make(opening->view, opening->entry->node, (struct path){opening->entry},
+                             opening->flags, file);
+    }
+    if (error == 0 && fs_has_pages(opening->entry->node)) {
+        fs_regular_named(opening->entry->node, opening->entry);
+    }
+    fs_entry_put(opening->entry);
+    return error;
+}
+
+int fs_open_program(const struct fs_view *view, const char *name, struct file **file)
+{
+    struct opening opening = {.view = view, .flags = FILE_READ_ONLY | FILE_NO_WAIT, .executes = true};
+    return open_named(&opening, NULL, name, file);
+}
+
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file)
 {
@@ -202,17 +234,7 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
         return error;
     }
     struct opening opening = {.view = view, .flags = flags, .mode = mode & FS_PERMISSIONS & ~view->mask};
-    error = find(&opening, at, name);
-    if (error == 0) {
-        error = check(&opening);
-    }
-    if (error == 0) {
-        error = fs_file_make(view, opening.entry->node, (struct path){opening.entry}, flags, file);
-    }
-    if (error == 0 && fs_has_pages(opening.entry->node)) {
-        fs_regular_named(opening.entry->node, opening.entry);
-    }
-    fs_entry_put(opening.entry);
+    error = open_named(&opening, at, name, file);
     if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_has_pages((*file)->node)) {
         error = fs_regular_truncate((*file)->node, 0, (*file)->unprivileged, (*file)->outsider);
         if (error) {

@@ -28,17 +28,10 @@ static int fill(struct file *file, const char *name, struct program_file *progra
     return 0;
 }
 
-/* What may not be executed is not opened: opening a pipe would wait. */
 int program_file_open(const struct fs_view *view, const char *name, struct program_file *program)
 {
-    struct fs_status status;
     struct file *file;
-    int error = fs_status(view, NULL, name, 0, &status);
-    if (!error && (status.mode & FS_KIND) != FS_REGULAR) {
-        error = -EACCES;
-    }
-    error = error ? error : fs_access(view, NULL, name, FS_MAY_EXECUTE, 0);
-    error = error ? error : fs_open(view, NULL, name, FILE_READ_ONLY | FILE_NO_WAIT, 0, &file);
+    int error = fs_open_program(view, name, &file);
     if (error) {
         return error;
     }
