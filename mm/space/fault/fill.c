@@ -249,12 +249,9 @@ static phys_addr_t *supplied(const struct vm_case *fault)
 }
 
 /* Maps a page that the need has, with its reference. */
-static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+static bool show_page(struct vm_space *space, const struct vm_case *fault, phys_addr_t *from)
+    REQUIRES(space->lock)
 {
-    phys_addr_t *from = supplied(fault);
-    if (!from) {
-        return true; /* a neighbour that was not at hand: the next may be */
-    }
     /* Dirty is what the CPU says: that decides about writing back. */
     page_table_entry_t leaf =
         page_entry_leaf(*from, PAGE_LEVEL_4K, vm_page_access_shared(space, fault->region), CACHE_WRITE_BACK);
@@ -266,6 +263,37 @@ static bool show_page(struct vm_space *space, const struct vm_case *fault) REQUI
     space->resident++;
     *from = FRAME_NONE;
     return true;
+}
+
+/* Maps the neighbours that are holes and that the need has; the page itself is there, so their table is. */
+static void show_around(struct vm_space *space, const struct vm_case *fault) REQUIRES(space->lock)
+{
+    const struct vm_region *region = fault->region;
+    struct vm_need *need = fault->need;
+    page_table_entry_t leaves[VM_AROUND_MAX];
+    uint64_t first;
+    uint64_t end;
+    group_of(fault, &first, &end);
+    page_table_entry_t *slots = page_table_slot(space->table, virt_addr(first));
+    if (!slots || end - first == FRAME_BYTES) {
+        return;
+    }
+    unsigned count = (unsigned)((end - first) >> FRAME_SHIFT);
+    uint64_t index = (region->offset + (first - region->base) - need->offset) >> FRAME_SHIFT;
+    uint64_t code = vm_family_code(region->family, first - region->shift);
+    uint64_t bits =
+        page_entry_leaf(FRAME_NONE, PAGE_LEVEL_4K, vm_page_access_shared(space, region), CACHE_WRITE_BACK)
+            .raw;
+    for (unsigned i = 0; i < count; i++, index++, code += VM_CODE_ONE_PAGE) {
+        leaves[i] = (page_table_entry_t){0};
+        if (index < need->count && need->pages[index].raw != 0 && page_entry_is_hole(slots[i])) {
+            phys_addr_t frame = need->pages[index];
+            leaves[i].raw = frame.raw | bits;
+            frame_note_set_page(frame_descriptor(space->manager->config.frames, frame), code);
+            need->pages[index] = FRAME_NONE;
+        }
+    }
+    space->resident += page_table_fill_some(space->table, slots, leaves, count);
 }
 
 /* Maps a writable copy of a page, which the space alone has; false when there is no memory. */
@@ -298,10 +326,10 @@ static enum vm_fault fill_paged(struct vm_space *space, const struct vm_case *fa
             return VM_FAULT_NO_MEMORY;
         }
         space->resident++;
-    } else if (!show_page(space, fault)) {
+    } else if (!show_page(space, fault, page)) {
         return VM_FAULT_NO_MEMORY;
     }
-    fill_around(space, fault, show_page);
+    show_around(space, fault);
     return VM_FAULT_PAGED;
 }
 
