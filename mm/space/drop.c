@@ -160,13 +160,10 @@ static inline __attribute__((always_inline)) void put_frame(struct frame_pool *f
                                                             unsigned order)
 {
     struct frame_descriptor *descriptor = frame_descriptor(frames, frame);
-    if (frame_unshare(descriptor)) {
-        return;
-    }
     uint32_t tag = atomic_load_explicit(&descriptor->tag, memory_order_acquire);
     if (frame_tag_references(tag) == 1) {
         frame_free(frames, frame, order);
-    } else {
+    } else if (!frame_unshare(descriptor)) {
         frame_put(frames, frame);
     }
 }
