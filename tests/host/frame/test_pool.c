@@ -277,6 +277,39 @@ static void zeroed_frames_come_from_the_stock(void **state)
     assert_int_equal(frame_alloc_request(pool, &request, &low), FRAME_BAD_OWNER);
 }
 
+static void frames_of_zeros_go_to_the_stock_while_it_has_room(void **state)
+{
+    (void)state;
+    struct frame_pool *pool = &pc.pool;
+    struct frame_statistics before;
+    struct frame_statistics after;
+    struct frame_problem problem;
+    phys_addr_t frames[64];
+    unsigned room = 0;
+    while (frame_pool_idle(pool)) {
+        room++;
+    }
+    assert_true(room > 1 && room < ARRAY_LENGTH(frames));
+    for (unsigned i = 0; i < room; i++) { /* the stock is empty then */
+        assert_int_not_equal(frame_alloc_zeroed(pool, OWNER_TEST).raw, 0);
+    }
+    for (unsigned i = 0; i <= room; i++) {
+        frames[i] = frame_alloc(pool, 0, OWNER_TEST);
+        memset(frame_pointer(pool, frames[i]), 0, FRAME_BYTES);
+    }
+    frame_pool_statistics(pool, &before);
+    for (unsigned i = 0; i <= room; i++) {
+        frame_free_zeroed(pool, frames[i]);
+    }
+    frame_pool_statistics(pool, &after);
+    assert_int_equal(after.magazine_frames, before.magazine_frames + room + 1);
+    assert_true(frame_pool_check(pool, &problem));
+    for (unsigned i = room; i-- > 0;) {
+        assert_int_equal(frame_alloc_zeroed(pool, OWNER_TEST).raw, frames[i].raw);
+    }
+    assert_int_equal(frame_alloc(pool, 0, OWNER_TEST).raw, frames[room].raw); /* this one found no room */
+}
+
 /* ---- Given blocks ---- */
 
 static void a_given_block_is_taken_from_magazines(void **state)
@@ -483,6 +516,7 @@ int main(void)
         FRAME_TEST(every_byte_handed_out_is_booked),
         FRAME_TEST(an_owner_can_be_changed),
         FRAME_TEST(zeroed_frames_come_from_the_stock),
+        FRAME_TEST(frames_of_zeros_go_to_the_stock_while_it_has_room),
         FRAME_TEST(a_given_block_is_taken_from_magazines),
         FRAME_TEST(what_has_an_owner_is_not_asked_for),
         FRAME_TEST(a_split_block_is_single_frames),
