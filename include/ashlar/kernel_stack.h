@@ -27,6 +27,10 @@ struct kernel_stack {
 bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, const char *name, uint64_t bytes)
     EXCLUDES(vmalloc->lock);
 
+/* Gives an allocated stack that nobody runs on another name. Who looks at the name meanwhile may see a part
+ * of both. */
+void kernel_stack_rename(struct kernel_stack *stack, const char *name);
+
 /* Frees a stack that nobody runs on. Panics when *stack is not an allocated stack. */
 void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack) EXCLUDES(vmalloc->lock);
 

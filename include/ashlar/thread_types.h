@@ -96,9 +96,10 @@ struct thread {
     _Atomic(uint64_t) waits_since;      /* clock_nanoseconds() */
     _Atomic(uint64_t) waits_on;         /* number of who held the mutex that it waits for; 0: none */
     struct fault_history faults;        /* kernel/memory/page_fault.c */
-    struct kernel_stack stack;          /* bytes 0: it runs on a stack that is not its own */
     _Atomic(uint32_t) bound;            /* the one CPU that may run it; or THREAD_ANY_CPU */
     _Atomic(uint64_t) *_Atomic allowed; /* CPUs that may run it, if it is not bound (Q); NULL: all */
+    struct kernel_stack stack; /* the last: a new thread may take it over with the rest cleared; bytes 0:
+                                  it runs on a stack that is not its own */
 };
 
 _Static_assert(offsetof(struct thread, locks) == 0, "the platform relies on it");

@@ -201,7 +201,6 @@ static int give_files(struct process *child, const struct process *parent,
 static int give_actions(struct process *child, const struct process *parent,
                         const struct clone_request *request)
 {
-    signal_actions_put(child->actions);
     child->actions = request->flags & CLONE_SIGHAND ? signal_actions_get(parent->actions)
                                                     : signal_actions_copy(parent->actions);
     if (child->actions && (request->flags & CLONE_CLEAR_SIGHAND)) {

@@ -65,13 +65,9 @@ void process_set_name(struct process *process, const char *path)
 struct process *process_create(const struct process *like, const char *name)
 {
     struct process *process = heap_alloc_zeroed(&kernel_heap, sizeof *process);
-    struct signal_actions *actions = signal_actions_create();
-    if (!process || !actions) {
-        heap_free(&kernel_heap, process);
-        heap_free(&kernel_heap, actions);
+    if (!process) {
         return NULL;
     }
-    process->actions = actions;
     process->credentials = credentials_for_child();
     if (like) {
         memcpy(process->name, like->name, sizeof process->name);
@@ -83,6 +79,7 @@ struct process *process_create(const struct process *like, const char *name)
     }
     process->begun = clock_nanoseconds();
     wait_queue_init(&process->watchers);
+    wait_queue_init(&process->ended);
     wait_queue_init(&process->signals.continued);
     process_timers_begin(process);
     return process;

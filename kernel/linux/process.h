@@ -147,7 +147,8 @@ struct process {
     struct task *tasks;           /* (T) the first */
     _Atomic(uint32_t) task_count; /* (T) to write */
     _Atomic(uint32_t) changes;    /* of children: each that ends adds 1 */
-    struct wait_queue watchers;   /* who waits for a change; and program_run() */
+    struct wait_queue watchers;   /* who waits for a change */
+    struct wait_queue ended;      /* program_run(), which waits for its end only */
     struct usage usage;           /* (T) */
     struct usage children_usage;  /* (T) of those that were waited for; the highest peak */
 
@@ -190,8 +191,8 @@ static inline struct process *process_current(void)
     return task_current()->process;
 }
 
-/* Makes a process without tasks, memory and place in the tree. `like`: whose names and limits it gets, or
- * NULL: then `name` is its program's. NULL: there is no memory. */
+/* Makes a process without tasks, memory, signal actions and place in the tree. `like`: whose names and limits
+ * it gets, or NULL: then `name` is its program's. NULL: there is no memory. */
 struct process *process_create(const struct process *like, const char *name);
 
 /* Its table of descriptors becomes `files`; returns the one that it was. */

@@ -69,7 +69,7 @@ static void rest(struct process *process)
 {
     const struct wait_how how = {.deadline = WAIT_FOREVER, .from_outside = true};
     struct waiter waiters[2];
-    wait_enter(&process->watchers, &waiters[0], "the end of a program");
+    wait_enter(&process->ended, &waiters[0], "the end of a program");
     wait_enter(&console_readers, &waiters[1], "the end of a program");
     if (has_ended(process) || console_file_is_left()) {
         wait_leave(&waiters[0]);
@@ -141,9 +141,10 @@ static int run_file(struct program_file *file, const struct program_strings *str
     if (!process) {
         return -ENOMEM;
     }
+    process->actions = signal_actions_create();
     process->awaited = true;
     atomic_init(&process->traced, traced);
-    int error = open_console(process);
+    int error = process->actions ? open_console(process) : -ENOMEM;
     error = error ? error : begin(process, file, strings, &task);
     if (error == 0) {
         uint64_t began = cpu_ticks();

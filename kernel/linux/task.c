@@ -61,7 +61,7 @@ static struct process *become_zombie(struct process *process)
     bool forgotten = signal_parent(process, signal ? CHILD_KILLED : CHILD_EXITED,
                                    signal ? signal : (uint32_t)process->status >> 8);
     if (process->awaited) {
-        wake_all(&process->watchers);
+        wake_all(&process->ended);
     } else if (forgotten || !process->parent) {
         tree_remove(process);
         process->next_child = gone;

@@ -1,7 +1,8 @@
 /*
  * The end of a thread's memory. A thread cannot free the stack that it runs on, and who finds it gone may
- * have interrupts off; so a thread that nobody waits for is put on a list, and freed by the next that makes a
- * thread, or by a CPU that has nothing to do.
+ * have interrupts off; so a thread that nobody waits for is put on a list. The next that makes a thread takes
+ * one of them over if it is of the right kind, since a stack is dear to map and to unmap, and frees the
+ * others, as does a CPU that has nothing to do.
  */
 #include <ashlar/heap.h>
 #include <ashlar/kernel_stack.h>
@@ -40,6 +41,22 @@ static struct thread *take_one(void)
         atomic_store_explicit(&ended, thread->next, memory_order_relaxed);
     }
     irq_spinlock_release(&ended_lock);
+    return thread;
+}
+
+struct thread *threads_take_over(uint64_t stack_bytes, bool has_user_state)
+{
+    struct thread *thread = NULL;
+    while (atomic_load_explicit(&ended, memory_order_relaxed) && (thread = take_one()) != NULL) {
+        if (thread->stack.bytes == stack_bytes && (thread->extended != NULL) == has_user_state) {
+            thread_list_remove(thread);
+            heap_free(&kernel_heap, (void *)atomic_load(&thread->allowed));
+            break;
+        }
+        thread_free(thread);
+        thread = NULL;
+    }
+    threads_free_ended();
     return thread;
 }
 

@@ -136,3 +136,8 @@ void thread_free_later(struct thread *thread);
 
 /* Frees what waits for that. */
 void threads_free_ended(void);
+
+/* The same, but that one thread with such a stack (bytes, whole pages), and with room for vector registers or
+ * without, is returned, if there is one. It is in no list, and its memory is the caller's: the stack, the
+ * room and the structure, which still says what the old thread was. */
+struct thread *threads_take_over(uint64_t stack_bytes, bool has_user_state);

@@ -9,6 +9,7 @@
 #include <ashlar/memory.h>
 #include <ashlar/platform.h>
 #include <ashlar/start.h>
+#include <ashlar/string.h>
 #include <ashlar/text.h>
 #include <x86/extended_state.h>
 #include <x86/per_cpu.h>
@@ -49,12 +50,21 @@ static void set_up(struct thread *thread, const char *name)
     thread->left = has_left;
 }
 
+static uint64_t stack_bytes_of(const struct thread_request *request)
+{
+    return request->stack_bytes ? request->stack_bytes : KERNEL_STACK_BYTES;
+}
+
+static void name_stack(const struct thread *thread, char name[THREAD_NAME_BYTES + 8])
+{
+    text_join(name, THREAD_NAME_BYTES + 8, "thread ", thread->name);
+}
+
 static bool make_room(struct thread *thread, const struct thread_request *request)
 {
     char name[THREAD_NAME_BYTES + 8];
-    text_join(name, sizeof name, "thread ", thread->name);
-    uint64_t bytes = request->stack_bytes ? request->stack_bytes : KERNEL_STACK_BYTES;
-    if (!kernel_stack_alloc(&kernel_vmalloc, &thread->stack, name, bytes)) {
+    name_stack(thread, name);
+    if (!kernel_stack_alloc(&kernel_vmalloc, &thread->stack, name, stack_bytes_of(request))) {
         return false;
     }
     if (!request->has_user_state) {
@@ -67,6 +77,41 @@ static bool make_room(struct thread *thread, const struct thread_request *reques
     }
     extended_state_init(thread->extended);
     return true;
+}
+
+/* A thread made of one that has ended; NULL: there is none that fits. */
+static struct thread *make_of_ended(const struct thread_request *request)
+{
+    char name[THREAD_NAME_BYTES + 8];
+    struct thread *thread =
+        threads_take_over(align_up(stack_bytes_of(request), FRAME_BYTES), request->has_user_state);
+    if (!thread) {
+        return NULL;
+    }
+    void *extended = thread->extended;
+    memset(thread, 0, offsetof(struct thread, stack));
+    set_up(thread, request->name);
+    name_stack(thread, name);
+    kernel_stack_rename(&thread->stack, name);
+    if (extended) {
+        thread->extended = extended;
+        extended_state_init(extended);
+    }
+    return thread;
+}
+
+static struct thread *make_new(const struct thread_request *request)
+{
+    struct thread *thread = heap_alloc_zeroed(&kernel_heap, sizeof *thread);
+    if (!thread) {
+        return NULL;
+    }
+    set_up(thread, request->name);
+    if (!make_room(thread, request)) {
+        heap_free(&kernel_heap, thread);
+        return NULL;
+    }
+    return thread;
 }
 
 static void be_idle(struct thread *thread, unsigned cpu)
@@ -114,14 +159,12 @@ static bool idle_thread_exists(void)
 struct thread *thread_create(const struct thread_request *request)
 {
     START_REQUIRE(START_ADDRESSES);
-    threads_free_ended();
-    struct thread *thread = idle_thread_exists() ? heap_alloc_zeroed(&kernel_heap, sizeof *thread) : NULL;
-    if (!thread) {
+    if (!idle_thread_exists()) {
         return NULL;
     }
-    set_up(thread, request->name);
-    if (!make_room(thread, request)) {
-        heap_free(&kernel_heap, thread);
+    struct thread *thread = make_of_ended(request);
+    thread = thread ? thread : make_new(request);
+    if (!thread) {
         return NULL;
     }
     thread_set_entry(thread, request->entry, request->argument);

@@ -38,6 +38,12 @@ bool kernel_stack_alloc(struct vmalloc *vmalloc, struct kernel_stack *stack, con
     return true;
 }
 
+void kernel_stack_rename(struct kernel_stack *stack, const char *name)
+{
+    DEBUG_ASSERT(stack->bytes != 0);
+    set_name(stack, name);
+}
+
 void kernel_stack_free(struct vmalloc *vmalloc, struct kernel_stack *stack)
 {
     DEBUG_ASSERT(vmalloc_is_valid(vmalloc));

@@ -179,9 +179,12 @@ static bool merge_table(struct page_table *table, phys_addr_t at, uint64_t addre
     table->table_frames--;
     tlb_batch_add(batch, virt_addr(address), page_level_bytes(level), (enum page_level)(level - 1),
                   page_entry_access(whole) & PAGE_GLOBAL);
-    batch->local = true; /* as for a table, which this is; but it is not empty as others are that go */
+    /* As tlb_batch_put_table() does it, but that this table is not empty. */
+    atomic_fetch_add_explicit(&table->tables_waiting, 1, memory_order_relaxed);
+    batch->local = true;
     tlb_batch_put(batch, child, 0);
     tlb_batch_finish(batch);
+    atomic_fetch_sub_explicit(&table->tables_waiting, 1, memory_order_relaxed);
     table_link(table, at, address, level, whole);
     return true;
 }

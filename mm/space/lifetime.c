@@ -150,7 +150,7 @@ void vm_space_destroy(struct vm_space *space)
         panic("vm: no memory to destroy %s, which needs none", space->name);
     }
     vm_work_lock(space, &work);
-    work.hold.ends = space->user; /* the kernel's tables stay loaded */
+    work.hold.ends = space->user;                           /* the kernel's tables stay loaded */
     vm_range_remove(space, &work, space->base, space->end); /* cuts nothing, so no spares */
     vm_work_unlock(space, &work);
     vm_work_end(space, &work);

@@ -244,40 +244,6 @@ static void an_owner_can_be_changed(void **state)
     assert_int_equal(frame_change_owner(pool, run, OWNER_KEPT, OWNER_HEAP), FRAME_WRONG_LENGTH);
 }
 
-/* ---- Zeroed frames ---- */
-
-static void zeroed_frames_come_from_the_stock(void **state)
-{
-    (void)state;
-    struct frame_pool *pool = &pc.pool;
-    struct frame_request request = {.frames = 1, .owner = OWNER_TEST, .zeroed = true};
-    struct frame_statistics before;
-    struct frame_statistics after;
-    unsigned prepared = 0;
-    while (frame_pool_idle(pool)) {
-        prepared++;
-    }
-    assert_true(prepared > 1);
-    frame_pool_statistics(pool, &before);
-    assert_int_equal(before.magazine_frames, prepared);
-    for (unsigned i = 0; i < prepared; i++) {
-        phys_addr_t frame;
-        assert_int_equal(frame_alloc_request(pool, &request, &frame), FRAME_OK);
-        const uint8_t *bytes = frame_pointer(pool, frame);
-        assert_true(bytes[0] == 0 && memcmp(bytes, bytes + 1, FRAME_BYTES - 1) == 0);
-    }
-    frame_pool_statistics(pool, &after);
-    assert_int_equal(after.magazine_frames, 0);
-    assert_int_equal(after.free_frames, before.free_frames); /* all came from the stock */
-    assert_true(frame_pool_idle(pool));
-    request.limit = MIB(16); /* the stock says nothing about addresses */
-    phys_addr_t low;
-    assert_int_equal(frame_alloc_request(pool, &request, &low), FRAME_OK);
-    assert_true(low.raw < MIB(16));
-    request = (struct frame_request){.frames = 1, .owner = OWNER_COUNT, .zeroed = true};
-    assert_int_equal(frame_alloc_request(pool, &request, &low), FRAME_BAD_OWNER);
-}
-
 /* ---- Given blocks ---- */
 
 static void a_given_block_is_taken_from_magazines(void **state)
@@ -483,7 +449,6 @@ int main(void)
         FRAME_TEST(the_ledger_closes_and_reclaiming_moves_bytes),
         FRAME_TEST(every_byte_handed_out_is_booked),
         FRAME_TEST(an_owner_can_be_changed),
-        FRAME_TEST(zeroed_frames_come_from_the_stock),
         FRAME_TEST(a_given_block_is_taken_from_magazines),
         FRAME_TEST(what_has_an_owner_is_not_asked_for),
         FRAME_TEST(a_split_block_is_single_frames),
