@@ -77,6 +77,8 @@
     X(435, clone3, "pn")            X(61, wait4, "npxp")         X(247, waitid, "nnpxp")                     \
     X(62, kill, "nn")               X(200, tkill, "nn")          X(234, tgkill, "nnn")                       \
     X(202, futex, "pxnppn")         X(59, execve, "spp")                                                     \
+    /* futex_waitv.c */                                                                                      \
+    X(449, futex_waitv, "pnxpn")                                                                             \
     /* signal_calls.c, signal_frame.c, kill.c */                                                             \
     X(13, rt_sigaction, "nppn")     X(14, rt_sigprocmask, "nppn") X(15, rt_sigreturn, "")                    \
     X(34, pause, "")                X(127, rt_sigpending, "pn")  X(128, rt_sigtimedwait, "pppn")             \

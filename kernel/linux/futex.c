@@ -4,6 +4,7 @@
  */
 #include "futex.h"
 
+#include <ashlar/heap.h>
 #include <ashlar/platform.h>
 #include <stdatomic.h>
 
@@ -17,7 +18,8 @@ struct bucket {
     uint64_t tickets; /* given so far */
 };
 
-/* Lies on the stack of who sleeps; or keeps the place of a walk that lets go, and then it has no key. */
+/* Belongs to who sleeps, who has one for each word; or keeps the place of a walk that lets go, and then it
+ * has no key. */
 struct sleeper {
     struct sleeper *next;
     struct sleeper *previous;
@@ -26,7 +28,7 @@ struct sleeper {
     uint32_t bits;
     _Atomic(bool) woken;
     struct bucket *_Atomic bucket; /* changes with the locks of both held */
-    struct wait_queue queue;
+    struct wait_queue *queue;      /* where he rests */
 };
 
 static struct bucket buckets[BUCKETS];
@@ -122,7 +124,7 @@ static void wake(struct bucket *bucket, struct sleeper *sleeper)
 {
     take_out(bucket, sleeper);
     atomic_store(&sleeper->woken, true);
-    wake_one(&sleeper->queue);
+    wake_one(sleeper->queue);
 }
 
 /* ---- Sleeping ---- */
@@ -162,28 +164,86 @@ static bool leave(struct sleeper *sleeper)
     return woken;
 }
 
-int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits,
-                   uint64_t deadline)
+/* Out of the first so many; returns the last of them that was woken before, or -1. */
+static int64_t leave_some(struct sleeper *sleepers, uint32_t count)
 {
-    struct sleeper sleeper = {.key = *key, .bits = bits};
-    struct bucket *bucket = bucket_of(key);
-    uint32_t seen;
-    wait_queue_init(&sleeper.queue);
-    if (!lock_and_read(bucket, at, &seen)) {
-        return -EFAULT;
+    int64_t woken = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (leave(&sleepers[i])) {
+            woken = i;
+        }
     }
-    if (seen != value) {
-        unlock(bucket);
-        return -EAGAIN;
+    return woken;
+}
+
+/* Enters one for each word and returns how many. Or leaves none there, and returns an error, or the place of
+ * one that was woken meanwhile. */
+static int64_t enter_all(struct sleeper *sleepers, const struct futex_word *words, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct bucket *bucket = bucket_of(&sleepers[i].key);
+        uint32_t seen;
+        bool read = lock_and_read(bucket, words[i].at, &seen);
+        if (read && seen == words[i].value) {
+            append(bucket, &sleepers[i]);
+            unlock(bucket);
+            continue;
+        }
+        if (read) {
+            unlock(bucket);
+        }
+        int64_t woken = leave_some(sleepers, i);
+        return woken >= 0 ? woken : read ? -EAGAIN : -EFAULT;
     }
-    append(bucket, &sleeper);
-    unlock(bucket);
+    return count;
+}
+
+static bool is_any_woken(const struct sleeper *sleepers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (atomic_load(&sleepers[i].woken)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int64_t sleep_on(struct sleeper *sleepers, const struct futex_word *words, uint32_t count,
+                        uint64_t deadline)
+{
     struct wait_how how = {.deadline = deadline, .killable = true, .from_outside = true};
-    enum wait_result result = WAIT_UNTIL(&sleeper.queue, atomic_load(&sleeper.woken), "a futex", how);
-    if (leave(&sleeper)) {
-        return 0;
+    struct wait_queue queue = WAIT_QUEUE_INITIALIZER;
+    for (uint32_t i = 0; i < count; i++) {
+        sleepers[i].queue = &queue;
     }
-    return result == WAIT_KILLED ? -EINTR : -ETIMEDOUT;
+    int64_t answer = enter_all(sleepers, words, count);
+    if (answer != count) {
+        return answer;
+    }
+    enum wait_result result = WAIT_UNTIL(&queue, is_any_woken(sleepers, count), "a futex", how);
+    int64_t woken = leave_some(sleepers, count);
+    return woken >= 0 ? woken : result == WAIT_KILLED ? -EINTR : -ETIMEDOUT;
+}
+
+int64_t futex_wait(const struct futex_word *word, uint32_t bits, uint64_t deadline)
+{
+    struct sleeper sleeper = {.key = word->key, .bits = bits};
+    return sleep_on(&sleeper, word, 1, deadline);
+}
+
+int64_t futex_wait_any(const struct futex_word *words, uint32_t count, uint64_t deadline)
+{
+    struct sleeper *sleepers = heap_alloc_zeroed(&kernel_heap, count * sizeof *sleepers);
+    if (!sleepers) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sleepers[i].key = words[i].key;
+        sleepers[i].bits = FUTEX_ALL_BITS;
+    }
+    int64_t answer = sleep_on(sleepers, words, count, deadline);
+    heap_free(&kernel_heap, sleepers);
+    return answer;
 }
 
 /* ---- Walking over those that sleep for a key ---- */

@@ -22,12 +22,22 @@ void futexes_start(void);
  * looked for. 0, -EINVAL (not aligned) or -EFAULT. */
 int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct futex_key *key);
 
+/* A word that somebody sleeps for as long as it is `value`. */
+struct futex_word {
+    struct futex_key key;
+    user_addr_t at;
+    uint32_t value;
+};
+
 /*
- * Sleeps until a wake for the key with one of these bits, if the word is `value` still. Returns 0, -EAGAIN
- * (it is another one), -EFAULT, -ETIMEDOUT or -EINTR (killed).
+ * Sleeps until a wake for the word with one of these bits, if it is `value` still, or until the deadline.
+ * Returns 0, -EAGAIN (it is another one), -EFAULT, -ETIMEDOUT or -EINTR (killed).
  */
-int64_t futex_wait(const struct futex_key *key, user_addr_t at, uint32_t value, uint32_t bits,
-                   uint64_t deadline);
+int64_t futex_wait(const struct futex_word *word, uint32_t bits, uint64_t deadline);
+
+/* The same for `count` words at once, at least 1, if all have their values still. Returns the place of one
+ * that was woken, the last if several were; -ENOMEM too. */
+int64_t futex_wait_any(const struct futex_word *words, uint32_t count, uint64_t deadline);
 
 /* Wakes up to `count` that sleep for one of these bits; returns how many. */
 int64_t futex_wake(const struct futex_key *key, uint32_t bits, uint32_t count);

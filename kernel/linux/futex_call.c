@@ -40,8 +40,7 @@ static int64_t wait(const struct trap_frame *frame, uint32_t operation, uint32_t
 {
     uint32_t flags = (uint32_t)argument_2(frame);
     uint64_t deadline;
-    struct futex_key key;
-    user_addr_t at = user_addr(argument_1(frame));
+    struct futex_word word = {.at = user_addr(argument_1(frame)), .value = (uint32_t)argument_3(frame)};
     int64_t error = get_deadline(user_addr(argument_4(frame)), operation, flags & FUTEX_REAL_TIME, &deadline);
     if (!error && operation == FUTEX_WAIT && (flags & FUTEX_REAL_TIME)) {
         error = -ENOSYS;
@@ -49,8 +48,9 @@ static int64_t wait(const struct trap_frame *frame, uint32_t operation, uint32_t
     if (!error && bits == 0) {
         error = -EINVAL;
     }
-    error = error ? error : futex_key_of(process_current()->memory, at, flags & FUTEX_PRIVATE, &key);
-    return error ? error : futex_wait(&key, at, (uint32_t)argument_3(frame), bits, deadline);
+    error =
+        error ? error : futex_key_of(process_current()->memory, word.at, flags & FUTEX_PRIVATE, &word.key);
+    return error ? error : futex_wait(&word, bits, deadline);
 }
 
 /* Of a count of 0 one is woken: Linux has always done so. */

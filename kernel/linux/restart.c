@@ -40,6 +40,7 @@ static enum restart_class class_of(uint64_t number, const struct trap_frame *fra
     case 318: /* getrandom */
     case 327: /* preadv2 */
     case 328: /* pwritev2 */
+    case 449: /* futex_waitv */
         return RESTART_ALLOWED;
     case 34:  /* pause */
     case 130: /* rt_sigsuspend */

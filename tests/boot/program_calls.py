@@ -1,0 +1,10 @@
+"""Calls that few programs make, and what they say of errors: as on Linux."""
+
+from programs import like_linux
+
+THREADS = "-pthread"
+
+CASES = {
+    "program.futex-many": like_linux("futex_many", THREADS, cpus=1),
+    "program.futex-many.4": like_linux("futex_many", THREADS, cpus=4),
+}
