@@ -34,12 +34,19 @@ int files_make_devices(void)
     } devices[] = {{"/dev/null", 1, 3, 0666},   {"/dev/zero", 1, 5, 0666},    {"/dev/full", 1, 7, 0666},
                    {"/dev/random", 1, 8, 0666}, {"/dev/urandom", 1, 9, 0666}, {"/dev/tty", 5, 0, 0666},
                    {"/dev/console", 5, 1, 0600}};
+    static const char *const links[][2] = {{"/dev/fd", "/proc/self/fd"},
+                                           {"/dev/stdin", "/proc/self/fd/0"},
+                                           {"/dev/stdout", "/proc/self/fd/1"},
+                                           {"/dev/stderr", "/proc/self/fd/2"}};
     struct fs_view view;
     fs_view_root(&tree, &view);
     int error = fs_mkdir(&view, NULL, "/dev", 0755);
     for (size_t i = 0; (error == 0 || error == -EEXIST) && i < ARRAY_LENGTH(devices); i++) {
         error = fs_mknod(&view, NULL, devices[i].name, FS_CHARACTER | devices[i].mode,
                          fs_device(devices[i].major, devices[i].minor));
+    }
+    for (size_t i = 0; (error == 0 || error == -EEXIST) && i < ARRAY_LENGTH(links); i++) {
+        error = fs_symlink(&view, links[i][1], NULL, links[i][0]);
     }
     fs_view_put(&view);
     return error == -EEXIST ? 0 : error;

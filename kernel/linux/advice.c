@@ -165,15 +165,16 @@ static int64_t advise_all(struct vm_space *space, const struct rule *rule, uint6
     return holes;
 }
 
-int64_t call_madvise(const struct trap_frame *frame)
+bool advice_is_for_others(uint32_t advice)
 {
-    uint64_t base = argument_1(frame);
-    uint64_t bytes = align_up(argument_2(frame), FRAME_BYTES);
-    uint64_t advice = (uint32_t)argument_3(frame);
-    struct process *process = process_current();
-    struct vm_space *space = &process->memory->space;
+    return advice == ADVICE_COLD || advice == ADVICE_PAGE_OUT || advice == ADVICE_WILL_NEED;
+}
+
+int64_t memory_advise(struct vm_space *space, uint64_t base, uint64_t length, uint32_t advice)
+{
+    uint64_t bytes = align_up(length, FRAME_BYTES);
     if (advice >= ADVICES || rules[advice].effect == EFFECT_UNKNOWN || !is_aligned(base, FRAME_BYTES) ||
-        (bytes == 0 && argument_2(frame) != 0) || base + bytes < base) {
+        (bytes == 0 && length != 0) || base + bytes < base) {
         return -EINVAL;
     }
     if (rules[advice].effect == EFFECT_POPULATE) {
@@ -182,6 +183,12 @@ int64_t call_madvise(const struct trap_frame *frame)
             memory_fill(space, base, covered, advice == ADVICE_POPULATE_READ ? VM_READ : VM_WRITE);
         return error || covered == base + bytes ? error : -ENOMEM;
     }
-    memory_note_peak(process->memory);
+    memory_note_peak(process_current()->memory);
     return advise_all(space, &rules[advice], base, base + bytes);
+}
+
+int64_t call_madvise(const struct trap_frame *frame)
+{
+    return memory_advise(&process_current()->memory->space, argument_1(frame), argument_2(frame),
+                         (uint32_t)argument_3(frame));
 }

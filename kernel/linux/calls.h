@@ -64,6 +64,8 @@
     X(149, mlock, "pn")              X(150, munlock, "pn")            X(151, mlockall, "x")                  \
     X(152, munlockall, "")           X(310, process_vm_readv, "npnpnx")                                      \
     X(311, process_vm_writev, "npnpnx")                               X(325, mlock2, "pnx")                  \
+    /* process_advice.c */                                                                                   \
+    X(440, process_madvise, "dpnnx")                                                                         \
     /* identity.c */                                                                                         \
     X(39, getpid, "")               X(60, exit, "n")             X(102, getuid, "")                          \
     X(104, getgid, "")              X(107, geteuid, "")          X(108, getegid, "")                         \

@@ -157,8 +157,8 @@ int64_t call_mlockall(const struct trap_frame *frame)
         return -ENOMEM;
     }
     unsigned future = flags & LOCK_ALL_FUTURE ? VM_LOCKED : 0;
+    future |= flags & LOCK_ALL_ON_FAULT ? MEMORY_WAITS : 0;
     atomic_store_explicit(&process->memory->future_marks, future, memory_order_relaxed);
-    process->memory->future_waits = flags & LOCK_ALL_ON_FAULT;
     if (flags & LOCK_ALL_CURRENT) {
         mark_all(space, VM_LOCKED, 0);
         if (!(flags & LOCK_ALL_ON_FAULT)) {

@@ -137,18 +137,14 @@ static int64_t check_map(uint64_t address, uint64_t bytes, uint64_t flags, uint6
     return !known || grows || (validates && (flags & MAP_ANONYMOUS)) ? -EINVAL : 0;
 }
 
-/* enum vm_mark of the mapping. */
-static unsigned marks_of(const struct process *process, uint64_t flags)
+/* enum vm_mark of the mapping; and whether its pages come at once. */
+static unsigned marks_of(const struct process *process, uint64_t flags, bool *fills)
 {
-    return memory_future_marks(process) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
+    unsigned future = memory_future_marks(process);
+    bool locked = flags & MAP_LOCKED || (future & VM_LOCKED && !(future & MEMORY_WAITS));
+    *fills = locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
+    return (future & ~MEMORY_WAITS) | (flags & MAP_LOCKED ? VM_LOCKED : 0) |
            (flags & MAP_NO_RESERVE ? VM_NO_RESERVE : 0);
-}
-
-/* Whether its pages come at once. */
-static bool fills(const struct process *process, uint64_t flags, unsigned marks)
-{
-    bool locked = marks & VM_LOCKED && (flags & MAP_LOCKED || !process->memory->future_waits);
-    return locked || (flags & (MAP_POPULATE | MAP_NO_BLOCK)) == MAP_POPULATE;
 }
 
 /* Bytes of the range that regions have. */
@@ -166,22 +162,22 @@ static uint64_t mapped_in(struct vm_space *space, uint64_t base, uint64_t end)
 
 /* What limits and the machine say to a mapping, of which `replaced` bytes are counted already, and which may
  * be a promise if it is of no file: 0, -ENOMEM, -EAGAIN or -EPERM. */
-static int64_t check_promise(const struct process *process, uint64_t bytes, uint64_t replaced, uint64_t flags,
-                             unsigned access)
+static int64_t check_promise(const struct process *process, const struct vm_request *request,
+                             uint64_t replaced, uint64_t flags)
 {
-    bool own = access & VM_WRITE && !is_shared(flags);
+    bool own = request->access & VM_WRITE && !is_shared(flags);
     bool data = own && !(flags & MAP_GROWS_DOWN);
     bool promised = own || (is_shared(flags) && flags & MAP_ANONYMOUS);
-    if (!memory_may_grow(process, bytes - replaced, data)) {
+    if (!memory_may_grow(process, request->bytes - replaced, data)) {
         return -ENOMEM;
     }
-    if (marks_of(process, flags) & VM_LOCKED) {
-        int64_t error = memory_may_lock(process, bytes);
+    if (request->marks & VM_LOCKED) {
+        int64_t error = memory_may_lock(process, request->bytes);
         if (error) {
             return error;
         }
     }
-    return !promised || flags & MAP_NO_RESERVE || memory_can_promise(bytes) ? 0 : -ENOMEM;
+    return !promised || flags & MAP_NO_RESERVE || memory_can_promise(request->bytes) ? 0 : -ENOMEM;
 }
 
 int64_t call_mmap(const struct trap_frame *frame)
@@ -198,12 +194,13 @@ int64_t call_mmap(const struct trap_frame *frame)
     bytes = align_up(bytes, FRAME_BYTES);
     bool replaces = (flags & MAP_FIXED) && !(flags & MAP_FIXED_NO_REPLACE);
     uint64_t replaced = replaces ? mapped_in(&process->memory->space, address, address + bytes) : 0;
-    error = check_promise(process, bytes, replaced, flags, access);
+    bool fills;
+    struct vm_request request = {
+        .source = VM_ZERO, .bytes = bytes, .access = access, .marks = marks_of(process, flags, &fills)};
+    error = check_promise(process, &request, replaced, flags);
     if (error) {
         return error;
     }
-    struct vm_request request = {
-        .source = VM_ZERO, .bytes = bytes, .access = access, .marks = marks_of(process, flags)};
     if (!(flags & MAP_ANONYMOUS)) {
         error = mapping_of_file(&request, argument_5(frame), is_shared(flags), argument_6(frame));
     } else if (is_shared(flags)) {
@@ -217,7 +214,7 @@ int64_t call_mmap(const struct trap_frame *frame)
     if (request.pager) {
         vm_pager_put(request.pager); /* the region has its own reference */
     }
-    if (placed > 0 && fills(process, flags, request.marks)) {
+    if (placed > 0 && fills) {
         bool writes = access & VM_WRITE && !is_shared(flags);
         (void)memory_fill(&process->memory->space, (uint64_t)placed, (uint64_t)placed + bytes,
                           writes ? VM_WRITE : VM_READ); /* what fails is found out by whoever touches it */
@@ -278,17 +275,17 @@ static bool move_heap_end(struct process *process, uint64_t end)
     if (new == old) {
         return true;
     }
+    bool fills;
     struct vm_request request = {.name = "heap",
                                  .source = VM_ZERO,
                                  .bytes = new - old,
                                  .access = VM_READ | VM_WRITE,
-                                 .marks = marks_of(process, 0),
+                                 .marks = marks_of(process, 0, &fills),
                                  .address = virt_addr(old)};
-    if (check_promise(process, new - old, 0, MAP_PRIVATE, request.access) ||
-        place_fixed(process, &request, false) <= 0) {
+    if (check_promise(process, &request, 0, MAP_PRIVATE) || place_fixed(process, &request, false) <= 0) {
         return false;
     }
-    if (fills(process, 0, request.marks)) {
+    if (fills) {
         (void)memory_fill(&process->memory->space, old, new, VM_WRITE);
     }
     return true;

@@ -30,7 +30,8 @@ int64_t memory_may_protect(const struct process *process, uint64_t base, uint64_
 /* Whether `bytes` bytes may be locked that are not yet: 0, -EPERM (none may be), or -EAGAIN. */
 int64_t memory_may_lock(const struct process *process, uint64_t bytes);
 
-/* Marks (enum vm_mark) of memory that the process maps now, beside those it asks for: mlockall(). */
+/* Marks (enum vm_mark) of memory that the process maps now, beside those it asks for, and MEMORY_WAITS:
+ * mlockall(). Another thread may change them at any time: so they are asked for once for each mapping. */
 unsigned memory_future_marks(const struct process *process);
 
 /*
@@ -42,3 +43,9 @@ int64_t memory_fill(struct vm_space *space, uint64_t base, uint64_t end, enum vm
 
 /* The end of what regions cover from `base` on, `end` at most. */
 uint64_t memory_covered(struct vm_space *space, uint64_t base, uint64_t end);
+
+/* madvise() for a space: one's own, or advice_is_for_others(). length: in bytes. */
+int64_t memory_advise(struct vm_space *space, uint64_t base, uint64_t length, uint32_t advice);
+
+/* Whether a process may give the advice to another one. */
+bool advice_is_for_others(uint32_t advice);

@@ -81,6 +81,24 @@ int64_t pidfd_number(uint64_t descriptor, bool *patient)
     return number;
 }
 
+int64_t pidfd_space(uint64_t descriptor, struct vm_space **space)
+{
+    struct file *file = find_file(descriptor);
+    if (!file) {
+        return -EBADF;
+    }
+    const struct process_handle *handle = file->own;
+    *space = NULL;
+    tree_lock();
+    if (handle->process && handle->process->memory) {
+        const struct vm_space *found = &handle->process->memory->space;
+        *space = vm_space_get(found->manager, found->number);
+    }
+    tree_unlock();
+    file_put(file);
+    return *space ? 0 : -ESRCH;
+}
+
 /* ---- The calls ---- */
 
 int64_t call_pidfd_open(const struct trap_frame *frame)

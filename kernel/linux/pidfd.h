@@ -33,3 +33,7 @@ int64_t pidfd_for_child(struct process *process, user_addr_t at);
 /* The process's number behind a descriptor, whose flag FILE_NO_WAIT is stored in *patient as its opposite.
  * -EBADF: it is no process; -ECHILD: that was waited for. */
 int64_t pidfd_number(uint64_t descriptor, bool *patient);
+
+/* Stores the space of that process, with a reference. -EBADF: the descriptor is no process; -ESRCH: it has no
+ * memory any more. */
+int64_t pidfd_space(uint64_t descriptor, struct vm_space **space);

@@ -69,6 +69,8 @@ struct memory_layout {
     struct program_stack_places strings;
 };
 
+#define MEMORY_WAITS (1U << 31) /* what is locked by mlockall() alone fills as it is touched */
+
 /* What all threads have in common that run in one space. */
 struct memory {
     struct vm_space space;
@@ -81,8 +83,7 @@ struct memory {
     uint64_t heap_end;              /* what brk() was given last */
     uint64_t map_base;              /* mmap() looks for room from here upwards */
     uint64_t peak;                  /* of resident pages, up to the last time that some went */
-    _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get: mlockall() */
-    bool future_waits;              /* those that are locked for that reason fill as they are touched */
+    _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get, and MEMORY_WAITS: mlockall() */
     struct memory_layout layout;
     _Atomic(bool) barriers;   /* a task has asked to use membarrier() */
     _Atomic(bool) undumpable; /* PR_SET_DUMPABLE: kept and told */

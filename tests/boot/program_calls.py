@@ -5,6 +5,8 @@ from programs import like_linux
 THREADS = "-pthread"
 
 CASES = {
+    "program.process-advice": like_linux("process_advice", cpus=1),
+    "program.process-advice.4": like_linux("process_advice", cpus=4),
     "program.futex-many": like_linux("futex_many", THREADS, cpus=1),
     "program.futex-many.4": like_linux("futex_many", THREADS, cpus=4),
 }
