@@ -15,6 +15,14 @@ enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t b
                             unsigned clear) EXCLUDES(space->change, space->lock);
 
 /*
+ * Gives the range a name for people, which stays where it is as long as the space and its clones; NULL: none.
+ * Regions it cuts become several, alike ones with the same pointer for a name become one. Fails with
+ * VM_NO_MEMORY, VM_NOT_MAPPED, VM_BUSY, or for a bad range.
+ */
+enum vm_error vm_space_name(struct vm_space *space, virt_addr_t base, uint64_t bytes, const char *name)
+    EXCLUDES(space->change, space->lock);
+
+/*
  * Empties the range: pages go, and their frames, as by vm_space_unmap(), but the regions stay, and the next
  * access finds what they begin with: zeros, or the pager's page. Holes, and regions of given frames, of
  * devices and of nothing are left as they are, as are those marked VM_LOCKED unless `locked`. Faults are

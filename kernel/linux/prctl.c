@@ -1,6 +1,7 @@
 /* What prctl() tells and keeps beside names and signals (include/uapi/linux/prctl.h). */
 #include "prctl.h"
 #include "calls.h"
+#include "region_names.h"
 #include "tree.h"
 
 #define CAPABILITIES 41 /* CAP_LAST_CAP + 1 */
@@ -17,6 +18,7 @@ enum prctl_rest {
     PRCTL_GET_SECURE_BITS = 27,
     PRCTL_SET_NO_NEW_PRIVILEGES = 38,
     PRCTL_GET_NO_NEW_PRIVILEGES = 39,
+    PRCTL_SET_REGION = 0x53564d61, /* PR_SET_VMA */
 };
 
 static bool rest_is_zero(const struct trap_frame *frame)
@@ -64,6 +66,8 @@ int64_t prctl_rest(const struct trap_frame *frame)
         return 0;
     case PRCTL_GET_NO_NEW_PRIVILEGES:
         return value == 0 && rest_is_zero(frame) ? task->no_new_privileges : -EINVAL;
+    case PRCTL_SET_REGION:
+        return prctl_region(frame);
     default:
         return -EINVAL;
     }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "pidfd.h"
+#include "region_names.h"
 #include "tree.h"
 
 #define NO_LIMIT     UINT64_MAX
@@ -174,6 +175,9 @@ int memory_copy(struct memory **memory, struct memory *from, const char *name)
     made->barriers = from->barriers;
     made->undumpable = from->undumpable;
     mutex_release(&from->heap);
+    if (error == VM_OK) {
+        made->names = region_names_get(from->names); /* now, as the copy may have the first ones */
+    }
     if (error == VM_OK && from->file) {
         program_file_hold(from->file);
         made->file = from->file;
@@ -206,6 +210,7 @@ void memory_put(struct memory *memory, struct usage *usage)
     if (memory->file) {
         program_file_let_go(memory->file);
     }
+    region_names_put(memory->names);
     heap_free(&kernel_heap, memory);
 }
 

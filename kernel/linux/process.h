@@ -69,6 +69,8 @@ struct memory_layout {
     struct program_stack_places strings;
 };
 
+struct region_names;
+
 #define MEMORY_WAITS (1U << 31) /* what is locked by mlockall() alone fills as it is touched */
 
 /* What all threads have in common that run in one space. */
@@ -85,8 +87,9 @@ struct memory {
     uint64_t peak;                  /* of resident pages, up to the last time that some went */
     _Atomic(unsigned) future_marks; /* enum vm_mark that new regions get, and MEMORY_WAITS: mlockall() */
     struct memory_layout layout;
-    _Atomic(bool) barriers;   /* a task has asked to use membarrier() */
-    _Atomic(bool) undumpable; /* PR_SET_DUMPABLE: kept and told */
+    _Atomic(struct region_names *) names; /* region_names.h; NULL: its regions have none */
+    _Atomic(bool) barriers;               /* a task has asked to use membarrier() */
+    _Atomic(bool) undumpable;             /* PR_SET_DUMPABLE: kept and told */
 };
 
 /* What a process has used, up to the last time that one of its tasks or its memory went. */

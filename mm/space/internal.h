@@ -222,6 +222,9 @@ struct vm_region *vm_region_merge(struct vm_space *space, struct vm_work *work, 
 enum vm_error vm_range_check(const struct vm_space *space, uint64_t base, uint64_t bytes);
 enum vm_error vm_access_check(unsigned access);
 
+/* The name of regions that have none. */
+extern const char vm_no_name[];
+
 /* Whether such a region can have these marks. */
 bool vm_marks_fit(enum vm_source source, unsigned marks);
 enum vm_error vm_request_check(const struct vm_space *space, const struct vm_request *request);

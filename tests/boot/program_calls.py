@@ -1,12 +1,15 @@
 """Calls that few programs make, and what they say of errors: as on Linux."""
 
-from programs import like_linux
+from programs import like_linux, says
 
 THREADS = "-pthread"
 
 CASES = {
     "program.process-advice": like_linux("process_advice", cpus=1),
     "program.process-advice.4": like_linux("process_advice", cpus=4),
+    "program.dev-links": like_linux("dev_links"),
     "program.futex-many": like_linux("futex_many", THREADS, cpus=1),
     "program.futex-many.4": like_linux("futex_many", THREADS, cpus=4),
+    "program.region-names": says("region_names", "", "done", cpus=1),
+    "program.region-names.4": says("region_names", "", "done", cpus=4),
 }

@@ -98,7 +98,7 @@ static void describe(struct vm_region *region, const struct vm_request *request,
                   : request->source == VM_PAGER ? request->offset
                                                 : 0,
         .pager = request->source == VM_PAGER ? request->pager : NULL,
-        .name = request->name ? request->name : "",
+        .name = request->name ? request->name : vm_no_name,
         .source = (uint8_t)request->source,
         .cache = (uint8_t)request->cache,
         .around = (uint8_t)max_u64(request->around, 1),

@@ -5,7 +5,16 @@
 #include "mm/space/internal.h"
 #include <ashlar/vm_advice.h>
 
-/* ---- Marks ---- */
+/* ---- Marks and names ---- */
+
+const char vm_no_name[] = "";
+
+/* What a range gets. */
+struct marking {
+    unsigned set;
+    unsigned clear;
+    const char *name; /* NULL: it keeps its own */
+};
 
 /* Whether all that lies in the range, which regions cover, can have these marks. */
 static bool can_have(const struct vm_space *space, uint64_t base, uint64_t end, unsigned marks)
@@ -18,22 +27,23 @@ static bool can_have(const struct vm_space *space, uint64_t base, uint64_t end, 
     return !region || region->base >= end;
 }
 
-static void mark_region(struct vm_space *space, struct vm_region *region, unsigned marks)
+static void mark_region(struct vm_space *space, struct vm_region *region, const struct marking *marking)
     REQUIRES(space->change, space->lock)
 {
     vm_region_count(space, region, 0 - region->bytes);
-    region->marks = (uint8_t)marks;
+    region->marks = (uint8_t)((region->marks & ~marking->clear) | marking->set);
+    region->name = marking->name ? marking->name : region->name;
     vm_region_count(space, region, region->bytes);
 }
 
-static void mark(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end, unsigned set,
-                 unsigned clear) REQUIRES(space->change, space->lock)
+static void mark(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
+                 const struct marking *marking) REQUIRES(space->change, space->lock)
 {
     struct vm_region *region = vm_range_cut_regions(space, work, base, end);
     while (region && region->base < end) {
         vm_hold_renew(&work->hold);
         work->hold.left--;
-        mark_region(space, region, (region->marks & ~clear) | set);
+        mark_region(space, region, marking);
         region = vm_region_merge(space, work, region)->next;
     }
     struct vm_region *behind = vm_region_above(space, end);
@@ -43,40 +53,53 @@ static void mark(struct vm_space *space, struct vm_work *work, uint64_t base, ui
 }
 
 static enum vm_error try_mark(struct vm_space *space, struct vm_work *work, uint64_t base, uint64_t end,
-                              unsigned set, unsigned clear) REQUIRES(space->change)
+                              const struct marking *marking) REQUIRES(space->change)
 {
     if (!vm_range_is_covered(space, base, end - base)) {
         return VM_NOT_MAPPED;
     }
-    if (!can_have(space, base, end, set)) {
+    if (!can_have(space, base, end, marking->set)) {
         return VM_BAD_ACCESS;
     }
     vm_work_lock(space, work);
     enum vm_error error = vm_range_cut_pages(space, work, base, end);
     if (error == VM_OK) {
-        mark(space, work, base, end, set, clear);
+        mark(space, work, base, end, marking);
     }
     vm_work_unlock(space, work);
     return error;
 }
 
-enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
-                            unsigned clear)
+static enum vm_error mark_range(struct vm_space *space, virt_addr_t base, uint64_t bytes,
+                                const struct marking *marking) EXCLUDES(space->change, space->lock)
 {
     struct vm_work work;
     enum vm_error error = vm_range_check(space, base.raw, bytes);
     if (error != VM_OK) {
         return error;
     }
-    if ((set | clear) & ~(unsigned)VM_MARKS) {
+    if ((marking->set | marking->clear) & ~(unsigned)VM_MARKS) {
         return VM_BAD_ACCESS;
     }
     if (!vm_work_begin(space, &work, VM_CUTS)) {
         return VM_NO_MEMORY;
     }
-    error = try_mark(space, &work, base.raw, base.raw + bytes, set, clear);
+    error = try_mark(space, &work, base.raw, base.raw + bytes, marking);
     vm_work_end(space, &work);
     return error;
+}
+
+enum vm_error vm_space_mark(struct vm_space *space, virt_addr_t base, uint64_t bytes, unsigned set,
+                            unsigned clear)
+{
+    const struct marking marking = {.set = set, .clear = clear};
+    return mark_range(space, base, bytes, &marking);
+}
+
+enum vm_error vm_space_name(struct vm_space *space, virt_addr_t base, uint64_t bytes, const char *name)
+{
+    const struct marking marking = {.name = name ? name : vm_no_name};
+    return mark_range(space, base, bytes, &marking);
 }
 
 /* ---- Emptying ---- */
