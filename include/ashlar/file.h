@@ -26,6 +26,7 @@ enum file_flags {
     FILE_APPEND = 02000,
     FILE_NO_WAIT = 04000, /* O_NONBLOCK */
     FILE_DATA_SYNC = 010000,
+    FILE_DIRECT = 040000, /* O_DIRECT: of a pipe, packets; else ignored */
     FILE_LARGE = 0100000,
     FILE_DIRECTORY = 0200000,
     FILE_NO_FOLLOW = 0400000,
@@ -45,6 +46,7 @@ struct file_buffer {
     size_t (*put)(struct file_buffer *buffer, const void *from, size_t bytes);
     size_t (*take)(struct file_buffer *buffer, void *to, size_t bytes);
     size_t left; /* bytes that still fit, or are still there */
+    bool broken; /* set by a write that ended, maybe in the middle, as nobody reads the pipe any more */
 };
 
 /* A buffer in the kernel's own memory. */
@@ -121,7 +123,8 @@ int file_reopen_to_execute(const struct fs_view *view, const struct file *from, 
 /* Whether the permissions of the file's node let the view's identity read it, however it was opened. */
 bool file_may_be_read(const struct fs_view *view, const struct file *file);
 
-/* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT. */
+/* The two ends of a new pipe: [0] to read, [1] to write. flags: FILE_NO_WAIT, and FILE_DIRECT for what is
+ * written. */
 int fs_pipe(const struct fs_view *view, unsigned flags, struct file *ends[2]);
 
 /* A regular file without a name (memfd_create). title: what fs_name() shows of it all the same. */

@@ -25,7 +25,7 @@ struct fs_node;
 
 #define FS_PATH_MAX   4096  /* bytes of a path, with the terminator */
 #define FS_NAME_MAX   255   /* bytes of a name in a directory */
-#define FS_PIPE_BYTES 65536 /* bytes that a pipe has room for */
+#define FS_PIPE_BYTES 65536 /* bytes that a new pipe has room for */
 #define FS_LINKS_MAX  40    /* symbolic links that one walk follows */
 
 /* Modes (include/uapi/linux/stat.h): the kind of a file, and what may be done with it. */

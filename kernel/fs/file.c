@@ -46,9 +46,13 @@ static unsigned flags_of(const struct file *file)
 void file_set_flags(struct file *file, unsigned flags)
 {
     unsigned before = flags_of(file);
+    unsigned changeable = FILE_CHANGEABLE;
     unsigned after;
+    if (file->operations == &fs_pipe_operations) {
+        changeable |= FILE_DIRECT;
+    }
     do {
-        after = (before & ~(unsigned)FILE_CHANGEABLE) | (flags & FILE_CHANGEABLE);
+        after = (before & ~changeable) | (flags & changeable);
     } while (!atomic_compare_exchange_weak_explicit(&file->flags, &before, after, memory_order_relaxed,
                                                     memory_order_relaxed));
 }

@@ -1,43 +1,13 @@
 /*
- * Pipes: 64 KiB between those who write and those who read.
+ * Pipes: bytes between those who write and those who read.
  *
- * The bytes lie in a ring of frames, each of which is there only while it holds some. What is written at
- * once, of up to PIPE_BUF bytes, is read as one piece: it goes in as a whole or not at all. A pipe is there
- * as long as somebody has it open; a named one begins anew when it is opened again.
+ * The bytes lie in slots of a frame each, as many as the pipe has room for. What is written at once, of up to
+ * PIPE_BUF bytes, lies in one slot, and so is read as one piece: it goes in as a whole or not at all; behind
+ * what lies in the newest slot, if there is room for all of it. In packet mode (O_DIRECT) each slot is a
+ * packet: one read takes one, and what it has no room for is lost. A pipe is there as long as somebody has it
+ * open; a named one begins anew when it is opened again.
  */
-#include "paged.h"
-
-#define PIPE_FRAMES  (FS_PIPE_BYTES / FRAME_BYTES)
-#define PIPE_BYTES   FS_PIPE_BYTES
-#define PIPE_AT_ONCE 4096 /* PIPE_BUF */
-
-struct fs_pipe {
-    struct mutex lock;               /* guards all but `files` */
-    struct fs_event event;           /* something has changed */
-    phys_addr_t frames[PIPE_FRAMES]; /* by (position / FRAME_BYTES) % PIPE_FRAMES; none where nothing lies */
-    uint64_t head;                   /* position of the next byte to be read */
-    uint64_t tail;                   /* position of the next byte to be written */
-    uint32_t readers, writers;       /* files open for reading, and for writing */
-    uint64_t reader_opens;           /* ever */
-    uint64_t writer_opens;           /* ever */
-    uint32_t files;                  /* open files; guarded by the tree's `names` */
-};
-
-static phys_addr_t *frame_at(struct fs_pipe *pipe, uint64_t position)
-{
-    return &pipe->frames[position / FRAME_BYTES % PIPE_FRAMES];
-}
-
-static char *byte_at(struct file *file, struct fs_pipe *pipe, uint64_t position)
-{
-    char *frame = frame_pointer(file->fs->config.frames, *frame_at(pipe, position));
-    return frame + position % FRAME_BYTES;
-}
-
-static uint64_t room(const struct fs_pipe *pipe)
-{
-    return PIPE_BYTES - (pipe->tail - pipe->head);
-}
+#include "pipe.h"
 
 static bool waits(const struct file *file)
 {
@@ -51,31 +21,71 @@ static bool opened_for(const struct file *file, unsigned other)
 }
 
 /* Waits for a change; `lock` is let go meanwhile. */
-static int wait_for_change(struct file *file, struct fs_pipe *pipe)
+static int wait_for_change(struct file *file, struct fs_pipe *pipe, bool may_wait)
 {
-    return waits(file) ? file->fs->config.wait(&pipe->event, &pipe->lock) : -EAGAIN;
+    return may_wait ? file->fs->config.wait(&pipe->event, &pipe->lock) : -EAGAIN;
+}
+
+int pipe_wait_for_bytes(struct file *file, struct fs_pipe *pipe, bool may_wait)
+{
+    int error = 0;
+    while (error == 0 && pipe->head == pipe->tail && (pipe->writers != 0 || pipe->taken != 0)) {
+        error = wait_for_change(file, pipe, may_wait);
+    }
+    return pipe->head != pipe->tail ? 1 : error;
+}
+
+int pipe_wait_for_slot(struct file *file, struct fs_pipe *pipe, bool may_wait)
+{
+    for (;;) {
+        if (pipe->readers == 0) {
+            return -EPIPE;
+        }
+        if (!pipe_is_full(pipe)) {
+            return 0;
+        }
+        int error = wait_for_change(file, pipe, may_wait);
+        if (error) {
+            return error;
+        }
+    }
+}
+
+int pipe_get_frame(struct file *file, struct fs_pipe *pipe, phys_addr_t *frame)
+{
+    *frame = pipe->spare;
+    pipe->spare = FRAME_NONE;
+    return frame->raw != 0 ? 0 : fs_paged_alloc(file->fs, false, frame);
+}
+
+void pipe_put_frame(struct file *file, struct fs_pipe *pipe, phys_addr_t frame)
+{
+    if (pipe->spare.raw == 0) {
+        pipe->spare = frame;
+    } else {
+        fs_paged_free(file->fs, frame);
+    }
 }
 
 /* ---- Reading ---- */
 
-/* Takes out what is there, up to what the buffer wants. */
+/* Takes out what is there, up to what the buffer wants, or to the end of a packet. */
 static int64_t take_out(struct file *file, struct fs_pipe *pipe, struct file_buffer *buffer)
+    REQUIRES(pipe->lock)
 {
-    uint64_t wanted = min_u64(pipe->tail - pipe->head, buffer->left);
     uint64_t done = 0;
-    while (done < wanted) {
-        size_t part = (size_t)min_u64(wanted - done, FRAME_BYTES - pipe->head % FRAME_BYTES);
-        size_t copied = buffer->put(buffer, byte_at(file, pipe, pipe->head), part);
-        phys_addr_t *frame = frame_at(pipe, pipe->head);
+    bool goes_on = true;
+    while (goes_on && pipe->head != pipe->tail && buffer->left > 0) {
+        struct pipe_piece *piece = pipe_slot(pipe, pipe->head);
+        size_t part = min_u64(buffer->left, piece->bytes);
+        size_t copied = buffer->put(buffer, pipe_bytes(file, piece), part);
         done += copied;
-        pipe->head += copied;
-        if (copied < part) {
-            break;
-        }
-        /* A full pipe's newest bytes may lie in the frame of its oldest. */
-        if (pipe->head % FRAME_BYTES == 0 && pipe->tail - pipe->head <= PIPE_BYTES - FRAME_BYTES) {
-            fs_paged_free(file->fs, *frame);
-            *frame = FRAME_NONE;
+        piece->offset += (uint16_t)copied;
+        piece->bytes -= (uint16_t)copied;
+        goes_on = copied == part && !piece->packet;
+        if (copied == part && (piece->bytes == 0 || piece->packet)) {
+            pipe_put_frame(file, pipe, piece->frame);
+            pipe->head++;
         }
     }
     return done == 0 ? -EFAULT : (int64_t)done;
@@ -84,19 +94,16 @@ static int64_t take_out(struct file *file, struct fs_pipe *pipe, struct file_buf
 static int64_t pipe_read(struct file *file, struct file_buffer *buffer, uint64_t *offset)
 {
     struct fs_pipe *pipe = file->own;
-    int64_t result = 0;
     (void)offset;
     if (buffer->left == 0) {
         return 0;
     }
     mutex_acquire(&pipe->lock);
-    while (result == 0 && pipe->head == pipe->tail && pipe->writers != 0) {
-        result = wait_for_change(file, pipe);
-    }
-    if (pipe->head != pipe->tail) {
-        bool was_full = room(pipe) < PIPE_AT_ONCE;
+    int64_t result = pipe_wait_for_bytes(file, pipe, waits(file));
+    if (result > 0) {
+        bool was_full = pipe_is_full(pipe);
         result = take_out(file, pipe, buffer);
-        file->fs->config.notify(&pipe->event, was_full ? FILE_READY_WRITE : 0);
+        pipe_tell_room(file, pipe, was_full);
     }
     mutex_release(&pipe->lock);
     return result;
@@ -104,50 +111,45 @@ static int64_t pipe_read(struct file *file, struct file_buffer *buffer, uint64_t
 
 /* ---- Writing ---- */
 
-/* Gets the frames that the next `bytes` bytes go to. */
-static int prepare(struct file *file, struct fs_pipe *pipe, uint64_t bytes)
+/* Puts `bytes` bytes behind what the piece has; all or none. */
+static int64_t put_behind(struct file *file, struct pipe_piece *piece, struct file_buffer *buffer,
+                          size_t bytes)
 {
-    for (uint64_t at = align_down(pipe->tail, FRAME_BYTES); at < pipe->tail + bytes; at += FRAME_BYTES) {
-        phys_addr_t *frame = frame_at(pipe, at);
-        if (frame->raw == 0 && fs_paged_alloc(file->fs, false, frame) != 0) {
-            return -ENOMEM;
-        }
+    if (buffer->take(buffer, pipe_bytes(file, piece) + piece->bytes, bytes) < bytes) {
+        return -EFAULT;
     }
-    return 0;
+    piece->bytes += (uint16_t)bytes;
+    return (int64_t)bytes;
 }
 
-/* Puts `bytes` bytes in, for which there is room; the readers see them when all are there. */
-static int64_t put_in(struct file *file, struct fs_pipe *pipe, struct file_buffer *buffer, uint64_t bytes)
+/* What does not fill a frame goes behind what lies there already, if all of it fits; returns how much did. */
+static int64_t put_into_newest(struct file *file, struct fs_pipe *pipe, struct file_buffer *buffer)
 {
-    int error = prepare(file, pipe, bytes);
-    for (uint64_t done = 0; error == 0 && done < bytes;) {
-        uint64_t at = pipe->tail + done;
-        size_t part = (size_t)min_u64(bytes - done, FRAME_BYTES - at % FRAME_BYTES);
-        error = buffer->take(buffer, byte_at(file, pipe, at), part) < part ? -EFAULT : 0;
-        done += part;
+    size_t rest = buffer->left % FRAME_BYTES;
+    if (pipe->readers == 0 || pipe->head == pipe->tail || rest == 0) {
+        return 0;
     }
-    if (error == 0) {
-        pipe->tail += bytes;
-        file->fs->config.notify(&pipe->event, FILE_READY_READ);
-    }
-    return error ? error : (int64_t)bytes;
+    struct pipe_piece *piece = pipe_slot(pipe, pipe->tail - 1);
+    bool fits = !piece->packet && !piece->given && piece->offset + piece->bytes + rest <= FRAME_BYTES;
+    return fits ? put_behind(file, piece, buffer, rest) : 0;
 }
 
-/* Waits for room: for all that goes in at once, or for a part. Returns how much goes in next, or an error. */
-static int64_t wait_for_room(struct file *file, struct fs_pipe *pipe, uint64_t left, bool at_once)
+/* Puts as much as fits into a new slot, which is free. */
+static int64_t put_into_new(struct file *file, struct fs_pipe *pipe, struct file_buffer *buffer)
+    REQUIRES(pipe->lock)
 {
-    for (;;) {
-        if (pipe->readers == 0) {
-            return -EPIPE;
-        }
-        if (room(pipe) >= (at_once ? left : 1)) {
-            return (int64_t)min_u64(min_u64(left, room(pipe)), PIPE_AT_ONCE);
-        }
-        int error = wait_for_change(file, pipe);
-        if (error) {
-            return error;
+    bool packet = atomic_load_explicit(&file->flags, memory_order_relaxed) & FILE_DIRECT;
+    struct pipe_piece piece = {.packet = packet};
+    int64_t result = pipe_get_frame(file, pipe, &piece.frame);
+    if (result == 0) {
+        result = put_behind(file, &piece, buffer, min_u64(buffer->left, FRAME_BYTES));
+        if (result > 0) {
+            *pipe_slot(pipe, pipe->tail++) = piece;
+        } else {
+            pipe_put_frame(file, pipe, piece.frame);
         }
     }
+    return result;
 }
 
 static int64_t pipe_write(struct file *file, struct file_buffer *buffer, uint64_t *offset)
@@ -155,17 +157,22 @@ static int64_t pipe_write(struct file *file, struct file_buffer *buffer, uint64_
     struct fs_pipe *pipe = file->own;
     uint64_t wanted = buffer->left;
     uint64_t done = 0;
-    int64_t result = 0;
     (void)offset;
     mutex_acquire(&pipe->lock);
-    while (result >= 0 && done < wanted) {
-        result = wait_for_room(file, pipe, wanted - done, wanted <= PIPE_AT_ONCE);
+    int64_t result = put_into_newest(file, pipe, buffer);
+    while (result >= 0) {
         if (result > 0) {
-            result = put_in(file, pipe, buffer, (uint64_t)result);
+            file->fs->config.notify(&pipe->event, FILE_READY_READ);
+            done += (uint64_t)result;
         }
-        done += result > 0 ? (uint64_t)result : 0;
+        if (done == wanted) {
+            break;
+        }
+        result = pipe_wait_for_slot(file, pipe, waits(file));
+        result = result ? result : put_into_new(file, pipe, buffer);
     }
     mutex_release(&pipe->lock);
+    buffer->broken = result == -EPIPE;
     return done != 0 ? (int64_t)done : result;
 }
 
@@ -181,7 +188,7 @@ static unsigned pipe_ready(struct file *file)
         ready |= pipe->writers == 0 && pipe->writer_opens != 0 ? (unsigned)FILE_READY_HANG_UP : 0u;
     }
     if (opened_for(file, FILE_WRITE_ONLY)) {
-        ready |= room(pipe) >= PIPE_AT_ONCE ? (unsigned)FILE_READY_WRITE : 0u;
+        ready |= pipe_is_full(pipe) ? 0u : (unsigned)FILE_READY_WRITE;
         ready |= pipe->readers == 0 ? (unsigned)FILE_READY_ERROR : 0u;
     }
     mutex_release(&pipe->lock);
@@ -196,16 +203,29 @@ static struct fs_event *pipe_event(struct file *file)
 
 /* ---- Opening and closing ---- */
 
+static struct fs_pipe *make_pipe(const struct fs *fs)
+{
+    struct fs_pipe *pipe = heap_alloc_zeroed(fs->config.heap, sizeof *pipe);
+    if (!pipe) {
+        return NULL;
+    }
+    pipe->limit = FS_PIPE_BYTES / FRAME_BYTES;
+    pipe->slots = heap_alloc_zeroed(fs->config.heap, pipe->limit * sizeof *pipe->slots);
+    if (!pipe->slots) {
+        heap_free(fs->config.heap, pipe);
+        return NULL;
+    }
+    mutex_init(&pipe->lock, LOCK_FILE_CONTENTS, 0);
+    return pipe;
+}
+
 /* The node's pipe, which is made if need be, with one file more. */
 static struct fs_pipe *join(struct file *file)
 {
     struct fs_node *node = file->node;
     mutex_acquire(&file->fs->names);
     if (!node->pipe) {
-        node->pipe = heap_alloc_zeroed(file->fs->config.heap, sizeof *node->pipe);
-        if (node->pipe) {
-            mutex_init(&node->pipe->lock, LOCK_FILE_CONTENTS, 0);
-        }
+        node->pipe = make_pipe(file->fs);
     }
     struct fs_pipe *pipe = node->pipe;
     if (pipe) {
@@ -217,11 +237,13 @@ static struct fs_pipe *join(struct file *file)
 
 static void free_pipe(struct fs *fs, struct fs_pipe *pipe)
 {
-    for (unsigned i = 0; i < PIPE_FRAMES; i++) {
-        if (pipe->frames[i].raw != 0) {
-            fs_paged_free(fs, pipe->frames[i]);
-        }
+    while (pipe->head != pipe->tail) {
+        fs_paged_free(fs, pipe_slot(pipe, pipe->head++)->frame);
     }
+    if (pipe->spare.raw != 0) {
+        fs_paged_free(fs, pipe->spare);
+    }
+    heap_free(fs->config.heap, pipe->slots);
     heap_free(fs->config.heap, pipe);
 }
 

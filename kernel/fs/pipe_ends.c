@@ -14,7 +14,7 @@ static int open_ends(const struct fs_view *view, struct fs_node *node, unsigned 
         file_put(ends[0]);
         return error;
     }
-    file_set_flags(ends[0], flags);
+    file_set_flags(ends[0], flags & FILE_NO_WAIT);
     file_set_flags(ends[1], flags);
     return 0;
 }

@@ -18,6 +18,9 @@
     X(20, writev, "dpn")             X(40, sendfile, "ddpn")          X(74, fsync, "d")                      \
     X(75, fdatasync, "d")            X(76, truncate, "sn")            X(77, ftruncate, "dn")                 \
     X(162, sync, "")                 X(295, preadv, "dpnn")           X(296, pwritev, "dpnn")                \
+    /* splice.c, copy_files.c */                                                                             \
+    X(275, splice, "dpdpnx")         X(276, tee, "ddnx")              X(278, vmsplice, "dpnx")               \
+    X(326, copy_file_range, "dpdpnx")                                                                        \
     /* file_allocate.c */                                                                                    \
     X(285, fallocate, "dxnn")                                                                                \
     /* file_descriptors.c */                                                                                 \

@@ -35,6 +35,13 @@ struct file *file_of(uint64_t descriptor);
 /* The same, but NULL for one that is only a place (O_PATH), too. */
 struct file *file_to_use(uint64_t descriptor);
 
+/* 0, or -EBADF: the file was not opened for that. */
+int64_t file_check_access(const struct file *file, bool writes);
+
+/* One read or write, at *offset, or at the file's position if that is NULL; who is not in front of his
+ * terminal, and who writes to a pipe that nobody reads, gets his signal. */
+int64_t file_use(struct file *file, struct file_buffer *buffer, bool writes, const int64_t *offset);
+
 /* The number that the file gets in the calling process; gives its reference back where it gets none. */
 int64_t file_give(struct file *file, bool close_on_exec);
 

@@ -1,5 +1,6 @@
 /* System calls of descriptors: open, close, dup, fcntl, pipe, memfd_create. */
 #include <ashlar/memory.h>
+#include <ashlar/pipe.h>
 #include <ashlar/string.h>
 
 #include "file_calls.h"
@@ -155,18 +156,12 @@ int64_t call_dup3(const struct trap_frame *frame)
     return duplicate_to(argument_1(frame), argument_2(frame), flags & FILE_CLOSE_ON_EXEC);
 }
 
-/* A pipe has room for so many bytes, and for no more. */
-static int64_t control_pipe(const struct file *file, uint32_t command, uint64_t argument)
+static int64_t control_pipe(struct file *file, uint32_t command, uint64_t argument)
 {
-    struct fs_status status;
-    file_status((struct file *)file, &status);
-    if ((status.mode & FS_KIND) != FS_PIPE) {
+    if (!file_is_pipe(file)) {
         return -EBADF;
     }
-    if (command == FCNTL_SET_PIPE_BYTES && (uint32_t)argument > FS_PIPE_BYTES) {
-        return -EPERM;
-    }
-    return FS_PIPE_BYTES;
+    return command == FCNTL_SET_PIPE_BYTES ? pipe_resize(file, (uint32_t)argument) : (int64_t)pipe_size(file);
 }
 
 static int64_t control_file(struct file *file, uint64_t descriptor, uint32_t command, uint64_t argument)
@@ -262,11 +257,11 @@ static int64_t make_pipe(uint64_t to, uint32_t flags)
 {
     struct file *ends[2];
     struct fs_view view;
-    if (flags & ~(uint32_t)(FILE_CLOSE_ON_EXEC | FILE_NO_WAIT)) {
+    if (flags & ~(uint32_t)(FILE_CLOSE_ON_EXEC | FILE_NO_WAIT | FILE_DIRECT)) {
         return -EINVAL;
     }
     task_view(&view);
-    int64_t error = fs_pipe(&view, flags & FILE_NO_WAIT, ends);
+    int64_t error = fs_pipe(&view, flags & (FILE_NO_WAIT | FILE_DIRECT), ends);
     fs_view_put(&view);
     return error ? error : give_both(ends, flags & FILE_CLOSE_ON_EXEC, to);
 }

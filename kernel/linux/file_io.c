@@ -1,4 +1,4 @@
-/* System calls that move bytes: read and write in their forms, lseek, sendfile, truncation, and syncing. */
+/* System calls that move bytes: read and write in their forms, lseek, truncation, and syncing. */
 #include <ashlar/memory.h>
 
 #include "file_calls.h"
@@ -6,6 +6,14 @@
 #include "terminal.h"
 
 #define FLAGS_FOR_DISKS 7U /* RWF_HIPRI, RWF_DSYNC, RWF_SYNC */
+
+/* Who writes to a pipe that nobody reads is told by a signal, too. */
+static void tell_broken(const struct file_buffer *buffer)
+{
+    if (buffer->broken) {
+        signal_self(SIGNAL_PIPE);
+    }
+}
 
 enum position { POSITION_HERE, POSITION_GIVEN };
 
@@ -18,36 +26,27 @@ static int64_t check_terminal(const struct file *file, bool writes)
     return terminal_check(writes ? SIGNAL_TERMINAL_WRITE : SIGNAL_TERMINAL_READ);
 }
 
-/* One read or write, at the file's position or at `offset`. */
-static int64_t use(struct file *file, struct file_buffer *buffer, bool writes, enum position position,
-                   int64_t offset)
+int64_t file_use(struct file *file, struct file_buffer *buffer, bool writes, const int64_t *offset)
 {
     int64_t error = check_terminal(file, writes);
     if (error) {
         return error;
     }
-    if (position == POSITION_GIVEN) {
-        return writes ? file_write_at(file, buffer, offset) : file_read_at(file, buffer, offset);
+    if (offset) {
+        return writes ? file_write_at(file, buffer, *offset) : file_read_at(file, buffer, *offset);
     }
-    return writes ? file_write(file, buffer) : file_read(file, buffer);
+    int64_t result = writes ? file_write(file, buffer) : file_read(file, buffer);
+    tell_broken(buffer);
+    return result;
 }
 
 /* What is wrong with the file comes before what is wrong with the buffer. */
-static int64_t check_access(const struct file *file, bool writes)
+int64_t file_check_access(const struct file *file, bool writes)
 {
     unsigned flags = atomic_load_explicit(&file->flags, memory_order_relaxed);
     unsigned access = flags & FILE_ACCESS;
     bool may = access == FILE_READ_WRITE || access == (writes ? FILE_WRITE_ONLY : FILE_READ_ONLY);
     return may && !(flags & FILE_PLACE) ? 0 : -EBADF;
-}
-
-/* Who writes to a pipe that nobody reads is told by a signal, too. */
-static int64_t tell_broken(int64_t result)
-{
-    if (result == -EPIPE) {
-        signal_self(SIGNAL_PIPE);
-    }
-    return result;
 }
 
 static int64_t move_one(const struct trap_frame *frame, bool writes, enum position position)
@@ -61,10 +60,11 @@ static int64_t move_one(const struct trap_frame *frame, bool writes, enum positi
         return -EBADF;
     }
     int64_t result = position == POSITION_GIVEN && file->operations->stream ? -ESPIPE : 0;
-    result = result ? result : check_access(file, writes);
+    result = result ? result : file_check_access(file, writes);
     result = result ? result : user_buffer_begin(&buffer, argument_2(frame), argument_3(frame));
     if (result == 0) {
-        result = use(file, &buffer.buffer, writes, position, (int64_t)argument_4(frame));
+        int64_t offset = (int64_t)argument_4(frame);
+        result = file_use(file, &buffer.buffer, writes, position == POSITION_GIVEN ? &offset : NULL);
     }
     file_put(file);
     return result;
@@ -81,10 +81,11 @@ static int64_t move_parts(const struct trap_frame *frame, bool writes, enum posi
         return -EBADF;
     }
     int64_t result = position == POSITION_GIVEN && file->operations->stream ? -ESPIPE : 0;
-    result = result ? result : check_access(file, writes);
+    result = result ? result : file_check_access(file, writes);
     result = result ? result : user_buffer_begin_parts(&buffer, argument_2(frame), argument_3(frame));
     if (result == 0) {
-        result = use(file, &buffer.buffer, writes, position, (int64_t)argument_4(frame));
+        int64_t offset = (int64_t)argument_4(frame);
+        result = file_use(file, &buffer.buffer, writes, position == POSITION_GIVEN ? &offset : NULL);
         user_buffer_end(&buffer);
     }
     file_put(file);
@@ -98,7 +99,7 @@ int64_t call_read(const struct trap_frame *frame)
 
 int64_t call_write(const struct trap_frame *frame)
 {
-    return tell_broken(move_one(frame, true, POSITION_HERE));
+    return move_one(frame, true, POSITION_HERE);
 }
 
 int64_t call_pread64(const struct trap_frame *frame)
@@ -118,7 +119,7 @@ int64_t call_readv(const struct trap_frame *frame)
 
 int64_t call_writev(const struct trap_frame *frame)
 {
-    return tell_broken(move_parts(frame, true, POSITION_HERE));
+    return move_parts(frame, true, POSITION_HERE);
 }
 
 int64_t call_preadv(const struct trap_frame *frame)
@@ -147,7 +148,7 @@ int64_t call_preadv2(const struct trap_frame *frame)
 
 int64_t call_pwritev2(const struct trap_frame *frame)
 {
-    return tell_broken(move_as_flagged(frame, true));
+    return move_as_flagged(frame, true);
 }
 
 int64_t call_lseek(const struct trap_frame *frame)
@@ -159,83 +160,6 @@ int64_t call_lseek(const struct trap_frame *frame)
     int64_t result = file_seek(file, (int64_t)argument_2(frame), (uint32_t)argument_3(frame));
     file_put(file);
     return result;
-}
-
-/* ---- From file to file ---- */
-
-#define CARRIER_BYTES FRAME_BYTES
-
-/* Writes all of `bytes` bytes, or up to an error; returns how many. */
-static int64_t write_all(struct file *to, char *from, int64_t bytes)
-{
-    int64_t done = 0;
-    while (done < bytes) {
-        struct file_memory memory;
-        int64_t written = file_write(to, file_memory(&memory, from + done, (size_t)(bytes - done)));
-        if (written <= 0) {
-            return done != 0 ? done : written;
-        }
-        done += written;
-    }
-    return done;
-}
-
-/* From *offset on, which moves by what was written. */
-static int64_t carry(struct file *to, struct file *from, int64_t *offset, uint64_t bytes, char *carrier)
-{
-    int64_t done = 0;
-    while ((uint64_t)done < bytes && !thread_killed()) {
-        struct file_memory memory;
-        size_t wanted = (size_t)min_u64(bytes - (uint64_t)done, CARRIER_BYTES);
-        int64_t result = file_read_at(from, file_memory(&memory, carrier, wanted), *offset);
-        result = result > 0 ? write_all(to, carrier, result) : result;
-        if (result <= 0) {
-            return done != 0 ? done : result;
-        }
-        *offset += result;
-        done += result;
-    }
-    return done;
-}
-
-static int64_t carry_between(struct file *to, struct file *from, uint64_t offset_at, uint64_t bytes)
-{
-    int64_t offset = 0;
-    char *carrier = heap_alloc(&kernel_heap, CARRIER_BYTES);
-    int64_t result = carrier ? 0 : -ENOMEM;
-    if (result == 0 && offset_at == 0) {
-        offset = file_seek(from, 0, FILE_FROM_HERE);
-        result = offset < 0 ? -EINVAL : 0;
-    } else if (result == 0 && !get_user_64((uint64_t *)&offset, user_addr(offset_at))) {
-        result = -EFAULT;
-    }
-    result = result ? result : carry(to, from, &offset, min_u64(bytes, READ_LARGEST), carrier);
-    if (result >= 0 && offset_at == 0) {
-        file_seek(from, offset, FILE_FROM_START);
-    } else if (result >= 0 && !put_user_64(user_addr(offset_at), (uint64_t)offset)) {
-        result = -EFAULT;
-    }
-    heap_free(&kernel_heap, carrier);
-    return result;
-}
-
-int64_t call_sendfile(const struct trap_frame *frame)
-{
-    struct file *from = file_of(argument_2(frame));
-    struct file *to = file_of(argument_1(frame));
-    int64_t result = from && to ? check_access(from, false) : -EBADF;
-    result = result ? result : check_access(to, true);
-    if (result == 0 && (from->operations->stream || !from->operations->read)) {
-        result = -EINVAL;
-    }
-    result = result ? result : carry_between(to, from, argument_3(frame), argument_4(frame));
-    if (from) {
-        file_put(from);
-    }
-    if (to) {
-        file_put(to);
-    }
-    return tell_broken(result);
 }
 
 /* ---- Lengths ---- */

@@ -1,5 +1,6 @@
 /* System call ioctl: the console's settings, and what holds for every file. */
 #include <ashlar/memory.h>
+#include <ashlar/pipe.h>
 
 #include "file_calls.h"
 #include "kernel/files/console_file.h"
@@ -109,6 +110,9 @@ static int64_t control(uint64_t descriptor, struct file *file, uint32_t command,
     }
     if (file_is_console(file)) {
         return control_console(command, argument);
+    }
+    if (command == GET_WAITING && file_is_pipe(file)) {
+        return put_user_32(argument, (uint32_t)pipe_waiting(file)) ? 0 : -EFAULT;
     }
     return command == GET_WAITING ? waiting_in_regular(file, argument) : -ENOTTY;
 }

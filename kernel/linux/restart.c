@@ -35,6 +35,9 @@ static enum restart_class class_of(uint64_t number, const struct trap_frame *fra
     case 85:  /* creat */
     case 247: /* waitid */
     case 257: /* openat */
+    case 275: /* splice */
+    case 276: /* tee */
+    case 278: /* vmsplice */
     case 295: /* preadv */
     case 296: /* pwritev */
     case 318: /* getrandom */

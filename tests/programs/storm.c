@@ -120,6 +120,25 @@ static void aim(uint64_t *chance, long number, uint64_t *arguments)
     case SYS_tkill:
         arguments[0] = (uint64_t)raw_call(SYS_gettid, none);
         break;
+    case SYS_prctl:
+        if (below(chance, 2) == 0) { /* names of memory */
+            arguments[0] = 0x53564d61;
+            arguments[1] = 0;
+            arguments[2] = WINDOW + below(chance, WINDOW_PAGES) * PAGE;
+            arguments[3] = below(chance, 64) * PAGE;
+            arguments[4] = any_name(chance);
+        }
+        break;
+    case SYS_splice:
+    case SYS_copy_file_range:
+        arguments[1] = below(chance, 2) == 0 ? 0 : arguments[1]; /* at the positions of the files */
+        arguments[3] = below(chance, 2) == 0 ? 0 : arguments[3];
+        arguments[5] = below(chance, 4) == 0 ? arguments[5] : 0;
+        break;
+    case SYS_tee:
+    case SYS_vmsplice:
+        arguments[3] &= below(chance, 4) == 0 ? -1UL : 15;
+        break;
     case SYS_setpriority:
         arguments[0] = arguments[1] = 0;
         break;

@@ -338,11 +338,12 @@ static void test_pipe_room(void **state)
     assert_int_equal(file_ready(ends[1]), 0);
     assert_int_equal(fs_take(ends[0], heard, 4095), 4095);
     assert_int_equal(fs_put(ends[1], text, 4096), -EAGAIN);
-    assert_int_equal(fs_put(ends[1], text, 4097), 4095);
+    assert_int_equal(fs_put(ends[1], text, 4097), -EAGAIN); /* the oldest frame is not empty yet */
+    assert_int_equal(fs_take(ends[0], heard, 1), 1);
+    assert_int_equal(fs_put(ends[1], text, 4097), 4096);
     assert_int_equal(fs_take(ends[0], heard, sizeof heard), 65536);
-    assert_memory_equal(heard, text + 4095,
-                        65536 - 4095); /* the newest bytes lay in the frame of the oldest */
-    assert_memory_equal(heard + 65536 - 4095, text, 4095);
+    assert_memory_equal(heard, text + 4096, 65536 - 4096);
+    assert_memory_equal(heard + 65536 - 4096, text, 4096);
     file_put(ends[0]);
     assert_int_equal(fs_put(ends[1], "x", 1), -EPIPE);
     assert_int_equal(file_ready(ends[1]), FILE_READY_WRITE | FILE_READY_ERROR);

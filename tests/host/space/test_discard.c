@@ -72,6 +72,29 @@ static void what_is_locked_stays(void **state)
     assert_int_equal(space.region_count, 1);
 }
 
+static void names_cut_and_join(void **state)
+{
+    static const char name[] = "a name";
+    struct vm_region_facts facts;
+    (void)state;
+    map((struct vm_request){
+        .source = VM_ZERO, .bytes = 4 * PAGE, .access = VM_READ, .address = virt_addr(BASE)});
+    assert_int_equal(vm_space_name(&space, virt_addr(at(1)), 2 * PAGE, name), VM_OK);
+    assert_int_equal(space.region_count, 3);
+    assert_true(vm_space_find(&space, virt_addr(at(2)), &facts));
+    assert_ptr_equal(facts.name, name);
+    assert_int_equal(facts.bytes, 2 * PAGE);
+    assert_int_equal(vm_space_name(&space, virt_addr(BASE), PAGE, name), VM_OK);
+    assert_int_equal(space.region_count, 2);
+    assert_int_equal(vm_space_name(&space, virt_addr(BASE), 5 * PAGE, NULL), VM_NOT_MAPPED);
+    assert_int_equal(vm_space_name(&space, virt_addr(BASE), 0, NULL), VM_EMPTY);
+    assert_int_equal(space.region_count, 2);
+    assert_int_equal(vm_space_name(&space, virt_addr(BASE), 4 * PAGE, NULL), VM_OK);
+    assert_int_equal(space.region_count, 1);
+    assert_true(vm_space_find(&space, virt_addr(BASE), &facts));
+    assert_string_equal(facts.name, "");
+}
+
 static void errors_change_nothing(void **state)
 {
     (void)state;
@@ -327,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_emptied_is_zero_again_and_its_frames_are_back),
         TEST(what_is_locked_stays),
+        TEST(names_cut_and_join),
         TEST(errors_change_nothing),
         TEST(a_large_page_is_cut),
         BETWEEN_TEST(faults_beside_emptying),
