@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ashlar/assert.h>
+#include <ashlar/failing.h>
 #include <ashlar/frame.h>
 #include <ashlar/lock_check.h>
 
@@ -136,6 +137,9 @@ static inline bool frame_free_cached(struct frame_pool *pool, phys_addr_t block,
 static inline phys_addr_t frame_alloc(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
     phys_addr_t block;
+    if (FAILING_NOW()) {
+        return FRAME_NONE;
+    }
     return frame_alloc_cached(pool, order, owner, &block) ? block : frame_alloc_slow(pool, order, owner);
 }
 

@@ -90,6 +90,9 @@ SLAB_INLINE bool heap_push(struct heap *heap, void *pointer)
 
 SLAB_INLINE void *heap_alloc(struct heap *heap, size_t bytes)
 {
+    if (FAILING_NOW()) {
+        return NULL;
+    }
     if (__builtin_expect(bytes > HEAP_CLASS_MAX, 0)) {
         return heap_alloc_large(heap, bytes);
     }

@@ -35,6 +35,9 @@ void slab_free_slow(struct slab_cache *cache, void *object) EXCLUDES(cache->lock
 SLAB_INLINE void *slab_cache_alloc(struct slab_cache *cache)
 {
     LOCK_CHECK_ALLOCATE();
+    if (FAILING_NOW()) {
+        return NULL;
+    }
     preempt_disable();
     struct slab_cpu *cpu = cpu_part(cache->parts);
     _Atomic(void *) *top = atomic_load_explicit(&cpu->top, memory_order_relaxed);

@@ -147,13 +147,15 @@ static const struct file_operations *operations_of(const struct fs_node *node, u
     }
 }
 
-static int open_with(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
-                     const struct file_operations *operations, struct file **made)
+static struct file *get_record(const struct fs_view *view)
 {
-    struct file *file = heap_alloc_zeroed(view->fs->config.heap, sizeof *file);
-    if (!file) {
-        return -ENOMEM;
-    }
+    return heap_alloc_zeroed(view->fs->config.heap, sizeof(struct file));
+}
+
+/* Makes the record a file; what fails has freed it. */
+static int begin(struct file *file, const struct fs_view *view, struct fs_node *node, struct path path,
+                 unsigned flags, const struct file_operations *operations)
+{
     file->operations = operations;
     file->node = node;
     file->path = path;
@@ -171,8 +173,14 @@ static int open_with(const struct fs_view *view, struct fs_node *node, struct pa
     }
     fs_node_get(node);
     path_get(path);
-    *made = file;
     return 0;
+}
+
+static int open_with(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
+                     const struct file_operations *operations, struct file **made)
+{
+    *made = get_record(view);
+    return *made ? begin(*made, view, node, path, flags, operations) : -ENOMEM;
 }
 
 int fs_file_make(const struct fs_view *view, struct fs_node *node, struct path path, unsigned flags,
@@ -194,6 +202,25 @@ static int check_flags(unsigned *flags)
     return (*flags & FILE_CREATE) && (*flags & FILE_DIRECTORY) ? -EINVAL : 0;
 }
 
+/* Opens what was found, or made, with the record; what fails has freed that. */
+static int open_found(const struct opening *opening, struct file *record)
+{
+    struct fs_node *node = opening->entry->node;
+    const struct file_operations *operations = operations_of(node, opening->flags);
+    int error = check(opening);
+    error = error || operations ? error : -ENXIO;
+    if (error) {
+        heap_free(opening->view->fs->config.heap, record);
+        return error;
+    }
+    error = begin(record, opening->view, node, (struct path){opening->entry}, opening->flags, operations);
+    if (error == 0 && fs_has_pages(node)) {
+        fs_regular_named(node, opening->entry);
+    }
+    return error;
+}
+
+/* The record is got first, so that no file is made that cannot be opened then. */
 int fs_open(const struct fs_view *view, const struct path *at, const char *name, unsigned flags,
             uint32_t mode, struct file **file)
 {
@@ -202,15 +229,15 @@ int fs_open(const struct fs_view *view, const struct path *at, const char *name,
         return error;
     }
     struct opening opening = {.view = view, .flags = flags, .mode = mode & FS_PERMISSIONS & ~view->mask};
+    *file = get_record(view);
+    if (!*file) {
+        return -ENOMEM;
+    }
     error = find(&opening, at, name);
-    if (error == 0) {
-        error = check(&opening);
-    }
-    if (error == 0) {
-        error = fs_file_make(view, opening.entry->node, (struct path){opening.entry}, flags, file);
-    }
-    if (error == 0 && fs_has_pages(opening.entry->node)) {
-        fs_regular_named(opening.entry->node, opening.entry);
+    if (error) {
+        heap_free(view->fs->config.heap, *file);
+    } else {
+        error = open_found(&opening, *file);
     }
     fs_entry_put(opening.entry);
     if (error == 0 && (flags & FILE_TRUNCATE) && !opening.made && fs_has_pages((*file)->node)) {

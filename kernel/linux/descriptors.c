@@ -57,6 +57,12 @@ static void bit_set(uint64_t *bits, uint64_t number, bool value)
     bits[number / WORD] = value ? bits[number / WORD] | bit : bits[number / WORD] & ~bit;
 }
 
+/* Numbers that are set apart are used, without a file. */
+static bool is_set_apart(const struct table *table, uint64_t number)
+{
+    return bit_get(table->used, number) && !table->files[number];
+}
+
 static void copy_entries(struct table *to, const struct table *from)
 {
     memcpy(to->files, from->files, from->size * sizeof(void *));
@@ -96,6 +102,8 @@ struct descriptors *descriptors_copy(struct descriptors *descriptors)
         for (uint64_t i = 0; i < from->size; i++) {
             if (from->files[i]) {
                 file_get(from->files[i]);
+            } else {
+                bit_set(copy->table->used, i, false); /* it may be set apart in the other one */
             }
         }
     }
@@ -273,8 +281,14 @@ static struct file *exchange(struct descriptors *descriptors, uint64_t number, s
     return before;
 }
 
-int64_t descriptor_add(struct descriptors *descriptors, struct file *file, bool close_on_exec,
-                       uint64_t lowest, uint64_t limit)
+static void set_apart(struct descriptors *descriptors, uint64_t number)
+{
+    spinlock_acquire(&descriptors->lock);
+    bit_set(descriptors->table->used, number, true);
+    spinlock_release(&descriptors->lock);
+}
+
+int64_t descriptor_set_apart(struct descriptors *descriptors, uint64_t lowest, uint64_t limit)
 {
     int64_t result = -EMFILE;
     mutex_acquire(&descriptors->changing);
@@ -282,12 +296,30 @@ int64_t descriptor_add(struct descriptors *descriptors, struct file *file, bool 
     if (number < min_u64(limit, DESCRIPTORS_MAX)) {
         result = -ENOMEM;
         if (grow(descriptors, number)) {
-            exchange(descriptors, number, file, close_on_exec);
+            set_apart(descriptors, number);
             result = (int64_t)number;
         }
     }
     mutex_release(&descriptors->changing);
     return result;
+}
+
+void descriptor_fill(struct descriptors *descriptors, uint64_t number, struct file *file, bool close_on_exec)
+{
+    mutex_acquire(&descriptors->changing);
+    DEBUG_ASSERT(is_set_apart(descriptors->table, number));
+    exchange(descriptors, number, file, close_on_exec);
+    mutex_release(&descriptors->changing);
+}
+
+int64_t descriptor_add(struct descriptors *descriptors, struct file *file, bool close_on_exec,
+                       uint64_t lowest, uint64_t limit)
+{
+    int64_t number = descriptor_set_apart(descriptors, lowest, limit);
+    if (number >= 0) {
+        descriptor_fill(descriptors, (uint64_t)number, file, close_on_exec);
+    }
+    return number;
 }
 
 int64_t descriptor_put_at(struct descriptors *descriptors, struct file *file, bool close_on_exec,
@@ -300,7 +332,9 @@ int64_t descriptor_put_at(struct descriptors *descriptors, struct file *file, bo
         return -EBADF;
     }
     mutex_acquire(&descriptors->changing);
-    if (grow(descriptors, number)) {
+    if (number < descriptors->table->size && is_set_apart(descriptors->table, number)) {
+        result = -EBUSY;
+    } else if (grow(descriptors, number)) {
         before = exchange(descriptors, number, file, close_on_exec);
         result = (int64_t)number;
     }
@@ -317,7 +351,7 @@ static struct file *take_out(struct descriptors *descriptors, uint64_t number)
 {
     struct file *file = NULL;
     mutex_acquire(&descriptors->changing);
-    if (number < descriptors->table->size) {
+    if (number < descriptors->table->size && descriptors->table->files[number]) {
         file = exchange(descriptors, number, NULL, false);
     }
     mutex_release(&descriptors->changing);

@@ -60,8 +60,16 @@ uint64_t descriptors_size(struct descriptors *descriptors);
 int64_t descriptor_add(struct descriptors *descriptors, struct file *file, bool close_on_exec,
                        uint64_t lowest, uint64_t limit);
 
+/*
+ * The same in two steps, for whoever changes something between them that cannot be taken back: the number is
+ * set apart, so that nobody else gets it, and is no descriptor yet; then it gets the file, whose reference it
+ * takes over. NULL gives the number back.
+ */
+int64_t descriptor_set_apart(struct descriptors *descriptors, uint64_t lowest, uint64_t limit);
+void descriptor_fill(struct descriptors *descriptors, uint64_t number, struct file *file, bool close_on_exec);
+
 /* Gives it this very number (dup2): what had it is closed. Takes the reference over on success. Returns the
- * number, -EBADF (beyond the limit) or -ENOMEM. */
+ * number, -EBADF (beyond the limit), -EBUSY (set apart) or -ENOMEM. */
 int64_t descriptor_put_at(struct descriptors *descriptors, struct file *file, bool close_on_exec,
                           uint64_t number, uint64_t limit);
 

@@ -33,15 +33,27 @@ static uint64_t limit(void)
     return process_current()->limits[LIMIT_FILES].soft;
 }
 
+/* The descriptor is got first, so that nothing is made or cut for which there is none. */
+static int64_t open_named(const struct named *named, uint32_t flags, uint32_t mode)
+{
+    struct descriptors *descriptors = process_current()->files;
+    int64_t number = descriptor_set_apart(descriptors, 0, limit());
+    if (number < 0) {
+        return number;
+    }
+    struct file *file;
+    int error = fs_open(&named->view, named->at, named->name, flags, mode, &file);
+    descriptor_fill(descriptors, (uint64_t)number, error ? NULL : file, flags & FILE_CLOSE_ON_EXEC);
+    return error ? error : number;
+}
+
 static int64_t open_at(uint64_t descriptor, uint64_t name, uint64_t flags, uint64_t mode)
 {
     struct named named;
-    struct file *file;
     int64_t result = named_begin(&named, descriptor, name, 0);
     if (result == 0) {
-        result = fs_open(&named.view, named.at, named.name, (uint32_t)flags, (uint32_t)mode, &file);
+        result = open_named(&named, (uint32_t)flags, (uint32_t)mode);
         named_end(&named);
-        result = result ? result : file_give(file, flags & FILE_CLOSE_ON_EXEC);
     }
     return result;
 }

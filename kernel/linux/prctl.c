@@ -1,6 +1,7 @@
 /* What prctl() tells and keeps beside names and signals (include/uapi/linux/prctl.h). */
 #include "prctl.h"
 #include "calls.h"
+#include "fail_nth.h"
 #include "tree.h"
 
 #define CAPABILITIES 41 /* CAP_LAST_CAP + 1 */
@@ -64,6 +65,10 @@ int64_t prctl_rest(const struct trap_frame *frame)
         return 0;
     case PRCTL_GET_NO_NEW_PRIVILEGES:
         return value == 0 && rest_is_zero(frame) ? task->no_new_privileges : -EINVAL;
+#ifdef ASHLAR_DEBUG
+    case FAIL_NTH:
+        return fail_nth_plan(frame);
+#endif
     default:
         return -EINVAL;
     }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "calls.h"
+#include "fail_nth.h"
 
 #define NUMBERS 512 /* more than Linux has; numbers from here on are told as one */
 
@@ -66,7 +67,10 @@ int64_t call_restart_syscall(const struct trap_frame *frame)
 
 uint64_t process_system_call(struct trap_frame *frame)
 {
-    return (uint64_t)carry_out(frame->rax, frame);
+    fail_nth_begin();
+    int64_t result = carry_out(frame->rax, frame);
+    fail_nth_end();
+    return (uint64_t)result;
 }
 
 /* ---- For people ---- */

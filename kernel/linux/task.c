@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <x86/user_mode.h>
 
+#include "fail_nth.h"
 #include "futex.h"
 #include "terminal.h"
 #include "tree.h"
@@ -120,6 +121,7 @@ static void leave(struct task *task)
     }
     tree_unlock();
     free_all(gone);
+    fail_nth_forget();
     thread->task = NULL;
     heap_free(&kernel_heap, task);
     thread_detach(thread);

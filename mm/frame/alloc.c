@@ -28,7 +28,10 @@ phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame
 phys_addr_t frame_alloc_must(struct frame_pool *pool, unsigned order, enum frame_owner owner)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
-    phys_addr_t block = frame_alloc(pool, order, owner);
+    phys_addr_t block;
+    if (!frame_alloc_cached(pool, order, owner, &block)) {
+        block = frame_alloc_slow(pool, order, owner);
+    }
     if (block.raw == 0) {
         panic("frames: out of memory: no block of order %u for %s, %" PRIu64 " frames free", order,
               frame_owner_name(owner), frame_pool_free(pool));
@@ -108,6 +111,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
     if (error != FRAME_OK) {
         return error;
     }
+    if (FAILING_NOW()) {
+        return FRAME_NO_MEMORY;
+    }
     phys_addr_t zeroed = wants_zeroed_frame(request) ? frame_zeroed_take(pool, request->owner) : FRAME_NONE;
     if (zeroed.raw != 0) {
         *address = zeroed;
@@ -133,6 +139,9 @@ enum frame_error frame_alloc_request(struct frame_pool *pool, const struct frame
 phys_addr_t frame_alloc_zeroed(struct frame_pool *pool, enum frame_owner owner)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
+    if (FAILING_NOW()) {
+        return FRAME_NONE;
+    }
     phys_addr_t frame = (unsigned)owner < OWNER_COUNT ? frame_zeroed_take(pool, owner) : FRAME_NONE;
     if (frame.raw != 0) {
         return frame;
@@ -177,7 +186,7 @@ uint64_t frame_alloc_batch(struct frame_pool *pool, uint64_t count, phys_addr_t 
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
-    if ((unsigned)owner >= OWNER_COUNT) {
+    if ((unsigned)owner >= OWNER_COUNT || FAILING_NOW()) {
         return 0;
     }
     uint64_t done = 0;

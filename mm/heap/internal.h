@@ -111,6 +111,9 @@ bool heap_large_stretch(struct heap *heap, const struct heap_large *large, uint6
 static inline void *heap_alloc_for(struct heap *heap, size_t bytes, const void *caller)
 {
     void *object;
+    if (FAILING_NOW()) {
+        return NULL;
+    }
     if (bytes > HEAP_CLASS_MAX) {
         return heap_large_alloc(heap, bytes, FRAME_BYTES, caller);
     }

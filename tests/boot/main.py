@@ -29,6 +29,7 @@ import processors
 import program_advice
 import program_clocks
 import program_events
+import program_failing
 import program_linux
 import program_look
 import program_memory
@@ -69,12 +70,13 @@ def tests(debug):
         cases.update(faults.DEBUG_CASES)
         cases.update(interleave.CASES)
         cases.update(processors.DEBUG_CASES)
+        cases.update(program_failing.DEBUG_CASES)
         cases.update(program_storm.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, program_advice, program_clocks, program_events, program_linux,
-                   program_look, program_memory, program_packages, program_runs, program_signals, program_storm, programs,
-                   selftests):
+                   frames, initrds, newer, processors, program_advice, program_clocks, program_events, program_failing,
+                   program_linux, program_look, program_memory, program_packages, program_runs, program_signals, program_storm,
+                   programs, selftests):
         cases.update(module.CASES)
     return cases
 

@@ -106,6 +106,15 @@ static int op_open(void)
     return error;
 }
 
+static int op_create(void)
+{
+    int error = fs_open(&fixture.view, NULL, "dir/new", FILE_CREATE | FILE_READ_WRITE, 0644, &opened);
+    if (error == 0) {
+        file_put(opened);
+    }
+    return error;
+}
+
 static int op_write(void)
 {
     struct file_memory memory;
@@ -191,6 +200,7 @@ static void test_each_allocation(void **state)
     assert_int_equal(fail_each(op_rename, false), 2); /* what the move needs, and the name */
     assert_int_equal(fail_each(op_replace, false), 2);
     assert_int_equal(fail_each(op_open, false), 1);
+    assert_int_equal(fail_each(op_create, false), 4); /* the file, its node, entry and name */
     assert_int_equal(fail_each(op_pipe, false), 4); /* node, two files, the pipe */
     assert_int_equal(fail_each(op_unnamed, false), 2);
 }
