@@ -18,7 +18,7 @@ import media
 
 PROGRAMS = ("fail_memory", "fail_files", "fail_tasks")
 SECONDS = patience.seconds(60)
-VALIDATORS = {"vm check": "agree", "frames check": "agree", "heap leaks": "0 unreachable blocks"}
+VALIDATORS = {"vm check": "agree", "frames check": "agree", "heap leaks": "\n0 unreachable blocks"}
 
 
 def run(talk, name, arguments):
@@ -45,7 +45,7 @@ def failing(setting, arguments, end, **machine):
                 for ours, theirs in zip(run(talk, name, arguments) + [""], said[name] + end + [""]):
                     expect(ours == theirs, f"{name}: {ours!r}, and not {theirs!r}", talk)
                 for question, answer in VALIDATORS.items():
-                    expect_in(answer, talk.command(question, SECONDS))
+                    expect_in(answer, "\n" + talk.command(question, SECONDS))
 
 
 CASES = {"program.failing": functools.partial(failing, arguments="", end=[])}
