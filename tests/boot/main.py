@@ -37,6 +37,7 @@ import program_packages
 import program_runs
 import program_signals
 import program_storm
+import program_told
 import programs
 import secure
 import selftests
@@ -72,11 +73,12 @@ def tests(debug):
         cases.update(processors.DEBUG_CASES)
         cases.update(program_failing.DEBUG_CASES)
         cases.update(program_storm.DEBUG_CASES)
+        cases.update(program_told.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
                    frames, initrds, newer, processors, program_advice, program_clocks, program_events, program_failing,
                    program_linux, program_look, program_memory, program_packages, program_runs, program_signals, program_storm,
-                   programs, selftests):
+                   program_told, programs, selftests):
         cases.update(module.CASES)
     return cases
 
