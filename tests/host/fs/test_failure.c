@@ -201,7 +201,7 @@ static void test_each_allocation(void **state)
     assert_int_equal(fail_each(op_replace, false), 2);
     assert_int_equal(fail_each(op_open, false), 1);
     assert_int_equal(fail_each(op_create, false), 4); /* the file, its node, entry and name */
-    assert_int_equal(fail_each(op_pipe, false), 4); /* node, two files, the pipe */
+    assert_int_equal(fail_each(op_pipe, false), 4);   /* node, two files, the pipe */
     assert_int_equal(fail_each(op_unnamed, false), 2);
 }
 
