@@ -236,12 +236,11 @@ static const struct attempt attempts[] = {
     {"epoll_wait", wait_many, NULL, 0, MAY_ALLOCATE_NOTHING},
 };
 
-static const char *const made[] = {"/proc/self/maps",    "/proc/self/smaps", "/proc/self/status",
-                                   "/proc/self/stat",    "/proc/self/statm", "/proc/self/cmdline",
-                                   "/proc/self/environ", "/proc/self/auxv",  "/proc/self/limits",
-                                   "/proc/meminfo",      "/proc/buddyinfo",  "/proc/slabinfo",
-                                   "/proc/vmstat",       "/proc/stat",       "/proc/cpuinfo",
-                                   "/proc/uptime",       "/proc/loadavg",    "/proc/version"};
+static const char *const made[] = {
+    "/proc/self/maps",    "/proc/self/smaps",   "/proc/self/status", "/proc/self/stat",   "/proc/self/statm",
+    "/proc/self/cmdline", "/proc/self/environ", "/proc/self/auxv",   "/proc/self/limits", "/proc/meminfo",
+    "/proc/buddyinfo",    "/proc/slabinfo",     "/proc/vmstat",      "/proc/stat",        "/proc/cpuinfo",
+    "/proc/uptime",       "/proc/loadavg",      "/proc/version"};
 
 /* So many that the set's table grows once and again; each that was tried stays. */
 static void watch_many(void)

@@ -3,7 +3,7 @@
 
 #include <sys/uio.h>
 
-#define AT(page)   (FOREVER_ARENA + (page) * PAGE)
+#define AT(page)   (FOREVER_ARENA + (page)*PAGE)
 #define ELSEWHERE  ((char *)0x310000000000)
 #define LARGE      (4UL << 20)
 #define PLAIN      (MAP_PRIVATE | MAP_ANONYMOUS)

@@ -1,7 +1,8 @@
 /*
  * Makes every allocation inside one call fail in turn, alone and with all that follow it, and looks each time
  * that the call says why, and has changed nothing. Only a kernel that was built with all assertions can do
- * that (kernel/linux/fail_nth.h). Elsewhere each call is made once, as it is, and the program prints the same.
+ * that (kernel/linux/fail_nth.h). Elsewhere each call is made once, as it is, and the program prints the
+ * same.
  *
  * What is a call's own: `call` makes it, as one system call; `undo` takes back what it has done where it was
  * done. Whatever else a program can see of itself is compared: its mappings, what lies in them, descriptors,
@@ -24,20 +25,20 @@
 #define FAIL_NTH    0x41534c48 /* as in the kernel */
 #define PAGE        4096UL
 #define FOLDER      "/tmp/ashlar-fail"
-#define DESCRIPTORS 96 /* that are compared; the highest that a test opens is below it */
+#define DESCRIPTORS 96   /* that are compared; the highest that a test opens is below it */
 #define MOST        4000 /* allocations in one call: more are taken for a call that always fails */
 
 #define FOREVER_ARENA ((char *)0x300000000000)
 #define ARENA_PAGES   64UL
 
-enum { OTHER_ERROR_NONE = 0, MAY_ALLOCATE_NOTHING = 1 };
+#define MAY_ALLOCATE_NOTHING 1 /* kind of an attempt */
 
 struct attempt {
     const char *name;
-    long (*call)(void);       /* -1 and errno, or what it answers */
+    long (*call)(void);        /* -1 and errno, or what it answers */
     void (*undo)(long answer); /* of one that was done; or NULL */
-    int error;                /* that is right beside ENOMEM; or 0 */
-    int kind;                 /* MAY_ALLOCATE_NOTHING: it is no mistake if nothing can fail */
+    int error;                 /* that is right beside ENOMEM; or 0 */
+    int kind;                  /* MAY_ALLOCATE_NOTHING: it is no mistake if nothing can fail */
 };
 
 static bool fails_here; /* this kernel can make allocations fail */
@@ -124,8 +125,8 @@ static uint64_t see_folder(const char *name, int depth)
             if (dots || fstatat(folder, entry, &about, AT_SYMLINK_NOFOLLOW) != 0) {
                 continue;
             }
-            long facts[] = {about.st_mode, (long)about.st_nlink, about.st_size, about.st_uid, about.st_gid,
-                            about.st_blocks, about.st_mtim.tv_nsec};
+            long facts[] = {about.st_mode, (long)about.st_nlink, about.st_size,        about.st_uid,
+                            about.st_gid,  about.st_blocks,      about.st_mtim.tv_nsec};
             uint64_t one = add(add(7, facts, sizeof facts), entry, strlen(entry));
             one = S_ISREG(about.st_mode) ? one ^ see_file(folder, entry) : one;
             char below[256];
@@ -164,7 +165,6 @@ static uint64_t see_signals(void)
     return add(sum, sets, sizeof sets);
 }
 
-/* umask of files in the folder first, as all others open files themselves. */
 static struct seen see(void)
 {
     struct seen seen;
@@ -204,7 +204,8 @@ static long fail_one(const struct attempt *attempt, unsigned long nth, bool rest
     if (answer == -1) {
         wrong = failed <= 0 || (error != ENOMEM && (error != attempt->error || error == 0));
         if (wrong) {
-            printf("%s, allocation %lu%s: %ld failed, error %d\n", attempt->name, nth, rest ? " on" : "", failed, error);
+            printf("%s, allocation %lu%s: %ld failed, error %d\n", attempt->name, nth, rest ? " on" : "",
+                   failed, error);
         }
         wrong |= differs(attempt->name, nth, rest ? "all failed" : "failed", before, see());
     } else {
@@ -266,7 +267,8 @@ static void fill_arena(void)
 
 static void make_arena(void)
 {
-    mmap(FOREVER_ARENA, ARENA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    mmap(FOREVER_ARENA, ARENA_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+         -1, 0);
     fill_arena();
 }
 

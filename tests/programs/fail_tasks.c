@@ -107,8 +107,8 @@ static void execute(unsigned long nth, bool rest, const char *path)
     _exit(plan(0, false) > 0 && !differs("execve", nth, "failed", before, see()) ? error : CHANGED);
 }
 
-/* How it ended: FAILED or NOT_FAILED if it was executed; else its error, or 128 + a signal, as what fails when
- * the old program has gone can only end the process. */
+/* How it ended: FAILED or NOT_FAILED if it was executed; else its error, or 128 + a signal, as what fails
+ * when the old program has gone can only end the process. */
 static int try_execute(unsigned long nth, bool rest, const char *path)
 {
     int status = 0;

@@ -1,11 +1,10 @@
 /*
- * Looks at all that the kernel writes to a program. A call is made twice into poisoned memory: with one poison
- * and the kernel's stack and heap full of one pattern, then with others. Each byte was
- *     written     it is the same both times: its value comes from what was asked for;
- *     untouched   it is the poison both times;
+ * Looks at all that the kernel writes to a program. A call is made twice into poisoned memory: with one
+ * poison and the kernel's stack and heap full of one pattern, then with others. Each byte was written     it
+ * is the same both times: its value comes from what was asked for; untouched   it is the poison both times;
  *     or neither  it comes from what lay in the kernel, unless it is said to vary, as a time does.
- * Which bytes are written is printed, for two kernels to be compared, and what looks like a kernel address, or
- * like what the kernel's own poison is made of, is told.
+ * Which bytes are written is printed, for two kernels to be compared, and what looks like a kernel address,
+ * or like what the kernel's own poison is made of, is told.
  */
 #pragma once
 
@@ -36,8 +35,8 @@ struct telling {
     const char *name;
     long (*call)(unsigned char *to); /* writes to `to`, of ROOM bytes that are poisoned already */
     const char *varies;              /* "FROM-END FROM-END" of bytes that may be others each time; or "" */
-    bool quiet;         /* how much is written depends on the machine: it is not printed */
-    const char *padded; /* bytes, said alike, that may be 0 instead of untouched; or NULL */
+    bool quiet;                      /* how much is written depends on the machine: it is not printed */
+    const char *padded;              /* bytes, said alike, that may be 0 instead of untouched; or NULL */
 };
 
 static unsigned mistakes;
@@ -51,8 +50,8 @@ static void mistake(const char *name, const char *what, size_t at, uint64_t valu
 
 /* ---- What lies in the kernel ---- */
 
-/* Fills the kernel's stack and heap, as far as a program can, with a byte: by registers, by structures that it
- * copies in, by names and by what it keeps. */
+/* Fills the kernel's stack and heap, as far as a program can, with a byte: by registers, by structures that
+ * it copies in, by names and by what it keeps. */
 static void dirty(unsigned char byte)
 {
     static unsigned char bytes[ROOM];

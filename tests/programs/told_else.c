@@ -25,33 +25,35 @@ static const uint64_t marks[REGISTERS] = {0x1111111111111111, 0x2222222222222222
  * hold afterwards: RDI, RSI, RDX, R10, R8, R9, RBX, R12 to R15, RCX, and R11. The first three marks are the
  * arguments.
  */
-static long call_marked(long number, const uint64_t arguments[3], uint64_t after[REGISTERS + 1], uint64_t vectors[32])
+static long call_marked(long number, const uint64_t arguments[3], uint64_t after[REGISTERS + 1],
+                        uint64_t vectors[32])
 {
     static uint64_t in[REGISTERS];
     memcpy(in, marks, sizeof in);
     memcpy(in, arguments, 3 * sizeof *arguments);
     long answer = number;
-    __asm__ volatile("push %%rbp\n push %%rbx\n push %[after]\n push %[vectors]\n"
-                     "movq $0x5a5a5a5a, %%rbx\n"
-                     "movq %%rbx, %%xmm0\n movdqa %%xmm0, %%xmm1\n movdqa %%xmm0, %%xmm7\n movdqa %%xmm0, %%xmm15\n"
-                     "movq 24(%[in]), %%r10\n movq 32(%[in]), %%r8\n movq 40(%[in]), %%r9\n"
-                     "movq 48(%[in]), %%rbx\n movq 56(%[in]), %%r12\n movq 64(%[in]), %%r13\n"
-                     "movq 72(%[in]), %%r14\n movq 80(%[in]), %%r15\n"
-                     "movq 8(%[in]), %%rsi\n movq 16(%[in]), %%rdx\n movq 0(%[in]), %%rdi\n"
-                     "syscall\n"
-                     "pop %%rbp\n"
-                     "movdqu %%xmm0, (%%rbp)\n movdqu %%xmm1, 16(%%rbp)\n movdqu %%xmm7, 32(%%rbp)\n"
-                     "movdqu %%xmm15, 48(%%rbp)\n movdqu %%xmm3, 64(%%rbp)\n"
-                     "pop %%rbp\n"
-                     "movq %%rdi, (%%rbp)\n movq %%rsi, 8(%%rbp)\n movq %%rdx, 16(%%rbp)\n movq %%r10, 24(%%rbp)\n"
-                     "movq %%r8, 32(%%rbp)\n movq %%r9, 40(%%rbp)\n movq %%rbx, 48(%%rbp)\n movq %%r12, 56(%%rbp)\n"
-                     "movq %%r13, 64(%%rbp)\n movq %%r14, 72(%%rbp)\n movq %%r15, 80(%%rbp)\n movq %%rcx, 88(%%rbp)\n"
-                     "movq %%r11, 96(%%rbp)\n"
-                     "pop %%rbx\n pop %%rbp\n"
-                     : "+a"(answer)
-                     : [in] "D"(in), [after] "S"(after), [vectors] "d"(vectors)
-                     : "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm7", "xmm15",
-                       "memory");
+    __asm__ volatile(
+        "push %%rbp\n push %%rbx\n push %[after]\n push %[vectors]\n"
+        "movq $0x5a5a5a5a, %%rbx\n"
+        "movq %%rbx, %%xmm0\n movdqa %%xmm0, %%xmm1\n movdqa %%xmm0, %%xmm7\n movdqa %%xmm0, %%xmm15\n"
+        "movq 24(%[in]), %%r10\n movq 32(%[in]), %%r8\n movq 40(%[in]), %%r9\n"
+        "movq 48(%[in]), %%rbx\n movq 56(%[in]), %%r12\n movq 64(%[in]), %%r13\n"
+        "movq 72(%[in]), %%r14\n movq 80(%[in]), %%r15\n"
+        "movq 8(%[in]), %%rsi\n movq 16(%[in]), %%rdx\n movq 0(%[in]), %%rdi\n"
+        "syscall\n"
+        "pop %%rbp\n"
+        "movdqu %%xmm0, (%%rbp)\n movdqu %%xmm1, 16(%%rbp)\n movdqu %%xmm7, 32(%%rbp)\n"
+        "movdqu %%xmm15, 48(%%rbp)\n movdqu %%xmm3, 64(%%rbp)\n"
+        "pop %%rbp\n"
+        "movq %%rdi, (%%rbp)\n movq %%rsi, 8(%%rbp)\n movq %%rdx, 16(%%rbp)\n movq %%r10, 24(%%rbp)\n"
+        "movq %%r8, 32(%%rbp)\n movq %%r9, 40(%%rbp)\n movq %%rbx, 48(%%rbp)\n movq %%r12, 56(%%rbp)\n"
+        "movq %%r13, 64(%%rbp)\n movq %%r14, 72(%%rbp)\n movq %%r15, 80(%%rbp)\n movq %%rcx, 88(%%rbp)\n"
+        "movq %%r11, 96(%%rbp)\n"
+        "pop %%rbx\n pop %%rbp\n"
+        : "+a"(answer)
+        : [in] "D"(in), [after] "S"(after), [vectors] "d"(vectors)
+        : "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm7", "xmm15",
+          "memory");
     return answer;
 }
 
@@ -86,7 +88,7 @@ static void all_registers(void)
     look_at_registers("beyond", -1L, 1, 2, 3);
     look_at_registers("sched_yield", SYS_sched_yield, 1, 2, 3);
     look_at_registers("mmap", SYS_mmap, 0x320000000000, PAGE, 3);
-    look_at_registers("stat", SYS_stat, (uint64_t)"/", (uint64_t)room, 3);
+    look_at_registers("stat", SYS_stat, (uint64_t) "/", (uint64_t)room, 3);
     look_at_registers("getdents64", SYS_getdents64, 99, (uint64_t)room, ROOM);
     look_at_registers("kill", SYS_kill, 0x7fffffff, 0, 0);
     look_at_registers("nanosleep", SYS_nanosleep, (uint64_t) & (struct timespec){0, 1000}, 0, 0);
@@ -133,13 +135,19 @@ static void clear_vectors(void)
 {
     __builtin_cpu_init();
     __asm__ volatile(".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
-                     "xorps %%xmm\\n, %%xmm\\n\n.endr" : : : "memory");
+                     "xorps %%xmm\\n, %%xmm\\n\n.endr"
+                     :
+                     :
+                     : "memory");
     if (__builtin_cpu_supports("avx")) {
         __asm__ volatile("vzeroall" : : : "memory");
     }
     if (__builtin_cpu_supports("avx512f")) {
         __asm__ volatile(".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n"
-                         "vpxorq %%zmm\\n, %%zmm\\n, %%zmm\\n\n.endr" : : : "memory");
+                         "vpxorq %%zmm\\n, %%zmm\\n, %%zmm\\n\n.endr"
+                         :
+                         :
+                         : "memory");
     }
 }
 
@@ -309,11 +317,10 @@ static void look_at_text(const char *path)
 
 int main(void)
 {
-    static const char *const paths[] = {"/proc/self/maps", "/proc/self/smaps",  "/proc/self/stat",
-                                        "/proc/self/statm", "/proc/self/status", "/proc/self/limits",
-                                        "/proc/meminfo",    "/proc/vmstat",      "/proc/stat",
-                                        "/proc/cpuinfo",    "/proc/buddyinfo",   "/proc/slabinfo",
-                                        "/proc/version",    "/proc/cmdline",     "/proc/self/auxv"};
+    static const char *const paths[] = {
+        "/proc/self/maps",   "/proc/self/smaps", "/proc/self/stat", "/proc/self/statm", "/proc/self/status",
+        "/proc/self/limits", "/proc/meminfo",    "/proc/vmstat",    "/proc/stat",       "/proc/cpuinfo",
+        "/proc/buddyinfo",   "/proc/slabinfo",   "/proc/version",   "/proc/cmdline",    "/proc/self/auxv"};
     first_stack();
     all_registers();
     vectors_of_child();
