@@ -99,6 +99,7 @@ static int64_t set_real(uint64_t nanoseconds)
     }
     wake_all(clock_real_queue());
     timer_files_clock_set();
+    timers_clock_set();
     return 0;
 }
 

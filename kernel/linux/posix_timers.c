@@ -9,6 +9,8 @@
 #include "tree.h"
 
 #define CLOCK_THIS_PROCESS (-6) /* CLOCK_PROCESS as C libraries write it: of process 0, which is this one */
+#define CLOCK_IS_OF_THREAD 4U   /* of a number below 0: the rest is that of a thread, inverted */
+#define CLOCK_COUNTS       3U   /* its lowest two bits say what counts; if odd, there are no timers of it */
 
 enum notification {
     NOTIFY_SIGNAL = 0,
@@ -102,6 +104,16 @@ void posix_timers_end(struct process *process)
     }
 }
 
+void posix_timers_end_task(const struct task *task)
+{
+    for (struct posix_timer *timer = task->process->timers.posix; timer; timer = timer->next) {
+        if (timer->timer.task == task) {
+            timer_set(&timer->timer, 0, 0);
+            timer->timer.task = NULL;
+        }
+    }
+}
+
 /* (T) The link that leads to the timer of that number; to NULL: there is none. */
 static struct posix_timer **find(struct process *process, uint64_t number)
 {
@@ -124,7 +136,14 @@ static int64_t clock_of(uint32_t number, enum timer_clock *clock)
     case CLOCK_THIS_PROCESS:
         *clock = TIMER_PROCESS;
         return 0;
+    case CLOCK_THREAD:
+        *clock = TIMER_THREAD;
+        return 0;
     default:
+        if ((int32_t)number < 0 && number & CLOCK_IS_OF_THREAD && (number & CLOCK_COUNTS) % 2 == 0) {
+            *clock = TIMER_THREAD;
+            return 0;
+        }
         return number >= CLOCK_MONOTONIC_RAW && number <= CLOCK_MONOTONIC_COARSE ? -EOPNOTSUPP : -EINVAL;
     }
 }
@@ -142,9 +161,23 @@ static bool is_sound(const struct event *event)
     }
 }
 
-/* (T) Enters a timer, with the next number. */
-static int64_t enter(struct process *process, struct posix_timer *timer)
+/* (T) The process's task whose time the clock counts; NULL: there is none. */
+static struct task *task_of_clock(const struct process *process, uint32_t clock)
 {
+    uint32_t number = clock == CLOCK_THREAD ? 0 : ~clock >> 3;
+    struct task *task = number == 0 ? task_current() : task_find(number);
+    return task && task->process == process ? task : NULL;
+}
+
+/* (T) Enters a timer of that clock, with the next number. */
+static int64_t enter(struct process *process, struct posix_timer *timer, uint32_t clock)
+{
+    if (timer->timer.clock == TIMER_THREAD) {
+        timer->timer.task = task_of_clock(process, clock);
+        if (!timer->timer.task) {
+            return -EINVAL;
+        }
+    }
     if (timer->notification == NOTIFY_TASK) {
         const struct task *task = task_find(timer->task_number);
         if (!task || task->process != process) {
@@ -200,7 +233,7 @@ int64_t call_timer_create(const struct trap_frame *frame)
         return -EAGAIN;
     }
     tree_lock();
-    error = enter(process, timer);
+    error = enter(process, timer, (uint32_t)argument_1(frame));
     uint32_t number = timer->number;
     timer->record->information.timer.number = (int32_t)number;
     timer->record->information.timer.value = from.raw ? event.value : number;
@@ -244,16 +277,17 @@ static void get_value(const struct program_timer *timer, struct user_timer *valu
 }
 
 /* A moment, or a time from now on. One that has gone by is not 0, which would mean that the timer does not
- * run. start: when the clocks began, by the wall clock. */
-static void set_value(struct posix_timer *timer, uint32_t flags, const struct user_timer *value,
-                      uint64_t start)
+ * run. Only a moment follows when the time of day is set. */
+static void set_value(struct posix_timer *timer, uint32_t flags, const struct user_timer *value)
 {
     uint64_t time = time_to_nanoseconds(&value->left);
     uint64_t expires = time;
+    timer_set(&timer->timer, 0, 0);
+    if (timer->by_wall_clock) {
+        timer->timer.clock = flags & FLAG_ABSOLUTE ? TIMER_WALL : TIMER_MONOTONIC;
+    }
     if (!(flags & FLAG_ABSOLUTE)) {
         expires = timer_time(&timer->timer) + time;
-    } else if (timer->by_wall_clock) {
-        expires = time > start ? time - start : 1;
     }
     timer_set(&timer->timer, time != 0 ? expires : 0, time_to_nanoseconds(&value->interval));
 }
@@ -273,16 +307,16 @@ int64_t call_timer_settime(const struct trap_frame *frame)
     if (!time_is_sound(&value.left) || !time_is_sound(&value.interval)) {
         return -EINVAL;
     }
-    uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
     tree_lock();
     struct posix_timer *timer = *find(process_current(), argument_1(frame));
-    if (timer) {
+    int64_t error = !timer ? -EINVAL : timer->timer.clock == TIMER_THREAD && !timer->timer.task ? -ESRCH : 0;
+    if (error == 0) {
         get_value(&timer->timer, &before);
-        set_value(timer, (uint32_t)argument_2(frame), &value, start);
+        set_value(timer, (uint32_t)argument_2(frame), &value);
     }
     tree_unlock();
-    if (!timer) {
-        return -EINVAL;
+    if (error) {
+        return error;
     }
     return old.raw == 0 || copy_to_user(old, &before, sizeof before) ? 0 : -EFAULT;
 }

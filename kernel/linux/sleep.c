@@ -87,7 +87,9 @@ static int64_t check_clock(uint32_t clock)
     int64_t error = clock_read(clock, &now);
     bool unfit = clock == CLOCK_THREAD || clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_REAL_COARSE ||
                  clock == CLOCK_MONOTONIC_COARSE;
-    return error ? error : unfit ? -EOPNOTSUPP : 0;
+    uint32_t number = ~clock >> 3;
+    bool own = (int32_t)clock < 0 && clock & 4 && (number == 0 || number == task_current()->number);
+    return error ? error : unfit ? -EOPNOTSUPP : own ? -EINVAL : 0; /* nobody wakes itself by its own time */
 }
 
 int64_t call_nanosleep(const struct trap_frame *frame)

@@ -19,6 +19,9 @@ static struct timer *heap; /* of all that run: no interrupt expires them, but th
 static struct thread *looker;
 static struct wait_queue pokes = WAIT_QUEUE_INITIALIZER;
 static _Atomic(uint64_t) next_look = WAIT_FOREVER; /* when the thread looks next */
+static struct program_timer *wall;                 /* those of the heap that are by the time of day */
+static uint64_t wall_start;                        /* when clocks began, by the time of day */
+static uint32_t wall_changes;                      /* clock_epoch_changes() of that */
 
 /* ---- Clocks ---- */
 
@@ -30,7 +33,17 @@ static uint64_t running_time(const struct process *process)
 
 uint64_t timer_time(const struct program_timer *timer)
 {
-    return timer->clock == TIMER_PROCESS ? running_time(timer->process) : clock_nanoseconds();
+    switch (timer->clock) {
+    case TIMER_WALL:
+        return wall_start + clock_nanoseconds();
+    case TIMER_PROCESS:
+        return running_time(timer->process);
+    case TIMER_THREAD:
+        return timer->task ? clock_ticks_to_nanoseconds(thread_times(timer->task->thread).all) : 0;
+    case TIMER_MONOTONIC:
+        break;
+    }
+    return clock_nanoseconds();
 }
 
 uint64_t timer_left(const struct program_timer *timer)
@@ -50,14 +63,39 @@ static uint64_t when_to_look(const struct program_timer *timer)
         uint32_t tasks = atomic_load(&timer->process->task_count);
         left = max_u64(left / (tasks ? tasks : 1), LOOK_SOONEST);
     }
+    if (timer->clock == TIMER_THREAD) {
+        left = max_u64(left, LOOK_SOONEST);
+    }
     return left < WAIT_FOREVER - 1 - now ? now + left : WAIT_FOREVER - 1;
 }
 
 static void take_out(struct program_timer *timer)
 {
-    if (timer->is_queued) {
-        timer_heap_remove(&heap, &timer->link);
-        timer->is_queued = false;
+    if (!timer->is_queued) {
+        return;
+    }
+    timer_heap_remove(&heap, &timer->link);
+    timer->is_queued = false;
+    if (timer->clock == TIMER_WALL) {
+        *(timer->previous_wall ? &timer->previous_wall->next_wall : &wall) = timer->next_wall;
+        if (timer->next_wall) {
+            timer->next_wall->previous_wall = timer->previous_wall;
+        }
+    }
+}
+
+static void put_in(struct program_timer *timer)
+{
+    timer->link.deadline = when_to_look(timer);
+    timer_heap_add(&heap, &timer->link);
+    timer->is_queued = true;
+    if (timer->clock == TIMER_WALL) {
+        timer->previous_wall = NULL;
+        timer->next_wall = wall;
+        if (wall) {
+            wall->previous_wall = timer;
+        }
+        wall = timer;
     }
 }
 
@@ -65,9 +103,7 @@ static void queue_again(struct program_timer *timer)
 {
     take_out(timer);
     if (timer->expires != 0) {
-        timer->link.deadline = when_to_look(timer);
-        timer_heap_add(&heap, &timer->link);
-        timer->is_queued = true;
+        put_in(timer);
     }
 }
 
@@ -77,6 +113,25 @@ static void poke(void)
         atomic_store(&next_look, heap->deadline);
         wake_all(&pokes);
     }
+}
+
+/* Whoever comes with an older time than another one has left it is too late. */
+void timers_clock_set(void)
+{
+    uint32_t changes = clock_epoch_changes();
+    uint64_t start = clock_epoch_nanoseconds() - clock_nanoseconds();
+    tree_lock();
+    if ((int32_t)(changes - wall_changes) >= 0) {
+        wall_start = start;
+        wall_changes = changes;
+        for (struct program_timer *timer = wall; timer; timer = timer->next_wall) {
+            timer_heap_remove(&heap, &timer->link);
+            timer->link.deadline = when_to_look(timer);
+            timer_heap_add(&heap, &timer->link);
+        }
+        poke();
+    }
+    tree_unlock();
 }
 
 void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval)
@@ -140,10 +195,14 @@ static uint64_t look_for_ever(void *unused)
 int timers_prepare(void)
 {
     tree_lock();
-    if (!looker) {
+    bool first = !looker;
+    if (first) {
         looker = thread_run("program timers", look_for_ever, NULL);
     }
     tree_unlock();
+    if (first) {
+        timers_clock_set();
+    }
     return looker ? 0 : -ENOMEM;
 }
 

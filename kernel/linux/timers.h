@@ -13,7 +13,9 @@ struct process;
 /* What a timer counts. */
 enum timer_clock {
     TIMER_MONOTONIC,
+    TIMER_WALL,    /* the time of day, which may be set */
     TIMER_PROCESS, /* time that the process's tasks have run */
+    TIMER_THREAD,  /* time that one of them has run */
 };
 
 /* A timer: (T). Times in nanoseconds, of its clock. */
@@ -24,6 +26,9 @@ struct program_timer {
     uint64_t expires; /* 0: it does not run */
     uint64_t interval;
     struct process *process;
+    struct task *task;               /* of TIMER_THREAD; NULL: it has ended */
+    struct program_timer *next_wall; /* of TIMER_WALL, in the heap: the next such one */
+    struct program_timer *previous_wall;
     uint32_t signal;                                              /* of those of setitimer() */
     void (*expired)(struct program_timer *timer, uint64_t times); /* so many times; NULL: sends `signal` */
 };
@@ -39,7 +44,13 @@ struct process_timers {
 /* Makes the thread that looks at timers, if there is none yet. -ENOMEM. Not with the mutex held. */
 int timers_prepare(void);
 
-/* The clock's time now. */
+/* The time of day has been set: timers by it are looked at when it says now. Not with the mutex held. */
+void timers_clock_set(void);
+
+/* The task ends: timers of its time never expire any more. */
+void posix_timers_end_task(const struct task *task);
+
+/* The clock's time now; of a task that has ended 0. */
 uint64_t timer_time(const struct program_timer *timer);
 
 /* Sets a timer, that may run: to expire at a time of its clock, 0: never, and after each interval then. */

@@ -73,9 +73,9 @@ def tests(debug):
         cases.update(program_storm.DEBUG_CASES)
         return {f"debug.{name}": test for name, test in cases.items()}
     for module in (talks, talks_heap, talks_memory, monitor, corrupt, budget, costs, secure, chains, devices, faults, debugger,
-                   frames, initrds, newer, processors, program_advice, program_calls, program_clocks, program_events, program_linux,
-                   program_look, program_memory, program_packages, program_runs, program_signals, program_storm, programs,
-                   selftests):
+                   frames, initrds, newer, processors, program_advice, program_calls, program_clocks, program_events,
+                   program_linux, program_look, program_memory, program_packages, program_runs, program_signals,
+                   program_storm, programs, selftests):
         cases.update(module.CASES)
     return cases
 

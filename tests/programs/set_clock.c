@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -61,12 +62,27 @@ static int becomes_ready(int timer, int milliseconds)
     return poll(&one, 1, milliseconds);
 }
 
+static volatile sig_atomic_t alarmed;
+
+static void note_alarm(int signal)
+{
+    alarmed = signal;
+}
+
 static void sleepers_follow(void)
 {
     pthread_t sleeper;
     unsigned long long count;
     tomorrow = time(NULL) + DAY;
+    signal(SIGALRM, note_alarm);
     int timer = timer_at(tomorrow, 0);
+    timer_t by_signal, relative;
+    struct itimerspec setting = {{0, 0}, {tomorrow, 0}}, left;
+    EXPECT(timer_create(CLOCK_REALTIME, NULL, &by_signal) == 0);
+    EXPECT(timer_settime(by_signal, TIMER_ABSTIME, &setting, NULL) == 0);
+    setting.it_value.tv_sec = DAY / 2;
+    EXPECT(timer_create(CLOCK_REALTIME, NULL, &relative) == 0);
+    EXPECT(timer_settime(relative, 0, &setting, NULL) == 0);
     int cancelled = timer_at(tomorrow + DAY, TFD_TIMER_CANCEL_ON_SET);
     pthread_create(&sleeper, NULL, sleep_till_tomorrow, NULL);
     usleep(20000);
@@ -75,6 +91,13 @@ static void sleepers_follow(void)
     EXPECT(set(tomorrow) == 0);
     EXPECT(now_of(CLOCK_MONOTONIC) - monotonic < DAY * SECOND / 2);
     EXPECT(becomes_ready(timer, 60000) == 1);
+    while (!alarmed) {
+        usleep(1000);
+    }
+    EXPECT(timer_gettime(by_signal, &left) == 0 && left.it_value.tv_sec == 0);
+    EXPECT(timer_gettime(relative, &left) == 0 && left.it_value.tv_sec > DAY / 4);
+    timer_delete(by_signal);
+    timer_delete(relative);
     EXPECT(read(timer, &count, sizeof count) == 8 && count == 1);
     EXPECT(becomes_ready(cancelled, 60000) == 1);
     EXPECT(read(cancelled, &count, sizeof count) == -1 && errno == ECANCELED);
