@@ -151,7 +151,7 @@ static int64_t name_all(struct vm_space *space, uint64_t base, uint64_t end, con
         }
         enum vm_error error = vm_space_name(space, virt_addr(base), behind - base, name);
         if (error != VM_OK) {
-            return error == VM_NO_MEMORY ? -EAGAIN : error_of_space(error);
+            return error == VM_NOT_MAPPED ? -ENOMEM : -EAGAIN;
         }
         base = behind;
     }

@@ -111,6 +111,7 @@ static void leave(struct task *task)
     process->usage.ticks += times.all;
     process->usage.kernel_ticks += times.kernel;
     task_signals_end(task);
+    posix_timers_end_task(task);
     tree_remove_task(task);
     if (process->task_count == 0) {
         gone = become_zombie(process);

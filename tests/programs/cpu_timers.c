@@ -102,6 +102,9 @@ static void of_another(void)
            clock_nanosleep(clock_of(syscall(SYS_gettid), 6), 0, &time, NULL));
     stop = 1;
     pthread_join(thread, NULL);
+    while (syscall(SYS_tgkill, getpid(), number, 0) == 0) { /* it may have a few steps to go */
+        usleep(100);
+    }
     TELL(syscall(SYS_timer_gettime, later, &value));
     printf("it has ended: %ld %ld\n", value.it_value.tv_sec, value.it_value.tv_nsec);
     TELL(set(later, 0, MILLISECOND, 0));
