@@ -173,9 +173,10 @@ uint64_t frame_request_take(struct frame_pool *pool, const struct frame_request 
     uint64_t frame;
     if (block || request->alignment == 0 || request->alignment > FRAME_BYTES) {
         frame = take_front(pool, request, order);
-    } else { /* three frames or more, so the order is at least 2 */
+    } else {
         frame = take_around(pool, request, order);
-        frame = frame == FRAME_NUMBER_NONE ? take_around(pool, request, order - 2) : frame;
+        unsigned fourth = order < 2 ? 0 : order - 2;
+        frame = frame == FRAME_NUMBER_NONE ? take_around(pool, request, fourth) : frame;
     }
     if (frame != FRAME_NUMBER_NONE) {
         frame_run_describe(pool, frame, request->frames, request->owner);
