@@ -65,9 +65,9 @@ LIMITS = {
     "fault.anon": 690,  # with a frame from the stock of zeroed ones: the zeroing is not in it
     "fault.copy": 1530,  # 512 of them copy
     "fault.reuse": 720,
-    "vm.fork.page": 200,  # per page, as the next two
-    "vm.fork.2048": 68,
-    "vm.exit.2048": 100,
+    "vm.fork.page": 155,  # per page, as the next two
+    "vm.fork.2048": 65,
+    "vm.exit.2048": 65,
 }
 PATTERNS = ("frame.pair", "frame.batch", "frame.mix", "heap.pair", "heap.batch.64", "heap.mix", "cache.pair", "vmalloc.pair",
             "kva.pair", "pt.map", "pt.translate", "fault.anon", "fault.copy", "fault.reuse", "vm.fork", "vm.exit")
