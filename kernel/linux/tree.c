@@ -236,7 +236,6 @@ uint32_t tree_task_count(void)
 
 void tree_remove_task(struct task *task)
 {
-    posix_timers_end_task(task);
     struct process *process = task->process;
     *(task->previous ? &task->previous->next : &process->tasks) = task->next;
     if (task->next) {

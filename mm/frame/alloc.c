@@ -5,6 +5,7 @@
  * at a time: between two holds nobody else can find the block that a run is cut from.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 phys_addr_t frame_alloc_slow(struct frame_pool *pool, unsigned order, enum frame_owner owner)

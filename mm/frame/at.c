@@ -5,6 +5,7 @@
  * another attempt. Each attempt is one hold of the lock.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 static enum frame_error check_at(struct frame_pool *pool, phys_addr_t address, unsigned order,

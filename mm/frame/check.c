@@ -4,6 +4,7 @@
  * the pool keeps.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 
 /* What a walk over all managed frames has seen. */
 struct census {

@@ -9,6 +9,7 @@
  * finds no block in between.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 bool frame_claim(struct frame_pool *pool, uint64_t frame, enum frame_state state, unsigned order)

@@ -2,6 +2,7 @@
 #include <ashlar/frame_note.h>
 
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include <ashlar/frame_survey.h>
 
 uint64_t frame_find_block(struct frame_pool *pool, uint64_t frame)

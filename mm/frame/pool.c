@@ -22,6 +22,7 @@
  * it.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 /* ---- Validation ---- */

@@ -4,6 +4,7 @@
  * other, until the allocation succeeds.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 #define MERGES_AT_ONCE 64

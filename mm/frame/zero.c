@@ -4,6 +4,7 @@
  * zeros takes from it.
  */
 #include "internal.h"
+#include "mm/frame/cpu/cpu.h"
 #include "valid.h"
 
 phys_addr_t frame_zeroed_take(struct frame_pool *pool, enum frame_owner owner)

@@ -3,6 +3,7 @@
  * an allocation that found nothing, for a given block, or all of it. It is done in parts, each with the lock
  * held for as long as a drain (cpu/drain.c) or one block takes; in the end what is free is merged.
  */
+#include "mm/frame/cpu/cpu.h"
 #include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 

@@ -5,6 +5,7 @@
  * Three rules bound the work of one drain. At most DRAIN_PIECES pieces of neighbours go. None goes after one
  * that made the policy change its indexes. Of scattered frames, as many go as the policy takes at once.
  */
+#include "mm/frame/cpu/cpu.h"
 #include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 

@@ -7,6 +7,7 @@
  * finds no room, takes the slow path, and returns a part of what is in there; the idle loop returns the rest.
  * That costs the fast path nothing.
  */
+#include "mm/frame/cpu/cpu.h"
 #include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 #include <ashlar/assert.h>

@@ -10,6 +10,7 @@
  * Under the lock no more is done than others have to see: the block leaves the store, and is counted as held
  * by this CPU. It is cut up afterwards.
  */
+#include "mm/frame/cpu/cpu.h"
 #include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 

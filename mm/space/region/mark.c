@@ -5,7 +5,6 @@
 #include "mm/space/internal.h"
 #include <ashlar/shortage.h>
 #include <ashlar/vm_advice.h>
-#include <ashlar/shortage.h>
 
 /* ---- Marks and names ---- */
 

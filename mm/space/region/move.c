@@ -20,7 +20,6 @@
 #include "mm/space/share/family.h"
 #include <ashlar/shortage.h>
 #include <ashlar/vm_move.h>
-#include <ashlar/shortage.h>
 
 /* One move on its way. */
 struct moving {

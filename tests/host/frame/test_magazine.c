@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "mm/frame/cpu/cpu.h"
 #include "mm/frame/internal.h"
 
 #define BASE MIB(64)

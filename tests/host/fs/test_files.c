@@ -139,8 +139,7 @@ static void test_sticky(void **state)
     for (unsigned user = 1000; user <= 1002; user++) {
         assert_int_equal(fs_make(&fixture.view, "tmp/x", ""), 0);
         assert_int_equal(fs_change(&fixture.view, NULL, "tmp/x", 0, &file), 0);
-        view.who.user = view.who.group = user;
-        view.who.powers = 0;
+        view.who = (struct fs_identity){.user = user, .group = user};
         assert_int_equal(fs_unlink(&view, NULL, "tmp/x", 0), user == 1002 ? -EPERM : 0);
     }
 }
