@@ -4,7 +4,6 @@
  * held for as long as a drain (cpu/drain.c) or one block takes; in the end what is free is merged.
  */
 #include "mm/frame/cpu/cpu.h"
-#include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 
 bool frame_magazine_drain_asked(struct frame_pool *pool, struct frame_cpu *cpu, unsigned index)

@@ -6,7 +6,6 @@
  * that made the policy change its indexes. Of scattered frames, as many go as the policy takes at once.
  */
 #include "mm/frame/cpu/cpu.h"
-#include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 
 #define DRAIN_PIECES 2

@@ -8,7 +8,6 @@
  * That costs the fast path nothing.
  */
 #include "mm/frame/cpu/cpu.h"
-#include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 #include <ashlar/assert.h>
 

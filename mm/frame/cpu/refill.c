@@ -11,7 +11,6 @@
  * by this CPU. It is cut up afterwards.
  */
 #include "mm/frame/cpu/cpu.h"
-#include "mm/frame/internal.h"
 #include "mm/frame/valid.h"
 
 #define REFILL_ORDER  6 /* single frames are refilled at most this many at a time: 2^6 */

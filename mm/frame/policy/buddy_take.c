@@ -22,9 +22,8 @@ static void leaf_fill(struct arena *arena, unsigned leaf)
     tree->free = TREE_UNITS;
 }
 
-#define TAKE_CHANGES                                                                                         \
-    1 /* entries of the indexes over all memory that a take changes, if more are to follow                   \
-       */
+/* Entries of the indexes over all memory that a take changes, if more are to follow. */
+#define TAKE_CHANGES 1
 
 /* Takes the front of a leaf's free block at `bit`: as much as is wanted. */
 static uint64_t take_from_leaf(struct buddy *buddy, uint64_t gib, unsigned leaf, unsigned bit, unsigned most,

@@ -2,9 +2,10 @@
  * Marks of regions, and emptying: what changes a range whose regions stay where they are. As for all changes,
  * what could be missing is got first; what follows cannot fail, and goes on in holds of bounded work.
  */
-#include "mm/space/internal.h"
 #include <ashlar/shortage.h>
 #include <ashlar/vm_advice.h>
+
+#include "mm/space/internal.h"
 
 /* ---- Marks and names ---- */
 

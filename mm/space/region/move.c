@@ -17,9 +17,10 @@
  * the very memory that is shown at the new address as well, of which no page can be copied or go before that
  * is open.
  */
-#include "mm/space/share/family.h"
 #include <ashlar/shortage.h>
 #include <ashlar/vm_move.h>
+
+#include "mm/space/share/family.h"
 
 /* One move on its way. */
 struct moving {
