@@ -275,13 +275,13 @@ static void let_go(struct vm_space *space, const struct vm_region *region, uint6
     space->resident -= dropped;
 }
 
-/* No CPU has the space loaded, and none will: nothing waits for a flush, and each entry is visited once. */
+/* No CPU has the space loaded, and none will: each entry is visited once. Tables that have become empty wait
+ * for no longer than a hold, so that freeing them is bounded, too. */
 static void drop_at_end(struct vm_space *space, struct vm_hold *hold, const struct vm_region *region)
     REQUIRES(space->change, space->lock)
 {
     struct page_translation page;
     page_table_entry_t taken[VM_HOLD_PAGES];
-    hold->defers = true;
     for (uint64_t at = region->base, next; at < vm_region_end(region); at = next) {
         vm_hold_renew(hold);
         next = vm_hold_step(hold, space->table, at, vm_region_end(region), &page);
@@ -293,7 +293,6 @@ static void drop_at_end(struct vm_space *space, struct vm_hold *hold, const stru
             clear_large(space, region, at, page.leaf, hold->batch);
         }
     }
-    hold->defers = false;
 }
 
 void vm_pages_drop(struct vm_space *space, struct vm_hold *hold, struct vm_region *region)

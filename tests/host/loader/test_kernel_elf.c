@@ -248,7 +248,7 @@ static void too_many_segments_are_refused(void **state)
         sample_program(&sample, i)->p_offset = 0;
     }
     sample_header(&sample)->e_phnum = BOOT_SEGMENTS_MAX + 1;
-    expect_refusal(SAMPLE_BYTES, "segment 8 is one more than the 8");
+    expect_refusal(SAMPLE_BYTES, "segment 10 is one more than the 10");
 }
 
 static void other_program_headers_are_checked(void **state)
