@@ -390,6 +390,7 @@ struct vm_region_facts {
     unsigned around;              /* pages that one fault may fill */
     uint64_t offset;              /* of its first byte: in the pager, or physical */
     const struct vm_pager *pager; /* or NULL */
+    uint64_t pager_serial;        /* the pager's: no other one ever has it; 0 without a pager */
     const char *name;             /* or "" */
 };
 

@@ -50,6 +50,7 @@ struct vm_manager {
     struct spinlock lock;             /* guards (L) */
     struct vm_numbers space_numbers;  /* (L) the spaces in being */
     struct vm_numbers family_numbers; /* (L) the families in being */
+    uint64_t families_made;           /* (L) so far */
 };
 
 struct vm_space {

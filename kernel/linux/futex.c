@@ -42,7 +42,7 @@ void futexes_start(void)
 
 static struct bucket *bucket_of(const struct futex_key *key)
 {
-    uint64_t mixed = ((uintptr_t)key->object ^ key->offset) * 0x9e3779b97f4a7c15ULL;
+    uint64_t mixed = (key->object ^ key->offset) * 0x9e3779b97f4a7c15ULL;
     return &buckets[mixed >> 58];
 }
 
@@ -82,7 +82,7 @@ static bool is_key(const struct futex_key *one, const struct futex_key *other)
 int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct futex_key *key)
 {
     struct vm_region_facts region;
-    *key = (struct futex_key){memory, at.raw};
+    *key = (struct futex_key){(uintptr_t)memory, at.raw};
     if (!is_aligned(at.raw, sizeof(uint32_t))) {
         return -EINVAL;
     }
@@ -96,7 +96,7 @@ int futex_key_of(struct memory *memory, user_addr_t at, bool is_private, struct 
         return -EFAULT;
     }
     if (region.shared && region.pager) {
-        *key = (struct futex_key){region.pager, region.offset + (at.raw - region.base.raw)};
+        *key = (struct futex_key){region.pager_serial, region.offset + (at.raw - region.base.raw)};
     }
     return 0;
 }

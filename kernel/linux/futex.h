@@ -2,7 +2,8 @@
  * Futexes: sleeping until a word of a program's memory is said to have changed.
  *
  * A word is known by the memory it lies in and its address, or, where a pager's page is shown to several, by
- * the pager and the offset there; never by a frame, which may change under a page.
+ * the pager and the offset there; never by a frame, which may change under a page. Who sleeps has his memory,
+ * but not the pager, which may go meanwhile: so it is known by a number that is not given again.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 #define FUTEX_ALL_BITS UINT32_MAX
 
 struct futex_key {
-    const void *object; /* struct memory, or struct vm_pager */
-    uint64_t offset;    /* of the word there */
+    uint64_t object; /* address of a struct memory, or serial of a pager, which is lower than any address */
+    uint64_t offset; /* of the word there */
 };
 
 /* Once, before programs run. */

@@ -4,6 +4,8 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -90,10 +92,71 @@ static void thread_that_is_waited_for(void)
     printf("a thread by vfork: %d, done %d\n", number > 0, child_is_done);
 }
 
+/* ---- Memory that has gone ---- */
+
+static uint32_t *fresh_page(void)
+{
+    int file = memfd_create("page", 0);
+    ftruncate(file, 4096);
+    uint32_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    return page;
+}
+
+static void *sleep_on_page(void *page)
+{
+    return (void *)(syscall(SYS_futex, page, FUTEX_WAIT, 0, NULL, NULL, 0) == 0 ? 0L : (long)errno);
+}
+
+static pthread_t sleeper_on(uint32_t *page)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, sleep_on_page, page);
+    while (syscall(SYS_futex, page, FUTEX_CMP_REQUEUE, 0, ALL, page, 0) < 1) {
+        sched_yield();
+    }
+    return thread;
+}
+
+static void interrupt(int signal)
+{
+    (void)signal;
+}
+
+/* Who sleeps for a word of memory that has gone is not woken in place of one who sleeps for a new one, even if
+ * the kernel keeps the new one where the old one was. */
+static void of_memory_that_has_gone(void)
+{
+    enum { ROUNDS = 10 };
+    const struct sigaction action = {.sa_handler = interrupt};
+    int right = 0;
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < ROUNDS; i++) {
+        void *early = NULL;
+        void *late = NULL;
+        uint32_t *first = fresh_page();
+        pthread_t left = sleeper_on(first);
+        munmap(first, 4096);
+        uint32_t *second = fresh_page();
+        pthread_t meant = sleeper_on(second);
+        struct timespec patience;
+        clock_gettime(CLOCK_REALTIME, &patience);
+        patience.tv_sec += 5;
+        long woken = syscall(SYS_futex, second, FUTEX_WAKE, 1, NULL, NULL, 0);
+        bool in_time = pthread_timedjoin_np(meant, &late, &patience) == 0;
+        pthread_kill(left, SIGUSR1);
+        pthread_join(left, &early);
+        right += woken == 1 && in_time && late == NULL && (long)early == EINTR;
+        munmap(second, 4096);
+    }
+    printf("woken was who sleeps for the new memory: %d of %d\n", right, ROUNDS);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
     crowds();
+    of_memory_that_has_gone();
     thread_that_is_waited_for();
     return 0;
 }

@@ -20,6 +20,7 @@ void vm_region_facts(const struct vm_region *region, struct vm_region_facts *fac
         .around = region->around,
         .offset = region->offset,
         .pager = region->pager,
+        .pager_serial = region->pager && region->family ? region->family->serial : 0,
         .name = region->name,
     };
 }

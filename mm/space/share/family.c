@@ -40,6 +40,7 @@ enum vm_error vm_family_make(struct vm_manager *manager, struct vm_family **made
     spinlock_acquire(&manager->lock);
     enum vm_error error = vm_numbers_take(manager, &manager->family_numbers, VM_FAMILIES_MAX,
                                           (union vm_number){.family = family}, &family->number);
+    family->serial = ++manager->families_made;
     spinlock_release(&manager->lock);
     if (error != VM_OK) {
         slab_cache_free(&manager->families, family);

@@ -17,6 +17,7 @@ struct vm_family {
     struct vm_relative ring;      /* begins and ends here */
     _Atomic(uint32_t) references; /* of relatives, of a pager, and of those who look */
     uint32_t number;              /* in the manager's table */
+    uint64_t serial;              /* from 1; no other one ever has it */
 };
 
 /* Makes a family with no relatives, to which the caller has a reference. Fails with VM_NO_MEMORY or
