@@ -88,15 +88,18 @@ int64_t pidfd_space(uint64_t descriptor, struct vm_space **space)
         return -EBADF;
     }
     const struct process_handle *handle = file->own;
+    int64_t error = -ESRCH;
     *space = NULL;
     tree_lock();
-    if (handle->process && handle->process->memory) {
-        const struct vm_space *found = &handle->process->memory->space;
-        *space = vm_space_get(found->manager, found->number);
+    const struct task *task = handle->process ? handle->process->tasks : NULL;
+    if (task && task->process->memory) {
+        const struct vm_space *found = &task->process->memory->space;
+        error = task_may_trace(task, true) ? 0 : -EACCES;
+        *space = error ? NULL : vm_space_get(found->manager, found->number);
     }
     tree_unlock();
     file_put(file);
-    return *space ? 0 : -ESRCH;
+    return error ? error : *space ? 0 : -ESRCH;
 }
 
 /* ---- The calls ---- */

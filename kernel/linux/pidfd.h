@@ -35,5 +35,5 @@ int64_t pidfd_for_child(struct process *process, user_addr_t at);
 int64_t pidfd_number(uint64_t descriptor, bool *patient);
 
 /* Stores the space of that process, with a reference. -EBADF: the descriptor is no process; -ESRCH: it has no
- * memory any more. */
+ * memory any more; -EACCES: the caller may not look into it. */
 int64_t pidfd_space(uint64_t descriptor, struct vm_space **space);

@@ -17,7 +17,7 @@ static int64_t advise(uint64_t descriptor, const struct user_part *part, uint32_
         return error;
     }
     bool own = space == &process_current()->memory->space;
-    error = own || advice_is_for_others(advice) ? 0 : -EINVAL;
+    error = !own && !advice_is_for_others(advice) ? -EINVAL : own || task_may(CAPABILITY_NICE) ? 0 : -EPERM;
     if (error == 0 && part) {
         error = memory_advise(space, part->base, part->bytes, advice);
     }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -94,6 +95,34 @@ static void self(void)
     close(process);
 }
 
+/* Whoever is not root advises nobody but himself: into root's memory he may not look, and for others of his own
+ * he would have to be allowed to change priorities. */
+static void by_a_user(int of_root)
+{
+    fflush(stdout);
+    if (fork() == 0) {
+        part(0, memory, PAGE);
+        setresuid(1000, 1000, 1000);
+        prctl(PR_SET_DUMPABLE, 1);
+        TELL(advise(of_root, parts, 1, COLD, 0));
+        pid_t child = fork();
+        if (child == 0) {
+            for (;;) {
+                pause();
+            }
+        }
+        int process = (int)syscall(SYS_pidfd_open, child, 0);
+        TELL(advise(process, parts, 1, COLD, 0));
+        TELL(advise(process, parts, 1, DONT_NEED, 0));
+        process = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        TELL_EXACT(advise(process, parts, 1, COLD, 0));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        _exit(0);
+    }
+    wait(NULL);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
@@ -118,6 +147,7 @@ int main(void)
     errors(process, file);
     advice(process);
     self();
+    by_a_user(process);
     kill(child, SIGKILL);
     siginfo_t information;
     waitid(P_PID, (id_t)child, &information, WEXITED | WNOWAIT);
