@@ -57,21 +57,21 @@ static bool counts(struct posix_timer *timer, uint64_t times)
 }
 
 /* (T) The timer is the first of what it is part of. */
-static void expired(struct program_timer *part, uint64_t times)
+static bool expired(struct program_timer *part, uint64_t times)
 {
     struct posix_timer *timer = (struct posix_timer *)part;
     struct process *process = timer->timer.process;
     struct task *task = NULL;
     if (timer->notification == NOTIFY_NONE || counts(timer, times)) {
-        return;
+        return false;
     }
     if (timer->notification == NOTIFY_TASK) {
         task = task_find(timer->task_number);
         if (!task || task->process != process) {
-            return;
+            return false;
         }
     }
-    signal_send_owned(process, task, timer->record);
+    return signal_send_owned(process, task, timer->record);
 }
 
 /* ---- Making and ending ---- */

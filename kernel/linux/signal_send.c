@@ -192,12 +192,21 @@ int signal_send(struct process *process, struct task *task, const struct signal_
     return 0;
 }
 
-void signal_send_owned(struct process *process, struct task *task, struct signal_record *record)
+bool signal_would_come(struct process *process, uint32_t signal)
+{
+    lock(process);
+    uint64_t handler = process->actions->actions[signal - 1].handler;
+    bool pending = process->signals.pending.set & SIGNAL_BIT(signal);
+    unlock(process);
+    return process->state == PROCESS_RUNS && !pending && !is_dropped(process, NULL, signal, handler);
+}
+
+bool signal_send_owned(struct process *process, struct task *task, struct signal_record *record)
 {
     uint32_t signal = (uint32_t)record->information.signal;
     uint64_t handler;
     if (!begins(process, task, signal, &handler)) {
-        return;
+        return false;
     }
     lock(process);
     bool added = signal_queue_add(queue_of(process, task), signal, record);
@@ -205,6 +214,7 @@ void signal_send_owned(struct process *process, struct task *task, struct signal
     if (added) {
         tell(process, task, signal, handler);
     }
+    return added;
 }
 
 void signal_send_group(const struct identity *group, const struct signal_information *information)

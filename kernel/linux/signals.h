@@ -109,8 +109,11 @@ void signal_records_free(struct signal_record *linked); /* by `after` */
  */
 int signal_send(struct process *process, struct task *task, const struct signal_information *information);
 
-/* (T) The same, with a record that is owned. */
-void signal_send_owned(struct process *process, struct task *task, struct signal_record *record);
+/* (T) The same, with a record that is owned. Returns whether the signal is pending now and was not before. */
+bool signal_send_owned(struct process *process, struct task *task, struct signal_record *record);
+
+/* (T) Whether a signal to the process, were it sent now, would be pending and is not yet. */
+bool signal_would_come(struct process *process, uint32_t signal);
 
 /* (T) To all processes of a group. */
 struct identity;

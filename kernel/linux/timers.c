@@ -2,7 +2,9 @@
  * Timers of programs, and the thread that looks at them; see timers.h.
  *
  * A timer of a process's own running time is looked at when it could have expired at the earliest, and again
- * as often as that was too early.
+ * as often as that was too early. A timer that nobody hears, as its signal is pending, masked or ignored, is
+ * looked at no more often than that either: whatever its interval, it takes little of the CPU, and the times
+ * that it has expired are counted when it is looked at.
  */
 #include "timers.h"
 
@@ -13,7 +15,7 @@
 #include "usage.h"
 
 #define AT_ONE_TIME  64         /* timers that are looked at in one hold of the mutex */
-#define LOOK_SOONEST 1000000ULL /* nanoseconds until a timer of running time is looked at again */
+#define LOOK_SOONEST 1000000ULL /* nanoseconds until such a timer is looked at again */
 
 static struct timer *heap; /* of all that run: no interrupt expires them, but the thread */
 static struct thread *looker;
@@ -49,7 +51,10 @@ uint64_t timer_time(const struct program_timer *timer)
 uint64_t timer_left(const struct program_timer *timer)
 {
     uint64_t now = timer_time(timer);
-    return timer->expires == 0 ? 0 : timer->expires > now ? timer->expires - now : 1;
+    if (timer->expires == 0 || timer->expires > now) {
+        return timer->expires == 0 ? 0 : timer->expires - now;
+    }
+    return timer->is_unheard && timer->interval ? timer->interval - (now - timer->expires) % timer->interval : 1;
 }
 
 /* ---- Setting ---- */
@@ -59,6 +64,9 @@ static uint64_t when_to_look(const struct program_timer *timer)
 {
     uint64_t left = timer_left(timer);
     uint64_t now = clock_nanoseconds();
+    if (timer->is_unheard) {
+        left = max_u64(left, LOOK_SOONEST);
+    }
     if (timer->clock == TIMER_PROCESS) {
         uint32_t tasks = atomic_load(&timer->process->task_count);
         left = max_u64(left / (tasks ? tasks : 1), LOOK_SOONEST);
@@ -138,20 +146,23 @@ void timer_set(struct program_timer *timer, uint64_t expires, uint64_t interval)
 {
     timer->expires = expires;
     timer->interval = interval;
+    timer->is_unheard = false;
     queue_again(timer);
     poke();
 }
 
 /* ---- Expiring ---- */
 
-static void send(struct program_timer *timer, uint64_t times)
+/* Returns whether somebody is told. */
+static bool send(struct program_timer *timer, uint64_t times)
 {
     if (timer->expired) {
-        timer->expired(timer, times);
-    } else {
-        const struct signal_information information = signal_by_kernel(timer->signal);
-        signal_send(timer->process, NULL, &information);
+        return timer->expired(timer, times);
     }
+    const struct signal_information information = signal_by_kernel(timer->signal);
+    bool comes = signal_would_come(timer->process, timer->signal);
+    signal_send(timer->process, NULL, &information);
+    return comes;
 }
 
 /* Of a timer that is late, all times count that have gone by. */
@@ -161,11 +172,9 @@ static void look_at(struct program_timer *timer)
     if (timer->expires <= now) {
         uint64_t times = timer->interval ? (now - timer->expires) / timer->interval + 1 : 1;
         timer->expires = timer->interval ? timer->expires + times * timer->interval : 0;
-        queue_again(timer);
-        send(timer, times);
-    } else {
-        queue_again(timer);
+        timer->is_unheard = !send(timer, times);
     }
+    queue_again(timer);
 }
 
 /* Returns when to look again. */

@@ -29,8 +29,10 @@ struct program_timer {
     struct task *task;               /* of TIMER_THREAD; NULL: it has ended */
     struct program_timer *next_wall; /* of TIMER_WALL, in the heap: the next such one */
     struct program_timer *previous_wall;
-    uint32_t signal;                                              /* of those of setitimer() */
-    void (*expired)(struct program_timer *timer, uint64_t times); /* so many times; NULL: sends `signal` */
+    uint32_t signal; /* of those of setitimer() */
+    bool is_unheard; /* nobody was told when it expired last */
+    /* It has expired, so many times. Returns whether somebody is told. NULL: sends `signal`. */
+    bool (*expired)(struct program_timer *timer, uint64_t times);
 };
 
 enum interval_timer { INTERVAL_REAL, INTERVAL_VIRTUAL, INTERVAL_PROFILE, INTERVAL_TIMERS };

@@ -195,11 +195,73 @@ static void made(void)
     printf("to a thread: signal %d code %d\n", told.si_signo, told.si_code);
 }
 
+static double now(clockid_t clock)
+{
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Whether this process has at least three quarters of the time that goes by meanwhile. */
+static int has_the_time(void)
+{
+    double began = now(CLOCK_MONOTONIC);
+    double own = now(CLOCK_PROCESS_CPUTIME_ID);
+    while (now(CLOCK_MONOTONIC) - began < 0.1) {
+    }
+    return now(CLOCK_PROCESS_CPUTIME_ID) - own > (now(CLOCK_MONOTONIC) - began) * 0.75;
+}
+
+/* Some tries, since whatever else runs here has its time, too. */
+static int has_the_time_once(void)
+{
+    for (int i = 0; i < 50; i++) {
+        if (has_the_time()) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Timers that expire each microsecond, of which nobody hears, cost next to nothing. */
+static void unheard(void)
+{
+    const struct itimerval often = {{0, 1}, {0, 1}};
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    const struct itimerspec made_often = {{0, 1}, {0, 1}};
+    struct sigevent none = {.sigev_notify = SIGEV_NONE};
+    struct itimerspec left;
+    timer_t timer;
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_BLOCK, &alarms, NULL);
+    set(SIGALRM, 0);
+    setitimer(ITIMER_REAL, &often, NULL);
+    printf("masked: %d\n", has_the_time_once());
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+    printf("came %d\n", count);
+    signal(SIGALRM, SIG_IGN);
+    setitimer(ITIMER_REAL, &often, NULL);
+    printf("ignored: %d\n", has_the_time_once());
+    setitimer(ITIMER_REAL, &never, NULL);
+    timer_create(CLOCK_MONOTONIC, &none, &timer);
+    timer_settime(timer, 0, &made_often, NULL);
+    printf("told to nobody: %d\n", has_the_time_once());
+    timer_settime(timer, 0, &(struct itimerspec){{10, 0}, {0, 1}}, NULL);
+    usleep(1000);
+    timer_gettime(timer, &left);
+    printf("of ten seconds are left: %ld\n", (long)left.it_value.tv_sec);
+    timer_delete(timer);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
     errors();
     intervals();
     made();
+    unheard();
     return 0;
 }
