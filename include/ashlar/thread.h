@@ -72,8 +72,9 @@ void thread_kill(struct thread *thread);
  */
 void thread_interrupt(struct thread *thread);
 
-/* Whether somebody has killed the calling thread. */
+/* Whether somebody has killed the calling thread; and whether that or a signal is to end what takes long. */
 static inline bool thread_killed(void);
+static inline bool thread_interrupted(void);
 
 /* Lets another thread of its level or a higher one run, if one is ready here. May be called where waiting is
  * allowed. */

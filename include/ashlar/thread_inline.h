@@ -12,3 +12,8 @@ static inline bool thread_killed(void)
 {
     return atomic_load(&thread_current()->killed);
 }
+
+static inline bool thread_interrupted(void)
+{
+    return atomic_load_explicit(&thread_current()->user_work, memory_order_relaxed) != 0;
+}

@@ -6,6 +6,7 @@
 #include <ashlar/console_input.h>
 #include <ashlar/memory.h>
 #include <ashlar/string.h>
+#include <ashlar/thread.h>
 
 #include "event.h"
 #include "kernel/linux/signal/signal.h"
@@ -355,6 +356,8 @@ static int64_t console_file_read(struct file *file, struct file_buffer *buffer, 
 
 /* ---- The rest ---- */
 
+/* A signal ends it between two parts, as a serial line takes hours for what a program can hand over at once.
+ */
 static int64_t console_file_write(struct file *file, struct file_buffer *buffer, uint64_t *offset)
 {
     char part[PART_BYTES];
@@ -368,6 +371,9 @@ static int64_t console_file_write(struct file *file, struct file_buffer *buffer,
         done += (int64_t)bytes;
         if (bytes < wanted) {
             return done != 0 ? done : -EFAULT;
+        }
+        if (thread_interrupted()) {
+            break;
         }
     }
     return done;
@@ -419,13 +425,20 @@ static void console_file_release(struct file *file)
     mutex_release(&console.lock);
 }
 
-const struct file_operations console_file_operations = {.open = console_file_open,
-                                                        .read = console_file_read,
-                                                        .write = console_file_write,
-                                                        .ready = console_file_ready,
-                                                        .event = console_file_event,
-                                                        .release = console_file_release,
-                                                        .stream = true};
+static int own_terminal_open(struct file *file)
+{
+    return terminal_is_own() ? console_file_open(file) : -ENXIO;
+}
+
+#define OPERATIONS(open_function)                                                                            \
+    {                                                                                                        \
+        .open = (open_function), .read = console_file_read, .write = console_file_write,                     \
+        .ready = console_file_ready, .event = console_file_event, .release = console_file_release,           \
+        .stream = true                                                                                       \
+    }
+const struct file_operations console_file_operations = OPERATIONS(console_file_open);
+const struct file_operations own_terminal_operations = OPERATIONS(own_terminal_open);
+#undef OPERATIONS
 
 bool console_file_stops_writers(void)
 {

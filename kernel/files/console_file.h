@@ -27,9 +27,12 @@ _Static_assert(sizeof(struct console_settings) == 36, "Linux's struct termios");
 
 extern const struct file_operations console_file_operations;
 
+/* The same, of the device that is a process's own terminal, if it has one. */
+extern const struct file_operations own_terminal_operations;
+
 static inline bool file_is_console(const struct file *file)
 {
-    return file->operations == &console_file_operations;
+    return file->operations == &console_file_operations || file->operations == &own_terminal_operations;
 }
 
 /* Of a console that is open. set: `forget` throws away what was typed and not read. */

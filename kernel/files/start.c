@@ -23,7 +23,10 @@ struct fs *kernel_files(void)
 
 static const struct file_operations *find_device(uint64_t number)
 {
-    return number == fs_device(5, 0) || number == fs_device(5, 1) ? &console_file_operations : NULL;
+    if (number == fs_device(5, 0)) {
+        return &own_terminal_operations;
+    }
+    return number == fs_device(5, 1) ? &console_file_operations : NULL;
 }
 
 int files_make_devices(void)

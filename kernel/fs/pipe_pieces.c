@@ -159,7 +159,7 @@ int pipe_piece_copy(struct file *file, uint64_t *slot, size_t bytes, struct pipe
         piece->packet = from->packet;
         memcpy(pipe_bytes(file, piece), pipe_bytes(file, from), piece->bytes);
     }
-    *slot = number + 1;
+    *slot = number + found;
     mutex_release(&pipe->lock);
     return found;
 }

@@ -206,6 +206,7 @@ static void carry_out(struct task *task, struct executable *executable, const st
     posix_timers_end(task->process);
     tree_unlock();
     signals_execute(task, made->actions);
+    made->memory->undumpable = true; /* nobody looks into it before it is known who may */
     change(task, made->memory, executable);
     credentials_note_execution(hidden);
     if (made->credentials) {

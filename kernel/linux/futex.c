@@ -208,8 +208,9 @@ static bool is_any_woken(const struct sleeper *sleepers, uint32_t count)
     return false;
 }
 
-static int64_t sleep_on(struct sleeper *sleepers, const struct futex_word *words, uint32_t count,
-                        uint64_t deadline)
+/* For one word, as nearly always, the count is a constant. */
+static inline __attribute__((always_inline)) int64_t
+sleep_on(struct sleeper *sleepers, const struct futex_word *words, uint32_t count, uint64_t deadline)
 {
     struct wait_how how = {.deadline = deadline, .killable = true, .from_outside = true};
     struct wait_queue queue = WAIT_QUEUE_INITIALIZER;

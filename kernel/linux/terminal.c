@@ -66,6 +66,14 @@ void terminal_end(const struct process *process)
     }
 }
 
+bool terminal_is_own(void)
+{
+    tree_lock();
+    bool own = has_terminal(process_current());
+    tree_unlock();
+    return own;
+}
+
 /* ---- Signals ---- */
 
 void terminal_signal(uint32_t signal)
@@ -119,7 +127,7 @@ static int64_t take(struct process *process, uint64_t by_force)
     if (leads(process) && has_terminal(process)) {
         return 0;
     }
-    if (!leads(process) || (session && by_force != 1)) {
+    if (!leads(process) || (session && (by_force != 1 || !task_may(CAPABILITY_ADMIN)))) {
         return -EPERM;
     }
     set(&session, process->session);

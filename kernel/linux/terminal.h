@@ -19,6 +19,9 @@ void terminal_begin(struct process *process);
  * is free. */
 void terminal_end(const struct process *process);
 
+/* Whether it belongs to the calling process's session. Takes the tree's mutex. */
+bool terminal_is_own(void);
+
 /* What was typed is a signal. Takes the tree's mutex. */
 void terminal_signal(uint32_t signal);
 

@@ -17,7 +17,7 @@
 
 #include "internal.h"
 
-#define PATIENCE_PART 500 /* of a lock's patience, for an answer: some milliseconds */
+#define PATIENCE_PART 8 /* of a lock's patience, for answers: a host may let a virtual processor wait */
 
 static exception_handler *next_handler; /* of NMIs that nobody here asked for */
 
@@ -57,12 +57,18 @@ static bool is_other(const struct processor *processor, enum processor_state sta
     return processor->cpu && processor->cpu != per_cpu() && atomic_load(&processor->state) == state;
 }
 
-/* Waits, by the clock, until it has told where it is, or a moment is over. */
-static void wait_until_told(const struct processor *processor)
+/* The time, by the clock, that all answers together have. */
+static struct lock_wait patience(void)
 {
     struct lock_wait wait = lock_wait_begin(1);
     wait.left /= PATIENCE_PART;
-    while (atomic_load(&processor->cpu->where) == 0 && lock_wait_goes_on(&wait)) {
+    return wait;
+}
+
+/* Waits until it has told where it is, or the time is over. */
+static void wait_until_told(const struct processor *processor, struct lock_wait *wait)
+{
+    while (atomic_load(&processor->cpu->where) == 0 && lock_wait_goes_on(wait)) {
         cpu_relax();
     }
 }
@@ -79,9 +85,10 @@ static void stop_others(void)
             ask(processor);
         }
     }
+    struct lock_wait wait = patience();
     for (unsigned i = 0; (processor = processor_at(i)) != NULL; i++) {
         if (is_other(processor, PROCESSOR_ONLINE)) {
-            wait_until_told(processor);
+            wait_until_told(processor, &wait);
         }
     }
 }
@@ -110,7 +117,8 @@ uint64_t processor_where(unsigned cpu)
 {
     const struct processor *processor = processor_at(cpu);
     ask(processor);
-    wait_until_told(processor);
+    struct lock_wait wait = patience();
+    wait_until_told(processor, &wait);
     return atomic_load(&processor->cpu->where);
 }
 

@@ -47,7 +47,10 @@ void frame_free_zeroed(struct frame_pool *pool, phys_addr_t frame)
     }
 }
 
-/* Puts one more frame into the stock; false when it is full, or there is no memory. */
+#define FREE_LEAST                                                                                           \
+    64 /* frames in the store of which none is taken for the stock: somebody may need the last */
+
+/* Puts one more frame into the stock; false when it is full, or there is too little memory. */
 static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
 {
     struct frame_magazine *magazine = &cpu->magazine[FRAME_MAGAZINE_ZERO];
@@ -57,7 +60,8 @@ static bool prepare(struct frame_pool *pool, struct frame_cpu *cpu)
     }
     unsigned got;
     spinlock_acquire(&pool->lock);
-    uint64_t frame = frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got);
+    uint64_t frame = pool->free_frames > FREE_LEAST ? frame_store_take(pool, 0, 0, FRAME_LIMIT_MAX, &got)
+                                                    : FRAME_NUMBER_NONE;
     spinlock_release(&pool->lock);
     if (frame == FRAME_NUMBER_NONE) {
         return false;

@@ -333,7 +333,9 @@ void *slab_alloc_for(struct slab_cache *cache, uint32_t bytes, const void *calle
     }
     struct slab_guard *guard = cache->config.unguarded ? NULL : cache->pool->guard;
     void *object = guard && slab_guard_due(guard) ? slab_guard_alloc(guard, cache, bytes, caller) : NULL;
-    return object ? object : COLLECTING(frames, NULL, alloc_once(cache));
+    object = object ? object : COLLECTING(frames, NULL, alloc_once(cache));
+    /* What was collected may be objects of this very cache, and no frame. */
+    return object || !cpu_may_wait() ? object : alloc_once(cache);
 }
 
 void *slab_alloc_slow(struct slab_cache *cache, uint32_t bytes)

@@ -42,12 +42,13 @@ static bool has_magazine(const struct slab_pool *pool, unsigned cpu, unsigned nu
 
 bool slab_others_hold(const struct slab_pool *pool)
 {
-    for (unsigned cpu = 0; pool->parts && cpu < pool->config.cpus; cpu++) {
-        for (unsigned i = 0; cpu != cpu_number() && i < SLAB_CACHES_MAX; i++) {
-            if (has_magazine(pool, cpu, slab_number(i))) {
-                return true;
-            }
+    bool any = false;
+    preempt_disable(); /* it is the same CPU that is left out for all of them */
+    for (unsigned cpu = 0; !any && pool->parts && cpu < pool->config.cpus; cpu++) {
+        for (unsigned i = 0; !any && cpu != cpu_number() && i < SLAB_CACHES_MAX; i++) {
+            any = has_magazine(pool, cpu, slab_number(i));
         }
     }
-    return false;
+    preempt_enable();
+    return any;
 }

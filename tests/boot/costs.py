@@ -24,7 +24,7 @@ USER_LIMITS = {
     "user.fault.cow.copy": 1530,
     "user.fault.cow.reuse": 700,
     "user.fault.file": 275,
-    "user.munmap.page": 150,
+    "user.munmap.page": 165,
     "user.mprotect.page": 50,
     "user.mmap.pair": 3600,
     "user.brk.pair": 3150,

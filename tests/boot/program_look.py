@@ -41,11 +41,7 @@ def stays(setting):
         with setting.boot(programs.handed_in(programs.build(folder, "proc_names")), "pager=off") as talk:
             talk.wait_for_prompt()
             programs.run(talk)
-            before = program_runs.kept(talk)
-            for _ in range(3):
-                programs.run(talk)
-            programs.wait_until(talk, lambda: not program_runs.grown(before, program_runs.kept(talk)),
-                                lambda: f"before and after three runs: {program_runs.grown(before, program_runs.kept(talk))}")
+            programs.leaves_nothing(talk, 3)
             listed = talk.command("files /proc")
             expect_in("meminfo", listed)
             expect_in("no such file", talk.command("files /proc/self").lower())

@@ -21,7 +21,6 @@ import patience
 
 BUSYBOX = Path("/bin/busybox")
 LDCONFIG = Path("/sbin/ldconfig")
-NO_LOCKS = ("-vfs", "unix-none")  # SQLite's way for files that it has for itself
 SECONDS = patience.seconds(100)
 
 
@@ -129,7 +128,7 @@ def sqlite(setting, folder, rows=20_000, **machine):
     with boot(setting, root, **machine) as talk:
         talk.wait_for_prompt()
         for database in (":memory:", "data/database"):
-            compared(root, talk, "sqlite3", *NO_LOCKS, "-batch", "-init", "fill.sql", database, ".quit")
+            compared(root, talk, "sqlite3", "-batch", "-init", "fill.sql", database, ".quit")
         run(talk, "busybox", "rm", "data/database")
         expect_in("agree", talk.command("vm check"))
 

@@ -59,7 +59,17 @@ def shell_jobs(setting, folder):
         expect_in("agree", talk.command("vm check"))
 
 
+def loud(setting):
+    """A signal ends a write to the console that takes long."""
+    with tempfile.TemporaryDirectory() as folder, \
+            setting.boot(programs.handed_in(programs.build(folder, "loud")), "pager=off") as talk:
+        talk.wait_for_prompt()
+        said, _, status, _ = programs.run(talk)
+        expect(said[-1] == "ended early: 1" and status == 0, f"it said {said[-1]} and ended with {status}", talk)
+
+
 CASES = {
+    "program.signals.loud": loud,
     "program.signals": programs.like_linux("signals", cpus=1),
     "program.signals.4": programs.like_linux("signals", cpus=4),
     "program.signals.masses": programs.like_linux("signal_masses", "-pthread", cpus=1),

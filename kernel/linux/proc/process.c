@@ -72,7 +72,10 @@ int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cu
     if (result != 1) {
         return result;
     }
-    const struct memory_layout *layout = &facts.layout;
+    /* Where things lie is for those who may look into it. */
+    const struct memory_layout nowhere = {0};
+    bool shows = proc_may_look(what) == 0;
+    const struct memory_layout *layout = shows ? &facts.layout : &nowhere;
     const struct stat_line line = {.number = facts.task_number,
                                    .name = facts.name,
                                    .state = facts.state,
@@ -91,18 +94,18 @@ int proc_stat(const struct proc_what *what, struct proc_text *text, uint64_t *cu
                                    .bytes = facts.bytes,
                                    .resident = facts.resident,
                                    .resident_limit = facts.limits[LIMIT_RESIDENT].soft,
-                                   .code = layout->code,
-                                   .code_end = layout->code_end,
+                                   .code = shows ? layout->code : facts.space != NULL,
+                                   .code_end = shows ? layout->code_end : facts.space != NULL,
                                    .stack = layout->stack,
                                    .exit_signal = facts.exit_signal,
                                    .cpu = facts.cpu,
                                    .data = layout->data,
                                    .data_end = layout->data_end,
-                                   .heap = facts.heap_base,
+                                   .heap = shows ? facts.heap_base : 0,
                                    .arguments = layout->strings.arguments,
                                    .variables = layout->strings.variables,
                                    .variables_end = layout->strings.variables_end,
-                                   .exit_code = facts.status};
+                                   .exit_code = shows ? facts.status : 0};
     text_stat(text, &line);
     proc_let_go(&facts);
     return 1;

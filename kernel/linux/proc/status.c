@@ -9,6 +9,7 @@
 #include "proc.h"
 
 #define GROUPS_EACH 64 /* in one step */
+#define ALL_TOLD UINT32_MAX /* a step that is never reached otherwise */
 
 static const char *state_text(char state)
 {
@@ -119,15 +120,16 @@ int proc_status(const struct proc_what *what, struct proc_text *text, uint64_t *
     if (error) {
         return error;
     }
-    uint64_t step = (*cursor)++;
-    uint64_t steps = align_up(facts.credentials->group_count, GROUPS_EACH) / GROUPS_EACH;
-    bool tells = step <= steps + 1;
+    uint64_t step = *cursor; /* then a step for some groups each, as many as there are when it is made */
+    bool tells = step != ALL_TOLD;
+    *cursor = tells ? step + 1 : step;
     if (step == 0) {
         tell_identity(what, text, &facts);
-    } else if (step <= steps) {
+    } else if (tells && (step - 1) * GROUPS_EACH < facts.credentials->group_count) {
         tell_groups(text, facts.credentials, (step - 1) * GROUPS_EACH);
     } else if (tells) {
         tell_rest(text, &facts);
+        *cursor = ALL_TOLD;
     }
     proc_let_go(&facts);
     return tells;

@@ -142,9 +142,11 @@ static bool holds_any(const struct frame_cpu *cpu)
 bool frame_pool_others_hold(const struct frame_pool *pool)
 {
     bool any = false;
+    preempt_disable(); /* it is the same CPU that is left out for all of them */
     for (unsigned cpu = 0; !any && cpu < pool->config.cpus; cpu++) {
         any = cpu != cpu_number() && holds_any(&pool->cpu[cpu]);
     }
+    preempt_enable();
     return any;
 }
 
@@ -157,7 +159,9 @@ bool frame_pool_collect(struct frame_pool *pool)
 {
     DEBUG_ASSERT(frame_pool_is_valid(pool));
     VALIDATE_AT_RANDOM(frame, frame_pool_check, pool);
-    return frame_magazines_collect(pool);
+    /* Somebody else may have collected since the caller found nothing, or freed something. */
+    return frame_magazines_collect(pool) ||
+           (pool->config.collect && cpu_may_wait() && frame_pool_free(pool) > 0);
 }
 
 void frame_pool_drain_cpu(struct frame_pool *pool, unsigned cpu)

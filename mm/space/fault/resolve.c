@@ -119,17 +119,20 @@ static enum vm_fault attempt(struct vm_space *space, uint64_t address, enum vm_a
     return result;
 }
 
+#define LACKS_MOST 64 /* attempts that may find what was collected taken by others, or of no use */
+
 /*
- * Gets what the attempt lacked or wants, without the lock. False when there is no memory, or the pager has
- * failed: that is this fault's end, and *result says which.
+ * Gets what the attempt lacked or wants, without the lock. lacks: attempts that lacked memory so far. False
+ * when there is none, or the pager has failed: that is this fault's end, and *result says which.
  */
-static bool obtain(struct vm_space *space, struct vm_need *need, enum vm_fault *result)
+static bool obtain(struct vm_space *space, struct vm_need *need, unsigned *lacks, enum vm_fault *result)
 {
-    bool lacks = *result == VM_FAULT_LACKS;
-    if (lacks ? frame_pool_collect(space->manager->config.frames) : vm_need_obtain(space, need)) {
+    bool lacked = *result == VM_FAULT_LACKS;
+    if (lacked ? (*lacks)++ < LACKS_MOST && frame_pool_collect(space->manager->config.frames)
+               : vm_need_obtain(space, need)) {
         return true;
     }
-    *result = lacks ? VM_FAULT_NO_MEMORY : VM_FAULT_PAGER_FAILED;
+    *result = lacked ? VM_FAULT_NO_MEMORY : VM_FAULT_PAGER_FAILED;
     spinlock_acquire(&space->lock);
     space->faults[*result]++;
     spinlock_release(&space->lock);
@@ -150,13 +153,14 @@ enum vm_fault vm_space_fault(struct vm_space *space, virt_addr_t address, enum v
     need.kind = VM_NEED_NOTHING; /* the rest is written when something is wanted */
     need.stale = false;
     need.settled = false;
+    unsigned lacks = 0;
     enum vm_fault result;
     while ((result = attempt(space, address.raw, access, &need)) >= VM_FAULT_WANTS) {
         if (result == VM_FAULT_WAITS) {
             wait_for_change(space);
         } else if (result == VM_FAULT_GROWS) {
             need.settled = !space->grow(space, address);
-        } else if (!obtain(space, &need, &result)) {
+        } else if (!obtain(space, &need, &lacks, &result)) {
             break;
         }
     }
