@@ -63,7 +63,7 @@ static int64_t end(struct file *file, const struct file_place *place)
 
 static int64_t send(const struct file_ends *ends, uint64_t offset_at, uint64_t bytes)
 {
-    struct file_place in;
+    struct file_place in = {.given = false};
     struct file_place out = {.given = false};
     unsigned flags = atomic_load_explicit(&ends->to->flags, memory_order_relaxed);
     int64_t result = begin(ends->from, &in, offset_at);
@@ -124,8 +124,8 @@ static int64_t check_range(const struct fs_status *from, const struct fs_status 
         return -EINVAL;
     }
     *bytes = (uint64_t)in < from->bytes ? min_u64(*bytes, from->bytes - (uint64_t)in) : 0;
-    int64_t length = (int64_t)*bytes;
-    return from->number == to->number && out + length > in && out < in + length ? -EINVAL : 0;
+    bool meet = (uint64_t)out + *bytes > (uint64_t)in && (uint64_t)out < (uint64_t)in + *bytes;
+    return from->number == to->number && meet ? -EINVAL : 0;
 }
 
 static int64_t copy_range(const struct file_ends *ends, struct file_place *in, struct file_place *out,
@@ -149,8 +149,8 @@ static int64_t copy_range(const struct file_ends *ends, struct file_place *in, s
 int64_t call_copy_file_range(const struct trap_frame *frame)
 {
     struct file_ends ends;
-    struct file_place in;
-    struct file_place out;
+    struct file_place in = {.given = false};
+    struct file_place out = {.given = false};
     int64_t result = file_ends_get(&ends, argument_1(frame), argument_3(frame));
     result = result ? result : file_place_get(&in, argument_2(frame));
     result = result ? result : file_place_get(&out, argument_4(frame));

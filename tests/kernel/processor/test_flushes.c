@@ -113,7 +113,7 @@ static void pass(unsigned cpu)
 /* Until each other CPU has gone through its loop. */
 static void give_others_time(void)
 {
-    unsigned before[LOOKED];
+    unsigned before[LOOKED] = {0};
     for (unsigned cpu = 1; cpu < looked_at(); cpu++) {
         before[cpu] = atomic_load(&passes[cpu]);
     }
@@ -299,7 +299,7 @@ static void map_and_unmap(void)
 static void load_read_and_leave(unsigned cpu)
 {
     struct vm_space *before = enter(&shared);
-    for (uint64_t i = 0; i < 16 * PAGES; i++) {
+    for (uint64_t i = 0; i < 16UL * PAGES; i++) {
         uint64_t page = i % PAGES;
         uint64_t value = 0;
         cpu_interleave();
