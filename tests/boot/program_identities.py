@@ -54,6 +54,7 @@ def dynamic(setting):
 CASES = {
     "program.dynamic": dynamic,
     "program.execute_at": as_root("execute_at"),
+    "program.outsiders": programs.says("outsiders", "", "opened 0, then 6, taken 1, code 1 to 1, stack 0, heap 0"),
     "program.users": as_root("users", cpus=1),
     "program.users.4": as_root("users", cpus=4),
     "program.users.files": as_root("users_files"),
