@@ -122,12 +122,17 @@ int64_t terminal_check(uint32_t signal)
 
 /* ---- Requests ---- */
 
+static bool may_take_by_force(void)
+{
+    return rights_have(&task_current()->credentials->rights, CAPABILITY_ADMIN);
+}
+
 static int64_t take(struct process *process, uint64_t by_force)
 {
     if (leads(process) && has_terminal(process)) {
         return 0;
     }
-    if (!leads(process) || (session && (by_force != 1 || !task_may(CAPABILITY_ADMIN)))) {
+    if (!leads(process) || (session && (by_force != 1 || !may_take_by_force()))) {
         return -EPERM;
     }
     set(&session, process->session);

@@ -54,7 +54,8 @@ uint64_t timer_left(const struct program_timer *timer)
     if (timer->expires == 0 || timer->expires > now) {
         return timer->expires == 0 ? 0 : timer->expires - now;
     }
-    return timer->is_unheard && timer->interval ? timer->interval - (now - timer->expires) % timer->interval : 1;
+    bool goes_on = timer->is_unheard && timer->interval != 0;
+    return goes_on ? timer->interval - (now - timer->expires) % timer->interval : 1;
 }
 
 /* ---- Setting ---- */

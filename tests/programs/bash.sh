@@ -38,8 +38,9 @@ coproc cat
 echo "through a coprocess" >&"${COPROC[1]}"
 read -r line <&"${COPROC[0]}"
 echo "$line"
+process=$COPROC_PID # which bash forgets when it has ended
 eval "exec ${COPROC[1]}>&-"
-wait "$COPROC_PID"
+wait "$process"
 echo "coprocess: $?"
 
 mkdir data/deep && seq 100000 >data/deep/numbers && md5sum <data/deep/numbers && wc -l <data/deep/numbers

@@ -95,8 +95,8 @@ static void self(void)
     close(process);
 }
 
-/* Whoever is not root advises nobody but himself: into root's memory he may not look, and for others of his own
- * he would have to be allowed to change priorities. */
+/* Whoever is not root advises nobody but himself: into root's memory he may not look, and for others of his
+ * own he would have to be allowed to change priorities. */
 static void by_a_user(int of_root)
 {
     fflush(stdout);

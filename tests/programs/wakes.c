@@ -123,8 +123,8 @@ static void interrupt(int signal)
     (void)signal;
 }
 
-/* Who sleeps for a word of memory that has gone is not woken in place of one who sleeps for a new one, even if
- * the kernel keeps the new one where the old one was. */
+/* Who sleeps for a word of memory that has gone is not woken in place of one who sleeps for a new one, even
+ * if the kernel keeps the new one where the old one was. */
 static void of_memory_that_has_gone(void)
 {
     enum { ROUNDS = 10 };

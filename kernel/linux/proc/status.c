@@ -8,8 +8,8 @@
 
 #include "proc.h"
 
-#define GROUPS_EACH 64 /* in one step */
-#define ALL_TOLD UINT32_MAX /* a step that is never reached otherwise */
+#define GROUPS_EACH 64         /* in one step */
+#define ALL_TOLD    UINT32_MAX /* a step that is never reached otherwise */
 
 static const char *state_text(char state)
 {

@@ -14,7 +14,7 @@
 #include "mm/frame/valid.h"
 
 #define REFILL_ORDER  6 /* single frames are refilled at most this many at a time: 2^6 */
-#define MORE_PIECES   2 /* small ones that a refill of single frames takes beside the first one */
+#define MORE_PIECES   1 /* small ones that a refill of single frames takes beside the first one */
 #define SCARCE_FRAMES (MIB(32) / FRAME_BYTES) /* in the store: little */
 #define LAST_FRAMES   (MIB(2) / FRAME_BYTES)  /* in the store: as good as nothing */
 

@@ -117,7 +117,7 @@ KERNEL_TEST(heap_gives_idle_slabs_to_an_empty_pool)
     EXPECT(made && all + more < held_max());
     EXPECT(before.empty_slabs + before.cached + before.resting > 0);
     EXPECT_EQUAL(after.empty_slabs + after.cached, 0);
-    EXPECT(given > 0 && more + kept >= given); /* some describes what is given out, or is in reserve for that */
+    EXPECT(given > 0 && more + kept >= given); /* kept: what describes frames, and what cannot be described */
     struct slab_problem problem = {.what = NULL};
     EXPECT(WORLD_STOPPED(heap_check(&kernel_heap, &problem)));
 }
