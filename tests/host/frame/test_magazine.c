@@ -386,7 +386,7 @@ static void freed_blocks_serve_refills(void **state)
 }
 
 #define ALL_FRAMES  (MIB(240) / FRAME_BYTES)
-#define MOST_PIECES 3 /* that a refill takes */
+#define MOST_PIECES 2 /* that a refill takes */
 
 /* Where memory is free in single frames, a refill takes several, and none twice. */
 static void a_refill_takes_several_pieces(void **state)
